@@ -1,0 +1,136 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Decomposed relative positions: which table row belongs to which pair."""
+from typing import NamedTuple, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class AxisTables(NamedTuple):
+    """Position vectors of every query-key pair, an axis each.
+
+    Args:
+        t (Tensor): (T_q, T_k, C).
+        h (Tensor): (H_q, H_k, C).
+        w (Tensor): (W_q, W_k, C).
+    """
+    t: Tensor
+    h: Tensor
+    w: Tensor
+
+
+def resize_table(table: Tensor, rows: int) -> Tensor:
+    """Linearly resize a table (L, C) to (rows, C)."""
+    if table.shape[0] == rows:
+        return table
+    return F.interpolate(
+        table.t()[None].float(), size=rows, mode='linear')[0].t().to(table)
+
+
+def extend_table(table: Tensor, rows: int) -> Tensor:
+    """Cut a table (L, C) to ``rows``, or repeat its last row up to there."""
+    if table.shape[0] >= rows:
+        return table[:rows]
+    return torch.cat((table, table[-1:].expand(rows - table.shape[0], -1)))
+
+
+def spatial_rows(q_size: int, k_size: int) -> int:
+    """Rows a table of one spatial axis needs."""
+    return 2 * max(q_size, k_size) - 1
+
+
+def temporal_rows(frames: int, mem_len: int) -> int:
+    """Rows of ``rel_pos_mem_t`` for T' = ``frames`` and M = ``mem_len``."""
+    return 2 * frames + (mem_len - 1) * frames - 1
+
+
+def spatial_index(num_q: int, num_k: int, q_size: int, k_size: int,
+                  device: torch.device) -> Tensor:
+    """Table row of each query-key pair along height or width.
+
+    The ratios and the offset are those of the *shorter* side (``q_size``
+    queries against ``k_size`` keys), whatever side is looked at; distances
+    beyond that side's range are clamped into it. For square and landscape
+    input this is what MeMViT does; portrait input is its mirror image.
+
+    Args:
+        num_q (int): Queries along this axis.
+        num_k (int): Keys along this axis.
+        q_size (int): Queries along the shorter axis.
+        k_size (int): Keys along the shorter axis.
+        device (torch.device): Where to put the result.
+
+    Returns:
+        Tensor: Long, (num_q, num_k).
+    """
+    # Grid sizes are powers of two apart in practice, so the ratios are whole;
+    # where they are not, the product is floored as in MViT.
+    q_ratio = max(k_size / q_size, 1.0)
+    k_ratio = max(q_size / k_size, 1.0)
+    q = torch.arange(num_q, device=device)[:, None] * q_ratio
+    k = torch.arange(num_k, device=device)[None, :] * k_ratio
+    largest = (q_size - 1) * q_ratio + (k_size - 1) * k_ratio
+    index = q - k + (k_size - 1) * k_ratio
+    return index.clamp(0, largest).long()
+
+
+def spatial_tables(rel_h: Tensor, rel_w: Tensor, q_hw: Tuple[int, int],
+                   k_hw: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
+    """Gather the height and width vectors of all pairs."""
+    short = 0 if q_hw[0] <= q_hw[1] else 1
+    q_size, k_size = q_hw[short], k_hw[short]
+    rows = spatial_rows(q_size, k_size)
+    return tuple(
+        resize_table(table, rows)[spatial_index(num_q, num_k, q_size, k_size,
+                                                table.device)]
+        for table, num_q, num_k in zip((rel_h, rel_w), q_hw, k_hw))
+
+
+def current_tables(rel_t: Tensor, rel_h: Tensor, rel_w: Tensor,
+                   q_size: Tuple[int, int, int],
+                   k_size: Tuple[int, int, int]) -> AxisTables:
+    """Tables for the keys of the clip itself.
+
+    Args:
+        rel_t (Tensor): (2 T - 1, C).
+        rel_h (Tensor): (rows, C), resized where the input asks for it.
+        rel_w (Tensor): (rows, C), likewise.
+        q_size (tuple[int]): Query grid (T, H, W).
+        k_size (tuple[int]): Key grid (T, H, W).
+
+    Returns:
+        AxisTables: Of the current keys.
+    """
+    frames = torch.arange(q_size[0], device=rel_t.device)
+    index = frames[:, None] - frames[None, :] + q_size[0] - 1
+    return AxisTables(rel_t[index],
+                      *spatial_tables(rel_h, rel_w, q_size[1:], k_size[1:]))
+
+
+def memory_tables(rel_t: Tensor, rel_h: Tensor, rel_w: Tensor,
+                  q_size: Tuple[int, int, int], k_size: Tuple[int, int, int],
+                  num_entries: int, stride_t: int) -> AxisTables:
+    """Tables for the keys of the memory.
+
+    Time runs over the frames of all attended entries, oldest first, aligned
+    at the newest; real time between entries is ignored.
+
+    Args:
+        rel_t (Tensor): (2 T + (M - 1) T - 1, C).
+        rel_h (Tensor): (rows, C).
+        rel_w (Tensor): (rows, C).
+        q_size (tuple[int]): Query grid (T, H, W).
+        k_size (tuple[int]): Grid (T", H", W") of one entry.
+        num_entries (int): Attended entries M.
+        stride_t (int): Temporal stride of the compression.
+
+    Returns:
+        AxisTables: Of the memory keys; ``t`` is (T, M T", C).
+    """
+    total = num_entries * k_size[0]
+    q = torch.arange(q_size[0], device=rel_t.device)[:, None]
+    k = torch.arange(total, device=rel_t.device)[None, :] * stride_t
+    index = (q - k + (total - 1) * stride_t).clamp(0, rel_t.shape[0] - 1)
+    return AxisTables(rel_t[index],
+                      *spatial_tables(rel_h, rel_w, q_size[1:], k_size[1:]))

@@ -1,0 +1,81 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""From the layout of the released MeMViT weights to ours."""
+import re
+from typing import Dict, List, Tuple
+
+from torch import Tensor
+
+# Each rule: a pattern of a released key and what becomes of it. The first
+# that matches the whole key wins.
+_RULES = (
+    (r'cls_token', r'backbone.cls_token'),
+    (r'patch_embed\.proj\.(\w+)', r'backbone.patch_embed.projection.\1'),
+    (r'norm\.(\w+)', r'backbone.norm{last}.\1'),
+    (r'head\.projection\.(weight|bias)', r'cls_head.fc_cls.\1'),
+    (r'head\.projection\.(\d+)\.(\w+)', r'cls_head.fcs.\1.\2'),
+    (r'blocks\.(\d+)\.attn\.pool_([qkv])\.weight',
+     r'backbone.blocks.\1.attn.pool_\2.conv.weight'),
+    (r'blocks\.(\d+)\.attn\.norm_([qkv])\.(\w+)',
+     r'backbone.blocks.\1.attn.pool_\2.norm.\3'),
+    (r'blocks\.(\d+)\.attn\.compress_([kv])\.weight',
+     r'backbone.blocks.\1.attn.compress_\2.conv.weight'),
+    (r'blocks\.(\d+)\.attn\.norm_compress_([kv])\.(\w+)',
+     r'backbone.blocks.\1.attn.compress_\2.norm.\3'),
+    (r'blocks\.(\d+)\.attn\.(rel_pos_(?:mem_)?[thw])',
+     r'backbone.blocks.\1.attn.\2'),
+    (r'blocks\.(\d+)\.(attn\.(?:[qkv]|proj)|mlp\.fc[12]|norm[12]|proj)\.(\w+)',
+     r'backbone.blocks.\1.\2.\3'),
+    (r'box_blocks\.(\d+)\.(attn\.(?:[qkv]|proj)|mlp\.fc[12]|norm[12])\.(\w+)',
+     r'roi_head.box_blocks.\1.\2.\3'),
+)
+_MEMORY_ONLY = re.compile(
+    r'blocks\.(\d+)\.attn\.(compress_|norm_compress_|rel_pos_mem_)')
+
+
+def convert_released_state(
+        state: Dict[str, Tensor]) -> Tuple[Dict[str, Tensor], List[str]]:
+    """Rename the tensors of a released MeMViT checkpoint.
+
+    Args:
+        state (dict): Its ``model_state``.
+
+    Returns:
+        tuple[dict, list[str]]: State dict of a recognizer (``backbone.``,
+        ``cls_head.``), or with box blocks of a detector (``roi_head.``), and
+        the keys dropped on purpose: what odd blocks, which have no memory,
+        carry for it all the same.
+
+    Raises:
+        ValueError: If a key is unknown, with the list of all such keys, or
+            if this is no such checkpoint.
+    """
+    blocks = {int(m[1]) for m in map(re.compile(r'blocks\.(\d+)\.').match,
+                                     state) if m}
+    if not blocks or 'patch_embed.proj.weight' not in state:
+        raise ValueError(
+            'this is not a released MeMViT checkpoint: it has no '
+            f'blocks.0.* and patch_embed.proj.weight among its {len(state)} '
+            f'tensors (they begin with {sorted(state)[:3]})')
+    # A stage ends where the width changes.
+    last = sum(f'blocks.{i}.proj.weight' in state for i in blocks)
+    with_boxes = any(key.startswith('box_blocks.') for key in state)
+    converted, dropped, unknown = {}, [], []
+    for key, value in state.items():
+        memory = _MEMORY_ONLY.match(key)
+        if memory and int(memory[1]) % 2:
+            dropped.append(key)
+            continue
+        for pattern, name in _RULES:
+            if re.fullmatch(pattern, key):
+                name = re.sub(pattern, name, key).replace('{last}', str(last))
+                if with_boxes:
+                    name = name.replace('cls_head.', 'roi_head.bbox_head.')
+                converted[name] = value
+                break
+        else:
+            unknown.append(key)
+    if unknown:
+        raise ValueError(
+            f'{len(unknown)} of {len(state)} tensors are not part of a '
+            f'released MeMViT checkpoint: {unknown}')
+    return converted, dropped

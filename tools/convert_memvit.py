@@ -1,0 +1,38 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Convert a released MeMViT checkpoint to this project's layout."""
+import argparse
+import os.path as osp
+import sys
+
+import torch
+from mmaction_memvit.models.utils.released_checkpoint import \
+    convert_released_state
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('src', help='released checkpoint (.pyth)')
+    parser.add_argument('dst', help='where to write the converted one (.pth)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if not osp.isfile(args.src):
+        sys.exit(f'{args.src}: no such file')
+    # weights_only: a checkpoint from the web must not run code.
+    checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
+    state = checkpoint.get('model_state', checkpoint)
+    try:
+        converted, dropped = convert_released_state(state)
+    except ValueError as error:
+        sys.exit(f'{args.src}: {error}')
+    torch.save(
+        dict(state_dict=converted, meta=dict(source=osp.basename(args.src))),
+        args.dst)
+    print(f'{args.dst}: {len(converted)} tensors written; {len(dropped)} of '
+          'blocks without memory dropped')
+
+
+if __name__ == '__main__':
+    main()
