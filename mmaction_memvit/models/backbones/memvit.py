@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import math
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -15,10 +16,15 @@ from mmengine.runner.checkpoint import _load_checkpoint_with_prefix
 from mmengine.utils import to_2tuple
 from torch import Tensor
 
-from mmaction_memvit.structures.memory import (LayerMemory, StreamMemory,
-                                               empty_layer_memory)
+from mmaction_memvit.structures.memory import (
+    LayerMemory,
+    StreamMemory,
+    empty_layer_memory,
+)
+
 from ..layers.mlp import MLP
 from ..layers.pooling_attention import MemorySpec, PoolingAttention
+from ..layers.token_pooling import as_tokens
 from ..utils.memvit_state import adapt_mvit_state, fit_position_tables
 
 Size = Tuple[int, int, int]
@@ -283,7 +289,7 @@ class MeMViT(BaseModule):
         self._check_clip(temporal_size, *spatial_size)
         if not dim_mul_in_attention:
             raise ValueError(
-                'dim_mul_in_attention=False is MViT\'s older layout; MeMViT '
+                "dim_mul_in_attention=False is MViT's older layout; MeMViT "
                 'widens inside attention: drop the argument')
         spec = self._memory_spec(mem_len, mem_stride, mem_compress, mem_mask,
                                  mem_compress_at)
@@ -469,8 +475,8 @@ class MeMViT(BaseModule):
                 key_size = attn.key_size(size)
                 layers.append(
                     empty_layer_memory(
-                        batch_size, 1 + int(np.prod(key_size)),
-                        1 + int(np.prod(attn.entry_size(key_size))),
+                        batch_size, 1 + math.prod(key_size),
+                        1 + math.prod(attn.entry_size(key_size)),
                         attn.k.in_features, spec.compress_age,
                         spec.num_compressed, dtype, device))
             size = tuple(n // s for n, s in zip(size, block.stride_q))
@@ -479,7 +485,7 @@ class MeMViT(BaseModule):
             self.mem_len * self.mem_stride,
             dtype=torch.bool,
             device=device)
-        return StreamMemory(tuple(layers), nothing, nothing)
+        return StreamMemory(tuple(layers), nothing, nothing.clone())
 
     def _check_memory(self, x: Tensor, memory: StreamMemory) -> StreamMemory:
         """Check that memory and input belong together."""
@@ -492,7 +498,7 @@ class MeMViT(BaseModule):
         for i in range(self.mem_layers[0]):
             size = tuple(n // s
                          for n, s in zip(size, self.blocks[i].stride_q))
-        expected = 1 + int(np.prod(first.attn.key_size(size)))
+        expected = 1 + math.prod(first.attn.key_size(size))
         found = memory.layers[0].raw_k[0].shape[1]
         if found == expected:
             return memory
@@ -505,6 +511,19 @@ class MeMViT(BaseModule):
         return self.init_memory(x.shape[0], x.shape[3:])
 
     # --------------------------------------------------------------- forward
+    def _output(self, cls: Tensor, grid: Tensor,
+                norm: nn.Module) -> Union[Tensor, List[Tensor]]:
+        """Features of one scale.
+
+        Class and grid tokens pass the norm together, so that a head that
+        reads one of them leaves no parameter without a gradient
+        (DistributedDataParallel waits for each).
+        """
+        tokens = norm(as_tokens(cls, grid)).transpose(1, 2)
+        # (B, C, T*H*W) -> (B, C, T, H, W)
+        patch = tokens[..., 1:].unflatten(2, grid.shape[1:4])
+        return [patch, tokens[..., 0]] if self.output_cls_token else patch
+
     def forward(
         self,
         x: Tensor,
@@ -554,10 +573,7 @@ class MeMViT(BaseModule):
                 cls, grid, _ = block(cls, grid)
             if self.stage_of.get(i) in self.out_scales:
                 norm = getattr(self, f'norm{self.stage_of[i]}')
-                # (B, T, H, W, C) -> (B, C, T, H, W)
-                patch = norm(grid).permute(0, 4, 1, 2, 3)
-                outs.append([patch, norm(cls)[:, 0]] if self.
-                            output_cls_token else patch)
+                outs.append(self._output(cls, grid, norm))
         if not keep_memory:
             return tuple(outs)
         seen = torch.ones_like(memory.valid[:, :1])
@@ -593,8 +609,12 @@ class MeMViT(BaseModule):
 
 def _activation_dtype(param: Tensor) -> torch.dtype:
     """Dtype of linear layers' outputs: autocast's, where that is on."""
-    if param.device.type == 'cuda' and torch.is_autocast_enabled():
-        return torch.get_autocast_gpu_dtype()
-    if param.device.type == 'cpu' and torch.is_autocast_cpu_enabled():
-        return torch.get_autocast_cpu_dtype()
+    device = param.device.type
+    if not hasattr(torch, 'get_autocast_dtype'):  # torch < 2.4
+        if device == 'cuda' and torch.is_autocast_enabled():
+            return torch.get_autocast_gpu_dtype()
+        if device == 'cpu' and torch.is_autocast_cpu_enabled():
+            return torch.get_autocast_cpu_dtype()
+    elif torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
     return param.dtype

@@ -8,10 +8,15 @@ from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor
 
 from mmaction_memvit.structures.memory import LayerMemory
+
 from .folded_attention import Positions, explicit_attention, fused_attention
 from .memory_compression import MemoryCompression
-from .relative_position import (current_tables, memory_tables, spatial_rows,
-                                temporal_rows)
+from .relative_position import (
+    current_tables,
+    memory_tables,
+    spatial_rows,
+    temporal_rows,
+)
 from .token_pooling import TokenPooling, as_tokens
 
 Size = Tuple[int, int, int]

@@ -1,0 +1,205 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from typing import Dict, List, Optional, Tuple
+
+import torch
+from mmaction.models.recognizers import Recognizer3D
+from mmaction.registry import MODELS
+from mmaction.utils import OptSampleList, SampleList
+from mmengine.model import merge_dict
+from torch import Tensor
+
+from mmaction_memvit.structures import ClipIdentity, MemoryBank
+
+# Labels of clips for which nothing is annotated.
+UNLABELLED = -1
+
+
+def clip_identities(data_samples: SampleList,
+                    num_views: int = 1) -> List[ClipIdentity]:
+    """Read which clip of which stream each sample is.
+
+    Args:
+        data_samples (list[ActionDataSample]): With ``video_id`` and
+            ``timestamp`` in their metainfo.
+        num_views (int): Crops of each sample. Defaults to 1.
+
+    Returns:
+        list[ClipIdentity]: One for each sample and view, views fastest.
+
+    Raises:
+        KeyError: If a sample does not say where it is from.
+    """
+    identities = []
+    for sample in data_samples:
+        missing = [
+            key for key in ('video_id', 'timestamp')
+            if sample.get(key, None) is None
+        ]
+        if missing:
+            raise KeyError(
+                f'a data sample has no {" and no ".join(missing)} in its '
+                'metainfo, so the memory does not know its stream: use '
+                "OnlineVideoDataset, and keep 'video_id' and 'timestamp' in "
+                "PackActionInputs' meta_keys")
+        identities += [
+            ClipIdentity(sample.video_id, sample.timestamp, view)
+            for view in range(num_views)
+        ]
+    return identities
+
+
+@MODELS.register_module()
+class OnlineRecognizer3D(Recognizer3D):
+    """Recognizer of long videos, clip by clip, that owns the memory.
+
+    Reads the streams' memories from a bank, hands them to the backbone with
+    the clips, and stores what comes back. Each mode has a bank of its own, so
+    validation cannot touch the training memory. With a backbone without
+    memory it is a :class:`Recognizer3D` on the same data: the baseline.
+
+    Clips labelled -1 run through the backbone for their memory's sake and
+    take no part in the loss.
+
+    Args:
+        max_gap (int): Greatest step of ``timestamp`` within a stream; above
+            it, the stream starts anew. Defaults to 1.
+        max_streams (int, optional): Streams remembered at most. Defaults to
+            None: twice the largest batch.
+        **kwargs: For :class:`Recognizer3D`.
+    """
+
+    def __init__(self,
+                 *args,
+                 max_gap: int = 1,
+                 max_streams: Optional[int] = None,
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.banks = {
+            mode: MemoryBank(max_gap, max_streams)
+            for mode in ('train', 'val', 'test', 'predict')
+        }
+        # Set by MemoryBankHook around validation and testing.
+        self.eval_mode = 'predict'
+
+    @property
+    def with_memory(self) -> bool:
+        """bool: whether the backbone remembers."""
+        return bool(getattr(self.backbone, 'mem_layers', ()))
+
+    def _step(self, clips: Tensor, identities: List[ClipIdentity],
+              bank: MemoryBank) -> Tuple:
+        """Features of one clip of each stream; the bank moves on."""
+        if not self.with_memory:
+            return self.backbone(clips)
+        memory = bank.read(
+            identities,
+            lambda lanes: self.backbone.init_memory(lanes, clips.shape[-2:]))
+        feats, memory = self.backbone(clips, memory)
+        bank.write(identities, memory)
+        return feats
+
+    def extract_feat(self,
+                     inputs: Tensor,
+                     stage: str = 'neck',
+                     data_samples: OptSampleList = None,
+                     test_mode: bool = False) -> Tuple:
+        """Extract features of clips, with memory if their identity is known.
+
+        Args:
+            inputs (Tensor): (N, views, 3, T, H, W).
+            stage (str): 'backbone', 'neck' or 'head'. Defaults to 'neck'.
+            data_samples (list[ActionDataSample], optional): Which clips these
+                are. Defaults to None: nothing is remembered or stored.
+            test_mode (bool): Defaults to False.
+
+        Returns:
+            tuple: Features, and keyword arguments for the head.
+        """
+        if data_samples is None or stage != 'neck':
+            return super().extract_feat(
+                inputs,
+                stage=stage,
+                data_samples=data_samples,
+                test_mode=test_mode)
+        num_views = inputs.shape[1]
+        identities = clip_identities(data_samples, num_views)
+        inputs = inputs.flatten(0, 1)
+        bank = self.banks[self.eval_mode if test_mode else 'train']
+        test_cfg = (self.test_cfg or {}) if test_mode else {}
+        step = test_cfg.get('max_testing_views') or len(identities)
+        feats = concat_features([
+            self._step(inputs[i:i + step], identities[i:i + step], bank)
+            for i in range(0, len(identities), step)
+        ])
+        kwargs = dict()
+        if test_mode and self.test_cfg is not None:
+            kwargs['fcn_test'] = test_cfg.get('fcn_test', False)
+        if self.with_neck:
+            feats, loss_aux = self.neck(
+                feats, data_samples=None if test_mode else data_samples)
+            if not test_mode:
+                kwargs['loss_aux'] = loss_aux
+        elif not test_mode:
+            kwargs['loss_aux'] = dict()
+        return feats, kwargs
+
+    def loss(self, inputs: Tensor, data_samples: SampleList,
+             **kwargs) -> Dict[str, Tensor]:
+        """Losses of one step of the streams, over the labelled clips.
+
+        Args:
+            inputs (Tensor): (N, 1, 3, T, H, W).
+            data_samples (list[ActionDataSample]): The clips' identities and
+                labels.
+
+        Returns:
+            dict: Of losses; a zero where no clip of the batch is labelled.
+        """
+        feats, head_kwargs = self.extract_feat(
+            inputs, data_samples=data_samples)
+        # Accuracies make the head wait for the device anyway.
+        keep = [
+            i for i, sample in enumerate(data_samples)
+            if (sample.gt_label != UNLABELLED).all()
+        ]
+        if not keep:
+            # The graph is kept: other processes expect gradients.
+            scores = self.cls_head(feats, **head_kwargs)
+            return dict(loss_cls=scores.sum() * 0.)
+        if len(keep) < len(data_samples):
+            data_samples = [data_samples[i] for i in keep]
+            feats = select_features(feats, keep)
+        losses = self.cls_head.loss(feats, data_samples, **head_kwargs)
+        return merge_dict(losses, head_kwargs.get('loss_aux', dict()))
+
+    def predict(self, inputs: Tensor, data_samples: SampleList,
+                **kwargs) -> SampleList:
+        """Scores of one step of the streams.
+
+        Args:
+            inputs (Tensor): (N, views, 3, T, H, W).
+            data_samples (list[ActionDataSample]): The clips' identities.
+
+        Returns:
+            list[ActionDataSample]: With ``pred_score`` of each clip;
+            :class:`VideoAccMetric` puts a video's clips together.
+        """
+        feats, head_kwargs = self.extract_feat(
+            inputs, data_samples=data_samples, test_mode=True)
+        return self.cls_head.predict(feats, data_samples, **head_kwargs)
+
+
+def concat_features(parts: List) -> object:
+    """Join features of parts of a batch; tensors in nested sequences."""
+    if len(parts) == 1:
+        return parts[0]
+    if torch.is_tensor(parts[0]):
+        return torch.cat(parts)
+    return type(parts[0])(concat_features(list(x)) for x in zip(*parts))
+
+
+def select_features(feats: object, rows: List[int]) -> object:
+    """Pick rows of a batch from tensors in nested sequences."""
+    if torch.is_tensor(feats):
+        return feats[rows]
+    return type(feats)(select_features(x, rows) for x in feats)

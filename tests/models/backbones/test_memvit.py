@@ -1,0 +1,371 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import copy
+
+import pytest
+import torch
+from mmaction.registry import MODELS
+
+from mmaction_memvit.models import MeMViT
+
+SMALL = dict(
+    arch=dict(
+        embed_dims=16, num_layers=4, num_heads=1, downscale_indices=[1, 3]),
+    spatial_size=32,
+    temporal_size=8,
+    mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2)),
+    adaptive_kv_stride=(1, 2, 2))
+
+
+def build(seed: int = 0, **kwargs) -> MeMViT:
+    torch.manual_seed(seed)
+    model = MeMViT(**{**SMALL, **kwargs})
+    for name, param in model.named_parameters():
+        # Strong weights: what is remembered must show in the outputs.
+        noise = torch.randn_like(param)
+        param.data = (1 + 0.2 * noise if 'norm' in name and
+                      name.endswith('weight') else 0.3 * noise)
+    return model.eval()
+
+
+def clips(steps: int, batch: int = 1, size=(32, 32), seed: int = 0):
+    gen = torch.Generator().manual_seed(seed)
+    return [
+        torch.randn(batch, 3, 8, *size, generator=gen) for _ in range(steps)
+    ]
+
+
+def run(model, inputs, resets=None):
+    memory = model.init_memory(inputs[0].shape[0], inputs[0].shape[-2:])
+    outs = []
+    for step, x in enumerate(inputs):
+        if resets and step in resets:
+            memory = memory.reset(torch.tensor(resets[step]))
+        feats, memory = model(x, memory)
+        memory = memory.detach()
+        outs.append(feats[-1][1].detach())
+    return outs, memory
+
+
+def test_features_are_those_of_an_mmaction2_backbone():
+    model = MODELS.build(dict(type='MeMViT', **SMALL))
+    model.init_weights()
+    (patch, cls), = model(clips(1)[0])
+    assert patch.shape == (1, 64, 4, 2, 2) and cls.shape == (1, 64)
+    scales = build(out_scales=[0, 1, 2])(clips(1)[0])
+    assert [x[0].shape[1] for x in scales] == [16, 32, 64]
+    patch, = build(output_cls_token=False)(clips(1)[0])
+    assert patch.shape == (1, 64, 4, 2, 2)
+    # The first clip of a stream sees an empty memory, which changes nothing.
+    model = build()
+    x = clips(1)[0]
+    feats, _ = model(x, model.init_memory(1))
+    torch.testing.assert_close(feats[-1][1], model(x)[-1][1])
+
+
+@pytest.mark.parametrize('mem_len,mem_stride', [(1, 1), (2, 1), (2, 2),
+                                                (4, 1)])
+def test_temporal_support_is_m_times_l_clips(mem_len, mem_stride):
+    model = build(mem_len=mem_len, mem_stride=mem_stride)
+    layers = len(model.mem_layers)
+    steps = mem_len * mem_stride * layers + 3
+    # float64: deep and old influence is faint.
+    model.double()
+    inputs = [x.double() for x in clips(steps)]
+    base, _ = run(model, inputs)
+    other = [x.clone() for x in inputs]
+    other[0] += 3 * torch.randn(other[0].shape,
+                                generator=torch.Generator().manual_seed(5))
+    changed, _ = run(model, other)
+    lags = [
+        lag for lag in range(1, steps)
+        if (changed[lag] - base[lag]).abs().max() > 0
+    ]
+    assert lags == list(
+        range(mem_stride, mem_len * mem_stride * layers + 1, mem_stride))
+
+
+@pytest.mark.parametrize('kwargs', [
+    dict(), dict(mem_stride=2), dict(mem_compress=None), dict(causal=True),
+    dict(mem_layers='all', mem_stride=3), dict(mem_layers=[1, 3])
+])
+def test_fused_attention_equals_the_explicit_form(kwargs, monkeypatch):
+    model = build(**kwargs).double()
+    inputs = [x.double() for x in clips(6, batch=2)]
+    resets = {3: [True, False]}
+    fused, _ = run(model, inputs, resets)
+    monkeypatch.setattr(torch.jit, 'is_tracing', lambda: True)
+    explicit, _ = run(model, inputs, resets)
+    for a, b in zip(fused, explicit):
+        torch.testing.assert_close(a, b, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize('kwargs', [dict(), dict(mem_stride=2)])
+def test_a_stream_does_not_depend_on_its_batch(kwargs):
+    model = build(**kwargs)
+    lanes = clips(7, batch=5)
+    # Every lane changes its video at another step.
+    resets = {s: [(s == 2 + lane) for lane in range(5)] for s in range(2, 7)}
+    together, _ = run(model, lanes, resets)
+    for lane in range(5):
+        alone, _ = run(model, [x[lane:lane + 1] for x in lanes],
+                       {s: [r[lane]] for s, r in resets.items()})
+        pair, _ = run(model, [x[[lane, (lane + 1) % 5]] for x in lanes], {
+            s: [r[lane], r[(lane + 1) % 5]] for s, r in resets.items()
+        })
+        for a, b, c in zip(alone, together, pair):
+            torch.testing.assert_close(a[0], b[lane], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(a[0], c[0], atol=1e-5, rtol=1e-5)
+
+
+def test_reset_is_a_new_start():
+    model = build()
+    inputs = clips(6)
+    after_reset, _ = run(model, inputs, {3: [True]})
+    fresh, _ = run(model, inputs[3:])
+    for a, b in zip(after_reset[3:], fresh):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
+    remembered, _ = run(model, inputs)
+    assert (remembered[3] - fresh[0]).abs().max() > 1e-3
+
+
+def test_zero_mask_attends_to_zeros():
+    exclude, zero = build(), build(mem_mask='zero')
+    inputs, resets = clips(5), {3: [True]}
+    a, _ = run(exclude, inputs, resets)
+    b, _ = run(zero, inputs, resets)
+    # Equal until the video changes, different while zeros are attended,
+    # equal again when they have left.
+    for step in (0, 1, 2):
+        torch.testing.assert_close(a[step], b[step])
+    assert (a[3] - b[3]).abs().max() > 1e-4
+    late_a, _ = run(exclude, clips(9), {3: [True]})
+    assert torch.isfinite(torch.cat(b)).all() and len(late_a) == 9
+
+
+@pytest.mark.parametrize('size', [(32, 64), (64, 32), (64, 64)])
+def test_other_frame_sizes(size):
+    model = build()
+    outs, memory = run(model, clips(4, size=size))
+    assert torch.isfinite(torch.cat(outs)).all()
+    # init_memory's default size gives way as long as nothing is remembered.
+    feats, _ = model(clips(1, size=size)[0], model.init_memory(1))
+    torch.testing.assert_close(feats[-1][1], outs[0])
+
+
+def test_portrait_mirrors_landscape():
+    model = build()
+    mirrored = copy.deepcopy(model)
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    for key in list(state):
+        if key.endswith('_h'):
+            other = key[:-1] + 'w'
+            state[key], state[other] = state[other], state[key]
+        elif state[key].dim() == 5:
+            state[key] = state[key].transpose(3, 4).contiguous()
+    mirrored.load_state_dict(state)
+    inputs = clips(4, size=(32, 64))
+    wide, _ = run(model, inputs)
+    tall, _ = run(mirrored, [x.transpose(3, 4) for x in inputs])
+    for a, b in zip(wide, tall):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_causal_tokens_do_not_see_the_future():
+    model = build(causal=True)
+    x = clips(3)
+    memory = model.init_memory(1)
+    for clip in x[:2]:
+        _, memory = model(clip, memory)
+    base = model(x[2], memory)[0][-1][0]
+    for token in range(3):
+        later = x[2].clone()
+        # Token i covers frames 2 i and 2 i + 1.
+        later[:, :, 2 * token + 2:] += 1
+        out = model(later, memory)[0][-1][0]
+        assert torch.equal(out[:, :, :token + 1], base[:, :, :token + 1])
+        assert not torch.equal(out[:, :, token + 1:], base[:, :, token + 1:])
+    # Not so without causality.
+    plain = build()
+    a, b = plain(x[2])[-1][0], plain(later)[-1][0]
+    assert not torch.equal(a[:, :, :1], b[:, :, :1])
+
+
+@pytest.mark.parametrize('kwargs', [dict(), dict(mem_stride=2)])
+def test_every_parameter_learns(kwargs):
+    model = build(**kwargs).train()
+    memory = model.init_memory(1)
+    for x in clips(3):
+        feats, memory = model(x, memory)
+        memory = memory.detach()
+    # The gradient that a head on the class token cannot give is zero.
+    (feats[-1][1].square().sum() + feats[-1][0].square().sum()).backward()
+    without = [
+        n for n, p in model.named_parameters()
+        if p.grad is None or not p.grad.abs().sum() > 0
+    ]
+    assert without == []
+
+
+def test_compression_at_the_next_step_stays_untrained():
+    # The reference's behaviour, offered for parity.
+    model = build(mem_stride=2, mem_compress_at='next').train()
+    memory = model.init_memory(1)
+    for x in clips(5):
+        feats, memory = model(x, memory)
+        memory = memory.detach()
+    feats[-1][1].sum().backward()
+    grads = [
+        p.grad for n, p in model.named_parameters() if 'compress_' in n
+    ]
+    assert all(g is None or not g.abs().sum() > 0 for g in grads)
+    first, _ = run(build(mem_stride=2), clips(8))
+    later, _ = run(build(mem_stride=2, mem_compress_at='next'), clips(8))
+    for a, b in zip(first, later):
+        torch.testing.assert_close(a, b)
+
+
+def test_without_memory_argument_every_parameter_gets_a_gradient():
+    # What DistributedDataParallel asks of a backbone in a stock recognizer.
+    model = build().train()
+    model(clips(1)[0])[-1][1].sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_gradients_reach_back_through_an_undetached_memory():
+    model = build(mem_len=1)
+    first, second, third = (x.requires_grad_() for x in clips(3))
+    _, memory = model(first, model.init_memory(1))
+    _, memory = model(second, memory)
+    feats, _ = model(third, memory)
+    feats[-1][1].sum().backward()
+    assert first.grad.abs().sum() > 0 and second.grad.abs().sum() > 0
+
+
+def test_checkpointing_changes_nothing():
+    inputs = clips(4, batch=2)
+    results = []
+    for with_cp in (False, True):
+        model = build(with_cp=with_cp, drop_path_rate=0.2)
+        model.train()
+        torch.manual_seed(3)
+        memory = model.init_memory(2)
+        loss = 0
+        for x in inputs:
+            feats, memory = model(x, memory)
+            memory = memory.detach()
+            loss = loss + feats[-1][1].square().sum()
+        loss.backward()
+        results.append((loss.detach(), [p.grad for p in model.parameters()],
+                        [x for layer in memory.layers for part in layer
+                         for x in part]))
+    (loss_a, grads_a, mem_a), (loss_b, grads_b, mem_b) = results
+    torch.testing.assert_close(loss_a, loss_b)
+    torch.testing.assert_close(grads_a, grads_b)
+    torch.testing.assert_close(mem_a, mem_b)
+
+
+def test_compiles_once():
+    torch._dynamo.reset()
+    model = build()
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(model, fullgraph=True, backend=backend)
+    inputs = clips(6, batch=2)
+    expected, _ = run(model, inputs, {3: [True, False]})
+    memory, outs = model.init_memory(2), []
+    with torch.no_grad():
+        for step, x in enumerate(inputs):
+            if step == 3:
+                memory = memory.reset(torch.tensor([True, False]))
+            feats, memory = compiled(x, memory)
+            outs.append(feats[-1][1])
+    assert len(graphs) == 1
+    for a, b in zip(outs, expected):
+        torch.testing.assert_close(a, b)
+
+
+def test_memory_has_the_dtype_of_activations_under_autocast():
+    model = build()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        memory = model.init_memory(1)
+        for x in clips(3):
+            _, memory = model(x, memory)
+            dtypes = {
+                t.dtype for layer in memory.layers for part in layer
+                for t in part
+            }
+            assert dtypes == {torch.bfloat16}
+    full, _ = run(model, clips(3))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half, _ = run(model, clips(3))
+    assert (half[-1].float() - full[-1]).abs().max() < 0.2
+    # Training works too.
+    model.train()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        memory = model.init_memory(1)
+        for x in clips(2):
+            feats, memory = model(x, memory)
+            memory = memory.detach()
+        loss = feats[-1][1].float().square().mean()
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all()
+               for p in model.parameters())
+
+
+def test_memory_keeps_its_shapes_and_is_not_mutated():
+    model = build(mem_stride=2)
+    memory = model.init_memory(2)
+    shapes = [t.shape for layer in memory.layers for part in layer
+              for t in part]
+    for x in clips(6, batch=2):
+        before = [t.clone() for layer in memory.layers for part in layer
+                  for t in part]
+        _, after = model(x, memory)
+        now = [t for layer in memory.layers for part in layer for t in part]
+        assert all(torch.equal(a, b) for a, b in zip(before, now))
+        memory = after
+        assert shapes == [
+            t.shape for layer in memory.layers for part in layer
+            for t in part
+        ]
+    assert memory.valid.all()
+
+
+@pytest.mark.parametrize('kwargs,match', [
+    (dict(mem_len=-1), 'mem_len is -1'),
+    (dict(mem_stride=0), 'mem_stride is 0'),
+    (dict(mem_layers=[0, 4]), r'mem_layers has \[4\].*0 to 3'),
+    (dict(mem_layers='odd'), "mem_layers is 'odd'"),
+    (dict(mem_mask='drop'), 'mem_mask'),
+    (dict(mem_compress_at='later'), 'mem_compress_at'),
+    (dict(arch='huge'), "arch 'huge'.*'base'"),
+    (dict(arch=dict(embed_dims=8)), 'lacks'),
+    (dict(spatial_size=40), 'height 40 .a multiple of 16'),
+    (dict(out_scales=3), 'out_scales'),
+    (dict(dim_mul_in_attention=False), 'dim_mul_in_attention'),
+])
+def test_bad_arguments(kwargs, match):
+    with pytest.raises(ValueError, match=match):
+        MeMViT(**{**SMALL, **kwargs})
+
+
+def test_bad_inputs():
+    model = build()
+    with pytest.raises(ValueError, match='width 40'):
+        model(torch.zeros(1, 3, 8, 32, 40))
+    with pytest.raises(ValueError, match='temporal_size is 8'):
+        model(torch.zeros(1, 3, 16, 32, 32))
+    memory = model.init_memory(2)
+    with pytest.raises(ValueError, match='2 lanes, but the input 1'):
+        model(clips(1)[0], memory)
+    _, memory = model(clips(1, batch=2)[0], memory)
+    with pytest.raises(ValueError, match='frame size changed'):
+        model(clips(1, batch=2, size=(64, 32))[0], memory)
+    with pytest.raises(ValueError, match='mem_len'):
+        build(mem_len=0).init_memory(1)
+    with pytest.raises(ValueError, match='without memory'):
+        build(mem_len=0)(clips(1, batch=2)[0], memory)
