@@ -1,0 +1,380 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Which clip every lane shows at every step, as pure functions.
+
+A *stream* is all clips of one video in order, a *lane* one position of the
+batch on one rank. Lane ``g`` of ``world_size * batch_size`` lanes is position
+``g // world_size`` of the batches of rank ``g % world_size``.
+"""
+from __future__ import annotations
+
+import heapq
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Streams(NamedTuple):
+    """The clips of a data set of N clips and V videos, in stream order.
+
+    Attributes:
+        names (list): Video ids, V of them, by first appearance.
+        indices (np.ndarray): Data set indices, (N, ), video after video,
+            each video's clips by ascending position.
+        positions (np.ndarray): Position of each of ``indices`` in its video,
+            (N, ).
+        starts (np.ndarray): Where each video begins in ``indices``, (V, ).
+        lengths (np.ndarray): Clips of each video, (V, ), all at least 1.
+    """
+    names: list
+    indices: np.ndarray
+    positions: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+    def by_index(self) -> tuple[np.ndarray, np.ndarray]:
+        """Video number and position of every data set index, both (N, )."""
+        videos = np.empty_like(self.indices)
+        positions = np.empty_like(self.positions)
+        videos[self.indices] = np.repeat(
+            np.arange(len(self.names)), self.lengths)
+        positions[self.indices] = self.positions
+        return videos, positions
+
+
+def index_streams(keys: Sequence[tuple[Hashable, int]]) -> Streams:
+    """Sort the clips of a data set into streams.
+
+    Args:
+        keys (Sequence[tuple]): ``(video_id, position)`` of every index of
+            the data set, in index order. Positions are integers; holes are
+            allowed and the clips may come in any order.
+
+    Returns:
+        Streams: The same clips, video by video.
+
+    Raises:
+        ValueError: If there is no clip, a position is not an integer, or a
+            pair of video and position comes twice.
+    """
+    if len(keys) == 0:
+        raise ValueError(
+            'The data set has 0 clips, at least 1 is needed. Check its '
+            'annotation file and data_prefix.')
+    numbers: dict = {}
+    videos = np.fromiter(
+        (numbers.setdefault(video, len(numbers)) for video, _ in keys),
+        np.int64, len(keys))
+    positions = np.array([position for _, position in keys])
+    if positions.ndim != 1 or positions.dtype.kind not in 'iu':
+        raise ValueError(
+            'The position of a clip in its video must be an integer, but '
+            f'stream keys look like {keys[0]!r} and give an array of '
+            f'{positions.dtype}. Give (video_id, int) for every index.')
+    positions = positions.astype(np.int64)
+    names = list(numbers)
+
+    indices = np.lexsort((positions, videos))
+    videos, positions = videos[indices], positions[indices]
+    twice = (np.diff(videos) == 0) & (np.diff(positions) == 0)
+    if twice.any():
+        at = int(twice.argmax())
+        raise ValueError(
+            f'Position {positions[at]} of video {names[videos[at]]!r} comes '
+            f'twice, at the indices {indices[at]} and {indices[at + 1]} of '
+            f'the data set ({int(twice.sum())} such pairs in all). A stream '
+            'shows every clip once: remove the repeated entries, give '
+            'videos of different ConcatDataset parts different ids, and '
+            'train more epochs in place of RepeatDataset or '
+            'ClassBalancedDataset.')
+    lengths = np.bincount(videos, minlength=len(names))
+    return Streams(names, indices, positions,
+                   np.cumsum(lengths) - lengths, lengths)
+
+
+def limit_streams(streams: Streams,
+                  max_stream_len: int,
+                  seed: int,
+                  epoch: int) -> Streams:
+    """Leave one piece of every video that is too long.
+
+    The pieces of a video take turns from epoch to epoch, so that ``n`` epochs
+    in a row show all of a video of ``n`` pieces. One video never gives two
+    streams in an epoch: they would overwrite each other's memory.
+
+    Args:
+        streams (Streams): The clips, from :func:`index_streams`.
+        max_stream_len (int): Most clips of a piece, at least 1.
+        seed (int): Seed of the run; draws which piece comes first.
+        epoch (int): Number of the epoch, from 0.
+
+    Returns:
+        Streams: All videos, with at most ``max_stream_len`` clips each. A
+        piece at the end of a video is as long as the others; it overlaps
+        the one before.
+    """
+    lengths = np.minimum(streams.lengths, max_stream_len)
+    num_pieces = -(-streams.lengths // max_stream_len)
+    first = np.random.default_rng(seed).integers(num_pieces)
+    piece = (first + epoch) % num_pieces
+    skipped = np.minimum(piece * max_stream_len, streams.lengths - lengths)
+    return streams._replace(starts=streams.starts + skipped, lengths=lengths)
+
+
+def order_longest_first(lengths: np.ndarray,
+                        rng: np.random.Generator | None = None) -> np.ndarray:
+    """Order videos by descending length.
+
+    Args:
+        lengths (np.ndarray): Clips of each video, (V, ).
+        rng (np.random.Generator, optional): Draws the order of videos of
+            one length. None keeps the given order. Defaults to None.
+
+    Returns:
+        np.ndarray: Video numbers, (V, ).
+    """
+    order = np.arange(len(lengths)) if rng is None else rng.permutation(
+        len(lengths))
+    return order[np.argsort(-lengths[order], kind='stable')]
+
+
+def deal_to_shortest(lengths: np.ndarray, num_lanes: int) -> np.ndarray:
+    """Give each video in turn to the lane with the fewest clips so far.
+
+    Args:
+        lengths (np.ndarray): Clips of each video in dealing order, (V, ).
+        num_lanes (int): Number of lanes. Of equally short lanes the first
+            takes the video.
+
+    Returns:
+        np.ndarray: The lane of each video, (V, ).
+    """
+    # One integer per lane, load * num_lanes + lane, keeps the heap quick.
+    heap = list(range(num_lanes))
+    lanes = np.empty(len(lengths), np.int64)
+    for i, length in enumerate((lengths * num_lanes).tolist()):
+        lanes[i] = heap[0] % num_lanes
+        heapq.heapreplace(heap, heap[0] + length)
+    return lanes
+
+
+def can_split(lengths: np.ndarray, num_lanes: int) -> bool:
+    """Whether videos can be split over lanes without meeting themselves.
+
+    The two parts of a split video run at the end of one lane and at the
+    beginning of the next. No video may be longer than a lane, or both would
+    run at the same time and overwrite each other's memory.
+
+    Args:
+        lengths (np.ndarray): Clips of each video, (V, ).
+        num_lanes (int): Number of lanes.
+
+    Returns:
+        bool: True if the longest video fits the shortest lane.
+    """
+    return bool(lengths.max() <= lengths.sum() // num_lanes)
+
+
+def count_train_steps(lengths: np.ndarray,
+                      num_lanes: int,
+                      split_videos: bool = False) -> int:
+    """Steps of a training epoch, one number for all epochs and ranks.
+
+    Dealing longest first leads to the same loads whichever of two equally
+    long videos goes first, so the length of the fullest lane depends on
+    neither seed nor epoch.
+
+    Args:
+        lengths (np.ndarray): Clips of each video, (V, ).
+        num_lanes (int): Number of lanes of all ranks together.
+        split_videos (bool): As in :func:`plan_train_epoch`. Defaults to
+            False.
+
+    Returns:
+        int: Number of steps, at least 1.
+    """
+    if split_videos and can_split(lengths, num_lanes):
+        return int(-(-lengths.sum() // num_lanes))
+    ordered = lengths[order_longest_first(lengths)]
+    lanes = deal_to_shortest(ordered, num_lanes)
+    return int(_sum_loads(lanes, ordered, num_lanes).max())
+
+
+def plan_train_epoch(streams: Streams,
+                     seed: int,
+                     epoch: int,
+                     rank: int,
+                     world_size: int,
+                     batch_size: int,
+                     shuffle: bool = True,
+                     split_videos: bool = False) -> np.ndarray:
+    """Plan one training epoch of one rank.
+
+    Column ``k`` is lane ``k`` of the rank: whole videos, one after the
+    other. Over all ranks every clip of the data set appears. A lane that runs
+    out begins again with its first video; the padding never shows a video
+    that another lane shows, so no stream loses its memory to it.
+
+    Args:
+        streams (Streams): The clips, from :func:`index_streams`.
+        seed (int): Seed of the run, equal on all ranks, not negative.
+        epoch (int): Number of the epoch, from 0.
+        rank (int): The rank to plan for.
+        world_size (int): Number of ranks.
+        batch_size (int): Lanes of one rank.
+        shuffle (bool): Whether which videos share a lane, their order in it
+            and the lanes' places are drawn anew every epoch. Defaults to
+            True.
+        split_videos (bool): Whether a video that does not fit the end of a
+            lane goes on at the beginning of the next one, where its memory
+            starts anew, so that at most one clip per lane is padding. Without
+            effect if a video is longer than a lane. Defaults to False.
+
+    Returns:
+        np.ndarray: Data set indices, (steps, batch_size).
+
+    Raises:
+        ValueError: If there are fewer videos than lanes.
+    """
+    num_lanes = world_size * batch_size
+    check_enough_videos(len(streams.names), world_size, batch_size)
+    rng = np.random.default_rng([seed, epoch]) if shuffle else None
+    steps = count_train_steps(streams.lengths, num_lanes, split_videos)
+    own = rank + world_size * np.arange(batch_size)
+    if split_videos and can_split(streams.lengths, num_lanes):
+        lanes = _split_into_lanes(streams, num_lanes, own, rng)
+    else:
+        lanes = _deal_into_lanes(streams, num_lanes, own, steps, rng)
+    return np.stack([
+        np.concatenate([lane, np.resize(lane[first:], steps - len(lane))])
+        for lane, first in lanes], axis=1)  # B x (steps, ) -> (steps, B)
+
+
+def plan_evaluation(streams: Streams, rank: int, world_size: int,
+                    batch_size: int) -> list[list[int]]:
+    """Plan the evaluation steps of one rank.
+
+    Videos stay whole and every clip of the data set appears exactly once
+    over all ranks, so ranks may have different numbers of steps. A lane that
+    runs out drops out of the batch; the longest lane comes first, so the
+    places of the others do not change.
+
+    Args:
+        streams (Streams): The clips, from :func:`index_streams`.
+        rank (int): The rank to plan for.
+        world_size (int): Number of ranks.
+        batch_size (int): Lanes of one rank.
+
+    Returns:
+        list[list[int]]: Data set indices of each batch. Empty for a rank
+        without a video.
+    """
+    order = order_longest_first(streams.lengths)
+    lane_of = deal_to_shortest(streams.lengths[order],
+                               world_size * batch_size)
+    lanes = [
+        _gather_clips(streams, order[lane_of == lane])
+        for lane in rank + world_size * np.arange(batch_size)
+    ]
+    lanes.sort(key=len, reverse=True)
+    loads = np.array([len(lane) for lane in lanes])
+    table = np.full((loads[0], batch_size), -1)
+    for column, lane in enumerate(lanes):
+        table[:len(lane), column] = lane
+    alive = (loads > np.arange(loads[0])[:, None]).sum(axis=1)
+    return [row[:n] for row, n in zip(table.tolist(), alive.tolist())]
+
+
+def check_enough_videos(num_videos: int, world_size: int,
+                        batch_size: int) -> None:
+    """Raise a ValueError if a training lane would stay without a video."""
+    num_lanes = world_size * batch_size
+    if num_videos < num_lanes:
+        raise ValueError(
+            f'{num_videos} videos cannot feed {num_lanes} lanes (world size '
+            f'{world_size} x batch size {batch_size}): every lane needs a '
+            'video of its own in training. Use a batch size of at most '
+            f'{num_videos // world_size} or list more videos.'
+            if num_videos >= world_size else
+            f'{num_videos} videos cannot feed {num_lanes} lanes (world size '
+            f'{world_size} x batch size {batch_size}): every lane needs a '
+            f'video of its own in training. Use at most {num_videos} '
+            'processes or list more videos.')
+
+
+def _deal_into_lanes(streams: Streams, num_lanes: int, own: np.ndarray,
+                     steps: int, rng: np.random.Generator | None
+                     ) -> list[tuple[np.ndarray, int]]:
+    """Deal whole videos.
+
+    Returns the clips of each of the ``own`` lanes, and where in them padding
+    may begin.
+    """
+    lengths = streams.lengths
+    order = order_longest_first(lengths, rng)
+    lane_of = np.empty_like(order)
+    lane_of[order] = deal_to_shortest(lengths[order], num_lanes)
+    turn = np.arange(len(order))
+    if rng is not None:
+        lane_of = _mix_lanes(lane_of, lengths, num_lanes, steps, rng)
+        lane_of = rng.permutation(num_lanes)[lane_of]
+        turn = rng.permutation(len(order))
+    by_lane = np.lexsort((turn, lane_of))
+    bounds = np.searchsorted(lane_of[by_lane], np.arange(num_lanes + 1))
+    return [(_gather_clips(streams, by_lane[bounds[g]:bounds[g + 1]]), 0)
+            for g in own]
+
+
+def _mix_lanes(lane_of: np.ndarray, lengths: np.ndarray, num_lanes: int,
+               steps: int, rng: np.random.Generator) -> np.ndarray:
+    """Let pairs of videos change lanes where both lanes stay in ``steps``.
+
+    Videos of different lengths are dealt in one fixed order; without this
+    the same ones would share a lane, and never a batch, in every epoch.
+    """
+    partners = rng.integers(len(lengths), size=len(lengths)).tolist()
+    loads = _sum_loads(lane_of, lengths, num_lanes).tolist()
+    lanes, sizes = lane_of.tolist(), lengths.tolist()
+    for a, b in enumerate(partners):
+        lane_a, lane_b = lanes[a], lanes[b]
+        more = sizes[a] - sizes[b]
+        if (lane_a != lane_b and loads[lane_a] - more <= steps
+                and loads[lane_b] + more <= steps):
+            lanes[a], lanes[b] = lane_b, lane_a
+            loads[lane_a] -= more
+            loads[lane_b] += more
+    return np.array(lanes)
+
+
+def _split_into_lanes(streams: Streams, num_lanes: int, own: np.ndarray,
+                      rng: np.random.Generator | None
+                      ) -> list[tuple[np.ndarray, int]]:
+    """Cut the videos, laid end to end, into lanes that differ by one clip.
+
+    Returns as :func:`_deal_into_lanes`. Padding begins at the first video
+    that begins in the lane; the cut one before it may still be running at
+    the end of the lane before.
+    """
+    order = np.arange(len(streams.names)) if rng is None else rng.permutation(
+        len(streams.names))
+    clips = _gather_clips(streams, order)
+    begins = np.cumsum(streams.lengths[order]) - streams.lengths[order]
+    bounds = np.arange(num_lanes + 1) * len(clips) // num_lanes
+    firsts = begins[np.searchsorted(begins, bounds[:-1])] - bounds[:-1]
+    return [(clips[bounds[g]:bounds[g + 1]], int(firsts[g])) for g in own]
+
+
+def _gather_clips(streams: Streams, videos: np.ndarray) -> np.ndarray:
+    """Data set indices of whole videos, one video after the other."""
+    lengths = streams.lengths[videos]
+    begins = np.cumsum(lengths) - lengths
+    shift = np.repeat(streams.starts[videos] - begins, lengths)
+    return streams.indices[shift + np.arange(len(shift))]
+
+
+def _sum_loads(lanes: np.ndarray, lengths: np.ndarray,
+               num_lanes: int) -> np.ndarray:
+    """Clips in each lane, (num_lanes, )."""
+    loads = np.zeros(num_lanes, np.int64)
+    np.add.at(loads, lanes, lengths)
+    return loads

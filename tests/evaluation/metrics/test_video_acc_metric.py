@@ -1,0 +1,304 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+from mmaction.registry import METRICS
+from mmaction.structures import ActionDataSample
+from mmengine.evaluator import Evaluator
+
+from mmaction_memvit.datasets.samplers.stream_plan import (
+    index_streams,
+    plan_evaluation,
+)
+from mmaction_memvit.evaluation.metrics import (
+    VideoAccMetric,
+    video_acc_metric,
+)
+
+# Uneven videos: number of clips and label of each.
+VIDEOS = {'a': (5, 0), 'b': (1, 2), 'c': (9, 1), 'd': (2, 2), 'e': (4, 0)}
+
+
+def make_sample(video, time, scores, label, **meta):
+    """A scored clip as a recognizer hands it over."""
+    sample = ActionDataSample()
+    sample.set_gt_label(label)
+    sample.set_pred_score(torch.as_tensor(scores))
+    sample.set_metainfo({'video_id': video, 'timestamp': time, **meta})
+    return sample
+
+
+def make_dataset():
+    """Clips of VIDEOS; as logits, their sums depend on the order."""
+    generator = torch.Generator().manual_seed(0)
+    return [
+        make_sample(video, time, torch.randn(3, generator=generator), label)
+        for video, (length, label) in VIDEOS.items()
+        for time in range(length)
+    ]
+
+
+def evaluate(samples, **kwargs):
+    """Evaluate in one batch."""
+    metric = VideoAccMetric(**kwargs)
+    metric.process(None, [sample.to_dict() for sample in samples])
+    return metric.evaluate(len(samples))
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """What the metric warns of."""
+    lines = []
+    monkeypatch.setattr(
+        video_acc_metric, 'print_log',
+        lambda text, logger=None, level=20: level > 20 and lines.append(text))
+    return lines
+
+
+def test_averages_the_clips_of_a_video(warnings):
+    samples = [
+        # The clips of `a` are right only together, `b` is wrong.
+        make_sample('a', 0, [.2, .8, .0], 0),
+        make_sample('a', 1, [.9, .1, .0], 0),
+        make_sample('b', 0, [.1, .5, .4], 2),
+    ]
+    result = evaluate(samples, metric_options={
+        'top_k_accuracy': {'topk': (1, 2)}})
+    assert result == {'acc/top1': 0.5, 'acc/top2': 1.0, 'acc/mean1': 1 / 3}
+    assert warnings == []
+
+
+def test_mean_class_accuracy_weighs_classes_alike():
+    samples = [make_sample(f'v{i}', 0, [.9, .1], 0) for i in range(3)]
+    samples.append(make_sample('w', 0, [.9, .1], 1))
+    result = evaluate(samples, metric_options={
+        'top_k_accuracy': {'topk': 1}}, prefix='video')
+    assert result == {'video/top1': 0.75, 'video/mean1': 0.5}
+
+
+def test_unlabelled_clips_count_in_nothing():
+    samples = [
+        make_sample('a', 0, [.1, .9], 0),
+        make_sample('a', 1, [.0, 1.], -1),
+        make_sample('a', 2, [.95, .05], 0),
+        make_sample('b', 0, [.0, 1.], -1),
+    ]
+    metric = VideoAccMetric('top_k_accuracy')
+    metric.process(None, [sample.to_dict() for sample in samples])
+    # One result per sample, or evaluate(4) would cut real ones elsewhere.
+    assert len(metric.results) == 4
+    assert metric.evaluate(4)['acc/top1'] == 1
+
+
+def test_segments_are_judged_one_by_one():
+    samples = [
+        make_sample('a', 0, [.9, .1], 0, segment_id='1'),
+        make_sample('a', 1, [.8, .2], 0, segment_id='1'),
+        make_sample('a', 2, [.7, .3], 1, segment_id='2'),
+        make_sample('a', 3, [.0, 1.], -1, segment_id=''),
+    ]
+    result = evaluate(samples, metric_list='top_k_accuracy')
+    assert result['acc/top1'] == 0.5
+    for sample in samples:
+        del sample.segment_id
+    with pytest.raises(ValueError, match="'a'.*label 0 at timestamp 0 but 1 "
+                       "at 2.*'segment_id'"):
+        evaluate(samples)
+
+
+def test_softmax_for_logits_only():
+    # Raw scores: clip 0 shouts, but as probabilities it is outvoted.
+    logits = [[20., 0., 0.], [0., 3., 0.], [0., 3., 0.]]
+    samples = [make_sample('a', t, x, 1) for t, x in enumerate(logits)]
+    assert evaluate(samples)['acc/top1'] == 1
+    assert evaluate(samples, average='score')['acc/top1'] == 0
+    # Probabilities stay as they are: a second softmax flattens them so much
+    # that the two mild clips win.
+    probs = [[.9, .1, .0], [.35, .6, .05], [.35, .6, .05]]
+    samples = [make_sample('a', t, x, 0) for t, x in enumerate(probs)]
+    assert evaluate(samples)['acc/top1'] == 1
+    metric = VideoAccMetric()
+    half = torch.tensor(probs[0]).bfloat16()
+    metric.process(None, [make_sample('a', 0, half, 0).to_dict()])
+    stored = metric.results[0]['pred']
+    assert stored.dtype == np.float32
+    assert (metric._score(stored) == stored).all()
+
+
+def test_order_of_arrival_makes_no_difference():
+    samples = make_dataset()
+    expected = None
+    for seed in range(5):
+        metric = VideoAccMetric()
+        metric.process(None, [sample.to_dict() for sample in samples])
+        order = np.random.default_rng(seed).permutation(len(samples))
+        seen = {}
+        metric.calculate = lambda preds, labels, seen=seen: seen.update(
+            preds=np.stack(preds), labels=labels) or {}
+        metric.compute_metrics([metric.results[i] for i in order])
+        assert seen['preds'].dtype == np.float64
+        if expected is not None:
+            # Bit for bit, not only to rounding.
+            assert (seen['preds'] == expected['preds']).all()
+            assert seen['labels'] == expected['labels']
+        expected = seen
+    assert expected['preds'].shape == (5, 3)
+
+
+def test_more_than_all_classes(warnings):
+    metric = VideoAccMetric()
+    for _ in range(2):
+        metric.process(None, [
+            make_sample('a', 0, [.6, .3, .1], 2).to_dict()])
+        result = metric.evaluate(1)
+        assert (result['acc/top1'], result['acc/top5']) == (0, 1)
+    assert len(warnings) == 1
+    assert '3 classes' in warnings[0] and 'top5' in warnings[0]
+
+
+def test_scores_that_are_not_finite(warnings):
+    samples = [
+        make_sample('a', 0, [float('nan'), .5], 0),
+        make_sample('a', 1, [.6, .4], 0),
+        make_sample('b', 0, [float('inf'), 0.], 0),
+        make_sample('c', 0, [0., float('nan')], 1),
+    ]
+    result = evaluate(samples, metric_options={
+        'top_k_accuracy': {'topk': 1}})
+    assert result['acc/top1'] == pytest.approx(1 / 3)
+    assert len(warnings) == 1 and '3 labelled clips' in warnings[0]
+
+
+def test_missing_clips_are_in_the_log(warnings):
+    metric = VideoAccMetric('mean_class_accuracy')
+    metric.process(None, [make_sample('a', 0, [.6, .4], 0).to_dict()])
+    metric.evaluate(3)
+    assert len(warnings) == 1
+    assert '1 clips' in warnings[0] and '3' in warnings[0]
+
+
+def test_multi_label():
+    samples = [
+        make_sample('a', 0, [.9, .2, .6], [1, 0, 1]),
+        make_sample('a', 1, [.1, .2, .9], [1, 0, 1]),
+        make_sample('b', 0, [.1, .9, .1], [0, 1, 0]),
+    ]
+    result = evaluate(samples, average='score',
+                      metric_list=['mmit_mean_average_precision'])
+    assert result == {'acc/mmit_mean_average_precision': 1}
+
+
+def test_evaluator_hands_over_what_it_expects():
+    """Through MMEngine, from samples as packed to metrics with names."""
+    evaluator = Evaluator(METRICS.build({'type': 'VideoAccMetric'}))
+    samples = make_dataset()
+    for sample in samples:
+        evaluator.process([sample])
+    result = evaluator.evaluate(len(samples))
+    assert set(result) == {'acc/top1', 'acc/top5', 'acc/mean1'}
+    assert result == evaluate(samples)
+    assert evaluator.metrics[0].results == []
+
+
+# Two processes
+
+
+def score_on_one_of_two(rank, init_file, out_dir, collect_device):
+    import torch.distributed as dist
+
+    import mmaction_memvit  # noqa: F401
+    os.chdir(out_dir)
+    dist.init_process_group(
+        'gloo', init_method=f'file://{init_file}', rank=rank, world_size=2)
+    samples = make_dataset()
+    streams = index_streams([(s.video_id, s.timestamp) for s in samples])
+    metric = VideoAccMetric(collect_device=collect_device)
+    for batch in plan_evaluation(streams, rank, 2, 2):
+        metric.process(None, [samples[i].to_dict() for i in batch])
+    num_results = len(metric.results)
+    result = metric.evaluate(len(samples))
+    with open(os.path.join(out_dir, f'{rank}.pkl'), 'wb') as file:
+        pickle.dump((result, num_results), file)
+    dist.destroy_process_group()
+
+
+def test_two_processes_give_the_same(tmp_path):
+    mp.spawn(
+        score_on_one_of_two,
+        args=(str(tmp_path / 'init'), str(tmp_path), 'cpu'),
+        nprocs=2)
+    (one, num_one), (two, num_two) = (
+        pickle.loads((tmp_path / f'{rank}.pkl').read_bytes())
+        for rank in range(2))
+    samples = make_dataset()
+    assert one == two == evaluate(samples)
+    # Uneven shares, none lost: what BaseMetric would cut or pad wrongly.
+    assert num_one != num_two and num_one + num_two == len(samples)
+
+
+# Errors
+
+
+def test_clip_scored_twice():
+    samples = [make_sample('a', t, [.6, .4], 0) for t in (0, 1, 1)]
+    with pytest.raises(ValueError) as error:
+        evaluate(samples)
+    for words in ('timestamp 1', "'a'", 'StreamBatchSampler',
+                  'round_up=False'):
+        assert words in str(error.value)
+    # The same time in two segments is two results.
+    samples = [make_sample('a', 0, [.6, .4], i, segment_id=str(i))
+               for i in range(2)]
+    assert evaluate(samples)['acc/top1'] == 0.5
+
+
+@pytest.mark.parametrize('key', ['video_id', 'timestamp'])
+def test_sample_without_identity(key):
+    sample = make_sample('a', 0, [.6, .4], 0).to_dict()
+    del sample[key]
+    with pytest.raises(ValueError,
+                       match=f'{key}.*meta_keys.*PackActionInputs'):
+        VideoAccMetric().process(None, [sample])
+
+
+def test_nothing_labelled():
+    with pytest.raises(ValueError, match='None of the 2 clips has a label'):
+        evaluate([make_sample('a', t, [.6, .4], -1) for t in range(2)])
+
+
+def test_label_out_of_range():
+    with pytest.raises(ValueError,
+                       match="'a' has label 2, but.*2 classes.*end at 1"):
+        evaluate([make_sample('a', 0, [.6, .4], 2)])
+
+
+def test_scores_of_several_views():
+    sample = make_sample('a', 0, [.6, .4], 0).to_dict()
+    sample['pred_score'] = torch.rand(3, 2)
+    with pytest.raises(ValueError, match=r'num_classes.*\[3, 2\]'):
+        VideoAccMetric().process(None, [sample])
+
+
+@pytest.mark.parametrize('kwargs, words', [
+    ({'metric_list': 'top1'}, ['top1', 'top_k_accuracy']),
+    ({'average': 'mean'}, ["'mean'", "'prob'"]),
+    ({'metric_options': {'top_k_accuracy': {'topk': (1, 0)}}}, ['(1, 0)']),
+    ({'metric_options': {'top_k_accuracy': {'topk': ()}}}, ['at least 1']),
+])
+def test_bad_arguments(kwargs, words):
+    with pytest.raises(ValueError) as error:
+        VideoAccMetric(**kwargs)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_arguments_stay_as_they_were():
+    options = {'top_k_accuracy': {'topk': [1, 2]}}
+    metric = VideoAccMetric(['top_k_accuracy'], metric_options=options)
+    metric.process(None, [make_sample('a', 0, [.6, .3, .1], 1).to_dict()])
+    assert metric.evaluate(1) == {'acc/top1': 0, 'acc/top2': 1}
+    assert options == {'top_k_accuracy': {'topk': [1, 2]}}

@@ -1,0 +1,160 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import importlib.util
+from pathlib import Path
+
+import pytest
+from mmaction.registry import DATASETS
+
+TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'inspect_stream.py'
+
+
+@DATASETS.register_module(force=True)
+class InspectTestDataset:
+    """Videos of given lengths, which refuse to be decoded."""
+
+    def __init__(self, lengths, test_mode=False):
+        self.lengths, self.test_mode = lengths, test_mode
+
+    def stream_keys(self):
+        return [(f'folder/long_name_of_video_{v:03d}.mp4', p)
+                for v, length in enumerate(self.lengths)
+                for p in range(length)]
+
+    def __len__(self):
+        return sum(self.lengths)
+
+    def __getitem__(self, index):
+        raise AssertionError('inspecting must not decode')
+
+
+CONFIG = """
+default_scope = 'mmaction'
+randomness = dict(seed=3)
+train_dataloader = dict(
+    batch_size=2,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='StreamBatchSampler'),
+    dataset=dict(type='InspectTestDataset', lengths=[3, 5, 2, 4, 3]))
+val_dataloader = dict(
+    batch_size=2,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    batch_sampler=dict(type='mmaction.StreamBatchSampler'),
+    dataset=dict(type='InspectTestDataset', lengths=[1, 3], test_mode=True))
+"""
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('inspect_stream', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def inspect(tool, tmp_path, capsys):
+    """Run the tool on CONFIG and return what it prints."""
+    config = tmp_path / 'config.py'
+    config.write_text(CONFIG)
+
+    def run(*args):
+        tool.main([str(config), *args])
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_evaluation_table(inspect):
+    out = inspect('--split', 'val')
+    assert [line.split() for line in out.splitlines()
+            if line.startswith('rank 0 lane')] == [
+        ['rank', '0', 'lane', '0', '*long_..o_001:0', ':1', ':2'],
+        ['rank', '0', 'lane', '1', '*long_..o_000:0', '-', '-'],
+    ]
+    assert 'repeat' not in out
+    assert 'eval: 2 videos, 4 clips, 2 lanes' in out
+    assert 'rank 0: 3 steps, 4 clips, 2 (50.0%) continue a stream' in out
+
+
+def test_training_table_and_summary(inspect):
+    out = inspect('--steps', '100')
+    lanes = [line for line in out.splitlines() if 'rank 0 lane' in line]
+    assert len(lanes) == 2
+    # 17 clips of 5 videos in two lanes: 9 steps, one clip repeats.
+    assert sum(line.count(':') for line in lanes) == 18
+    assert sum(line.count('*') for line in lanes) == 6
+    assert ('9 steps, 18 clips, 12 (66.7%) continue a stream, 1 (5.6%) '
+            'repeat a clip') in out
+    # Another seed and another epoch are other plans.
+    assert inspect('--steps', '100', '--seed', '3') == out
+    assert inspect('--steps', '100', '--seed', '4') != out
+    assert inspect('--steps', '100', '--epoch', '1') != out
+
+
+def test_gap_comes_from_the_model(inspect):
+    # A gap of 0 clips continues nothing, so any other value is read.
+    plain = inspect('--steps', '100')
+    assert inspect('--steps', '100', '--max-gap', '2') == plain
+    none = inspect('--cfg-options', 'model.max_gap=0')
+    assert '0 (0.0%) continue' in none
+
+
+def test_steps_shown(inspect):
+    out = inspect('--first-step', '4', '--steps', '2')
+    heading, lane = out.splitlines()[3:5]
+    assert heading.split() == ['4', '5']
+    # The first column names the video even where it only goes on.
+    assert 'long_' in lane
+
+
+def test_several_processes(inspect):
+    out = inspect('--world-size', '2')
+    assert 'rank 0 lane 1' in out and 'rank 1 lane 1' in out
+    assert '4 lanes (2 processes x 2)' in out
+    out = inspect('--world-size', '2', '--rank', '1', '--batch-size', '1')
+    assert 'rank 0' not in out and 'rank 1 lane 0' in out
+    assert 'rank 1 lane 1' not in out
+
+
+def test_options_of_the_config(inspect):
+    out = inspect('--cfg-options',
+                  'train_dataloader.batch_sampler.split_videos=True',
+                  'train_dataloader.dataset.lengths=[4,4,4]')
+    # Three videos of four clips in two lanes: six steps only if one is split.
+    assert 'rank 0: 6 steps' in out
+
+
+def test_config_without_stream_sampler(inspect):
+    out = inspect('--cfg-options', 'train_dataloader.batch_sampler=None')
+    assert 'NOTE: train_dataloader has batch_sampler type None' in out
+    assert 'rank 0 lane 1' in out
+
+
+def test_picture(inspect, tmp_path):
+    pytest.importorskip('matplotlib')
+    out_file = tmp_path / 'lanes.png'
+    out = inspect('--world-size', '2', '--out', str(out_file))
+    assert str(out_file) in out
+    assert out_file.read_bytes().startswith(b'\x89PNG')
+
+
+@pytest.mark.parametrize('args, words', [
+    (['--rank', '2', '--world-size', '2'], '--rank is 2'),
+    (['--world-size', '0'], '--world-size is 0, must be at least 1'),
+    (['--steps', '0'], '--steps is 0, must be at least 1'),
+    (['--first-step', '-1'], '--first-step is -1, must be at least 0'),
+])
+def test_bad_arguments(inspect, capsys, args, words):
+    with pytest.raises(SystemExit):
+        inspect(*args)
+    assert words in capsys.readouterr().err
+
+
+def test_missing_data_loader(inspect):
+    with pytest.raises(SystemExit, match='no test_dataloader'):
+        inspect('--split', 'test')
+
+
+def test_too_few_videos_names_the_numbers(inspect):
+    with pytest.raises(ValueError, match='5 videos cannot feed 6 lanes'):
+        inspect('--batch-size', '6')
