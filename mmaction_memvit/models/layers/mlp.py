@@ -45,7 +45,7 @@ def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         Tensor: (..., C_out), in the dtype of x.
     """
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() or torch.jit.is_tracing():
         return F.linear(F.gelu(x), weight, bias)
     # Under autocast x comes in low precision; casting here keeps the function
     # itself free of autocast.

@@ -65,10 +65,9 @@ class MemorySpec(NamedTuple):
 
 def new_mask(like: Tensor, length: int, value: bool) -> Tensor:
     """Bool (B, length), all ``value``."""
-    return torch.full((like.shape[0], length),
-                      value,
-                      dtype=torch.bool,
-                      device=like.device)
+    make = torch.ones if value else torch.zeros
+    return make(
+        like.shape[0], length, dtype=torch.bool, device=like.device)
 
 
 class PoolingAttention(BaseModule):

@@ -74,7 +74,8 @@ class TokenPooling(nn.Module):
 
     def normalize(self, x: Tensor) -> Tensor:
         """LayerNorm over each head's channels; (..., C) to (..., C)."""
-        return self.norm(x.unflatten(-1, (self.num_heads, -1))).flatten(-2)
+        width = x.shape[-1] // self.num_heads
+        return self.norm(x.reshape(x.shape[0], -1, width)).view(x.shape)
 
     def forward(self, cls: Tensor, grid: Tensor) -> Tuple[Tensor, Tensor]:
         """Pool (B, 1, C) and (B, T, H, W, C)."""
