@@ -12,7 +12,7 @@ from mmcv.cnn import build_norm_layer
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModule, ModuleList
 from mmengine.model.weight_init import trunc_normal_
-from mmengine.runner.checkpoint import _load_checkpoint_with_prefix
+from mmengine.runner import CheckpointLoader
 from mmengine.utils import to_2tuple
 from torch import Tensor
 
@@ -590,8 +590,12 @@ class MeMViT(BaseModule):
                 and self.init_cfg['type'] == 'Pretrained'):
             path = self.init_cfg['checkpoint']
             prefix = self.init_cfg.get('prefix', 'backbone.')
-            state = _load_checkpoint_with_prefix(
-                prefix, path, map_location='cpu')
+            state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+            state = state.get('state_dict', state)
+            state = {
+                key[len(prefix):]: value
+                for key, value in state.items() if key.startswith(prefix)
+            } or state
             state, left_out = adapt_mvit_state(state, self.state_dict(), path)
             missing = self.load_state_dict(state, strict=False).missing_keys
             logger.info(f'{path}: loaded {len(state)} tensors, left out '

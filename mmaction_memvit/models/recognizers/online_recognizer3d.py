@@ -8,7 +8,7 @@ from mmaction.utils import OptSampleList, SampleList
 from mmengine.model import merge_dict
 from torch import Tensor
 
-from mmaction_memvit.structures import ClipIdentity, MemoryBank
+from mmaction_memvit.structures import ClipIdentity, MemoryBank, StreamMemory
 
 # Labels of clips for which nothing is annotated.
 UNLABELLED = -1
@@ -87,14 +87,30 @@ class OnlineRecognizer3D(Recognizer3D):
         return bool(getattr(self.backbone, 'mem_layers', ()))
 
     def _step(self, clips: Tensor, identities: List[ClipIdentity],
-              bank: MemoryBank) -> Tuple:
-        """Features of one clip of each stream; the bank moves on."""
+              bank: MemoryBank, max_lanes: Optional[int]) -> Tuple:
+        """Features of one clip of each stream; the bank moves on.
+
+        ``max_lanes`` limits how many pass the backbone at a time.
+        """
+        num = len(identities)
+        parts = [
+            slice(i, i + (max_lanes or num))
+            for i in range(0, num, max_lanes or num)
+        ]
         if not self.with_memory:
-            return self.backbone(clips)
+            return concat_features([self.backbone(clips[p]) for p in parts])
         memory = bank.read(
             identities,
             lambda lanes: self.backbone.init_memory(lanes, clips.shape[-2:]))
-        feats, memory = self.backbone(clips, memory)
+        if len(parts) == 1:
+            feats, memory = self.backbone(clips, memory)
+        else:
+            steps = [
+                self.backbone(clips[p], memory.select(range(num)[p]))
+                for p in parts
+            ]
+            feats = concat_features([f for f, _ in steps])
+            memory = StreamMemory.cat([m for _, m in steps])
         bank.write(identities, memory)
         return feats
 
@@ -126,11 +142,8 @@ class OnlineRecognizer3D(Recognizer3D):
         inputs = inputs.flatten(0, 1)
         bank = self.banks[self.eval_mode if test_mode else 'train']
         test_cfg = (self.test_cfg or {}) if test_mode else {}
-        step = test_cfg.get('max_testing_views') or len(identities)
-        feats = concat_features([
-            self._step(inputs[i:i + step], identities[i:i + step], bank)
-            for i in range(0, len(identities), step)
-        ])
+        feats = self._step(inputs, identities, bank,
+                           test_cfg.get('max_testing_views'))
         kwargs = dict()
         if test_mode and self.test_cfg is not None:
             kwargs['fcn_test'] = test_cfg.get('fcn_test', False)
