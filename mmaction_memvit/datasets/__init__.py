@@ -1,0 +1,4 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from .online_video_dataset import OnlineVideoDataset  # noqa: F401
+from .samplers import *  # noqa: F401,F403
+from .transforms import *  # noqa: F401,F403

@@ -1,0 +1,160 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Loading of the frames of a clip."""
+import io
+import os
+from typing import Any
+
+import numpy as np
+from mmaction.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+from mmengine.fileio import get
+
+from ..video_reader import (
+    BACKENDS,
+    ReaderCache,
+    VideoReadError,
+    choose_backend,
+)
+
+# Caches taken over from the parent by a fork. They are neither used (a file
+# position is shared with the parent) nor destroyed (a decoder would wait for
+# threads that the fork left behind).
+_inherited: list = []
+
+
+@TRANSFORMS.register_module()
+class LoadVideoClip(BaseTransform):
+    """Loads the frames ``frame_inds`` of a video.
+
+    Takes the place of ``DecordInit`` and ``DecordDecode`` and leaves the same
+    results. Other than those it does not read a long video from its start for
+    every clip: readers stay open, a clip costs the same wherever in the video
+    it lies, and the frames are the right ones for every codec (PyAV).
+
+    Required Keys:
+
+        - filename
+        - frame_inds
+
+    Added Keys:
+
+        - imgs (list[np.ndarray]): RGB frames, uint8, of shape (H, W, 3)
+        - original_shape (tuple[int]): (H, W)
+        - img_shape (tuple[int]): (H, W)
+
+    Modified Keys:
+
+        - gt_bboxes, proposals (where given): from shares of the image's size
+          to pixels
+
+    Args:
+        backend (str): ``'pyav'``, ``'decord'`` or ``'auto'``: PyAV where it
+            is installed, else decord. Decord returns wrong frames for HEVC
+            and for H.264 with open groups of pictures. Defaults to
+            ``'auto'``.
+        num_threads (int): Decoding threads per video, 0 for as many as FFmpeg
+            likes. With several data loader workers 1 is best. Defaults to 1.
+        cache_size (int): Number of videos that every worker keeps open, at
+            least the batch size; 0 opens a video anew for every clip.
+            Defaults to 16.
+        io_backend (str): Where the videos are. ``'disk'`` reads files in
+            place, other backends of MMEngine's fileio fetch the whole file
+            into memory. Defaults to ``'disk'``.
+        kwargs (dict): Further arguments of that backend.
+
+    Raises:
+        ValueError: If an argument is out of range.
+        ImportError: If the backend is not installed.
+        VideoReadError: In use, if the video or the frames cannot be read. An
+            :class:`OnlineVideoDataset` swaps the sample then, in training.
+    """
+
+    def __init__(self,
+                 backend: str = 'auto',
+                 num_threads: int = 1,
+                 cache_size: int = 16,
+                 io_backend: str = 'disk',
+                 **kwargs) -> None:
+        if num_threads < 0:
+            raise ValueError(f'num_threads={num_threads} must be at least 0 '
+                             '(0: automatic)')
+        if cache_size < 0:
+            raise ValueError(f'cache_size={cache_size} must be at least 0 '
+                             '(0: no video is kept open)')
+        self.backend = choose_backend(backend)
+        self.num_threads = num_threads
+        self.cache_size = cache_size
+        self.io_backend = io_backend
+        self.kwargs = kwargs
+        self._cache = ReaderCache(cache_size)
+        self._owner = os.getpid()
+
+    def transform(self, results: dict) -> dict:
+        """Loads the frames.
+
+        Args:
+            results (dict): The result dict.
+
+        Returns:
+            dict: The result dict.
+        """
+        if 'frame_inds' not in results:
+            raise KeyError(
+                "LoadVideoClip needs results['frame_inds']. Remedy: use "
+                'OnlineVideoDataset, which gives it, or a sampling transform '
+                'before it')
+        frame_inds = np.asarray(results['frame_inds']).reshape(-1)
+        results['frame_inds'] = frame_inds
+        filename = results['filename']
+        cache = self._own_cache()
+        try:
+            reader = cache.get(filename, lambda: self._open(filename))
+            imgs = reader.read(frame_inds)
+        except VideoReadError:
+            # What is left of the reader's state is not to be relied upon.
+            cache.drop(filename)
+            raise
+        cache.release(filename)
+
+        results['imgs'] = imgs
+        results['original_shape'] = imgs[0].shape[:2]
+        results['img_shape'] = imgs[0].shape[:2]
+        self._scale_boxes(results)
+        return results
+
+    @staticmethod
+    def _scale_boxes(results: dict) -> None:
+        height, width = results['img_shape']
+        scale = np.array([width, height, width, height], dtype=np.float32)
+        for key in ('gt_bboxes', 'proposals'):
+            if 'gt_bboxes' in results and results.get(key) is not None:
+                results[key] = (results[key] * scale).astype(np.float32)
+
+    def _own_cache(self) -> ReaderCache:
+        if self._owner != os.getpid():
+            if len(self._cache):
+                _inherited.append(self._cache)
+            self._cache = ReaderCache(self.cache_size)
+            self._owner = os.getpid()
+        return self._cache
+
+    def _open(self, filename: str):
+        source: Any = filename
+        if self.io_backend != 'disk':
+            backend_args = dict(backend=self.io_backend, **self.kwargs)
+            source = io.BytesIO(get(filename, backend_args=backend_args))
+        return BACKENDS[self.backend](
+            source, num_threads=self.num_threads, name=filename)
+
+    def __getstate__(self) -> dict:
+        # Open files go neither to spawned workers nor into copies.
+        state = self.__dict__.copy()
+        state['_cache'] = ReaderCache(self.cache_size)
+        state['_owner'] = -1
+        return state
+
+    def __repr__(self) -> str:
+        return (f'{self.__class__.__name__}(backend={self.backend!r}, '
+                f'num_threads={self.num_threads}, '
+                f'cache_size={self.cache_size}, '
+                f'io_backend={self.io_backend!r})')

@@ -1,0 +1,206 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmaction_memvit.datasets.longcue import (
+    CUES,
+    LongCueSpec,
+    clip_captions,
+    plan_videos,
+    question_table,
+    render_video,
+    segment_lines,
+)
+
+SMALL = LongCueSpec(
+    max_delay=3, clips_per_video=11, clip_len=2, frame_interval=2, size=32)
+
+
+def clip_frames(spec, frames, clip):
+    return frames[clip * spec.clip_frames:(clip + 1) * spec.clip_frames]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    num_cues=st.integers(2, 8),
+    max_delay=st.integers(1, 9),
+    extra=st.integers(0, 120),
+    families=st.integers(1, 5),
+    seed=st.integers(0, 10**6))
+def test_plan(num_cues, max_delay, extra, families, seed):
+    spec = LongCueSpec(
+        num_cues=num_cues,
+        max_delay=max_delay,
+        clips_per_video=max_delay * (max_delay + 3) // 2 + extra,
+        seed=seed)
+    plans = plan_videos(spec, 'val', families * num_cues)
+    assert len({plan.name for plan in plans}) == len(plans)
+    for plan in plans:
+        times = [(q.cue_clip, q.clip) for q in plan.questions]
+        flat = [clip for pair in times for clip in pair]
+        # In the video, and no cue before the last question.
+        assert flat == sorted(set(flat))
+        assert 0 <= flat[0] and flat[-1] < spec.clips_per_video
+        # Every delay equally often, in every video.
+        delays = Counter(q.delay for q in plan.questions)
+        assert set(delays) == set(range(1, max_delay + 1))
+        assert len(set(delays.values())) == 1
+        assert len(plan.questions) == spec.questions_per_video
+    for family in range(families):
+        twins = plans[family * num_cues:(family + 1) * num_cues]
+        assert len({twin.scene for twin in twins}) == 1
+        for together in zip(*(twin.questions for twin in twins)):
+            assert len({(q.cue_clip, q.clip) for q in together}) == 1
+            assert ({q.label for q in together} == set(range(num_cues)))
+    # So every label is equally frequent at every delay.
+    table = question_table(plans)
+    pairs = Counter((q['delay'], q['label']) for q in table)
+    assert len(pairs) == num_cues * max_delay
+    assert len(set(pairs.values())) == 1
+
+
+def test_plans_do_not_depend_on_their_number_but_on_seed_and_split():
+    plans = plan_videos(SMALL, 'train', 12)
+    assert plans[:4] == plan_videos(SMALL, 'train', 4)
+    assert plans == plan_videos(replace(SMALL), 'train', 12)
+    others = [
+        plan_videos(replace(SMALL, seed=1), 'train', 12),
+        plan_videos(SMALL, 'val', 12)
+    ]
+    for other in others:
+        assert not {p.scene for p in plans} & {p.scene for p in other}
+        assert [p.questions for p in plans] != [p.questions for p in other]
+    assert len({p.scene for p in plans}) == 3
+
+
+def test_labels_within_a_video_are_independent():
+    plans = plan_videos(LongCueSpec(), 'train', 400)
+    same = [
+        a.label == b.label for plan in plans
+        for a, b in zip(plan.questions, plan.questions[1:])
+    ]
+    # 2,800 pairs: the standard error is below 0.01 (twins depend, a little).
+    assert abs(np.mean(same) - 0.25) < 0.04
+
+
+def test_frames_are_determined_by_the_seed():
+    plan = plan_videos(SMALL, 'train', 4)[1]
+    frames = render_video(SMALL, plan)
+    assert frames.shape == (44, 32, 32, 3) and frames.dtype == np.uint8
+    other = replace(SMALL, seed=1)
+    other_frames = render_video(other, plan_videos(other, 'train', 4)[1])
+    assert not np.array_equal(frames, other_frames)
+    frames_again = render_video(SMALL, plan)
+    np.testing.assert_array_equal(frames, frames_again)
+    # Frames are the caller's own, although the scene is kept for twins.
+    frames[...] = 0
+    np.testing.assert_array_equal(frames_again, render_video(SMALL, plan))
+
+
+@pytest.mark.parametrize('num_cues', [4, 8])
+def test_twins_differ_in_cue_clips_only(num_cues):
+    spec = replace(SMALL, num_cues=num_cues)
+    plans = plan_videos(spec, 'val', num_cues)
+    videos = [render_video(spec, plan) for plan in plans]
+    cues = {question.cue_clip for question in plans[0].questions}
+    for video in videos[1:]:
+        for clip in range(spec.clips_per_video):
+            a = clip_frames(spec, videos[0], clip)
+            b = clip_frames(spec, video, clip)
+            if clip in cues:
+                # In every frame of the clip.
+                assert (a != b).any((1, 2, 3)).all()
+            else:
+                np.testing.assert_array_equal(a, b)
+
+
+def test_signs_are_large_and_only_in_their_clips():
+    """The plate of a sign is the only large bright thing in a frame."""
+    plan = plan_videos(SMALL, 'val', 4)[0]
+    frames = render_video(SMALL, plan)
+    bright = (frames.min(-1) > 225).mean((1, 2))
+    bright = bright.reshape(SMALL.clips_per_video, -1)
+    signs = {clip for q in plan.questions for clip in (q.cue_clip, q.clip)}
+    blank = set(range(SMALL.clips_per_video)) - signs
+    assert blank
+    assert bright[sorted(signs)].min() > 0.08
+    assert bright[sorted(blank)].max() < 0.02
+
+
+@pytest.mark.parametrize('size', [32, 64])
+def test_trivial_readout_of_a_cue_clip_is_right(size):
+    """The sign has the colour that covers most, the question none."""
+    spec = replace(SMALL, size=size)
+    right = total = 0
+    asked = Counter()
+    for plan in plan_videos(spec, 'val', 24):
+        frames = render_video(spec, plan)
+
+        def read(clip, frames=frames):
+            part = clip_frames(spec, frames, clip).astype(int)
+            covered = [(np.abs(part - color).max(-1) < 12).sum()
+                       for _, _, color in CUES[:spec.num_cues]]
+            return int(np.argmax(covered))
+
+        for question in plan.questions:
+            right += read(question.cue_clip) == question.label
+            asked[read(question.clip) == question.label] += 1
+            total += 1
+    assert right == total
+    # Not about chance but chance itself: that is what the twins are for.
+    assert asked[True] * spec.num_cues == total
+
+
+def test_segment_lines_label_the_question_clips():
+    spec = replace(SMALL, fps=30)
+    plan = plan_videos(spec, 'val', 4)[2]
+    lines = [line.split() for line in segment_lines(spec, plan)]
+    assert len(lines) == spec.questions_per_video
+    for line, question in zip(lines, plan.questions):
+        assert line[0] == plan.name and int(line[3]) == question.label
+        first = question.clip * 4 / 30
+        np.testing.assert_allclose(
+            [float(line[1]), float(line[2])], [first, first + 4 / 30],
+            atol=1e-6)
+
+
+def test_clip_captions():
+    plans = plan_videos(SMALL, 'val', 4)
+    captions = clip_captions(
+        question_table(plans), plans[1].name, SMALL.classes)
+    assert len(captions) == 2 * SMALL.questions_per_video
+    for question in plans[1].questions:
+        name = SMALL.classes[question.label]
+        assert captions[question.cue_clip] == f'cue: {name}'
+        assert captions[question.clip] == f'? (delay {question.delay})'
+
+
+@pytest.mark.parametrize('options, message', [
+    ({'num_cues': 1}, 'num_cues=1 must be between 2 and 8'),
+    ({'num_cues': 9}, 'num_cues=9'),
+    ({'max_delay': 0}, 'max_delay=0 must be at least 1'),
+    ({'clip_len': 0}, 'clip_len=0'),
+    ({'frame_interval': 0}, 'frame_interval=0'),
+    ({'size': 48}, 'size=48 must be a multiple of 32 .* take 32'),
+    ({'size': 0}, 'size=0'),
+    ({'fps': 0.0}, 'fps=0.0 must be greater than 0'),
+    ({'seed': -1}, 'seed=-1'),
+    ({'clips_per_video': 43}, 'clips_per_video=43 .* takes 44 clips'),
+])
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        LongCueSpec(**options)
+
+
+def test_bad_splits():
+    with pytest.raises(ValueError, match="split='vall'"):
+        plan_videos(SMALL, 'vall', 4)
+    with pytest.raises(ValueError, match='6 val videos .* take 8'):
+        plan_videos(SMALL, 'val', 6)
+    with pytest.raises(ValueError, match='0 val videos .* take 4'):
+        plan_videos(SMALL, 'val', 0)

@@ -1,0 +1,150 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import csv
+import json
+import os
+
+import pytest
+from helpers.videos import need_shared_data, truncate, write_video
+
+from mmaction_memvit.datasets import video_index
+from mmaction_memvit.datasets.video_index import (
+    first_names,
+    load_video_index,
+    probe_video,
+    write_video_index,
+)
+
+av = pytest.importorskip('av')
+
+
+@pytest.mark.parametrize('decode', [False, True])
+@pytest.mark.parametrize('name, kwargs', [
+    ('a.mp4', {}),
+    ('a.mkv', {}),
+    ('a.ts', {}),
+    ('a.avi', dict(codec='mpeg4', b_frames=0)),
+    ('b.avi', {}),
+])
+def test_sound_videos(tmp_path, name, kwargs, decode):
+    path = write_video(tmp_path / name, 50, rate=25, width=96, **kwargs)
+    assert probe_video(path, decode) == dict(
+        num_frames=50, fps=25., width=96, height=64,
+        size=os.path.getsize(path))
+
+
+def test_one_frame(tmp_path):
+    entry = probe_video(write_video(tmp_path / 'a.mp4', 1))
+    assert entry['num_frames'] == 1 and entry['fps'] == 30
+
+
+def test_without_pyav(tmp_path, monkeypatch):
+    path = write_video(tmp_path / 'a.mp4', 50)
+    expected = probe_video(path)
+    monkeypatch.setattr(video_index, 'av', None)
+    assert probe_video(path) == expected
+
+
+def test_variable_rate(tmp_path):
+    times = list(range(60)) + list(range(60, 240, 3))
+    entry = probe_video(write_video(tmp_path / 'a.mp4', 120, times=times))
+    assert entry['num_frames'] == 120
+    assert entry['fps'] == pytest.approx(119 / (times[-1] / 30), rel=1e-4)
+    # Frame 59 is shown at 59 / 30 s, not at 59 / fps.
+    assert entry['time_drift'] == pytest.approx(
+        59 / entry['fps'] - 59 / 30, abs=0.05)
+
+
+def test_cut_off(tmp_path):
+    whole = write_video(
+        tmp_path / 'a.mp4', 200, container_options={'movflags': 'faststart'})
+    path = truncate(whole, tmp_path / 'b.mp4', 0.7)
+    entry = probe_video(path)
+    assert 20 < entry['num_frames'] < 200
+    assert 'of 200 frames' in entry['problem']
+    # All that is announced can be read.
+    from mmaction_memvit.datasets.video_reader import PyAVReader
+    PyAVReader(path).read(range(entry['num_frames']))
+    assert probe_video(path, decode=True)['num_frames'] >= entry['num_frames']
+
+
+def test_damage_in_the_middle_is_found_by_decoding(tmp_path):
+    path = tmp_path / 'a.mp4'
+    write_video(path, 200, container_options={'movflags': 'faststart'})
+    data = bytearray(path.read_bytes())
+    middle = len(data) * 2 // 3
+    data[middle:middle + 600] = b'\xff' * 600
+    path.write_bytes(data)
+    assert 'problem' not in probe_video(str(path))
+    entry = probe_video(str(path), decode=True)
+    assert 0 < entry['num_frames'] < 200
+    assert 'decoding fails after' in entry['problem']
+
+
+def test_unreadable(tmp_path):
+    (tmp_path / 'text.mp4').write_text('no video')
+    (tmp_path / 'empty.mp4').touch()
+    whole = write_video(tmp_path / 'a.mp4', 20)
+    truncate(whole, tmp_path / 'headless.mp4', 0.3)
+    for name in ('text.mp4', 'empty.mp4', 'headless.mp4', 'absent.mp4'):
+        entry = probe_video(str(tmp_path / name))
+        assert entry['num_frames'] == 0
+        assert 'cannot be read' in entry['problem']
+
+
+def test_jhmdb_headers_are_wrong_and_not_believed():
+    folder = need_shared_data('jhmdb')
+    with open(folder / 'labels.csv', newline='') as f:
+        rows = list(csv.DictReader(f))[::25]
+    boxes = {}
+    with open(folder / 'boxes.csv', newline='') as f:
+        for row in csv.reader(f):
+            boxes[row[1]] = boxes.get(row[1], 0) + 1
+    wrong = 0
+    for row in rows:
+        path = folder / row['path']
+        entry = probe_video(str(path))
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            announced = stream.frames
+            decoded = sum(1 for _ in container.decode(stream))
+        wrong += announced != decoded
+        assert entry['num_frames'] == decoded
+        assert 'problem' not in entry
+        assert 'time_drift' not in entry
+        if path.stem in boxes:
+            # One box a frame.
+            assert boxes[path.stem] == decoded
+    assert wrong == len(rows)
+
+
+def test_files(tmp_path):
+    path = str(tmp_path / 'new' / 'index.json')
+    index = {'a b.mp4': dict(num_frames=3, fps=30., width=8, height=8, size=1)}
+    write_video_index(index, path)
+    assert load_video_index(path) == index
+    assert os.listdir(tmp_path / 'new') == ['index.json']
+
+
+@pytest.mark.parametrize('text, match', [
+    ('{', 'no JSON'),
+    ('[1]', 'holds a list'),
+    (json.dumps({'a.mp4': 7}), "'a.mp4' is 7"),
+    (json.dumps({'a.mp4': dict(num_frames='7', fps=1)}), 'num_frames'),
+    (json.dumps({'a.mp4': dict(num_frames=7, fps=0)}), 'fps > 0'),
+])
+def test_bad_files(tmp_path, text, match):
+    path = tmp_path / 'index.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=match) as error:
+        load_video_index(str(path), 'run this')
+    assert 'Remedy: run this' in str(error.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match='build_video_index'):
+        load_video_index(str(tmp_path / 'absent.json'))
+
+
+def test_first_names():
+    assert first_names(['a', 'b']) == "'a', 'b'"
+    assert first_names('abcde') == "'a', 'b', 'c' and 2 more"

@@ -1,0 +1,282 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import random
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from helpers.videos import (
+    need_shared_data,
+    read_number,
+    truncate,
+    write_video,
+)
+
+from mmaction_memvit.datasets import video_reader
+from mmaction_memvit.datasets.video_reader import (
+    DecordReader,
+    PyAVReader,
+    ReaderCache,
+    VideoReadError,
+    choose_backend,
+)
+
+av = pytest.importorskip('av')
+
+NUM = 150
+KINDS = {
+    'b_frames.mp4': {},
+    'one_gop.mp4': {'gop': 500},
+    'faststart.mp4': {'container_options': {'movflags': 'faststart'}},
+    'fragments.mp4': {
+        'container_options': {'movflags': 'frag_keyframe+empty_moov'}},
+    'open_gop.mp4': {'b_frames': 3, 'x264-params': 'open-gop=1'},
+    'variable_rate.mp4': {
+        'times': np.cumsum(np.random.RandomState(0).randint(
+            1, 4, NUM)).tolist()},
+    'plain.avi': {'codec': 'mpeg4', 'b_frames': 0},
+    'b_frames.avi': {'codec': 'mpeg4'},
+    'h264.avi': {},
+    'h264.mkv': {},
+    'h264.ts': {},
+}
+
+
+@pytest.fixture(scope='module')
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('videos')
+    return {
+        kind: write_video(folder / kind, NUM, **options)
+        for kind, options in KINDS.items()
+    }
+
+
+def numbers(reader, inds):
+    return [read_number(x) for x in reader.read(inds)]
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_exact_frames_anywhere(videos, kind):
+    reader = PyAVReader(videos[kind])
+    rng = random.Random(0)
+    clips = [range(64), range(64, 128, 4), range(3, 9), range(NUM - 5, NUM)]
+    for _ in range(20):
+        start = rng.randrange(NUM - 16)
+        clips.append(range(start, start + 16, rng.choice([1, 4])))
+    for clip in clips:
+        assert numbers(reader, clip) == list(clip)
+    assert reader.num_frames in (NUM, None)
+    reader.close()
+
+
+def test_edit_list_hides_the_frames_before_it(videos, tmp_path):
+    # What "ffmpeg -ss 0.6 -i IN -c copy OUT" makes: packets from the keyframe
+    # before, of which those before the cut are hidden.
+    path = str(tmp_path / 'cut.mp4')
+    start = 18
+    with av.open(videos['b_frames.mp4']) as src, av.open(path, 'w') as out:
+        stream = src.streams.video[0]
+        if hasattr(out, 'add_stream_from_template'):
+            copied = out.add_stream_from_template(stream)
+        else:
+            copied = out.add_stream(template=stream)
+        step = int(1 / (stream.time_base * Fraction(stream.average_rate)))
+        src.seek(start * step, stream=stream)
+        for packet in src.demux(stream):
+            if packet.dts is not None:
+                packet.pts -= start * step
+                packet.dts -= start * step
+                packet.stream = copied
+                out.mux(packet)
+    reader = PyAVReader(path)
+    assert reader.num_frames == NUM - start
+    for clip in (range(0, 8), range(100, 130, 3), range(5, 9)):
+        assert numbers(reader, clip) == [start + i for i in clip]
+
+
+def test_times_that_lie_are_found_out_late(videos, monkeypatch):
+    # The header of a video at constant rate is believed, until a frame has
+    # another time than it should.
+    reader = PyAVReader(videos['b_frames.mp4'])
+    if not hasattr(reader._stream, 'index_entries'):
+        pytest.skip('this PyAV does not show the header of a stream')
+    assert reader._from_header
+    reader._times = reader._times + np.arange(NUM) // 50
+    assert numbers(reader, range(0, 40, 4)) == list(range(0, 40, 4))
+    assert reader._from_header
+    assert numbers(reader, range(60, 90, 4)) == list(range(60, 90, 4))
+    assert not reader._from_header
+
+
+def test_times_that_run_backwards_are_found_out(videos, monkeypatch):
+    monkeypatch.setattr(PyAVReader, '_invents_times', lambda self: False)
+    reader = PyAVReader(videos['h264.avi'])
+    assert reader.num_frames == NUM
+    assert numbers(reader, range(0, 60, 3)) == list(range(0, 60, 3))
+    assert reader.num_frames is None
+
+
+def test_same_frames_as_decord_and_opencv(videos):
+    pytest.importorskip('decord')
+    cv2 = pytest.importorskip('cv2')
+    path = videos['b_frames.mp4']
+    inds = list(range(20, 70, 7))
+    ours = np.stack(PyAVReader(path).read(inds)).astype(int)
+    theirs = np.stack(DecordReader(path).read(inds)).astype(int)
+    assert np.abs(ours - theirs).max() <= 8
+    capture = cv2.VideoCapture(path)
+    frames = []
+    for i in range(inds[-1] + 1):
+        ok, frame = capture.read()
+        assert ok
+        if i in inds:
+            frames.append(frame[..., ::-1])
+    assert np.abs(ours - np.stack(frames).astype(int)).max() <= 8
+
+
+def test_decord_reader(videos):
+    pytest.importorskip('decord')
+    reader = DecordReader(videos['b_frames.mp4'])
+    assert reader.num_frames == NUM
+    assert numbers(reader, [70, 3, 3, 71]) == [70, 3, 3, 71]
+    with pytest.raises(VideoReadError, match=f'{NUM} frames'):
+        reader.read([NUM])
+
+
+def test_a_clip_late_in_the_video_decodes_no_more(videos):
+    reader = PyAVReader(videos['b_frames.mp4'])
+    counted = []
+    decode = reader._number
+
+    def count(frame):
+        counted.append(frame)
+        return decode(frame)
+
+    reader._number = count
+    costs = []
+    for start in (128, 64, 0, 64, 80, 130):
+        counted.clear()
+        reader.read(range(start, start + 16))
+        costs.append(len(counted))
+    # At most the clip and a group of pictures before it.
+    assert max(costs) <= 16 + 12 + 3
+    # What follows the last clip directly costs nothing extra.
+    assert costs[4] == 16
+
+
+def test_repeated_frames_do_not_share_memory(videos):
+    # MMAction2's Flip works in place.
+    for reader in (PyAVReader(videos['b_frames.mp4']), ):
+        imgs = reader.read([7, 7, 7])
+        assert [read_number(x) for x in imgs] == [7, 7, 7]
+        imgs[0][:] = 0
+        assert [read_number(x) for x in imgs] == [0, 7, 7]
+        assert imgs[1].flags.writeable and imgs[1].flags.c_contiguous
+
+
+def test_bytes_and_threads(videos):
+    import io
+    with open(videos['b_frames.mp4'], 'rb') as f:
+        source = io.BytesIO(f.read())
+    reader = PyAVReader(source, num_threads=0, name='x')
+    assert numbers(reader, [100, 20, 21]) == [100, 20, 21]
+
+
+def test_counting_is_said_once(videos, monkeypatch, caplog):
+    told = []
+    monkeypatch.setattr(video_reader, '_count_mode_told', False)
+    monkeypatch.setattr(video_reader, 'print_log',
+                        lambda text, **kwargs: told.append(text))
+    for _ in range(2):
+        assert PyAVReader(videos['h264.avi']).num_frames is None
+    assert len(told) == 1 and 'ffmpeg' in told[0]
+
+
+def test_bad_files(videos, tmp_path):
+    (tmp_path / 'text.mp4').write_text('no video')
+    (tmp_path / 'empty.mp4').touch()
+    cut = truncate(videos['b_frames.mp4'], tmp_path / 'no_header.mp4')
+    for path in (tmp_path / 'text.mp4', tmp_path / 'empty.mp4', cut,
+                 tmp_path / 'absent.mp4'):
+        with pytest.raises(VideoReadError, match=str(path)):
+            PyAVReader(str(path))
+
+
+def test_cut_off_file_gives_what_it_has(videos, tmp_path):
+    path = truncate(videos['faststart.mp4'], tmp_path / 'cut.mp4', 0.7)
+    reader = PyAVReader(path)
+    assert numbers(reader, range(8)) == list(range(8))
+    with pytest.raises(VideoReadError, match='frames 140 to 149'):
+        reader.read(range(140, 150))
+    # The reader is of use after that.
+    assert numbers(reader, range(4, 12)) == list(range(4, 12))
+    with pytest.raises(VideoReadError, match=r'has \d+ frames'):
+        reader.read([10, 150])
+
+
+def test_jhmdb_frame_counts_and_order():
+    folder = need_shared_data('jhmdb')
+    path = sorted(folder.glob('videos/*/*.avi'))[0]
+    with av.open(str(path)) as container:
+        announced = container.streams.video[0].frames
+        truth = [
+            f.to_ndarray(format='rgb24') for f in container.decode(video=0)
+        ]
+    assert announced != len(truth)
+    reader = PyAVReader(str(path))
+    assert reader.num_frames == len(truth)
+    for i in (len(truth) - 1, 0, 17, 16):
+        np.testing.assert_array_equal(reader.read([i])[0], truth[i])
+
+
+def test_choose_backend(monkeypatch):
+    assert choose_backend('auto') == 'pyav'
+    with pytest.raises(ValueError, match="'opencv' is unknown.*'pyav'"):
+        choose_backend('opencv')
+    monkeypatch.setattr(video_reader, 'av', None)
+    with pytest.raises(ImportError, match='pip install av'):
+        choose_backend('pyav')
+
+
+class FakeReader:
+
+    def __init__(self):
+        self.open = True
+
+    def close(self):
+        self.open = False
+
+
+def test_reader_cache_keeps_the_last_ones():
+    cache = ReaderCache(2)
+    a = cache.get('a', FakeReader)
+    b = cache.get('b', FakeReader)
+    assert cache.get('a', FakeReader) is a
+    cache.get('c', FakeReader)
+    assert a.open and not b.open and len(cache) == 2
+    assert cache.opened == 3
+    cache.drop('a')
+    assert not a.open and len(cache) == 1
+    cache.drop('a')
+
+
+def test_reader_cache_of_size_zero():
+    cache = ReaderCache(0)
+    a = cache.get('a', FakeReader)
+    cache.release('a')
+    assert not a.open and len(cache) == 0
+
+
+@pytest.mark.parametrize('num_videos, warns', [(4, False), (5, True)])
+def test_reader_cache_tells_when_it_is_too_small(monkeypatch, num_videos,
+                                                 warns):
+    told = []
+    monkeypatch.setattr(video_reader, 'print_log',
+                        lambda text, **kwargs: told.append(text))
+    cache = ReaderCache(4)
+    for step in range(20):
+        for lane in range(num_videos):
+            # Every lane goes on to another video now and then.
+            cache.get(f'{lane}-{step // 9}', FakeReader)
+    assert len(told) == int(warns)
+    if warns:
+        assert 'cache_size=4' in told[0] and 'batch size' in told[0]

@@ -1,0 +1,129 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import random
+
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import TRANSFORMS
+from mmengine.registry import DefaultScope
+
+from mmaction_memvit.datasets.transforms import PerVideoAugment
+from mmaction_memvit.datasets.transforms.consistent import seeded
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        yield
+
+
+class Draw:
+    """Draws from all three generators."""
+
+    def __call__(self, results):
+        results['drawn'] = (random.random(), np.random.rand(),
+                            float(torch.rand(())))
+        return results
+
+
+def sample(video, epoch, clip=0, **kwargs):
+    return dict(video_id=video, epoch=epoch, timestamp=clip, **kwargs)
+
+
+def global_state():
+    return (random.getstate(), np.random.get_state()[1].tolist(),
+            np.random.get_state()[2], torch.get_rng_state().tolist())
+
+
+def test_one_draw_per_video_and_epoch():
+    augment = PerVideoAugment([Draw()])
+    drawn = {}
+    for video in ('a', 'b', 'c'):
+        for epoch in range(3):
+            clips = [
+                augment(sample(video, epoch, clip))['drawn']
+                for clip in range(3)
+            ]
+            assert clips[0] == clips[1] == clips[2]
+            drawn[video, epoch] = clips[0]
+    for k in range(3):
+        assert len({d[k] for d in drawn.values()}) == 9
+
+
+def test_global_generators_neither_matter_nor_change():
+    augment = PerVideoAugment([Draw()])
+    random.seed(1)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    before = global_state()
+    first = augment(sample('a', 0))['drawn']
+    assert global_state() == before
+    random.random(), np.random.rand(), torch.rand(5)
+    assert augment(sample('a', 0))['drawn'] == first
+
+
+def test_generators_are_restored_after_an_error():
+    before = global_state()
+    with pytest.raises(RuntimeError), seeded(0, 'a'):
+        random.random(), np.random.rand(), torch.rand(5)
+        raise RuntimeError
+    assert global_state() == before
+
+
+def test_seed_of_argument_and_of_sample():
+    one, two = (PerVideoAugment([Draw()], seed=s) for s in (1, 2))
+    free = PerVideoAugment([Draw()])
+
+    def drawn(augment, **kwargs):
+        return augment(sample('a', 0, **kwargs))['drawn']
+
+    assert drawn(one) != drawn(two)
+    assert drawn(one, aug_seed=7) == drawn(one)
+    assert drawn(free, aug_seed=1) == drawn(one)
+    assert drawn(free) == drawn(free, aug_seed=0)
+
+
+def test_same_crop_and_flip():
+    augment = TRANSFORMS.build(
+        dict(
+            type='PerVideoAugment',
+            transforms=[
+                dict(type='RandomResizedCrop'),
+                dict(type='Resize', scale=(16, 16), keep_ratio=False),
+                dict(type='Flip', flip_ratio=0.5),
+                dict(type='ColorJitter'),
+            ]))
+    image = np.random.RandomState(0).randint(0, 255, (64, 80, 3), np.uint8)
+    seen = {}
+    for video in ('a', 'b'):
+        for epoch in range(4):
+            for clip in range(3):
+                results = augment(
+                    sample(
+                        video,
+                        epoch,
+                        clip,
+                        imgs=[image.copy() for _ in range(2)],
+                        img_shape=image.shape[:2],
+                        modality='RGB',
+                        num_clips=1,
+                        clip_len=2))
+                result = np.stack(results['imgs'])
+                first = seen.setdefault((video, epoch), result)
+                np.testing.assert_array_equal(result, first)
+    assert len({x.tobytes() for x in seen.values()}) == len(seen)
+
+
+def test_none_is_passed_on():
+    assert PerVideoAugment([lambda results: None])(sample('a', 0)) is None
+
+
+def test_errors():
+    with pytest.raises(ValueError, match='holds no transform'):
+        PerVideoAugment([])
+    augment = PerVideoAugment([Draw()])
+    with pytest.raises(KeyError, match='video_id.*OnlineVideoDataset'):
+        augment(dict(epoch=0))
+    with pytest.raises(KeyError, match='epoch.*OnlineVideoDataset'):
+        augment(dict(video_id='a'))
+    assert 'Draw' in repr(augment)

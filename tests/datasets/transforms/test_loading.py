@@ -1,0 +1,181 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import copy
+import multiprocessing as mp
+import pickle
+
+import numpy as np
+import pytest
+from helpers.videos import read_number, truncate, write_video
+from mmaction.registry import TRANSFORMS
+
+from mmaction_memvit.datasets import video_reader
+from mmaction_memvit.datasets.transforms import LoadVideoClip
+from mmaction_memvit.datasets.video_reader import VideoReadError
+
+pytest.importorskip('av')
+NUM = 60
+
+
+@pytest.fixture(scope='module')
+def video(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('videos')
+    return write_video(folder / 'a.mp4', NUM, height=48, width=64)
+
+
+def load(transform, video, inds):
+    return transform(dict(filename=video, frame_inds=np.asarray(inds)))
+
+
+def numbers(results):
+    return [read_number(x) for x in results['imgs']]
+
+
+@pytest.mark.parametrize('backend', ['auto', 'pyav', 'decord'])
+def test_frames(video, backend):
+    if backend == 'decord':
+        pytest.importorskip('decord')
+    transform = TRANSFORMS.build(dict(type='LoadVideoClip', backend=backend))
+    inds = [4, 8, 12, 59, 59]
+    results = load(transform, video, inds)
+    assert numbers(results) == inds
+    assert all(x.dtype == np.uint8 and x.shape == (48, 64, 3)
+               for x in results['imgs'])
+    assert results['img_shape'] == results['original_shape'] == (48, 64)
+    # A grid of frames, as some sampling transforms give it.
+    results = load(transform, video, [[1, 2], [3, 4]])
+    assert numbers(results) == [1, 2, 3, 4]
+    assert results['frame_inds'].shape == (4, )
+
+
+def test_same_results_as_the_stock_transforms(video):
+    pytest.importorskip('decord')
+    boxes = np.array([[0.25, 0.5, 0.75, 1.]], dtype=np.float32)
+    results = [
+        dict(
+            filename=video,
+            frame_inds=np.arange(0, 32, 4),
+            gt_bboxes=boxes.copy(),
+            proposals=boxes.copy()) for _ in range(2)
+    ]
+    ours = LoadVideoClip()(results[0])
+    stock = results[1]
+    for name in ('DecordInit', 'DecordDecode'):
+        stock = TRANSFORMS.build(dict(type=name))(stock)
+    for key in ('img_shape', 'original_shape'):
+        assert ours[key] == stock[key]
+    for key in ('gt_bboxes', 'proposals', 'frame_inds'):
+        np.testing.assert_array_equal(ours[key], stock[key])
+        assert ours[key].dtype == stock[key].dtype
+    assert isinstance(ours['imgs'], list)
+    difference = np.asarray(ours['imgs'], int) - np.asarray(stock['imgs'], int)
+    assert np.abs(difference).max() <= 8
+
+
+def test_in_place_flip_of_repeated_frames(video):
+    # A padded clip repeats its last frame, and Flip works in place.
+    flip = TRANSFORMS.build(dict(type='Flip', flip_ratio=1.))
+    results = load(LoadVideoClip(), video, [57, 58, 59, 59, 59, 59])
+    results = flip({**results, 'modality': 'RGB'})
+    for img in results['imgs'][3:]:
+        np.testing.assert_array_equal(img, results['imgs'][2])
+
+
+def test_a_video_is_opened_once(video, tmp_path):
+    other = write_video(tmp_path / 'b.mp4', NUM, first=100)
+    transform = LoadVideoClip(cache_size=2)
+    for start in range(0, 40, 8):
+        inds = list(range(start, start + 8))
+        assert numbers(load(transform, video, inds)) == inds
+        assert numbers(load(transform, other, inds)) == [
+            100 + i for i in inds
+        ]
+    assert transform._cache.opened == 2
+    anew = LoadVideoClip(cache_size=0)
+    for _ in range(3):
+        load(anew, video, [0])
+    assert anew._cache.opened == 3 and len(anew._cache) == 0
+
+
+def test_failures(video, tmp_path):
+    transform = LoadVideoClip()
+    with pytest.raises(VideoReadError, match='absent.mp4'):
+        load(transform, str(tmp_path / 'absent.mp4'), [0])
+    with pytest.raises(VideoReadError, match=f'frames 50 to {NUM}.*{NUM} fr'):
+        load(transform, video, [50, NUM])
+    # A reader that failed is not used again, a replaced file is found.
+    path = truncate(video, tmp_path / 'c.mp4')
+    with pytest.raises(VideoReadError):
+        load(transform, path, [0])
+    truncate(video, path, 1.)
+    assert numbers(load(transform, path, [5])) == [5]
+    with pytest.raises(KeyError, match='frame_inds'):
+        transform(dict(filename=video))
+
+
+@pytest.mark.parametrize('kwargs, match', [
+    (dict(backend='opencv'), "backend='opencv'"),
+    (dict(num_threads=-1), 'num_threads=-1'),
+    (dict(cache_size=-1), 'cache_size=-1'),
+])
+def test_bad_arguments(kwargs, match):
+    with pytest.raises(ValueError, match=match):
+        LoadVideoClip(**kwargs)
+
+
+def test_auto_without_pyav(monkeypatch, video):
+    pytest.importorskip('decord')
+    monkeypatch.setattr(video_reader, 'av', None)
+    transform = LoadVideoClip()
+    assert transform.backend == 'decord'
+    assert numbers(load(transform, video, [9, 10])) == [9, 10]
+
+
+def test_other_io_backend(video):
+    transform = LoadVideoClip(io_backend='local')
+    assert numbers(load(transform, video, [30, 2])) == [30, 2]
+
+
+def test_copies_open_their_own_files(video):
+    transform = LoadVideoClip()
+    load(transform, video, [0])
+    for other in (copy.deepcopy(transform), pickle.loads(
+            pickle.dumps(transform))):
+        assert len(other._cache) == 0
+        assert numbers(load(other, video, [7])) == [7]
+    assert len(transform._cache) == 1
+
+
+def _in_child(transform, video, queue):
+    queue.put(numbers(load(transform, video, range(20, 40))))
+    queue.put(transform._cache.opened)
+
+
+@pytest.mark.parametrize('backend', ['pyav', 'decord'])
+def test_survives_a_fork(video, backend):
+    if 'fork' not in mp.get_all_start_methods():
+        pytest.skip('this system cannot fork')
+    pytest.importorskip({'pyav': 'av', 'decord': 'decord'}[backend])
+    transform = LoadVideoClip(backend=backend)
+    load(transform, video, [3, 4])
+    context = mp.get_context('fork')
+    queue = context.Queue()
+    children = [
+        context.Process(target=_in_child, args=(transform, video, queue))
+        for _ in range(2)
+    ]
+    for child in children:
+        child.start()
+    got = [queue.get(timeout=60) for _ in range(4)]
+    for child in children:
+        child.join(60)
+        assert child.exitcode == 0
+    # Each child opened the file itself: a shared one has one file position.
+    assert sorted(map(str, got)) == sorted(
+        map(str, [1, 1, list(range(20, 40)),
+                  list(range(20, 40))]))
+    assert numbers(load(transform, video, [5, 6])) == [5, 6]
+    assert transform._cache.opened == 1
+
+
+def test_repr():
+    assert 'cache_size=3' in repr(LoadVideoClip(cache_size=3))

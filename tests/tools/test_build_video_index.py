@@ -1,0 +1,132 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.videos import truncate, write_video
+
+from mmaction_memvit.datasets import OnlineVideoDataset
+
+pytest.importorskip('av')
+TOOL = Path(__file__).resolve().parents[2] / 'tools/data/build_video_index.py'
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('build_video_index', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_video(tmp_path / 'videos/a b.mp4', 40)
+    write_video(tmp_path / 'videos/c!(1).avi', 30, codec='mpeg4', b_frames=0)
+    (tmp_path / 'list.txt').write_text('a b.mp4 0\nc!(1).avi 1\n')
+    return tmp_path
+
+
+def run(tool, root, *args, lists=('list.txt', )):
+    out = root / 'index.json'
+    code = tool.main([
+        *(str(root / x) for x in lists), '--data-root',
+        str(root / 'videos'), '--out', str(out), '--num-workers', '1', *args
+    ])
+    index = json.loads(out.read_text()) if out.exists() else None
+    return code, index
+
+
+def test_index_serves_the_dataset(tool, root, capsys):
+    code, index = run(tool, root)
+    assert code == 0
+    assert {k: v['num_frames'] for k, v in index.items()} == {
+        'a b.mp4': 40, 'c!(1).avi': 30}
+    text = capsys.readouterr().out
+    assert '2 videos, 70 frames' in text
+    assert 'unreadable: 0' in text and 'cut off; what can be read ' in text
+    dataset = OnlineVideoDataset(
+        str(root / 'list.txt'), [],
+        data_prefix=dict(video=str(root / 'videos')),
+        index_file=str(root / 'index.json'),
+        clip_len=5,
+        frame_interval=2)
+    assert len(dataset) == 7
+
+
+def test_unsound_videos_are_reported(tool, root, capsys):
+    whole = write_video(
+        root / 'whole.mp4', 90, container_options={'movflags': 'faststart'})
+    truncate(whole, root / 'videos/cut.mp4', 0.7)
+    (root / 'videos/text.mp4').write_text('no video')
+    with open(root / 'list.txt', 'a') as f:
+        f.write('cut.mp4 0\ntext.mp4 0\nabsent.mp4 0\n')
+    code, index = run(tool, root)
+    assert code == 0 and len(index) == 5
+    text = capsys.readouterr().out
+    assert 'cut off; what can be read will be used: 1\n    cut.mp4:' in text
+    assert 'unreadable: 2\n    text.mp4: cannot be read' in text
+    assert '3 of 5 videos are not sound' in text
+    assert run(tool, root, '--strict')[0] == 1
+
+
+def test_goes_on_where_it_was(tool, root, capsys, monkeypatch):
+    probed = []
+    probe = tool.probe_video
+
+    def spy(path, decode):
+        probed.append(os.path.basename(path))
+        if path.endswith('stop.mp4'):
+            raise KeyboardInterrupt
+        return probe(path, decode)
+
+    monkeypatch.setattr(tool, 'probe_video', spy)
+    write_video(root / 'videos/stop.mp4', 10)
+    (root / 'more.txt').write_text('stop.mp4 0\n')
+    code, index = run(tool, root, lists=('list.txt', 'more.txt'))
+    assert code == 130 and set(index) == {'a b.mp4', 'c!(1).avi'}
+    assert 'run it again' in capsys.readouterr().out
+    probed.clear()
+    # Nothing is known of a file that has changed.
+    write_video(root / 'videos/a b.mp4', 20, gop=4)
+    code, index = run(tool, root)
+    assert code == 0 and probed == ['a b.mp4']
+    assert index['a b.mp4']['num_frames'] == 20
+    probed.clear()
+    assert run(tool, root, '--rebuild')[0] == 0
+    assert len(probed) == 2
+
+
+def test_segments_and_several_labels(tool, root):
+    (root / 'list.txt').write_text('a b.mp4 0 1 0\na b.mp4 1 2 1,2\n')
+    code, index = run(tool, root, '--ann-format', 'segments')
+    assert code == 0 and list(index) == ['a b.mp4']
+
+
+def test_errors(tool, root, capsys):
+    assert run(tool, root, lists=('absent.txt', ))[0] == 2
+    assert 'absent.txt' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(tool, root, '--num-workers', '0')
+    assert '--num-workers 0' in capsys.readouterr().err
+
+
+def test_command_line_with_processes(root):
+    out = root / 'sub/index.json'
+    result = subprocess.run(
+        [
+            sys.executable, str(TOOL), str(root / 'list.txt'), '--data-root',
+            str(root / 'videos'), '--out', str(out), '--num-workers', '2',
+            '--decode', '--strict'
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(TOOL.parents[2])},
+        timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert '2/2' in result.stdout
+    assert len(json.loads(out.read_text())) == 2

@@ -1,0 +1,186 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Counts the frames of all videos of a list, once, for the datasets.
+
+Writes a JSON file {video: {num_frames, fps, width, height, size}} that
+OnlineVideoDataset takes as ``index_file``. Frames are counted by reading the
+files, as headers are not to be trusted. What is already in the output is kept
+as long as the file has the same size, so that an interrupted run goes on
+where it was, and a longer list costs only what is new.
+"""
+import argparse
+import os
+import os.path as osp
+import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+
+from mmengine.utils import ProgressBar
+
+from mmaction_memvit.datasets.video_index import (
+    load_video_index,
+    probe_video,
+    write_video_index,
+)
+from mmaction_memvit.datasets.video_list import FORMATS, read_video_list
+
+
+def parse_args(argv=None):
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        'lists', nargs='+', metavar='LIST', help='annotation lists')
+    parser.add_argument(
+        '--data-root', default='.', help='folder that the paths start from')
+    parser.add_argument('--out', required=True, help='the JSON file to write')
+    parser.add_argument(
+        '--num-workers',
+        type=int,
+        default=min(8, os.cpu_count() or 1),
+        help='processes (default: %(default)s)')
+    parser.add_argument(
+        '--ann-format',
+        choices=sorted(FORMATS),
+        default='video',
+        help='; '.join(f'{k}: "{v}"' for k, v in FORMATS.items()))
+    parser.add_argument(
+        '--delimiter', default=' ', help='between the fields of a line')
+    parser.add_argument(
+        '--decode',
+        action='store_true',
+        help='decode every frame, which also finds damage in the middle of a '
+        'file (slow)')
+    parser.add_argument(
+        '--rebuild',
+        action='store_true',
+        help='keep nothing of an existing output')
+    parser.add_argument(
+        '--strict',
+        action='store_true',
+        help='end with exit code 1 if a video is missing, damaged or cut off')
+    args = parser.parse_args(argv)
+    if args.num_workers < 1:
+        parser.error(f'--num-workers {args.num_workers} must be at least 1')
+    return args
+
+
+def list_videos(args):
+    """The paths of all lists, each once, in order."""
+    videos = {}
+    for name in args.lists:
+        # Several labels a line are fine here: only the paths matter.
+        rows = read_video_list(
+            name,
+            args.ann_format,
+            args.delimiter,
+            multi_class=True,
+            need_label=False)
+        videos.update((row['path'], None) for row in rows)
+    return list(videos)
+
+
+def keep_known(args):
+    """Entries of an earlier run that still fit their files."""
+    if args.rebuild or not osp.exists(args.out):
+        return {}
+    kept = {}
+    for video, entry in load_video_index(args.out).items():
+        path = osp.join(args.data_root, video)
+        # What failed is tried again; a file may have been mended.
+        if (osp.exists(path) and entry.get('size') == osp.getsize(path)
+                and entry['num_frames']):
+            kept[video] = entry
+    print(f'{args.out}: {len(kept)} videos are known already')
+    return kept
+
+
+def probe_all(args, videos, index):
+    """Adds the entries of the videos to the index, as far as it gets."""
+    probe = partial(probe_video, decode=args.decode)
+    paths = {v: osp.join(args.data_root, v) for v in videos}
+    bar = ProgressBar(len(videos))
+    if args.num_workers == 1 or len(videos) < 2:
+        for video in videos:
+            index[video] = probe(paths[video])
+            bar.update()
+        return
+    # Unlike multiprocessing.Pool, this one notices when a worker crashes.
+    with ProcessPoolExecutor(args.num_workers) as pool:
+        futures = {pool.submit(probe, paths[v]): v for v in videos}
+        try:
+            for future in as_completed(futures):
+                index[futures[future]] = future.result()
+                bar.update()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def report(args, index, videos):
+    """Prints what was found; returns how many videos are not sound."""
+    entries = {v: index[v] for v in videos if v in index}
+    frames = sum(e['num_frames'] for e in entries.values())
+    hours = sum(e['num_frames'] / e['fps']
+                for e in entries.values() if e['num_frames']) / 3600
+    rates = Counter(f"{e['fps']:.4g}" for e in entries.values()
+                    if e['num_frames'])
+    sizes = Counter(f"{e['width']}x{e['height']}" for e in entries.values()
+                    if e['num_frames'])
+    drift = {v: e for v, e in entries.items() if 'time_drift' in e}
+    unreadable = {v: e for v, e in entries.items() if not e['num_frames']}
+    damaged = {
+        v: e
+        for v, e in entries.items() if e['num_frames'] and 'problem' in e
+    }
+    print(f'\n{args.out}: {len(entries)} videos, {frames} frames, '
+          f'{hours:.4g} h')
+    for what, counts in (('frames per second', rates), ('size', sizes)):
+        shown = ', '.join(f'{k} ({n})' for k, n in counts.most_common(5))
+        print(f'  {what}: {shown}' + (', ...' if len(counts) > 5 else ''))
+    for what, group, key in (
+        ('variable frame rate (segment times are off by so many seconds)',
+         drift, 'time_drift'),
+        ('damaged or cut off; what can be read will be used', damaged,
+         'problem'),
+        ('unreadable', unreadable, 'problem'),
+    ):
+        print(f'  {what}: {len(group)}')
+        for video, entry in group.items():
+            print(f'    {video}: {entry[key]}')
+    return len(damaged) + len(unreadable)
+
+
+def main(argv=None):
+    """Builds the index; returns the exit code."""
+    args = parse_args(argv)
+    try:
+        videos = list_videos(args)
+        index = keep_known(args)
+    except (OSError, ValueError) as e:
+        print(f'error: {e}', file=sys.stderr)
+        return 2
+    todo = [v for v in videos if v not in index]
+    try:
+        if todo:
+            probe_all(args, todo, index)
+    except BrokenProcessPool:
+        left = [v for v in todo if v not in index]
+        print(f'\nA worker process crashed while it read one of {len(left)} '
+              f'videos, such as {left[0]!r}. Remedy: run this again with '
+              '--num-workers 1; the last video before the crash is the one '
+              'to take out')
+        return 2
+    except KeyboardInterrupt:
+        print('\nInterrupted; run it again to go on')
+        return 130
+    finally:
+        write_video_index(index, args.out)
+    problems = report(args, index, videos)
+    if problems:
+        print(f'{problems} of {len(videos)} videos are not sound')
+    return int(bool(problems and args.strict))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
