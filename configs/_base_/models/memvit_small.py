@@ -1,0 +1,20 @@
+# MeMViT-16: 16 frames a clip, memory of the two last clips.
+model = dict(
+    type='OnlineRecognizer3D',
+    backbone=dict(
+        type='MeMViT',
+        arch='small',
+        temporal_size=16,
+        mem_len=2,
+        drop_path_rate=0.2),
+    data_preprocessor=dict(
+        type='ActionDataPreprocessor',
+        mean=[114.75, 114.75, 114.75],
+        std=[57.375, 57.375, 57.375],
+        format_shape='NCTHW'),
+    cls_head=dict(
+        type='MViTHead',
+        in_channels=768,
+        num_classes=400,
+        label_smooth_eps=0.1,
+        average_clips='prob'))
