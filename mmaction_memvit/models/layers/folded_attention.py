@@ -93,51 +93,87 @@ def _future(frames: int, device: torch.device) -> Tensor:
         frames, frames, dtype=torch.bool, device=device).triu(1)
 
 
-def _query_channels(scores: Tuple[Tensor, ...]) -> List[Tensor]:
-    """Position channels of the queries for one kind of keys.
+def _fold_first(table: Tensor) -> Tuple[Tensor, Tensor]:
+    """First row of an axis, and the others less the first.
 
     One-hot positions of an axis add up to one, so the first row and column
-    of the grid need no channel of their own: their scores go into time's.
-    With M = 2 that keeps the width of MeMViT-16's heads at 128.
-    """
-    t, h, w = scores
-    return [t + (h[..., :1] + w[..., :1]),
-            h[..., 1:] - h[..., :1], w[..., 1:] - w[..., :1]]
+    of the key grid need no channel of their own: what they score goes to
+    every frame. With M = 2 that keeps the heads of MeMViT-16 at a width of
+    128.
 
-
-def _key_channels(size: Tuple[int, int, int], like: Tensor) -> Tensor:
-    """One-hot positions matching :func:`_query_channels`.
+    Args:
+        table (Tensor): (Q, K, C).
 
     Returns:
-        Tensor: (T*H*W, T + (H - 1) + (W - 1)).
+        tuple[Tensor]: (Q, 1, C) and (Q, K - 1, C).
+    """
+    first = table[:, :1]
+    return first, table[:, 1:] - first
+
+
+def _query_channels(q: Tensor, pos: Positions,
+                    scale: float) -> List[Tensor]:
+    """Position channels of the queries, in the order of the keys' channels.
+
+    Returns:
+        list[Tensor]: (B, T, H, W, heads, E) once concatenated.
+    """
+    kinds = [pos.current] if pos.memory is None else [pos.current, pos.memory]
+    # First rows of both kinds, then the rest of both kinds: few slices.
+    first_h, rest_h = zip(*(_fold_first(x.h) for x in kinds))
+    first_w, rest_w = zip(*(_fold_first(x.w) for x in kinds))
+    tables = AxisTables(
+        torch.cat([x.t for x in kinds], dim=1),
+        torch.cat((*first_h, *rest_h), dim=1),
+        torch.cat((*first_w, *rest_w), dim=1))
+    # The kernel scales all channels: undo it where no scale belongs.
+    t, h, w = _axis_scores(
+        q, AxisTables(*((x / scale).to(q.dtype) for x in tables)))
+    num = len(kinds)
+    first = h[..., :num] + w[..., :num]
+    frames = t.split([x.t.shape[1] for x in kinds], dim=-1)
+    parts = [x + first[..., i:i + 1] for i, x in enumerate(frames)]
+    if pos.causal:
+        future = _future(q.shape[1], q.device)[:, None, None, None]
+        parts[0] = parts[0].masked_fill(future, _HIDE_Q * _HIDE_K)
+    return [*parts, h[..., num:], w[..., num:]]
+
+
+def _one_hots(size: Tuple[int, int, int], like: Tensor) -> List[Tensor]:
+    """One-hot positions of a key grid, first row and column left out.
+
+    Returns:
+        list[Tensor]: (T*H*W, T), (T*H*W, H - 1) and (T*H*W, W - 1).
     """
     t, h, w = (torch.eye(n, dtype=like.dtype, device=like.device)
                for n in size)
-    shape = tuple(size)
-    return torch.cat(
-        (t[:, None, None].expand(*shape, -1),
-         h[None, :, None, 1:].expand(*shape, -1),
-         w[None, None, :, 1:].expand(*shape, -1)),
-        dim=-1).flatten(0, 2)
+    return [
+        x.expand(*size, -1).flatten(0, 2)
+        for x in (t[:, None, None], h[None, :, None, 1:], w[None, None, :, 1:])
+    ]
 
 
-def _all_key_channels(pos: Positions, like: Tensor) -> Tensor:
-    """Position channels of all keys, in their order: (K, E)."""
-    current = _key_channels(pos.size, like)
+def _key_channels(pos: Positions, like: Tensor) -> Tensor:
+    """Position channels of all keys, in their order: (K, E).
+
+    The channels are those of :func:`_query_channels`: frames of the clip and
+    of the memory, then rows, then columns, likewise. Class tokens have no
+    position.
+    """
+    current = [F.pad(x, (0, 0, 1, 0)) for x in _one_hots(pos.size, like)]
     if pos.memory is None:
-        # The class token has no position.
-        return F.pad(current, (0, 0, 1, 0))
-    size = (pos.num_entries * pos.memory_size[0], *pos.memory_size[1:])
-    entries = _key_channels(size, like)
-    # (M, T"*H"*W", E") -> each entry led by its class token
-    entries = F.pad(
-        entries.unflatten(0, (pos.num_entries, -1)),
-        (0, 0, 1, 0)).flatten(0, 1)
-    num_current, num_memory = current.shape[1], entries.shape[1]
+        return torch.cat(current, dim=1)
+    num = pos.num_entries
+    size = (num * pos.memory_size[0], *pos.memory_size[1:])
+    # (M, T"*H"*W", E), each entry led by its class token
+    entries = [
+        F.pad(x.unflatten(0, (num, -1)), (0, 0, 1, 0)).flatten(0, 1)
+        for x in _one_hots(size, like)
+    ]
     return torch.cat(
-        (F.pad(entries, (num_current, 0)),
-         F.pad(current, (0, num_memory, 1, 0))),
-        dim=0)
+        [torch.block_diag(c, e).roll(len(e), 0)
+         for c, e in zip(current, entries)],
+        dim=1)
 
 
 def fused_attention(q_cls: Tensor, q: Tensor, k: Tensor, v: Tensor,
@@ -160,18 +196,8 @@ def fused_attention(q_cls: Tensor, q: Tensor, k: Tensor, v: Tensor,
         tuple[Tensor]: (B, 1, heads, C) and (B, T, H, W, heads, C).
     """
     b, channels = q.shape[0], q.shape[-1]
-    # The kernel scales all channels: undo it where no scale belongs.
-    tables = AxisTables(
-        *((x / scale).to(q.dtype) for x in _join(pos.current, pos.memory)))
-    current, memory = _split(_axis_scores(q, tables), pos.current)
-    q_parts = [q, *_query_channels(current)]
-    if pos.causal:
-        future = _future(q.shape[1], q.device).view(
-            1, q.shape[1], 1, 1, 1, -1)
-        q_parts[1] = q_parts[1].masked_fill(future, _HIDE_Q * _HIDE_K)
-    if pos.memory is not None:
-        q_parts += _query_channels(memory)
-    k_parts = [k, _all_key_channels(pos, q)[None, :, None].expand(
+    q_parts = [q, *_query_channels(q, pos, scale)]
+    k_parts = [k, _key_channels(pos, q)[None, :, None].expand(
         b, -1, k.shape[2], -1)]
     # What the class query shares: the channel that hides, and the filling.
     q_parts_tail = []
