@@ -222,7 +222,7 @@ class MeMViT(BaseModule):
     """
     arch_zoo = {
         'tiny': {
-            'embed_dims': 32,
+            'embed_dims': 16,
             'num_layers': 6,
             'num_heads': 1,
             'downscale_indices': [1, 2, 4]

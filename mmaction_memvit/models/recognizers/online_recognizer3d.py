@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import torch
 from mmaction.models.recognizers import Recognizer3D
@@ -170,19 +170,21 @@ class OnlineRecognizer3D(Recognizer3D):
         """
         feats, head_kwargs = self.extract_feat(
             inputs, data_samples=data_samples)
+        feats = self._in_head_dtype(feats)
         # Accuracies make the head wait for the device anyway.
         keep = [
             i for i, sample in enumerate(data_samples)
             if (sample.gt_label != UNLABELLED).all()
         ]
-        if not keep:
-            # The graph is kept: other processes expect gradients.
-            scores = self.cls_head(feats, **head_kwargs)
-            return dict(loss_cls=scores.sum() * 0.)
-        if len(keep) < len(data_samples):
-            data_samples = [data_samples[i] for i in keep]
-            feats = select_features(feats, keep)
-        losses = self.cls_head.loss(feats, data_samples, **head_kwargs)
+        with torch.autocast(inputs.device.type, enabled=False):
+            if not keep:
+                # The graph is kept: other processes expect gradients.
+                scores = self.cls_head(feats, **head_kwargs)
+                return dict(loss_cls=scores.sum() * 0.)
+            if len(keep) < len(data_samples):
+                data_samples = [data_samples[i] for i in keep]
+                feats = map_features(lambda x: x[keep], feats)
+            losses = self.cls_head.loss(feats, data_samples, **head_kwargs)
         return merge_dict(losses, head_kwargs.get('loss_aux', dict()))
 
     def predict(self, inputs: Tensor, data_samples: SampleList,
@@ -199,7 +201,21 @@ class OnlineRecognizer3D(Recognizer3D):
         """
         feats, head_kwargs = self.extract_feat(
             inputs, data_samples=data_samples, test_mode=True)
-        return self.cls_head.predict(feats, data_samples, **head_kwargs)
+        feats = self._in_head_dtype(feats)
+        with torch.autocast(inputs.device.type, enabled=False):
+            return self.cls_head.predict(feats, data_samples, **head_kwargs)
+
+    def _in_head_dtype(self, feats: object) -> object:
+        """Features as the head's parameters are, whatever autocast made them.
+
+        The head runs without autocast: it is a small part of the work, scores
+        are exact, and MMAction2's heads cannot count accuracy in bfloat16,
+        which NumPy does not have.
+        """
+        param = next(self.cls_head.parameters(), None)
+        if param is None:
+            return feats
+        return map_features(lambda x: x.to(param.dtype), feats)
 
 
 def concat_features(parts: List) -> object:
@@ -211,8 +227,8 @@ def concat_features(parts: List) -> object:
     return type(parts[0])(concat_features(list(x)) for x in zip(*parts))
 
 
-def select_features(feats: object, rows: List[int]) -> object:
-    """Pick rows of a batch from tensors in nested sequences."""
+def map_features(fn: Callable[[Tensor], Tensor], feats: object) -> object:
+    """Apply ``fn`` to the tensors in nested sequences."""
     if torch.is_tensor(feats):
-        return feats[rows]
-    return type(feats)(select_features(x, rows) for x in feats)
+        return fn(feats)
+    return type(feats)(map_features(fn, x) for x in feats)

@@ -1,0 +1,107 @@
+# LongCue, the demo: questions about a cue seen 1 to 8 clips ago. Videos by
+# tools/data/make_longcue.py; `make demo` runs it all.
+_base_ = ['../../_base_/default_runtime.py']
+
+num_classes = 4
+clip_len = 4
+size = 32
+# With stop-gradient memory, what is to be recalled must be attended to
+# directly: as many clips as the longest delay.
+model = dict(
+    type='OnlineRecognizer3D',
+    backbone=dict(
+        type='MeMViT',
+        arch='tiny',
+        spatial_size=size,
+        temporal_size=clip_len,
+        mem_len=8,
+        mem_layers='all',
+        mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2)),
+        adaptive_kv_stride=(1, 4, 4),
+        output_cls_token=False,
+        # The width is 16: weights of the usual 0.02 would stay silent.
+        init_cfg=[
+            dict(type='TruncNormal', layer='Conv3d', std=0.1),
+            dict(type='TruncNormal', layer='Linear', std=0.1, bias=0.),
+            dict(type='Constant', layer='LayerNorm', val=1., bias=0.)
+        ]),
+    data_preprocessor=dict(
+        type='ActionDataPreprocessor',
+        mean=[127., 127., 127.],
+        std=[58., 58., 58.],
+        format_shape='NCTHW'),
+    cls_head=dict(
+        type='MViTHead',
+        in_channels=128,
+        num_classes=num_classes,
+        with_cls_token=False,
+        dropout_ratio=0.,
+        topk=(1, ),
+        average_clips='prob'))
+
+data_root = 'data/longcue/'
+meta_keys = ('img_shape', 'video_id', 'timestamp', 'segment_id', 'fps')
+pipeline = [
+    dict(type='LoadVideoClip', cache_size=64),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs', meta_keys=meta_keys)
+]
+dataset = dict(
+    type='OnlineVideoDataset',
+    data_prefix=dict(video=data_root),
+    index_file=data_root + 'longcue_index.json',
+    ann_format='segments',
+    num_classes=num_classes,
+    clip_len=clip_len,
+    frame_interval=1,
+    pipeline=pipeline)
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='StreamBatchSampler'),
+    dataset=dict(ann_file=data_root + 'train_segments.txt', **dataset))
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    batch_sampler=dict(type='StreamBatchSampler'),
+    dataset=dict(
+        ann_file=data_root + 'val_segments.txt', test_mode=True, **dataset))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(
+    type='VideoAccMetric',
+    metric_list=('top_k_accuracy', ),
+    metric_options=dict(top_k_accuracy=dict(topk=(1, ))))
+test_evaluator = val_evaluator
+
+max_epochs = 8
+train_cfg = dict(
+    type='EpochBasedTrainLoop',
+    max_epochs=max_epochs,
+    val_begin=max_epochs,
+    val_interval=1)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    clip_grad=dict(max_norm=1, norm_type=2))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=50),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=0.,
+        by_epoch=True,
+        T_max=max_epochs,
+        convert_to_iter_based=True)
+]
+default_hooks = dict(
+    logger=dict(interval=24),
+    checkpoint=dict(interval=max_epochs, save_best=None, max_keep_ckpts=1))
+randomness = dict(seed=0)
+auto_scale_lr = dict(enable=False, base_batch_size=32)
