@@ -5,8 +5,10 @@ import os.path as osp
 import sys
 
 import torch
-from mmaction_memvit.models.utils.released_checkpoint import \
-    convert_released_state
+
+from mmaction_memvit.models.utils.released_checkpoint import (
+    convert_released_state,
+)
 
 
 def parse_args() -> argparse.Namespace:

@@ -29,8 +29,8 @@ CUES: tuple[tuple[str, str, tuple[int, int, int]], ...] = (
     ('black', 'bars', (24, 24, 28)),
 )
 _SHAPES = tuple(shape for _, shape, _ in CUES)
-_PLATE_COLOR = (244, 244, 240)
-_QUESTION_COLOR = (70, 70, 78)
+_BRIGHT = (244, 244, 240)
+_DARK = (70, 70, 78)
 _SPLITS = ('train', 'val', 'test')
 
 
@@ -249,7 +249,7 @@ def render_video(spec: LongCueSpec, plan: VideoPlan) -> np.ndarray:
 
 def _sign_size(spec: LongCueSpec) -> int:
     """Side of a sign in pixels: it covers about a third of the frame."""
-    return round(0.58 * spec.size)
+    return round(0.6 * spec.size)
 
 
 @lru_cache(maxsize=1)
@@ -270,7 +270,7 @@ def _draw_background(spec: LongCueSpec,
     wave_y, wave_x = rng.uniform(-2.5, 2.5, (2, waves)) * 2 * np.pi / size
     speed = rng.uniform(-0.5, 0.5, waves) * 2 * np.pi / spec.frame_rate
     phase = rng.uniform(0, 2 * np.pi, waves)
-    color = rng.uniform(-22, 22, (waves, 3))
+    color = rng.uniform(-12, 12, (waves, 3))
     y, x = np.mgrid[:size, :size]
     space = np.multiply.outer(wave_y, y) + np.multiply.outer(wave_x, x)
     time = np.multiply.outer(np.arange(spec.num_frames), speed) + phase
@@ -279,7 +279,7 @@ def _draw_background(spec: LongCueSpec,
     weight = np.concatenate([np.cos(time), np.sin(time)], axis=1)
     weight = weight.astype(np.float32)
     basis = basis.reshape(2 * waves, -1).astype(np.float32)
-    base = rng.uniform(90, 165, 3).astype(np.float32)
+    base = rng.uniform(110, 145, 3).astype(np.float32)
     video = np.empty((spec.num_frames, size, size, 3), np.uint8)
     # Clip by clip: floats of a whole video would be large.
     for first in range(0, spec.num_frames, spec.clip_frames):
@@ -330,16 +330,18 @@ def _paste(frame: np.ndarray, picture: tuple[np.ndarray, np.ndarray],
 @cache
 def _sign(label: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw a plate with a cue, or with a question mark for label -1."""
-    plate = np.empty((side, side, 3), np.float32)
-    plate[...] = _PLATE_COLOR
-    border = max(1, side // 18)
-    cv2.rectangle(plate, (0, 0), (side - 1, side - 1), _QUESTION_COLOR, border)
-    margin = 2 * border + 1
     if label < 0:
-        inner = _shape('question', _QUESTION_COLOR, side - 2 * margin)
+        shape, color, ground = 'question', _DARK, _BRIGHT
     else:
-        inner = _shape(CUES[label][1], CUES[label][2], side - 2 * margin)
-    _paste(plate, inner, margin, margin)
+        _, shape, ground = CUES[label]
+        color = _BRIGHT
+    plate = np.empty((side, side, 3), np.float32)
+    plate[...] = ground
+    border = max(1, side // 18)
+    cv2.rectangle(plate, (0, 0), (side - 1, side - 1), _BRIGHT, 3 * border)
+    cv2.rectangle(plate, (0, 0), (side - 1, side - 1), _DARK, border)
+    margin = side // 4 if label >= 0 else side // 7
+    _paste(plate, _shape(shape, color, side - 2 * margin), margin, margin)
     return plate, np.ones((side, side, 1), np.float32)
 
 
@@ -390,21 +392,31 @@ def _shape(name: str, color: tuple[int, int, int],
             opacity.astype(np.float32)[..., None] / 255)
 
 
-def segment_lines(spec: LongCueSpec, plan: VideoPlan) -> list[str]:
-    """Write the questions of a video as lines of a segment list.
+def segment_lines(spec: LongCueSpec,
+                  plan: VideoPlan,
+                  label_cues: bool = False) -> list[str]:
+    """Write the labelled clips of a video as lines of a segment list.
 
     Args:
         spec (LongCueSpec): The options of the set.
         plan (VideoPlan): What happens in the video.
+        label_cues (bool): Whether the clips that show a cue are labelled,
+            too. Then a model learns what the signs are directly, and only
+            their recall from the questions. Defaults to False.
 
     Returns:
-        List[str]: ``path start end label``, a line a question, seconds from
-        the start of the question's clip to its end.
+        list[str]: ``path start end label``, a line a labelled clip in order
+        of time, seconds from the start of the clip to its end.
     """
+    labels = {}
+    for question in plan.questions:
+        if label_cues:
+            labels[question.cue_clip] = question.label
+        labels[question.clip] = question.label
+    seconds = spec.clip_seconds
     return [
-        f'{plan.name} {question.clip * spec.clip_seconds:.6f} '
-        f'{(question.clip + 1) * spec.clip_seconds:.6f} {question.label}'
-        for question in plan.questions
+        f'{plan.name} {clip * seconds:.6f} {(clip + 1) * seconds:.6f} {label}'
+        for clip, label in labels.items()
     ]
 
 

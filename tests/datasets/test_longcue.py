@@ -167,6 +167,12 @@ def test_segment_lines_label_the_question_clips():
         np.testing.assert_allclose(
             [float(line[1]), float(line[2])], [first, first + 4 / 30],
             atol=1e-6)
+    both = segment_lines(spec, plan, label_cues=True)
+    assert both[1::2] == segment_lines(spec, plan)
+    for line, question in zip(both[::2], plan.questions):
+        start, label = float(line.split()[1]), int(line.split()[3])
+        assert start == pytest.approx(question.cue_clip * 4 / 30, abs=1e-6)
+        assert label == question.label
 
 
 def test_clip_captions():

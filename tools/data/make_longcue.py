@@ -4,9 +4,11 @@
     python tools/data/make_longcue.py data/longcue
 
 writes ``{train,val}/longcue_00000.mp4`` ..., the lists
-``{train,val}_segments.txt`` (``path start end label``, seconds; only the
-clips with a question are labelled) and ``longcue_meta.json`` (options, class
-names, and for every question its video, clip, delay, label and cue clip).
+``{train,val}_segments.txt`` (``path start end label``, seconds; for validation
+only the clips with a question are labelled, for training the clips that show
+a cue, too), ``longcue_index.json`` (frame counts, for ``index_file``) and
+``longcue_meta.json`` (options, class names, and for every question its video,
+clip, delay, label and cue clip).
 """
 import argparse
 import os
@@ -30,8 +32,12 @@ from mmaction_memvit.datasets.longcue import (
     render_video,
     segment_lines,
 )
+from mmaction_memvit.datasets.video_index import probe_video, write_video_index
 
 META_FILE = 'longcue_meta.json'
+INDEX_FILE = 'longcue_index.json'
+# To be raised when the same options give other videos or lists.
+VERSION = 1
 # Grey levels by which the brightness of a decoded video may differ from what
 # was drawn, in the mean. Quantisation costs 2 to 4.
 MAX_ERROR = 8.0
@@ -89,6 +95,12 @@ def parse_args() -> argparse.Namespace:
         type=float,
         default=None,
         help='frames per second; when left out, a clip lasts one second')
+    parser.add_argument(
+        '--label-cues',
+        choices=('none', 'train', 'all'),
+        default='train',
+        help='lists in which the clips that show a cue are labelled, too: '
+        'without these a small model takes long to find out what to remember')
     parser.add_argument(
         '--seed', type=int, default=default.seed, help='random seed')
     parser.add_argument(
@@ -169,13 +181,17 @@ def read_video(path: str) -> np.ndarray:
     return np.array(frames, np.uint8)
 
 
-def make_video(plan: VideoPlan, spec: LongCueSpec, out_dir: str) -> None:
+def make_video(plan: VideoPlan, spec: LongCueSpec,
+               out_dir: str) -> dict[str, Any]:
     """Draw and write one video, and check that it reads back as drawn.
 
     Args:
         plan (VideoPlan): What happens in the video.
         spec (LongCueSpec): The options of the set.
         out_dir (str): Folder of the set.
+
+    Returns:
+        dict: The video's entry in the index of frame counts.
 
     Raises:
         RuntimeError: If the written file decodes to something else.
@@ -195,6 +211,7 @@ def make_video(plan: VideoPlan, spec: LongCueSpec, out_dir: str) -> None:
             f'{path}: decoded frames differ from the drawn ones by '
             f'{error:.1f} grey levels (at most {MAX_ERROR:.1f}); check the '
             'FFmpeg of PyAV and OpenCV')
+    return probe_video(path)
 
 
 def _limit_threads() -> None:
@@ -214,6 +231,7 @@ def _check_existing(meta_file: str, meta: dict[str, Any],
         def options(data: dict[str, Any]) -> dict[str, Any]:
             return {
                 **data.get('spec', {}),
+                'label_cues': data.get('label_cues'),
                 **{
                     f'{name}_videos': len(split['videos'])
                     for name, split in data.get('splits', {}).items()
@@ -242,7 +260,8 @@ def make_longcue(out_dir: str,
                  spec: LongCueSpec,
                  num_videos: dict[str, int],
                  num_workers: int = 1,
-                 force: bool = False) -> dict[str, Any]:
+                 force: bool = False,
+                 label_cues: str = 'train') -> dict[str, Any]:
     """Make a LongCue set, or leave it alone if it is there already.
 
     Args:
@@ -252,6 +271,8 @@ def make_longcue(out_dir: str,
         num_workers (int): Processes. Defaults to 1.
         force (bool): Whether to replace a set that was made with other
             options. Defaults to False.
+        label_cues (str): Lists in which the clips that show a cue are
+            labelled, too: 'none', 'train' or 'all'. Defaults to 'train'.
 
     Returns:
         dict: What ``longcue_meta.json`` holds.
@@ -265,12 +286,14 @@ def make_longcue(out_dir: str,
     }
     meta = {
         'dataset': 'LongCue',
+        'version': VERSION,
         'spec': spec.to_dict(),
         'classes': list(spec.classes),
         'chance': 1 / spec.num_cues,
         'clip_seconds': spec.clip_seconds,
         'fps': spec.frame_rate,
         'num_frames': spec.num_frames,
+        'label_cues': label_cues,
         'splits': {
             split: {
                 'ann_file': f'{split}_segments.txt',
@@ -286,8 +309,10 @@ def make_longcue(out_dir: str,
         return meta
     _make_videos(out_dir, spec, sum(plans.values(), []), num_workers)
     for split, split_plans in plans.items():
+        with_cues = label_cues in ('all', split)
         lines = [
-            line for plan in split_plans for line in segment_lines(spec, plan)
+            line for plan in split_plans
+            for line in segment_lines(spec, plan, with_cues)
         ]
         put_text('\n'.join(lines) + '\n',
                  osp.join(out_dir, meta['splits'][split]['ann_file']))
@@ -301,16 +326,21 @@ def _make_videos(out_dir: str, spec: LongCueSpec, plans: Sequence[VideoPlan],
     for folder in {osp.dirname(plan.name) for plan in plans}:
         mmengine.mkdir_or_exist(osp.join(out_dir, folder))
     work = partial(make_video, spec=spec, out_dir=out_dir)
+    plans = list(plans)
     if num_workers > 1:
-        mmengine.track_parallel_progress(
+        entries = mmengine.track_parallel_progress(
             work,
-            list(plans),
+            plans,
             num_workers,
             initializer=_limit_threads,
             # Twins in one process: they share the drawing of the scene.
             chunksize=spec.num_cues)
     else:
-        mmengine.track_progress(work, list(plans))
+        entries = mmengine.track_progress(work, plans)
+    write_video_index({
+        plan.name: entry
+        for plan, entry in zip(plans, entries)
+    }, osp.join(out_dir, INDEX_FILE))
 
 
 def main() -> None:
@@ -333,7 +363,8 @@ def main() -> None:
             'val': args.val_videos
         },
         num_workers=args.num_workers,
-        force=args.force)
+        force=args.force,
+        label_cues=args.label_cues)
     for split, content in meta['splits'].items():
         print(f'{split}: {len(content["videos"])} videos of '
               f'{spec.clips_per_video} clips '

@@ -1,0 +1,41 @@
+# Everything runs in $(VENV), which each target sets up as far as it needs.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV ?= .venv
+# full: MMCV with compiled operators (detection needs them); lite: mmcv-lite.
+MMCV ?= full
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+
+INSTALL = $(PYTHON) tools/dev/install_env.py --venv '$(VENV)'
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help python env demo test lint
+
+help:
+	@echo 'make env   build the environment in $(VENV) (compiles MMCV once)'
+	@echo 'make demo  LongCue: train with and without memory, print the table'
+	@echo 'make test  run the tests (PYTEST_ARGS="-k name -x")'
+	@echo 'make lint  run the linter (needs no compiling)'
+	@echo
+	@echo 'Variables, as in `make env PYTHON=python3.11`:'
+	@echo '  PYTHON=$(PYTHON)  TORCH=$(TORCH)  VENV=$(VENV)  MMCV=$(MMCV)'
+
+python:
+	@command -v '$(PYTHON)' >/dev/null || { \
+	  echo 'Error: no $(PYTHON). Install Python 3.9 to 3.12 with its venv' \
+	       'module, or name one: make env PYTHON=python3.11' >&2; exit 1; }
+
+env: python
+	@$(INSTALL) --torch '$(TORCH)' --mmcv '$(MMCV)'
+
+demo: env
+	@'$(VENV)/bin/python' tools/demo.py $(DEMO_ARGS)
+
+test: env
+	@'$(VENV)/bin/python' -m pytest tests $(PYTEST_ARGS)
+
+lint: python
+	@$(INSTALL) --only-lint
+	@'$(VENV)/bin/ruff' check .

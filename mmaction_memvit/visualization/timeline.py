@@ -1,0 +1,83 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What a model says, clip by clip, while a video runs."""
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Optional
+
+from .delay_accuracy import scores_to_numpy
+
+_BAR_WIDTH = 10
+
+
+def _clock(seconds: float) -> str:
+    """Write seconds as m:ss.s or h:mm:ss.s."""
+    tenths = round(seconds * 10)
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    clock = f'{minutes:02d}:{tenths // 10:02d}.{tenths % 10}'
+    return f'{hours}:{clock}' if hours else clock
+
+
+def format_timeline(steps: Iterable[tuple[int, Any]],
+                    classes: Sequence[str],
+                    clip_seconds: float,
+                    shown: Optional[Mapping[int, str]] = None,
+                    answers: Optional[Mapping[int, int]] = None
+                    ) -> Iterator[str]:
+    """Write the time line of one video, line by line as scores arrive.
+
+    Works for any online model: ``steps`` may be a generator that reads a live
+    stream, and every line is yielded before the next clip is asked for.
+
+    Args:
+        steps (Iterable[tuple[int, Any]]): Number of a clip and the model's
+            scores for it, of shape (num_classes, ).
+        classes (Sequence[str]): Names of the classes.
+        clip_seconds (float): Seconds from one clip to the next.
+        shown (Mapping[int, str], optional): What is shown, by clip number.
+            Defaults to None.
+        answers (Mapping[int, int], optional): The right class of the clips
+            that ask for one, by clip number. These are marked as right or
+            wrong and summed up in the last line. Defaults to None.
+
+    Yields:
+        str: A heading, a line a clip and, with ``answers``, a summary.
+
+    Raises:
+        ValueError: If a clip has more or fewer scores than classes, or
+            ``clip_seconds`` is not positive.
+    """
+    if not clip_seconds > 0:
+        raise ValueError(f'clip_seconds={clip_seconds} must be greater than 0')
+    shown, answers = shown or {}, answers or {}
+    show_width = max(map(len, ['shown', *shown.values()]))
+    name_width = max(map(len, ['answer', *classes]))
+
+    def line(clip: str, time: str, what: str, bar: str, name: str, score: str,
+             mark: str) -> str:
+        what = f'{what:{show_width}}  ' if shown else ''
+        return (f'{clip:>5}  {time:>9}  {what}{name:{name_width}}  {score:>5}'
+                f'  {bar:{_BAR_WIDTH}}  {mark}').rstrip()
+
+    yield line('clip', 'time', 'shown', '', 'answer', 'score', '')
+    right = asked = 0
+    for clip, scores in steps:
+        scores = scores_to_numpy(scores)
+        if len(scores) != len(classes):
+            raise ValueError(
+                f'clip {clip} has {len(scores)} scores but there are '
+                f'{len(classes)} classes; pass the names the model was '
+                'trained with')
+        best = int(scores.argmax())
+        mark = ''
+        if clip in answers:
+            asked += 1
+            right += best == answers[clip]
+            mark = ('right' if best == answers[clip] else
+                    f'WRONG, {classes[answers[clip]]}')
+        # Logits may lie anywhere, a bar only holds shares.
+        filled = round(min(max(float(scores[best]), 0), 1) * _BAR_WIDTH)
+        yield line(
+            str(clip), _clock(clip * clip_seconds), shown.get(clip, ''),
+            '#' * filled, classes[best], f'{scores[best]:.2f}', mark)
+    if answers:
+        yield f'{right} of {asked} questions answered rightly'

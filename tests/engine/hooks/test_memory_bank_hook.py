@@ -1,0 +1,330 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import re
+
+import pytest
+import torch
+from helpers.runs import (
+    config,
+    iteration_based,
+    made_up_loader,
+    make_runner,
+    read_log,
+    train,
+)
+from mmengine.hooks import Hook
+
+LENGTHS = [6, 5, 4, 3, 2]
+
+
+def loaders(**kwargs):
+    return dict(
+        train=made_up_loader(LENGTHS, train=True),
+        val=made_up_loader(LENGTHS, train=False),
+        **kwargs)
+
+
+def told(runner, mode: str = r'\w+'):
+    """What the log says of streams: (clips that continued, all clips)."""
+    return [(int(a), int(b)) for a, b in re.findall(
+        rf'{mode} memory: (\d+) of (\d+) clips', read_log(runner))]
+
+
+def count_continued(clips):
+    """How many clips follow one of their video, by an oracle."""
+    last, count = {}, 0
+    for video, position in (clip for step in clips for clip in step):
+        count += last.get(video) == position - 1
+        last[video] = position
+    return count
+
+
+class Spy(Hook):
+    """Keeps what the banks hold at the borders."""
+
+    priority = 'NORMAL'  # After MemoryBankHook.
+
+    def __init__(self):
+        self.seen = []
+
+    def _look(self, runner, moment):
+        banks = runner.model.banks
+        self.seen.append((moment, runner.model.eval_mode) + tuple(
+            (len(banks[mode]), banks[mode].num_clips)
+            for mode in ('train', 'val', 'test')))
+
+    def before_train_epoch(self, runner):
+        self._look(runner, 'before_train')
+
+    def before_val_epoch(self, runner):
+        self._look(runner, 'before_val')
+
+    def after_val_epoch(self, runner, metrics=None):
+        self._look(runner, 'after_val')
+
+    def before_test_epoch(self, runner):
+        self._look(runner, 'before_test')
+
+    def after_test_epoch(self, runner, metrics=None):
+        self._look(runner, 'after_test')
+
+
+class EvalModes(Hook):
+    """Keeps which bank evaluation filled."""
+
+    def __init__(self):
+        self.modes = set()
+
+    def after_val_iter(self, runner, *args, **kwargs):
+        self.modes |= {
+            m for m in ('val', 'test', 'predict')
+            if len(runner.model.banks[m])
+        }
+
+    after_test_iter = after_val_iter
+
+
+def test_banks_are_cleared_at_every_border(tmp_path):
+    cfg = config(
+        tmp_path,
+        **loaders(test=made_up_loader(LENGTHS, train=False)),
+        epochs=2)
+    spy, modes = Spy(), EvalModes()
+    runner = make_runner(cfg, [spy, modes])
+    runner.train()
+    assert modes.modes == {'val'}
+    # A bank of batches of 2 remembers 4 videos; 22 clips are trained on, as
+    # the lane with 9 clips starts its first video again.
+    empty, trained = (0, 0), (4, 22)
+    assert spy.seen == [
+        ('before_train', 'predict', empty, empty, empty),
+        ('before_val', 'val', trained, empty, empty),
+        ('after_val', 'predict', trained, empty, empty),
+    ] * 2
+    spy.seen.clear()
+    modes.modes.clear()
+    runner.test()
+    assert modes.modes == {'test'}
+    assert spy.seen == [('before_test', 'test', trained, empty, empty),
+                        ('after_test', 'predict', trained, empty, empty)]
+
+
+def test_what_an_interrupted_test_left_is_forgotten(tmp_path):
+
+    class Interrupt(Hook):
+
+        def after_test_iter(self, runner, batch_idx, *args, **kwargs):
+            if batch_idx == 4:
+                raise KeyboardInterrupt
+
+    loader = made_up_loader(LENGTHS, train=False)
+    hook = Interrupt()
+    runner = make_runner(config(tmp_path, test=loader), [hook])
+    with pytest.raises(KeyboardInterrupt):
+        runner.test()
+    runner._hooks.remove(hook)
+    # MMEngine's metrics keep what they have.
+    runner.test_evaluator.metrics[0].results.clear()
+    runner.test()
+    assert told(runner) == [(15, 20)]
+
+
+def test_streams_do_not_run_on_into_the_next_epoch(tmp_path):
+    # An epoch shows two clips of each video, the next epoch the next two:
+    # these follow in the video, but weights and augmentation have changed.
+    loader = made_up_loader([4, 4], train=True)
+    loader['batch_sampler']['max_stream_len'] = 2
+    runner = train(config(tmp_path, loader, epochs=4))
+    positions = [
+        sorted(p for video, p in sum(runner.recorder.clips[i:i + 2], [])
+               if video == 'v0') for i in range(0, 8, 2)
+    ]
+    assert [0, 1] in positions and [2, 3] in positions
+    assert told(runner, 'train') == [(2, 4)] * 4
+
+
+def test_the_log_tells_how_many_clips_continued(tmp_path):
+    runner = train(config(tmp_path, epochs=2, **loaders()))
+    clips, half = runner.recorder.clips, len(runner.recorder.clips) // 2
+    assert told(runner, 'train') == [(count_continued(clips[:half]), 22),
+                                     (count_continued(clips[half:]), 22)]
+    # 20 clips of 5 videos.
+    assert told(runner, 'val') == [(15, 20)] * 2
+
+
+@pytest.mark.parametrize('check_after,steps', [(7, 6), (1000, 15)])
+def test_a_sampler_that_tears_streams_is_named(tmp_path, check_after, steps):
+    cfg = config(
+        tmp_path,
+        made_up_loader([3] * 10, train=True, streams=False),
+        custom_hooks=[dict(type='MemoryBankHook', check_after=check_after)])
+    runner = make_runner(cfg)
+    with pytest.raises(
+            RuntimeError,
+            match=r'of \d+ clips of the train data continued.* BatchSampler '
+            r"over DefaultSampler.* train_dataloader's batch_sampler=dict\("
+            r"type='StreamBatchSampler'\).*max_gap \(now 1\)"):
+        runner.train()
+    # The recorder comes after the hook.
+    assert len(runner.recorder.losses) == steps
+
+
+@pytest.mark.parametrize('mode', ['val', 'test'])
+def test_neighbours_within_a_batch_are_no_stream(tmp_path, mode):
+    # In order, but two clips of a video in one batch: the second does not
+    # know of the first. With one clip a batch all is well.
+    for batch_size in (1, 2):
+        loader = made_up_loader(
+            LENGTHS, train=False, batch_size=batch_size, streams=False)
+        runner = make_runner(
+            config(tmp_path / f'{batch_size}', **{mode: loader}, **{
+                'train': made_up_loader(LENGTHS, train=True)
+            } if mode == 'val' else {}))
+        run = runner.train if mode == 'val' else runner.test
+        if batch_size == 1:
+            run()
+            assert told(runner, mode) == [(15, 20)]
+            continue
+        with pytest.raises(
+                RuntimeError, match=f'7 of 15 clips of the {mode} data'):
+            run()
+
+
+def test_steps_that_are_too_wide_are_named(tmp_path):
+    # As with a data set whose positions are seconds, two apart.
+    class Wide(Hook):
+        priority = 'VERY_HIGH'
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            for sample in data_batch['data_samples']:
+                sample.set_metainfo(dict(timestamp=2 * sample.timestamp))
+
+    loader = made_up_loader(LENGTHS, train=True)
+    runner = make_runner(config(tmp_path / 'a', loader), [Wide()])
+    with pytest.raises(RuntimeError, match=r'^0 of \d+ .*max_gap \(now 1\)'):
+        runner.train()
+    cfg = config(tmp_path / 'b', loader, **{'model.max_gap': 2})
+    runner = make_runner(cfg, [Wide()])
+    runner.train()
+    assert told(runner, 'train') == [(16, 22)]
+
+
+@pytest.mark.parametrize('streams', [True, False])
+def test_videos_of_one_clip_are_no_error(tmp_path, streams):
+    lengths = [1] * 12
+    runner = train(
+        config(
+            tmp_path,
+            made_up_loader(lengths, train=True, streams=streams),
+            made_up_loader(lengths, train=False, streams=streams),
+            custom_hooks=[dict(type='MemoryBankHook', check_after=3)]))
+    assert told(runner) == [(0, 12), (0, 12)]
+
+
+def test_few_long_videos_among_many_short_ones_are_no_error(tmp_path):
+    # The long one may come late: no stream in the first steps is not odd.
+    loader = made_up_loader([1] * 12 + [8], train=True)
+    loader['sampler']['shuffle'] = False
+    loader['batch_sampler']['mode'] = 'train'
+    hook = dict(type='MemoryBankHook', check_after=2)
+    runner = train(config(tmp_path, loader, custom_hooks=[hook]))
+    (continued, _), = told(runner)
+    assert continued >= 7
+
+
+def test_lanes_that_were_not_finite_are_told(tmp_path):
+
+    class Break(Hook):
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            runner.model.data_preprocessor.std.fill_(
+                float('nan') if batch_idx == 3 else 64.)
+
+        def after_train_iter(self, runner, *args, **kwargs):
+            # The weights are not what this is about.
+            for param in runner.model.parameters():
+                param.data.nan_to_num_()
+
+    runner = train(config(tmp_path, loaders()['train']), [Break()])
+    assert '2 lanes were not finite and started anew' in read_log(runner)
+
+
+def test_videos_that_failed_are_counted(tmp_path):
+    failing = dict(failures={f'v{i}': i + 1 for i in range(7)})
+    runner = train(
+        config(
+            tmp_path,
+            made_up_loader(LENGTHS, train=True, **failing),
+            made_up_loader(LENGTHS, train=False)))
+    log = read_log(runner)
+    assert re.search(
+        'WARNING - train data: 28 clips of 7 videos could not be read so far '
+        r'.*: v0, v1, v2, v3, v4, \.\.\.\n', log)
+    assert 'val data' not in log
+
+
+@pytest.mark.parametrize('changes', [{
+    'model.backbone.mem_len': 0
+}, {
+    'model.type': 'Recognizer3D'
+}])
+def test_a_model_that_remembers_nothing(tmp_path, changes):
+    # Recognizers of MMAction2 need no identities, and no order.
+    cfg = config(
+        tmp_path,
+        made_up_loader(LENGTHS, train=True, streams=False),
+        made_up_loader(LENGTHS, train=False, streams=False),
+        made_up_loader(LENGTHS, train=False, streams=False),
+        custom_hooks=[dict(type='MemoryBankHook', check_after=2)],
+        **changes)
+    runner = make_runner(cfg)
+    runner.train()
+    runner.test()
+    assert len(runner.recorder.losses) == 10
+    assert told(runner) == []
+
+
+def test_iteration_based_training(tmp_path, monkeypatch):
+    # MMEngine waits two seconds whenever the loader starts anew.
+    monkeypatch.setattr('mmengine.runner.loops.time.sleep', lambda _: None)
+    # An epoch of the loader has 11 steps.
+    cfg = iteration_based(
+        config(tmp_path / 'a', **loaders()), max_iters=14, val_interval=5)
+    runner = train(cfg)
+    assert told(runner, 'train') == [(count_continued(runner.recorder.clips),
+                                      28)]
+    assert told(runner, 'val') == [(15, 20)] * 3
+    cfg = config(
+        tmp_path / 'b',
+        made_up_loader([3] * 10, train=True, streams=False),
+        custom_hooks=[dict(type='MemoryBankHook', check_after=9)])
+    runner = make_runner(iteration_based(cfg, max_iters=14))
+    with pytest.raises(RuntimeError, match='StreamBatchSampler'):
+        runner.train()
+    assert runner.iter == 8
+
+
+def test_beside_the_hook_for_averaged_weights(tmp_path):
+    ema = dict(type='EMAHook', ema_type='ExponentialMovingAverage',
+               momentum=0.3)
+    both = [dict(type='MemoryBankHook'), ema]
+    plain = train(config(tmp_path / 'a', **loaders(), epochs=2))
+    runner = train(
+        config(tmp_path / 'b', **loaders(), epochs=2, custom_hooks=both))
+    # What is validated in between, by other weights, leaves no trace.
+    assert runner.recorder.losses == plain.recorder.losses
+    assert told(runner) == told(plain)
+    # Validation saw the averaged weights, those that the checkpoint holds.
+    cfg = config(
+        tmp_path / 'c',
+        test=made_up_loader(LENGTHS, train=False),
+        load_from=str(tmp_path / 'b/epoch_2.pth'))
+    tested = make_runner(cfg)
+    tested.test()
+    scores = runner.recorder.scores
+    assert len(scores) == 20
+    for key, score in tested.recorder.scores.items():
+        torch.testing.assert_close(score, scores[key])
+    assert any((score - plain.recorder.scores[key]).abs().max() > 1e-4
+               for key, score in scores.items())
+
+

@@ -1,0 +1,105 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import random
+
+import numpy as np
+import pytest
+import torch
+from helpers.runs import (
+    assert_same,
+    config,
+    iteration_based,
+    made_up_loader,
+    train,
+)
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmaction_memvit.engine.hooks import StepSeedHook
+
+LENGTHS = [6, 5, 4, 3, 2]
+SEEDED = [dict(type='MemoryBankHook'), dict(type='StepSeedHook')]
+
+
+@pytest.fixture(autouse=True)
+def keep_generators():
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    yield
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])
+
+
+def run(folder, val=False, hooks=SEEDED, iters=None, **kwargs):
+    """Losses of a model that draws random numbers."""
+    data = dict(train=made_up_loader(LENGTHS, train=True))
+    if val:
+        data['val'] = made_up_loader(LENGTHS, train=False)
+    changes = {'model.backbone.drop_path_rate': 0.5, **kwargs}
+    cfg = config(folder, custom_hooks=hooks, **data, **changes)
+    if iters:
+        cfg = iteration_based(cfg, max_iters=iters, val_interval=4)
+        cfg.default_hooks.checkpoint.interval = 11
+    return train(cfg, [Draw()]).recorder.losses
+
+
+class Draw(Hook):
+    """Lets the loss depend on the generators of Python and NumPy, too."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        noise = random.random() + np.random.rand()
+        for i, x in enumerate(data_batch['inputs']):
+            data_batch['inputs'][i] = (x * noise).to(torch.uint8)
+
+
+def test_validation_and_resuming_change_no_draw(tmp_path):
+    plain = run(tmp_path / 'a', epochs=3)
+    assert_same(run(tmp_path / 'b', epochs=3, val=True), plain)
+    resumed = run(
+        tmp_path / 'c',
+        epochs=3,
+        resume=True,
+        load_from=str(tmp_path / 'b/epoch_1.pth'))
+    assert_same(resumed, plain[11:])
+    assert run(tmp_path / 'd', randomness=dict(seed=4)) != plain[:11]
+
+
+def test_the_host_alone_does_otherwise(tmp_path):
+    # If this fails, the hook is no longer needed.
+    hooks = [dict(type='MemoryBankHook')]
+    plain = run(tmp_path / 'a', epochs=2, hooks=hooks)
+    validated = run(tmp_path / 'b', epochs=2, hooks=hooks, val=True)
+    assert validated[:11] == plain[:11]
+    assert np.abs(np.subtract(validated, plain)[11:]).max() > 1e-3
+
+
+def test_iteration_based_training(tmp_path, monkeypatch):
+    # MMEngine waits two seconds whenever the loader starts anew.
+    monkeypatch.setattr('mmengine.runner.loops.time.sleep', lambda _: None)
+    plain = run(tmp_path / 'a', iters=16)
+    assert_same(run(tmp_path / 'b', iters=16, val=True), plain)
+    # The loader starts anew after 11 steps; a run that is resumed where it
+    # does has missed nothing that memory would hold.
+    resumed = run(
+        tmp_path / 'c',
+        iters=16,
+        resume=True,
+        load_from=str(tmp_path / 'b/iter_11.pth'))
+    assert_same(resumed, plain[11:])
+
+
+def test_every_step_and_rank_has_its_own_draws(monkeypatch):
+    seen = set()
+    for seed in (0, 1):
+        for step in (0, 1):
+            for rank in (0, 1):
+                monkeypatch.setattr(
+                    'mmaction_memvit.engine.hooks.step_seed_hook.get_rank',
+                    lambda rank=rank: rank)
+                runner = Runner.__new__(Runner)
+                runner._seed = seed
+                monkeypatch.setattr(
+                    Runner, 'iter', property(lambda _, step=step: step))
+                StepSeedHook().before_train_iter(runner, 0)
+                seen.add((torch.rand(1).item(), random.random(),
+                          np.random.rand()))
+    assert all(len({draw[i] for draw in seen}) == 8 for i in range(3))

@@ -1,0 +1,178 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Every config trains and tests, with a tiny model on tiny videos."""
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.runs import Recorder
+from helpers.videos import write_video
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
+
+pytest.importorskip('av')
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+RECIPES = sorted(
+    p for p in (CONFIGS / 'recognition').rglob('*.py')
+    if '_base_' not in p.parts)
+FPS = 30
+# Lengths of the videos, in clips.
+NUM_CLIPS = (1.5, 2, 2.5, 3)
+
+# Sizes of images, and what becomes of them.
+SHRUNK = {224: 32, 256: 36, 312: 36, 320: 40}
+ARCH = dict(
+    embed_dims=16, num_layers=4, num_heads=1, downscale_indices=[1, 2, 3])
+# Transforms that need packages which the tests do not install.
+OPTIONAL = ('PytorchVideoWrapper', 'ImgAug', 'TorchVisionWrapper')
+
+
+def test_there_are_configs():
+    assert len(RECIPES) >= 5
+
+
+def own_bases(path):
+    """Configs of this project that a config names as its base."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == '_base_':
+            names = ast.literal_eval(node.value)
+            names = [names] if isinstance(names, str) else names
+            return [(path.parent / x).resolve() for x in names
+                    if '::' not in x]
+    return []
+
+
+def levels(path):
+    return 1 + max(map(levels, own_bases(path)), default=0)
+
+
+@pytest.mark.parametrize('path', RECIPES, ids=lambda p: p.stem)
+def test_inheritance_is_shallow(path):
+    assert levels(path) <= 3
+
+
+def every_dict(node):
+    """All dicts within a config."""
+    if isinstance(node, dict):
+        yield node
+    if isinstance(node, (dict, list, tuple)):
+        for child in (node.values() if isinstance(node, dict) else node):
+            yield from every_dict(child)
+
+
+def shrink_numbers(node):
+    """Makes the images of a pipeline small."""
+    if isinstance(node, dict):
+        return ConfigDict({k: shrink_numbers(v) for k, v in node.items()})
+    if isinstance(node, (list, tuple)):
+        return type(node)(shrink_numbers(x) for x in node)
+    if isinstance(node, int) and not isinstance(node, bool):
+        return SHRUNK.get(node, node)
+    return node
+
+
+def shrink_model(model):
+    """Few and narrow layers; all that is said of memory stays."""
+    memory = {k: v for k, v in model.backbone.items() if k.startswith('mem_')}
+    total = 2**len(ARCH['downscale_indices'])
+    model.backbone.arch = ConfigDict(ARCH)
+    if not isinstance(model.backbone.get('mem_layers', 'even'), str):
+        model.backbone.mem_layers = memory['mem_layers'] = [0, 2]
+    model.backbone.spatial_size = shrink_numbers(
+        model.backbone.get('spatial_size', 224))
+    model.cls_head.in_channels = ARCH['embed_dims'] * total
+    return memory
+
+
+def clip_span(loader):
+    """Frames that a clip stands for."""
+    for node in every_dict(loader):
+        if 'clip_len' in node:
+            return node.clip_len * node.get('frame_interval', 1)
+    raise AssertionError(f'no clip_len in {loader}')
+
+
+def write_data(folder, cfg):
+    """Writes videos of some clips, and lists of both forms."""
+    num_classes = cfg.model.cls_head.num_classes
+    span = clip_span(cfg.train_dataloader)
+    lists = dict(video='', segments='')
+    for i, num_clips in enumerate(NUM_CLIPS):
+        num_frames = int(span * num_clips)
+        write_video(
+            folder / f'v{i}.mp4', num_frames, first=1000 * i, rate=FPS)
+        label = i % num_classes
+        lists['video'] += f'v{i}.mp4 {label}\n'
+        lists['segments'] += f'v{i}.mp4 0.0 {num_frames / FPS} {label}\n'
+    for name, text in lists.items():
+        (folder / f'{name}.txt').write_text(text)
+
+
+def shrink_data(loader, folder):
+    """Takes the videos of the test, and small images of them."""
+    loader.num_workers = 0
+    loader.persistent_workers = False
+    loader.batch_size = min(loader.batch_size, 2)
+    for dataset in every_dict(loader.dataset):
+        if 'ann_file' not in dataset:
+            continue
+        name = dataset.get('ann_format', 'video')
+        dataset.ann_file = str(folder / f'{name}.txt')
+        dataset.data_prefix = ConfigDict(video=str(folder))
+        dataset.pop('data_root', None)
+        # Frames are counted instead.
+        dataset.pop('index_file', None)
+        dataset.pipeline = shrink_numbers(
+            [step for step in dataset.pipeline if step.type not in OPTIONAL])
+
+
+def shrink(cfg, folder):
+    """A config as it stands, but for its size."""
+    write_data(folder, cfg)
+    memory = shrink_model(cfg.model)
+    for name in ('train', 'val', 'test'):
+        shrink_data(cfg[f'{name}_dataloader'], folder)
+    cfg.work_dir = str(folder / 'run')
+    cfg.experiment_name = str(folder).replace('/', '_')
+    cfg.load_from = None
+    cfg.train_cfg.max_epochs = 1
+    cfg.default_hooks.checkpoint.interval = 1000
+    cfg.default_hooks.checkpoint.save_best = None
+    cfg.default_hooks.checkpoint.save_last = False
+    cfg.log_level = 'WARNING'
+    cfg.randomness = dict(seed=0)
+    return memory
+
+
+@pytest.mark.parametrize('path', RECIPES, ids=lambda p: p.stem)
+def test_config_trains_and_tests(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)
+    cfg = Config.fromfile(str(path))
+    assert 'base_batch_size' in cfg.auto_scale_lr
+    memory = shrink(cfg, tmp_path)
+    runner = Runner.from_cfg(cfg)
+    recorder = Recorder()
+    runner.register_hook(recorder)
+    before = {k: v.clone() for k, v in runner.model.state_dict().items()}
+
+    runner.train()
+    assert len(runner.param_schedulers) == len(cfg.param_scheduler)
+    assert recorder.losses and all(0 < x < 100 for x in recorder.losses)
+    after = runner.model.state_dict()
+    same = [k for k in before if torch.equal(before[k], after[k])]
+    # A bias of all keys or of single queries gets no or next to no gradient.
+    assert len(same) < len(before) / 4, same
+    mem_len = memory.get('mem_len', 2)
+    assert runner.model.backbone.mem_len == mem_len
+    if cfg.model.type == 'OnlineRecognizer3D':
+        # 1.5 to 3 clips are 2 to 3, with the last ones padded.
+        assert len({video for step in recorder.clips for video, _ in step
+                    }) == len(NUM_CLIPS)
+        hooks = [type(hook).__name__ for hook in runner.hooks]
+        assert 'MemoryBankHook' in hooks
+        continued = runner.model.banks['train'].num_continued
+        assert (continued > 0) == (mem_len > 0)
+
+    metrics = runner.test()
+    assert 0 <= metrics['acc/top1'] <= 1

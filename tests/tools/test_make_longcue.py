@@ -1,0 +1,237 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmaction_memvit.datasets.longcue import (
+    LongCueSpec,
+    plan_videos,
+    render_video,
+)
+
+pytest.importorskip('av', reason='LongCue videos are written with PyAV')
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / 'tools' / 'data' / 'make_longcue.py'
+SMALL = LongCueSpec(max_delay=3, clips_per_video=11, size=32)
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('make_longcue', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def dataset(tool, tmp_path_factory):
+    out_dir = tmp_path_factory.mktemp('longcue')
+    meta = tool.make_longcue(str(out_dir), SMALL, {'train': 8, 'val': 4})
+    return out_dir, meta
+
+
+def test_files(dataset):
+    out_dir, meta = dataset
+    assert json.loads((out_dir / 'longcue_meta.json').read_text()) == meta
+    assert meta['classes'] == [
+        'red disk', 'green triangle', 'blue square', 'yellow cross'
+    ]
+    assert meta['chance'] == 0.25 and meta['clip_seconds'] == 1
+    index = json.loads((out_dir / 'longcue_index.json').read_text())
+    assert len(index) == 12
+    for split, number in ('train', 8), ('val', 4):
+        content = meta['splits'][split]
+        assert len(content['videos']) == number
+        assert len(content['questions']) == 3 * number
+        for name in content['videos']:
+            assert (out_dir / name).is_file()
+            assert index[name]['num_frames'] == 44
+            assert index[name]['fps'] == 4
+            assert 'problem' not in index[name]
+
+
+def labelled_clips(path):
+    rows = [line.split() for line in path.read_text().splitlines()]
+    assert all(float(end) - float(start) == 1 for _, start, end, _ in rows)
+    clips = [((name, float(start)), int(label))
+             for name, start, _, label in rows]
+    assert len(clips) == len(dict(clips))
+    return dict(clips)
+
+
+@pytest.mark.parametrize('label_cues, with_cues', [
+    ('none', ()),
+    ('train', ('train', )),
+    ('all', ('train', 'val')),
+])
+def test_lists_label_questions_and_where_wanted_cues(tool, tmp_path,
+                                                     label_cues, with_cues):
+    spec = LongCueSpec(num_cues=2, max_delay=2, clips_per_video=6, size=32)
+    meta = tool.make_longcue(
+        str(tmp_path), spec, {'train': 4, 'val': 2}, label_cues=label_cues)
+    for split, content in meta['splits'].items():
+        found = labelled_clips(tmp_path / content['ann_file'])
+        wanted = {(q['video'], q['clip']): q['label']
+                  for q in content['questions']}
+        assert len(wanted) == 2 * len(content['videos'])
+        if split in with_cues:
+            wanted.update({(q['video'], q['cue_clip']): q['label']
+                           for q in content['questions']})
+        assert found == wanted
+
+
+def test_online_video_dataset_gets_the_labels_of_the_questions(dataset):
+    pytest.importorskip('mmcv', reason='the data set needs MMAction2')
+    from mmaction_memvit.datasets import OnlineVideoDataset
+    out_dir, meta = dataset
+    clips = OnlineVideoDataset(
+        'val_segments.txt',
+        pipeline=[],
+        clip_len=SMALL.clip_len,
+        frame_interval=SMALL.frame_interval,
+        data_root=str(out_dir),
+        index_file='longcue_index.json',
+        ann_format='segments',
+        num_classes=SMALL.num_cues,
+        test_mode=True)
+    assert len(clips) == 4 * SMALL.clips_per_video
+    labels = {}
+    for index in range(len(clips)):
+        info = clips.get_data_info(index)
+        labels[info['video_id'], info['timestamp']] = info['label']
+    found = {clip: label for clip, label in labels.items() if label != -1}
+    assert found == {(q['video'], q['clip']): q['label']
+                     for q in meta['splits']['val']['questions']}
+
+
+def test_videos_decode_to_what_was_drawn(tool, dataset):
+    out_dir, _ = dataset
+    for plan in plan_videos(SMALL, 'train', 8):
+        frames = tool.read_video(str(out_dir / plan.name))
+        drawn = render_video(SMALL, plan)
+        assert frames.shape == drawn.shape == (44, 32, 32, 3)
+        assert np.abs(frames.mean(-1) - drawn.mean(-1)).mean() < 5
+        assert np.abs(frames.astype(int) - drawn).mean() < 10
+
+
+def test_decoded_question_clips_carry_no_trace_of_the_cue(tool, dataset):
+    """Encoders predict frames from earlier ones: that must not leak."""
+    out_dir, meta = dataset
+    plans = plan_videos(SMALL, 'val', 4)
+    cues = [question.cue_clip for question in plans[0].questions]
+    videos = np.stack(
+        [tool.read_video(str(out_dir / plan.name)) for plan in plans])
+    videos = videos.reshape(4, SMALL.clips_per_video, -1)
+    differ = (videos != videos[:1]).any((0, 2))
+    assert np.flatnonzero(differ).tolist() == cues
+
+
+def test_every_clip_starts_with_a_key_frame(dataset):
+    import av
+    out_dir, meta = dataset
+    with av.open(str(out_dir / meta['splits']['val']['videos'][0])) as video:
+        assert float(video.streams.video[0].average_rate) == SMALL.frame_rate
+        keys = [frame.key_frame for frame in video.decode(video=0)]
+    assert all(keys[::SMALL.clip_frames])
+
+
+def test_decord_reads_clips_in_any_order(tool, dataset):
+    decord = pytest.importorskip('decord')
+    out_dir, meta = dataset
+    path = str(out_dir / meta['splits']['train']['videos'][3])
+    frames = tool.read_video(path)
+    for clip in (9, 0, 4):
+        index = range(clip * 4, clip * 4 + 4)
+        decoded = decord.VideoReader(path).get_batch(index).asnumpy()
+        assert np.abs(decoded.astype(int) - frames[index]).mean() < 2
+
+
+def test_same_seed_same_files(tool, dataset, tmp_path):
+    out_dir, meta = dataset
+    again = tool.make_longcue(str(tmp_path), SMALL, {'train': 4, 'val': 4})
+    for split in 'train', 'val':
+        for name in again['splits'][split]['videos']:
+            np.testing.assert_array_equal(
+                tool.read_video(str(tmp_path / name)),
+                tool.read_video(str(out_dir / name)))
+    other = replace(SMALL, seed=7)
+    tool.make_longcue(
+        str(tmp_path / 'other'), other, {'train': 4})
+    name = meta['splits']['train']['videos'][0]
+    assert not np.array_equal(
+        tool.read_video(str(tmp_path / 'other' / name)),
+        tool.read_video(str(out_dir / name)))
+
+
+def test_an_existing_set_is_kept_and_a_different_one_protected(
+        tool, tmp_path, capsys):
+    spec = LongCueSpec(num_cues=2, max_delay=1, clips_per_video=2, size=32)
+    tool.make_longcue(str(tmp_path), spec, {'train': 4})
+    first, last = (tmp_path / f'train/longcue_0000{i}.mp4' for i in (0, 3))
+    made = first.stat().st_mtime_ns
+    tool.make_longcue(str(tmp_path), spec, {'train': 4})
+    assert first.stat().st_mtime_ns == made
+    assert 'already holds' in capsys.readouterr().out
+
+    other = replace(spec, seed=5)
+    with pytest.raises(
+            FileExistsError,
+            match='seed: 0 -> 5, train_videos: 4 -> 2.*--force'):
+        tool.make_longcue(str(tmp_path), other, {'train': 2})
+    assert last.exists()
+    tool.make_longcue(str(tmp_path), other, {'train': 2}, force=True)
+    assert first.stat().st_mtime_ns != made and not last.exists()
+
+
+def test_an_unfinished_set_is_made_again(tool, tmp_path):
+    spec = LongCueSpec(num_cues=2, max_delay=1, clips_per_video=2, size=32)
+    tool.make_longcue(str(tmp_path), spec, {'train': 2})
+    video = tmp_path / 'train' / 'longcue_00000.mp4'
+    video.write_bytes(b'cut')
+    (tmp_path / 'longcue_meta.json').unlink()
+    tool.make_longcue(str(tmp_path), spec, {'train': 2})
+    assert len(tool.read_video(str(video))) == spec.num_frames
+
+
+def test_a_file_that_does_not_read_back_is_an_error(
+        tool, tmp_path, monkeypatch):
+    plan = plan_videos(SMALL, 'train', 4)[0]
+    (tmp_path / 'train').mkdir()
+    read = tool.read_video
+    monkeypatch.setattr(tool, 'read_video', lambda path: read(path)[:-1])
+    with pytest.raises(RuntimeError, match='wrote 44 frames but read 43'):
+        tool.make_video(plan, SMALL, str(tmp_path))
+    monkeypatch.setattr(tool, 'read_video', lambda path: 255 - read(path))
+    with pytest.raises(RuntimeError, match='grey levels'):
+        tool.make_video(plan, SMALL, str(tmp_path))
+
+
+def test_command_line(tool, dataset, tmp_path):
+    out_dir, meta = dataset
+    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    done = subprocess.run([
+        sys.executable,
+        str(TOOL), 'made', '--train-videos', '8', '--val-videos', '4',
+        '--max-delay', '3', '--clips-per-video', '11', '--size', '32',
+        '--num-workers', '2'
+    ],
+                          cwd=tmp_path,
+                          env=env,
+                          capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    assert '12/12' in done.stdout and 'chance 25%' in done.stdout
+    made = tmp_path / 'made'
+    assert json.loads((made / 'longcue_meta.json').read_text()) == meta
+    for name in meta['splits']['train']['videos']:
+        np.testing.assert_array_equal(
+            tool.read_video(str(made / name)),
+            tool.read_video(str(out_dir / name)))

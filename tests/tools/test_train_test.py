@@ -1,0 +1,133 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+CONFIG = """
+model = dict(type='X')
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=1.))
+val_cfg = dict()
+val_dataloader = dict()
+val_evaluator = dict(type='AccMetric')
+test_evaluator = dict(type='AccMetric')
+default_hooks = dict(visualization=dict(type='VisualizationHook'))
+randomness = dict(seed=7)
+"""
+
+
+@pytest.fixture(scope='module')
+def tools():
+    """tools/train.py and tools/test.py as modules."""
+    sys.path.insert(0, str(TOOLS))
+    saved = {name: sys.modules.pop(name, None) for name in ('train', 'test')}
+    yield importlib.import_module('train'), importlib.import_module('test')
+    sys.path.remove(str(TOOLS))
+    for name, module in saved.items():
+        sys.modules.pop(name, None)
+        if module is not None:
+            sys.modules[name] = module
+
+
+@pytest.fixture()
+def configure(tools, tmp_path, monkeypatch):
+    """Returns a function from command line arguments to the config."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'my_config.py').write_text(CONFIG)
+    (tmp_path / 'best.pth').write_bytes(b'')
+
+    def run(tool, *arguments):
+        module = tools[('train', 'test').index(tool)]
+        monkeypatch.setattr(sys, 'argv', [f'{tool}.py', *arguments])
+        args = module.parse_args()
+        cfg = module.load_config(args)
+        module.apply_options(cfg, args)
+        return cfg
+
+    return run
+
+
+class TestTrain:
+
+    def test_missing_config(self, configure):
+        with pytest.raises(SystemExit, match='no config nothing.py'):
+            configure('train', 'nothing.py')
+
+    @pytest.mark.parametrize('arguments, resume, load_from', [
+        ((), None, None),
+        (('--resume', ), True, None),
+        (('--resume', 'a.pth'), True, 'a.pth'),
+    ])
+    def test_resume(self, configure, arguments, resume, load_from):
+        cfg = configure('train', 'my_config.py', *arguments)
+        assert cfg.get('resume') is resume
+        assert cfg.get('load_from') == load_from
+
+    def test_work_dir(self, configure):
+        assert configure('train',
+                         'my_config.py').work_dir == 'work_dirs/my_config'
+        cfg = configure('train', 'my_config.py', '--work-dir', 'here')
+        assert cfg.work_dir == 'here'
+
+    def test_command_line_wins_over_the_seed_of_the_config(self, configure):
+        assert configure('train', 'my_config.py').randomness.seed == 7
+        cfg = configure('train', 'my_config.py', '--seed', '0',
+                        '--deterministic')
+        assert cfg.randomness.seed == 0
+        assert cfg.randomness.deterministic is True
+        assert 'diff_rank_seed' not in cfg.randomness
+
+    def test_amp(self, configure):
+        cfg = configure('train', 'my_config.py', '--amp')
+        assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+        assert cfg.optim_wrapper.loss_scale == 'dynamic'
+        assert 'type' not in configure('train', 'my_config.py').optim_wrapper
+
+    def test_amp_with_another_wrapper(self, configure, tmp_path):
+        (tmp_path / 'apex.py').write_text(
+            CONFIG + "optim_wrapper['type'] = 'ApexOptimWrapper'")
+        with pytest.raises(SystemExit, match='ApexOptimWrapper'):
+            configure('train', 'apex.py', '--amp')
+
+    def test_auto_scale_lr_without_base_batch_size(self, configure):
+        with pytest.raises(SystemExit, match='base_batch_size'):
+            configure('train', 'my_config.py', '--auto-scale-lr')
+
+    def test_no_validate(self, configure):
+        cfg = configure('train', 'my_config.py', '--no-validate')
+        assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
+
+    def test_cfg_options_win(self, configure):
+        cfg = configure('train', 'my_config.py', '--seed', '1',
+                        '--cfg-options', 'randomness.seed=2', 'model.n=[1,2]')
+        assert cfg.randomness.seed == 2 and cfg.model.n == [1, 2]
+
+
+class TestTest:
+
+    def test_missing_checkpoint(self, configure):
+        with pytest.raises(SystemExit, match='no checkpoint nothing.pth'):
+            configure('test', 'my_config.py', 'nothing.pth')
+
+    def test_checkpoint_from_the_net(self, configure):
+        url = 'https://host/x.pth'
+        assert configure('test', 'my_config.py', url).load_from == url
+
+    def test_dump_is_added_to_the_metrics(self, configure):
+        cfg = configure('test', 'my_config.py', 'best.pth', '--dump', 'a.pkl')
+        assert [m['type'] for m in cfg.test_evaluator
+                ] == ['AccMetric', 'DumpResults']
+        assert cfg.test_evaluator[1]['out_file_path'] == 'a.pkl'
+
+    def test_dump_of_another_kind(self, configure):
+        with pytest.raises(SystemExit, match='a.json'):
+            configure('test', 'my_config.py', 'best.pth', '--dump', 'a.json')
+
+    def test_show_dir(self, configure):
+        cfg = configure('test', 'my_config.py', 'best.pth', '--show-dir',
+                        'shown', '--interval', '3')
+        hook = cfg.default_hooks.visualization
+        assert (hook.enable, hook.out_dir, hook.interval) == (True, 'shown', 3)
