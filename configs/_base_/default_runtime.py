@@ -1,6 +1,8 @@
-# MMAction2's runtime, with the plugin and its hook.
+# MMAction2's runtime, with the plugin and its hooks.
 _base_ = ['mmaction::_base_/default_runtime.py']
 
 custom_imports = dict(
     imports=['mmaction_memvit'], allow_failed_imports=False)
-custom_hooks = [dict(type='MemoryBankHook')]
+# StepSeedHook makes a resumed run, and one with validations in between, go on
+# exactly as one without.
+custom_hooks = [dict(type='MemoryBankHook'), dict(type='StepSeedHook')]
