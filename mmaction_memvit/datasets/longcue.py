@@ -32,6 +32,8 @@ _SHAPES = tuple(shape for _, shape, _ in CUES)
 _BRIGHT = (244, 244, 240)
 _DARK = (70, 70, 78)
 _SPLITS = ('train', 'val', 'test')
+# Orders of delays tried before one that fits for sure is taken.
+_ORDERS = 200
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class LongCueSpec:
         fps (float, optional): Frames per second. Defaults to None, which
             makes a clip last one second.
         seed (int): Seed of everything random. Defaults to 0.
+        separate (bool): Whether earlier cues lie more than ``max_delay``
+            clips before a question, so that a model which looks back that far
+            finds one cue. False also asks which of several came last.
+            Defaults to True.
 
     Raises:
         ValueError: If an option is out of range.
@@ -66,6 +72,7 @@ class LongCueSpec:
     size: int = 64
     fps: Optional[float] = None
     seed: int = 0
+    separate: bool = True
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_cues <= len(CUES):
@@ -210,17 +217,36 @@ def _plan_times(spec: LongCueSpec,
                 rng: np.random.Generator) -> list[tuple[int, int]]:
     """Draw the clips of the cues and of the questions of one family."""
     rounds = spec.questions_per_video // spec.max_delay
-    delays = np.concatenate(
-        [1 + rng.permutation(spec.max_delay) for _ in range(rounds)])
     spare = spec.clips_per_video - rounds * spec.round_clips
-    blanks = rng.multinomial(spare, [1 / (len(delays) + 1)] *
-                             (len(delays) + 1))
+    for _ in range(_ORDERS):
+        delays = np.concatenate(
+            [1 + rng.permutation(spec.max_delay) for _ in range(rounds)])
+        blanks = _needed_blanks(spec, delays)
+        if blanks.sum() <= spare:
+            break
+    else:
+        # Long and short delays in turn need no blanks.
+        short = 1 + np.arange(spec.max_delay)
+        order = np.stack((short[::-1], short), 1).ravel()[:spec.max_delay]
+        delays = np.tile(order, rounds)
+        blanks = _needed_blanks(spec, delays)
+    blanks = blanks + rng.multinomial(
+        spare - blanks.sum(), [1 / len(blanks)] * len(blanks))
     times, clip = [], 0
     for delay, blank in zip(delays.tolist(), blanks.tolist()):
         cue = clip + blank
         times.append((cue, cue + delay))
         clip = cue + delay + 1
     return times
+
+
+def _needed_blanks(spec: LongCueSpec, delays: np.ndarray) -> np.ndarray:
+    """Blank clips before each cue, and at the end, that ``separate`` takes."""
+    blanks = np.zeros(len(delays) + 1, np.int64)
+    if spec.separate:
+        blanks[1:-1] = np.maximum(
+            0, spec.max_delay - delays[:-1] - delays[1:])
+    return blanks
 
 
 def render_video(spec: LongCueSpec, plan: VideoPlan) -> np.ndarray:

@@ -210,3 +210,17 @@ def test_bad_splits():
         plan_videos(SMALL, 'val', 6)
     with pytest.raises(ValueError, match='0 val videos .* take 4'):
         plan_videos(SMALL, 'val', 0)
+
+
+@pytest.mark.parametrize('max_delay,rounds', [(1, 3), (3, 2), (8, 1)])
+def test_no_earlier_cue_within_sight_of_a_question(max_delay, rounds):
+    clips = rounds * max_delay * (max_delay + 3) // 2
+    spec = LongCueSpec(size=32, max_delay=max_delay, clips_per_video=clips)
+    for plan in plan_videos(spec, 'train', 40):
+        for a, b in zip(plan.questions, plan.questions[1:]):
+            assert b.clip - a.cue_clip > max_delay
+        assert plan.questions[-1].clip < clips
+    near = plan_videos(
+        LongCueSpec(size=32, separate=False), 'train', 80)
+    assert any(b.clip - a.cue_clip <= 8 for plan in near
+               for a, b in zip(plan.questions, plan.questions[1:]))

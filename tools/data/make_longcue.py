@@ -102,6 +102,11 @@ def parse_args() -> argparse.Namespace:
         help='lists in which the clips that show a cue are labelled, too: '
         'without these a small model takes long to find out what to remember')
     parser.add_argument(
+        '--interfere',
+        action='store_true',
+        help='earlier cues may lie within max-delay clips of a question: the '
+        'latest counts')
+    parser.add_argument(
         '--seed', type=int, default=default.seed, help='random seed')
     parser.add_argument(
         '--num-workers',
@@ -354,7 +359,8 @@ def main() -> None:
         frame_interval=args.frame_interval,
         size=args.size,
         fps=args.fps,
-        seed=args.seed)
+        seed=args.seed,
+        separate=not args.interfere)
     meta = make_longcue(
         args.out_dir,
         spec,
