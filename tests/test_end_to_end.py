@@ -17,6 +17,7 @@ import torch
 from helpers.runs import (
     NUM_CLIPS,
     assert_same,
+    close,
     config,
     loader,
     make_runner,
@@ -124,6 +125,7 @@ def test_a_video_that_fails_in_the_middle(tmp_path, num_workers):
         cfg.train_dataloader, seed=runner.seed)
     truncate(tmp_path / 'v2.mkv', tmp_path / 'v2.mkv', share=0.6)
     runner.train()
+    close(runner)
 
     log = read_log(runner)
     assert log.count('cannot be read (') == 1

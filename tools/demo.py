@@ -42,7 +42,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out-dir', default='demo_out', help='where everything is written')
     parser.add_argument(
-        '--train-videos', type=int, default=128, help='videos to train on')
+        '--train-videos', type=int, default=160, help='videos to train on')
     parser.add_argument(
         '--val-videos', type=int, default=32, help='videos to test on')
     parser.add_argument(

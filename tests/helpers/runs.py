@@ -295,10 +295,24 @@ def make_runner(cfg: Config, hooks: Sequence[Hook] = ()) -> Runner:
     return runner
 
 
+def close(runner: Runner) -> None:
+    """Ends data loader workers that would live on.
+
+    Left to the garbage collector, each would be waited for 5 s: the queue
+    that tells it to end may be collected first.
+    """
+    for loop in (runner._train_loop, runner._val_loop):
+        iterator = getattr(getattr(loop, 'dataloader', None), '_iterator',
+                           None)
+        if iterator is not None:
+            iterator._shutdown_workers()
+
+
 def train(cfg: Config, hooks: Sequence[Hook] = ()) -> Runner:
     """Trains."""
     runner = make_runner(cfg, hooks)
     runner.train()
+    close(runner)
     return runner
 
 

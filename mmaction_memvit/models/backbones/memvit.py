@@ -222,10 +222,10 @@ class MeMViT(BaseModule):
     """
     arch_zoo = {
         'tiny': {
-            'embed_dims': 16,
-            'num_layers': 6,
+            'embed_dims': 32,
+            'num_layers': 4,
             'num_heads': 1,
-            'downscale_indices': [1, 2, 4]
+            'downscale_indices': [1, 2, 3]
         },
         'small': {
             'embed_dims': 96,
