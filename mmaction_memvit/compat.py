@@ -24,7 +24,7 @@ PACKAGE = 'mmaction_memvit'
 # Lowest version that works, and the first one that does not.
 SUPPORTED_VERSIONS = {
     'torch': ('2.1.0', None),
-    'mmengine': ('0.10.0', '1.0.0'),
+    'mmengine': ('0.10.3', '1.0.0'),
     'mmcv': ('2.0.0', '2.2.0'),
     'mmaction': ('1.2.0', '2.0.0'),
 }
@@ -307,6 +307,36 @@ def heal_config_lookup() -> None:
     MODULE2PACKAGE[PACKAGE] = f'{PACKAGE}.version'
 
 
+def heal_inherited_collate_fn() -> None:
+    """Lets a config inherit a data loader with a ``collate_fn``.
+
+    MMEngine marks every ``type`` of a ``_base_`` from another package
+    (``mmaction::...``) with a ``_scope_``, and its runner hands that to the
+    collate function as an argument: MMAction2's MViT configs cannot be
+    inherited, "repeat_pseudo_collate() got an unexpected keyword argument
+    '_scope_'".
+    """
+    from mmengine.runner import Runner
+
+    original = Runner.build_dataloader
+    if hasattr(original, '__wrapped__'):
+        return
+
+    @functools.wraps(original)
+    def build_dataloader(dataloader, *args, **kwargs):
+        if isinstance(dataloader, dict):
+            collate_fn = dataloader.get('collate_fn')
+            if isinstance(collate_fn, dict) and '_scope_' in collate_fn:
+                collate_fn = {
+                    k: v
+                    for k, v in collate_fn.items() if k != '_scope_'
+                }
+                dataloader = {**dataloader, 'collate_fn': collate_fn}
+        return original(dataloader, *args, **kwargs)
+
+    Runner.build_dataloader = staticmethod(build_dataloader)
+
+
 def explain_missing_ops() -> None:
     """Gives a failing import of MMCV's operators its remedy.
 
@@ -438,6 +468,7 @@ def heal_host() -> None:
     heal_resume()
     heal_distributed_on_cpu()
     heal_config_lookup()
+    heal_inherited_collate_fn()
     explain_missing_ops()
     for part in ('models', 'datasets', 'engine', 'evaluation',
                  'visualization'):

@@ -451,3 +451,26 @@ class TestRegistry:
             # One of MMAction2 and one of MMEngine.
             TRANSFORMS.build(dict(type='FormatShape', input_format='NCTHW'))
             HOOKS.build(dict(type='IterTimerHook'))
+
+
+def test_inherited_collate_fn_loses_its_scope(monkeypatch):
+    from mmengine.runner import Runner
+    seen = {}
+
+    def build_dataloader(dataloader, seed=None, diff_rank_seed=False):
+        seen.update(dataloader, seed=seed)
+
+    monkeypatch.setattr(Runner, 'build_dataloader',
+                        staticmethod(build_dataloader))
+    compat.heal_inherited_collate_fn()
+    healed = Runner.build_dataloader
+    compat.heal_inherited_collate_fn()
+    assert Runner.build_dataloader is healed
+    cfg = dict(
+        batch_size=1,
+        collate_fn=dict(type='repeat_pseudo_collate', _scope_='mmaction'))
+    Runner.build_dataloader(cfg, seed=3)
+    assert seen == dict(
+        batch_size=1, collate_fn=dict(type='repeat_pseudo_collate'), seed=3)
+    # What the caller holds is untouched.
+    assert cfg['collate_fn']['_scope_'] == 'mmaction'

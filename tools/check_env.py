@@ -214,7 +214,7 @@ def check_system_libraries(cv2_error):
 
 def check_mmengine():
     """MMEngine, and pkg_resources, which it looks configs up with."""
-    row = judge_version('mmengine', version_of('mmengine'), '0.10.0', '1.0.0',
+    row = judge_version('mmengine', version_of('mmengine'), '0.10.3', '1.0.0',
                         PIP + 'mmengine==0.10.7')
     if row.state == OK:
         error = try_import('mmengine')[1]

@@ -20,6 +20,7 @@ from mmengine.utils import ProgressBar, is_abs
 
 from .clip_grid import ClipGrid
 from .shared_state import SharedState
+from .transforms.consistent import seeded
 from .video_index import first_names, load_video_index, probe_video
 from .video_list import read_video_list
 from .video_reader import VideoReadError
@@ -609,7 +610,12 @@ class OnlineVideoDataset(BaseActionDataset):
         name = info['filename']
         first, last = int(info['frame_inds'][0]), int(info['frame_inds'][-1])
         try:
-            return self.pipeline(info)
+            if self.test_mode:
+                return self.pipeline(info)
+            # A sample's draws depend on seed, epoch and clip alone, not on
+            # how many workers there are nor on what they drew before.
+            with seeded(info['aug_seed'], info['epoch'], idx):
+                return self.pipeline(info)
         except _NOT_THE_VIDEO:
             raise
         except Exception as e:
