@@ -213,10 +213,9 @@ class MeMViT(BaseModule):
         >>> from mmaction_memvit.models import MeMViT
         >>> model = MeMViT('small', mem_len=2).eval()
         >>> memory = model.init_memory(batch_size=1)
-        >>> for _ in range(3):
-        ...     clip = torch.rand(1, 3, 16, 224, 224)
-        ...     (patch, cls), memory = (lambda f, m: (f[-1], m))(
-        ...         *model(clip, memory))
+        >>> for clip in torch.rand(3, 1, 3, 16, 224, 224):
+        ...     feats, memory = model(clip, memory)
+        >>> patch, cls = feats[-1]
         >>> patch.shape, cls.shape
         (torch.Size([1, 768, 8, 7, 7]), torch.Size([1, 768]))
     """
