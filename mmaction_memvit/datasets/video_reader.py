@@ -320,7 +320,13 @@ class PyAVReader:
     def _to_array(self, frame) -> np.ndarray:
         # One converter for all frames: setting one up costs more than using
         # it. The copy is writable and outlives the decoder's buffer.
-        image = self._reformatter.reformat(frame, format='rgb24')
+        try:
+            # In one thread: freed in a forked worker, a converter waits for
+            # ever for threads that stayed behind in the parent.
+            image = self._reformatter.reformat(
+                frame, format='rgb24', threads=1)
+        except TypeError:  # PyAV of old has no such threads
+            image = self._reformatter.reformat(frame, format='rgb24')
         return np.array(image.to_ndarray(), order='C')
 
 

@@ -275,7 +275,8 @@ def explain_failure(lines, log):
         remedy = ('Recognition works without compiled operators: '
                   'make env MMCV=lite')
     errors = [
-        line for line in lines if re.search(r'\berror:|Error:|ERROR:', line)
+        line for line in lines
+        if re.search('error:|Error:|ERROR:|No space left|out of memory', line)
         # pip's own words about every failed build
         and 'subprocess-exited-with-error' not in line
     ] or lines
