@@ -64,6 +64,8 @@ REMEDIES = {
 DETECTION_MODELS = ('FastRCNN', 'AVARoIHead', 'BBoxHeadAVA',
                     'SingleRoIExtractor3D', 'ACRNHead', 'FBOHead',
                     'LFBInferHead')
+# And what this package builds upon them.
+OWN_DETECTION_MODELS = ('OnlineFastRCNN', 'MeMViTRoIHead', 'MeMViTBBoxHead')
 DETECTION_TASK_UTILS = ('MaxIoUAssignerAVA', )
 
 
@@ -429,6 +431,12 @@ def heal_color_jitter() -> None:
         ColorJitter.adjust_hue = staticmethod(_adjust_hue)
 
 
+def detection_is_there() -> bool:
+    """Whether MMAction2 has its detection side (MMDetection, operators)."""
+    from mmaction.models import roi_heads
+    return hasattr(roi_heads, 'AVARoIHead')
+
+
 def explain_missing_detection() -> None:
     """Registers placeholders for what MMAction2 silently leaves out.
 
@@ -437,14 +445,14 @@ def explain_missing_detection() -> None:
     registry". A placeholder raises the true cause when it is built. It looks
     for the cause only then, so that MMDetection is not imported here.
     """
-    from mmaction.models import roi_heads
     from mmengine.registry import MODELS, TASK_UTILS
 
-    if hasattr(roi_heads, 'AVARoIHead'):
+    if detection_is_there():
         return
     # In the root registries: with MMDetection missing, MMEngine falls back to
     # them for `_scope_='mmdet'`.
-    for registry, names in ((MODELS, DETECTION_MODELS),
+    for registry, names in ((MODELS,
+                             DETECTION_MODELS + OWN_DETECTION_MODELS),
                             (TASK_UTILS, DETECTION_TASK_UTILS)):
         for name in names:
             if name in registry.module_dict:

@@ -9,11 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
 
 from mmaction_memvit.models import MeMViT
 
 ROOT = Path(__file__).resolve().parents[1]
 PARITY = ROOT.parent / 'shared' / 'parity'
+AVA_CONFIG = 'memvit-small-p244-m2g2_k400-pre_8xb2-16x4x1-30e_ava22-rgb.py'
 FILES = sorted(PARITY.glob('*.npz'))
 
 pytestmark = pytest.mark.skipif(
@@ -41,11 +47,9 @@ def clip(step: int, slot: int, frames: int, height: int,
     return low.repeat(8, axis=2).repeat(8, axis=3)
 
 
-@pytest.mark.parametrize('file', FILES, ids=lambda f: f.stem)
-def test_outputs_equal_the_reference(file, tmp_path):
-    data = np.load(file)
-    meta = json.loads(bytes(data['meta']))
-    src, dst = tmp_path / 'src.pyth', tmp_path / 'dst.pth'
+def converted_weights(meta: dict, folder: Path) -> dict:
+    """The generated weights, through the converter."""
+    src, dst = folder / 'src.pyth', folder / 'dst.pth'
     torch.save(
         dict(
             epoch=1,
@@ -58,8 +62,19 @@ def test_outputs_equal_the_reference(file, tmp_path):
     subprocess.run(
         [sys.executable, str(ROOT / 'tools/convert_memvit.py'), src, dst],
         check=True)
-    state = torch.load(dst, weights_only=True)['state_dict']
+    return torch.load(dst, weights_only=True)['state_dict']
 
+
+def tokens_of(feats) -> torch.Tensor:
+    patch, cls = feats[-1]
+    return torch.cat((cls[:, None], patch.flatten(2).mT), 1)
+
+
+@pytest.mark.parametrize('file', FILES, ids=lambda f: f.stem)
+def test_outputs_equal_the_reference(file, tmp_path):
+    data = np.load(file)
+    meta = json.loads(bytes(data['meta']))
+    state = converted_weights(meta, tmp_path)
     options = dict(zip(meta['opts'][::2], meta['opts'][1::2]))
     kwargs = dict(
         mem_len=0 if options.get('MEMVIT.ENABLE') == 'False' else 2,
@@ -92,16 +107,54 @@ def test_outputs_equal_the_reference(file, tmp_path):
                     torch.tensor([a != b for a, b in zip(before, names)]))
                 feats, memory = model(x, memory)
         before = names
-        patch, cls = feats[-1]
-        tokens = torch.cat((cls[:, None], patch.flatten(2).mT), 1)
         np.testing.assert_allclose(
-            tokens, data[f'feat_{step}'], atol=1e-4, rtol=0)
+            tokens_of(feats), data[f'feat_{step}'], atol=1e-4, rtol=0)
         if meta['boxes'] is None:
             scores = torch.nn.functional.linear(
-                cls, state['cls_head.fc_cls.weight'],
+                feats[-1][1], state['cls_head.fc_cls.weight'],
                 state['cls_head.fc_cls.bias']).softmax(-1)
             np.testing.assert_allclose(
                 scores, data[f'logits_{step}'], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    'file', [f for f in FILES if 'boxes' in f.stem], ids=lambda f: f.stem)
+def test_box_scores_equal_the_reference(file, tmp_path, monkeypatch):
+    """Through the detector of the AVA config, step by step."""
+    pytest.importorskip('mmdet')
+    data = np.load(file)
+    meta = json.loads(bytes(data['meta']))
+    cfg = Config.fromfile(str(ROOT / 'configs/detection/memvit' / AVA_CONFIG))
+    cfg.model.backbone.update(
+        spatial_size=meta['size'], temporal_size=meta['frames'])
+    # As the reference: empty slots are attended to.
+    cfg.model.roi_head.mem_mask = 'zero'
+    init_default_scope('mmaction')
+    model = MODELS.build(cfg.model).eval()
+    model.load_state_dict(converted_weights(meta, tmp_path), strict=True)
+    height, width = meta['hw']
+    boxes = torch.tensor([box[1:] for box in meta['boxes']])
+    feats = []
+    score_boxes = model.roi_head.score_boxes
+    monkeypatch.setattr(
+        model.roi_head, 'score_boxes',
+        lambda f, *args: feats.append(f) or score_boxes(f, *args))
+    for step, names in enumerate(meta['streams']):
+        x = torch.from_numpy(clip(step, 0, meta['frames'], height, width))
+        sample = ActionDataSample(
+            proposals=InstanceData(bboxes=boxes),
+            metainfo=dict(
+                video_id=names[0], timestamp=step, img_shape=(height, width)))
+        with torch.no_grad():
+            sample, = model.predict(x[None], [sample])
+        pred = sample.pred_instances
+        np.testing.assert_allclose(
+            tokens_of(feats[-1]), data[f'feat_{step}'], atol=1e-4, rtol=0)
+        np.testing.assert_allclose(
+            pred.scores[:, 1:], data[f'logits_{step}'], atol=1e-4, rtol=0)
+        assert not pred.scores[:, 0].any()
+        np.testing.assert_allclose(
+            pred.bboxes * torch.tensor([width, height] * 2), boxes, rtol=1e-6)
 
 
 def test_the_converter_lists_what_it_does_not_know(tmp_path):

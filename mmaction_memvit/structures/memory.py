@@ -66,29 +66,19 @@ class StreamMemory(NamedTuple):
 
         Returns:
             StreamMemory: With those lanes' entries zeroed and not valid.
-            ``where`` rather than a product, so that a NaN goes too.
         """
         lanes = lanes.to(self.valid.device)
-
-        def forget(x: Tensor) -> Tensor:
-            return torch.where(lanes.view(-1, *[1] * (x.dim() - 1)),
-                               x.new_zeros(()), x)
-
-        return self.map(forget)._replace(valid=self.valid & ~lanes[:, None])
+        return self.map(lambda x: forget_lanes(x, lanes))._replace(
+            valid=self.valid & ~lanes[:, None])
 
     def finite(self) -> Tensor:
         """Which lanes' newest entries are finite: bool, (B, ).
 
-        Older entries were newest once. The sum of an entry is looked at, in
-        float32: one pass, and no number escapes it.
+        Older entries were newest once.
         """
-        ok = torch.ones_like(self.valid[:, 0])
-        for layer in self.layers:
-            for part in layer:
-                for x in part[:1]:
-                    total = x.flatten(1).sum(1, dtype=torch.float32)
-                    ok = ok & torch.isfinite(total)
-        return ok
+        newest = [x for layer in self.layers for part in layer
+                  for x in part[:1]]
+        return lanes_are_finite(newest, torch.ones_like(self.valid[:, 0]))
 
     def select(self, lanes: Sequence[int]) -> 'StreamMemory':
         """The memory of some lanes, in the given order, as a new batch."""
@@ -114,6 +104,24 @@ class StreamMemory(NamedTuple):
             for same_layer in zip(*(m.layers for m in memories)))
         return StreamMemory(layers, torch.cat([m.valid for m in memories]),
                             torch.cat([m.filled for m in memories]))
+
+
+def forget_lanes(x: Tensor, lanes: Tensor) -> Tensor:
+    """Zeros where ``lanes`` (B, ) is True; a NaN goes too."""
+    return torch.where(lanes.view(-1, *[1] * (x.dim() - 1)),
+                       x.new_zeros(()), x)
+
+
+def lanes_are_finite(entries: Sequence[Tensor], ok: Tensor) -> Tensor:
+    """And ``ok`` (B, ) with whether all ``entries`` (B, ...) are finite.
+
+    The sum of an entry is looked at, in float32: one pass, and no number
+    escapes it.
+    """
+    for x in entries:
+        total = x.flatten(1).sum(1, dtype=torch.float32)
+        ok = ok & torch.isfinite(total)
+    return ok
 
 
 def empty_layer_memory(batch_size: int,

@@ -1,10 +1,23 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from collections import OrderedDict
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Callable,
+    Dict,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import torch
 
+from .box_memory import DetectionMemory
 from .memory import StreamMemory
+
+# The bank asks no more of a memory than what these have in common.
+Memory = Union[StreamMemory, DetectionMemory]
 
 
 class ClipIdentity(NamedTuple):
@@ -29,7 +42,7 @@ class ClipIdentity(NamedTuple):
 class _Entry(NamedTuple):
     """What a stream left: its place and its row in a batch's memory."""
     position: int
-    memory: StreamMemory
+    memory: Memory
     row: int
 
 
@@ -88,7 +101,7 @@ class MemoryBank:
         return None
 
     def read(self, clips: Sequence[ClipIdentity],
-             init: Callable[[int], StreamMemory]) -> StreamMemory:
+             init: Callable[[int], Memory]) -> Memory:
         """The memory of a batch of clips.
 
         Args:
@@ -96,12 +109,13 @@ class MemoryBank:
             init (Callable): Makes an empty memory of that many lanes.
 
         Returns:
-            StreamMemory: Of B lanes, empty where a stream starts.
+            StreamMemory | DetectionMemory: Of B lanes, empty where a stream
+            starts.
         """
         found = [self._find(clip) for clip in clips]
         self.num_clips += len(clips)
         self.num_continued += sum(x is not None for x in found)
-        sources: List[StreamMemory] = []
+        sources: List[Memory] = []
         for entry in found:
             if entry and not any(entry.memory is m for m in sources):
                 sources.append(entry.memory)
@@ -121,7 +135,7 @@ class MemoryBank:
             source = next(i for i, m in enumerate(sources)
                           if m is entry.memory)
             rows.append(offsets[source] + entry.row)
-        memory = StreamMemory.cat(sources)
+        memory = type(sources[0]).cat(sources)
         if rows != list(range(total)):
             memory = memory.select(rows)
         new = [entry is None for entry in found]
@@ -129,8 +143,10 @@ class MemoryBank:
             memory = memory.reset(torch.tensor(new))
         return memory
 
-    def write(self, clips: Sequence[ClipIdentity],
-              memory: StreamMemory) -> None:
+    def write(self,
+              clips: Sequence[ClipIdentity],
+              memory: Memory,
+              batch_size: Optional[int] = None) -> None:
         """Store what is remembered after these clips.
 
         The graph ends here. A lane whose newest entries are not finite
@@ -138,7 +154,9 @@ class MemoryBank:
 
         Args:
             clips (Sequence[ClipIdentity]): What each lane held, B.
-            memory (StreamMemory): Of B lanes.
+            memory (StreamMemory | DetectionMemory): Of B lanes.
+            batch_size (int, optional): Size of the whole batch, where these
+                clips are a part of it. Defaults to None: B.
         """
         memory = memory.detach()
         finite = memory.finite()
@@ -150,7 +168,8 @@ class MemoryBank:
         for row, clip in enumerate(clips):
             self._streams[clip.stream] = _Entry(clip.position, memory, row)
             self._streams.move_to_end(clip.stream)
-        self._largest_batch = max(self._largest_batch, len(clips))
+        self._largest_batch = max(self._largest_batch, batch_size
+                                  or len(clips))
         limit = self.max_streams or 2 * self._largest_batch
         while len(self._streams) > max(limit, len(set(clips))):
             self._streams.popitem(last=False)

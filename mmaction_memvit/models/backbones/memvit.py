@@ -23,7 +23,11 @@ from mmaction_memvit.structures.memory import (
 )
 
 from ..layers.mlp import MLP
-from ..layers.pooling_attention import MemorySpec, PoolingAttention
+from ..layers.pooling_attention import (
+    MemorySpec,
+    PoolingAttention,
+    pooled_size,
+)
 from ..layers.token_pooling import as_tokens
 from ..utils.memvit_state import adapt_mvit_state, fit_position_tables
 
@@ -158,9 +162,9 @@ class MeMViT(BaseModule):
             a dict with ``embed_dims``, ``num_layers``, ``num_heads`` and
             ``downscale_indices``. Defaults to 'small'.
         spatial_size (int | tuple[int]): Height and width of the input, in
-            pixels, the position tables are made for; multiples of the total
-            stride (32). Other sizes can be fed: tables are resized.
-            Defaults to 224.
+            pixels, the position tables are made for; at least the total
+            stride (32). Other sizes can be fed, multiples of the stride or
+            not: tables are resized. Defaults to 224.
         temporal_size (int): Frames of a clip. Defaults to 16.
         mem_len (int): Attended clips M; 0 for no memory. Defaults to 2.
         mem_stride (int): Gap between attended clips: those of age gap,
@@ -338,7 +342,7 @@ class MeMViT(BaseModule):
                     rel_pos_zero_init=rel_pos_zero_init,
                     memory=spec if i in self.mem_layers else None,
                     causal=causal))
-            size = tuple(n // s for n, s in zip(size, stride_q))
+            size = pooled_size(size, stride_q)
             dims = out_dims
             if self.stage_of.get(i) in self.out_scales:
                 self.add_module(f'norm{self.stage_of[i]}',
@@ -416,12 +420,14 @@ class MeMViT(BaseModule):
         return tuple(scales)
 
     def _check_clip(self, frames: int, height: int, width: int) -> None:
+        stride = self.total_stride
         bad = [
-            f'{name} {value} (a multiple of {s})'
+            f'{name} {value} (at least {s})'
             for name, value, s in zip(('frames', 'height', 'width'), (
-                frames, height, width), self.total_stride)
-            if value % s or value < s
+                frames, height, width), stride) if value < s
         ]
+        if not bad and frames % stride[0]:
+            bad = [f'frames {frames} (a multiple of {stride[0]})']
         if bad:
             raise ValueError(
                 f'a clip of {frames} frames of {height}x{width} does not fit '
@@ -431,10 +437,8 @@ class MeMViT(BaseModule):
     # ---------------------------------------------------------------- shapes
     def grid_size(self, frames: int, height: int, width: int) -> Size:
         """Token grid (T, H, W) of a clip after the patch embedding."""
-        return tuple(
-            n // s for n, s in zip((frames, height,
-                                    width), self.patch_embed['projection'].
-                                   stride))
+        return pooled_size((frames, height, width),
+                           self.patch_embed['projection'].stride)
 
     def init_memory(
             self,
@@ -478,7 +482,7 @@ class MeMViT(BaseModule):
                         1 + math.prod(attn.entry_size(key_size)),
                         attn.k.in_features, spec.compress_age,
                         spec.num_compressed, dtype, device))
-            size = tuple(n // s for n, s in zip(size, block.stride_q))
+            size = pooled_size(size, block.stride_q)
         nothing = torch.zeros(
             batch_size,
             self.mem_len * self.mem_stride,
@@ -494,9 +498,8 @@ class MeMViT(BaseModule):
                 f'{x.shape[0]}: pick the lanes with memory.select()')
         first = self.blocks[self.mem_layers[0]]
         size = self.grid_size(*x.shape[2:])
-        for i in range(self.mem_layers[0]):
-            size = tuple(n // s
-                         for n, s in zip(size, self.blocks[i].stride_q))
+        for block in self.blocks[:self.mem_layers[0]]:
+            size = pooled_size(size, block.stride_q)
         expected = 1 + math.prod(first.attn.key_size(size))
         found = memory.layers[0].raw_k[0].shape[1]
         if found == expected:

@@ -58,18 +58,24 @@ class MLP(BaseModule):
     Args:
         dims (int): Input and output channels C.
         hidden_dims (int): Channels between.
+        drop (float): Dropout after each layer. Defaults to 0.
         init_cfg (dict, optional): Defaults to None.
     """
 
     def __init__(self,
                  dims: int,
                  hidden_dims: int,
+                 drop: float = 0.,
                  init_cfg: dict = None) -> None:
         super().__init__(init_cfg=init_cfg)
         self.fc1 = nn.Linear(dims, hidden_dims)
         self.fc2 = nn.Linear(hidden_dims, dims)
+        self.drop = drop
 
     def _forward(self, x: Tensor) -> Tensor:
+        if self.training and self.drop:
+            x = F.dropout(F.gelu(self.fc1(x)), self.drop)
+            return F.dropout(self.fc2(x), self.drop)
         return gelu_linear(self.fc1(x), self.fc2.weight, self.fc2.bias)
 
     def forward(self, x: Tensor) -> Tensor:

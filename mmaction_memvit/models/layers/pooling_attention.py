@@ -63,6 +63,11 @@ class MemorySpec(NamedTuple):
         return mask[:, self.stride - 1::self.stride].flip(1)
 
 
+def pooled_size(size: Size, stride: Size) -> Size:
+    """Grid (T, H, W) after pooling by ``stride``, rounded up."""
+    return tuple(-(-n // s) for n, s in zip(size, stride))
+
+
 def new_mask(like: Tensor, length: int, value: bool) -> Tensor:
     """Bool (B, length), all ``value``."""
     make = torch.ones if value else torch.zeros
@@ -135,9 +140,9 @@ class PoolingAttention(BaseModule):
         width = out_dims // num_heads
         frames = in_size[0]
         # Tables follow the shorter side of the input.
-        q_short, kv_short = (min(
-            -(-n // s) for n, s in zip(in_size[1:], stride[1:]))
-                             for stride in (stride_q, stride_kv))
+        q_short, kv_short = (
+            min(pooled_size(in_size, stride)[1:])
+            for stride in (stride_q, stride_kv))
 
         def table(rows: int) -> nn.Parameter:
             return nn.Parameter(torch.zeros(rows, width))
@@ -169,7 +174,7 @@ class PoolingAttention(BaseModule):
 
     def key_size(self, size: Size) -> Size:
         """Grid of the pooled keys of an input grid (T, H, W)."""
-        return tuple(-(-n // s) for n, s in zip(size, self.stride_kv))
+        return pooled_size(size, self.stride_kv)
 
     def entry_size(self, key_size: Size) -> Size:
         """Grid of a memory entry as it is attended."""

@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import torch
 from mmaction.models.recognizers import Recognizer3D
@@ -10,46 +10,20 @@ from torch import Tensor
 
 from mmaction_memvit.structures import ClipIdentity, MemoryBank, StreamMemory
 
+from ..utils.online import (
+    MemoryOwner,
+    clip_identities,
+    concat_features,
+    has_memory,
+    map_features,
+)
+
 # Labels of clips for which nothing is annotated.
 UNLABELLED = -1
 
 
-def clip_identities(data_samples: SampleList,
-                    num_views: int = 1) -> List[ClipIdentity]:
-    """Read which clip of which stream each sample is.
-
-    Args:
-        data_samples (list[ActionDataSample]): With ``video_id`` and
-            ``timestamp`` in their metainfo.
-        num_views (int): Crops of each sample. Defaults to 1.
-
-    Returns:
-        list[ClipIdentity]: One for each sample and view, views fastest.
-
-    Raises:
-        KeyError: If a sample does not say where it is from.
-    """
-    identities = []
-    for sample in data_samples:
-        missing = [
-            key for key in ('video_id', 'timestamp')
-            if sample.get(key, None) is None
-        ]
-        if missing:
-            raise KeyError(
-                f'a data sample has no {" and no ".join(missing)} in its '
-                'metainfo, so the memory does not know its stream: use '
-                "OnlineVideoDataset, and keep 'video_id' and 'timestamp' in "
-                "PackActionInputs' meta_keys")
-        identities += [
-            ClipIdentity(sample.video_id, sample.timestamp, view)
-            for view in range(num_views)
-        ]
-    return identities
-
-
 @MODELS.register_module()
-class OnlineRecognizer3D(Recognizer3D):
+class OnlineRecognizer3D(MemoryOwner, Recognizer3D):
     """Recognizer of long videos, clip by clip, that owns the memory.
 
     Reads the streams' memories from a bank, hands them to the backbone with
@@ -74,17 +48,12 @@ class OnlineRecognizer3D(Recognizer3D):
                  max_streams: Optional[int] = None,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.banks = {
-            mode: MemoryBank(max_gap, max_streams)
-            for mode in ('train', 'val', 'test', 'predict')
-        }
-        # Set by MemoryBankHook around validation and testing.
-        self.eval_mode = 'predict'
+        self.init_banks(max_gap, max_streams)
 
     @property
     def with_memory(self) -> bool:
         """bool: whether the backbone remembers."""
-        return bool(getattr(self.backbone, 'mem_layers', ()))
+        return has_memory(self.backbone)
 
     def _step(self, clips: Tensor, identities: List[ClipIdentity],
               bank: MemoryBank, max_lanes: Optional[int]) -> Tuple:
@@ -140,7 +109,7 @@ class OnlineRecognizer3D(Recognizer3D):
         num_views = inputs.shape[1]
         identities = clip_identities(data_samples, num_views)
         inputs = inputs.flatten(0, 1)
-        bank = self.banks[self.eval_mode if test_mode else 'train']
+        bank = self.bank(test_mode)
         test_cfg = (self.test_cfg or {}) if test_mode else {}
         feats = self._step(inputs, identities, bank,
                            test_cfg.get('max_testing_views'))
@@ -216,19 +185,3 @@ class OnlineRecognizer3D(Recognizer3D):
         if param is None:
             return feats
         return map_features(lambda x: x.to(param.dtype), feats)
-
-
-def concat_features(parts: List) -> object:
-    """Join features of parts of a batch; tensors in nested sequences."""
-    if len(parts) == 1:
-        return parts[0]
-    if torch.is_tensor(parts[0]):
-        return torch.cat(parts)
-    return type(parts[0])(concat_features(list(x)) for x in zip(*parts))
-
-
-def map_features(fn: Callable[[Tensor], Tensor], feats: object) -> object:
-    """Apply ``fn`` to the tensors in nested sequences."""
-    if torch.is_tensor(feats):
-        return fn(feats)
-    return type(feats)(map_features(fn, x) for x in feats)

@@ -62,6 +62,20 @@ def test_features_are_those_of_an_mmaction2_backbone():
     torch.testing.assert_close(feats[-1][1], model(x)[-1][1])
 
 
+@pytest.mark.parametrize('size', [(32, 53), (45, 33)])
+def test_frames_of_any_size(size):
+    model = build()
+    inputs = clips(3, size=size)
+    memory = model.init_memory(1, size)
+    shapes = [x.k[0].shape for x in memory.layers]
+    for x in inputs:
+        (patch, _), memory = model(x, memory)[0][0], model(x, memory)[1]
+    assert patch.shape[2:] == (4, -(-size[0] // 16), -(-size[1] // 16))
+    assert [x.k[0].shape for x in memory.layers] == shapes
+    # What is remembered counts, and shows.
+    assert (patch - model(inputs[-1])[-1][0]).abs().max() > 1e-4
+
+
 @pytest.mark.parametrize('mem_len,mem_stride', [(1, 1), (2, 1), (2, 2),
                                                 (4, 1)])
 def test_temporal_support_is_m_times_l_clips(mem_len, mem_stride):
@@ -344,7 +358,8 @@ def test_memory_keeps_its_shapes_and_is_not_mutated():
     (dict(mem_compress_at='later'), 'mem_compress_at'),
     (dict(arch='huge'), "arch 'huge'.*'base'"),
     (dict(arch=dict(embed_dims=8)), 'lacks'),
-    (dict(spatial_size=40), 'height 40 .a multiple of 16'),
+    (dict(spatial_size=12), 'height 12 .at least 16'),
+    (dict(temporal_size=7), 'frames 7 .a multiple of 2'),
     (dict(out_scales=3), 'out_scales'),
     (dict(dim_mul_in_attention=False), 'dim_mul_in_attention'),
 ])
@@ -355,8 +370,8 @@ def test_bad_arguments(kwargs, match):
 
 def test_bad_inputs():
     model = build()
-    with pytest.raises(ValueError, match='width 40'):
-        model(torch.zeros(1, 3, 8, 32, 40))
+    with pytest.raises(ValueError, match='width 12 .at least 16'):
+        model(torch.zeros(1, 3, 8, 32, 12))
     with pytest.raises(ValueError, match='temporal_size is 8'):
         model(torch.zeros(1, 3, 16, 32, 32))
     memory = model.init_memory(2)

@@ -1,0 +1,5 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from .memvit_bbox_head import MeMViTBBoxHead
+from .memvit_roi_head import MeMViTRoIHead
+
+__all__ = ['MeMViTBBoxHead', 'MeMViTRoIHead']

@@ -1,0 +1,231 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from typing import Dict, List, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmaction.models.roi_heads.bbox_heads import BBoxHeadAVA
+from mmaction.registry import MODELS
+from mmdet.models.task_modules.samplers import SamplingResult
+from mmdet.registry import MODELS as MMDET_MODELS
+from mmengine.config import ConfigDict
+from mmengine.model.weight_init import trunc_normal_
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+
+@MMDET_MODELS.register_module()
+@MODELS.register_module()
+class MeMViTBBoxHead(BBoxHeadAVA):
+    """Action scores of boxes (MeMViT's AVA head after the box block).
+
+    Differs from :class:`BBoxHeadAVA`: boxes without a label can count as
+    negatives, no number of boxes (none included) is special, class 0 has no
+    weights, and results are reported in the proposals as they came.
+
+    Args:
+        in_channels (int): Channels of a box. Defaults to 768.
+        num_classes (int): Classes with the reserved class 0, as everywhere in
+            MMAction2's AVA parts. Defaults to 81.
+        negatives (bool): Whether boxes without a label are taught that they
+            show no action (all-zero targets); else they are left out of the
+            loss. Applies to ``multilabel`` alone. Defaults to True.
+        dropout_ratio (float): Before the classifier. Defaults to 0.5.
+        focal_gamma (float): Focal loss; 0 with ``focal_alpha`` 1 is binary
+            cross entropy. Defaults to 0.
+        focal_alpha (float): Defaults to 1.
+        multilabel (bool): Whether a box may have several actions (sigmoid
+            instead of softmax). Defaults to True.
+        topk (int | Sequence[int], optional): For the logged recall and
+            precision. Defaults to None: those of 3 and 5 below the number
+            of classes.
+        spatial_pool_type (str): 'max' or 'avg'. Defaults to 'max'.
+        temporal_pool_type (str): 'avg' or 'max'. Defaults to 'avg'.
+        mlp_head (bool): Two layers instead of one. Defaults to False.
+        init_std (float): Of the classifier's weights. Defaults to 0.02.
+    """
+
+    def __init__(self,
+                 in_channels: int = 768,
+                 num_classes: int = 81,
+                 negatives: bool = True,
+                 dropout_ratio: float = 0.5,
+                 focal_gamma: float = 0.,
+                 focal_alpha: float = 1.,
+                 multilabel: bool = True,
+                 topk: Optional[Union[int, Sequence[int]]] = None,
+                 spatial_pool_type: str = 'max',
+                 temporal_pool_type: str = 'avg',
+                 mlp_head: bool = False,
+                 init_std: float = 0.02) -> None:
+        if num_classes < 2:
+            raise ValueError(
+                f'num_classes is {num_classes}, but must be the number of '
+                'actions plus 1 (class 0 is reserved), so at least 2')
+        if topk is None:
+            topk = tuple(k for k in (3, 5) if k < num_classes - 1)
+        super().__init__(
+            background_class=False,
+            temporal_pool_type=temporal_pool_type,
+            spatial_pool_type=spatial_pool_type,
+            in_channels=in_channels,
+            focal_gamma=focal_gamma,
+            focal_alpha=focal_alpha,
+            num_classes=num_classes - 1,
+            dropout_ratio=dropout_ratio,
+            topk=topk if isinstance(topk, int) else tuple(topk),
+            multilabel=multilabel,
+            mlp_head=mlp_head)
+        self.num_classes = num_classes
+        self.negatives = negatives
+        self.init_std = init_std
+
+    def init_weights(self) -> None:
+        """Initialise the classifier."""
+        for m in self.modules():
+            if isinstance(m, nn.Linear):
+                trunc_normal_(m.weight, std=self.init_std)
+                nn.init.zeros_(m.bias)
+
+    def pool(self, roi_feats: Tensor) -> Tensor:
+        """One vector a box: (N, C, T, H, W) to (N, C)."""
+        x = (
+            roi_feats.mean(2)
+            if self.temporal_pool_type == 'avg' else roi_feats.amax(2))
+        if self.spatial_pool_type == 'avg':
+            return x.mean((2, 3))
+        return x.amax((2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of boxes.
+
+        Args:
+            x (Tensor): (N, C) or, not yet pooled, (N, C, T, H, W).
+
+        Returns:
+            Tensor: (N, num_classes - 1), without the reserved class.
+        """
+        if x.dim() > 2:
+            x = self.pool(x)
+        return self.fc_cls(F.dropout(x, self.dropout_ratio, self.training))
+
+    @staticmethod
+    def topk_to_matrix(probs: Tensor, k: int) -> Tensor:
+        """Mark the k best classes of each row: bool, as ``probs``."""
+        best = probs.topk(k, 1, True, True)[1]
+        return torch.zeros_like(
+            probs, dtype=torch.bool).scatter_(1, best, True)
+
+    def get_targets(self, sampling_results: List[SamplingResult],
+                    rcnn_train_cfg: Optional[ConfigDict] = None) -> Tensor:
+        """Many-hot targets of the boxes, (N, num_classes).
+
+        Args:
+            sampling_results (list[SamplingResult]): Of each clip; its boxes
+                are the positives, then the negatives.
+            rcnn_train_cfg (ConfigDict, optional): Not used.
+        """
+        targets = []
+        for res in sampling_results:
+            num_pos = len(res.pos_priors)
+            target = res.pos_priors.new_zeros(num_pos + len(res.neg_priors),
+                                              self.num_classes)
+            if num_pos:
+                labels = res.pos_gt_labels
+                if labels.shape[1] != self.num_classes:
+                    raise ValueError(
+                        f'the labels have {labels.shape[1]} columns, but the '
+                        f"box head's num_classes is {self.num_classes}: set "
+                        "both the dataset's and the box head's num_classes "
+                        'to the number of actions plus 1')
+                target[:num_pos] = labels
+            targets.append(target)
+        return torch.cat(targets)
+
+    def loss_and_target(self,
+                        cls_score: Tensor,
+                        rois: Optional[Tensor],
+                        sampling_results: List[SamplingResult],
+                        rcnn_train_cfg: Optional[ConfigDict] = None,
+                        **kwargs) -> Dict:
+        """Loss of boxes.
+
+        Args:
+            cls_score (Tensor): Logits, (N, num_classes - 1).
+            rois (Tensor, optional): Not used.
+            sampling_results (list[SamplingResult]): Of each clip.
+            rcnn_train_cfg (ConfigDict, optional): Not used.
+
+        Returns:
+            dict: ``loss_bbox`` with ``loss_action_cls``, and recall and
+            precision over the labelled boxes, where there are any;
+            ``bbox_targets``.
+        """
+        targets = self.get_targets(sampling_results)
+        labels = targets[:, 1:]
+        # Both sides know how many positives there are without asking the
+        # device: a ground-truth box has a label.
+        losses = dict()
+        labelled = labels.sum(1) > 0
+        if any(len(res.pos_priors) for res in sampling_results):
+            recall, precision, recalls, precisions = self.topk_accuracy(
+                cls_score[labelled], labels[labelled])
+            losses['recall@thr=0.5'] = recall
+            losses['prec@thr=0.5'] = precision
+            for k, recall, precision in zip(self.topk, recalls, precisions):
+                losses[f'recall@top{k}'] = recall
+                losses[f'prec@top{k}'] = precision
+        if self.multilabel:
+            loss = F.binary_cross_entropy_with_logits(
+                cls_score, labels, reduction='none')
+        else:
+            labels = labels / labels.sum(1, keepdim=True).clamp(min=1)
+            loss = F.cross_entropy(
+                cls_score, labels, reduction='none')[:, None]
+        loss = self.focal_alpha * (1 -
+                                   torch.exp(-loss))**self.focal_gamma * loss
+        if not (self.negatives and self.multilabel):
+            loss = loss[labelled]
+        # A mean over no boxes would be NaN.
+        losses['loss_action_cls'] = loss.sum() / max(loss.numel(), 1)
+        return dict(loss_bbox=losses, bbox_targets=targets)
+
+    def _predict_by_feat_single(self,
+                                roi: Tensor,
+                                cls_score: Tensor,
+                                img_meta: Dict,
+                                rcnn_test_cfg: Optional[ConfigDict] = None,
+                                **kwargs) -> InstanceData:
+        """Scores of a clip's boxes.
+
+        Args:
+            roi (Tensor): (N, 5), batch index and pixels.
+            cls_score (Tensor): Logits, (N, num_classes - 1).
+            img_meta (dict): Metainfo of the clip.
+            rcnn_test_cfg (ConfigDict, optional): Not used.
+
+        Returns:
+            InstanceData: ``bboxes`` (N, 4), shares of the image: the
+            proposals as they came where ``orig_proposals`` is in the
+            metainfo, whatever the pipeline did to the image, else mapped
+            back; ``scores`` (N, num_classes), class 0 being 0.
+        """
+        # Class 0 gets probability 0 under sigmoid and softmax alike.
+        cls_score = F.pad(cls_score, (1, 0), value=float('-inf'))
+        results = super()._predict_by_feat_single(
+            roi.clone(), cls_score, img_meta, rcnn_test_cfg, **kwargs)
+        orig = img_meta.get('orig_proposals')
+        if orig is not None:
+            if len(orig) != len(roi):
+                raise ValueError(
+                    f'{img_meta.get("img_key")}: {len(roi)} boxes were '
+                    f'scored, but there are {len(orig)} proposals: in '
+                    'testing, no transform may drop or add boxes')
+            results.bboxes = roi.new_tensor(orig).reshape(-1, 4)
+        return results
+
+
+def boxes_of(results: Sequence[SamplingResult]) -> Tuple[Tensor, ...]:
+    """The boxes of each clip, positives first, (N, 4)."""
+    return tuple(
+        torch.cat((res.pos_priors, res.neg_priors)) for res in results)
