@@ -1,12 +1,18 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Operations and parameters are those of the paper's models."""
 import logging
+from pathlib import Path
 
 import pytest
 import torch
+from mmaction.registry import MODELS
 from mmengine.analysis import FlopAnalyzer
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from mmaction_memvit.models import MeMViT
+
+CONFIGS = Path(__file__).resolve().parents[3] / 'configs/detection/memvit'
 
 
 class Classifier(torch.nn.Module):
@@ -23,14 +29,15 @@ class Classifier(torch.nn.Module):
             self.backbone(x, self.backbone.init_memory(1))[0][-1][1])
 
 
-def reference_only(mem_len: int) -> int:
+def reference_only(mem_len: int, arch: str = 'small', frames: int = 8) -> int:
     """Parameters the reference carries in blocks that have no memory.
 
     Without memory, compression in all blocks; else compression and position
     tables of memory in the odd ones.
     """
     total = 0
-    for i, block in enumerate(MeMViT('small', mem_len=0).blocks):
+    blocks = MeMViT(arch, temporal_size=2 * frames, mem_len=0).blocks
+    for i, block in enumerate(blocks):
         if mem_len and i % 2 == 0:
             continue
         attn = block.attn
@@ -41,7 +48,7 @@ def reference_only(mem_len: int) -> int:
             width = attn.rel_pos_h.shape[1]
             # Tables as long as those for the current clip's keys or shorter.
             total += (2 * (2 * q_size - 1) +
-                      (mem_len + 1) * 8 - 1) * width
+                      (mem_len + 1) * frames - 1) * width
     return total
 
 
@@ -63,3 +70,19 @@ def test_operations_and_parameters(mem_len, gmacs, params):
         own = sum(p.numel() for p in model.parameters())
         assert (own + reference_only(mem_len)) / 1e6 == pytest.approx(
             params, rel=5e-3)
+
+
+@pytest.mark.parametrize('name,arch,frames,params', [
+    ('memvit-small-p244-m2g2_k400-pre_8xb2-16x4x1-30e', 'small', 8, 42.23),
+    ('memvit-base-p244-m2g3_k600-pre_16xb8-32x3x1-40e', 'base', 16, 59.44)
+])
+def test_parameters_of_detectors(name, arch, frames, params):
+    pytest.importorskip('mmdet')
+    init_default_scope('mmaction')
+    cfg = Config.fromfile(str(CONFIGS / f'{name}_ava22-rgb.py'))
+    model = MODELS.build(cfg.model)
+    box_block = sum(p.numel() for p in model.roi_head.box_blocks.parameters())
+    assert box_block / 1e6 == pytest.approx(7.09, rel=5e-3)
+    own = sum(p.numel() for p in model.parameters())
+    total = own + reference_only(2, arch, frames)
+    assert total / 1e6 == pytest.approx(params, rel=5e-3)

@@ -1,0 +1,118 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""A tiny detector with memory, and made-up clips with boxes for it."""
+import copy
+
+import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+
+NUM_CLASSES = 6
+DETECTOR = dict(
+    type='OnlineFastRCNN',
+    _scope_='mmdet',
+    backbone=dict(
+        type='mmaction.MeMViT',
+        arch=dict(
+            embed_dims=16, num_layers=2, num_heads=1, downscale_indices=[1]),
+        spatial_size=32,
+        temporal_size=4,
+        mem_len=2,
+        mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2))),
+    roi_head=dict(
+        type='MeMViTRoIHead',
+        mem_len=2,
+        num_slots=8,
+        box_block=dict(
+            dims=32, num_heads=2, attn_drop=0., qkv_drop=0., drop=0.),
+        bbox_roi_extractor=dict(
+            type='SingleRoIExtractor3D',
+            featmap_stride=8,
+            output_size=7,
+            with_temporal_pool=True),
+        bbox_head=dict(
+            type='MeMViTBBoxHead',
+            in_channels=32,
+            num_classes=NUM_CLASSES,
+            dropout_ratio=0.)),
+    data_preprocessor=dict(
+        type='mmaction.AnySizeDataPreprocessor',
+        mean=[127.] * 3,
+        std=[64.] * 3,
+        format_shape='NCTHW'),
+    train_cfg=dict(
+        rcnn=dict(
+            assigner=dict(
+                type='MaxIoUAssignerAVA',
+                pos_iou_thr=0.9,
+                neg_iou_thr=0.9,
+                min_pos_iou=0.9),
+            sampler=dict(
+                type='RandomSampler',
+                num=1000,
+                pos_fraction=1,
+                neg_pos_ub=-1,
+                add_gt_as_proposals=True))),
+    test_cfg=dict(rcnn=None))
+
+
+def build_detector(strength: float = 0.2, **kwargs):
+    """The detector; ``kwargs`` update its dicts, or replace values."""
+    cfg = ConfigDict(copy.deepcopy(DETECTOR))
+    for key, value in kwargs.items():
+        if isinstance(value, dict):
+            cfg[key].update(value)
+        else:
+            cfg[key] = value
+    torch.manual_seed(0)
+    model = MODELS.build(cfg)
+    # Strong weights: what is remembered must show in the scores.
+    for param in model.parameters():
+        param.data += strength * torch.randn_like(param)
+    return model
+
+
+def generator(video: str, position: int) -> torch.Generator:
+    return torch.Generator().manual_seed(1000 * ord(video[0]) + position)
+
+
+def make_boxes(num: int, gen: torch.Generator, size=(32, 32)) -> torch.Tensor:
+    """Boxes in pixels, (num, 4)."""
+    corner = torch.rand(num, 2, generator=gen) * 0.5
+    extent = 0.2 + torch.rand(num, 2, generator=gen) * 0.3
+    height, width = size
+    boxes = torch.cat((corner, corner + extent), 1)
+    return boxes * torch.tensor([width, height, width, height])
+
+
+def make_clip(video: str,
+              position: int,
+              num_boxes: int = 2,
+              num_gt: int = 0,
+              size=(32, 32)):
+    """A clip (3, T, H, W) and its sample, the same each time."""
+    gen = generator(video, position)
+    clip = torch.randn(3, 4, *size, generator=gen)
+    boxes = make_boxes(num_boxes, gen, size)
+    labels = torch.zeros(num_gt, NUM_CLASSES)
+    for i in range(num_gt):
+        labels[i, 1 + i % (NUM_CLASSES - 1)] = 1
+    sample = ActionDataSample(
+        metainfo=dict(
+            video_id=video,
+            timestamp=position,
+            img_key=f'{video},{position:04d}',
+            img_shape=size),
+        proposals=InstanceData(bboxes=boxes),
+        gt_instances=InstanceData(
+            bboxes=make_boxes(num_gt, gen, size), labels=labels))
+    return clip, sample
+
+
+def run_batch(model, *clips, mode: str = 'predict'):
+    """One step; clips are arguments of :func:`make_clip` as dicts."""
+    inputs, samples = zip(*(make_clip(**c) for c in clips))
+    if len({x.shape for x in inputs}) == 1:
+        inputs = torch.stack(inputs)
+    return model(inputs, list(samples), mode=mode)

@@ -1,0 +1,360 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import copy
+
+import pytest
+import torch
+from helpers.boxes import (
+    DETECTOR,
+    NUM_CLASSES,
+    build_detector,
+    make_clip,
+    run_batch,
+)
+from mmaction.registry import MODELS
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+
+pytest.importorskip('mmdet')
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmaction')
+
+
+def watch(model, steps):
+    """Scores of each step's clips, by video."""
+    model.eval()
+    seen = {}
+    with torch.no_grad():
+        for step in steps:
+            for sample in run_batch(model, *step):
+                seen[sample.video_id,
+                     sample.timestamp] = sample.pred_instances.scores
+    return seen
+
+
+def stream(video, steps, num_boxes=(2, 0, 3, 1), **kwargs):
+    return [
+        dict(
+            video=video,
+            position=i,
+            num_boxes=num_boxes[i % len(num_boxes)],
+            **kwargs) for i in range(steps)
+    ]
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        torch.testing.assert_close(value, b[key], atol=1e-5, rtol=0)
+
+
+def test_scores_do_not_depend_on_the_batch():
+    a, b = stream('a', 5), stream('b', 5, (7, 1, 0, 12))
+    alone = {
+        **watch(build_detector(), [[x] for x in a]),
+        **watch(build_detector(), [[x] for x in b])
+    }
+    # b has more boxes than slots (8), which widens all lanes.
+    together = watch(build_detector(), list(zip(a, b)))
+    assert_same(alone, together)
+    # Lanes that change places, and one that starts later.
+    shifted = [[a[0]], [b[0], a[1]], [a[2], b[1]], [b[2], a[3]], [b[3], a[4]],
+               [b[4]]]
+    assert_same(alone, watch(build_detector(), shifted))
+
+
+def test_neither_slots_nor_the_order_of_boxes_matter():
+    steps = stream('a', 4, (3, 5))
+    base = watch(build_detector(), [[x] for x in steps])
+    for num_slots in (1, 5, 100):
+        assert_same(
+            base,
+            watch(
+                build_detector(roi_head=dict(num_slots=num_slots)),
+                [[x] for x in steps]))
+
+    model = build_detector().eval()
+    for x in steps:
+        clip, sample = make_clip(**x)
+        order = torch.randperm(
+            x['num_boxes'], generator=torch.Generator().manual_seed(1))
+        sample.proposals = sample.proposals[order]
+        with torch.no_grad():
+            out, = model(clip[None], [sample], mode='predict')
+        torch.testing.assert_close(
+            out.pred_instances.scores,
+            base['a', x['position']][order],
+            atol=1e-5,
+            rtol=0)
+
+
+def test_batches_of_different_frame_sizes():
+    a = stream('a', 4, size=(32, 40))
+    b = stream('b', 4, size=(32, 57))
+    c = stream('c', 4, size=(32, 40))
+    alone = {}
+    for x in (a, b, c):
+        alone.update(watch(build_detector(), [[y] for y in x]))
+    model = build_detector()
+    assert_same(alone, watch(model, list(zip(a, b, c))))
+    # Three sizes, or more, must not drive streams out of the bank.
+    assert model.banks['predict'].num_continued == 9
+
+
+def test_memory_of_backbone_and_of_boxes_count():
+    steps = [[x] for x in stream('a', 4, (2, ))]
+    last = 'a', 3
+    both = watch(build_detector(), steps)[last]
+    no_boxes = watch(build_detector(roi_head=dict(mem_len=0)), steps)[last]
+    alone = watch(build_detector(), steps[-1:])[last]
+    assert (both - no_boxes).abs().max() > 1e-3
+    assert (both - alone).abs().max() > 1e-3
+    # What the boxes of a clip were is seen by the next clip, through the box
+    # memory alone.
+    other = copy.deepcopy(steps)
+    other[2][0]['num_boxes'] = 5
+    changed = watch(build_detector(), other)[last]
+    assert (both - changed).abs().max() > 1e-3
+    same = watch(build_detector(roi_head=dict(mem_len=0)), other)[last]
+    torch.testing.assert_close(no_boxes, same, atol=1e-5, rtol=0)
+
+
+def test_a_gap_of_two_looks_at_every_other_clip():
+    head = dict(mem_len=1, mem_stride=2)
+    backbone = dict(mem_len=1, mem_stride=2)
+    steps = [[x] for x in stream('a', 4, (2, ))]
+
+    def last(changed):
+        other = copy.deepcopy(steps)
+        other[changed][0]['num_boxes'] = 4
+        return watch(
+            build_detector(backbone=backbone, roi_head=head), other)['a', 3]
+
+    base = watch(
+        build_detector(backbone=backbone, roi_head=head), steps)['a', 3]
+    assert (last(1) - base).abs().max() > 1e-3
+    for other in (0, 2):
+        torch.testing.assert_close(last(other), base, atol=1e-5, rtol=0)
+
+
+def test_missing_seconds_and_max_gap():
+    x = stream('a', 6, (2, ))
+    holes = [[x[0]], [x[3]]]
+    alone = watch(build_detector(), [[x[3]]])['a', 3]
+    torch.testing.assert_close(
+        watch(build_detector(), holes)['a', 3], alone, atol=1e-5, rtol=0)
+    model = build_detector(max_gap=3)
+    assert (watch(model, holes)['a', 3] - alone).abs().max() > 1e-3
+    assert model.banks['predict'].num_continued == 1
+
+
+def test_a_memory_with_other_boxes_than_usual():
+    """An entry wider than the slots is kept whole, and padded beside it."""
+    steps = [
+        dict(video='a', position=i, num_boxes=n)
+        for i, n in enumerate((150, 1, 100))
+    ]
+    other = stream('b', 3)
+    model = build_detector(roi_head=dict(num_slots=100))
+    scores = watch(model, list(zip(steps, other)))
+    assert [len(scores['a', i]) for i in range(3)] == [150, 1, 100]
+    assert_same(
+        {k: v
+         for k, v in scores.items() if k[0] == 'a'},
+        watch(build_detector(), [[x] for x in steps]))
+
+
+@pytest.mark.parametrize('num_boxes,num_gt', [(0, 0), (1, 0), (0, 1), (100, 3),
+                                              (150, 2)])
+def test_any_number_of_boxes_trains_and_tests(num_boxes, num_gt):
+    model = build_detector().train()
+    for position in range(3):
+        losses = run_batch(
+            model,
+            dict(
+                video='a',
+                position=position,
+                num_boxes=num_boxes,
+                num_gt=num_gt),
+            mode='loss')
+        loss, logs = model.parse_losses(losses)
+        assert torch.isfinite(loss)
+        assert (loss > 0) == (num_boxes + num_gt > 0)
+        assert ('recall@top3' in logs) == (num_gt > 0)
+        loss.backward()
+    for name, param in model.named_parameters():
+        assert param.grad is not None and param.grad.isfinite().all(), name
+    scores = watch(model, [[dict(video='b', position=0, num_boxes=num_boxes)]])
+    assert scores['b', 0].shape == (num_boxes, NUM_CLASSES)
+    assert scores['b', 0].isfinite().all()
+
+
+def test_training_learns_and_compression_gets_gradients():
+    model = build_detector(strength=0.05).train()
+    optim = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    first = last = None
+    for _ in range(8):
+        for position in range(4):
+            losses = run_batch(
+                model,
+                dict(video='a', position=position, num_boxes=1, num_gt=2),
+                mode='loss')
+            loss, _ = model.parse_losses(losses)
+            optim.zero_grad()
+            loss.backward()
+            optim.step()
+            last = loss.item()
+            first = last if first is None else first
+        grads = [
+            p.grad.abs().max()
+            for n, p in model.named_parameters() if 'compress' in n
+        ]
+        assert grads and max(grads) > 0
+        model.banks['train'].clear()
+    assert last < 0.5 * first
+
+
+def test_each_mode_has_its_memory():
+    model = build_detector()
+    steps = [[x] for x in stream('a', 4, (2, ))]
+    base = watch(build_detector(), steps)
+    for i, step in enumerate(steps):
+        if i == 2:
+            model.eval_mode = 'val'
+            watch(model, steps)
+            model.eval_mode = 'predict'
+            with torch.no_grad():
+                run_batch(model.train(), *stream('a', 1, num_gt=1),
+                          mode='loss')
+        scores = watch(model, [step])
+        assert_same({k: base[k] for k in scores}, scores)
+
+
+def test_autocast_runs_the_head_in_float32():
+    model = build_detector()
+    steps = [[x] for x in stream('a', 3)]
+    base = watch(build_detector(), steps)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        low = watch(model, steps)
+    for key, scores in low.items():
+        assert scores.dtype == torch.float32
+        torch.testing.assert_close(scores, base[key], atol=0.1, rtol=0)
+
+
+def test_a_lane_that_is_not_finite_forgets():
+    model = build_detector().eval()
+    a, b = stream('a', 3, (2, )), stream('b', 3, (2, ))
+    watch(model, [[a[0], b[0]]])
+    clip, sample = make_clip(**a[1])
+    other, second = make_clip(**b[1])
+    with torch.no_grad():
+        model(torch.stack((clip * float('nan'), other)), [sample, second],
+              mode='predict')
+    scores = watch(model, [[a[2], b[2]]])
+    assert scores['a', 2].isfinite().all()
+    torch.testing.assert_close(
+        scores['a', 2],
+        watch(build_detector(), [[a[2]]])['a', 2],
+        atol=1e-5,
+        rtol=0)
+    torch.testing.assert_close(
+        scores['b', 2],
+        watch(build_detector(), [[x] for x in b])['b', 2],
+        atol=1e-5,
+        rtol=0)
+
+
+def test_a_plain_detector_has_no_memory_and_no_bank():
+    model = build_detector(
+        backbone=dict(mem_len=0), roi_head=dict(box_block=None))
+    assert not model.with_memory
+    steps = [[x] for x in stream('a', 2)]
+    scores = watch(model, steps)
+    assert_same(scores, watch(model, steps[::-1]))
+    assert not len(model.banks['predict'])
+
+
+def test_stock_backbone_with_pathways():
+    cfg = ConfigDict(copy.deepcopy(DETECTOR))
+    cfg['backbone'] = dict(
+        type='mmaction.ResNet3dSlowFast',
+        resample_rate=2,
+        speed_ratio=2,
+        channel_ratio=8,
+        pretrained=None,
+        slow_pathway=dict(
+            type='resnet3d',
+            depth=18,
+            pretrained=None,
+            lateral=True,
+            base_channels=16,
+            conv1_kernel=(1, 3, 3),
+            conv1_stride_t=1,
+            pool1_stride_t=1,
+            inflate=(0, 0, 1, 1)),
+        fast_pathway=dict(
+            type='resnet3d',
+            depth=18,
+            pretrained=None,
+            lateral=False,
+            base_channels=2,
+            conv1_kernel=(3, 3, 3),
+            conv1_stride_t=1,
+            pool1_stride_t=1))
+    cfg['roi_head']['box_block']['dims'] = 144
+    cfg['roi_head']['bbox_head']['in_channels'] = 144
+    cfg['roi_head']['bbox_roi_extractor']['featmap_stride'] = 32
+    model = MODELS.build(cfg)
+    # The box memory alone remembers.
+    assert model.with_memory
+    scores = watch(model, [[x] for x in stream('a', 3, (2, ))])
+    alone = watch(MODELS.build(cfg), [[stream('a', 3, (2, ))[2]]])
+    assert scores['a', 2].shape == alone['a', 2].shape
+
+
+def test_deep_copies_share_no_memory():
+    model = build_detector()
+    watch(model, [[x] for x in stream('a', 2)])
+    assert len(model.banks['predict']) == 1
+    assert len(copy.deepcopy(model).banks['predict']) == 0
+
+
+def test_errors_say_what_to_do():
+    cfg = ConfigDict(copy.deepcopy(DETECTOR))
+    extractor = cfg['roi_head']['bbox_roi_extractor']
+    cfg['roi_head'] = dict(
+        type='AVARoIHead',
+        bbox_roi_extractor=extractor,
+        bbox_head=dict(
+            type='BBoxHeadAVA',
+            background_class=True,
+            in_channels=32,
+            num_classes=NUM_CLASSES))
+    with pytest.raises(TypeError, match='MeMViTRoIHead.*not AVARoIHead'):
+        MODELS.build(cfg)
+    model = build_detector().eval()
+    clip, sample = make_clip('a', 0)
+    del sample.proposals
+    with pytest.raises(KeyError, match='a,0000 has no proposals.*proposal_f'):
+        model(clip[None], [sample], mode='predict')
+    clip, sample = make_clip('a', 0)
+    sample.set_metainfo(dict(orig_proposals=[[0, 0, 1, 1]]))
+    with pytest.raises(ValueError, match='2 boxes were scored.*1 proposals'):
+        model(clip[None], [sample], mode='predict')
+    model.train()
+    clip, sample = make_clip('a', 0, num_gt=1)
+    sample.gt_instances.labels = torch.ones(1, 9)
+    with pytest.raises(ValueError, match='9 columns.*num_classes is 6'):
+        model(clip[None], [sample], mode='loss')
+
+
+def test_boxes_are_reported_as_they_came():
+    model = build_detector().eval()
+    clip, sample = make_clip('a', 0)
+    orig = torch.tensor([[.1, .2, .3, .4], [.5, .5, .9, 1.]])
+    sample.set_metainfo(dict(orig_proposals=orig.numpy(), flip=True))
+    with torch.no_grad():
+        out, = model(clip[None], [sample], mode='predict')
+    assert torch.equal(out.pred_instances.bboxes, orig)
