@@ -1,0 +1,407 @@
+#!/usr/bin/env python3
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Draw boxes and actions of ground truth and predictions on keyframes.
+
+    python tools/visualize_detections.py CONFIG --results results.csv
+    python tools/visualize_detections.py CONFIG --checkpoint epoch_10.pth
+
+writes OUT/VIDEO/0902.jpg for every keyframe shown or, with --video-out,
+OUT/VIDEO.mp4. AVADetectionMetric writes results as CSV where its
+``results_file`` is set; with --checkpoint the model is tested for them.
+Without either only the ground truth is drawn.
+"""
+from __future__ import annotations
+
+import argparse
+import copy
+import difflib
+import os.path as osp
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+import mmcv
+import mmengine
+import numpy as np
+from mmaction.registry import DATASETS
+from mmaction.visualization import ActionVisualizer
+from mmengine.config import Config, DictAction
+from mmengine.fileio import exists, get, join_path
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from mmaction_memvit.datasets.video_reader import (
+    BACKENDS,
+    ReaderCache,
+    choose_backend,
+)
+from mmaction_memvit.evaluation.functional import (
+    image_key,
+    read_ava_csv,
+    read_label_map,
+)
+from mmaction_memvit.visualization.detections import draw_detections
+
+# What a test needs from another split to score its keyframes.
+_SPLIT_KEYS = ('ann_file', 'exclude_file', 'proposal_file', 'data_prefix',
+               'data_root', 'index_file', 'timestamp_start', 'timestamp_end',
+               'keyframes', 'keyframe_range', 'keyframe_rate', 'fps',
+               'filename_tmpl', 'start_index', 'missing_video',
+               'outside_video', 'bad_rows')
+
+
+def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Draw boxes and actions of ground truth and predictions '
+        'on keyframes')
+    parser.add_argument('config', help='config file path')
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        '--results', help='CSV of predictions, as AVADetectionMetric and '
+        'evaluators of AVA have it')
+    source.add_argument(
+        '--checkpoint', help='test this checkpoint to get predictions')
+    parser.add_argument(
+        '--split',
+        choices=['train', 'val', 'test'],
+        default='test',
+        help='whose keyframes to draw (default: %(default)s)')
+    parser.add_argument(
+        '--out',
+        default='detections',
+        help='folder to write to (default: %(default)s)')
+    parser.add_argument(
+        '--video', help='draw keyframes of this video only')
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        default=0.3,
+        help='actions with a score above it are written '
+        '(default: %(default)s)')
+    parser.add_argument(
+        '--num',
+        type=int,
+        help='number of keyframes, from first to last at equal distances; '
+        'default: 20, with --video or --video-out all')
+    parser.add_argument(
+        '--show-gt',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='draw the ground truth')
+    parser.add_argument(
+        '--video-out',
+        action='store_true',
+        help='write one video per stream in place of pictures')
+    parser.add_argument(
+        '--fps',
+        type=float,
+        default=2,
+        help='keyframes per second of these videos (default: %(default)s)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as key=value pairs')
+    args = parser.parse_args(args)
+    for path in (args.config, args.results):
+        if path is not None and not exists(path):
+            parser.error(f'there is no file {path}')
+    if args.checkpoint and '://' not in args.checkpoint and not osp.isfile(
+            args.checkpoint):
+        parser.error(f'there is no checkpoint {args.checkpoint}')
+    if args.num is not None and args.num < 1:
+        parser.error(f'--num is {args.num}, must be at least 1')
+    if args.fps <= 0:
+        parser.error(f'--fps is {args.fps}, must be above 0')
+    if args.num is None and not (args.video or args.video_out):
+        args.num = 20
+    return args
+
+
+def dataset_config(cfg: Config, split: str) -> dict:
+    """The config of the data set itself, without wrappers around it."""
+    loader = cfg.get(f'{split}_dataloader')
+    if not loader:
+        raise SystemExit(f'The config has no {split}_dataloader. Choose '
+                         'another --split.')
+    dataset = loader.dataset
+    while 'ann_file' not in dataset and 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
+
+
+def test_checkpoint(cfg: Config, split: str, dataset: Any, checkpoint: str,
+                    out_dir: str) -> str:
+    """Test a checkpoint on a split through MMEngine's runner.
+
+    Returns:
+        str: Path of the results.
+    """
+    cfg = copy.deepcopy(cfg)
+    metrics = cfg.get('test_evaluator') or []
+    metrics = [
+        m for m in (metrics if isinstance(metrics, (list, tuple)) else
+                    [metrics])
+        if getattr(m['type'], '__name__', m['type']).endswith(
+            'AVADetectionMetric')
+    ]
+    if not metrics:
+        raise SystemExit(
+            'For --checkpoint the test_evaluator of the config must have an '
+            'AVADetectionMetric, which writes the results.')
+    metric = metrics[0]
+    if split != 'test':
+        # The other split's keyframes, in the manner of a test.
+        target, source = (dataset_config(cfg, x) for x in ('test', split))
+        for key in _SPLIT_KEYS:
+            target.pop(key, None)
+            if key in source:
+                target[key] = source[key]
+        metric.update(
+            ann_file=dataset.ann_file,
+            exclude_file=getattr(dataset, 'exclude_file', None))
+    metric.results_file = osp.join(out_dir, 'results.csv')
+    cfg.test_evaluator = metric
+    # Training and validation have no part in this.
+    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper',
+                 'param_scheduler', 'val_dataloader', 'val_cfg',
+                 'val_evaluator'):
+        cfg.pop(name, None)
+    cfg.load_from = checkpoint
+    cfg.work_dir = osp.join(out_dir, 'test')
+    Runner.from_cfg(cfg).test()
+    return metric.results_file
+
+
+class Predictions:
+    """The results of a model, by keyframe.
+
+    Args:
+        path (str): The CSV file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.rows = read_ava_csv(path, has_scores=True)
+        self.keys = set(self.rows.keys)
+        self._number = {key: i for i, key in enumerate(self.rows.keys)}
+        order = np.argsort(self.rows.images, kind='stable')
+        ends = np.cumsum(np.bincount(
+            self.rows.images, minlength=len(self.keys)))
+        self._rows = np.split(order, ends[:-1])
+        self._num_columns = int(self.rows.labels.max(initial=0)) + 1
+
+    def get(self, key: tuple[str, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (P, 4) and scores (P, C) of a keyframe, by id."""
+        which = self._rows[self._number[key]] if key in self.keys else []
+        boxes, number = np.unique(
+            self.rows.boxes[which].reshape(-1, 4), axis=0,
+            return_inverse=True)
+        scores = np.full((len(boxes), self._num_columns), -np.inf)
+        scores[number.reshape(-1), self.rows.labels[which]] = self.rows.scores[
+            which]
+        return boxes, scores
+
+
+class KeyframeReader:
+    """Reads the keyframes of samples, from videos and frame folders."""
+
+    def __init__(self) -> None:
+        self._cache = ReaderCache(1)
+
+    def read(self, info: dict) -> np.ndarray:
+        """The keyframe of a sample as RGB, uint8 of shape (H, W, 3)."""
+        center = int(info['center_frame'])
+        if info.get('filename'):
+            name = info['filename']
+            make = BACKENDS[choose_backend('auto')]
+            return self._cache.get(name, lambda: make(name)).read([center])[0]
+        name = info['filename_tmpl'].format(center + info['start_index'])
+        return mmcv.imfrombytes(
+            get(join_path(info['frame_dir'], name)), channel_order='rgb')
+
+
+def build_dataset(cfg: Config, split: str) -> Any:
+    """The data set, without its transforms."""
+    dataset_cfg = copy.deepcopy(dataset_config(cfg, split))
+    dataset_cfg.pipeline = []
+    dataset = DATASETS.build(dataset_cfg)
+    if hasattr(dataset, 'full_init'):
+        dataset.full_init()
+    if not len(dataset):
+        raise SystemExit(f'The {split} data set is empty.')
+    info = dataset.get_data_info(0)
+    lacking = [
+        key for key in ('video_id', 'timestamp', 'center_frame', 'gt_bboxes',
+                        'gt_labels') if key not in info
+    ]
+    if lacking:
+        raise SystemExit(
+            f'The {split} data set, {dataset_cfg.type}, has no keyframes: its '
+            f'samples lack {lacking}. Give the config of a detector with '
+            'OnlineAVADataset.')
+    return dataset
+
+
+def choose_keyframes(keys: Sequence[tuple[str, int]], video: str | None,
+                     num: int | None) -> list[int]:
+    """Indices of the keyframes to draw, in the order of videos and time."""
+    indices = range(len(keys))
+    if video is not None:
+        videos = sorted({name for name, _ in keys})
+        if video not in videos:
+            close = difflib.get_close_matches(video, videos, cutoff=0.4)
+            raise SystemExit(
+                f'No keyframe is of a video {video!r}. ' +
+                (f'Did you mean {" or ".join(map(repr, close))}?' if close else
+                 f'Videos are called like {videos[0]!r}.'))
+        indices = [i for i in indices if keys[i][0] == video]
+    indices = sorted(indices, key=lambda i: keys[i])
+    if num is not None and num < len(indices):
+        indices = [indices[i * len(indices) // num] for i in range(num)]
+    return indices
+
+
+def compare_with_results(keys: Sequence[tuple[str, int]],
+                         found: Predictions) -> None:
+    """Tell how many keyframes have results; none at all is an error."""
+    shared = found.keys & set(keys)
+    if not shared:
+        example = image_key(*min(found.keys)) if found.keys else 'none'
+        raise SystemExit(
+            f'None of the {len(found.keys)} keyframes of the results '
+            f"('{example}' ...) is among the {len(keys)} of the data set "
+            f"('{image_key(*min(keys))}' ...). Give the results of this data "
+            'set, or the --split that they are for.')
+    print(f'{len(shared)} of {len(keys)} keyframes have predictions'
+          f'; {len(found.keys) - len(shared)} keyframes of the results are '
+          'not in the data set')
+
+
+def load_names(cfg: Config, dataset: Any) -> dict[int, str]:
+    """Names of the classes, from the label map of data set or metric."""
+    metrics = cfg.get('test_evaluator') or []
+    metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+    for path in (getattr(dataset, 'label_file', None),
+                 *(metric.get('label_file') for metric in metrics)):
+        if path:
+            return read_label_map(path)
+    return {}
+
+
+def truth_by_id(info: dict,
+                custom: Sequence[int] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Ground truth of a sample, with columns of labels by id."""
+    boxes = np.asarray(info['gt_bboxes']).reshape(-1, 4)
+    labels = np.asarray(info['gt_labels']).reshape(len(boxes), -1)
+    if custom is not None:
+        # Column k is the k-th custom class, counted from 1.
+        by_id = np.zeros((len(boxes), max(custom) + 1))
+        by_id[:, list(custom)] = labels[:, 1:]
+        labels = by_id
+    return boxes, labels
+
+
+class PictureWriter:
+    """Writes drawn keyframes: pictures, or a video for each stream.
+
+    Keyframes of a video must come one after another.
+
+    Args:
+        out_dir (str): Folder to write to.
+        fps (float, optional): Keyframes per second of videos. Defaults to
+            None: pictures.
+    """
+
+    def __init__(self, out_dir: str, fps: float | None = None) -> None:
+        self.out_dir, self.fps = out_dir, fps
+        self.paths: list[str] = []
+        self._container = None
+
+    def write(self, video: str, timestamp: int, image: np.ndarray) -> None:
+        """Write a keyframe, RGB."""
+        # A video's name may be a path.
+        name = osp.normpath(video).replace('..', '_').lstrip('/')
+        if self.fps is None:
+            self.paths.append(
+                osp.join(self.out_dir, name, f'{timestamp:04d}.jpg'))
+            mmcv.imwrite(image[..., ::-1], self.paths[-1])
+            return
+        path = osp.join(self.out_dir, f'{name}.mp4')
+        height, width = (x // 2 * 2 for x in image.shape[:2])
+        if [path] != self.paths[-1:]:
+            self.close()
+            mmengine.mkdir_or_exist(osp.dirname(path))
+            self.paths.append(path)
+            self._container = av.open(path, 'w')
+            self._stream = self._container.add_stream(
+                'libx264', rate=Fraction(self.fps).limit_denominator(1000))
+            self._stream.width, self._stream.height = width, height
+            self._stream.pix_fmt = 'yuv420p'
+        frame = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(image[:height, :width]), format='rgb24')
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """End the video that is being written."""
+        if self._container is not None:
+            self._container.mux(self._stream.encode())
+            self._container.close()
+            self._container = None
+
+
+def main(args: Sequence[str] | None = None) -> list[str]:
+    """Draw.
+
+    Returns:
+        list[str]: Paths of the pictures or videos.
+    """
+    args = parse_args(args)
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
+
+    dataset = build_dataset(cfg, args.split)
+    keys = [(str(video), int(time)) for video, time in dataset.stream_keys()]
+    indices = choose_keyframes(keys, args.video, args.num)
+    names = load_names(cfg, dataset)
+    custom = getattr(dataset, 'custom_classes', None)
+    results = args.results
+    if args.checkpoint:
+        results = test_checkpoint(cfg, args.split, dataset, args.checkpoint,
+                                  args.out)
+    found, what = None, []
+    if args.show_gt:
+        what.append('green: ground truth')
+    if results:
+        try:
+            found = Predictions(results)
+        except ValueError as e:
+            raise SystemExit(f'ERROR: {e}') from e
+        compare_with_results(keys, found)
+        what.append(f'orange: predictions above {args.score_thr:g}')
+
+    reader, visualizer = KeyframeReader(), ActionVisualizer()
+    writer = PictureWriter(args.out, args.fps if args.video_out else None)
+    for n in mmengine.track_iter_progress(indices):
+        info = dataset.get_data_info(n)
+        image = draw_detections(
+            reader.read(info),
+            names,
+            truth_by_id(info, custom) if args.show_gt else None,
+            found.get(keys[n]) if found else None,
+            args.score_thr,
+            f'{image_key(*keys[n])}\n{"   ".join(what)}',
+            visualizer=visualizer)
+        writer.write(*keys[n], image)
+    writer.close()
+    print(f'\n{len(writer.paths)} '
+          f'{"videos" if args.video_out else "pictures"} are in {args.out}, '
+          f'the first one is {writer.paths[0]}')
+    return writer.paths
+
+
+if __name__ == '__main__':
+    main()
