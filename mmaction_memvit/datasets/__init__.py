@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+from .online_ava_dataset import OnlineAVADataset  # noqa: F401
 from .online_video_dataset import OnlineVideoDataset  # noqa: F401
 from .samplers import *  # noqa: F401,F403
 from .transforms import *  # noqa: F401,F403

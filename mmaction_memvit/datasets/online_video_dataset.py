@@ -1,44 +1,26 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Long videos as streams of consecutive clips."""
-import copy
 import logging
-import os
 import os.path as osp
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Optional, Union
+from typing import Callable, Optional, Union
 
 import numpy as np
 import torch
-from mmaction.datasets.base import BaseActionDataset
 from mmaction.registry import DATASETS
-from mmengine.dataset import BaseDataset, force_full_init
-from mmengine.dist import is_main_process
-from mmengine.fileio import exists
+from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
-from mmengine.utils import ProgressBar, is_abs
 
 from .clip_grid import ClipGrid
-from .shared_state import SharedState
-from .transforms.consistent import seeded
-from .video_index import first_names, load_video_index, probe_video
+from .stream_dataset import StreamDataset, check_choice
+from .video_files import leave_out
+from .video_index import first_names
 from .video_list import read_video_list
-from .video_reader import VideoReadError
 
 BUILD_INDEX = 'python tools/data/build_video_index.py'
-# Without an index so many videos are counted without a hint to build one.
-_FEW_VIDEOS = 20
-_NUM_IO_THREADS = 16
-# Mistakes in a config or in code; never a reason to go on with other videos.
-_NOT_THE_VIDEO = (KeyError, TypeError, AttributeError, NameError, ImportError,
-                  AssertionError, NotImplementedError)
-# Entries of this process, so that the datasets of a run that share videos
-# count them once: (path, size, time of change) -> entry.
-_probed: dict[tuple, dict] = {}
 
 
 @DATASETS.register_module()
-class OnlineVideoDataset(BaseActionDataset):
+class OnlineVideoDataset(StreamDataset):
     """Consecutive clips of labelled videos, for models with memory.
 
     Every video gives clips 0, 1, 2, ... of ``clip_len`` frames that are
@@ -124,6 +106,8 @@ class OnlineVideoDataset(BaseActionDataset):
             the index does not fit.
     """
 
+    sample_arrays = (*StreamDataset.sample_arrays, '_clip_segment')
+
     def __init__(self,
                  ann_file: str,
                  pipeline: list[Union[dict, Callable]],
@@ -145,31 +129,21 @@ class OnlineVideoDataset(BaseActionDataset):
                  max_refetch: int = 20,
                  **kwargs) -> None:
         self.grid = ClipGrid(clip_len, frame_interval, clip_stride, last_clip)
-        _check_choice('short_video', short_video, ('error', 'pad', 'skip'))
-        _check_choice('missing_video', missing_video,
-                      ('error', 'skip', 'unchecked'))
+        check_choice('short_video', short_video, ('error', 'pad', 'skip'))
         if not 0 < min_overlap <= 1:
             raise ValueError(f'min_overlap={min_overlap} must be above 0 and '
                              'at most 1')
-        self.index_file = index_file
         self.ann_format = ann_format
         self.delimiter = delimiter
         self.short_video = short_video
-        self.missing_video = missing_video
         self.min_overlap = min_overlap
-        # One clip: video, position in it and labelled segment (-1: none).
-        self._clip_video = np.zeros(0, dtype=np.int32)
-        self._clip_position = np.zeros(0, dtype=np.int32)
-        self._clip_segment = np.zeros(0, dtype=np.int32)
-        self._video_ids: list[str] = []
-        self._state = SharedState(0, seed)
-        prefix = {'video': ''} if data_prefix is None else dict(data_prefix)
-        if prefix.get('video') is None:
-            prefix['video'] = ''
         super().__init__(
             ann_file,
             pipeline=pipeline,
-            data_prefix=prefix,
+            data_prefix={'video': '', **(data_prefix or {})},
+            index_file=index_file,
+            missing_video=missing_video,
+            seed=seed,
             test_mode=test_mode,
             multi_class=multi_class,
             num_classes=num_classes,
@@ -177,23 +151,6 @@ class OnlineVideoDataset(BaseActionDataset):
             **kwargs)
 
     # -- loading ------------------------------------------------------------
-
-    def _join_prefix(self) -> None:
-        super()._join_prefix()
-        if self.index_file and self.data_root and not is_abs(self.index_file):
-            self.index_file = osp.join(self.data_root, self.index_file)
-
-    def full_init(self) -> None:
-        """Loads list and index and divides the videos into clips."""
-        if self._fully_initialized:
-            return
-        # BaseDataset would apply the indices to its data list, which holds
-        # videos here, while the samples are clips.
-        indices, self._indices = self._indices, None
-        super().full_init()
-        self._indices = indices
-        if indices is not None:
-            self.get_subset_(indices)
 
     def load_data_list(self) -> list[dict]:
         """Loads the videos.
@@ -221,8 +178,8 @@ class OnlineVideoDataset(BaseActionDataset):
             path = row.pop('path')
             filename = osp.join(self.data_prefix['video'], path)
             videos.append({'video_id': path, 'filename': filename, **row})
-        videos = self._drop_missing(videos)
-        videos = self._add_frame_counts(videos)
+        files = self.video_files(need_times=self.ann_format == 'segments')
+        videos = files.add_frame_counts(files.keep_existing(videos))
         videos = self._drop_short(videos)
         if not videos:
             raise ValueError(f'no video of {self.ann_file!r} is left. Remedy: '
@@ -230,26 +187,13 @@ class OnlineVideoDataset(BaseActionDataset):
         self._divide(videos)
         return videos
 
-    def _drop_missing(self, videos: list[dict]) -> list[dict]:
-        if self.missing_video == 'unchecked':
-            return videos
-        there = _in_threads(exists, [v['filename'] for v in videos])
-        missing = [v['filename'] for v, x in zip(videos, there) if not x]
-        return self._leave_out(
-            missing, [v for v, x in zip(videos, there) if x],
-            self.missing_video, FileNotFoundError,
-            f'{len(missing)} of {len(videos)} videos of {self.ann_file!r} do '
-            f'not exist: {first_names(missing)}', 'check data_prefix='
-            f"dict(video={self.data_prefix['video']!r}), or leave them out by "
-            "missing_video='skip'")
-
     def _drop_short(self, videos: list[dict]) -> list[dict]:
         if self.short_video == 'pad':
             return videos
         span = self.grid.span
         short = [v for v in videos if v['num_frames'] < span]
         names = [f"{v['filename']} ({v['num_frames']} frames)" for v in short]
-        return self._leave_out(
+        return leave_out(
             names, [v for v in videos if v['num_frames'] >= span],
             self.short_video, ValueError,
             f'{len(short)} of {len(videos)} videos of {self.ann_file!r} are '
@@ -258,18 +202,8 @@ class OnlineVideoDataset(BaseActionDataset):
             f'{first_names(names)}', "set short_video='pad' or 'skip', or a "
             'smaller clip_len or frame_interval')
 
-    def _leave_out(self, names: list[str], kept: list[dict], policy: str,
-                   error: type, what: str, remedy: str) -> list[dict]:
-        if names and policy == 'error':
-            raise error(f'{what}. Remedy: {remedy}')
-        if names:
-            print_log(
-                f'{what}; they are left out',
-                logger='current',
-                level=logging.WARNING)
-        return kept
-
-    def _build_command(self) -> str:
+    def build_command(self) -> str:
+        """The command that writes the index, for error messages."""
         command = (f'run "{BUILD_INDEX} {self.ann_file} --data-root '
                    f"{self.data_prefix['video'] or '.'} --out "
                    f'{self.index_file or "INDEX.json"}')
@@ -279,121 +213,31 @@ class OnlineVideoDataset(BaseActionDataset):
             command += f' --delimiter {self.delimiter!r}'
         return command + '"'
 
-    def _add_frame_counts(self, videos: list[dict]) -> list[dict]:
-        if self.index_file:
-            index = load_video_index(self.index_file, self._build_command())
-            entries = self._match_index(videos, index)
-        else:
-            entries = self._probe(videos)
-        for video, entry in zip(videos, entries):
-            video['num_frames'] = entry['num_frames']
-            video['fps'] = float(entry['fps'])
-        broken = [
-            f"{v['filename']} ({e.get('problem', 'no frames')})"
-            for v, e in zip(videos, entries) if not e['num_frames']
-        ]
-        policy = 'skip' if self.missing_video == 'skip' else 'error'
-        kept = self._leave_out(
-            broken, [v for v in videos if v['num_frames']], policy, ValueError,
-            f'{len(broken)} of {len(videos)} videos of {self.ann_file!r} '
-            f'cannot be read: {first_names(broken)}', 'replace the files, or '
-            "leave them out by missing_video='skip'")
-        self._tell_problems(videos, entries)
-        return kept
-
-    def _tell_problems(self, videos: list[dict], entries: list[dict]) -> None:
-        cut = [(v['video_id'], e) for v, e in zip(videos, entries)
-               if e['num_frames'] and 'problem' in e]
-        if cut:
-            print_log(
-                f'{len(cut)} videos are damaged and used as far as they can '
-                'be read: ' + first_names(f'{v} ({e["problem"]})'
-                                          for v, e in cut),
-                logger='current',
-                level=logging.WARNING)
-        drift = [(v['video_id'], e) for v, e in zip(videos, entries)
-                 if 'time_drift' in e]
-        if drift and self.ann_format == 'segments':
-            worst = max(e['time_drift'] for _, e in drift)
-            print_log(
-                f'{len(drift)} videos have a variable frame rate: '
-                f'{first_names(v for v, _ in drift)}. The times of their '
-                f'segments are off by up to {worst:g} s. Remedy: encode them '
-                'at a constant rate ("ffmpeg -i IN -r 30 OUT") and build the '
-                'index anew',
-                logger='current',
-                level=logging.WARNING)
-
-    def _match_index(self, videos: list[dict], index: dict) -> list[dict]:
-        lacking = [v['video_id'] for v in videos if v['video_id'] not in index]
-        if lacking:
-            known = f'it holds {len(index)}, for example ' \
-                f'{first_names(index)}' if index else 'it is empty'
-            raise ValueError(
-                f'index_file {self.index_file!r} lacks {len(lacking)} of '
-                f'{len(videos)} videos of {self.ann_file!r}: '
-                f'{first_names(lacking)}; {known}. Remedy: '
-                f'{self._build_command()}, which keeps what is there')
-        entries = [index[v['video_id']] for v in videos]
-        if self.missing_video != 'unchecked':
-            sizes = _in_threads(_size_of, [v['filename'] for v in videos])
-            changed = [
-                v['video_id'] for v, e, s in zip(videos, entries, sizes)
-                if s is not None and e.get('size', s) != s
-            ]
-            if changed:
-                raise ValueError(
-                    f'index_file {self.index_file!r} does not match the '
-                    f'videos: {len(changed)} of {len(videos)} have another '
-                    f'size than when it was built: {first_names(changed)}. '
-                    f'Remedy: {self._build_command()}')
-        return entries
-
-    def _probe(self, videos: list[dict]) -> list[dict]:
-        if len(videos) > _FEW_VIDEOS:
-            print_log(
-                f'Counting the frames of {len(videos)} videos, since '
-                'index_file is not set. To do so once and for all, '
-                f'{self._build_command()} and set index_file',
-                logger='current',
-                level=logging.WARNING)
-        show = len(videos) > _FEW_VIDEOS and is_main_process()
-        bar = ProgressBar(len(videos)) if show else None
-        names = [v['filename'] for v in videos]
-        entries = []
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            for entry in pool.map(_probe_once, names):
-                entries.append(entry)
-                if bar is not None:
-                    bar.update()
-        if bar is not None:
-            bar.file.write('\n')
-        return entries
-
     def _divide(self, videos: list[dict]) -> None:
         """Plans the clips: numbers only, a few bytes for every clip."""
         counts = np.asarray(
             [self.grid.num_clips(v['num_frames']) for v in videos])
         firsts = np.cumsum(counts) - counts
-        self._clip_video = np.repeat(
+        clip_video = np.repeat(
             np.arange(len(videos), dtype=np.int32), counts)
-        self._clip_position = (np.arange(len(self._clip_video)) -
-                               firsts[self._clip_video]).astype(np.int32)
-        self._clip_segment = np.full(len(self._clip_video), -1, np.int32)
+        clip_position = np.arange(len(clip_video)) - firsts[clip_video]
+        clip_segment = np.full(len(clip_video), -1, np.int32)
         unused = []
         if self.ann_format == 'segments':
             for video, first, count in zip(videos, firsts, counts):
                 shared = self._shared_seconds(video, np.arange(count))
                 chosen = np.where(shared.any(1), shared.argmax(1), -1)
-                self._clip_segment[first:first + count] = chosen
+                clip_segment[first:first + count] = chosen
                 used = np.flatnonzero(shared.any(0)) if self.multi_class \
                     else chosen
                 unused += [
                     self._segment_id(video, k) for k in np.setdiff1d(
                         np.arange(len(video['segments'])), used)
                 ]
-        self._video_ids = [v['video_id'] for v in videos]
-        self._state = SharedState(len(videos), self._state.seed)
+        self.set_samples([v['video_id'] for v in videos],
+                         _clip_video=clip_video,
+                         _clip_position=clip_position.astype(np.int32),
+                         _clip_segment=clip_segment)
         self._report(videos, counts, unused)
 
     def _report(self, videos: list[dict], counts: np.ndarray,
@@ -446,22 +290,6 @@ class OnlineVideoDataset(BaseActionDataset):
         return f"{video['video_id']}#{number}"
 
     @force_full_init
-    def __len__(self) -> int:
-        """Number of clips."""
-        return len(self._clip_video)
-
-    def get_video_info(self, video: int) -> dict:
-        """What is known of a video.
-
-        Args:
-            video (int): Its number, in the order of :attr:`video_ids`.
-
-        Returns:
-            dict: See :meth:`load_data_list`.
-        """
-        return BaseDataset.get_data_info(self, video)
-
-    @force_full_init
     def get_data_info(self, idx: int) -> dict:
         """What the pipeline gets for a clip.
 
@@ -478,10 +306,9 @@ class OnlineVideoDataset(BaseActionDataset):
         first, last = self.grid.frame_range(position, num_frames)
         segment = int(self._clip_segment[idx])
         return {
+            **self.sample_info(idx),
             'filename': video['filename'],
             'label': self._label(video, position, segment),
-            'video_id': video['video_id'],
-            'timestamp': position,
             'segment_id':
             '' if segment < 0 else self._segment_id(video, segment),
             'clip_range': (int(first), int(last)),
@@ -491,11 +318,6 @@ class OnlineVideoDataset(BaseActionDataset):
             'clip_len': self.grid.clip_len,
             'frame_interval': self.grid.frame_interval,
             'num_clips': 1,
-            'modality': self.modality,
-            'start_index': self.start_index,
-            'sample_idx': idx,
-            'epoch': self.epoch,
-            'aug_seed': self._state.seed,
         }
 
     def _label(self, video: dict, position: int,
@@ -515,183 +337,3 @@ class OnlineVideoDataset(BaseActionDataset):
             return torch.full((self.num_classes, ), -1.)
         return torch.zeros(self.num_classes).index_fill_(
             0, torch.tensor(labels), 1.)
-
-    @property
-    @force_full_init
-    def video_ids(self) -> list[str]:
-        """Names of the videos, whether clips of them are used or not."""
-        return list(self._video_ids)
-
-    @force_full_init
-    def stream_keys(self) -> list[tuple[str, int]]:
-        """Video and position of every clip, without reading any video.
-
-        Returns:
-            list[tuple[str, int]]: ``(video_id, timestamp)`` by index.
-        """
-        names = self._video_ids
-        return [(names[v], p) for v, p in zip(self._clip_video.tolist(),
-                                              self._clip_position.tolist())]
-
-    @force_full_init
-    def get_subset_(self, indices: Union[Sequence[int], int]) -> None:
-        """Keeps some of the clips only.
-
-        Args:
-            indices (int | Sequence[int]): Numbers of the clips to keep, or
-                how many of the first (of the last, if negative).
-        """
-        if isinstance(indices, int):
-            keep = slice(indices) if indices >= 0 else slice(indices, None)
-        else:
-            keep = np.asarray(indices, dtype=np.int64)
-        self._clip_video = self._clip_video[keep]
-        self._clip_position = self._clip_position[keep]
-        self._clip_segment = self._clip_segment[keep]
-
-    @force_full_init
-    def get_subset(
-            self, indices: Union[Sequence[int],
-                                 int]) -> 'OnlineVideoDataset':
-        """A copy with some of the clips only, see :meth:`get_subset_`."""
-        subset = copy.deepcopy(self)
-        subset.get_subset_(indices)
-        return subset
-
-    # -- epochs and failures ------------------------------------------------
-
-    @property
-    def epoch(self) -> int:
-        """The epoch set last, in this process or in the one that loads."""
-        return self._state.epoch
-
-    def set_epoch(self, epoch: int, seed: Optional[int] = None) -> None:
-        """Tells the epoch, also to data loader workers that live on.
-
-        Args:
-            epoch (int): Number of the epoch, from 0.
-            seed (int, optional): What ``seed`` becomes. Defaults to None: it
-                stays.
-        """
-        self._state.epoch = epoch
-        if seed is not None:
-            self._state.seed = seed
-
-    @force_full_init
-    def failure_counts(self) -> dict[str, int]:
-        """How often a video could not be read and a sample was replaced.
-
-        Counts of all workers since the start, also while they live.
-
-        Returns:
-            dict[str, int]: Number of failures by ``video_id``, of the videos
-            that have any.
-        """
-        counts = self._state.failures()
-        return {
-            self._video_ids[i]: int(counts[i])
-            for i in counts.nonzero()[0]
-        }
-
-    def prepare_data(self, idx: int) -> Any:
-        """Runs the pipeline for a clip.
-
-        Args:
-            idx (int): Number of the clip.
-
-        Returns:
-            Any: What the pipeline returns; None if, in training, the video
-            cannot be read.
-
-        Raises:
-            VideoReadError: If, in test mode, the video cannot be read.
-        """
-        info = self.get_data_info(idx)
-        name = info['filename']
-        first, last = int(info['frame_inds'][0]), int(info['frame_inds'][-1])
-        try:
-            if self.test_mode:
-                return self.pipeline(info)
-            # A sample's draws depend on seed, epoch and clip alone, not on
-            # how many workers there are nor on what they drew before.
-            with seeded(info['aug_seed'], info['epoch'], idx):
-                return self.pipeline(info)
-        except _NOT_THE_VIDEO:
-            raise
-        except Exception as e:
-            # Once there are images it is no longer the video's fault.
-            if 'imgs' in info:
-                raise
-            what = (f'video {name!r}: frames {first} to {last} cannot be read '
-                    f'({type(e).__name__}: {_first_line(e)})')
-            if self.test_mode:
-                raise VideoReadError(
-                    f'{what}. Remedy: replace the file; or take it out of '
-                    f'{self.ann_file!r}; or, if it is cut off, '
-                    f'{self._build_command()}, so that only what can be read '
-                    'is used') from e
-        if self._state.add_failure(int(self._clip_video[idx])):
-            print_log(
-                f'{what}. Another clip takes its place, and its stream starts '
-                'anew. Told once for a video; see failure_counts() for more',
-                logger='current',
-                level=logging.WARNING)
-        return None
-
-    def __getitem__(self, idx: int) -> Any:
-        """Loads a clip, in training another one where it cannot be read."""
-        if not self._fully_initialized or self.test_mode:
-            return super().__getitem__(idx)
-        chosen = idx
-        for attempt in range(self.max_refetch + 1):
-            data = self.prepare_data(chosen)
-            if data is not None:
-                return data
-            # Not the global generator: which worker meets the failure must
-            # not decide what is trained on.
-            parts = (self._state.seed, self.epoch, idx, attempt)
-            rng = np.random.default_rng([p % 2**32 for p in parts])
-            chosen = int(rng.integers(len(self)))
-        counts = self.failure_counts()
-        raise RuntimeError(
-            f'sample {idx} and {self.max_refetch} replacements in a row gave '
-            f'nothing; {len(counts)} videos could not be read in this '
-            f'training: {first_names(counts)}. Remedy: see the warnings '
-            'about these videos; if they are in order, look for a transform '
-            'that returns None')
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else ''
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f'{name}={value!r} is unknown; it must be one of '
-                         f'{choices}')
-
-
-def _probe_once(filename: str) -> dict:
-    try:
-        stat = os.stat(filename)
-    except OSError:
-        return probe_video(filename)
-    key = (osp.abspath(filename), stat.st_size, stat.st_mtime_ns)
-    if key not in _probed:
-        _probed[key] = probe_video(filename)
-    return _probed[key]
-
-
-def _size_of(filename: str) -> Optional[int]:
-    try:
-        return osp.getsize(filename)
-    except OSError:
-        # Not a local file: what cannot be measured is not compared.
-        return None
-
-
-def _in_threads(func: Callable, names: list[str]) -> list:
-    """Asks about files in threads: network file systems answer slowly."""
-    with ThreadPoolExecutor(_NUM_IO_THREADS) as pool:
-        return list(pool.map(func, names, chunksize=1))

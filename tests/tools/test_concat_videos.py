@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import csv
 import importlib.util
+import json
 from collections import defaultdict
 from pathlib import Path
 
@@ -174,3 +175,142 @@ def test_bad_table(tool, tmp_path):
     (tmp_path / 'x.csv').write_text('path,label\na,1\n')
     with pytest.raises(SystemExit, match='path,label,class,source_group'):
         tool.main([str(tmp_path / 'x.csv'), '--out', str(tmp_path)])
+
+
+BOXES = ['class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2']
+
+
+def box_of(label, clip, frame):
+    """A box in a clip of 64 x 64 that tells clip and frame (from 1)."""
+    return [label + 1, clip + 1, label + 1 + frame, clip + 21]
+
+
+@pytest.fixture(scope='module')
+def boxes(table):
+    """Boxes of all frames but the fifth; clip 7 of class 2 has none."""
+    path = table.parent / 'boxes.csv'
+    with open(path, 'w', newline='') as f:
+        out = csv.writer(f)
+        out.writerow(BOXES)
+        for label in range(3):
+            for i in range(8):
+                for frame in range(1, LENGTHS[i % 2] + 1):
+                    if frame != 5 and (label, i) != (2, 7):
+                        out.writerow([f'class{label}', f'clip {i}', frame,
+                                      *box_of(label, i, frame)])
+    return path
+
+
+@pytest.mark.parametrize('fps', ['10', '60'])
+def test_boxes_follow_their_frames(tool, table, boxes, tmp_path, fps):
+    """Twice as large, played to and fro, at any rate."""
+    out = make(tool, table, tmp_path, '--boxes', str(boxes), '--short-side',
+               '128', '--repeat', '2', '--fps', fps)
+    with open(out / 'boxes.csv', newline='') as f:
+        rows = list(csv.DictReader(f))
+    for name in ('train_000', 'val_001'):
+        with av.open(str(out / f'videos/{name}.mp4')) as container:
+            assert container.streams.video[0].average_rate == int(fps)
+            shown = [
+                read_number(f.to_ndarray(format='rgb24'))
+                for f in container.decode(video=0)
+            ]
+        mine = {int(r['frame']): r for r in rows
+                if r['video'] == f'{name}.mp4'}
+        persons = defaultdict(set)
+        for number, image in enumerate(shown):
+            label, frame = divmod(image, 100)
+            if number not in mine:
+                # The fifth, or the clip without boxes.
+                assert frame == 5 or label == 2
+                continue
+            row = mine[number]
+            assert row['label'] == f'class{label}'
+            assert row['split'] == name[:-4]
+            x1, y1, x2, y2 = (float(row[k]) / 2 for k in BOXES[3:])
+            assert [x1, y1, x2, y2] == box_of(label, round(y1) - 1, frame)
+            persons[row['person']].add((label, y1))
+        assert len(mine) > 40
+        # A number for every clip of the video.
+        assert all(len(found) == 1 for found in persons.values())
+
+
+def test_segments_are_the_same_with_boxes(tool, table, boxes, tmp_path):
+    first = make(tool, table, tmp_path / 'a')
+    again = make(tool, table, tmp_path / 'b', '--boxes', str(boxes))
+    assert not (first / 'boxes.csv').exists()
+    for name in ('train.txt', 'val.txt', 'videos/val_000.mp4'):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+
+
+@pytest.mark.parametrize('rows, match', [
+    ([['class0', 'clip 0', 1, 1, 1, 9]], r'boxes.csv:2: .*numbers'),
+    ([['class0', 'clip 0', 0, 1, 1, 9, 9]], 'boxes.csv:2: frame 0, .*from 1'),
+    ([['class0', 'other', 1, 1, 1, 9, 9]], 'none of the 24 clips'),
+    ([], 'holds no box'),
+])
+def test_bad_boxes(tool, table, tmp_path, rows, match):
+    path = tmp_path / 'boxes.csv'
+    path.write_text('\n'.join(
+        ','.join(map(str, r)) for r in [BOXES, *rows]))
+    with pytest.raises(SystemExit, match=match):
+        make(tool, table, tmp_path / 'out', '--boxes', str(path))
+
+
+def test_boxes_beyond_the_end_of_a_clip(tool, table):
+    path = str(table.parent / '0/clip 0.avi')
+    with pytest.raises(ValueError, match='has 12 frames but a box at .* 13'):
+        tool.moved_boxes(path, {12: [(0, 0, 1, 1)]}, 12, (64, 64), 1)
+
+
+def test_boxes_of_a_clip_of_another_shape(tool, tmp_path):
+    """Width and height are scaled each by their own factor."""
+    path = write_video(tmp_path / 'wide.mp4', 3, width=128)
+    boxes = {0: [(8, 8, 16, 16)], 2: [(0, 0, 128, 64), (1, 2, 3, 4)]}
+    assert tool.moved_boxes(path, boxes, 3, (64, 128), 2) == [
+        (0, [4, 16, 8, 32]), (2, [0, 0, 64, 128]), (2, [.5, 4, 1.5, 8]),
+        (3, [0, 0, 64, 128]), (3, [.5, 4, 1.5, 8]), (5, [4, 16, 8, 32])]
+
+
+def test_boxes_of_jhmdb(tool, tmp_path):
+    """Odd names and wrong frame counts in the headers; 320x240 to 86x64."""
+    folder = need_shared_data('jhmdb')
+    with open(folder / 'labels.csv', newline='') as f:
+        rows = list(csv.DictReader(f))
+    # Two clips of each of two groups of a class, odd names first.
+    rows.sort(key=lambda r: not {'!', '('} & set(r['path']))
+    groups = defaultdict(lambda: defaultdict(list))
+    for r in rows:
+        groups[r['class']][r['source_group']].append(r)
+    pairs = [[g[:2] for g in found.values() if len(g) > 1][:2]
+             for found in groups.values()]
+    rows = sum(next(p for p in pairs if len(p) == 2), [])
+    assert {'!', '('} & set(rows[0]['path'])
+    with open(tmp_path / 'labels.csv', 'w', newline='') as f:
+        out = csv.DictWriter(f, rows[0].keys())
+        out.writeheader()
+        out.writerows(rows)
+    tool.main([
+        str(tmp_path / 'labels.csv'), '--data-root', str(folder), '--boxes',
+        str(folder / 'boxes.csv'), '--out', str(tmp_path / 'out'),
+        '--num-train', '1', '--num-val', '1', '--clips-per-video', '2', '2',
+        '--short-side', '64', '--fps', '25'
+    ])
+    with open(folder / 'boxes.csv', newline='') as f:
+        given = defaultdict(list)
+        for r in csv.DictReader(f):
+            given[r['class']].append(
+                [float(r['x1']) * 86 / 320, float(r['y1']) * 64 / 240,
+                 float(r['x2']) * 86 / 320, float(r['y2']) * 64 / 240])
+    with open(tmp_path / 'out/boxes.csv', newline='') as f:
+        found = list(csv.DictReader(f))
+    index = json.loads((tmp_path / 'out/index.json').read_text())
+    for part in ('train', 'val'):
+        mine = [r for r in found if r['split'] == part]
+        # A box for every frame.
+        assert [int(r['frame']) for r in mine] == list(
+            range(index[f'videos/{part}_000.mp4']['num_frames']))
+        for row in mine[::7]:
+            box = [float(row[k]) for k in BOXES[3:]]
+            assert min(max(abs(a - b) for a, b in zip(box, other))
+                       for other in given[row['label']]) < 0.01

@@ -8,7 +8,15 @@ of JHMDB, and writes, under --out:
 - train.txt, val.txt: lists for OnlineVideoDataset with
   ``ann_format='segments'``, one line ``path start end label`` a clip;
 - classes.txt: the names of the classes, line by line;
-- index.json: the frame counts (``index_file``).
+- index.json: the frame counts (``index_file``);
+- boxes.csv, with --boxes: ``video,frame,x1,y1,x2,y2,label,person,split``, the
+  boxes of every frame of the long videos, frames from 0, pixels of the long
+  videos: the input of make_ava_style.py with ``--video-root OUT/videos``.
+
+The table of --boxes has the columns ``class,video,frame,x1,y1,x2,y2``: name
+of the clip's class, its file name without suffix, number of the frame in the
+clip, from 1, and the box in the clip's pixels. A clip may have several boxes
+a frame or none.
 
 All clips of a source group stand on one side of the split. Within a side a
 clip comes again only when all others have been used. The same seed gives the
@@ -65,6 +73,8 @@ def parse_args(argv=None):
         type=int,
         default=1,
         help='play every clip so many times, to and fro')
+    parser.add_argument(
+        '--boxes', help="CSV file of the persons' boxes in the clips")
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
         '--num-workers', type=int, default=1, help='processes')
@@ -103,6 +113,51 @@ def read_table(args):
     if args.num_classes is not None:
         rows = [r for r in rows if r['label'] < args.num_classes]
     return rows
+
+
+def read_boxes(path):
+    """The boxes of the clips: {(class, clip): {frame from 0: [box, ...]}}."""
+    if not osp.exists(path):
+        sys.exit(f'{path} does not exist')
+    needed = ('class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2')
+    boxes = defaultdict(lambda: defaultdict(list))
+    with open(path, newline='') as f:
+        reader = csv.DictReader(f)
+        absent = [k for k in needed if k not in (reader.fieldnames or ())]
+        if absent:
+            sys.exit(f'{path} lacks the column(s) {",".join(absent)}; it must '
+                     f'have {",".join(needed)}')
+        for row in reader:
+            try:
+                frame = int(row['frame'])
+                box = tuple(float(row[k]) for k in needed[3:])
+            except (TypeError, ValueError) as e:
+                sys.exit(f'{path}:{reader.line_num}: {e}; frame must be a '
+                         'whole number, x1, y1, x2 and y2 numbers')
+            if frame < 1:
+                sys.exit(f'{path}:{reader.line_num}: frame {frame}, but '
+                         'frames count from 1; add 1 to all of them')
+            boxes[row['class'], row['video']][frame - 1].append(box)
+    if not boxes:
+        sys.exit(f'{path} holds no box')
+    return boxes
+
+
+def clip_key(clip):
+    """By what a clip is named in the table of boxes."""
+    return clip['class'], osp.splitext(osp.basename(clip['path']))[0]
+
+
+def check_boxes(args, rows, boxes):
+    """Says which clips lack boxes; none has any is an error."""
+    lacking = [r['path'] for r in rows if clip_key(r) not in boxes]
+    if len(lacking) == len(rows):
+        sys.exit(f'{args.boxes} has boxes of none of the {len(rows)} clips, '
+                 f'such as {clip_key(rows[0])}; class and video must be the '
+                 "clip's class and its file name without suffix")
+    if lacking:
+        print(f'{len(lacking)} of {len(rows)} clips have no boxes, the first '
+              f'is {lacking[0]}')
 
 
 def split_groups(rows, val_share, rng):
@@ -147,6 +202,12 @@ def deal(rows, num_videos, clips_per_video, rng):
     return videos
 
 
+def played_frames(num, repeat):
+    """Numbers of a clip's frames as played: forwards, backwards, ..."""
+    order = range(num)
+    return [i for t in range(repeat) for i in order[::-1 if t % 2 else 1]]
+
+
 def read_clip(path, size, repeat):
     """All frames of a clip at a size; forwards, backwards, forwards, ..."""
     with av.open(path) as container:
@@ -154,33 +215,58 @@ def read_clip(path, size, repeat):
             frame.reformat(*size, format='yuv420p').to_ndarray()
             for frame in container.decode(video=0)
         ]
-    played = []
-    for turn in range(repeat):
-        played += frames[::-1] if turn % 2 else frames
-    return played
+    return [frames[i] for i in played_frames(len(frames), repeat)]
+
+
+def clip_size(path):
+    """Width and height of a video in pixels."""
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        return stream.width, stream.height
 
 
 def output_size(path, short_side):
     """Width and height of the output, both even."""
-    with av.open(path) as container:
-        stream = container.streams.video[0]
-        width, height = stream.width, stream.height
+    width, height = clip_size(path)
     scale = short_side / min(width, height)
     return tuple(int(round(x * scale / 2)) * 2 for x in (width, height))
 
 
-def make_video(task, data_root, size, fps, repeat):
-    """Writes one long video; returns its segments (start, end, label)."""
+def moved_boxes(path, boxes, num_frames, size, repeat):
+    """The boxes of a clip as played, [(frame, box), ...], in output pixels."""
+    late = max(boxes, default=0)
+    if late >= num_frames:
+        raise ValueError(
+            f'{path} has {num_frames} frames but a box at frame {late + 1} '
+            '(from 1); mend or drop these rows of the table of boxes')
+    source = clip_size(path)
+    scale = [size[k] / source[k] for k in (0, 1)] * 2
+    return [(number, [x * s for x, s in zip(box, scale)])
+            for number, i in enumerate(played_frames(num_frames, repeat))
+            for box in boxes.get(i, ())]
+
+
+def make_video(task, data_root, size, fps, repeat, boxes=None):
+    """Writes one long video.
+
+    Returns its segments (start, end, label) and, if ``boxes`` are given, its
+    boxes (frame, x1, y1, x2, y2, class, number of the segment).
+    """
     path, clips = task
-    segments, num = [], 0
+    segments, found, num = [], [], 0
     with av.open(path, 'w') as out:
         stream = out.add_stream('libx264', rate=fps, options={'crf': '20'})
         stream.width, stream.height = size
         stream.pix_fmt = 'yuv420p'
         stream.codec_context.thread_count = 1
         for clip in clips:
-            frames = read_clip(
-                osp.join(data_root, clip['path']), size, repeat)
+            source = osp.join(data_root, clip['path'])
+            frames = read_clip(source, size, repeat)
+            if boxes is not None:
+                found += [(num + i, *box, clip['class'], len(segments))
+                          for i, box in moved_boxes(
+                              source, boxes.get(clip_key(clip), {}),
+                              len(frames) // repeat, size, repeat)]
             for image in frames:
                 frame = av.VideoFrame.from_ndarray(
                     np.ascontiguousarray(image), format='yuv420p')
@@ -190,7 +276,7 @@ def make_video(task, data_root, size, fps, repeat):
             begin = num - len(frames)
             segments.append((begin / fps, num / fps, clip['label']))
         out.mux(stream.encode())
-    return segments
+    return segments, found
 
 
 def main(argv=None):
@@ -198,6 +284,10 @@ def main(argv=None):
     args = parse_args(argv)
     rng = random.Random(args.seed)
     rows = read_table(args)
+    boxes = None
+    if args.boxes:
+        boxes = {k: dict(v) for k, v in read_boxes(args.boxes).items()}
+        check_boxes(args, rows, boxes)
     train, val = split_groups(rows, args.val_share, rng)
     if not train or not val:
         groups = {r['source_group'] for r in rows}
@@ -219,12 +309,16 @@ def main(argv=None):
         data_root=args.data_root,
         size=size,
         fps=args.fps,
-        repeat=args.repeat)
+        repeat=args.repeat,
+        boxes=boxes)
     if args.num_workers > 1:
-        segments = track_parallel_progress(make, tasks, args.num_workers)
+        made = track_parallel_progress(make, tasks, args.num_workers)
     else:
-        segments = track_progress(make, tasks)
+        made = track_progress(make, tasks)
+    segments = [s for s, _ in made]
     write_lists(args, rows, parts, segments)
+    if boxes is not None:
+        write_boxes(args, parts, [b for _, b in made])
     seconds = {
         part: sum(s[-1][1] for (p, _), s in zip(parts, segments) if p == part)
         for part in ('train', 'val')
@@ -255,6 +349,25 @@ def write_lists(args, rows, parts, segments):
         for label in range(max(names) + 1):
             f.write(names.get(label, f'unused_{label}') + '\n')
     write_video_index(index, osp.join(args.out, 'index.json'))
+
+
+def write_boxes(args, parts, boxes):
+    """Writes boxes.csv."""
+    path = osp.join(args.out, 'boxes.csv')
+    with open(path, 'w', newline='') as f:
+        out = csv.writer(f)
+        out.writerow([
+            'video', 'frame', 'x1', 'y1', 'x2', 'y2', 'label', 'person',
+            'split'
+        ])
+        for (part, name), found in zip(parts, boxes):
+            for frame, *box, label, person in found:
+                out.writerow([
+                    osp.basename(name), frame, *(f'{x:.2f}' for x in box),
+                    label, person, part
+                ])
+    print(f'{path}: {sum(map(len, boxes))} boxes; next: make_ava_style.py '
+          f'{path} --video-root {osp.join(args.out, "videos")}')
 
 
 if __name__ == '__main__':

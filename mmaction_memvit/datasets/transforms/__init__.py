@@ -1,5 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+from .boxes import DropLostBoxes
 from .consistent import PerVideoAugment
 from .loading import LoadVideoClip
+from .sampling import SampleKeyframeClip
 
-__all__ = ['LoadVideoClip', 'PerVideoAugment']
+__all__ = [
+    'DropLostBoxes', 'LoadVideoClip', 'PerVideoAugment', 'SampleKeyframeClip'
+]

@@ -1,0 +1,127 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import importlib.util
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.videos import need_shared_data
+
+from mmaction_memvit.datasets.ava_annotations import read_proposals
+
+TOOL = Path(
+    __file__).resolve().parents[2] / 'tools/data/ava/convert_person_boxes.py'
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('convert_boxes', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(tool, tmp_path, text, *args):
+    source, out = tmp_path / 'boxes.csv', tmp_path / 'sub/boxes.pkl'
+    source.write_text(text)
+    code = tool.main([str(source), str(out), *args])
+    return code, pickle.loads(out.read_bytes()) if out.exists() else None
+
+
+def test_forms_of_rows(tool, tmp_path, capsys):
+    code, found = run(
+        tool, tmp_path, 'b,0903,0.1,0.2,0.3,0.4,,0.9\n'
+        'a,12,0.1,0.2,0.3,0.4,0.8\n\n'
+        'b,903,0.5,0.2,0.6,0.4,,0.95\n'
+        'a,1.0, 0.1, 0.2, 0.3, 0.4\n'
+        # One row a label.
+        'c,7,0.1,0.2,0.3,0.4,12,0.9\nc,7,0.1,0.2,0.3,0.4,80,0.7\n')
+    assert code == 0
+    assert list(found) == ['a,0001', 'a,0012', 'b,0903', 'c,0007']
+    assert all(t.dtype == np.float32 for t in found.values())
+    np.testing.assert_allclose(
+        found['b,0903'],
+        [[.1, .2, .3, .4, .9], [.5, .2, .6, .4, .95]], rtol=1e-6)
+    assert found['a,0001'][0, 4] == 1 and len(found['c,0007']) == 1
+    np.testing.assert_allclose(found['c,0007'][0, 4], 0.9)
+    text = capsys.readouterr().out
+    assert '5 boxes on 4 keyframes of 3 videos' in text
+    assert '1 to 2, 1.25 on average' in text
+    assert 'at least 0.9: 4 boxes (80.0%) on 3 keyframes' in text
+    assert 'merged: 1 of 6' in text
+    assert read_proposals(str(tmp_path / 'sub/boxes.pkl'))
+
+
+def test_boxes_that_are_clipped_or_left_out(tool, tmp_path, capsys):
+    code, found = run(
+        tool, tmp_path, 'a,1,-0.005,0,1.009,1,,0.9\na,1,0,0,1,1,,0.2\n'
+        'a,1,0.5,0,0.5,1,,0.9\n', '--min-score', '0.5')
+    assert code == 0
+    np.testing.assert_allclose(found['a,0001'], [[0, 0, 1, 1, .9]])
+    text = capsys.readouterr().out
+    assert 'clipped at the border of the image: 1 of 3' in text
+    assert 'without area, left out: 1 of 3' in text
+    assert 'below --min-score 0.5, left out: 1 of 3' in text
+
+
+@pytest.mark.parametrize('row, match', [
+    ('a,1,0,0,1', '5 columns'),
+    (',1,0,0,1,1,,1', 'no name'),
+    ('a,1.5,0,0,1,1,,1', 'timestamp 1.5'),
+    ('a,1,0,0,100,200,,1', 'leaves the image.*--image-size'),
+    ('a,1,0,0,x,1,,1', "'x'"),
+    ('a,1,0,0,nan,1,,1', 'leaves the image'),
+    ('a,1,0,0,1,1,12,3', 'score 3 is not from 0 to 1'),
+    ('a,1,0,0,1,1,,nan', 'score nan'),
+    ('a,1,0,0,1,1,,', 'could not convert'),
+])
+def test_bad_rows(tool, tmp_path, capsys, row, match):
+    text = f'a,1,0,0,1,1,,0.9\n{row}\n'
+    assert run(tool, tmp_path, text) == (2, None)
+    errors = capsys.readouterr().err
+    assert 'boxes.csv, line 2: ' in errors and '--skip-bad-rows' in errors
+    assert re.search(match, errors)
+    code, found = run(tool, tmp_path, text, '--skip-bad-rows')
+    assert code == 0 and found['a,0001'].shape == (1, 5)
+    assert 'bad rows, left out: 1 of 2' in capsys.readouterr().out
+
+
+def test_pixels(tool, tmp_path):
+    code, found = run(tool, tmp_path, 'a,1,0,20,50,40,,1\n', '--image-size',
+                      '100', '80')
+    assert code == 0
+    np.testing.assert_allclose(found['a,0001'], [[0, .25, .5, .5, 1]])
+
+
+def test_errors(tool, tmp_path, capsys):
+    assert run(tool, tmp_path, '\n') == (2, None)
+    assert 'no box is left' in capsys.readouterr().err
+    assert tool.main([str(tmp_path / 'absent.csv'), 'x.pkl']) == 2
+    assert 'absent.csv' in capsys.readouterr().err
+    for args in (['--min-score', '2'], ['--tolerance', '-1'],
+                 ['--image-size', '0', '1']):
+        with pytest.raises(SystemExit):
+            tool.main(['a.csv', 'x.pkl', *args])
+
+
+def test_real_file(tmp_path):
+    source = need_shared_data('ava') / 'ava_val_predicted_boxes_head.csv'
+    out = tmp_path / 'boxes.pkl'
+    result = subprocess.run(
+        [sys.executable, str(TOOL), str(source), str(out)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(TOOL.parents[3])},
+        timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert '24/24' in result.stdout
+    assert '24 boxes on 14 keyframes of 1 videos' in result.stdout
+    found = pickle.loads(out.read_bytes())
+    np.testing.assert_allclose(
+        found['1j20qq1JyX4,0904'],
+        [[0.043, 0.052, 0.953, 0.974, 0.999670],
+         [0.821, 0.456, 0.986, 0.931, 0.050167]], rtol=1e-6)

@@ -1,0 +1,551 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import csv
+import importlib.util
+import json
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.videos import need_shared_data, write_video
+
+pytest.importorskip('av')
+ROOT = Path(__file__).resolve().parents[2] / 'tools/data'
+# Name: frames, frames per second.
+VIDEOS = {
+    'a/walk (1)!.mp4': (60, 10),
+    'b.avi': (150, 60),
+    'same.mp4': (30, 30),
+    'same.mkv': (30, 30),
+    'x.y.mp4': (75, 30),
+}
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return load(ROOT / 'ava/make_ava_style.py')
+
+
+@pytest.fixture(scope='module')
+def videos(tmp_path_factory):
+    """Videos of 128 x 64 pixels."""
+    folder = tmp_path_factory.mktemp('videos')
+    for name, (num, rate) in VIDEOS.items():
+        codec = 'mpeg4' if name.endswith('.avi') else 'libx264'
+        write_video(folder / name, num, codec, rate, width=128, b_frames=0)
+    return folder
+
+
+HEAD = 'video,frame,x1,y1,x2,y2,label,split'
+
+
+def write(folder, *lines, head=HEAD, name='table.csv'):
+    path = folder / name
+    path.write_text('\n'.join([head, *lines]) + '\n')
+    return path
+
+
+def make(tool, table, videos, *args):
+    out = table.parent / 'out'
+    tool.main([str(table), '--video-root', str(videos), '--out', str(out),
+               *args])
+    found = {'index': json.loads((out / 'index.json').read_text())}
+    for split in ('train', 'val'):
+        found[split] = (out / f'{split}.csv').read_text().split('\n')[:-1]
+        with open(out / f'proposals_{split}.pkl', 'rb') as f:
+            found[f'proposals_{split}'] = pickle.load(f)
+    found['labels'] = (out / 'label_map.pbtxt').read_text()
+    return found
+
+
+# One box that can be used on either side.
+TRAIN = 'b,0,32,16,64,32,stand,train'
+VAL = 'x.y,30,32,16,64,32,stand,val'
+
+
+def test_set(tool, videos, tmp_path, capsys):
+    table = write(
+        tmp_path,
+        # Keyframes of 10 frames a second: 0, 10, ...
+        'a/walk (1)!,20,0,0,64,32,sit;talk,train,P7,0.5',
+        './a/walk (1)!.mp4,20,64,32,128,64,,train,P3,0.95',
+        'a/walk (1)!,21,0,0,64,32,sit,train,P7,1',
+        'b.avi,120,32,16,64,32,talk,train,,',
+        'x.y.mp4,30,32,16,64,32,sit,val,4,',
+        'x.y.mp4,30,32,16,64,32,sit,val,4,',
+        'same.mp4,0,0,0,128,64,talk,val,4,',
+        '',
+        head=HEAD + ',person,score')
+    found = make(tool, table, videos)
+    # Persons by order of mention, or their own numbers.
+    assert found['train'] == [
+        'a/walk (1)!,2,0.000000,0.000000,0.500000,0.500000,1,0',
+        'a/walk (1)!,2,0.000000,0.000000,0.500000,0.500000,2,0',
+        'b,2,0.250000,0.250000,0.500000,0.500000,2,-1',
+    ]
+    # same.mkv is there, too.
+    assert found['val'] == [
+        'same.mp4,0,0.000000,0.000000,1.000000,1.000000,2,4',
+        'x.y,1,0.250000,0.250000,0.500000,0.500000,1,4',
+    ]
+    assert set(found['proposals_train']) == {'a/walk (1)!,0002', 'b,0002'}
+    boxes = found['proposals_train']['a/walk (1)!,0002']
+    assert boxes.dtype == np.float32
+    np.testing.assert_allclose(
+        boxes, [[.5, .5, 1, 1, .95], [0, 0, .5, .5, .5]])
+    assert found['proposals_val']['x.y,0001'].tolist() == [
+        [.25, .25, .5, .5, 1]]
+    assert {k: (v['num_frames'], v['fps'])
+            for k, v in found['index'].items()} == {
+        'a/walk (1)!.mp4': (60, 10), 'b.avi': (150, 60),
+        'same.mp4': (30, 30), 'x.y.mp4': (75, 30)}
+    said = capsys.readouterr().out
+    assert '--box-unit auto: pixel' in said
+    assert '6 at keyframes (1 a second), 1 between keyframes' in said
+    assert '1 row(s) say what another says' in said
+    assert 'scores go down to 0.5: person_det_score_thr' in said
+    assert 'without any labelled box' not in said
+    scope = {}
+    exec(said.split('Lines for your config:')[1], scope)
+    assert scope['num_classes'] == 3
+    assert scope['anno_root'] == str(tmp_path / 'out')
+    assert scope['data'] == dict(
+        data_prefix=dict(video=str(videos)),
+        index_file=str(tmp_path / 'out/index.json'),
+        timestamp_start=0,
+        timestamp_end=None,
+        keyframe_rate=1)
+    assert any(line.split() == ['2', 'talk', '2', '1']
+               for line in said.split('\n'))
+    assert any(line.split() == ['boxes', 'without', 'label', '1', '0']
+               for line in said.split('\n'))
+
+
+def test_mmaction_reads_the_set(tool, videos, tmp_path):
+    evaluation = pytest.importorskip('mmaction.evaluation')
+    from mmaction.datasets import AVADataset
+    found = make(
+        tool, write(tmp_path, TRAIN, VAL, 'b,60,0,0,9,9,run,train'), videos)
+    out = tmp_path / 'out'
+    with open(out / 'label_map.pbtxt') as f:
+        names, ids = evaluation.read_labelmap(f)
+    assert names == [{'id': 1, 'name': 'run'}, {'id': 2, 'name': 'stand'}]
+    dataset = AVADataset(
+        str(out / 'train.csv'), [],
+        proposal_file=str(out / 'proposals_train.pkl'),
+        label_file=str(out / 'label_map.pbtxt'),
+        num_classes=3)
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    assert [i['img_key'] for i in infos] == ['b,0000', 'b,0001']
+    assert infos[1]['gt_labels'].tolist() == [[0, 1, 0]]
+    np.testing.assert_allclose(infos[1]['proposals'], infos[1]['gt_bboxes'],
+                               atol=1e-6)
+    assert len(found['train']) == 2
+
+
+@pytest.mark.parametrize('rate', [1, 3])
+def test_online_ava_dataset_finds_the_frames(tool, videos, tmp_path, capsys,
+                                             rate):
+    pytest.importorskip('mmcv', reason='the data set needs MMAction2')
+    from mmaction_memvit.datasets import OnlineAVADataset
+    rows = [
+        (name, frame) for name, frames in (
+            ('a/walk (1)!', (0, 3, 7, 10, 40)),
+            ('b', (0, 20, 40, 60, 149)), ('same.mkv', (0, 20, 29)))
+        for frame in frames
+    ]
+    table = write(
+        tmp_path, *(f'{name},{frame},0,0,{frame + 1},64,go;{name[0]},val'
+                    for name, frame in rows if frame != 40),
+        *(f'{name},{frame},0,0,{frame + 1},64,,val'
+          for name, frame in rows if frame == 40),
+        'x.y,0,0,0,9,9,,val', TRAIN.replace('b', 'same.mp4'),
+        head=HEAD)
+    # The boxes of frame 149 are 150 pixels wide.
+    make(tool, table, videos, '--keyframe-rate', str(rate), '--bad-rows',
+         'skip')
+    said = capsys.readouterr().out
+    assert "1 video(s) without any labelled box will not be used: 'x.y" in said
+    scope = {}
+    exec(said.split('Lines for your config:')[1], scope)
+    out = tmp_path / 'out'
+    dataset = OnlineAVADataset(
+        str(out / 'val.csv'), [],
+        proposal_file=str(out / 'proposals_val.pkl'),
+        label_file=str(out / 'label_map.pbtxt'),
+        keyframes='proposals',
+        num_classes=scope['num_classes'],
+        test_mode=True,
+        **scope['data'])
+    found = {}
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        assert Path(info['filename']).is_file()
+        # Every box tells its frame.
+        (box, ) = info['proposals']
+        assert round(float(box[2]) * 128) - 1 == info['center_frame']
+        np.testing.assert_allclose(box[[0, 1, 3]], [0, 0, 1])
+        found[info['video_id'], info['center_frame']] = len(info['gt_bboxes'])
+    fps = {'a/walk (1)!': 10, 'b': 60, 'same.mkv': 30}
+    wanted = {
+        (name, frame): int(frame != 40) for name, frame in rows
+        if frame < 128 and frame in {
+            round(t / rate * fps[name]) for t in range(200)}
+    }
+    assert found == wanted and len(found) == {1: 6, 3: 11}[rate]
+
+
+@pytest.mark.parametrize('base', [0, 1])
+def test_frame_base(tool, videos, tmp_path, base):
+    table = write(tmp_path, f'b,{60 + base},0,0,9,9,go,train', VAL)
+    if base:
+        table.write_text(table.read_text().replace('x.y,30', 'x.y,31'))
+    found = make(tool, table, videos, '--frame-base', str(base))
+    assert [x.split(',')[:2] for x in found['train']] == [['b', '1']]
+    assert [x.split(',')[:2] for x in found['val']] == [['x.y', '1']]
+
+
+def test_time_in_seconds_and_tabs(tool, videos, tmp_path):
+    head = 'video,time,x1,y1,x2,y2,label,split'.replace(',', '\t')
+    table = write(
+        tmp_path,
+        # 4 ms beside the frame of the keyframe, and a frame beside it.
+        *(x.replace(',', '\t') for x in (
+            'b,1.004,0,0,.5,.5,go,train', 'b,2.02,0,0,.5,.5,go,train',
+            'x.y,0.0,0,0,1,1,go,val')),
+        head=head, name='table.tsv')
+    found = make(tool, table, videos)
+    assert found['train'] == [
+        'b,1,0.000000,0.000000,0.500000,0.500000,1,-1']
+    # A tenth of a second beside it is near enough on request.
+    found = make(tool, table, videos, '--tolerance', '0.1')
+    assert [x.split(',')[1] for x in found['train']] == ['1', '2']
+
+
+@pytest.mark.parametrize('rate, name, frames, timestamps', [
+    (4, 'a/walk (1)!', (0, 2, 3, 5, 8, 10, 12), (0, 1, 2, 3, 4, 5)),
+    (10, 'a/walk (1)!', (3, 4, 5), (3, 4, 5)),
+    (30, 'x.y', (3, 4, 74), (3, 4, 74)),
+    (2, 'b', (15, 30, 31, 59, 60), (1, 2)),
+])
+def test_keyframe_rate(tool, videos, tmp_path, rate, name, frames,
+                       timestamps):
+    """A keyframe is the frame round(timestamp / rate * fps)."""
+    side = 'same.mp4,0,0,0,9,9,go,val'
+    table = write(
+        tmp_path, *(f'{name},{k},0,0,{k + 1},9,go,train' for k in frames),
+        side)
+    found = make(tool, table, videos, '--keyframe-rate', str(rate))
+    rows = [x.split(',') for x in found['train']]
+    assert tuple(int(x[1]) for x in rows) == timestamps
+    fps = {'a/walk (1)!': 10, 'b': 60, 'x.y': 30}[name]
+    for row in rows:
+        assert round(float(row[4]) * 128) - 1 == round(
+            int(row[1]) / rate * fps)
+
+
+def test_nearest_frame_within_tolerance(tool):
+    entry = dict(fps=30., num_frames=100)
+
+    def near(frames, tolerance):
+        return tool.nearest_frames(frames, entry, 1, tolerance)
+
+    assert near([28, 33, 58, 62, 89], .1) == {1: 28, 2: 58, 3: 89}
+    assert near([28, 33, 58, 62, 89], .04) == {3: 89}
+    assert near([28, 30], .1) == {1: 30}
+    assert near([26, 34], .1) == {}
+    # Every keyframe finds its own frame, at any rate.
+    for fps in (10, 15, 23.976, 25, 29.97, 60):
+        entry = dict(fps=fps, num_frames=300)
+        for rate in range(1, 11):
+            found = tool.nearest_frames(range(300), entry, rate, 0)
+            assert found == {
+                t: round(t / rate * fps) for t in range(len(found))}
+            assert round(len(found) / rate * fps) >= 300
+
+
+def test_unit(tool, videos, tmp_path, capsys):
+    shares = write(tmp_path, 'b,0,0,0,0.5,1,go,train',
+                   'x.y,0,.25,.25,.5,.5,go,val')
+    found = make(tool, shares, videos)
+    assert '--box-unit auto: share' in capsys.readouterr().out
+    assert found['val'] == ['x.y,0,0.250000,0.250000,0.500000,0.500000,1,-1']
+    small = write(tmp_path, 'b,0,0,0,1.5,2,go,train',
+                  'x.y,0,0,0,1,1,go,val')
+    with pytest.raises(SystemExit, match='csv:2: the largest .* is 2: shar'):
+        make(tool, small, videos)
+    found = make(tool, small, videos, '--box-unit', 'pixel')
+    assert found['train'] == [
+        'b,0,0.000000,0.000000,0.011719,0.031250,1,-1']
+    mixed = write(tmp_path, TRAIN, 'x.y,0,.25,.25,.5,.5,go,val')
+    with pytest.raises(SystemExit, match='csv:3: .* line 2 has 64: .*mixed'):
+        make(tool, mixed, videos)
+
+
+def test_edges(tool, videos, tmp_path, capsys):
+    """Boxes may reach a pixel over the edge; they are cut and counted."""
+    table = write(tmp_path, 'b,0,-1,0.5,129,64,go,train', VAL)
+    found = make(tool, table, videos)
+    assert found['train'] == [
+        'b,0,0.000000,0.007812,1.000000,1.000000,1,-1']
+    assert '1 box(es) cut at the edge' in capsys.readouterr().out
+    with pytest.raises(SystemExit, match='1 pixels over the edge of the '
+                       '128x64 frame of b.avi, at most 0.5'):
+        make(tool, table, videos, '--max-overshoot', '.5')
+    shares = write(tmp_path, 'b,0,0,0,1.015,1,go,train',
+                   'x.y,0,0,0,.5,.5,go,val')
+    with pytest.raises(SystemExit, match='1.92 pixels over'):
+        make(tool, shares, videos, '--box-unit', 'share')
+
+
+BAD = [
+    ('b,0,9,0,9,9,go,train', 'empty box', 'x2 must be greater'),
+    ('b,0,0,9,9,8,go,train', 'empty box', 'y2 than y1'),
+    ('b,0,0,0,140,9,go,train', 'outside the frame',
+     r'140, 9 \(pixel\) reaches 12 pixels .* 128x64'),
+    ('b,0,128,0,128.5,9,go,train', 'empty box', 'leaves nothing inside'),
+    ('b,150,0,0,9,9,go,train', 'after the end',
+     r'frame=150 .* number 149 \(150 frames, 60 a second\)'),
+    ('b,-1,0,0,9,9,go,train', 'before the start', 'frame=-1'),
+    ('b,1.5,0,0,9,9,go,train', 'no whole frame', 'frame=1.5 .* column time'),
+    ('c,0,0,0,9,9,go,train', 'unknown video', "'c' is not under"),
+    ('walk (1)!,0,0,0,9,9,go,train', 'unknown video',
+     r"do you mean 'a/walk \(1\)!.mp4'"),
+    ('same,0,0,0,9,9,go,train', 'ambiguous video', "'same.mkv', 'same.mp4'"),
+    (',0,0,0,9,9,go,train', 'no video', 'must name a video'),
+    ('b,0,0,0,x,9,go,train', 'no number', "x2='x'"),
+    ('b,0,0,0,nan,9,go,train', 'no number', "x2='nan'"),
+    ('b,0,0,0,9,9,go', 'split', "split='' must be one of train, val"),
+    ('b,0,0,0,9,9,go,test', 'split', "'test' must be one of train, val"),
+    ('b,0,0,0,9,9,go,train,more', 'too many fields', 'more'),
+]
+
+
+@pytest.mark.parametrize('line, kind, match', BAD)
+def test_bad_rows(tool, videos, tmp_path, capsys, line, kind, match):
+    table = write(tmp_path, TRAIN, VAL, line)
+    with pytest.raises(SystemExit) as error:
+        make(tool, table, videos)
+    text = str(error.value)
+    assert f'1 x {kind}' in text and '--bad-rows skip' in text
+    assert re.search(f'table.csv:4: .*{match}', text)
+    capsys.readouterr()
+    found = make(tool, table, videos, '--bad-rows', 'skip')
+    assert len(found['train']) == len(found['val']) == 1
+    assert f'skipped 1 bad row(s): 1 x {kind}' in capsys.readouterr().out
+
+
+def test_time_after_the_end_and_score(tool, videos, tmp_path):
+    head = 'video,time,x1,y1,x2,y2,label,score'
+    for line, match in (
+        ('b,2.6,0,0,9,9,go,1', r'time=2.6 .*, 2.483 s \(150 frames'),
+        ('b,1,0,0,9,9,go,1.5', 'score=1.5 must be between 0 and 1'),
+    ):
+        with pytest.raises(SystemExit, match=match):
+            make(tool, write(tmp_path, line, head=head), videos)
+
+
+def test_many_bad_rows_are_counted_and_some_shown(tool, videos, tmp_path):
+    table = write(tmp_path, TRAIN, VAL,
+                  *['b,0,9,9,8,8,go,train', 'c,0,0,0,9,9,go,train'] * 5)
+    with pytest.raises(SystemExit) as error:
+        make(tool, table, videos)
+    text = str(error.value)
+    assert '10 bad row(s): 5 x empty box, 5 x unknown video' in text
+    assert text.count('table.csv:') == 5 and '... and 5 more' in text
+
+
+@pytest.mark.parametrize('head, lines, match', [
+    ('video,frame,x1,y1,x2,y2', [], r'lacks the column\(s\) label'),
+    ('video,x1,y1,x2,y2,label', [], 'has neither of the columns time'),
+    (HEAD + ',time', [], 'has time and frame of the columns'),
+    (HEAD, [], 'holds no box below its header'),
+    (HEAD, ['"a,b",0,0,0,9,9,go,train'], "'a,b' holds a comma"),
+    (HEAD, ['b,0,0,0,9,9,,train', 'x.y,0,0,0,9,9,,val'], 'labels no box'),
+    (HEAD, ['b,7,0,0,9,9,go,train', 'x.y,7,0,0,9,9,go,val'],
+     'none of 2 rows .*--tolerance'),
+    (HEAD, [TRAIN, 'b,60,0,0,9,9,go,val'], "rows of 'b.avi' are in train an"),
+])
+def test_bad_tables(tool, videos, tmp_path, head, lines, match):
+    table = write(tmp_path, *lines, head=head)
+    with pytest.raises(SystemExit, match=match):
+        make(tool, table, videos)
+
+
+def test_bad_files(tool, videos, tmp_path):
+    with pytest.raises(SystemExit, match='absent.csv does not exist'):
+        make(tool, tmp_path / 'absent.csv', videos)
+    table = write(tmp_path, TRAIN, VAL)
+    with pytest.raises(SystemExit, match='nowhere is no folder'):
+        make(tool, table, tmp_path / 'nowhere')
+    with pytest.raises(SystemExit, match='is above the 30 frames per second'):
+        make(tool, table, videos, '--keyframe-rate', '31')
+    (tmp_path / 'v').mkdir()
+    for name in ('b.mp4', 'x.y.mp4'):
+        (tmp_path / 'v' / name).write_bytes(b'no video')
+    with pytest.raises(SystemExit, match="'b.mp4', 'x.y.mp4' cannot be read"):
+        make(tool, table, tmp_path / 'v')
+
+
+@pytest.mark.parametrize('args, match', [
+    (['--keyframe-rate', '0'], '--keyframe-rate 0'),
+    (['--tolerance', '0.5'], '--tolerance 0.5 must be below .* 0.5 s'),
+    (['--tolerance', '-1'], '--tolerance -1.0'),
+    (['--val-share', '1'], '--val-share 1'),
+])
+def test_bad_arguments(tool, videos, tmp_path, capsys, args, match):
+    with pytest.raises(SystemExit):
+        make(tool, write(tmp_path, TRAIN, VAL), videos, *args)
+    assert re.search(match, capsys.readouterr().err)
+
+
+def test_label_ids(tool, videos, tmp_path):
+    table = write(tmp_path, 'b,0,0,0,9,9,0;4,train', 'x.y,0,0,0,9,9,2,val')
+    with pytest.raises(SystemExit, match='csv:2: label=0 .*--label-base 0'):
+        make(tool, table, videos)
+    found = make(tool, table, videos, '--label-base', '0')
+    assert [x.split(',')[6] for x in found['train']] == ['1', '5']
+    assert [x.split(',')[6] for x in found['val']] == ['3']
+    assert found['labels'].count('item') == 3
+    assert 'name: "action 5"\n  id: 5' in found['labels']
+    again = write(tmp_path, TRAIN, VAL.replace('stand', 'say ""go""'))
+    again.write_text(again.read_text().replace('say ""go""', '"say ""go"""'))
+    with pytest.raises(SystemExit, match='\'say "go"\' holds a quote'):
+        make(tool, again, videos)
+
+
+def test_names_and_numbers_mixed_are_names(tool, videos, tmp_path, capsys):
+    table = write(tmp_path, TRAIN, VAL.replace('stand', '7'))
+    assert 'name: "7"\n  id: 1' in make(tool, table, videos)['labels']
+    assert "taken as names, '7' among them" in capsys.readouterr().out
+
+
+def test_label_map(tool, videos, tmp_path):
+    names = tmp_path / 'names.txt'
+    names.write_text('stand\nrun\n')
+    table = write(tmp_path, TRAIN, VAL.replace('stand', 'run'))
+    found = make(tool, table, videos, '--label-map', str(names))
+    assert found['train'][0].split(',')[6] == '1'
+    assert found['val'][0].split(',')[6] == '2'
+    # A label map of an earlier set, and ids.
+    again = tmp_path / 'again.pbtxt'
+    again.write_text(found['labels'])
+    ids = write(tmp_path, TRAIN.replace('stand', '2'), VAL.replace(
+        'stand', '1'))
+    found = make(tool, ids, videos, '--label-map', str(again))
+    assert found['labels'] == again.read_text()
+    assert found['train'][0].split(',')[6] == '2'
+    for label, match in (('3', 'ids are 1 to 2'), ('fly', "'fly' is not in")):
+        table = write(tmp_path, TRAIN.replace('stand', label),
+                      VAL.replace('stand', '1'))
+        with pytest.raises(SystemExit, match=match):
+            make(tool, table, videos, '--label-map', str(again))
+
+
+def test_val_share_keeps_groups_together(tool):
+    class Args:
+        table, val_share, seed, group_column = 't', .3, 0, 'actor'
+
+    def rows():
+        # Video 2k and 2k + 1 show actor k; video 3 shows actor 5, too.
+        return [
+            tool.Box(0, '', 0, [], [], group=str(g), ids=[1 + g % 2],
+                     file=f'v{v}')
+            for v in range(20) for g in [v // 2] + [5] * (v == 3)
+        ]
+
+    first = rows()
+    tool.set_splits(Args, first, False)
+    sides = {row.file: row.split for row in first}
+    assert set(sides.values()) == {'train', 'val'}
+    assert all(sides[f'v{2 * k}'] == sides[f'v{2 * k + 1}']
+               for k in range(10))
+    assert sides['v3'] == sides['v10']
+    share = sum(x == 'val' for x in sides.values()) / 20
+    assert .1 <= share <= .4
+    again = rows()
+    tool.set_splits(Args, again, False)
+    assert [r.split for r in again] == [r.split for r in first]
+    with pytest.raises(ValueError, match='1 group.* column split'):
+        tool.set_splits(Args, [r for r in rows() if r.group == '5'], False)
+
+
+def test_group_column(tool, videos, tmp_path):
+    head = 'video,frame,x1,y1,x2,y2,label,Actor'
+    lines = [f'{v},0,0,0,9,9,go,{actor}' for v, actor in (
+        ('b', 1), ('x.y', 2), ('same.mp4', 1), ('same.mkv', 2))]
+    table = write(tmp_path, *lines, head=head)
+    found = make(tool, table, videos, '--group-column', 'actor')
+    sides = {frozenset(x.split(',')[0] for x in found[s])
+             for s in ('train', 'val')}
+    assert sides == {frozenset({'b', 'same.mp4'}),
+                     frozenset({'x.y', 'same.mkv'})}
+    with pytest.raises(SystemExit, match='--group-column where is no column'):
+        make(tool, table, videos, '--group-column', 'where')
+
+
+def test_jhmdb(tool, tmp_path):
+    """From short clips with boxes to a set in AVA form."""
+    folder = need_shared_data('jhmdb')
+    concat = load(ROOT / 'concat_videos.py')
+    concat.main([
+        str(folder / 'labels.csv'), '--boxes', str(folder / 'boxes.csv'),
+        '--out', str(tmp_path), '--num-train', '1', '--num-val', '1',
+        '--clips-per-video', '3', '3', '--short-side', '64', '--num-classes',
+        '3', '--fps', '15'
+    ])
+    found = make(tool, tmp_path / 'boxes.csv', tmp_path / 'videos')
+    for split in ('train', 'val'):
+        num = found['index'][f'{split}_000.mp4']['num_frames']
+        # A box in every frame, so one at every second.
+        assert [int(x.split(',')[1]) for x in found[split]] == list(
+            range((num - 1) // 15 + 1))
+        segments = [x.split() for x in
+                    (tmp_path / f'{split}.txt').read_text().splitlines()]
+        for row in (x.split(',') for x in found[split]):
+            time = int(row[1])
+            label = next(int(s[3]) for s in segments
+                         if float(s[1]) <= time + 1e-4 < float(s[2]))
+            names = (tmp_path / 'classes.txt').read_text().split()
+            assert f'name: "{names[label]}"\n  id: {row[6]}' in found[
+                'labels']
+
+
+def test_jhmdb_clips_as_they_are(tool, tmp_path):
+    """AVI files with wrong headers, odd names, frames from 1."""
+    folder = need_shared_data('jhmdb')
+    with open(folder / 'boxes.csv', newline='') as f:
+        rows = [r for r in csv.DictReader(f) if {'!', '('} & set(r['video'])]
+    names = list(dict.fromkeys(f'{r["class"]}/{r["video"]}' for r in rows))
+    names = [names[0], names[-1]]
+    lines, last = [], {}
+    for r in rows:
+        name = f'{r["class"]}/{r["video"]}'
+        if name in names:
+            side = 'train' if name == names[0] else 'val'
+            box = ','.join(r[k] for k in tool.BOX)
+            lines.append(f'{name},{r["frame"]},{box},{r["class"]},{side}')
+            last[name] = int(r['frame'])
+    found = make(tool, write(tmp_path, *lines), folder / 'videos',
+                 '--frame-base', '1', '--keyframe-rate', '10')
+    # A box in every frame, the last one included.
+    assert {k: v['num_frames'] for k, v in found['index'].items()} == {
+        f'{name}.avi': num for name, num in last.items()}
+    for name, split in zip(names, ('train', 'val')):
+        fps = found['index'][f'{name}.avi']['fps']
+        assert [x.split(',')[:2] for x in found[split]] == [
+            [name, str(t)] for t in range(last[name])
+            if round(t / 10 * fps) < last[name]]
+    late = lines[0].split(',')
+    late[1] = str(last[names[0]] + 1)
+    table = write(tmp_path, *lines, ','.join(late))
+    with pytest.raises(SystemExit, match=f'number {last[names[0]]} '):
+        make(tool, table, folder / 'videos', '--frame-base', '1')

@@ -1,0 +1,243 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.videos import need_shared_data, truncate, write_video
+
+from mmaction_memvit.datasets import OnlineAVADataset
+
+pytest.importorskip('av')
+TOOL = Path(__file__).resolve().parents[2] / 'tools/data/ava/prepare_ava.py'
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('prepare_ava', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def row(video, time, label=1):
+    return f'{video},{time},0.1,0.1,0.5,0.5,{label},0\n'
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two videos of 5 s, and annotations of the seconds 900 to 904."""
+    write_video(tmp_path / 'videos/a!(1).mp4', 50, rate=10)
+    write_video(
+        tmp_path / 'videos/b.avi', 100, rate=20, codec='mpeg4', b_frames=0)
+    folder = tmp_path / 'annotations'
+    folder.mkdir()
+    (folder / 'ava_train_v2.2.csv').write_text(
+        row('a!(1)', 901) + row('a!(1)', 901, 7) + row('a!(1)', 904))
+    (folder / 'ava_val_v2.2.csv').write_text(row('b', 902))
+    for name in ('train', 'val'):
+        (folder / f'ava_{name}_excluded_timestamps_v2.2.csv').write_text(
+            'a!(1),0904\n' if name == 'train' else 'b,903\n')
+    (folder / 'ava_included_timestamps_v2.2.txt').write_text('0902\n')
+    (folder / 'ava_val_predicted_boxes.csv').write_text(
+        'b,902,0,0,1,1,,0.9\n')
+    (folder / 'list.pbtxt').write_text('item {\n  name: "x"\n  id: 7\n}\n')
+    return tmp_path
+
+
+def run(tool, root, *args, annotations='annotations', **where):
+    where = where or dict(videos='videos')
+    flags = [x for k, v in where.items() for x in (f'--{k}', str(root / v))]
+    out = root / 'index.json'
+    code = tool.main([
+        str(root / annotations), *flags, '--out', str(out), '--num-workers',
+        '1', *args
+    ])
+    return code, json.loads(out.read_text()) if out.exists() else None
+
+
+def test_cuts(tool, root, capsys):
+    code, index = run(tool, root)
+    assert code == 0
+    assert {k: v['num_frames'] for k, v in index.items()} == {
+        'a!(1).mp4': 50, 'b.avi': 100}
+    text = capsys.readouterr().out
+    assert ('ava_train_v2.2.csv: 1 videos, 2 keyframes (1 of them excluded), '
+            '2 boxes, 3 labels') in text
+    assert '2 classes, 1 to 7' in text and 'timestamps: 901 to 904' in text
+    assert 'ava_val_v2.2.csv: 1 videos, 1 keyframes (0 of them' in text
+    assert text.count('1 excluded timestamps of 1 videos') == 2
+    assert 'list.pbtxt: 1 classes, 7 to 7' in text
+    assert 'predicted_boxes.csv:' not in text
+    assert '2 of 2 videos' in text and 'missing: 0' in text
+    assert 'frames per second: 10 (1), 20 (1)' in text
+    assert 'timestamp_start=0: 3 of 3 keyframes, of 2 videos, are after' \
+        in text
+    assert 'timestamp_start=900 fits' in text and 'too short' not in text
+    dataset = OnlineAVADataset(
+        str(root / 'annotations/ava_train_v2.2.csv'), [],
+        exclude_file=str(
+            root / 'annotations/ava_train_excluded_timestamps_v2.2.csv'),
+        data_prefix=dict(video=str(root / 'videos')),
+        index_file=str(root / 'index.json'),
+        timestamp_start=900)
+    assert dataset.stream_keys() == [('a!(1)', 901)]
+
+
+def test_whole_videos(tool, root, capsys):
+    (root / 'mine.csv').write_text(row('a!(1)', 0) + row('b', 4))
+    code, _ = run(tool, root, '--strict', annotations='mine.csv')
+    text = capsys.readouterr().out
+    assert code == 0 and 'timestamp_start=0 fits' in text
+    assert 'timestamp_start=900' not in text
+    # In frames of the first video.
+    (root / 'mine.csv').write_text(row('a!(1)', 1) + row('a!(1)', 50))
+    code, _ = run(
+        tool, root, '--keyframe-rate', '10', '--timestamp-start', '1',
+        '--strict', annotations='mine.csv')
+    assert code == 0
+    assert 'timestamp_start=1 fits' in capsys.readouterr().out
+
+
+def test_what_is_wrong_with_the_videos(tool, root, capsys):
+    whole = write_video(
+        root / 'whole.mp4', 90, container_options={'movflags': 'faststart'})
+    truncate(whole, root / 'videos/cut.mp4', 0.7)
+    (root / 'videos/text.mkv').write_text('no video')
+    (root / 'mine.csv').write_text(''.join(
+        row(v, 900) for v in ('a!(1)', 'b', 'cut', 'text', 'gone'))
+        + row('b', 905) + row('b', 906) + 'empty,900\n')
+    write_video(root / 'videos/empty.mp4', 10)
+    code, index = run(tool, root, annotations='mine.csv')
+    text = capsys.readouterr().out
+    assert code == 0 and 'missing: 1\n    gone' in text
+    assert 'cannot be read: 1\n    text: cannot be read' in text
+    assert 'will be used: 1\n    cut: ' in text
+    assert ('too short: 1\n    b: ends at timestamp 905.0, last keyframe at '
+            '906, 2 keyframes after the end') in text
+    assert "videos without any box: 1: 'empty'" in text
+    assert '4 problems with 6 videos' in text
+    assert run(tool, root, '--strict', annotations='mine.csv')[0] == 1
+
+
+def test_films_and_cuts_mixed(tool, root, capsys):
+    write_video(root / 'videos/film.mp4', 910, rate=1)
+    (root / 'mine.csv').write_text(
+        row('a!(1)', 902) + row('film', 902) + row('b', 901))
+    code, _ = run(tool, root, annotations='mine.csv')
+    text = capsys.readouterr().out
+    assert 'timestamp_start=900 fits' in text
+    (root / 'mine.csv').write_text(row('a!(1)', 902) + row('film', 902))
+    run(tool, root, '--timestamp-start', '0', annotations='mine.csv')
+    text = capsys.readouterr().out
+    assert 'too short: 1\n    a!(1): ends at timestamp 5.0' in text
+    assert 'timestamp_start=900' not in text
+
+
+def test_no_start_fits(tool, root, capsys):
+    (root / 'mine.csv').write_text(row('a!(1)', 500))
+    run(tool, root, annotations='mine.csv')
+    assert 'No timestamp_start fits' in capsys.readouterr().out
+
+
+def test_goes_on_where_it_was(tool, root, capsys, monkeypatch):
+    from mmaction_memvit.datasets import video_files
+    probed = []
+    probe = video_files.probe_video
+
+    def spy(path, decode):
+        probed.append(os.path.basename(path))
+        if path.endswith('.avi') and len(probed) < 3:
+            raise KeyboardInterrupt
+        return probe(path, decode)
+
+    monkeypatch.setattr(video_files, 'probe_video', spy)
+    code, index = run(tool, root)
+    assert code == 130 and set(index) == {'a!(1).mp4'}
+    assert 'run it again' in capsys.readouterr().out
+    probed[:] = ['', '']
+    code, index = run(tool, root)
+    assert code == 0 and probed[2:] == ['b.avi'] and len(index) == 2
+    assert '1 videos are known already' in capsys.readouterr().out
+    # Nothing is known of a file that has changed.
+    write_video(root / 'videos/b.avi', 40, codec='mpeg4', b_frames=0)
+    del probed[2:]
+    assert run(tool, root)[1]['b.avi']['num_frames'] == 40
+    assert probed[2:] == ['b.avi']
+    del probed[2:]
+    run(tool, root, '--rebuild')
+    assert len(probed) == 4
+
+
+def test_frame_folders(tool, root, capsys):
+    for name, num in (('a!(1)', 150), ('b', 90)):
+        folder = root / 'frames' / name
+        folder.mkdir(parents=True)
+        for i in range(num):
+            (folder / f'{i}.png').touch()
+    args = ['--filename-tmpl', '{}.png', '--start-index', '0']
+    code, index = run(tool, root, *args, frames='frames')
+    assert code == 0 and index == {
+        'a!(1)': dict(num_frames=150, fps=30.),
+        'b': dict(num_frames=90, fps=30.)}
+    text = capsys.readouterr().out
+    assert 'timestamp_start=900 fits' in text and '2 of 2 videos' in text
+    (root / 'frames/b/90.png').touch()
+    assert run(tool, root, *args, frames='frames')[1]['b'][
+        'num_frames'] == 91
+    code, index = run(tool, root, '--strict', frames='frames')
+    assert code == 1 and index == {}
+    assert 'missing: 2' in capsys.readouterr().out
+
+
+def test_errors(tool, root, capsys):
+    assert run(tool, root, videos='nowhere')[0] == 2
+    assert 'nowhere' in capsys.readouterr().err
+    assert run(tool, root, annotations='videos')[0] == 2
+    assert 'no CSV file' in capsys.readouterr().err
+    (root / 'mine.csv').write_text(row('b', 1) + 'b,1,0,0,9,9,1\n')
+    assert run(tool, root, annotations='mine.csv')[0] == 2
+    assert 'line 2: box 0,0,9,9 leaves' in capsys.readouterr().err
+    assert run(tool, root, '--skip-bad-rows', annotations='mine.csv')[0] == 0
+    assert 'bad rows: 1' in capsys.readouterr().out
+    (root / 'videos/b.mp4').touch()
+    assert run(tool, root)[0] == 2
+    assert "'b' fits 2 files" in capsys.readouterr().err
+    for args in (['--num-workers', '0'], ['--fps', '0'],
+                 ['--num-classes', '1']):
+        with pytest.raises(SystemExit):
+            tool.main(['x', '--videos', 'y', '--out', 'z', *args])
+
+
+def test_command_line_with_processes(root):
+    result = subprocess.run(
+        [
+            sys.executable, str(TOOL), str(root / 'annotations'), '--videos',
+            str(root / 'videos'), '--out', str(root / 'sub/index.json'),
+            '--num-workers', '2', '--decode', '--strict'
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(TOOL.parents[3])},
+        timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert '2/2' in result.stdout
+    assert len(json.loads((root / 'sub/index.json').read_text())) == 2
+
+
+def test_real_annotations(tool, root, capsys):
+    folder = need_shared_data('ava')
+    (root / 'sparse').mkdir()
+    code = tool.main([
+        str(folder / 'ava_train_21videos_pose14.csv'), '--videos',
+        str(root / 'sparse'), '--out', str(root / 'index.json')
+    ])
+    text = capsys.readouterr().out
+    assert code == 0
+    assert ('21 videos, 15183 keyframes (0 of them excluded), 26118 boxes, '
+            '26119 labels') in text
+    assert 'excluded_timestamps_v2.2.csv: 161 excluded' in text
+    assert 'missing: 21' in text

@@ -1,0 +1,390 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Checks AVA, or data of its form, and counts the frames of its videos.
+
+Give the folder of the official annotations, or CSV files, and the folder of
+the videos (whole films or 15-minute cuts, of any suffix) or of MMAction2's
+frame folders. The tool
+
+- reads all annotations as OnlineAVADataset does, and tells numbers of videos,
+  keyframes, boxes and labels,
+- counts the frames of the videos by reading them, and writes the index file
+  that the dataset takes as ``index_file``. What is in it is kept as long as
+  the file has the same size, so that an interrupted run goes on where it was,
+- names missing, broken and too short videos,
+- says which ``timestamp_start`` fits.
+"""
+import argparse
+import os
+import os.path as osp
+import sys
+import time
+from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from glob import glob
+
+import numpy as np
+from mmengine.utils import ProgressBar
+
+from mmaction_memvit.datasets.ava_annotations import (
+    read_ava_boxes,
+    read_exclusions,
+    read_label_map,
+)
+from mmaction_memvit.datasets.video_files import (
+    count_frame_images,
+    in_threads,
+    list_video_files,
+    match_videos,
+    probe_videos,
+)
+from mmaction_memvit.datasets.video_index import (
+    first_names,
+    load_video_index,
+    write_video_index,
+)
+
+# Parts of the names of official files that are no annotations.
+_OTHER_FILES = ('excluded_timestamps', 'included_timestamps',
+                'predicted_boxes', 'detection', 'file_names')
+# Seconds between two writings of the index.
+_SAVE_EVERY = 30.
+_CUT_START = 900
+
+
+def parse_args(argv=None):
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        'annotations',
+        nargs='+',
+        metavar='ANNOTATIONS',
+        help='folder of the official files, or CSV files')
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument('--videos', help='folder of the videos')
+    where.add_argument('--frames', help='folder of the frame folders')
+    parser.add_argument('--out', required=True, help='the index to write')
+    parser.add_argument(
+        '--exclude',
+        nargs='*',
+        help='files of excluded timestamps (default: those beside the '
+        'annotations)')
+    parser.add_argument(
+        '--num-classes',
+        type=int,
+        default=81,
+        help='greatest class + 1 (default: %(default)s)')
+    parser.add_argument(
+        '--keyframe-rate',
+        type=float,
+        default=1.,
+        help='timestamps per second (default: %(default)g)')
+    parser.add_argument(
+        '--timestamp-start',
+        type=int,
+        help='timestamp of the first frame (default: find out)')
+    parser.add_argument(
+        '--fps',
+        type=float,
+        default=30.,
+        help='frame rate of frame folders (default: %(default)g)')
+    parser.add_argument(
+        '--filename-tmpl',
+        default='img_{:05}.jpg',
+        help='names of frames (default: %(default)s)')
+    parser.add_argument(
+        '--start-index',
+        type=int,
+        default=1,
+        help='number of the first frame (default: %(default)s)')
+    parser.add_argument(
+        '--num-workers',
+        type=int,
+        default=min(8, os.cpu_count() or 1),
+        help='processes, or threads for frame folders (default: %(default)s)')
+    parser.add_argument(
+        '--decode',
+        action='store_true',
+        help='decode every frame, which also finds damage in the middle of a '
+        'file (slow)')
+    parser.add_argument(
+        '--rebuild',
+        action='store_true',
+        help='keep nothing of an existing output')
+    parser.add_argument(
+        '--skip-bad-rows',
+        action='store_true',
+        help='go on when annotations have bad rows, and count them')
+    parser.add_argument(
+        '--strict',
+        action='store_true',
+        help='end with exit code 1 if a video is missing, broken, damaged or '
+        'too short')
+    args = parser.parse_args(argv)
+    for name in ('num_workers', 'keyframe_rate', 'fps'):
+        if not getattr(args, name) > 0:
+            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)} '
+                         'must be above 0')
+    if args.num_classes < 2:
+        parser.error(f'--num-classes {args.num_classes} must be at least 2')
+    return args
+
+
+def find_files(args):
+    """Annotation files, files of excluded timestamps and label maps."""
+    folders = [p for p in args.annotations if osp.isdir(p)]
+    files = [p for p in args.annotations if p not in folders]
+    excluded, maps = [], []
+    for folder in folders or {osp.dirname(p) for p in files}:
+        found = sorted(glob(osp.join(glob_safe(folder), '*.csv')))
+        excluded += [p for p in found if 'excluded_timestamps' in p]
+        if folder in folders:
+            maps += sorted(glob(osp.join(glob_safe(folder), '*.pbtxt')))
+            files += [
+                p for p in found if not any(
+                    x in osp.basename(p) for x in _OTHER_FILES)
+            ]
+    if args.exclude is not None:
+        excluded = args.exclude
+    if not files:
+        raise ValueError(
+            f'{args.annotations} holds no CSV file of annotations. Remedy: '
+            'download them from the page of AVA, or name the files')
+    return files, excluded, maps
+
+
+def glob_safe(folder):
+    """A folder's name, of which no letter is a pattern."""
+    return ''.join(f'[{c}]' if c in '*?[' else c for c in folder or '.')
+
+
+def check_annotations(args):
+    """Reads and reports the annotations; returns the last timestamps.
+
+    Returns:
+        tuple: Smallest and greatest timestamp of every video, and all
+        keyframes, as {video: array of timestamps}.
+    """
+    files, excluded, maps = find_files(args)
+    policy = 'skip' if args.skip_bad_rows else 'error'
+    exclusions = {p: read_exclusions(p) for p in excluded}
+    all_excluded = set().union(*exclusions.values())
+    times = {}
+    for path in files:
+        boxes = read_ava_boxes(path, args.num_classes, bad_rows=policy)
+        keys = boxes.keys()
+        dropped = sum(k in all_excluded for k in keys)
+        sizes = np.diff(boxes.first_box)
+        labels = np.unique(boxes.labels)
+        print(f'{path}: {len(boxes.videos)} videos, {len(keys)} keyframes '
+              f'({dropped} of them excluded), {len(boxes.boxes)} boxes, '
+              f'{len(boxes.labels)} labels')
+        if len(boxes.boxes):
+            print(f'  {len(labels)} classes, {labels.min()} to '
+                  f'{labels.max()}; boxes of a keyframe: {sizes.min()} to '
+                  f'{sizes.max()}, {sizes.mean():.2f} on average')
+        print(f'  timestamps: {boxes.timestamp.min()} to '
+              f'{boxes.timestamp.max()}')
+        for what, num in boxes.skipped.items():
+            print(f'  {what}: {num}')
+        empty = [
+            v for i, v in enumerate(boxes.videos)
+            if not sizes[boxes.video == i].sum()
+        ]
+        if empty:
+            print(f'  videos without any box: {len(empty)}: '
+                  f'{first_names(empty)}')
+        for i, video in enumerate(boxes.videos):
+            times.setdefault(video, []).append(
+                boxes.timestamp[boxes.video == i])
+    for path, keys in exclusions.items():
+        print(f'{path}: {len(keys)} excluded timestamps of '
+              f'{len({v for v, _ in keys})} videos')
+    for path in maps:
+        names = read_label_map(path)
+        print(f'{path}: {len(names)} classes, {min(names)} to {max(names)}')
+    return {v: np.concatenate(t) for v, t in times.items()}
+
+
+def count_videos(args, video_ids, index):
+    """Fills the index; returns the keys of the videos that are there."""
+    files = list_video_files(args.videos, video_ids)
+    found = match_videos(video_ids, files)
+    paths = {p: osp.join(args.videos, p) for p in found.values()}
+    for name, path in paths.items():
+        entry = index.get(name)
+        # What failed is tried again; a file may have been mended.
+        if entry and not (entry['num_frames']
+                          and entry.get('size') == osp.getsize(path)):
+            del index[name]
+    todo = {n: p for n, p in paths.items() if n not in index}
+    tell_known(args, len(paths) - len(todo))
+    gather(args, index, probe_videos(todo, args.num_workers, args.decode),
+           len(todo))
+    return found
+
+
+def count_folders(args, video_ids, index):
+    """As count_videos, for frame folders."""
+    count = partial(
+        count_frame_images,
+        filename_tmpl=args.filename_tmpl,
+        start_index=args.start_index)
+
+    def entry_of(name):
+        num = count(
+            osp.join(args.frames, name),
+            guess=index.get(name, {}).get('num_frames', 0))
+        return name, dict(num_frames=num, fps=args.fps if num else 0.)
+
+    # Counting again takes three questions where the number has not changed.
+    entries = in_threads(entry_of, video_ids, args.num_workers, show=True)
+    index.update(entries)
+    for name, entry in entries:
+        if not entry['num_frames']:
+            del index[name]
+    return {v: v for v in video_ids if v in index}
+
+
+def tell_known(args, num):
+    """Says how much of the work is done already."""
+    if num:
+        print(f'{args.out}: {num} videos are known already')
+
+
+def gather(args, index, entries, num):
+    """Puts entries into the index and writes it now and then."""
+    if not num:
+        return
+    bar = ProgressBar(num)
+    saved = time.monotonic()
+    for name, entry in entries:
+        index[name] = entry
+        bar.update()
+        if time.monotonic() - saved > _SAVE_EVERY:
+            write_video_index(index, args.out)
+            saved = time.monotonic()
+    bar.file.write('\n')
+
+
+def report_videos(args, index, found, times):
+    """Prints what is missing or broken; returns how many are not sound."""
+    missing = [v for v in times if v not in found]
+    broken = [v for v in found if not index[found[v]]['num_frames']]
+    good = {v: index[found[v]] for v in found if v not in broken}
+    damaged = [v for v, e in good.items() if 'problem' in e]
+    drift = [v for v, e in good.items() if 'time_drift' in e]
+    rates = Counter(f"{e['fps']:.4g}" for e in good.values())
+    hours = sum(e['num_frames'] / e['fps'] for e in good.values()) / 3600
+    print(f'{args.out}: {len(good)} of {len(times)} videos, {hours:.4g} h')
+    shown = ', '.join(f'{k} ({n})' for k, n in rates.most_common(5))
+    print(f'  frames per second: {shown}' +
+          (', ...' if len(rates) > 5 else ''))
+    for what, names, detail in (
+        ('missing', missing, None),
+        ('cannot be read', broken, 'problem'),
+        ('damaged or cut off; what can be read will be used', damaged,
+         'problem'),
+        ('variable frame rate (keyframes are off by so many seconds)', drift,
+         'time_drift'),
+    ):
+        print(f'  {what}: {len(names)}')
+        for name in names:
+            print(f'    {name}' +
+                  (f': {index[found[name]][detail]}' if detail else ''))
+    return len(missing) + len(broken) + len(damaged), good
+
+
+def outside_of(entry, times, start, rate):
+    """How many keyframes are not in a video that begins at ``start``."""
+    frames = np.rint((times - start) / rate * entry['fps'])
+    return int(((frames < 0) | (frames >= entry['num_frames'])).sum())
+
+
+def report_start(args, good, times):
+    """Says which timestamp_start fits; returns how many videos do not."""
+    if not good:
+        return 0
+    starts = [args.timestamp_start]
+    if args.timestamp_start is None:
+        least = min(int(t.min()) for t in times.values())
+        # 0 first: with a start that is too late all long films seem to fit.
+        starts = [0, *(s for s in (_CUT_START, ) if s <= least)]
+    counts = {}
+    for start in starts:
+        counts[start] = {
+            v: outside_of(e, times[v], start, args.keyframe_rate)
+            for v, e in good.items()
+        }
+        num = sum(counts[start].values())
+        print(f'  timestamp_start={start}: {num} of '
+              f'{sum(len(times[v]) for v in good)} keyframes, of '
+              f'{sum(map(bool, counts[start].values()))} videos, are after '
+              'the end')
+    # The first one that fits nearly as many videos as the best.
+    fits = {s: sum(not n for n in c.values()) for s, c in counts.items()}
+    best = next(s for s in starts
+                if fits[s] >= max(fits.values()) - 0.05 * len(good))
+    if not fits[best]:
+        print('  No timestamp_start fits. Are these the right videos, and is '
+              f'--keyframe-rate {args.keyframe_rate:g} right?')
+    else:
+        print(f'  timestamp_start={best} fits')
+    short = {v: n for v, n in counts[best].items() if n}
+    if short:
+        print(f'  too short: {len(short)}')
+    for video, num in short.items():
+        entry = good[video]
+        end = best + entry['num_frames'] / entry['fps'] * args.keyframe_rate
+        print(f'    {video}: ends at timestamp {end:.1f}, last keyframe at '
+              f'{times[video].max()}, {num} keyframes after the end')
+    others = [
+        v for v in short for s in starts if s != best and not counts[s][v]
+    ]
+    if others:
+        print(f'  {len(others)} of these fit another timestamp_start than '
+              f'the rest: {first_names(others)}. Whole films and cuts cannot '
+              'be mixed in one dataset')
+    return len(short)
+
+
+def main(argv=None):
+    """Checks the data and builds the index; returns the exit code."""
+    args = parse_args(argv)
+    folder = args.videos or args.frames
+    index = {}
+    try:
+        times = check_annotations(args)
+        if not osp.isdir(folder):
+            raise FileNotFoundError(f'folder {folder!r} does not exist')
+        if osp.exists(args.out) and not args.rebuild:
+            index = load_video_index(args.out)
+    except (OSError, ValueError) as e:
+        print(f'error: {e}', file=sys.stderr)
+        return 2
+    count = count_videos if args.videos else count_folders
+    try:
+        found = count(args, list(times), index)
+    except ValueError as e:
+        print(f'error: {e}', file=sys.stderr)
+        return 2
+    except BrokenProcessPool:
+        print('\nA worker process crashed. Remedy: run this again with '
+              '--num-workers 1; the last video before the crash is the one '
+              'to take out')
+        return 2
+    except KeyboardInterrupt:
+        print('\nInterrupted; run it again to go on')
+        return 130
+    finally:
+        if index or osp.exists(args.out):
+            write_video_index(index, args.out)
+    problems, good = report_videos(args, index, found, times)
+    problems += report_start(args, good, times)
+    if problems:
+        print(f'{problems} problems with {len(times)} videos')
+    return int(bool(problems and args.strict))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
