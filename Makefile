@@ -11,11 +11,12 @@ INSTALL = $(PYTHON) tools/dev/install_env.py --venv '$(VENV)'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python env demo test lint
+.PHONY: help python env demo demo-detection test lint
 
 help:
 	@echo 'make env   build the environment in $(VENV) (compiles MMCV once)'
 	@echo 'make demo  LongCue: train with and without memory, print the table'
+	@echo 'make demo-detection  the same for action detection, with boxes'
 	@echo 'make test  run the tests (PYTEST_ARGS="-k name -x")'
 	@echo 'make lint  run the linter (needs no compiling)'
 	@echo
@@ -32,6 +33,9 @@ env: python
 
 demo: env
 	@'$(VENV)/bin/python' tools/demo.py $(DEMO_ARGS)
+
+demo-detection: env
+	@'$(VENV)/bin/python' tools/demo_detection.py $(DEMO_ARGS)
 
 test: env
 	@'$(VENV)/bin/python' -m pytest tests $(PYTEST_ARGS)

@@ -189,7 +189,7 @@ class TestCheckout:
     def test_no_machine_is_named(self):
         """Neither this machine's paths nor the host of an index."""
         words = ['/' + 'root/', '/' + 'work/', 'pypi' + '.org',
-                 'python' + 'hosted', 'download.open' + 'mmlab']
+                 'python' + 'hosted', 'open' + 'mmlab.com/mmcv']
         suffixes = ('.py', '.sh', '.cfg', '.toml', '.txt', '.yml')
         files = [ROOT / 'Makefile', ROOT / '.ci' / 'run']
         files += [path for path in ROOT.glob('*') if path.suffix in suffixes]

@@ -12,6 +12,7 @@ import os.path as osp
 import subprocess
 import sys
 import time
+from typing import List, Optional
 
 from mmengine.fileio import load
 
@@ -63,6 +64,24 @@ def run(title: str, out_dir: str, tool: str, *args: str) -> None:
         sys.exit(f'{title} failed; see the messages above')
 
 
+def epoch_options(epochs: Optional[int]) -> List[str]:
+    """Config options that set the number of epochs."""
+    if not epochs:
+        return []
+    return [
+        f'{key}={epochs}'
+        for key in ('train_cfg.max_epochs', 'train_cfg.val_begin',
+                    'param_scheduler.1.T_max',
+                    'default_hooks.checkpoint.interval')
+    ]
+
+
+def checkpoint_of(work_dir: str) -> str:
+    """The last checkpoint of a finished training."""
+    with open(osp.join(work_dir, 'last_checkpoint')) as file:
+        return file.read().strip()
+
+
 def main() -> None:
     args = parse_args()
     start = time.time()
@@ -78,18 +97,10 @@ def main() -> None:
     for name, config in MODELS.items():
         path = osp.join(CONFIGS, config + '.py')
         work_dir = osp.join(out_dir, 'work_dirs', config)
-        options = [f'randomness.seed={args.seed}']
-        if args.epochs:
-            options += [
-                f'{key}={args.epochs}'
-                for key in ('train_cfg.max_epochs', 'train_cfg.val_begin',
-                            'param_scheduler.1.T_max',
-                            'default_hooks.checkpoint.interval')
-            ]
         run(f'train {name}', out_dir, 'train.py', path, '--work-dir',
-            work_dir, '--cfg-options', *options)
-        with open(osp.join(work_dir, 'last_checkpoint')) as file:
-            checkpoints[name] = file.read().strip()
+            work_dir, '--cfg-options', f'randomness.seed={args.seed}',
+            *epoch_options(args.epochs))
+        checkpoints[name] = checkpoint_of(work_dir)
         dump = osp.join(work_dir, 'predictions.pkl')
         run(f'test {name}', out_dir, 'test.py', path, checkpoints[name],
             '--work-dir', work_dir, '--dump', dump)

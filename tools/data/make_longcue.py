@@ -188,7 +188,7 @@ def read_video(path: str) -> np.ndarray:
 
 def make_video(plan: VideoPlan, spec: LongCueSpec,
                out_dir: str) -> dict[str, Any]:
-    """Draw and write one video, and check that it reads back as drawn.
+    """Draw and write one video.
 
     Args:
         plan (VideoPlan): What happens in the video.
@@ -197,13 +197,29 @@ def make_video(plan: VideoPlan, spec: LongCueSpec,
 
     Returns:
         dict: The video's entry in the index of frame counts.
+    """
+    return store_video(
+        osp.join(out_dir, plan.name), render_video(spec, plan),
+        spec.frame_rate, spec.clip_frames)
+
+
+def store_video(path: str, frames: np.ndarray, fps: float,
+                keyframe_interval: int) -> dict[str, Any]:
+    """Write a video and check that it reads back as drawn.
+
+    Args:
+        path (str): File to write.
+        frames (np.ndarray): RGB frames of shape (N, H, W, 3), uint8.
+        fps (float): Frames per second.
+        keyframe_interval (int): Frames from one key frame to the next.
+
+    Returns:
+        dict: The video's entry in the index of frame counts.
 
     Raises:
         RuntimeError: If the written file decodes to something else.
     """
-    path = osp.join(out_dir, plan.name)
-    frames = render_video(spec, plan)
-    write_video(path, frames, spec.frame_rate, spec.clip_frames)
+    write_video(path, frames, fps, keyframe_interval)
     decoded = read_video(path)
     if len(decoded) != len(frames):
         raise RuntimeError(

@@ -28,6 +28,7 @@ train_pipeline = [
     dict(type='LoadVideoClip'),
     dict(type='RandomRescale', scale_range=(256, 320)),
     dict(type='RandomCrop', size=224),
+    dict(type='DropLostBoxes'),
     dict(type='Flip', flip_ratio=0.5),
     dict(
         type='ColorJitter',

@@ -1,0 +1,487 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""LongCue with boxes: two persons, each with a past of its own.
+
+Two person-like shapes, one with a light and one with a dark body, stay on
+screen and change places. In one clip a person shows a sign, the *cue*, on its
+chest; 1 to ``max_delay`` clips later it shows a question mark, and its action
+in that clip is the sign. Both persons do so independently of one another, so
+a model must remember who showed what.
+
+As in LongCue, videos come in families of ``num_cues`` twins that differ in
+nothing but the signs, so that a model without memory is right exactly as
+often as one that guesses.
+
+Time: a clip has one keyframe, its middle frame. The keyframe of clip ``c``
+(0, 1, ...) has the timestamp ``c + 1`` and is frame ``(c + 1) * clip_frames``
+of the video, which therefore begins with half a clip in which nothing
+happens. A clip of ``clip_len`` frames around the keyframe is then exactly
+clip ``c``.
+"""
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import gcd
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from .longcue import (
+    _SPLITS,
+    LongCueSpec,
+    _draw_background,
+    _paste,
+    _plan_times,
+    _sign,
+)
+
+#: Names and RGB body colours of the persons.
+PERSONS: tuple[tuple[str, tuple[int, int, int]], ...] = (
+    ('light', (226, 222, 212)),
+    ('dark', (44, 42, 52)),
+)
+# No sign on the chest; -1 is the question mark, 0, 1, ... are the cues.
+_NOTHING = -2
+# Times of the second person tried before those of the first are taken.
+_TRIES = 500
+
+
+@dataclass(frozen=True)
+class LongCueBoxesSpec(LongCueSpec):
+    """Everything that fixes the pixels of a set with boxes but its size.
+
+    Args:
+        num_cues (int): Number of classes, 2 to 8. Defaults to 4.
+        max_delay (int): Longest distance from cue to question, in clips. Each
+            of 1..max_delay occurs equally often for every person.
+            Defaults to 6.
+        clips_per_video (int): Clips, that is keyframes, in a video. At least
+            ``max_delay * (max_delay + 3) / 2``. Defaults to 40.
+        clip_len (int): Frames a model samples from a clip. Defaults to 4.
+        frame_interval (int): Video frames from one sampled frame to the next.
+            Defaults to 1.
+        size (int): Height and width in pixels, a multiple of 32.
+            Defaults to 64.
+        fps (float, optional): Frames per second, a whole multiple of
+            ``clip_len * frame_interval``. Defaults to None, which makes a clip
+            last one second.
+        seed (int): Seed of everything random. Defaults to 0.
+        separate (bool): Whether earlier cues of the same person lie more than
+            ``max_delay`` clips before its question. Defaults to True.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+    max_delay: int = 6
+    clips_per_video: int = 40
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fps is not None and self.fps % self.clip_frames:
+            raise ValueError(
+                f'fps={self.fps} must be a multiple of clip_len * '
+                f'frame_interval = {self.clip_frames}, so that keyframes come '
+                'a whole number of times a second; leave it out for one a '
+                'second')
+
+    @property
+    def half_clip(self) -> int:
+        """int: Frames of a clip before its keyframe."""
+        return self.clip_len // 2 * self.frame_interval
+
+    @property
+    def lead_frames(self) -> int:
+        """int: Frames of a video before its first clip."""
+        return self.clip_frames - self.half_clip
+
+    @property
+    def num_frames(self) -> int:
+        """int: Frames of a video."""
+        return self.lead_frames + self.clips_per_video * self.clip_frames
+
+    @property
+    def keyframe_rate(self) -> int:
+        """int: Keyframes per second of video."""
+        return round(self.frame_rate / self.clip_frames)
+
+    @property
+    def gop_size(self) -> int:
+        """int: Frames between key frames of the file: every clip begins so."""
+        return gcd(self.clip_frames, self.lead_frames)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Tuple[str]: Names of the actions with ids 1, 2, ..."""
+        return tuple(f'{name} sign' for name in super().classes)
+
+    @property
+    def person_size(self) -> tuple[int, int]:
+        """Tuple[int, int]: Width and height of a person in pixels."""
+        return round(0.42 * self.size), round(0.8 * self.size)
+
+
+class BoxQuestion(NamedTuple):
+    """One cue of a person and its question.
+
+    Args:
+        person (int): Number of the person, 0 or 1.
+        cue_clip (int): Number of the clip in which it shows the cue.
+        clip (int): Number of the clip in which it is asked for.
+        label (int): The cue, 0 to num_cues - 1.
+    """
+    person: int
+    cue_clip: int
+    clip: int
+    label: int
+
+    @property
+    def delay(self) -> int:
+        """int: Clips from the cue to its question."""
+        return self.clip - self.cue_clip
+
+
+class BoxVideoPlan(NamedTuple):
+    """What happens in one video.
+
+    Args:
+        video_id (str): Name of the video, without suffix.
+        scene (Tuple[int, ...]): Seeds of all that is drawn but the cues'
+            identities; the same for all twins of a family.
+        questions (Tuple[BoxQuestion, ...]): Cues and questions of both
+            persons, in order of the questions.
+    """
+    video_id: str
+    scene: tuple[int, ...]
+    questions: tuple[BoxQuestion, ...]
+
+
+def plan_box_videos(spec: LongCueBoxesSpec, split: str,
+                    num_videos: int) -> list[BoxVideoPlan]:
+    """Plan the videos of a split.
+
+    The first videos do not depend on how many follow. While one person is
+    asked the other shows no cue: a detector rightly names the sign that it
+    sees, and where only questions are annotated that would count against it.
+
+    Args:
+        spec (LongCueBoxesSpec): The options of the set.
+        split (str): 'train', 'val' or 'test'.
+        num_videos (int): Number of videos, a multiple of ``spec.num_cues``.
+
+    Returns:
+        List[BoxVideoPlan]: The plans. Twins follow one another.
+
+    Raises:
+        ValueError: If the split is unknown or the number of videos is not a
+            positive multiple of the number of cues.
+    """
+    if split not in _SPLITS:
+        raise ValueError(f'split={split!r} must be one of {_SPLITS}')
+    num_cues = spec.num_cues
+    if num_videos < 1 or num_videos % num_cues:
+        raise ValueError(
+            f'{num_videos} {split} videos must be a positive multiple of '
+            f'num_cues={num_cues}, because videos come in families with every '
+            f'cue once; take {max(1, -(-num_videos // num_cues)) * num_cues}')
+    plans = []
+    for family in range(num_videos // num_cues):
+        scene = (spec.seed, _SPLITS.index(split), family)
+        rng = np.random.default_rng((*scene, 0))
+        times = _plan_both(spec, rng)
+        labels = [rng.permutation(num_cues) for _ in times]
+        for twin in range(num_cues):
+            plans.append(
+                BoxVideoPlan(
+                    video_id=f'{split}_{len(plans):05d}',
+                    scene=scene,
+                    questions=tuple(
+                        BoxQuestion(person, cue, ask, int(label[twin]))
+                        for (ask, person, cue), label in zip(times, labels))))
+    return plans
+
+
+def _plan_both(spec: LongCueBoxesSpec,
+               rng: np.random.Generator) -> list[tuple[int, int, int]]:
+    """Draw question clip, person and cue clip of all questions."""
+    first = _plan_times(spec, rng)
+    cues, asks = ({pair[k] for pair in first} for k in (0, 1))
+    for _ in range(_TRIES):
+        second = _plan_times(spec, rng)
+        if not any(cue in asks or ask in cues for cue, ask in second):
+            break
+    else:
+        second = first
+    return sorted((ask, person, cue) for person, pairs in enumerate(
+        (first, second)) for cue, ask in pairs)
+
+
+def person_boxes(spec: LongCueBoxesSpec, plan: BoxVideoPlan) -> np.ndarray:
+    """Tell where the persons are.
+
+    In every clip the sides are drawn anew and both persons walk a little way,
+    so that a place tells nothing about who stands there.
+
+    Args:
+        spec (LongCueBoxesSpec): The options of the set.
+        plan (BoxVideoPlan): What happens in the video.
+
+    Returns:
+        np.ndarray: Boxes (x1, y1, x2, y2) in pixels of shape
+        (num_frames, 2, 4), int64. x2 and y2 are the first column and row
+        beyond the person.
+    """
+    rng = np.random.default_rng((*plan.scene, 2))
+    clips = spec.clips_per_video
+    sides = rng.integers(0, 2, clips)
+    sides = np.stack([sides, 1 - sides], axis=1)
+    width, height = spec.person_size
+    room = np.array([spec.size // 2 - width, spec.size - height])
+    # From one point of the free room to another, in the time of a clip.
+    ends = rng.uniform(0, 1, (2, clips, 2, 2)) * room
+    ends[..., 0] += sides * (spec.size // 2)
+    share = np.linspace(0, 1, spec.clip_frames)[:, None, None]
+    path = ends[0][:, None] * (1 - share) + ends[1][:, None] * share
+    path = path.reshape(-1, 2, 2)
+    # Before the first clip they wait where it begins.
+    path = np.concatenate([path[:1].repeat(spec.lead_frames, 0), path])
+    corner = np.rint(path).astype(np.int64)
+    return np.concatenate([corner, corner + (width, height)], axis=-1)
+
+
+def keyframe_boxes(spec: LongCueBoxesSpec, plan: BoxVideoPlan) -> np.ndarray:
+    """Tell where the persons are at the keyframes.
+
+    Args:
+        spec (LongCueBoxesSpec): The options of the set.
+        plan (BoxVideoPlan): What happens in the video.
+
+    Returns:
+        np.ndarray: Boxes (x1, y1, x2, y2) as shares of the frame, of shape
+        (clips_per_video, 2, 4), float64.
+    """
+    frames = (1 + np.arange(spec.clips_per_video)) * spec.clip_frames
+    return person_boxes(spec, plan)[frames] / spec.size
+
+
+def render_box_video(spec: LongCueBoxesSpec,
+                     plan: BoxVideoPlan) -> np.ndarray:
+    """Draw a video.
+
+    Args:
+        spec (LongCueBoxesSpec): The options of the set.
+        plan (BoxVideoPlan): What happens in the video.
+
+    Returns:
+        np.ndarray: RGB frames of shape (num_frames, size, size, 3), uint8.
+        Twins are equal in all clips but those of the cues.
+    """
+    frames = _draw_background(spec, np.random.default_rng((*plan.scene, 1)))
+    shown = np.full((spec.clips_per_video, len(PERSONS)), _NOTHING)
+    for question in plan.questions:
+        shown[question.cue_clip, question.person] = question.label
+        shown[question.clip, question.person] = -1
+    boxes = person_boxes(spec, plan)
+    for number, (frame, places) in enumerate(zip(frames, boxes)):
+        clip = (number - spec.lead_frames) // spec.clip_frames
+        for person, (left, top, _, _) in enumerate(places):
+            sign = _NOTHING if clip < 0 else int(shown[clip, person])
+            _paste(frame, _person(person, sign, *spec.person_size), top, left)
+    return frames
+
+
+@cache
+def _person(person: int, sign: int, width: int,
+            height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a person that fills its box, with a sign on its chest."""
+    big, body = 8, PERSONS[person][1]
+    mask = np.zeros((height * big, width * big), np.uint8)
+
+    def x(share: float) -> int:
+        return round(share * (width * big - 1))
+
+    def y(share: float) -> int:
+        return round(share * (height * big - 1))
+
+    head = y(.12)
+    cv2.circle(mask, (x(.5), head), head, 255, -1)
+    # Shoulders as wide as the box; legs down to its lower edge.
+    cv2.rectangle(mask, (x(0), y(.24)), (x(1), y(.72)), 255, -1)
+    for left, right in ((.12, .42), (.58, .88)):
+        cv2.rectangle(mask, (x(left), y(.7)), (x(right), y(1)), 255, -1)
+    opacity = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
+    opacity = opacity.astype(np.float32)[..., None] / 255
+    color = np.empty((height, width, 3), np.float32)
+    color[...] = body
+    if sign != _NOTHING:
+        side = min(round(.76 * width), round(.44 * height))
+        top = round(.48 * height - side / 2)
+        _paste(color, _sign(sign, side), top, (width - side) // 2)
+    return color, opacity
+
+
+def annotation_rows(spec: LongCueBoxesSpec,
+                    plan: BoxVideoPlan,
+                    label_cues: bool = False) -> list[str]:
+    """Write the labelled boxes of a video as lines of an AVA table.
+
+    Args:
+        spec (LongCueBoxesSpec): The options of the set.
+        plan (BoxVideoPlan): What happens in the video.
+        label_cues (bool): Whether the boxes that show a cue are labelled,
+            too. Defaults to False: questions only, where without memory
+            every action is equally likely.
+
+    Returns:
+        list[str]: ``video,timestamp,x1,y1,x2,y2,action,person`` in order of
+        time; actions count from 1, boxes are shares of the frame.
+    """
+    boxes = keyframe_boxes(spec, plan)
+    found = []
+    for question in plan.questions:
+        clips = [question.clip] + [question.cue_clip] * label_cues
+        found += [(clip, question.person, question.label) for clip in clips]
+    return [
+        ','.join([
+            plan.video_id,
+            str(clip + 1), *(f'{value:.6f}' for value in boxes[clip, person]),
+            str(label + 1),
+            str(person)
+        ]) for clip, person, label in sorted(found)
+    ]
+
+
+def proposal_table(spec: LongCueBoxesSpec,
+                   plans: Iterable[BoxVideoPlan]) -> dict[str, np.ndarray]:
+    """List the boxes of all persons at all keyframes.
+
+    Args:
+        spec (LongCueBoxesSpec): The options of the set.
+        plans (Iterable[BoxVideoPlan]): The videos.
+
+    Returns:
+        dict[str, np.ndarray]: By ``'video,0012'`` the boxes and their score 1,
+        of shape (2, 5), float32, as in MMAction2's proposal files. Which
+        person comes first is drawn anew every time.
+    """
+    table = {}
+    for plan in plans:
+        rng = np.random.default_rng((*plan.scene, 3))
+        for clip, boxes in enumerate(keyframe_boxes(spec, plan)):
+            boxes = boxes[rng.permutation(len(boxes))]
+            table[f'{plan.video_id},{clip + 1:04d}'] = np.pad(
+                boxes, ((0, 0), (0, 1)), constant_values=1).astype(np.float32)
+    return table
+
+
+def label_map_text(names: Mapping[int, str]) -> str:
+    """Write a label map in the form of AVA's .pbtxt files.
+
+    Args:
+        names (Mapping[int, str]): Names of the actions by id, from 1.
+
+    Returns:
+        str: The text.
+    """
+    return ''.join(f'item {{\n  name: "{name}"\n  id: {number}\n}}\n'
+                   for number, name in names.items())
+
+
+def box_question_table(spec: LongCueBoxesSpec,
+                       plans: Iterable[BoxVideoPlan]) -> list[dict[str, Any]]:
+    """List the questions of planned videos.
+
+    Args:
+        spec (LongCueBoxesSpec): The options of the set.
+        plans (Iterable[BoxVideoPlan]): The videos.
+
+    Returns:
+        List[dict]: A dict a question with keys ``video``, ``timestamp``,
+        ``person``, ``box`` (x1, y1, x2, y2 as shares), ``delay``, ``label``
+        (id of the action, from 1) and ``cue_timestamp``.
+    """
+    table = []
+    for plan in plans:
+        boxes = keyframe_boxes(spec, plan).round(6)
+        table += [
+            {
+                'video': plan.video_id,
+                'timestamp': question.clip + 1,
+                'person': question.person,
+                'box': boxes[question.clip, question.person].tolist(),
+                'delay': question.delay,
+                'label': question.label + 1,
+                'cue_timestamp': question.cue_clip + 1
+            } for question in plan.questions
+        ]
+    return table
+
+
+def answer_box_questions(results_file: str,
+                         questions: Sequence[Mapping[str, Any]],
+                         iou_thr: float = 0.5) -> list[dict[str, Any]]:
+    """Read from a detector's results what it answered to every question.
+
+    The answer is the action with the highest score among the detections that
+    lie on the questioned person.
+
+    Args:
+        results_file (str): CSV file without header, a line a detection:
+            ``video,timestamp,x1,y1,x2,y2,action,score``, as the official
+            evaluation of AVA reads it.
+        questions (Sequence[Mapping]): Questions as made by
+            :func:`box_question_table`; also in ``longcue_boxes_meta.json``
+            under ``splits/val/questions``.
+        iou_thr (float): Least overlap (intersection over union) of a
+            detection and the person. Defaults to 0.5.
+
+    Returns:
+        list[dict]: The questions, in their order, each with ``pred`` added,
+        the id of the action or -1 where nothing was detected: input of
+        ``accuracy_by_delay`` in :mod:`mmaction_memvit.visualization`.
+
+    Raises:
+        ValueError: If the file is malformed or the results are not those of
+            the questions' videos.
+    """
+    wanted = {(q['video'], int(q['timestamp'])) for q in questions}
+    found: dict[tuple[str, int], list[tuple[list[float], int, float]]] = {}
+    seen = set()
+    with open(results_file, newline='') as file:
+        for number, row in enumerate(csv.reader(file), start=1):
+            try:
+                video, timestamp = row[0], int(row[1])
+                box = [float(value) for value in row[2:6]]
+                action, score = int(row[6]), float(row[7])
+            except (IndexError, ValueError) as error:
+                raise ValueError(
+                    f'{results_file}:{number}: {",".join(row)!r} is no line '
+                    '"video,timestamp,x1,y1,x2,y2,action,score" '
+                    f'({error})') from error
+            seen.add(video)
+            if (video, timestamp) in wanted:
+                found.setdefault((video, timestamp), []).append(
+                    (box, action, score))
+    missing = sorted({video for video, _ in wanted} - seen)
+    if missing:
+        raise ValueError(
+            f'{results_file} has no detection in {len(missing)} of the '
+            f"questions' videos, the first is {missing[0]!r}; results and "
+            'questions must be of the same split')
+    records = []
+    for question in questions:
+        answers = [(score, action) for box, action, score in found.get(
+            (question['video'], int(question['timestamp'])), ())
+                   if _iou(box, question['box']) >= iou_thr]
+        records.append({**question, 'pred': max(answers, default=(0, -1))[1]})
+    return records
+
+
+def _iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """Intersection over union of two boxes."""
+    sides = [min(a[k + 2], b[k + 2]) - max(a[k], b[k]) for k in (0, 1)]
+    if min(sides) <= 0:
+        return 0.
+    both = sides[0] * sides[1]
+    areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
+    return both / (sum(areas) - both)

@@ -1,0 +1,190 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import importlib.util
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmaction_memvit.datasets.longcue_boxes import (
+    LongCueBoxesSpec,
+    plan_box_videos,
+    render_box_video,
+)
+
+pytest.importorskip('av', reason='LongCue videos are written with PyAV')
+
+TOOL = (
+    Path(__file__).resolve().parents[2] / 'tools/data/make_longcue_boxes.py')
+SMALL = LongCueBoxesSpec(max_delay=2, clips_per_video=7, size=32)
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('make_longcue_boxes', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def dataset(tool, tmp_path_factory):
+    out_dir = tmp_path_factory.mktemp('longcue_boxes')
+    meta = tool.make_longcue_boxes(
+        str(out_dir), SMALL, {'train': 4, 'val': 8})
+    return out_dir, meta
+
+
+def read(path):
+    return [line.split(',') for line in path.read_text().splitlines()]
+
+
+def test_files(dataset):
+    out_dir, meta = dataset
+    assert json.loads(
+        (out_dir / 'longcue_boxes_meta.json').read_text()) == meta
+    assert meta['keyframe_rate'] == 1 and meta['timestamps'] == [1, 7]
+    index = json.loads((out_dir / 'index.json').read_text())
+    assert len(index) == 12
+    for split, number in ('train', 4), ('val', 8):
+        content = meta['splits'][split]
+        assert content['videos'][1] == f'videos/{split}_00001.mp4'
+        for name in content['videos']:
+            entry = index[Path(name).name]
+            assert entry['num_frames'] == 30 and entry['fps'] == 4
+            assert 'problem' not in entry
+        questions = {(q['video'], q['timestamp'], q['label'], q['person'])
+                     for q in content['questions']}
+        assert len(questions) == 4 * number
+        cues = {(q['video'], q['cue_timestamp'], q['label'], q['person'])
+                for q in content['questions']}
+        rows = read(out_dir / content['ann_file'])
+        found = {(r[0], int(r[1]), int(r[6]), int(r[7])) for r in rows}
+        assert len(rows) == len(found)
+        assert found == (questions | cues if split == 'train' else questions)
+        with open(out_dir / content['proposal_file'], 'rb') as f:
+            proposals = pickle.load(f)
+        assert set(proposals) == {
+            f'{split}_{v:05d},{t:04d}' for v in range(number)
+            for t in range(1, 8)
+        }
+        for row in rows:
+            boxes = proposals[f'{row[0]},{int(row[1]):04d}'][:, :4]
+            away = np.abs(boxes - np.float32(row[2:6])).max(1)
+            assert away.min() < 1e-5
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_keyframe_clips_are_the_clips(dataset, split):
+    pytest.importorskip('mmcv', reason='the data set needs MMAction2')
+    from mmaction.registry import DATASETS
+    out_dir, meta = dataset
+    content = meta['splits'][split]
+    keyframes = DATASETS.build(
+        dict(
+            type='OnlineAVADataset',
+            ann_file=str(out_dir / content['ann_file']),
+            pipeline=[
+                dict(
+                    type='SampleKeyframeClip',
+                    clip_len=SMALL.clip_len,
+                    frame_interval=SMALL.frame_interval,
+                    sample_fps=None)
+            ],
+            proposal_file=str(out_dir / content['proposal_file']),
+            label_file=str(out_dir / meta['label_file']),
+            index_file=str(out_dir / meta['index_file']),
+            data_prefix=dict(video=str(out_dir / 'videos')),
+            keyframes='proposals',
+            keyframe_rate=meta['keyframe_rate'],
+            num_classes=5,
+            _scope_='mmaction'))
+    assert len(keyframes) == 7 * len(content['videos'])
+    asked = {(q['video'], q['timestamp']): q['label']
+             for q in content['questions']}
+    for i in range(len(keyframes)):
+        info = keyframes[i]
+        clip = info['timestamp'] - 1
+        first = SMALL.lead_frames + clip * SMALL.clip_frames
+        assert list(info['frame_inds']) == list(range(first, first + 4))
+        assert info['proposals'].shape == (2, 4)
+        label = asked.get((info['video_id'], info['timestamp']))
+        if label is not None:
+            assert info['gt_labels'][:, label].any()
+        elif split == 'val':
+            assert not len(info['gt_bboxes'])
+
+
+def test_chance_is_exact(dataset):
+    """Whoever sees a question only finds all labels equally often."""
+    out_dir, meta = dataset
+    rows = read(out_dir / 'val.csv')
+    seen = {}
+    for video, *where, label, person in rows:
+        family = int(video[-5:]) // 4
+        seen.setdefault((family, *where, person), []).append(int(label))
+    assert len(seen) == 2 * 4
+    assert all(sorted(labels) == [1, 2, 3, 4] for labels in seen.values())
+
+
+def test_files_leak_nothing(tool, dataset):
+    """What follows a cue decodes to the same whatever the cue was."""
+    import make_longcue
+    out_dir, meta = dataset
+    content = meta['splits']['val']
+    videos = np.stack([
+        make_longcue.read_video(str(out_dir / name))
+        for name in content['videos'][:4]
+    ])
+    drawn = render_box_video(SMALL, plan_box_videos(SMALL, 'val', 4)[3])
+    assert np.abs(videos[3].mean(-1) - drawn.mean(-1)).mean() < 5
+    videos = videos[:, SMALL.lead_frames:].reshape(4, 7, -1)
+    differ = (videos != videos[:1]).any((0, 2))
+    cues = {q['cue_timestamp'] - 1 for q in content['questions']
+            if q['video'] == 'val_00000'}
+    assert set(np.flatnonzero(differ)) == cues
+
+
+def test_again_and_with_other_options(tool, dataset, capsys):
+    out_dir, meta = dataset
+    number = {'train': 4, 'val': 8}
+    assert tool.make_longcue_boxes(str(out_dir), SMALL, number) == meta
+    assert 'already' in capsys.readouterr().out
+    with pytest.raises(FileExistsError, match='label_cues: train -> all'):
+        tool.make_longcue_boxes(
+            str(out_dir), SMALL, number, label_cues='all')
+
+
+def test_seed(tool, tmp_path):
+    spec = LongCueBoxesSpec(
+        num_cues=2, max_delay=1, clips_per_video=3, size=32)
+    for name, seed in ('a', 0), ('b', 0), ('c', 1):
+        tool.make_longcue_boxes(
+            str(tmp_path / name), replace(spec, seed=seed),
+            {'train': 2, 'val': 2})
+    for name in ('train.csv', 'proposals_val.pkl', 'videos/val_00001.mp4'):
+        first, again, other = ((tmp_path / x / name).read_bytes()
+                               for x in 'abc')
+        assert first == again != other
+
+
+def test_command_line(tmp_path):
+    out_dir = tmp_path / 'out'
+    subprocess.run(
+        [
+            sys.executable, str(TOOL), str(out_dir), '--train-videos', '2',
+            '--val-videos', '2', '--num-cues', '2', '--max-delay', '1',
+            '--clips-per-video', '3', '--size', '32', '--label-cues', 'all',
+            '--num-workers', '2'
+        ],
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        capture_output=True)
+    assert len(read(out_dir / 'val.csv')) == 2 * 2 * 2
+    assert len(list((out_dir / 'videos').iterdir())) == 4

@@ -1,0 +1,291 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Make LongCue with boxes: action detection that needs memory, in AVA form.
+
+    python tools/data/make_longcue_boxes.py data/longcue_boxes
+
+writes
+
+- ``videos/train_00000.mp4`` ..., ``videos/val_00000.mp4`` ...: two persons
+  each; the video id in all tables is the file name without suffix;
+- ``train.csv``, ``val.csv``: ``video,timestamp,x1,y1,x2,y2,action,person``
+  (for validation only the boxes that are asked about, for training those that
+  show a cue, too);
+- ``proposals_train.pkl``, ``proposals_val.pkl``: both persons' boxes at every
+  keyframe;
+- ``label_map.pbtxt``; ``index.json`` (frame counts, by file name);
+- ``longcue_boxes_meta.json``: options, class names, and for every question
+  its video, timestamp, person, box, delay, label and the cue's timestamp.
+
+Keyframes have the timestamps 1, 2, ..., clips_per_video, one a second
+(``keyframe_rate`` in the meta file, should --fps change it); timestamp 0 is
+the first frame of the file (``timestamp_start=0``). The ``clip_len`` frames
+around a keyframe are one clip.
+"""
+import argparse
+import os
+import os.path as osp
+import sys
+import time
+from functools import partial
+from typing import Any
+
+import mmengine
+from mmengine.fileio import dump, put_text
+
+from mmaction_memvit.datasets.longcue_boxes import (
+    BoxVideoPlan,
+    LongCueBoxesSpec,
+    annotation_rows,
+    box_question_table,
+    label_map_text,
+    plan_box_videos,
+    proposal_table,
+    render_box_video,
+)
+from mmaction_memvit.datasets.video_index import write_video_index
+
+# The tool beside this one, however this one was started.
+sys.path.insert(0, osp.dirname(osp.abspath(__file__)))
+from make_longcue import (  # noqa: E402
+    _check_existing,
+    _limit_threads,
+    store_video,
+)
+
+META_FILE = 'longcue_boxes_meta.json'
+INDEX_FILE = 'index.json'
+LABEL_FILE = 'label_map.pbtxt'
+VIDEO_FOLDER = 'videos'
+# To be raised when the same options give other videos or tables.
+VERSION = 1
+
+
+def parse_args() -> argparse.Namespace:
+    default = LongCueBoxesSpec()
+    parser = argparse.ArgumentParser(
+        description='Make LongCue with boxes: videos of two persons whose '
+        'action depends on what they showed clips earlier',
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument(
+        'out_dir',
+        nargs='?',
+        default='data/longcue_boxes',
+        help='folder to write to')
+    parser.add_argument(
+        '--train-videos',
+        type=int,
+        default=128,
+        help='training videos, a multiple of --num-cues')
+    parser.add_argument(
+        '--val-videos',
+        type=int,
+        default=32,
+        help='validation videos, a multiple of --num-cues')
+    parser.add_argument(
+        '--clips-per-video',
+        type=int,
+        default=default.clips_per_video,
+        help='clips in a video, at least max_delay * (max_delay + 3) / 2')
+    parser.add_argument(
+        '--num-cues',
+        type=int,
+        default=default.num_cues,
+        help='number of classes, 2 to 8')
+    parser.add_argument(
+        '--max-delay',
+        type=int,
+        default=default.max_delay,
+        help='longest distance from cue to question in clips')
+    parser.add_argument(
+        '--clip-len',
+        type=int,
+        default=default.clip_len,
+        help='frames a model samples from a clip')
+    parser.add_argument(
+        '--frame-interval',
+        type=int,
+        default=default.frame_interval,
+        help='video frames from one sampled frame to the next')
+    parser.add_argument(
+        '--size',
+        type=int,
+        default=default.size,
+        help='height and width in pixels, a multiple of 32')
+    parser.add_argument(
+        '--fps',
+        type=float,
+        default=None,
+        help='frames per second, a multiple of clip_len * frame_interval; '
+        'when left out, a clip lasts one second')
+    parser.add_argument(
+        '--label-cues',
+        choices=('none', 'train', 'all'),
+        default='train',
+        help='tables in which the boxes that show a cue are labelled, too: '
+        'without these a small model takes long to find out what to remember')
+    parser.add_argument(
+        '--interfere',
+        action='store_true',
+        help='earlier cues of a person may lie within max-delay clips of its '
+        'question: the latest counts')
+    parser.add_argument(
+        '--seed', type=int, default=default.seed, help='random seed')
+    parser.add_argument(
+        '--num-workers',
+        type=int,
+        default=min(8, os.cpu_count() or 1),
+        help='processes; 0 or 1 works in this one')
+    parser.add_argument(
+        '--force',
+        action='store_true',
+        help='replace a set that was made with other options')
+    return parser.parse_args()
+
+
+def make_video(plan: BoxVideoPlan, spec: LongCueBoxesSpec,
+               out_dir: str) -> dict[str, Any]:
+    """Draw and write one video.
+
+    Args:
+        plan (BoxVideoPlan): What happens in the video.
+        spec (LongCueBoxesSpec): The options of the set.
+        out_dir (str): Folder of the set.
+
+    Returns:
+        dict: The video's entry in the index of frame counts.
+    """
+    return store_video(
+        osp.join(out_dir, VIDEO_FOLDER, f'{plan.video_id}.mp4'),
+        render_box_video(spec, plan), spec.frame_rate, spec.gop_size)
+
+
+def make_longcue_boxes(out_dir: str,
+                       spec: LongCueBoxesSpec,
+                       num_videos: dict[str, int],
+                       num_workers: int = 1,
+                       force: bool = False,
+                       label_cues: str = 'train') -> dict[str, Any]:
+    """Make a set, or leave it alone if it is there already.
+
+    Args:
+        out_dir (str): Folder to write to.
+        spec (LongCueBoxesSpec): The options of the set.
+        num_videos (Dict[str, int]): Number of videos by split.
+        num_workers (int): Processes. Defaults to 1.
+        force (bool): Whether to replace a set that was made with other
+            options. Defaults to False.
+        label_cues (str): Tables in which the boxes that show a cue are
+            labelled, too: 'none', 'train' or 'all'. Defaults to 'train'.
+
+    Returns:
+        dict: What ``longcue_boxes_meta.json`` holds.
+
+    Raises:
+        FileExistsError: If the folder holds another set and not ``force``.
+    """
+    plans = {
+        split: plan_box_videos(spec, split, number)
+        for split, number in num_videos.items()
+    }
+    meta = {
+        'dataset': 'LongCueBoxes',
+        'version': VERSION,
+        'spec': spec.to_dict(),
+        'classes': list(spec.classes),
+        'chance': 1 / spec.num_cues,
+        'fps': spec.frame_rate,
+        'keyframe_rate': spec.keyframe_rate,
+        'timestamps': [1, spec.clips_per_video],
+        'num_frames': spec.num_frames,
+        'label_cues': label_cues,
+        'label_file': LABEL_FILE,
+        'index_file': INDEX_FILE,
+        'splits': {
+            split: {
+                'ann_file': f'{split}.csv',
+                'proposal_file': f'proposals_{split}.pkl',
+                'videos': [
+                    f'{VIDEO_FOLDER}/{plan.video_id}.mp4'
+                    for plan in split_plans
+                ],
+                'questions': box_question_table(spec, split_plans)
+            }
+            for split, split_plans in plans.items()
+        }
+    }
+    meta_file = osp.join(out_dir, META_FILE)
+    if _check_existing(meta_file, meta, force):
+        print(f'{out_dir} already holds this LongCue set')
+        return meta
+    mmengine.mkdir_or_exist(osp.join(out_dir, VIDEO_FOLDER))
+    _make_videos(out_dir, spec, sum(plans.values(), []), num_workers)
+    names = dict(enumerate(spec.classes, start=1))
+    put_text(label_map_text(names), osp.join(out_dir, LABEL_FILE))
+    for split, split_plans in plans.items():
+        content = meta['splits'][split]
+        with_cues = label_cues in ('all', split)
+        rows = [
+            row for plan in split_plans
+            for row in annotation_rows(spec, plan, with_cues)
+        ]
+        put_text('\n'.join(rows) + '\n',
+                 osp.join(out_dir, content['ann_file']))
+        dump(
+            proposal_table(spec, split_plans),
+            osp.join(out_dir, content['proposal_file']))
+    # Last: its presence says that the set is complete.
+    dump(meta, meta_file, indent=1)
+    return meta
+
+
+def _make_videos(out_dir: str, spec: LongCueBoxesSpec,
+                 plans: list[BoxVideoPlan], num_workers: int) -> None:
+    work = partial(make_video, spec=spec, out_dir=out_dir)
+    if num_workers > 1:
+        entries = mmengine.track_parallel_progress(
+            work, plans, num_workers, initializer=_limit_threads)
+    else:
+        entries = mmengine.track_progress(work, plans)
+    write_video_index(
+        {
+            f'{plan.video_id}.mp4': entry
+            for plan, entry in zip(plans, entries)
+        }, osp.join(out_dir, INDEX_FILE))
+
+
+def main() -> None:
+    args = parse_args()
+    start = time.time()
+    spec = LongCueBoxesSpec(
+        num_cues=args.num_cues,
+        max_delay=args.max_delay,
+        clips_per_video=args.clips_per_video,
+        clip_len=args.clip_len,
+        frame_interval=args.frame_interval,
+        size=args.size,
+        fps=args.fps,
+        seed=args.seed,
+        separate=not args.interfere)
+    meta = make_longcue_boxes(
+        args.out_dir,
+        spec, {
+            'train': args.train_videos,
+            'val': args.val_videos
+        },
+        num_workers=args.num_workers,
+        force=args.force,
+        label_cues=args.label_cues)
+    for split, content in meta['splits'].items():
+        print(f'{split}: {len(content["videos"])} videos of '
+              f'{spec.clips_per_video} keyframes, '
+              f'{len(content["questions"])} questions, '
+              f'{osp.join(args.out_dir, content["ann_file"])}, '
+              f'{osp.join(args.out_dir, content["proposal_file"])}')
+    print(f'classes: {", ".join(meta["classes"])}; chance '
+          f'{meta["chance"]:.0%}; {spec.frame_rate:g} frames and '
+          f'{spec.keyframe_rate} keyframe(s) a second; '
+          f'{time.time() - start:.1f} s')
+
+
+if __name__ == '__main__':
+    main()
