@@ -1,4 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+from .ava_detection_metric import AVADetectionMetric
+from .epic_metric import EpicAnticipationMetric, EpicRecognitionMetric
 from .video_acc_metric import VideoAccMetric
 
-__all__ = ['VideoAccMetric']
+__all__ = [
+    'AVADetectionMetric', 'EpicAnticipationMetric', 'EpicRecognitionMetric',
+    'VideoAccMetric'
+]

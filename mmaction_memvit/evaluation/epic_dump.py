@@ -1,0 +1,147 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Files with the scores of EPIC-KITCHENS-100 segments.
+
+Two forms, by the file's ending:
+
+- ``.npz``: arrays ``narration_id`` and, as far as there are any, ``verb``,
+  ``noun``, ``action``.
+- ``.pkl``: a dict with ``narration_id``, ``verb_output``, ``noun_output``,
+  ``action_output``, the names that the challenge's own tools use.
+
+Scores are logits or log-probabilities, one row a segment; NaN says that a
+segment could not be scored. Numbers are kept exactly: as float32 where that
+loses nothing, else as float64.
+"""
+import io
+import os
+import os.path as osp
+import pickle
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from mmengine.fileio import exists, get
+
+from .functional.epic_recognition import TASKS
+
+# All that a pickle of arrays, lists and text needs.
+_HARMLESS = {
+    ('numpy', 'ndarray'), ('numpy', 'dtype'), ('_codecs', 'encode'),
+    *((f'numpy.{core}.{module}', name) for core in ('core', '_core')
+      for module, name in (('multiarray', '_reconstruct'),
+                           ('multiarray', 'scalar'),
+                           ('numeric', '_frombuffer')))
+}
+
+
+def write_epic_dump(path: str, narration_ids: Sequence[str],
+                    scores: Mapping[str, np.ndarray]) -> None:
+    """Write scores to a file.
+
+    Args:
+        path (str): Where to; the ending ``.npz`` or ``.pkl`` says the form.
+        narration_ids (Sequence[str]): Names of the N segments.
+        scores (Mapping[str, np.ndarray]): By task, ``'verb'``, ``'noun'``,
+            ``'action'``, of shape (N, num_classes).
+
+    Raises:
+        ValueError: If the ending is another.
+    """
+    check_dump_name(path)
+    arrays = {task: _compact(scores[task]) for task in TASKS if task in scores}
+    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
+    part = f'{path}.{os.getpid()}.part'
+    with open(part, 'wb') as f:
+        if path.endswith('.npz'):
+            np.savez(f, narration_id=np.asarray(narration_ids, str), **arrays)
+        else:
+            pickle.dump(
+                {
+                    'narration_id': list(map(str, narration_ids)),
+                    **{f'{task}_output': a for task, a in arrays.items()}
+                }, f, pickle.HIGHEST_PROTOCOL)
+    os.replace(part, path)
+
+
+def read_epic_dump(path: str) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Read scores from a file.
+
+    Args:
+        path (str): File written by :func:`write_epic_dump`, or a pickle of
+            the same form. No code in pickles is run.
+
+    Returns:
+        tuple: Narration ids, and float64 scores (N, num_classes) by task.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file has another form, or a segment comes twice.
+    """
+    check_dump_name(path)
+    if not exists(path):
+        raise FileNotFoundError(f'dump {path!r} does not exist')
+    content = io.BytesIO(get(path))
+    try:
+        if path.endswith('.npz'):
+            with np.load(content, allow_pickle=False) as arrays:
+                data = {name: arrays[name] for name in arrays.files}
+        else:
+            data = dict(_ArrayUnpickler(content).load())
+    # A damaged pickle may raise nearly anything.
+    except Exception as e:
+        raise ValueError(f'{path!r} is no dump of EPIC scores: '
+                         f'{type(e).__name__}: {e}') from e
+    if 'narration_id' not in data:
+        raise ValueError(f"{path!r} has no 'narration_id', only "
+                         f'{sorted(map(str, data))}')
+    ids = [str(name) for name in data['narration_id']]
+    twice = [name for name, num in Counter(ids).items() if num > 1]
+    if twice:
+        raise ValueError(f'{path!r}: {len(twice)} segments come more than '
+                         f'once, such as {twice[:3]}')
+    scores = {}
+    for task in TASKS:
+        for key in (task, f'{task}_output'):
+            if key in data:
+                scores[task] = np.asarray(data[key], np.float64)
+    if not scores:
+        raise ValueError(f'{path!r} has no scores, only {sorted(data)}')
+    for task, array in scores.items():
+        if array.ndim != 2 or len(array) != len(ids):
+            raise ValueError(f'{path!r}: {task} scores have shape '
+                             f'{array.shape}, which is not (number of '
+                             f'segments, number of classes) for {len(ids)} '
+                             'segments')
+    return ids, scores
+
+
+def check_dump_name(path: str) -> None:
+    """Check the ending of a dump's name.
+
+    Args:
+        path (str): Name of the file.
+
+    Raises:
+        ValueError: If it ends neither with ``.npz`` nor with ``.pkl``.
+    """
+    if not path.endswith(('.npz', '.pkl')):
+        raise ValueError(f'dump {path!r} must end with .npz or .pkl')
+
+
+def _compact(array: np.ndarray) -> np.ndarray:
+    array = np.asarray(array)
+    with np.errstate(over='ignore'):
+        small = array.astype(np.float32)
+    return small if np.array_equal(small, array, equal_nan=True) else array
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Loads arrays, lists, dicts, numbers and text, but runs no code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _HARMLESS:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(
+            f'it holds {module}.{name}, but only NumPy arrays, lists and '
+            'dicts are read')

@@ -1,0 +1,354 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Submission files of the EPIC-KITCHENS-100 challenges.
+
+A submission is a zip with one file, ``test.json``::
+
+    {"version": "0.2", "challenge": "action_recognition",
+     "sls_pt": 2, "sls_tl": 3, "sls_td": 4,
+     "results": {"P01_101_0": {"verb": {"0": 1.2, ...},
+                               "noun": {"0": 0.3, ...},
+                               "action": {"3,12": 0.06, ...}}, ...}}
+
+with the scores of all verbs and nouns and of the 100 best actions, 'verb,noun'
+as text. The three ``sls`` numbers place the training on the supervision
+levels scale: pre-training, training labels and training data, 0 to 5 each.
+"""
+import io
+import json
+import math
+import os
+import os.path as osp
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+import numpy as np
+
+from ..datasets.epic_annotations import NUM_NOUNS, NUM_VERBS, EpicActions
+from .epic_truth import CHALLENGES
+from .functional.epic_recognition import (
+    NUM_KEPT,
+    best_actions,
+    log_softmax,
+    marginal_scores,
+)
+
+VERSION = '0.2'
+SLS_FIELDS = ('sls_pt', 'sls_tl', 'sls_td')
+SLS_LIMIT = 5
+_MEMBER = 'test.json'
+# Problems of one kind are shown with so many examples.
+_EXAMPLES = 3
+
+
+def write_epic_submission(path: str,
+                          narration_ids: Sequence[str],
+                          scores: Mapping[str, np.ndarray],
+                          challenge: str,
+                          sls_pt: int,
+                          sls_tl: int,
+                          sls_td: int,
+                          actions: Optional[EpicActions] = None,
+                          num_verbs: int = NUM_VERBS,
+                          num_nouns: int = NUM_NOUNS) -> int:
+    """Write a submission.
+
+    Segments that have no scores (NaN) get 0 for all classes, since every
+    segment has to be there.
+
+    Args:
+        path (str): The zip file to write.
+        narration_ids (Sequence[str]): Names of the N segments.
+        scores (Mapping[str, np.ndarray]): Logits ``'verb'`` (N, num_verbs)
+            and ``'noun'`` (N, num_nouns) and, if the model has them,
+            ``'action'`` (N, num_actions); ``'action'`` alone is enough. For
+            example of ``read_epic_dump``.
+        challenge (str): ``'action_recognition'`` or
+            ``'action_anticipation'``.
+        sls_pt (int): Level of pre-training, 0 to 5.
+        sls_tl (int): Level of training labels, 0 to 5.
+        sls_td (int): Level of training data, 0 to 5.
+        actions (EpicActions, optional): Needed for scores of actions.
+            Defaults to None.
+        num_verbs (int): Number of verb classes. Defaults to 97.
+        num_nouns (int): Number of noun classes. Defaults to 300.
+
+    Returns:
+        int: Number of segments without scores.
+
+    Raises:
+        ValueError: If an argument is out of range or scores do not fit.
+    """
+    sls = {'sls_pt': sls_pt, 'sls_tl': sls_tl, 'sls_td': sls_td}
+    problems = _head_problems({'version': VERSION, 'challenge': challenge,
+                               **sls})
+    if problems:
+        raise ValueError('; '.join(problems))
+    if not path.endswith('.zip'):
+        raise ValueError(f'submission {path!r} must end with .zip')
+    verb, noun, known = _check_scores(narration_ids, scores, actions,
+                                      num_verbs, num_nouns)
+    if 'action' in scores:
+        best = _best_of_head(np.where(known[:, None], scores['action'], 0),
+                             actions)
+    else:
+        best = best_actions(verb, noun)
+    head = json.dumps({'version': VERSION, 'challenge': challenge, **sls})
+    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
+    part = f'{path}.{os.getpid()}.part'
+    verb_keys, noun_keys = ([f'"{i}": ' for i in range(num)]
+                            for num in (num_verbs, num_nouns))
+    with zipfile.ZipFile(part, 'w', zipfile.ZIP_DEFLATED) as archive:
+        # Segment by segment: as one text it would be over 100 MB.
+        with archive.open(_MEMBER, 'w', force_zip64=True) as binary:
+            out = io.TextIOWrapper(binary, 'utf-8')
+            out.write(head[:-1] + ', "results": {')
+            for row, name in enumerate(narration_ids):
+                pairs = [f'"{v},{n}": ' for v, n in zip(
+                    best[0][row].tolist(), best[1][row].tolist())]
+                out.write((',' if row else '') + f'\n{json.dumps(name)}: '
+                          f'{{"verb": {_entries(verb_keys, verb[row])}, '
+                          f'"noun": {_entries(noun_keys, noun[row])}, '
+                          f'"action": {_entries(pairs, best[2][row])}}}')
+            out.write('}}\n')
+            out.flush()
+            out.detach()
+    os.replace(part, path)
+    return int((~known).sum())
+
+
+def _entries(keys: list[str], values: np.ndarray) -> str:
+    """A JSON object; 9 digits are enough to keep float32 apart."""
+    return '{' + ', '.join(
+        f'{key}{value:.9g}' for key, value in zip(keys, values.tolist())) + '}'
+
+
+def _check_scores(
+        narration_ids: Sequence[str], scores: Mapping[str, np.ndarray],
+        actions: Optional[EpicActions], num_verbs: int,
+        num_nouns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores of verbs and nouns, 0 where not known, and which are."""
+    if len(set(narration_ids)) < len(narration_ids):
+        twice = [n for n, num in Counter(narration_ids).items() if num > 1]
+        raise ValueError(f'{len(twice)} segments occur more than once, such '
+                         f'as {twice[:_EXAMPLES]}')
+    sizes = {'verb': num_verbs, 'noun': num_nouns}
+    if 'action' in scores:
+        if actions is None:
+            raise ValueError(
+                'these are scores of actions, so the list of actions is '
+                'needed to tell which verb and noun each of them is')
+        sizes['action'] = len(actions)
+        if (actions.pairs.max(0) >= (num_verbs, num_nouns)).any():
+            raise ValueError(f'an action has verb or noun '
+                             f'{tuple(actions.pairs.max(0).tolist())}, but '
+                             f'there are {num_verbs} verbs and {num_nouns} '
+                             'nouns')
+    known = np.ones(len(narration_ids), bool)
+    for task, array in scores.items():
+        if np.shape(array) != (len(narration_ids), sizes.get(task)):
+            raise ValueError(f'{task} scores have shape {np.shape(array)}, '
+                             f'but must have {(len(narration_ids), )} + '
+                             f'{(sizes.get(task), )}')
+        known &= np.isfinite(array).all(1)
+    both = [scores[task] for task in ('verb', 'noun') if task in scores]
+    if len(both) < 2:
+        if both or 'action' not in scores:
+            raise ValueError('a submission needs scores of verbs and nouns, '
+                             f'but these are of {sorted(scores)}')
+        both = marginal_scores(
+            np.where(known[:, None], scores['action'], 0), actions.pairs,
+            num_verbs, num_nouns)
+    verb, noun = (np.where(known[:, None], np.asarray(a, np.float64), 0)
+                  for a in both)
+    return verb, noun, known
+
+
+def _best_of_head(scores: np.ndarray,
+                  actions: EpicActions) -> tuple[np.ndarray, ...]:
+    best = np.argsort(-scores, axis=1, kind='stable')[:, :NUM_KEPT]
+    probs = np.exp(np.take_along_axis(log_softmax(scores), best, 1))
+    return actions.pairs[best, 0], actions.pairs[best, 1], probs
+
+
+def validate_epic_submission(path: str,
+                             narration_ids: Sequence[str],
+                             challenge: Optional[str] = None,
+                             num_verbs: int = NUM_VERBS,
+                             num_nouns: int = NUM_NOUNS) -> list[str]:
+    """Look for everything that is wrong with a submission.
+
+    Args:
+        path (str): The zip file.
+        narration_ids (Sequence[str]): Segments that must be there, of the
+            list of test segments.
+        challenge (str, optional): Challenge that it must be for. Defaults to
+            None: any.
+        num_verbs (int): Number of verb classes. Defaults to 97.
+        num_nouns (int): Number of noun classes. Defaults to 300.
+
+    Returns:
+        list[str]: The problems; none if the submission is in order. Problems
+        of the same kind are counted and shown with examples.
+    """
+    try:
+        content = _load(path)
+    except ValueError as e:
+        return [str(e)]
+    if not isinstance(content, dict):
+        return [f'{_MEMBER} holds a {type(content).__name__}, not an object '
+                'with version, challenge, ... and results']
+    problems = _head_problems(content)
+    found = content.get('challenge')
+    if challenge is not None and found in CHALLENGES and found != challenge:
+        problems.append(f'challenge is {found!r}, not {challenge!r}')
+    strange = set(content) - {'version', 'challenge', 'results', *SLS_FIELDS}
+    if strange:
+        problems.append(f'unknown fields {sorted(strange)}')
+    results = content.get('results')
+    if not isinstance(results, dict):
+        return [*problems, 'results must be an object with one entry a '
+                f'segment, but is {_short(results)}']
+    wanted = set(narration_ids)
+    for text, names in (
+        ('segments of the list have no result', wanted - set(results)),
+        ('results are of segments that are not in the list',
+         set(results) - wanted),
+    ):
+        if names:
+            problems.append(f'{len(names)} {text}: {_some(sorted(names))}')
+    kinds: dict[str, list[str]] = {}
+    for name, result in results.items():
+        for kind, detail in _result_problems(result, num_verbs, num_nouns):
+            kinds.setdefault(kind, []).append(f'{name}{detail}')
+    problems += [f'{len(places)} segments: {kind}: {_some(places)}'
+                 for kind, places in kinds.items()]
+    return problems
+
+
+class _Twice(ValueError):
+    """A key occurs twice in an object."""
+
+
+def _load(path: str) -> Any:
+    """Content of test.json; problems are ValueErrors."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if names != [_MEMBER]:
+                raise ValueError(f'the zip must hold {_MEMBER} and nothing '
+                                 f'else, not in a folder; it holds {names}')
+            text = archive.read(_MEMBER).decode('utf-8')
+    except (OSError, zipfile.BadZipFile, RuntimeError, EOFError) as e:
+        raise ValueError(f'{path!r} cannot be read as a zip: {e}') from e
+    except UnicodeDecodeError as e:
+        raise ValueError(f'{_MEMBER} is not UTF-8: {e}') from e
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except _Twice as e:
+        raise ValueError(f'{_MEMBER}: {e}') from e
+    except (ValueError, RecursionError) as e:
+        raise ValueError(f'{_MEMBER} is not JSON: {e}') from e
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        twice = [k for k, num in Counter(k for k, _ in pairs).items()
+                 if num > 1]
+        raise _Twice(f'{len(twice)} keys occur twice in one object: '
+                     f'{_some(twice)}')
+    return out
+
+
+def _head_problems(content: Mapping[str, Any]) -> list[str]:
+    problems = []
+    if content.get('version') != VERSION:
+        problems.append(f'version must be the text {VERSION!r}, but is '
+                        f'{_short(content.get("version"))}')
+    found = content.get('challenge')
+    if not isinstance(found, str) or found not in CHALLENGES:
+        problems.append(f'challenge must be one of {sorted(CHALLENGES)}, but '
+                        f'is {_short(found)}')
+    for key in SLS_FIELDS:
+        value = content.get(key)
+        if (not isinstance(value, int) or isinstance(value, bool)
+                or not 0 <= value <= SLS_LIMIT):
+            problems.append(f'{key} must be a whole number from 0 to '
+                            f'{SLS_LIMIT}, but is {_short(value)}')
+    return problems
+
+
+def _result_problems(result: Any, num_verbs: int,
+                     num_nouns: int) -> list[tuple[str, str]]:
+    """Problems of one segment as (kind, detail)."""
+    if not isinstance(result, dict) or set(result) != {'verb', 'noun',
+                                                       'action'}:
+        return [('the entry must hold verb, noun and action', '')]
+    problems = []
+    for task, num in (('verb', num_verbs), ('noun', num_nouns)):
+        scores = result[task]
+        if not isinstance(scores, dict) or set(scores) != _keys(num):
+            problems.append((f'{task} must have scores of the classes "0" to '
+                             f'"{num - 1}"', _detail(scores)))
+    num = min(NUM_KEPT, num_verbs * num_nouns)
+    scores = result['action']
+    if not isinstance(scores, dict) or len(scores) != num:
+        problems.append((f'action must have {num} scores', _detail(scores)))
+    if isinstance(scores, dict):
+        wrong = [key for key in scores
+                 if not _is_pair(key, num_verbs, num_nouns)]
+        if wrong:
+            problems.append((
+                'actions must be named "verb,noun" with verbs to '
+                f'{num_verbs - 1} and nouns to {num_nouns - 1}',
+                f' ({wrong[0]!r})'))
+    for task in ('verb', 'noun', 'action'):
+        scores = result[task]
+        if isinstance(scores, dict):
+            wrong = [v for v in scores.values() if not _is_finite(v)]
+            if wrong:
+                problems.append((f'{task} scores must be finite numbers',
+                                 f' ({_short(wrong[0])})'))
+    return problems
+
+
+_KEYS: dict[int, set[str]] = {}
+
+
+def _keys(num: int) -> set[str]:
+    if num not in _KEYS:
+        _KEYS[num] = {str(i) for i in range(num)}
+    return _KEYS[num]
+
+
+def _is_pair(key: str, num_verbs: int, num_nouns: int) -> bool:
+    verb, _, noun = key.partition(',')
+    return verb in _keys(num_verbs) and noun in _keys(num_nouns)
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _detail(scores: Any) -> str:
+    if isinstance(scores, dict):
+        return f' ({len(scores)})'
+    return f' ({_short(scores)})'
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f'{text[:37]}...'
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ', '.join(names[:_EXAMPLES])
+    rest = len(names) - _EXAMPLES
+    return f'{shown} and {rest} more' if rest > 0 else shown

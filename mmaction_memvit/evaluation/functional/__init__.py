@@ -1,0 +1,32 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from .ava_csv import (
+    ActionBoxes,
+    image_key,
+    read_ava_csv,
+    read_exclusions,
+    read_label_map,
+    write_results_csv,
+)
+from .ava_map import (
+    AVA_CONVENTIONS,
+    AVAReport,
+    ClassAP,
+    evaluate_ava,
+    find_problems,
+    frame_ap,
+)
+from .epic_anticipation import class_mean_recall, evaluate_epic_anticipation
+from .epic_recognition import (
+    action_ranks,
+    best_actions,
+    class_ranks,
+    evaluate_epic_recognition,
+)
+
+__all__ = [
+    'AVA_CONVENTIONS', 'AVAReport', 'ActionBoxes', 'ClassAP', 'action_ranks',
+    'best_actions', 'find_problems', 'class_mean_recall', 'class_ranks',
+    'evaluate_ava', 'evaluate_epic_anticipation',
+    'evaluate_epic_recognition', 'frame_ap', 'image_key', 'read_ava_csv',
+    'read_exclusions', 'read_label_map', 'write_results_csv'
+]

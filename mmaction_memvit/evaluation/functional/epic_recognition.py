@@ -1,0 +1,314 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Accuracy in the action recognition challenge of EPIC-KITCHENS-100.
+
+Scores are logits or log-probabilities: verbs and nouns are turned into
+probabilities by a softmax where they are multiplied.
+
+*Ties* count against the model: the rank of the true class is the number of
+other classes with the same score or a better one. Constant scores are
+thus wrong, and not right for whatever class a sort happens to put first, and
+a result never depends on the order of classes or segments. Where scores
+differ, all definitions agree.
+
+*No scores*: a segment of whose scores one is not finite (NaN all over where
+nothing could be observed) is missed, at any k.
+"""
+from collections.abc import Mapping, Sequence
+from typing import Optional
+
+import numpy as np
+
+#: So many of the best verbs, nouns and actions are kept.
+NUM_KEPT = 100
+#: Rank of a class that has no rank: behind all others.
+MISSED = np.iinfo(np.int64).max
+TASKS = ('verb', 'noun', 'action')
+# Rows handled at once, so that 100 x 100 actions a row stay small.
+_CHUNK = 128
+
+
+def log_softmax(scores: np.ndarray) -> np.ndarray:
+    """Logarithms of the probabilities that a softmax over classes gives.
+
+    Args:
+        scores (np.ndarray): Logits of shape (..., num_classes).
+
+    Returns:
+        np.ndarray: float64 of the same shape.
+    """
+    scores = np.asarray(scores, np.float64)
+    scores = scores - scores.max(-1, keepdims=True)
+    return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+
+
+def class_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Rank of the true class, 0 for the best.
+
+    Args:
+        scores (np.ndarray): Shape (N, num_classes).
+        labels (np.ndarray): True classes, int (N, ). A class that has no
+            score (-1 or at least num_classes) is missed.
+
+    Returns:
+        np.ndarray: int64 (N, ): number of other classes that score at least
+        as high; ``MISSED`` for segments without scores.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+    """
+    scores, labels = _checked(scores, labels)
+    known = np.isfinite(scores).all(1)
+    known &= (labels >= 0) & (labels < scores.shape[1])
+    true = scores[np.arange(len(scores)), np.where(known, labels, 0)]
+    # A comparison with NaN is never true, nor a warning worth.
+    ranks = (scores >= true[:, None]).sum(1) - 1
+    return np.where(known, ranks, MISSED)
+
+
+def action_ranks(verb_scores: np.ndarray,
+                 noun_scores: np.ndarray,
+                 verbs: np.ndarray,
+                 nouns: np.ndarray,
+                 num_kept: int = NUM_KEPT) -> np.ndarray:
+    """Rank of the true action among pairs of verbs and nouns.
+
+    See :func:`best_actions` for what is ranked. Scores of pairs are compared
+    by the sum of both logits, which orders them as the product of both
+    probabilities does, but exactly: neither underflow nor rounding makes or
+    breaks a tie.
+
+    Args:
+        verb_scores (np.ndarray): Logits of shape (N, num_verbs).
+        noun_scores (np.ndarray): Logits of shape (N, num_nouns).
+        verbs (np.ndarray): True verbs, int (N, ).
+        nouns (np.ndarray): True nouns, int (N, ).
+        num_kept (int): Best verbs, nouns and actions that are kept. Defaults
+            to 100.
+
+    Returns:
+        np.ndarray: int64 (N, ); ``MISSED`` for actions that are not kept and
+        segments without scores.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+    """
+    verb_scores, verbs = _checked(verb_scores, verbs)
+    noun_scores, nouns = _checked(noun_scores, nouns)
+    if len(verbs) != len(nouns):
+        raise ValueError(f'{len(verbs)} segments with verbs, but '
+                         f'{len(nouns)} with nouns')
+    ranks = np.full(len(verbs), MISSED)
+    known = (np.isfinite(verb_scores).all(1) & np.isfinite(noun_scores).all(1)
+             & (verbs >= 0) & (verbs < verb_scores.shape[1])
+             & (nouns >= 0) & (nouns < noun_scores.shape[1]))
+    rows = np.flatnonzero(known)
+    for first in range(0, len(rows), _CHUNK):
+        some = rows[first:first + _CHUNK]
+        verb, noun = verb_scores[some], noun_scores[some]
+        each = np.arange(len(some))
+        true = verb[each, verbs[some]] + noun[each, nouns[some]]
+        best_verbs, best_nouns = _best(verb, num_kept), _best(noun, num_kept)
+        sums = (np.take_along_axis(verb, best_verbs, 1)[:, :, None]
+                + np.take_along_axis(noun, best_nouns, 1)[:, None])
+        rank = (sums >= true[:, None, None]).sum((1, 2)) - 1
+        kept = ((best_verbs == verbs[some, None]).any(1)
+                & (best_nouns == nouns[some, None]).any(1)
+                & (rank < num_kept))
+        ranks[some] = np.where(kept, rank, MISSED)
+    return ranks
+
+
+def best_actions(
+    verb_scores: np.ndarray,
+    noun_scores: np.ndarray,
+    num_kept: int = NUM_KEPT
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The best pairs of verb and noun.
+
+    The best verbs are paired with the best nouns; a pair scores the product
+    of both probabilities. Of equal scores the lower class comes first (the
+    lower verb, then the lower noun).
+
+    Args:
+        verb_scores (np.ndarray): Finite logits of shape (N, num_verbs).
+        noun_scores (np.ndarray): Finite logits of shape (N, num_nouns).
+        num_kept (int): How many verbs, nouns and pairs are kept; all where
+            there are fewer. Defaults to 100.
+
+    Returns:
+        tuple[np.ndarray]: Verbs, nouns (int64) and probabilities (float64) of
+        the pairs, the best first, each of shape (N, min(num_kept, pairs)).
+    """
+    verb_scores = np.asarray(verb_scores, np.float64)
+    noun_scores = np.asarray(noun_scores, np.float64)
+    out = []
+    for first in range(0, max(1, len(verb_scores)), _CHUNK):
+        verb = verb_scores[first:first + _CHUNK]
+        noun = noun_scores[first:first + _CHUNK]
+        # Ascending verbs, so that a stable sort puts the lower ones first.
+        verbs = np.sort(_best(verb, num_kept), 1)
+        nouns = _best(noun, num_kept)
+        sums = (np.take_along_axis(verb, verbs, 1)[:, :, None]
+                + np.take_along_axis(noun, nouns, 1)[:, None])
+        best = _best(sums.reshape(len(verb), verbs.shape[1] * nouns.shape[1]),
+                     num_kept)
+        pair_verbs = np.take_along_axis(verbs, best // nouns.shape[1], 1)
+        pair_nouns = np.take_along_axis(nouns, best % nouns.shape[1], 1)
+        out.append((pair_verbs, pair_nouns, np.exp(
+            np.take_along_axis(log_softmax(verb), pair_verbs, 1)
+            + np.take_along_axis(log_softmax(noun), pair_nouns, 1))))
+    return tuple(map(np.concatenate, zip(*out)))
+
+
+def marginal_scores(
+        action_scores: np.ndarray, pairs: np.ndarray, num_verbs: int,
+        num_nouns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of verbs and nouns from those of actions.
+
+    The probability of a verb is the sum over all actions with that verb.
+
+    Args:
+        action_scores (np.ndarray): Logits of shape (N, num_actions).
+        pairs (np.ndarray): Verb and noun of every action, int
+            (num_actions, 2).
+        num_verbs (int): Number of verbs.
+        num_nouns (int): Number of nouns.
+
+    Returns:
+        tuple[np.ndarray]: Log-probabilities, float64, of shapes
+        (N, num_verbs) and (N, num_nouns). Classes that are in no action get
+        the lowest finite value.
+    """
+    # Classes first: every sum is then over neighbours in memory.
+    probs = np.exp(log_softmax(action_scores)).T.copy()
+    out = []
+    for column, num in enumerate((num_verbs, num_nouns)):
+        sums = np.zeros((num, probs.shape[1]))
+        for action, classes in enumerate(pairs):
+            sums[classes[column]] += probs[action]
+        out.append(log_probabilities(sums.T))
+    return tuple(out)
+
+
+def log_probabilities(probs: np.ndarray) -> np.ndarray:
+    """Logarithms, finite for probability 0, which becomes the least number.
+
+    Args:
+        probs (np.ndarray): Probabilities of any shape.
+
+    Returns:
+        np.ndarray: float64 of the same shape.
+    """
+    probs = np.asarray(probs, np.float64)
+    return np.log(np.maximum(probs, np.finfo(np.float64).tiny))
+
+
+def task_ranks(scores: Mapping[str, np.ndarray],
+               labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Ranks of the true verbs, nouns and actions.
+
+    Args:
+        scores (Mapping[str, np.ndarray]): Logits ``'verb'`` (N, num_verbs),
+            ``'noun'`` (N, num_nouns) and ``'action'`` (N, num_actions), as
+            far as there are any. Without ``'action'``, actions are ranked as
+            pairs of verbs and nouns.
+        labels (Mapping[str, np.ndarray]): True classes ``'verb'``, ``'noun'``
+            and, for scores of actions, ``'action'``, int (N, ).
+
+    Returns:
+        dict[str, np.ndarray]: Ranks by task, int64 (N, ).
+
+    Raises:
+        ValueError: If there are no scores, or shapes do not fit.
+    """
+    if not any(task in scores for task in TASKS):
+        raise ValueError(f'there are no scores of {", ".join(TASKS)}, only '
+                         f'{sorted(scores)}')
+    ranks = {task: class_ranks(scores[task], labels[task])
+             for task in TASKS if task in scores}
+    if 'action' not in ranks and 'verb' in ranks and 'noun' in ranks:
+        ranks['action'] = action_ranks(scores['verb'], scores['noun'],
+                                       labels['verb'], labels['noun'])
+    return ranks
+
+
+def evaluate_epic_recognition(
+        scores: Mapping[str, np.ndarray],
+        labels: Mapping[str, np.ndarray],
+        unseen: Optional[np.ndarray] = None,
+        tail: Optional[Mapping[str, np.ndarray]] = None,
+        topk: Sequence[int] = (1, 5)) -> dict[str, float]:
+    """Measures of the action recognition challenge.
+
+    Args:
+        scores (Mapping[str, np.ndarray]): See :func:`task_ranks`.
+        labels (Mapping[str, np.ndarray]): See :func:`task_ranks`.
+        unseen (np.ndarray, optional): Whether the participant is not in the
+            training set, bools (N, ). Defaults to None: not measured.
+        tail (Mapping[str, np.ndarray], optional): By task, whether the class
+            is rare, bools (N, ). Defaults to None: not measured.
+        topk (Sequence[int]): Which accuracies are computed over all segments;
+            over subsets it is top-1. Defaults to (1, 5).
+
+    Returns:
+        dict[str, float]: Shares from 0 to 1: ``verb_top1``, ``verb_top5``,
+        ``unseen_verb_top1``, ``tail_verb_top1`` and the same for ``noun`` and
+        ``action``. What has no segment is left out.
+
+    Raises:
+        ValueError: If there are no scores, or shapes do not fit.
+    """
+    ranks = task_ranks(scores, labels)
+    out = {}
+    for task, rank in ranks.items():
+        for k in topk:
+            if len(rank):
+                out[f'{task}_top{k}'] = float(np.mean(rank < k))
+    for task, name, mask in subsets(ranks, unseen, tail):
+        if mask.any():
+            out[f'{name}_{task}_top1'] = float(np.mean(ranks[task][mask] < 1))
+    return out
+
+
+def subsets(ranks: Mapping[str, np.ndarray], unseen: Optional[np.ndarray],
+            tail: Optional[Mapping[str, np.ndarray]]) -> list[tuple]:
+    """Subsets to measure, as (task, name, mask).
+
+    Args:
+        ranks (Mapping[str, np.ndarray]): By task, int (N, ).
+        unseen (np.ndarray, optional): Bools (N, ).
+        tail (Mapping[str, np.ndarray], optional): By task, bools (N, ).
+
+    Returns:
+        list[tuple]: First the unseen participants of all tasks, then the
+        tail.
+
+    Raises:
+        ValueError: If a mask does not have N entries.
+    """
+    out = []
+    if unseen is not None:
+        out += [(task, 'unseen', unseen) for task in ranks]
+    if tail is not None:
+        out += [(task, 'tail', tail[task]) for task in ranks]
+    out = [(task, name, np.asarray(mask, bool)) for task, name, mask in out]
+    for task, name, mask in out:
+        if mask.shape != ranks[task].shape:
+            raise ValueError(f'the mask {name!r} of {task} has shape '
+                             f'{mask.shape}, the segments {ranks[task].shape}')
+    return out
+
+
+def _best(scores: np.ndarray, num: int) -> np.ndarray:
+    """The best classes, best first; of equal ones the lower first."""
+    return np.argsort(-scores, axis=1, kind='stable')[:, :num]
+
+
+def _checked(scores: np.ndarray,
+             labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
+    if (scores.ndim != 2 or labels.shape != scores.shape[:1]
+            or not scores.shape[1]):
+        raise ValueError(f'scores of shape {scores.shape} and labels of shape '
+                         f'{labels.shape} must be (N, num_classes) and (N, )')
+    return scores, labels

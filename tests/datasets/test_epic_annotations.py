@@ -1,0 +1,458 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import sys
+import time
+from datetime import timedelta
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from helpers.epic import official_row, write_official, write_text
+from helpers.videos import need_shared_data
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmaction_memvit.datasets import epic_annotations
+from mmaction_memvit.datasets.epic_annotations import (
+    EpicActions,
+    build_epic_actions,
+    count_overlapping,
+    last_observed_frame,
+    load_epic_actions,
+    parse_timestamp,
+    read_epic_actions,
+    read_epic_classes,
+    read_epic_participants,
+    read_epic_segments,
+    read_epic_tail,
+    read_epic_video_info,
+    segment_frames,
+)
+
+ROWS = [
+    ('P01_11_0', 4.5, 6.25, 3, 7),
+    ('P02_03_0', 0, 1, 96, 299),
+    ('P01_11_1', 0.14, 3723.99, 0, 2),
+    ('P01_11_2', 2, 3, 3, 7),
+]
+
+
+@pytest.fixture
+def logs(monkeypatch):
+    """What is logged."""
+    lines = []
+    monkeypatch.setattr(epic_annotations, 'print_log',
+                        lambda text, **kwargs: lines.append(text))
+    return lines
+
+
+# -- times ------------------------------------------------------------------
+
+
+@given(
+    st.integers(0, 99), st.integers(0, 59), st.integers(0, 59),
+    st.from_regex(r'[0-9]{1,6}', fullmatch=True))
+def test_timestamps_are_exact(hours, minutes, seconds, decimals):
+    exact = (hours * 3600 + minutes * 60 + seconds
+             + Fraction(int(decimals), 10**len(decimals)))
+    text = f'{hours:02}:{minutes:02}:{seconds:02}.{decimals}'
+    assert parse_timestamp(text) == float(exact)
+    assert parse_timestamp(text.split('.')[0]) == exact // 1
+
+
+@pytest.mark.parametrize(
+    'text', ['', '1.5', '00:61:00', '00:00:60', '-1:00:00', '00:00:1',
+             '00:00:01,5', '00:00:01.', 'nan'])
+def test_bad_timestamps(text):
+    with pytest.raises(ValueError, match='HH:MM:SS'):
+        parse_timestamp(text)
+
+
+@given(st.integers(0, 10**5), st.integers(0, 500),
+       st.sampled_from([59.9400599400599, 50., 29.97002997002997, 30.]))
+def test_frames_of_a_segment(centi, length, fps):
+    start, stop = centi / 100, (centi + length) / 100
+    first, last = segment_frames(start, stop, fps)
+    # Frame i is shown from i / fps to (i + 1) / fps.
+    small = 1e-5
+    assert first / fps <= start + small < (first + 1) / fps + 2 * small
+    assert last >= first
+    if length:
+        assert last / fps < stop + small
+        assert (last + 1) / fps >= stop - small
+    else:
+        assert last == first
+    cut = segment_frames(start, stop, fps, num_frames=100)
+    assert cut == (min(first, 99), min(last, 99))
+
+
+def test_frames_are_not_lost_to_rounding():
+    # 0.29 * 100 is 28.999999999999996, 0.07 * 100 is 7.000000000000001.
+    assert segment_frames(0.29, 0.57, 100) == (29, 56)
+    assert segment_frames(0.07, 0.07, 100) == (7, 7)
+    assert last_observed_frame(1.29, 100) == 29
+    assert last_observed_frame(0.07, 100, tau_a=0.) == 7
+    for bad in ((2, 1, 30), (-1, 1, 30), (0, 1, 0), (np.nan, 1, 30)):
+        with pytest.raises(ValueError, match='start <= stop'):
+            segment_frames(*bad)
+    with pytest.raises(ValueError, match='num_frames=0'):
+        segment_frames(0, 1, 30, num_frames=0)
+
+
+def test_nothing_later_is_observed():
+    assert last_observed_frame(3., 50) == 100
+    assert last_observed_frame(3.019, 50) == 100
+    assert last_observed_frame(3.02, 50) == 101
+    assert last_observed_frame(1., 50) == 0
+    assert last_observed_frame(0.99, 50) == -1
+    assert last_observed_frame(0., 50) == -1
+
+
+# -- lists of segments ------------------------------------------------------
+
+
+def test_official_list(tmp_path, logs):
+    table = read_epic_segments(write_official(tmp_path / 'a.csv', ROWS))
+    assert len(table) == 4 and table.labelled
+    assert table.narration_ids == tuple(row[0] for row in ROWS)
+    assert table.starts.tolist() == [row[1] for row in ROWS]
+    assert table.stops.tolist() == [row[2] for row in ROWS]
+    assert table.verbs.tolist() == [3, 96, 0, 3]
+    assert table.nouns.tolist() == [7, 299, 2, 7]
+    assert table.actions.tolist() == [-1] * 4
+    assert table[1] == ('P02_03_0', 'P02_03', 0, 1, 96, 299, -1)
+    assert table.participant_ids == ('P01', 'P02', 'P01', 'P01')
+    assert list(table.rows_by_video) == ['P01_11', 'P02_03']
+    assert table.rows_of('P01_11').tolist() == [2, 3, 0]
+    assert table.rows_of('P09_99').tolist() == []
+    assert table.rows_by_id['P01_11_2'] == 3
+    assert table.is_unseen(['P02']).tolist() == [False, True, False, False]
+    tail = table.is_tail([0], [299])
+    assert {task: mask.tolist() for task, mask in tail.items()} == {
+        'verb': [False, False, True, False],
+        'noun': [False, True, False, False],
+        'action': [False, True, True, False]}
+    assert table.counts('verb', 97).nonzero()[0].tolist() == [0, 3, 96]
+    assert table.counts('noun', 300)[7] == 2
+    assert table.counts('action', 5).sum() == 0
+    # Two begin while the long one goes on.
+    assert table.report == {
+        'rows': 4, 'unknown video': 0, 'missing times': 0, 'zero length': 0,
+        'stop before start': 0, 'overlapping': 2}
+    assert logs == ['a.csv: 4 of 4 segments, 2 videos, 2 segments start '
+                    'before an earlier one has ended']
+
+
+def test_list_without_labels_or_participants(tmp_path):
+    rows = [row[:3] for row in ROWS]
+    table = read_epic_segments(
+        write_official(tmp_path / 'a.csv', rows, drop=['participant_id']))
+    assert not table.labelled
+    assert table.verbs.tolist() == table.nouns.tolist() == [-1] * 4
+    assert table.participant_ids == ('P01', 'P02', 'P01', 'P01')
+
+
+def test_byte_order_mark_and_empty_lines(tmp_path):
+    path = tmp_path / 'a.csv'
+    write_official(path, ROWS)
+    path.write_text('\ufeff' + path.read_text() + '\n\n')
+    assert len(read_epic_segments(str(path))) == 4
+
+
+def test_list_of_frame_numbers(tmp_path):
+    path = write_text(tmp_path / 'a.csv', 'P01_01_0,P01_01,4,101,3,3,1',
+                      'P01_01_1,P01_01,131,185,6,114,0')
+    table = read_epic_segments(path)
+    assert table.starts.tolist() == [4 / 30, 131 / 30]
+    assert table.stops.tolist() == [101 / 30, 185 / 30]
+    assert table.verbs.tolist() == [3, 6]
+    assert table.nouns.tolist() == [3, 114]
+    assert table.actions.tolist() == [1, 0]
+    assert table.participant_ids == ('P01', 'P01')
+    assert read_epic_segments(path, fps=60).starts.tolist() == [4 / 60,
+                                                                131 / 60]
+    actions = EpicActions([(6, 114), (3, 3)])
+    assert read_epic_segments(path, actions=actions).actions.tolist() == [1,
+                                                                          0]
+    with pytest.raises(ValueError, match="'P01_01_0' has action 1, but verb "
+                       '3 with noun 3 is action 0; 2 segments'):
+        read_epic_segments(path, actions=EpicActions([(3, 3), (6, 114)]))
+    path = write_text(tmp_path / 'b.csv', 'P01_01_0,P01_01,4,101')
+    assert not read_epic_segments(path).labelled
+    path = write_text(tmp_path / 'c.csv', 'P01_01_0,P01_01,4,101,3')
+    with pytest.raises(ValueError, match='row 1: 5 fields.*has no header'):
+        read_epic_segments(path)
+    path = write_text(tmp_path / 'd.csv', 'P01_01_0,P01_01,4,101',
+                      'P01_01_1,P01_01,x,101')
+    with pytest.raises(ValueError, match="'P01_01_1': frame 'x'"):
+        read_epic_segments(path)
+
+
+class FakeFrame(dict):
+    """As much of a pandas table as is used."""
+    columns = property(lambda self: list(self))
+
+    def reset_index(self):
+        return self
+
+
+def test_pickles(tmp_path, monkeypatch):
+    path = tmp_path / 'a.pkl'
+    path.write_bytes(b'content')
+    monkeypatch.setitem(sys.modules, 'pandas', None)
+    with pytest.raises(ImportError, match='CSV file of the same name'):
+        read_epic_segments(str(path))
+    rows = [official_row(*row) for row in ROWS]
+    frame = FakeFrame({key: [row[key] for row in rows] for key in rows[0]})
+    # What pandas may make of times and numbers.
+    frame['start_timestamp'] = [timedelta(seconds=row[1]) for row in ROWS]
+    frame['stop_timestamp'][1] = float('nan')
+    frame['verb_class'] = [float(row[3]) for row in ROWS]
+    monkeypatch.setitem(
+        sys.modules, 'pandas',
+        SimpleNamespace(read_pickle=lambda f: f.read() == b'content' and frame)
+    )
+    table = read_epic_segments(str(path), missing_times='keep')
+    assert table.starts.tolist() == [row[1] for row in ROWS]
+    assert np.isnan(table.stops).tolist() == [False, True, False, False]
+    assert table.verbs.tolist() == [3, 96, 0, 3]
+
+
+def test_real_pickle(tmp_path):
+    pandas = pytest.importorskip('pandas')
+    rows = [official_row(*row) for row in ROWS]
+    path = str(tmp_path / 'a.pkl')
+    pandas.DataFrame(rows).set_index('narration_id').to_pickle(path)
+    table = read_epic_segments(path)
+    assert table.narration_ids == tuple(row[0] for row in ROWS)
+    assert table.stops.tolist() == [row[2] for row in ROWS]
+
+
+@pytest.mark.parametrize('option, row, key, actions, message', [
+    ('missing_times', ('P01_01_9', None, 2, 1, 1), 'missing times',
+     ('skip', 'keep', 'error'), 'without start or stop'),
+    ('missing_times', ('P01_01_9', 1, None, 1, 1), 'missing times',
+     ('skip', 'keep', 'error'), 'without start or stop'),
+    ('zero_length', ('P01_01_9', 2, 2, 1, 1), 'zero length',
+     ('keep', 'skip', 'error'), 'stopping where they start'),
+    ('reversed_times', ('P01_01_9', 3, 2, 1, 1), 'stop before start',
+     ('error', 'skip', 'swap'), 'stopping before they start'),
+    ('unknown_video', ('P09_01_9', 2, 3, 1, 1), 'unknown video',
+     ('error', 'skip'), 'not in the video list'),
+])
+def test_odd_segments(tmp_path, logs, option, row, key, actions, message):
+    path = write_official(tmp_path / 'a.csv', [*ROWS, row])
+    videos = {'P01_11': 1, 'P02_03': 1, 'P01_01': 1}
+    for action in (None, *actions):
+        logs.clear()
+        kwargs = {} if action is None else {option: action}
+        # The first is what happens by default.
+        action = action or actions[0]
+        if action == 'error':
+            with pytest.raises(ValueError, match=f'1 segments {message}.*'
+                               f'{row[0]}.*Remedy'):
+                read_epic_segments(path, videos=videos, **kwargs)
+            continue
+        table = read_epic_segments(path, videos=videos, **kwargs)
+        assert table.report[key] == 1 and table.report['rows'] == 5
+        assert len(table) == (4 if action == 'skip' else 5)
+        assert (row[0] in table.rows_by_id) == (action != 'skip')
+        assert f'1 segments {message}' in logs[0] and row[0] in logs[0]
+        if action == 'swap':
+            assert table[4][2:4] == (2, 3)
+    with pytest.raises(ValueError, match=f"{option}='perhaps'"):
+        read_epic_segments(path, **{option: 'perhaps'})
+
+
+def test_overlap_is_with_any_earlier_segment(tmp_path):
+    rows = [('P01_01_0', 0, 10, 1, 1), ('P01_01_1', 2, 3, 1, 1),
+            ('P01_01_2', 4, 5, 1, 1), ('P01_01_3', 10, 11, 1, 1),
+            ('P02_01_0', 1, 2, 1, 1), ('P01_01_4', 12, None, 1, 1)]
+    path = write_official(tmp_path / 'a.csv', rows)
+    table = read_epic_segments(path, missing_times='keep')
+    assert count_overlapping(table) == table.report['overlapping'] == 2
+    # Those without times come last.
+    assert table.rows_of('P01_01').tolist() == [0, 1, 2, 3, 5]
+    assert table.select([4, 0]).narration_ids == ('P02_01_0', 'P01_01_0')
+
+
+def test_bad_lists(tmp_path):
+    with pytest.raises(FileNotFoundError, match='absent.csv'):
+        read_epic_segments(str(tmp_path / 'absent.csv'))
+    path = str(tmp_path / 'a.csv')
+    with pytest.raises(ValueError, match="a.csv has no column "
+                       "'video_id', 'stop_timestamp'; its columns are "
+                       'narration_id,.*P01_01_0,P01_01,4,101'):
+        read_epic_segments(
+            write_official(path, ROWS, drop=['video_id', 'stop_timestamp']))
+    with pytest.raises(ValueError, match="no column 'noun_class'"):
+        read_epic_segments(write_official(path, ROWS, drop=['noun_class']))
+    for verb, noun, text in ((97, 0, 'verb class 97'), (0, 300, 'noun class '
+                                                       '300'),
+                             (-1, 0, 'verb class -1')):
+        write_official(path, [*ROWS, ('P01_01_5', 0, 1, verb, noun)])
+        with pytest.raises(ValueError, match=f"'P01_01_5': {text} is out of"):
+            read_epic_segments(path)
+    write_official(path, [('P01_01_5', 0, 1, 150, 304)])
+    assert len(read_epic_segments(path, num_verbs=200, num_nouns=305)) == 1
+    write_official(path, [('P01_01_5', 0, 1, 'take', 3)])
+    with pytest.raises(ValueError, match="verb class 'take' is not a whole"):
+        read_epic_segments(path)
+    write_official(path, [*ROWS, ROWS[1]])
+    with pytest.raises(ValueError, match="1 narration ids .* 'P02_03_0'"):
+        read_epic_segments(path)
+    write_text(path, 'narration_id,video_id,start_timestamp,stop_timestamp',
+               'P01_01_5,P01_01,12.5,00:00:13')
+    with pytest.raises(ValueError, match="'P01_01_5': time stamp '12.5'"):
+        read_epic_segments(path)
+    write_text(path, 'narration_id,video_id,start_timestamp,stop_timestamp',
+               'P01_01_5,P01_01,00:00:12')
+    with pytest.raises(ValueError, match='row 2: 3 fields'):
+        read_epic_segments(path)
+    write_text(path)
+    with pytest.raises(ValueError, match='is empty'):
+        read_epic_segments(path)
+
+
+# -- actions and class lists ------------------------------------------------
+
+
+def test_actions(tmp_path):
+    train = read_epic_segments(write_official(tmp_path / 'a.csv', ROWS))
+    val = read_epic_segments(
+        write_official(tmp_path / 'b.csv', [('P01_12_0', 0, 1, 10, 2),
+                                            ('P01_12_1', 0, 1, 10, 10),
+                                            ('P01_12_2', 0, 1, 1, 2)]))
+    actions = build_epic_actions(train, val)
+    # By text, as in actions.csv.
+    assert actions.pairs.tolist() == [[0, 2], [10, 10], [10, 2], [1, 2],
+                                      [3, 7], [96, 299]]
+    assert train.with_actions(actions).actions.tolist() == [4, 5, 0, 4]
+    assert build_epic_actions(train).index(
+        val.verbs, val.nouns).tolist() == [-1] * 3
+    assert actions.index([-1, 3, 96, 500], [2, 7, 500, 0]).tolist() == [
+        -1, 4, -1, -1]
+    paths = [str(tmp_path / 'a.csv'), str(tmp_path / 'b.csv')]
+    assert (load_epic_actions(paths).pairs == actions.pairs).all()
+    assert len(load_epic_actions(paths[0])) == 3
+    path = write_text(tmp_path / 'actions.csv', 'id,verb,noun,action',
+                      '1,3,7,open oven', '0,0,2,take plate')
+    read = load_epic_actions(path)
+    assert read.pairs.tolist() == [[0, 2], [3, 7]]
+    assert read.names == ('take plate', 'open oven')
+    assert len(read) == 2
+    write_text(path, 'id,verb,noun', '1,3,7', '2,0,2')
+    with pytest.raises(ValueError, match='ids of 2 actions must be 0 to 1'):
+        read_epic_actions(path)
+    write_text(path, 'id,verb,noun', '1,3,7', '0,3,7')
+    with pytest.raises(ValueError, match=r'actions.csv: .*\(3, 7\)'):
+        read_epic_actions(path)
+    with pytest.raises(ValueError, match='0 actions'):
+        build_epic_actions()
+
+
+def test_class_lists(tmp_path):
+    path = tmp_path / 'a.csv'
+    write_text(path, 'id,key,instances', '''1,put,"['put', 'lay']"''',
+               '0,take,x')
+    assert read_epic_classes(str(path)) == ('take', 'put')
+    write_text(path, 'id,key', '0,take', '2,put')
+    with pytest.raises(ValueError, match=r'0 to 1, once each; \[1\]'):
+        read_epic_classes(str(path))
+    write_text(path, 'id,name', '0,take')
+    with pytest.raises(ValueError, match="no column 'key'"):
+        read_epic_classes(str(path))
+    write_text(path, 'verb', '12', '10')
+    assert read_epic_tail(str(path)).tolist() == [10, 12]
+    with pytest.raises(ValueError, match='10 to 12 must be within 0 to 11'):
+        read_epic_tail(str(path), 12)
+    write_text(path, '12', '10')
+    with pytest.raises(ValueError, match="'verb' or 'noun'.*'12'"):
+        read_epic_tail(str(path))
+    write_text(path, 'participant_id', 'P18', 'P32')
+    assert read_epic_participants(str(path)) == ('P18', 'P32')
+
+
+def test_video_list(tmp_path):
+    path = tmp_path / 'a.csv'
+    header = 'video_id,duration,fps,resolution'
+    write_text(path, header, 'P01_01,12.5,59.94,1920x1080')
+    assert read_epic_video_info(str(path)) == {
+        'P01_01': (12.5, 59.94, 1920, 1080)}
+    for row in ('P01_01,12.5,0,1920x1080', 'P01_01,x,50,1920x1080',
+                'P01_01,12.5,50,1920', 'P01_01,nan,50,1920x1080'):
+        write_text(path, header, row)
+        with pytest.raises(ValueError, match="'P01_01' has duration"):
+            read_epic_video_info(str(path))
+    write_text(path, header, *['P01_01,12.5,50,19x10'] * 2)
+    with pytest.raises(ValueError, match="'P01_01' is listed twice"):
+        read_epic_video_info(str(path))
+
+
+# -- real data --------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def real():
+    folder = need_shared_data('epic100')
+    begin = time.perf_counter()
+    train = read_epic_segments(str(folder / 'rulstm_training.csv'))
+    val = read_epic_segments(str(folder / 'EPIC_100_validation.csv'))
+    return folder, train, val, time.perf_counter() - begin
+
+
+def test_all_real_annotations_load_fast(real):
+    _, train, val, seconds = real
+    assert (len(train), len(val)) == (67217, 9668)
+    assert (len(train.rows_by_video), len(val.rows_by_video)) == (495, 138)
+    assert train.labelled and val.labelled
+    assert seconds < 5
+
+
+def test_real_classes(real):
+    folder, train, val, _ = real
+    assert len(read_epic_classes(str(folder / 'EPIC_100_verb_classes.csv'))
+               ) == 97
+    nouns = read_epic_classes(str(folder / 'EPIC_100_noun_classes.csv'))
+    more = read_epic_classes(str(folder / 'EPIC_100_noun_classes_v2.csv'))
+    assert len(nouns) == 300 and more[:300] == nouns
+    actions = build_epic_actions(train, val)
+    assert len(actions) == 3806
+    listed = read_epic_actions(str(folder / 'actions.csv'))
+    assert np.array_equal(actions.pairs, listed.pairs)
+    # The list of training segments has action numbers of its own.
+    assert np.array_equal(train.with_actions(listed).actions, train.actions)
+    known = build_epic_actions(train).index(val.verbs, val.nouns) >= 0
+    assert (~known).sum() == 372
+
+
+def test_real_subsets(real):
+    folder, _, val, _ = real
+    unseen = val.is_unseen(read_epic_participants(
+        str(folder / 'EPIC_100_unseen_participant_ids_validation.csv')))
+    assert unseen.sum() == 1065
+    tail_verbs = read_epic_tail(str(folder / 'EPIC_100_tail_verbs.csv'), 97)
+    tail_nouns = read_epic_tail(str(folder / 'EPIC_100_tail_nouns.csv'), 300)
+    assert (len(tail_verbs), len(tail_nouns)) == (86, 228)
+    tail = val.is_tail(tail_verbs, tail_nouns)
+    assert {task: int(mask.sum()) for task, mask in tail.items()} == {
+        'verb': 1760, 'noun': 1900, 'action': 3105}
+
+
+def test_real_lists_agree(real):
+    folder, train, val, _ = real
+    videos = read_epic_video_info(str(folder / 'EPIC_100_video_info.csv'))
+    assert len(videos) == 700
+    official = read_epic_segments(
+        str(folder / 'EPIC_100_uda_source_train.csv'), videos=videos)
+    rows = [train.rows_by_id[name] for name in official.narration_ids]
+    assert np.array_equal(train.verbs[rows], official.verbs)
+    assert np.array_equal(train.nouns[rows], official.nouns)
+    # Frames at 30 a second are cut off, not rounded.
+    assert np.abs(official.starts - train.starts[rows]).max() < 1.01 / 30
+    test = read_epic_segments(
+        str(folder / 'EPIC_100_test_timestamps.csv'), videos=videos)
+    assert len(test) == 13092 and not test.labelled
+    durations = val.stops - val.starts
+    assert np.median(durations) == pytest.approx(1.96, abs=0.005)
+    assert durations.mean() == pytest.approx(3.68, abs=0.005)

@@ -1,0 +1,236 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from mmaction_memvit.datasets.epic_annotations import EpicActions
+from mmaction_memvit.evaluation.epic_submission import (
+    validate_epic_submission,
+    write_epic_submission,
+)
+
+IDS = ['P01_101_0', 'P01_101_1', 'P33_02_10']
+SLS = dict(sls_pt=2, sls_tl=3, sls_td=4)
+
+
+@pytest.fixture
+def scores():
+    rng = np.random.default_rng(0)
+    return {'verb': rng.normal(size=(3, 97)), 'noun': rng.normal(
+        size=(3, 300))}
+
+
+def load(path):
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ['test.json']
+        return json.loads(archive.read('test.json'))
+
+
+@pytest.mark.parametrize('challenge', ('action_recognition',
+                                       'action_anticipation'))
+def test_submission(tmp_path, scores, challenge):
+    path = str(tmp_path / 'sub/a.zip')
+    assert write_epic_submission(path, IDS, scores, challenge, **SLS) == 0
+    assert validate_epic_submission(path, IDS, challenge) == []
+    content = load(path)
+    results = content.pop('results')
+    assert content == {'version': '0.2', 'challenge': challenge, **SLS}
+    assert list(results) == IDS
+    for i, result in enumerate(results.values()):
+        probs = []
+        for task in ('verb', 'noun'):
+            values = list(result[task].values())
+            assert values == pytest.approx(scores[task][i], rel=1e-8)
+            assert list(result[task]) == [str(c) for c in range(len(values))]
+            exps = np.exp(scores[task][i])
+            probs.append(exps / exps.sum())
+        product = np.outer(*probs)
+        # With 100 of 300 nouns and all verbs the best pairs are the best.
+        best = np.sort(product.ravel())[::-1][:100]
+        assert list(result['action'].values()) == pytest.approx(best)
+        for pair, value in result['action'].items():
+            verb, noun = map(int, pair.split(','))
+            assert value == pytest.approx(product[verb, noun])
+    (tmp_path / 'other').mkdir()
+    other = str(tmp_path / 'other/b.zip')
+    write_epic_submission(other, IDS, scores, challenge, **SLS)
+    assert load(other)['results'] == results
+
+
+def test_segments_without_scores(tmp_path, scores):
+    scores['noun'][1, 5] = np.nan
+    path = str(tmp_path / 'a.zip')
+    assert write_epic_submission(path, IDS, scores, 'action_anticipation',
+                                 **SLS) == 1
+    assert validate_epic_submission(path, IDS) == []
+    result = load(path)['results'][IDS[1]]
+    assert set(result['verb'].values()) == set(result['noun'].values()) == {0}
+    assert len(result['action']) == 100
+
+
+def test_action_head(tmp_path, scores):
+    rng = np.random.default_rng(1)
+    actions = EpicActions((v, n) for v in range(10) for n in range(20))
+    head = rng.normal(size=(3, 200))
+    path = str(tmp_path / 'a.zip')
+    for given in ({'action': head}, {**scores, 'action': head}):
+        write_epic_submission(path, IDS, given, 'action_recognition',
+                              actions=actions, **SLS)
+        assert validate_epic_submission(path, IDS) == []
+        results = load(path)['results']
+        best = actions.pairs[np.argsort(-head[2])[:100]]
+        assert list(results[IDS[2]]['action']) == [f'{v},{n}'
+                                                   for v, n in best]
+    assert list(results[IDS[0]]['verb'].values()) == pytest.approx(
+        scores['verb'][0])
+    with pytest.raises(ValueError, match='list of actions is needed'):
+        write_epic_submission(path, IDS, {'action': head},
+                              'action_recognition', **SLS)
+
+
+def test_few_classes(tmp_path, scores):
+    few = {task: array[:, :4] for task, array in scores.items()}
+    path = str(tmp_path / 'a.zip')
+    size = dict(num_verbs=4, num_nouns=4)
+    write_epic_submission(path, IDS, few, 'action_recognition', **SLS, **size)
+    assert validate_epic_submission(path, IDS, **size) == []
+    assert len(load(path)['results'][IDS[0]]['action']) == 16
+
+
+def test_bad_input(tmp_path, scores):
+    def write(path='a.zip', ids=IDS, scores=scores,
+              challenge='action_recognition', **kwargs):
+        write_epic_submission(str(tmp_path / path), ids, scores, challenge,
+                              **{**SLS, **kwargs})
+
+    for kwargs, message in (
+        (dict(path='a.json'), 'must end with .zip'),
+        (dict(challenge='detection'), "one of .* but is 'detection'"),
+        (dict(sls_pt=6), 'sls_pt must be a whole number from 0 to 5.*6'),
+        (dict(sls_td=-1), 'sls_td'),
+        (dict(ids=[IDS[0]] * 3), '1 segments occur more than once'),
+        (dict(scores={'verb': scores['verb']}), 'needs scores of verbs and'),
+        (dict(scores={**scores, 'noun': scores['verb']}),
+         r'noun scores have shape \(3, 97\)'),
+        (dict(ids=IDS[:2]), 'verb scores have shape'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write(**kwargs)
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- validator --------------------------------------------------------------
+
+
+@pytest.fixture
+def content(tmp_path, scores):
+    path = str(tmp_path / 'good.zip')
+    write_epic_submission(path, IDS, scores, 'action_recognition', **SLS)
+    return load(path)
+
+
+def check(tmp_path, content, ids=IDS, member='test.json', **kwargs):
+    path = str(tmp_path / 'a.zip')
+    text = content if isinstance(content, (str, bytes)) else json.dumps(
+        content)
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr(member, text)
+    return validate_epic_submission(path, ids, **kwargs)
+
+
+def change(content, where, value):
+    *path, last = where
+    for key in path:
+        content = content[key]
+    if value is None:
+        del content[last]
+    else:
+        content[last] = value
+
+
+R = ('results', IDS[1])
+
+
+@pytest.mark.parametrize('where, value, message', [
+    (('version', ), 0.2, "version must be the text '0.2', but is 0.2"),
+    (('challenge', ), None, 'challenge must be one of'),
+    (('challenge', ), ['action_recognition'], 'challenge must be one of'),
+    (('sls_pt', ), None, 'sls_pt must be a whole number from 0 to 5, but is '
+     'None'),
+    (('sls_tl', ), 9, 'sls_tl must be'),
+    (('sls_td', ), '3', "sls_td must be a whole number from 0 to 5, but is "
+     "'3'"),
+    (('sls_td', ), True, 'sls_td must be'),
+    (('team', ), 'we', "unknown fields ['team']"),
+    (('results', ), [1], 'results must be an object'),
+    (R, None, '1 segments of the list have no result: P01_101_1'),
+    (('results', 'P99_01_0'), {}, '1 results are of segments that are not in '
+     'the list: P99_01_0'),
+    (R, {'verb': {}}, '1 segments: the entry must hold verb, noun and action: '
+     'P01_101_1'),
+    ((*R, 'verb', '96'), None, '1 segments: verb must have scores of the '
+     'classes "0" to "96": P01_101_1 (96)'),
+    ((*R, 'verb', '97'), 1., 'P01_101_1 (98)'),
+    ((*R, 'noun'), [1, 2], '1 segments: noun must have scores of the classes '
+     '"0" to "299": P01_101_1 ([1, 2])'),
+    ((*R, 'noun', '7'), float('nan'), '1 segments: noun scores must be finite '
+     'numbers: P01_101_1 (nan)'),
+    ((*R, 'noun', '7'), float('inf'), 'noun scores must be finite'),
+    ((*R, 'verb', '7'), '1.5', "verb scores must be finite numbers: P01_101_1 "
+     "('1.5')"),
+    ((*R, 'verb', '7'), False, 'verb scores must be finite numbers'),
+    ((*R, 'verb', '7'), 10**400, 'verb scores must be finite numbers'),
+    ((*R, 'action', '0,300'), 1., 'action must have 100 scores: P01_101_1 '
+     '(101)'),
+    ((*R, 'action', '0,300'), 1., "nouns to 299: P01_101_1 ('0,300')"),
+    ((*R, 'action', '97,0'), 1., 'verbs to 96'),
+    ((*R, 'action', '1, 2'), 1., "('1, 2')"),
+    ((*R, 'action', '01,2'), 1., "('01,2')"),
+    ((*R, 'action', '5'), 1., "('5')"),
+    ((*R, 'action'), {}, 'action must have 100 scores: P01_101_1 (0)'),
+])
+def test_problems_are_found(tmp_path, content, where, value, message):
+    assert check(tmp_path, content) == []
+    change(content, where, value)
+    problems = check(tmp_path, content)
+    assert any(message in problem for problem in problems), problems
+
+
+def test_problems_of_many_segments_are_counted(tmp_path, content):
+    for result in content['results'].values():
+        del result['verb']['3']
+    assert check(tmp_path, content) == [
+        '3 segments: verb must have scores of the classes "0" to "96": '
+        'P01_101_0 (96), P01_101_1 (96), P33_02_10 (96)']
+    assert check(tmp_path, content, [f'P0{i}_01_0' for i in range(5)])[0] == (
+        '5 segments of the list have no result: P00_01_0, P01_01_0, P02_01_0 '
+        'and 2 more')
+    good = check(tmp_path, {**content, 'results': {}}, [],
+                 challenge='action_anticipation')
+    assert good == ["challenge is 'action_recognition', not "
+                    "'action_anticipation'"]
+
+
+def test_files_that_are_no_submission(tmp_path, content):
+    path = tmp_path / 'a.zip'
+    assert 'cannot be read' in validate_epic_submission(str(path), IDS)[0]
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name in ('test.json', 'readme.txt'):
+            archive.writestr(name, '{}')
+    assert 'nothing else' in validate_epic_submission(str(path), IDS)[0]
+    path.write_text('text')
+    assert 'cannot be read' in validate_epic_submission(str(path), IDS)[0]
+    text = json.dumps(content)
+    for bad, message, kwargs in (
+        (text, 'must hold test.json', dict(member='sub/test.json')),
+        (text[:-3], 'is not JSON', {}),
+        (b'\xff\xfe', 'is not UTF-8', {}),
+        ('[]', 'holds a list', {}),
+        ('[' * 10**6, 'is not JSON', {}),
+        (text.replace('"results": {', '"results": {"P01_101_0": {}, '),
+         '1 keys occur twice in one object: P01_101_0', {}),
+    ):
+        problems = check(tmp_path, bad, **kwargs)
+        assert len(problems) == 1 and message in problems[0]

@@ -1,0 +1,65 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Small annotation files in the forms of EPIC-KITCHENS-100."""
+import csv
+from pathlib import Path
+
+COLUMNS = ('narration_id', 'participant_id', 'video_id',
+           'narration_timestamp', 'start_timestamp', 'stop_timestamp',
+           'start_frame', 'stop_frame', 'narration', 'verb', 'verb_class',
+           'noun', 'noun_class', 'all_nouns', 'all_noun_classes')
+
+
+def timestamp(seconds):
+    """HH:MM:SS.ss of seconds, '' of None."""
+    if seconds is None:
+        return ''
+    centi = round(seconds * 100)
+    return (f'{centi // 360000:02}:{centi // 6000 % 60:02}:'
+            f'{centi // 100 % 60:02}.{centi % 100:02}')
+
+
+def official_row(name, start, stop, verb=None, noun=None):
+    """A row as a dict; the video is the narration id without its end."""
+    video = name.rsplit('_', 1)[0]
+    row = dict(
+        narration_id=name,
+        participant_id=video.split('_')[0],
+        video_id=video,
+        narration_timestamp=timestamp(start),
+        start_timestamp=timestamp(start),
+        stop_timestamp=timestamp(stop),
+        start_frame=0,
+        stop_frame=0)
+    if verb is not None:
+        row.update(
+            narration='take "a, b"',
+            verb='take',
+            verb_class=verb,
+            noun='a:b',
+            noun_class=noun,
+            all_nouns="['a:b', 'c']",
+            all_noun_classes=f'[{noun}, 1]')
+    return row
+
+
+def write_official(path, rows, drop=()):
+    """Writes a list of segments.
+
+    Args:
+        path: Where to.
+        rows: (narration_id, start, stop[, verb, noun]) of every segment.
+        drop: Columns to leave out.
+    """
+    rows = [official_row(*row) for row in rows]
+    columns = [c for c in COLUMNS if c in rows[0] and c not in drop]
+    with open(path, 'w', newline='') as f:
+        writer = csv.DictWriter(f, columns, extrasaction='ignore')
+        writer.writeheader()
+        writer.writerows(rows)
+    return str(path)
+
+
+def write_text(path, *lines):
+    """Writes lines."""
+    Path(path).write_text('\n'.join(lines) + '\n')
+    return str(path)

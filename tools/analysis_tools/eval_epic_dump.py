@@ -1,0 +1,173 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Measures dumped scores of EPIC-KITCHENS-100 and writes the submission.
+
+Dumps are written by EpicRecognitionMetric and EpicAnticipationMetric with
+``dump_file``. Measures need a list of segments with labels; a submission is
+written with --submission, also for segments without labels.
+"""
+import argparse
+import json
+import os.path as osp
+import sys
+
+import numpy as np
+
+from mmaction_memvit.evaluation.epic_dump import read_epic_dump
+from mmaction_memvit.evaluation.epic_submission import (
+    SLS_FIELDS,
+    validate_epic_submission,
+    write_epic_submission,
+)
+from mmaction_memvit.evaluation.epic_truth import (
+    CHALLENGES,
+    EpicTruth,
+    format_epic_table,
+)
+
+
+def parse_args(argv=None):
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('dump', help='.npz or .pkl file with scores')
+    parser.add_argument('segments', help='list of segments')
+    parser.add_argument('challenge', choices=sorted(CHALLENGES))
+    parser.add_argument(
+        '--ann-root',
+        help='folder with EPIC_100_tail_verbs.csv, EPIC_100_tail_nouns.csv '
+        'and EPIC_100_unseen_participant_ids_validation.csv; the latter is '
+        'not used with --unseen')
+    parser.add_argument('--tail-verbs', help='list of rare verbs')
+    parser.add_argument('--tail-nouns', help='list of rare nouns')
+    parser.add_argument('--unseen', help='list of unseen participants')
+    parser.add_argument(
+        '--actions',
+        nargs='+',
+        help='actions.csv, or training and validation lists; needed if the '
+        'dump holds scores of actions')
+    parser.add_argument('--num-verbs', type=int, default=97)
+    parser.add_argument('--num-nouns', type=int, default=300)
+    parser.add_argument(
+        '--fps',
+        type=float,
+        default=30.,
+        help='rate of lists without header (default: %(default)s)')
+    parser.add_argument(
+        '--missing',
+        choices=('error', 'miss', 'leave_out'),
+        default='error',
+        help='segments that are not in the dump: an error, missed, or left '
+        'out (default: %(default)s)')
+    parser.add_argument('--out', help='JSON file for the measures')
+    parser.add_argument('--submission', help='zip file to write')
+    parser.add_argument(
+        '--sls',
+        nargs=3,
+        type=int,
+        metavar=('PT', 'TL', 'TD'),
+        help='supervision levels of the submission: pre-training, training '
+        'labels, training data')
+    args = parser.parse_args(argv)
+    if args.submission and not args.sls:
+        parser.error('--submission needs --sls PT TL TD')
+    if args.ann_root:
+        for name, file in (
+            ('tail_verbs', 'EPIC_100_tail_verbs.csv'),
+            ('tail_nouns', 'EPIC_100_tail_nouns.csv'),
+            ('unseen', 'EPIC_100_unseen_participant_ids_validation.csv')):
+            if getattr(args, name) is None:
+                setattr(args, name, osp.join(args.ann_root, file))
+    return args
+
+
+def arrange(args, truth):
+    """Rows of the list that are measured, and their scores in this order."""
+    ids, scores = read_epic_dump(args.dump)
+    table = truth.segments
+    strange = [name for name in ids if name not in table.rows_by_id]
+    if strange:
+        raise ValueError(f'{len(strange)} segments of {args.dump} are not in '
+                         f'{args.segments}, such as {strange[:3]}')
+    for task, array in scores.items():
+        size = truth.num_classes.get(task)
+        if size is None:
+            raise ValueError(f'{args.dump} holds scores of actions; give the '
+                             'list of actions by --actions')
+        if array.shape[1] != size:
+            raise ValueError(f'{args.dump} holds scores of {array.shape[1]} '
+                             f'classes of {task}, but there are {size}')
+    place = {name: i for i, name in enumerate(ids)}
+    missing = [name for name in table.narration_ids if name not in place]
+    if missing:
+        text = (f'{len(missing)} of {len(table)} segments of {args.segments} '
+                f'are not in {args.dump}, such as {missing[:3]}')
+        if args.missing == 'error':
+            raise ValueError(f'{text}. Remedy: evaluate all of them, or use '
+                             '--missing miss or --missing leave_out')
+        print(f'{text}; they ' + ('count as missed' if args.missing == 'miss'
+                                  else 'are left out'))
+    rows = np.asarray([row for row, name in enumerate(table.narration_ids)
+                       if name in place or args.missing != 'leave_out'], int)
+    out = {}
+    for task, array in scores.items():
+        # One row more, of NaN, for segments that are not there.
+        array = np.concatenate([array, np.full((1, array.shape[1]), np.nan)])
+        out[task] = array[[
+            place.get(table.narration_ids[row], -1) for row in rows]]
+    return rows, out
+
+
+def submit(args, truth, rows, scores):
+    """Writes and checks the submission; returns the number of problems."""
+    ids = [truth.segments.narration_ids[row] for row in rows]
+    without = write_epic_submission(
+        args.submission,
+        ids,
+        scores,
+        args.challenge,
+        **dict(zip(SLS_FIELDS, args.sls)),
+        actions=truth.actions,
+        num_verbs=args.num_verbs,
+        num_nouns=args.num_nouns)
+    problems = validate_epic_submission(args.submission,
+                                        truth.segments.narration_ids,
+                                        args.challenge, args.num_verbs,
+                                        args.num_nouns)
+    for problem in problems:
+        print(f'- {problem}')
+    print(f'{args.submission}: {len(ids)} segments, {without} of them without '
+          f'scores (all 0), {len(problems)} problems')
+    return len(problems)
+
+
+def main(argv=None):
+    """Measures a dump; returns the exit code."""
+    args = parse_args(argv)
+    try:
+        truth = EpicTruth(
+            args.segments,
+            args.tail_verbs,
+            args.tail_nouns,
+            args.unseen,
+            actions=args.actions,
+            num_verbs=args.num_verbs,
+            num_nouns=args.num_nouns,
+            ann_options=dict(fps=args.fps))
+        rows, scores = arrange(args, truth)
+        measures = truth.measure(args.challenge, scores, rows)
+        if measures:
+            print(f'{len(rows)} segments, in per cent\n'
+                  f'{format_epic_table(measures)}')
+        else:
+            print(f'{args.segments} has no labels, so nothing is measured')
+        if args.out:
+            with open(args.out, 'w') as f:
+                json.dump(measures, f, indent=1)
+        problems = submit(args, truth, rows, scores) if args.submission else 0
+    except (OSError, ValueError, ImportError) as e:
+        print(f'error: {e}', file=sys.stderr)
+        return 2
+    return int(bool(problems))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

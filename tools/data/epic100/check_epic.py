@@ -1,0 +1,316 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Checks a download of EPIC-KITCHENS-100 against the annotations.
+
+Says which videos or frame folders are missing, which cannot be decoded, and
+whether they have the frames that EPIC_100_video_info.csv and the segments
+lead to expect. Ends with exit code 1 if something is wrong.
+
+Videos are found by their name whatever folder and suffix they have
+(P01/videos/P01_01.MP4), frame folders by theirs (P01/rgb_frames/P01_01/).
+"""
+import argparse
+import os
+import os.path as osp
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+
+from mmengine.utils import ProgressBar
+
+from mmaction_memvit.datasets.epic_annotations import (
+    read_epic_segments,
+    read_epic_video_info,
+)
+from mmaction_memvit.datasets.video_index import (
+    first_names,
+    probe_video,
+    write_video_index,
+)
+
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm')
+FRAME_SUFFIXES = ('.jpg', '.jpeg', '.png')
+# The challenge's frames were extracted at these rates, not at the videos'.
+NOMINAL_RATES = (60., 50.)
+
+
+def parse_args(argv=None):
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        'lists',
+        nargs='+',
+        metavar='LIST',
+        help='lists of segments; their videos are checked')
+    parser.add_argument('--video-info', help='EPIC_100_video_info.csv')
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument('--videos', help='folder with video files')
+    source.add_argument('--frames', help='folder with frame folders')
+    parser.add_argument(
+        '--num-workers',
+        type=int,
+        default=min(8, os.cpu_count() or 1),
+        help='processes (default: %(default)s)')
+    parser.add_argument(
+        '--decode',
+        action='store_true',
+        help='decode every frame (slow); else packets are counted and the '
+        'end of every video, or first and last frame of every folder, '
+        'decoded')
+    parser.add_argument(
+        '--tolerance',
+        type=float,
+        default=0.5,
+        help='seconds by which a video may be longer or shorter than the '
+        'video list says (default: %(default)s)')
+    parser.add_argument(
+        '--fps',
+        type=float,
+        default=30.,
+        help='rate of lists without header (default: %(default)s)')
+    parser.add_argument(
+        '--index', help='with --videos: JSON file for the frame counts, '
+        'which datasets take as index_file')
+    args = parser.parse_args(argv)
+    if args.num_workers < 1:
+        parser.error(f'--num-workers {args.num_workers} must be at least 1')
+    if args.tolerance < 0:
+        parser.error(f'--tolerance {args.tolerance} must be at least 0')
+    if args.index and not args.videos:
+        parser.error('--index needs --videos')
+    for folder in (args.videos, args.frames):
+        if folder is not None and not osp.isdir(folder):
+            parser.error(f'{folder!r} is no folder')
+    return args
+
+
+def last_stops(args):
+    """Seconds that every video must reach for its segments, by video."""
+    stops = {}
+    for name in args.lists:
+        table = read_epic_segments(
+            name,
+            fps=args.fps,
+            num_verbs=10**6,
+            num_nouns=10**6,
+            reversed_times='swap')
+        for video, rows in table.rows_by_video.items():
+            stops[video] = max(stops.get(video, 0.), table.stops[rows].max())
+    return stops
+
+
+def find_videos(root, wanted):
+    """Files of the wanted videos by name, and no archives."""
+    found = {}
+    for folder, _, files in os.walk(root):
+        for file in sorted(files):
+            name, suffix = osp.splitext(file)
+            if name not in wanted:
+                continue
+            if suffix.lower() in VIDEO_SUFFIXES:
+                found.setdefault(name, []).append(osp.join(folder, file))
+    return found, {}
+
+
+def find_frames(root, wanted):
+    """Folders of the wanted videos, and archives that are to be unpacked."""
+    found, archives = {}, {}
+    for folder, folders, files in os.walk(root):
+        for name in sorted(folders):
+            if name in wanted:
+                found.setdefault(name, []).append(osp.join(folder, name))
+        # The frames themselves need not be listed once more.
+        folders[:] = sorted(n for n in folders if n not in wanted)
+        for file in sorted(files):
+            name, suffix = osp.splitext(file)
+            if name in wanted and suffix.lower() == '.tar':
+                archives[name] = osp.join(folder, file)
+    return found, archives
+
+
+def probe_frames(path, decode=False):
+    """Counts the frames of a folder.
+
+    Args:
+        path (str): Folder with frame_0000000001.jpg and so on.
+        decode (bool): Whether to decode all frames.
+
+    Returns:
+        dict: ``num_frames``, ``width``, ``height``, ``fps`` (0: frames do
+        not tell) and, if something is wrong, ``problem``.
+    """
+    import cv2
+    entry = {'num_frames': 0, 'fps': 0., 'width': 0, 'height': 0}
+    frames, empty = {}, []
+    for file in os.scandir(path):
+        name, suffix = osp.splitext(file.name)
+        number = name.rsplit('_', 1)[-1]
+        if suffix.lower() in FRAME_SUFFIXES and number.isdigit():
+            frames[int(number)] = file.path
+            if not file.stat().st_size:
+                empty.append(file.name)
+    if not frames:
+        return {**entry, 'problem': 'no frames such as frame_0000000001.jpg'}
+    numbers = sorted(frames)
+    entry['num_frames'] = len(numbers)
+    problems = []
+    if numbers[0] != 1 or numbers[-1] != len(numbers):
+        absent = sorted(set(range(1, numbers[-1])) - set(numbers))
+        shown = f', such as {absent[:3]}' if absent else ''
+        problems.append(f'frames {numbers[0]} to {numbers[-1]}, '
+                        f'{len(absent)} of 1 to {numbers[-1]} are not '
+                        f'there{shown}')
+    if empty:
+        problems.append(f'{len(empty)} empty files, such as {min(empty)}')
+    for number in numbers if decode else {numbers[0], numbers[-1]}:
+        image = cv2.imread(frames[number])
+        if image is None:
+            name = osp.basename(frames[number])
+            problems.append(f'{name} cannot be decoded')
+            break
+        entry.update(height=image.shape[0], width=image.shape[1])
+    if problems:
+        entry['problem'] = '; '.join(problems)
+    return entry
+
+
+def probe_all(args, paths):
+    """Entries of all videos or folders, by name."""
+    probe = partial(
+        probe_video if args.videos else probe_frames, decode=args.decode)
+    entries = {}
+    if not paths:
+        return entries
+    bar = ProgressBar(len(paths))
+    if args.num_workers == 1 or len(paths) < 2:
+        for name, path in paths.items():
+            entries[name] = probe(path)
+            bar.update()
+        print()
+        return entries
+    with ProcessPoolExecutor(args.num_workers) as pool:
+        futures = {pool.submit(probe, p): name for name, p in paths.items()}
+        try:
+            for future in as_completed(futures):
+                entries[futures[future]] = future.result()
+                bar.update()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    print()
+    return {name: entries[name] for name in paths}
+
+
+def compare(args, entry, info, stop):
+    """What does not fit the annotations, as one text; '' if all does."""
+    num = entry['num_frames']
+    fps = entry['fps'] or (info.fps if info else 0)
+    found = []
+    if info is not None and args.videos:
+        if abs(fps - info.fps) > 0.01:
+            found.append(f'{fps:g} frames per second, the list says '
+                         f'{info.fps:g}')
+        expected = info.duration * info.fps
+        if abs(num / fps - info.duration) > args.tolerance:
+            found.append(f'{num} frames, the list leads to expect '
+                         f'{expected:.0f}')
+    elif info is not None:
+        rates = (info.fps, *NOMINAL_RATES)
+        fps = min(rates, key=lambda rate: abs(num / rate - info.duration))
+        if abs(num / fps - info.duration) > args.tolerance:
+            expected = ', '.join(f'{info.duration * r:.0f} at {r:g}'
+                                 for r in rates)
+            found.append(f'{num} frames, but expected are {expected} frames '
+                         'per second')
+            fps = info.fps
+    if fps and stop > num / fps + args.tolerance:
+        found.append(f'ends after {num / fps:.2f} s, but a segment goes to '
+                     f'{stop:.2f} s')
+    return '; '.join(found)
+
+
+def rate_of_folder(entry, info):
+    """Which rate the frames of a folder were extracted at."""
+    rates = (info.fps, *NOMINAL_RATES)
+    return min(rates,
+               key=lambda r: abs(entry['num_frames'] / r - info.duration))
+
+
+def report(args, stops, infos, found, archives, entries):
+    """Prints what was found; returns how many videos are not in order."""
+    missing = [v for v in stops if v not in found]
+    groups = {
+        'missing': {v: f'only {archives[v]}, unpack it' if v in archives
+                    else '' for v in missing},
+        'found more than once, the first is used':
+        {v: ', '.join(paths) for v, paths in found.items() if len(paths) > 1},
+        'not in the video list': {} if infos is None else
+        {v: '' for v in stops if v not in infos},
+        'not decodable': {v: e['problem'] for v, e in entries.items()
+                          if not e['num_frames']},
+        'damaged or incomplete': {
+            v: e['problem'] for v, e in entries.items()
+            if e['num_frames'] and 'problem' in e},
+        'other frames than expected': {},
+    }
+    for video, entry in entries.items():
+        info = None if infos is None else infos.get(video)
+        text = entry['num_frames'] and compare(args, entry, info,
+                                               stops[video])
+        if text:
+            groups['other frames than expected'][video] = text
+    what = 'videos' if args.videos else 'frame folders'
+    frames = sum(e['num_frames'] for e in entries.values())
+    print(f'{len(entries)} of {len(stops)} {what} are there, {frames} frames')
+    if args.frames and infos is not None:
+        rates = {}
+        for video, entry in entries.items():
+            if video in infos and entry['num_frames']:
+                rate = rate_of_folder(entry, infos[video])
+                rates.setdefault(rate, []).append(video)
+        for rate, videos in sorted(rates.items()):
+            print(f'  {rate:g} frames per second: {first_names(videos)}')
+    for text, group in groups.items():
+        print(f'  {text}: {len(group)}')
+        if text == 'missing' and not any(group.values()) and len(group) > 20:
+            print(f'    {first_names(group, 20)}')
+            continue
+        for video, detail in group.items():
+            print(f'    {video}' + (f': {detail}' if detail else ''))
+    return len({v for text, group in groups.items() for v in group
+                if not text.startswith('found more')})
+
+
+def main(argv=None):
+    """Checks a download; returns the exit code."""
+    args = parse_args(argv)
+    try:
+        stops = last_stops(args)
+        infos = None
+        if args.video_info:
+            infos = read_epic_video_info(args.video_info)
+    except (OSError, ValueError, ImportError) as e:
+        print(f'error: {e}', file=sys.stderr)
+        return 2
+    find = find_videos if args.videos else find_frames
+    found, archives = find(args.videos or args.frames, stops)
+    paths = {v: found[v][0] for v in stops if v in found}
+    try:
+        entries = probe_all(args, paths)
+    except BrokenProcessPool:
+        print('\nA worker process crashed while it read a video. Remedy: run '
+              'this again with --num-workers 1; the last video before the '
+              'crash is the one to take out')
+        return 2
+    if args.index:
+        write_video_index(
+            {osp.relpath(paths[v], args.videos): e
+             for v, e in entries.items()}, args.index)
+    problems = report(args, stops, infos, found, archives, entries)
+    print(f'{problems} of {len(stops)} are not in order' if problems else
+          'All in order')
+    return int(bool(problems))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,57 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Says whether a submission to an EPIC-KITCHENS-100 challenge is in order.
+
+Prints everything that is wrong and ends with exit code 1 if there is
+anything.
+"""
+import argparse
+import sys
+
+from mmaction_memvit.datasets.epic_annotations import read_epic_segments
+from mmaction_memvit.evaluation.epic_submission import validate_epic_submission
+from mmaction_memvit.evaluation.epic_truth import CHALLENGES
+
+
+def parse_args(argv=None):
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('submission', help='the zip file')
+    parser.add_argument(
+        'segments',
+        help='list of the segments that must be there, such as '
+        'EPIC_100_test_timestamps.csv')
+    parser.add_argument(
+        '--challenge',
+        choices=sorted(CHALLENGES),
+        help='what it must be for (default: either)')
+    parser.add_argument('--num-verbs', type=int, default=97)
+    parser.add_argument('--num-nouns', type=int, default=300)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Checks the file; returns the exit code."""
+    args = parse_args(argv)
+    try:
+        segments = read_epic_segments(
+            args.segments,
+            num_verbs=args.num_verbs,
+            num_nouns=args.num_nouns,
+            missing_times='keep',
+            reversed_times='swap')
+    except (OSError, ValueError, ImportError) as e:
+        print(f'error: {e}', file=sys.stderr)
+        return 2
+    problems = validate_epic_submission(args.submission,
+                                        segments.narration_ids, args.challenge,
+                                        args.num_verbs, args.num_nouns)
+    for problem in problems:
+        print(f'- {problem}')
+    print(f'{args.submission}: ' + (
+        f'{len(problems)} problems' if problems else
+        f'in order, {len(segments)} segments'))
+    return int(bool(problems))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
