@@ -2,13 +2,9 @@
 """Whole runs, from video files to metrics."""
 import importlib.util
 import json
-import os
 import pickle
 import re
-import socket
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +15,7 @@ from helpers.runs import (
     assert_same,
     close,
     config,
+    launch,
     loader,
     make_runner,
     read_log,
@@ -228,33 +225,6 @@ class RankProbe(Hook):
 """
 
 
-def launch(script, folder, cfg, *arguments):
-    """Runs tools/dist_*.sh on two processes without a GPU."""
-    cfg.env_cfg = dict(
-        mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-        dist_cfg=dict(backend='gloo'))
-    cfg.dump(str(folder / f'{script}.py'))
-    (folder / 'rank_probe.py').write_text(PROBE)
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-    done = subprocess.run(
-        ['bash', str(ROOT / f'tools/{script}.sh'), f'{script}.py', *arguments],
-        cwd=str(folder),
-        env=dict(
-            os.environ,
-            PORT=str(port),
-            PYTHON=sys.executable,
-            PYTHONPATH=str(folder),
-            CUDA_VISIBLE_DEVICES='',
-            OMP_NUM_THREADS='1'),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True)
-    assert done.returncode == 0, done.stdout[-6000:]
-    return done.stdout
-
-
 @pytest.fixture(scope='module')
 def trained_by_two(tmp_path_factory, videos):
     """Folder of a training on two processes."""
@@ -279,6 +249,7 @@ def trained_by_two(tmp_path_factory, videos):
         custom_hooks=[dict(type=name) for name in (
             'MemoryBankHook', 'StepSeedHook', 'RankProbe')])
     cfg.custom_imports.imports.append('rank_probe')
+    (folder / 'rank_probe.py').write_text(PROBE)
     folder.joinpath('out.txt').write_text(
         launch('dist_train', folder, cfg, '2'))
     return folder

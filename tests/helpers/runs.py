@@ -1,6 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """A tiny model on tiny videos, run by MMEngine's runner."""
 import copy
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import List, Optional, Sequence
 
@@ -14,6 +18,7 @@ from mmengine.runner import Runner
 
 from .videos import write_video
 
+ROOT = Path(__file__).resolve().parents[2]
 # Frames of a clip. Uneven videos: 6, 5, 4, 3 and 2 clips, two of them padded.
 CLIP_LEN = 4
 NUM_CLIPS = (6, 5, 4, 3, 2)
@@ -328,3 +333,39 @@ def assert_same(losses: Sequence[float], others: Sequence[float]) -> None:
     assert len(losses) == len(others) > 0
     assert len(set(losses)) > len(losses) // 2
     np.testing.assert_allclose(losses, others, atol=1e-6, rtol=0)
+
+
+def launch(script: str, folder: Path, cfg: Config, *arguments: str) -> str:
+    """Runs tools/dist_*.sh in a folder, on processes without a GPU.
+
+    Args:
+        script (str): 'dist_train' or 'dist_test'.
+        folder (Path): Where to.
+        cfg (Config): What is run.
+        arguments (str): What follows the config on the command line.
+
+    Returns:
+        str: Its output.
+    """
+    cfg.env_cfg = dict(
+        mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+        dist_cfg=dict(backend='gloo'))
+    cfg.dump(str(folder / f'{script}.py'))
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    done = subprocess.run(
+        ['bash', str(ROOT / f'tools/{script}.sh'), f'{script}.py', *arguments],
+        cwd=str(folder),
+        env=dict(
+            os.environ,
+            PORT=str(port),
+            PYTHON=sys.executable,
+            PYTHONPATH=str(folder),
+            CUDA_VISIBLE_DEVICES='',
+            OMP_NUM_THREADS='1'),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True)
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
