@@ -489,9 +489,10 @@ def test_failures_in_training(broken, log, num_workers, pipeline):
     assert first['text.mp4'] >= 6 and 1 <= first['cut.mp4']
     assert all(counts[k] > first[k] for k in first)
     assert swapped <= sum(counts.values())
-    # Told once a video, by whichever worker met it first.
-    assert log().count("text.mp4': frames") == 1
-    assert log().count("cut.mp4': frames") == 1
+    # Told once a video; workers that meet it at the same moment each tell.
+    for name in ('text', 'cut'):
+        told = log().count(f"{name}.mp4': frames")
+        assert 1 <= told <= max(num_workers, 1)
     assert 'stream starts anew' in log()
 
 

@@ -30,6 +30,7 @@ from ..layers.pooling_attention import (
 )
 from ..layers.token_pooling import as_tokens
 from ..utils.memvit_state import adapt_mvit_state, fit_position_tables
+from ..utils.precision import activation_dtype
 
 Size = Tuple[int, int, int]
 
@@ -181,8 +182,9 @@ class MeMViT(BaseModule):
             first attended, so that the compression is trained for any gap;
             'next' one step after it was seen, as the reference does, which
             leaves it untrained for gaps above 1. Defaults to 'first_use'.
-        causal (bool): Whether tokens see frames up to their own only.
-            Defaults to False.
+        causal (bool): Whether tokens see frames up to their own only: with
+            the default ``patch_cfg`` token i sees frames 0 to 2 i + 1 of its
+            clip, and what is remembered of clips before. Defaults to False.
         in_channels (int): Defaults to 3.
         out_scales (int | Sequence[int]): Stages to output. Defaults to -1.
         drop_path_rate (float): Stochastic depth. Defaults to 0.
@@ -290,6 +292,8 @@ class MeMViT(BaseModule):
         self.total_stride = (stride[0], *(s * 2**len(downscale)
                                           for s in stride[1:]))
         self._check_clip(temporal_size, *spatial_size)
+        if causal:
+            self._check_causal(patch_cfg)
         if not dim_mul_in_attention:
             raise ValueError(
                 "dim_mul_in_attention=False is MViT's older layout; MeMViT "
@@ -365,6 +369,18 @@ class MeMViT(BaseModule):
                              f'{sorted(self.arch_zoo)}; name one of them or '
                              'give a dict')
         return self.arch_zoo[arch.lower()]
+
+    @staticmethod
+    def _check_causal(patch_cfg: Dict) -> None:
+        """Check that no token's patches reach beyond the token's frames."""
+        kernel, stride = patch_cfg['kernel_size'][0], patch_cfg['stride'][0]
+        padding = patch_cfg.get('padding', (0, 0, 0))[0]
+        if kernel - padding > stride:
+            raise ValueError(
+                f'the patch embedding (in time: kernel {kernel}, stride '
+                f'{stride}, padding {padding}) sees frames after those of '
+                'its token, so the model would not be causal: padding must '
+                f'be at least kernel - stride, {kernel - stride}')
 
     @staticmethod
     def _memory_spec(mem_len: int, mem_stride: int,
@@ -468,7 +484,7 @@ class MeMViT(BaseModule):
                              'mem_len to the number of clips to remember')
         param = self.cls_token
         device = device or param.device
-        dtype = dtype or _activation_dtype(param)
+        dtype = dtype or activation_dtype(param)
         size = self.grid_size(self.temporal_size,
                               *(input_size or self.spatial_size))
         layers = []
@@ -611,16 +627,3 @@ class MeMViT(BaseModule):
         """Resize position tables of a checkpoint before it is loaded."""
         fit_position_tables(state_dict, prefix, self.state_dict(),
                             self.arch_settings)
-
-
-def _activation_dtype(param: Tensor) -> torch.dtype:
-    """Dtype of linear layers' outputs: autocast's, where that is on."""
-    device = param.device.type
-    if not hasattr(torch, 'get_autocast_dtype'):  # torch < 2.4
-        if device == 'cuda' and torch.is_autocast_enabled():
-            return torch.get_autocast_gpu_dtype()
-        if device == 'cpu' and torch.is_autocast_cpu_enabled():
-            return torch.get_autocast_cpu_dtype()
-    elif torch.is_autocast_enabled(device):
-        return torch.get_autocast_dtype(device)
-    return param.dtype

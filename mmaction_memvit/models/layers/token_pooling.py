@@ -1,10 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+from contextlib import nullcontext
 from typing import Tuple
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
+
+from ..utils.precision import activation_dtype
 
 
 def depthwise_conv(grid: Tensor, weight: Tensor, stride: Tuple[int, int, int],
@@ -30,13 +33,19 @@ def depthwise_conv(grid: Tensor, weight: Tensor, stride: Tuple[int, int, int],
     if causal:
         padding[0] = kernel[0] - 1
     heads = channels // weight.shape[0]
-    x = F.conv3d(
-        grid.permute(0, 4, 1, 2, 3),
-        weight.repeat(heads, 1, 1, 1, 1),
-        stride=stride,
-        padding=padding,
-        groups=channels)
-    x = x.permute(0, 2, 3, 4, 1)
+    weight = weight.repeat(heads, 1, 1, 1, 1)
+    x = grid.permute(0, 4, 1, 2, 3)
+    dtype = activation_dtype(x)
+    # On a CPU, the gradient of the kernel in bfloat16 reads memory nobody
+    # has written where frames are fewer than the kernel is long (torch 2.13):
+    # NaN, now and then.
+    exact = x.device.type == 'cpu' and dtype.itemsize < 4
+    with torch.autocast('cpu', enabled=False) if exact else nullcontext():
+        if exact:
+            x, weight = x.float(), weight.float()
+        x = F.conv3d(
+            x, weight, stride=stride, padding=padding, groups=channels)
+    x = (x.to(dtype) if exact else x).permute(0, 2, 3, 4, 1)
     return x[:, :frames] if causal else x
 
 
