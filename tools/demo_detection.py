@@ -18,6 +18,7 @@ from mmaction_memvit.datasets.longcue_boxes import answer_box_questions
 from mmaction_memvit.evaluation.functional import (
     evaluate_ava,
     read_ava_csv,
+    read_exclusions,
     read_label_map,
 )
 from mmaction_memvit.visualization.delay_accuracy import (
@@ -64,6 +65,7 @@ def main() -> None:
     meta = load(osp.join(data, 'longcue_boxes_meta.json'))
     questions = meta['splits']['val']['questions']
     truth = read_ava_csv(osp.join(data, 'val.csv'))
+    excluded = read_exclusions(osp.join(data, 'val_excluded.csv'))
     names = read_label_map(osp.join(data, 'label_map.pbtxt'))
 
     tables, reports = {}, {}
@@ -80,7 +82,10 @@ def main() -> None:
         tables[name] = accuracy_by_delay(
             answer_box_questions(results, questions))
         reports[name] = evaluate_ava(
-            truth, read_ava_csv(results, has_scores=True), names)
+            truth,
+            read_ava_csv(results, has_scores=True),
+            names,
+            excluded=excluded)
 
     plot = osp.join(out_dir, 'box_accuracy_by_delay.png')
     plot_accuracy_by_delay(

@@ -351,6 +351,23 @@ def annotation_rows(spec: LongCueBoxesSpec,
     ]
 
 
+def cue_keyframes(plan: BoxVideoPlan) -> list[str]:
+    """Write the keyframes that show a cue as lines of an exclusion table.
+
+    Where cues have no label, an answer there is neither right nor wrong.
+
+    Args:
+        plan (BoxVideoPlan): What happens in the video.
+
+    Returns:
+        list[str]: ``video,timestamp`` in order of time. No question is asked
+        at any of them.
+    """
+    asked = {question.clip for question in plan.questions}
+    cues = {question.cue_clip for question in plan.questions} - asked
+    return [f'{plan.video_id},{clip + 1}' for clip in sorted(cues)]
+
+
 def proposal_table(spec: LongCueBoxesSpec,
                    plans: Iterable[BoxVideoPlan]) -> dict[str, np.ndarray]:
     """List the boxes of all persons at all keyframes.

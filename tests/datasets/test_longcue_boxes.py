@@ -14,6 +14,7 @@ from mmaction_memvit.datasets.longcue_boxes import (
     annotation_rows,
     answer_box_questions,
     box_question_table,
+    cue_keyframes,
     keyframe_boxes,
     label_map_text,
     person_boxes,
@@ -281,3 +282,14 @@ def test_bad_plans():
         plan_box_videos(SMALL, 'vall', 4)
     with pytest.raises(ValueError, match='6 val videos .* take 8'):
         plan_box_videos(SMALL, 'val', 6)
+
+
+def test_cues_are_listed_and_questions_are_not():
+    spec = LongCueBoxesSpec()
+    for plan in plan_box_videos(spec, 'val', 2 * spec.num_cues):
+        listed = {int(row.split(',')[1]) for row in cue_keyframes(plan)}
+        questions = box_question_table(spec, [plan])
+        assert listed == {q['cue_timestamp'] for q in questions}
+        assert not listed & {q['timestamp'] for q in questions}
+        assert all(row.startswith(plan.video_id) for row in
+                   cue_keyframes(plan))

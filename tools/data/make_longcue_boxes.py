@@ -10,6 +10,9 @@ writes
 - ``train.csv``, ``val.csv``: ``video,timestamp,x1,y1,x2,y2,action,person``
   (for validation only the boxes that are asked about, for training those that
   show a cue, too);
+- ``train_excluded.csv``, ``val_excluded.csv``: ``video,timestamp`` of the
+  keyframes that show a cue which has no label: the metric passes them over,
+  the data set must not (the memory is to see them);
 - ``proposals_train.pkl``, ``proposals_val.pkl``: both persons' boxes at every
   keyframe;
 - ``label_map.pbtxt``; ``index.json`` (frame counts, by file name);
@@ -37,6 +40,7 @@ from mmaction_memvit.datasets.longcue_boxes import (
     LongCueBoxesSpec,
     annotation_rows,
     box_question_table,
+    cue_keyframes,
     label_map_text,
     plan_box_videos,
     proposal_table,
@@ -57,7 +61,7 @@ INDEX_FILE = 'index.json'
 LABEL_FILE = 'label_map.pbtxt'
 VIDEO_FOLDER = 'videos'
 # To be raised when the same options give other videos or tables.
-VERSION = 1
+VERSION = 2
 
 
 def parse_args() -> argparse.Namespace:
@@ -203,6 +207,7 @@ def make_longcue_boxes(out_dir: str,
         'splits': {
             split: {
                 'ann_file': f'{split}.csv',
+                'exclude_file': f'{split}_excluded.csv',
                 'proposal_file': f'proposals_{split}.pkl',
                 'videos': [
                     f'{VIDEO_FOLDER}/{plan.video_id}.mp4'
@@ -230,6 +235,11 @@ def make_longcue_boxes(out_dir: str,
         ]
         put_text('\n'.join(rows) + '\n',
                  osp.join(out_dir, content['ann_file']))
+        unlabelled = [] if with_cues else [
+            row for plan in split_plans for row in cue_keyframes(plan)
+        ]
+        put_text(''.join(f'{row}\n' for row in unlabelled),
+                 osp.join(out_dir, content['exclude_file']))
         dump(
             proposal_table(spec, split_plans),
             osp.join(out_dir, content['proposal_file']))

@@ -99,6 +99,8 @@ test_dataloader = val_dataloader
 val_evaluator = dict(
     type='AVADetectionMetric',
     ann_file=data_root + 'val.csv',
+    # Answers to cues, which have no label in validation, do not count.
+    exclude_file=data_root + 'val_excluded.csv',
     label_file=data_root + 'label_map.pbtxt',
     num_classes=num_classes)
 test_evaluator = val_evaluator

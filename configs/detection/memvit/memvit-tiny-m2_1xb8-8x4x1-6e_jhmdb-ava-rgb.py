@@ -90,8 +90,8 @@ val_evaluator = dict(
     num_classes=num_classes)
 test_evaluator = val_evaluator
 
-max_epochs = 12
-train_cfg = dict(max_epochs=max_epochs, val_interval=4)
+max_epochs = 6
+train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=1, norm_type=2))
@@ -104,6 +104,6 @@ param_scheduler = [
         by_epoch=True,
         convert_to_iter_based=True)
 ]
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=4))
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=2))
 auto_scale_lr = dict(base_batch_size=8)
 load_from = None

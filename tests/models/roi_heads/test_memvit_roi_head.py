@@ -1,0 +1,118 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import pytest
+import torch
+from helpers.boxes import build_detector, make_boxes
+from mmengine.registry import init_default_scope
+
+pytest.importorskip('mmdet')
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmaction')
+
+
+def head(**kwargs):
+    return build_detector(roi_head=kwargs).roi_head.eval()
+
+
+def run(module, steps, memory=None):
+    """Logits of each step; ``steps`` are numbers of boxes of each lane."""
+    out = []
+    for t, counts in enumerate(steps):
+        gen = torch.Generator().manual_seed(t)
+        feats = torch.randn(len(counts), 32, 2, 4, 4, generator=gen)
+        boxes = [make_boxes(n, gen) for n in counts]
+        logits, memory = module.score_boxes(feats, boxes, memory)
+        out.append(logits)
+    return out, memory
+
+
+def test_the_module_changes_nothing_in_place():
+    module = head()
+    memory = module.init_memory(2)
+    before = [x.clone() for x in memory.layers[0]]
+    _, after = run(module, [(2, 1)], memory)
+    assert all(torch.equal(a, b) for a, b in zip(before, memory.layers[0]))
+    assert not memory.filled.any() and after.filled[:, 0].all()
+    assert after.slots[0].sum(1).tolist() == [2, 1]
+    assert after.layers[0][1] is memory.layers[0][0]
+    # Its graph reaches the memory: the bank is what cuts it.
+    assert after.layers[0][0].requires_grad
+    # Empty slots hold nothing.
+    assert not after.layers[0][0][~after.slots[0]].any()
+
+
+def test_an_empty_memory_is_no_memory():
+    module = head()
+    (alone, ), _ = run(module, [(3, 0)])
+    (empty, ), _ = run(module, [(3, 0)], module.init_memory(2))
+    torch.testing.assert_close(alone, empty)
+
+
+def test_zero_mode_attends_to_what_exclude_hides():
+    steps = [(2, 1), (1, 2)]
+    scores = {}
+    for mode in ('exclude', 'zero'):
+        for slots in (4, 8):
+            module = head(mem_mask=mode, num_slots=slots)
+            scores[mode, slots] = run(module, steps,
+                                      module.init_memory(2))[0][-1]
+    torch.testing.assert_close(scores['exclude', 4], scores['exclude', 8])
+    # In the reference's mode the number of empty slots shows.
+    assert (scores['zero', 4] - scores['zero', 8]).abs().max() > 1e-3
+    assert (scores['zero', 8] - scores['exclude', 8]).abs().max() > 1e-3
+
+
+def test_boxes_of_one_clip_see_each_other():
+    module = head()
+    feats = torch.randn(1, 32, 2, 4, 4)
+    boxes = make_boxes(3, torch.Generator().manual_seed(0))
+    both, _ = module.score_boxes(feats, [boxes])
+    single, _ = module.score_boxes(feats, [boxes[:1]])
+    assert (both[:1] - single).abs().max() > 1e-3
+    plain = head(box_block=None)
+    both, _ = plain.score_boxes(feats, [boxes])
+    single, _ = plain.score_boxes(feats, [boxes[:1]])
+    torch.testing.assert_close(both[:1], single)
+
+
+def test_dropout_works_in_training_only():
+    module = build_detector(
+        roi_head=dict(
+            box_block=dict(
+                dims=32, num_heads=2, attn_drop=.5, qkv_drop=.3,
+                drop=.3))).roi_head
+    (a, ), _ = run(module.train(), [(3, )])
+    (b, ), _ = run(module, [(3, )])
+    assert (a - b).abs().max() > 1e-3
+    (a, ), _ = run(module.eval(), [(3, )])
+    (b, ), _ = run(module, [(3, )])
+    assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize('kwargs,match', [
+    (dict(mem_len=-1), 'mem_len is -1.*at least 0'),
+    (dict(mem_stride=0), 'mem_stride is 0'),
+    (dict(num_slots=0), 'num_slots is 0'),
+    (dict(num_box_blocks=0), 'num_box_blocks is 0'),
+    (dict(mem_mask='drop'), "mem_mask is 'drop'"),
+    (dict(box_block=dict(dims=32, num_heads=5)), 'num_heads is 5.*the 32'),
+])
+def test_bad_arguments(kwargs, match):
+    with pytest.raises(ValueError, match=match):
+        head(**kwargs)
+
+
+def test_a_head_without_memory_says_so():
+    module = head(mem_len=0)
+    assert not module.with_memory
+    with pytest.raises(ValueError, match='has no memory.*mem_len above 0'):
+        module.init_memory(1)
+
+
+def test_two_box_blocks_remember_apart():
+    module = head(num_box_blocks=2)
+    _, memory = run(module, [(2, ), (1, )], module.init_memory(1))
+    assert len(memory.layers) == 2
+    assert not torch.equal(memory.layers[0][0], memory.layers[1][0])
