@@ -454,7 +454,6 @@ class OnlineAVADataset(StreamDataset):
         video = kept[boxes.video]
         rows = np.flatnonzero(video >= 0)
         video, time = video[rows], boxes.timestamp[rows]
-        num_annotated = len(rows)
         more = self._more_keyframes(videos, number, found)
         video = np.concatenate([video, *(m[0] for m in more)])
         time = np.concatenate([time, *(m[1] for m in more)])
@@ -470,13 +469,12 @@ class OnlineAVADataset(StreamDataset):
         length = np.asarray([v['num_frames'] for v in videos])[video]
         center = self._frame_of(time, fps)
         outside = (center < 0) | (center >= length)
+        excluded = self._excluded(number, video, time)
         # Those that nobody annotated are no mistake of the annotations.
         self._check_outside(videos, video, time, center,
-                            outside & (rows >= 0))
-        keep = ~outside
-        excluded = self._excluded(number, video, time)
-        num_excluded = int((excluded & keep).sum())
-        keep &= ~excluded
+                            outside & ~excluded & (rows >= 0))
+        num_excluded = int((excluded & ~outside).sum())
+        keep = ~(outside | excluded)
         if not keep.any():
             raise ValueError(f'no keyframe of {self.ann_file!r} is left: '
                              f'{num_excluded} are excluded by '
@@ -500,7 +498,8 @@ class OnlineAVADataset(StreamDataset):
             _sample_boxes=rows.astype(np.int32),
             _sample_proposals=picks.astype(np.int32),
             _sample_center=center[keep].astype(np.int32))
-        self._report(videos, num_annotated, num_excluded)
+        self._report(videos, num_excluded)
+        self._check_length(videos)
 
     def _more_keyframes(self, videos: list[dict], number: dict[str, int],
                         found: Optional[dict]) -> list[tuple]:
@@ -578,8 +577,7 @@ class OnlineAVADataset(StreamDataset):
             f'{self.keyframe_rate!r}{hint}; or leave such keyframes out by '
             "outside_video='skip'")
 
-    def _report(self, videos: list[dict], num_annotated: int,
-                num_excluded: int) -> None:
+    def _report(self, videos: list[dict], num_excluded: int) -> None:
         rows = self._sample_boxes[self._sample_boxes >= 0]
         counts = np.diff(self._boxes.first_box)[rows]
         hours = sum(v['num_frames'] / v['fps'] for v in videos) / 3600
@@ -600,28 +598,33 @@ class OnlineAVADataset(StreamDataset):
         without = [
             v['video_id'] for v, x in zip(videos, with_boxes) if not x
         ]
-        if without and not self.test_mode:
+        if without:
             print_log(
                 f'{len(without)} of {len(videos)} videos have no annotated '
                 f'box: {first_names(without)}',
                 logger='current',
+                level=logging.INFO if self.test_mode else logging.WARNING)
+
+    def _check_length(self, videos: list[dict]) -> None:
+        """Warns of whole films that are taken for cuts of them."""
+        if (self.timestamp_start == 0 or self.timestamp_end is None
+                or self.keyframe_rate == 'frames'):
+            return
+        seconds = (self.timestamp_end -
+                   self.timestamp_start) / self.keyframe_rate
+        long = [
+            v['video_id'] for v in videos
+            if v['num_frames'] / v['fps'] > 1.5 * seconds
+        ]
+        if long:
+            print_log(
+                f'{len(long)} of {len(videos)} videos last much longer than '
+                f'from timestamp_start={self.timestamp_start} to '
+                f'timestamp_end={self.timestamp_end}: {first_names(long)}. If '
+                'they are whole films, set timestamp_start=0; else boxes and '
+                'frames do not belong together',
+                logger='current',
                 level=logging.WARNING)
-        if self.timestamp_start > 0 and self.timestamp_end is not None:
-            span = self._frame_of(self.timestamp_end, 1.)
-            long = [
-                v['video_id'] for v in videos
-                if self.keyframe_rate != 'frames'
-                and v['num_frames'] / v['fps'] > 1.5 * span
-            ]
-            if long:
-                print_log(
-                    f'{len(long)} of {len(videos)} videos last much longer '
-                    f'than from timestamp_start={self.timestamp_start} to '
-                    f'timestamp_end={self.timestamp_end}: {first_names(long)}.'
-                    ' If they are whole films, set timestamp_start=0; else '
-                    'boxes and frames do not belong together',
-                    logger='current',
-                    level=logging.WARNING)
 
     # -- samples ------------------------------------------------------------
 
@@ -650,8 +653,8 @@ class OnlineAVADataset(StreamDataset):
         else:
             info['filename'] = video['filename']
         if self._proposals is not None:
-            first, last = self._proposals.first_box[_begin_and_end(
-                self._sample_proposals[idx])]
+            first, last = _span(self._proposals.first_box,
+                                self._sample_proposals[idx])
             info['proposals'] = self._proposals.boxes[first:last].copy()
             info['scores'] = self._proposals.scores[first:last].copy()
         elif self.test_mode:
@@ -663,10 +666,10 @@ class OnlineAVADataset(StreamDataset):
 
     def _truth(self, row: int) -> dict:
         table = self._boxes
-        first, last = (0, 0) if row < 0 else table.first_box[_begin_and_end(row)]
+        first, last = (0, 0) if row < 0 else _span(table.first_box, row)
         labels = np.zeros((last - first, self.num_classes), np.float32)
         for i in range(first, last):
-            own = slice(*table.first_label[_begin_and_end(i)])
+            own = slice(*_span(table.first_label, i))
             labels[i - first, table.labels[own]] = 1
         return dict(
             gt_bboxes=table.boxes[first:last].copy(),
@@ -674,6 +677,6 @@ class OnlineAVADataset(StreamDataset):
             entity_ids=table.persons[first:last].copy())
 
 
-def _begin_and_end(i: int) -> slice:
-    """Selects where entry i begins and where the next one does."""
-    return slice(i, i + 2)
+def _span(starts: np.ndarray, i: int) -> tuple[int, int]:
+    """Where entry i begins and where it ends."""
+    return int(starts[i]), int(starts[i + 1])

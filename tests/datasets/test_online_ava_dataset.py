@@ -416,7 +416,7 @@ def test_frame_folders_that_nobody_looks_for(root):
             dataset[0]['center_frame']) == (99, 15., 15)
     # Where it is to look, the last frame must be there.
     kwargs.update(data_prefix=dict(img='frames'), missing_video='error')
-    with pytest.raises(FileNotFoundError, match='1 of 2 .*fewer.*1.\''):
+    with pytest.raises(FileNotFoundError, match="1 of 2 .*fewer.*1.'"):
         build(root, index_file='frames.json', **kwargs)
 
 
@@ -469,6 +469,10 @@ def test_keyframes_outside_of_the_video(root, log):
     dataset = build(root, text=text, outside_video='skip')
     assert dataset.stream_keys() == KEYS
     assert '2 of 8 keyframes' in log() and 'left out' in log()
+    # What is excluded need not be there.
+    (root / 'late.csv').write_text('w,905\nw,906\n')
+    assert build(
+        root, text=text, exclude_file='late.csv').stream_keys() == KEYS
     # 15-minute cuts taken for whole films.
     with pytest.raises(ValueError, match='for which timestamp_start=900'):
         build(root, timestamp_start=0)
@@ -484,8 +488,11 @@ def test_whole_films_taken_for_cuts_are_told(root, log):
 
 
 def test_videos_without_boxes_are_told(root, log):
+    (root / 'one.csv').write_text('w,901\n')
     build(root, text='w,901\nv!(1),901,0,0,1,1,1\n')
     assert "1 of 2 videos have no annotated box: 'w'" in log()
+    with pytest.raises(ValueError, match='no keyframe'):
+        build(root, text='w,901\n', exclude_file='one.csv')
 
 
 @pytest.mark.parametrize('kwargs, match', [

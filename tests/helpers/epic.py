@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Small annotation files in the forms of EPIC-KITCHENS-100."""
 import csv
+import json
 from pathlib import Path
 
 COLUMNS = ('narration_id', 'participant_id', 'video_id',
@@ -63,3 +64,22 @@ def write_text(path, *lines):
     """Writes lines."""
     Path(path).write_text('\n'.join(lines) + '\n')
     return str(path)
+
+
+def write_index(path, **videos):
+    """Writes an index; values are (number of frames, frames per second)."""
+    index = {
+        f'{name.split("_")[0]}/videos/{name}.MP4':
+        dict(num_frames=num, fps=float(fps), width=64, height=64, size=1)
+        for name, (num, fps) in videos.items()
+    }
+    Path(path).write_text(json.dumps(index))
+    return str(path)
+
+
+def write_info(path, **videos):
+    """Writes a video list; values are (number of frames, rate)."""
+    return write_text(
+        path, 'video_id,duration,fps,resolution',
+        *(f'{name},{num / float(fps)},{float(fps)},64x64'
+          for name, (num, fps) in videos.items()))

@@ -3,7 +3,9 @@ from .boxes import DropLostBoxes
 from .consistent import PerVideoAugment
 from .loading import LoadVideoClip
 from .sampling import SampleKeyframeClip
+from .segments import TrimToSegment
 
 __all__ = [
-    'DropLostBoxes', 'LoadVideoClip', 'PerVideoAugment', 'SampleKeyframeClip'
+    'DropLostBoxes', 'LoadVideoClip', 'PerVideoAugment', 'SampleKeyframeClip',
+    'TrimToSegment'
 ]

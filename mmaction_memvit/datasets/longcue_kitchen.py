@@ -1,0 +1,488 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""LongCue as a kitchen: EPIC-KITCHENS-100 in small, with a long memory.
+
+A video is a row of clips. In one clip a large coloured sign, the *cue*, is
+shown: somebody takes a thing (verb ``take``, the noun is the cue). Some clips
+later a plate with a number of dots says what is done (verb ``wash``, ``cut``
+or, rarely, ``peel``), but not with which thing: it is the one taken last. So
+the verb of such a *use* can be seen, and its noun must be remembered. In
+anticipation neither can be seen, but the noun is still the last cue's.
+
+Now and then a bottle is poured from, ``pour oil``, which can be seen; verb
+and noun are rare, and the segment overlaps the one before it.
+
+Videos come in families of *twins*: one for every thing, with the same scene,
+the same times, verbs and places, but other cues. At every use the twins'
+nouns are all nouns, once each, so without memory no model is right more often
+than one that guesses: 1 / number of things, exactly.
+"""
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from .longcue import (
+    _BRIGHT,
+    _DARK,
+    CUES,
+    LongCueSpec,
+    _draw_scene,
+    _paste,
+    _shape,
+    _sign,
+)
+
+#: Verbs by class. The first one is that of cues, the last one of the rare
+#: event, those between are uses, the last of which is rare.
+VERBS = ('take', 'wash', 'cut', 'peel', 'pour')
+TAKE, USES, POUR = 0, (1, 2, 3), 4
+_USE_SHARES = (0.5, 0.4, 0.1)
+TAIL_VERBS = (3, POUR)
+#: Things, in the order of the cues of LongCue; the rare noun follows them.
+THINGS = ('tomato', 'cucumber', 'plate', 'lemon', 'onion', 'glass')
+RARE_NOUN = 'oil'
+#: Columns of the published lists.
+COLUMNS = ('narration_id', 'participant_id', 'video_id',
+           'narration_timestamp', 'start_timestamp', 'stop_timestamp',
+           'start_frame', 'stop_frame', 'narration', 'verb', 'verb_class',
+           'noun', 'noun_class', 'all_nouns', 'all_noun_classes')
+_LABEL_COLUMNS = COLUMNS[8:]
+SPLITS = ('train', 'validation', 'test')
+#: Participants by split, each with the frame rate of their videos. P03 and
+#: P04 are in no training video.
+PARTICIPANTS: dict[str, tuple[tuple[str, float], ...]] = {
+    'train': (('P01', 60000 / 1001), ('P02', 50.)),
+    'validation': (('P01', 60000 / 1001), ('P02', 50.), ('P03', 50.)),
+    'test': (('P02', 50.), ('P04', 60000 / 1001)),
+}
+UNSEEN = {'validation': ('P03', ), 'test': ('P04', )}
+# Numbers of the videos of a participant begin here, as in the extension of
+# the published set.
+_FIRST_NUMBER = {'train': 1, 'validation': 101, 'test': 201}
+# Segments stop this many seconds before the clip does, on average.
+_EARLY = 0.04
+# How often a family has a rare event where there is room for it.
+_POUR_SHARE = 0.5
+# What is anticipated at the shortest delay is anticipated from the cue's own
+# clip, so that no earlier cue can be mistaken for it.
+_DIRECT = 3
+# Clips from the cue before to a use: memory of 8 clips then holds one cue when
+# the use begins, and 3 clips earlier, when it is to be anticipated.
+_APART = 12
+# Orders of delays of which the one that needs fewest blank clips is taken.
+_ORDERS = 50
+
+
+@dataclass(frozen=True)
+class KitchenSpec:
+    """Everything that fixes the pixels of a set but its size.
+
+    Args:
+        num_things (int): Number of nouns with a cue, 2 to 6. Defaults to 6.
+        clips_per_video (int): Clips in a video, at least those of all
+            delays. Defaults to 56.
+        clip_len (int): Frames a model samples from a clip. Defaults to 4.
+        frame_interval (int): From one sampled frame to the next, at
+            ``sample_fps``. Defaults to 3.
+        sample_fps (float): Defaults to 30.
+        size (int): Height and width in pixels, a multiple of 32. Defaults to
+            32.
+        train_delays (tuple[int]): Clips from cue to use in a training video,
+            each once, in random order. In anticipation by 1 s, a token of
+            the cue's own clip is the one that anticipates a use 3 clips
+            later: from these a model learns what cues mean. Defaults to (3,
+            3, 3, 3, 4, 5, 6, 7, 8).
+        test_delays (tuple[int]): As ``train_delays``, for validation and
+            test. Defaults to (4, 5, 6, 7, 8).
+        seed (int): Seed of everything random. Defaults to 0.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+    num_things: int = 6
+    clips_per_video: int = 56
+    clip_len: int = 4
+    frame_interval: int = 3
+    sample_fps: float = 30.
+    size: int = 32
+    train_delays: tuple[int, ...] = (3, 3, 3, 3, 4, 5, 6, 7, 8)
+    test_delays: tuple[int, ...] = (4, 5, 6, 7, 8)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.num_things <= len(THINGS):
+            raise ValueError(f'num_things={self.num_things} must be between 2 '
+                             f'and {len(THINGS)}')
+        for name in ('train_delays', 'test_delays'):
+            delays = getattr(self, name)
+            if not delays or min(delays) < 1:
+                raise ValueError(f'{name}={delays} must be at least one '
+                                 'number, all at least 1')
+            needed = sum(delays) + len(delays)
+            if self.clips_per_video < needed:
+                raise ValueError(
+                    f'clips_per_video={self.clips_per_video} must be at least '
+                    f'{needed}, for {name}={delays}')
+        if self.clip_len < 1 or self.frame_interval < 1 or not (
+                self.sample_fps > 0):
+            raise ValueError(f'clip_len={self.clip_len}, frame_interval='
+                             f'{self.frame_interval} and sample_fps='
+                             f'{self.sample_fps} must be above 0')
+        if self.seed < 0 or self.size < 32 or self.size % 32:
+            raise ValueError(f'seed={self.seed} must not be negative and '
+                             f'size={self.size} must be a multiple of 32')
+
+    @property
+    def clip_seconds(self) -> float:
+        """float: Seconds a clip lasts."""
+        return self.clip_len * self.frame_interval / self.sample_fps
+
+    @property
+    def nouns(self) -> tuple[str, ...]:
+        """tuple[str]: Nouns by class."""
+        return (*THINGS[:self.num_things], RARE_NOUN)
+
+    @property
+    def scene(self) -> LongCueSpec:
+        """LongCueSpec: What is drawn behind the signs."""
+        return LongCueSpec(
+            num_cues=self.num_things,
+            max_delay=1,
+            clips_per_video=self.clips_per_video,
+            clip_len=self.clip_len,
+            size=self.size,
+            seed=self.seed)
+
+
+class Event(NamedTuple):
+    """A clip in which something is done.
+
+    Args:
+        clip (int): Number of the clip.
+        verb (int): What is done.
+        noun (int): With what.
+        delay (int): Clips since the cue that tells the noun; 0 if it can be
+            seen.
+    """
+    clip: int
+    verb: int
+    noun: int
+    delay: int = 0
+
+
+class KitchenVideo(NamedTuple):
+    """What happens in one video.
+
+    Args:
+        video_id (str): Name of the video.
+        fps (float): Frames per second.
+        scene (tuple[int, ...]): Seeds of all that is drawn but the cues.
+        events (tuple[Event, ...]): In order of time.
+    """
+    video_id: str
+    fps: float
+    scene: tuple[int, ...]
+    events: tuple[Event, ...]
+
+    @property
+    def participant_id(self) -> str:
+        """str: Who is filming."""
+        return self.video_id.split('_')[0]
+
+    @property
+    def path(self) -> str:
+        """str: Path of the file under the folder of the videos."""
+        return f'{self.participant_id}/{self.video_id}.MP4'
+
+
+def plan_kitchen(spec: KitchenSpec, split: str,
+                 num_videos: int) -> list[KitchenVideo]:
+    """Plans the videos of a split.
+
+    The first videos do not depend on how many follow.
+
+    Args:
+        spec (KitchenSpec): The options of the set.
+        split (str): ``'train'``, ``'validation'`` or ``'test'``.
+        num_videos (int): Number of videos, a multiple of
+            ``spec.num_things``.
+
+    Returns:
+        list[KitchenVideo]: The plans. Twins follow one another.
+
+    Raises:
+        ValueError: If the split is unknown or the number of videos is not a
+            multiple of the number of things.
+    """
+    if split not in SPLITS:
+        raise ValueError(f'split={split!r} must be one of {SPLITS}')
+    things = spec.num_things
+    if num_videos < 0 or num_videos % things:
+        raise ValueError(
+            f'{num_videos} {split} videos must be a multiple of num_things='
+            f'{things}, because videos come in families with every thing once')
+    people = PARTICIPANTS[split]
+    numbers = dict.fromkeys((p for p, _ in people), _FIRST_NUMBER[split])
+    plans = []
+    for family in range(num_videos // things):
+        scene = (spec.seed, 3 + SPLITS.index(split), family)
+        rng = np.random.default_rng((*scene, 0))
+        delays, blanks = _plan_times(spec, split, rng)
+        verbs = rng.choice(USES, len(delays), p=_USE_SHARES)
+        pours = rng.random(len(delays)) < _POUR_SHARE
+        orders = [rng.permutation(things) for _ in delays]
+        # Families take turns, so that every participant has some.
+        participant, fps = people[family % len(people)]
+        for twin in range(things):
+            events, clip = [], 0
+            for i, delay in enumerate(delays.tolist()):
+                cue = clip + int(blanks[i])
+                noun = int(orders[i][twin])
+                events.append(Event(cue, TAKE, noun))
+                clip = cue + delay
+                events.append(Event(clip, int(verbs[i]), noun, delay))
+                clip += 1
+                if pours[i] and blanks[i + 1]:
+                    events.append(Event(clip, POUR, things))
+            plans.append(
+                KitchenVideo(f'{participant}_{numbers[participant]:02d}', fps,
+                             scene, tuple(events)))
+            numbers[participant] += 1
+    return plans
+
+
+def _plan_times(spec: KitchenSpec, split: str,
+                rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draws the delays and the blank clips before each cue and at the end."""
+    delays = spec.train_delays if split == 'train' else spec.test_delays
+    orders = [rng.permutation(delays) for _ in range(_ORDERS)]
+    delays = min(orders, key=lambda order: _needed_blanks(order).sum())
+    needed = _needed_blanks(delays)
+    spare = spec.clips_per_video - int(delays.sum() + needed.sum()) - len(
+        delays)
+    if spare < 0:
+        raise ValueError(
+            f'clips_per_video={spec.clips_per_video} must be at least '
+            f'{spec.clips_per_video - spare}, so that cues lie apart')
+    return delays, needed + rng.multinomial(spare, [1 / len(needed)] *
+                                            len(needed))
+
+
+def _needed_blanks(delays: np.ndarray) -> np.ndarray:
+    """Blank clips before each cue, and at the end, that ``_APART`` takes."""
+    blanks = np.zeros(len(delays) + 1, np.int64)
+    needed = np.maximum(0, _APART - 1 - delays[1:] - delays[:-1])
+    blanks[1:-1] = np.where(delays[1:] > _DIRECT, needed, 0)
+    return blanks
+
+
+def num_frames(spec: KitchenSpec, fps: float) -> int:
+    """Frames of a video at its own rate."""
+    return int(np.ceil(spec.clips_per_video * spec.clip_seconds * fps - 1e-6))
+
+
+def picture_numbers(spec: KitchenSpec, fps: float) -> np.ndarray:
+    """Which picture every frame of a video shows.
+
+    A clip has ``clip_len`` pictures. The frame that is on screen when a
+    picture's time begins already shows it, so that clips sampled from the
+    start of a picture never show the one before.
+
+    Args:
+        spec (KitchenSpec): The options of the set.
+        fps (float): Frames per second of the video.
+
+    Returns:
+        np.ndarray: int64 of shape (number of frames, ).
+    """
+    ends = np.arange(1, num_frames(spec, fps) + 1) / fps
+    pictures = np.floor((ends - 1e-6) * spec.sample_fps / spec.frame_interval)
+    last = spec.clips_per_video * spec.clip_len - 1
+    return np.minimum(pictures.astype(np.int64), last)
+
+
+def render_pictures(spec: KitchenSpec, plan: KitchenVideo) -> np.ndarray:
+    """Draws the pictures of a video, ``clip_len`` for every clip.
+
+    Args:
+        spec (KitchenSpec): The options of the set.
+        plan (KitchenVideo): What happens in the video.
+
+    Returns:
+        np.ndarray: RGB, uint8 (number of pictures, size, size, 3). Twins are
+        equal in all clips but those of cues.
+    """
+    pictures = _draw_scene(spec.scene, plan.scene).copy()
+    side = round(0.6 * spec.size)
+    rng = np.random.default_rng((*plan.scene, 3))
+    for event in plan.events:
+        if event.verb == TAKE:
+            sign = _sign(event.noun, side)
+        elif event.verb == POUR:
+            # No thing has the last two signs.
+            sign = _sign(len(CUES) - 1, side)
+        else:
+            sign = _plate(event.verb, side)
+        top, left = rng.integers(0, spec.size - side + 1, 2)
+        first = event.clip * spec.clip_len
+        for picture in pictures[first:first + spec.clip_len]:
+            _paste(picture, sign, top, left)
+    return pictures
+
+
+@cache
+def _plate(verb: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draws the plate of a use: grey of a level and dots of a number."""
+    plate = np.empty((side, side, 3), np.float32)
+    plate[...] = (_BRIGHT, (150, 150, 154), _DARK)[verb - USES[0]]
+    border = max(1, side // 12)
+    plate[:border] = plate[-border:] = _DARK
+    plate[:, :border] = plate[:, -border:] = _DARK
+    dot = side // 4
+    color = _DARK if verb == USES[0] else _BRIGHT
+    places = ((side // 6, side // 6), (side - side // 6 - dot, ) * 2,
+              (side // 6, side - side // 6 - dot))
+    for top, left in places[:verb - USES[0] + 1]:
+        _paste(plate, _shape('disk', color, dot), top, left)
+    return plate, np.ones((side, side, 1), np.float32)
+
+
+def event_segments(spec: KitchenSpec, plan: KitchenVideo,
+                   label_cues: bool) -> list[tuple[float, float, Event]]:
+    """When the events of a video start and stop, as annotators would say.
+
+    Uses start with their clip exactly. What is poured starts 0.1 s early,
+    which makes it overlap the segment before.
+
+    Args:
+        spec (KitchenSpec): The options of the set.
+        plan (KitchenVideo): What happens in the video.
+        label_cues (bool): Whether cues are annotated, too.
+
+    Returns:
+        list[tuple]: Start and stop in seconds, a multiple of 0.01, and the
+        event, in order of time.
+    """
+    rng = np.random.default_rng((*plan.scene, 4))
+    found = []
+    for event in plan.events:
+        start = event.clip * spec.clip_seconds
+        early = rng.uniform(0, 2 * _EARLY)
+        if event.verb == POUR:
+            start -= 0.1
+        stop = (event.clip + 1) * spec.clip_seconds - early
+        if event.verb != TAKE or label_cues:
+            found.append((round(start, 2), round(stop, 2), event))
+    return found
+
+
+def segment_rows(spec: KitchenSpec, plans: Iterable[KitchenVideo],
+                 label_cues: bool) -> list[dict[str, Any]]:
+    """Rows of a published list.
+
+    Args:
+        spec (KitchenSpec): The options of the set.
+        plans (Iterable[KitchenVideo]): The videos.
+        label_cues (bool): Whether cues are annotated, too.
+
+    Returns:
+        list[dict]: A row for every segment, keys are :data:`COLUMNS`.
+    """
+    rows = []
+    for plan in plans:
+        segments = event_segments(spec, plan, label_cues)
+        for number, (start, stop, event) in enumerate(segments):
+            verb, noun = VERBS[event.verb], spec.nouns[event.noun]
+            # As published, these columns count 60 or 50 frames a second.
+            rate = round(plan.fps / 10) * 10
+            rows.append(dict(
+                narration_id=f'{plan.video_id}_{number}',
+                participant_id=plan.participant_id,
+                video_id=plan.video_id,
+                narration_timestamp=_timestamp(start) + '0',
+                start_timestamp=_timestamp(start),
+                stop_timestamp=_timestamp(stop),
+                start_frame=int(start * rate),
+                stop_frame=int(stop * rate),
+                narration=f'{verb} {noun}',
+                verb=verb,
+                verb_class=event.verb,
+                noun=noun,
+                noun_class=event.noun,
+                all_nouns=str([noun]),
+                all_noun_classes=str([event.noun])))
+    return rows
+
+
+def _timestamp(seconds: float) -> str:
+    centi = round(seconds * 100)
+    return (f'{centi // 360000:02}:{centi // 6000 % 60:02}:'
+            f'{centi // 100 % 60:02}.{centi % 100:02}')
+
+
+def write_csv(columns: Sequence[str],
+              rows: Iterable[Mapping[str, Any]]) -> str:
+    """Text of a CSV file; further keys of the rows are left out."""
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, columns, extrasaction='ignore', lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def annotation_files(spec: KitchenSpec,
+                     plans: Mapping[str, Sequence[KitchenVideo]],
+                     label_cues: Optional[Sequence[str]] = ('train', )
+                     ) -> dict[str, str]:
+    """The files of the annotation repository, and one more.
+
+    ``EPIC_100_train_uses.csv`` is the training list without cues, for
+    anticipation: nobody can foresee which thing will be taken.
+
+    Args:
+        spec (KitchenSpec): The options of the set.
+        plans (Mapping[str, Sequence[KitchenVideo]]): Videos by split.
+        label_cues (Sequence[str]): Splits in which cues are annotated, too.
+            Defaults to ``('train', )``: without these a small model takes
+            long to find out what to remember, and in validation they would
+            only say that signs can be read.
+
+    Returns:
+        dict[str, str]: Text by file name.
+    """
+    files = {}
+    names = {'train': 'train', 'validation': 'validation',
+             'test': 'test_timestamps'}
+    for split, videos in plans.items():
+        columns = [c for c in COLUMNS
+                   if split != 'test' or c not in _LABEL_COLUMNS]
+        rows = segment_rows(spec, videos, split in label_cues)
+        files[f'EPIC_100_{names[split]}.csv'] = write_csv(columns, rows)
+        if split == 'train':
+            files['EPIC_100_train_uses.csv'] = write_csv(
+                columns, (r for r in rows if r['verb_class'] != TAKE))
+    for kind, classes, tail in (('verb', VERBS, TAIL_VERBS),
+                                ('noun', spec.nouns, (spec.num_things, ))):
+        files[f'EPIC_100_{kind}_classes.csv'] = write_csv(
+            ('id', 'key', 'instances', 'category'),
+            (dict(id=i, key=k, instances=str([k]), category='made up')
+             for i, k in enumerate(classes)))
+        files[f'EPIC_100_tail_{kind}s.csv'] = write_csv(
+            (kind, ), ({kind: i} for i in tail))
+    for split, participants in UNSEEN.items():
+        files[f'EPIC_100_unseen_participant_ids_{split}.csv'] = write_csv(
+            ('participant_id', ),
+            (dict(participant_id=p) for p in participants))
+    files['EPIC_100_video_info.csv'] = write_csv(
+        ('video_id', 'duration', 'fps', 'resolution'),
+        (dict(video_id=v.video_id,
+              duration=num_frames(spec, v.fps) / v.fps,
+              fps=v.fps,
+              resolution=f'{spec.size}x{spec.size}')
+         for videos in plans.values() for v in videos))
+    return files

@@ -1,0 +1,335 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import gc
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+from helpers.epic import (
+    write_index,
+    write_info,
+    write_official,
+    write_text,
+)
+from helpers.videos import (
+    need_shared_data,
+    number_image,
+    read_number,
+    write_video,
+)
+from mmaction.registry import DATASETS
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+
+from mmaction_memvit.datasets import EpicDataset
+from mmaction_memvit.datasets.epic_annotations import EpicVideo
+from mmaction_memvit.datasets.epic_base import frame_rate
+from mmaction_memvit.datasets.video_reader import VideoReadError
+
+pytest.importorskip('av')
+
+NTSC = Fraction(60000, 1001)
+VIDEOS = {'P01_01': (240, NTSC), 'P02_102': (200, Fraction(50))}
+ROWS = [
+    ('P02_102_0', 1.0, 2.0, 3, 4),
+    # Not in order of time.
+    ('P01_01_0', 1.5, 2.25, 1, 2),
+    ('P01_01_1', 0.5, 1.0, 1, 3),
+    ('P02_102_1', 1.5, 3.0, 3, 5),
+    # Without length, and to the end.
+    ('P02_102_2', 3.0, 3.0, 0, 0),
+    ('P01_01_2', 3.9, 9.0, 0, 1),
+]
+PACK = dict(type='PackActionInputs',
+            meta_keys=('narration_id', 'video_id', 'timestamp'))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def quick_collection():
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        yield
+
+
+@pytest.fixture
+def log(tmp_path):
+    name = f'test_{tmp_path.name}'
+    path = tmp_path / 'log.txt'
+    logger = MMLogger.get_instance(name, log_file=str(path), log_level='INFO')
+    yield path.read_text
+    for handler in list(logger.handlers):
+        handler.close()
+    MMLogger._instance_dict.pop(name)
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """Videos in two layouts, frame folders of one, and lists."""
+    folder = tmp_path_factory.mktemp('epic')
+    for name, path in (('P01_01', 'P01/videos/P01_01.MP4'),
+                       ('P02_102', 'P02/P02_102.MP4')):
+        num, rate = VIDEOS[name]
+        write_video(folder / path, num, rate=rate, height=32, width=32)
+    frames = folder / 'P02' / 'rgb_frames' / 'P02_102'
+    frames.mkdir(parents=True)
+    for i in range(VIDEOS['P02_102'][0]):
+        cv2.imwrite(str(frames / f'frame_{i + 1:010d}.jpg'),
+                    number_image(i, 32, 32))
+    write_official(folder / 'train.csv', ROWS)
+    write_official(folder / 'p02.csv', [r for r in ROWS if 'P02' in r[0]])
+    write_official(folder / 'test.csv', [row[:3] for row in ROWS])
+    write_info(folder / 'info.csv', **VIDEOS)
+    write_index(folder / 'index.json', **VIDEOS)
+    return folder
+
+
+def build(root, ann_file='train.csv', pipeline=(), **kwargs):
+    return DATASETS.build(
+        dict(type='EpicDataset', ann_file=ann_file, data_root=str(root),
+             pipeline=list(pipeline), **kwargs))
+
+
+def numbers_of(sample):
+    """Frames that a packed sample shows."""
+    clips = sample['inputs'].permute(0, 2, 3, 4, 1).numpy()
+    return [[read_number(image) for image in clip] for clip in clips]
+
+
+def test_samples(root):
+    dataset = build(root, actions='train.csv')
+    assert len(dataset) == len(ROWS)
+    assert dataset.stream_keys() == [
+        ('P02_102', 0), ('P01_01', 1), ('P01_01', 0), ('P02_102', 1),
+        ('P02_102', 2), ('P01_01', 2)]
+    info = dataset[0]
+    assert info['filename'] == str(root / 'P02/P02_102.MP4')
+    assert info['narration_id'] == 'P02_102_0'
+    assert info['segment_frames'] == (50, 99)
+    assert (info['start_index'], info['total_frames']) == (50, 50)
+    assert info['fps'] == info['avg_fps'] == 50
+    assert info['label'].dtype == np.int64
+    # Actions: '0_0', '0_1', '1_2', '1_3', '3_4', '3_5'.
+    assert [d['label'].tolist() for d in dataset] == [
+        [3, 4, 4], [1, 2, 2], [1, 3, 3], [3, 5, 5], [0, 0, 0], [0, 1, 1]]
+    # 59.94 frames a second: 1.5 s is within frame 89, 2.25 s within 134.
+    assert dataset[1]['segment_frames'] == (89, 134)
+    assert dataset[4]['segment_frames'] == (150, 150)
+    # Cut off at the end of the file.
+    assert dataset[5]['segment_frames'] == (233, 239)
+
+
+@pytest.mark.parametrize('pipeline', [
+    [dict(type='SampleFrames', clip_len=8, frame_interval=2),
+     dict(type='LoadVideoClip')],
+    [dict(type='DecordInit'), dict(type='TrimToSegment'),
+     dict(type='SampleFrames', clip_len=8, frame_interval=2),
+     dict(type='DecordDecode')],
+    [dict(type='DecordInit'), dict(type='TrimToSegment'),
+     dict(type='UniformSample', clip_len=8), dict(type='DecordDecode')],
+    [dict(type='PyAVInit'), dict(type='TrimToSegment'),
+     dict(type='SampleFrames', clip_len=4, num_clips=3, test_mode=True),
+     dict(type='PyAVDecode')],
+    [dict(type='SampleFrames', clip_len=8, frame_interval=2, target_fps=30),
+     dict(type='LoadVideoClip')],
+], ids=['LoadVideoClip', 'Decord', 'Uniform', 'PyAV', 'target_fps'])
+def test_stock_pipelines_stay_in_the_segment(root, pipeline):
+    if any(t['type'].startswith('Decord') for t in pipeline):
+        pytest.importorskip('decord')
+    dataset = build(
+        root, pipeline=[
+            *pipeline, dict(type='FormatShape', input_format='NCTHW'), PACK])
+    plain = build(root)
+    for i, sample in enumerate(dataset):
+        first, last = plain[i]['segment_frames']
+        shown = np.asarray(numbers_of(sample))
+        assert shown.min() >= first and shown.max() <= last
+        if last - first > 40:
+            # Not one frame again and again, and all over the segment.
+            assert len(np.unique(shown)) >= 8
+        meta = sample['data_samples'].metainfo
+        assert meta['narration_id'] == ROWS[i][0]
+        label = sample['data_samples'].gt_label
+        assert label.tolist() == [*ROWS[i][3:], -1]
+
+
+def test_frame_folders(root):
+    dataset = build(
+        root, 'p02.csv', data_prefix=dict(img=''), video_info_file='info.csv',
+        pipeline=[
+            dict(type='SampleFrames', clip_len=50, num_clips=1),
+            dict(type='RawFrameDecode'),
+            dict(type='FormatShape', input_format='NCTHW'), PACK])
+    info = dataset.get_data_info(0)
+    assert info['frame_dir'] == str(root / 'P02/rgb_frames/P02_102')
+    # Frame 50 is called 51.
+    assert info['start_index'] == 51 and info['total_frames'] == 50
+    assert info['fps'] == 50
+    assert numbers_of(dataset[0]) == [list(range(50, 100))]
+
+
+@pytest.mark.parametrize('num, expected', [(49520, 59940 / 1000),
+                                           (49570, 60.), (41308, 50.)])
+def test_rate_of_frames(num, expected):
+    info = EpicVideo(826.16, 59.94, 1, 1)
+    assert frame_rate(num, info) == expected
+
+
+def test_without_labels(root):
+    dataset = build(root, 'test.csv', test_mode=True)
+    assert all(d['label'].tolist() == [-1, -1, -1] for d in dataset)
+
+
+def test_anticipation_sees_no_later_frame(root, log):
+    dataset = build(root, task='anticipation', observed=1.)
+    # P01_01_1 starts at 0.5 s, P02_102_0 at 1 s exactly.
+    assert [d['narration_id'] for d in dataset] == [
+        'P01_01_0', 'P02_102_1', 'P02_102_2', 'P01_01_2']
+    assert '2 segments start less than 1 s after' in log()
+    starts = {row[0]: row[1] for row in ROWS}
+    for info in dataset:
+        first, last = info['segment_frames']
+        rate = VIDEOS[info['video_id']][1]
+        end = Fraction(str(starts[info['narration_id']])) - 1
+        assert Fraction(last) / rate <= end < Fraction(last + 1) / rate
+        assert last - first + 1 == min(round(rate), last + 1)
+    with pytest.raises(ValueError, match='observed=None'):
+        build(root, task='anticipation')
+    with pytest.raises(ValueError, match='tau_a=-1'):
+        build(root, task='anticipation', observed=1., tau_a=-1)
+
+
+def test_missing_and_odd_segments(tmp_path, log):
+    names = write_official(tmp_path / 'a.csv', [
+        ('P01_01_0', 1, 2, 0, 0), ('P01_01_1', None, 2, 0, 0),
+        ('P01_01_2', 99, 100, 0, 0), ('P09_01_0', 1, 2, 0, 0)])
+    index = write_index(tmp_path / 'i.json', P01_01=(240, 60))
+    options = dict(index_file=index, missing_video='unchecked')
+    with pytest.raises(FileNotFoundError, match='P09_01'):
+        build('', names, index_file=index)
+    with pytest.raises(ValueError, match=r'lacks 1 of 2 videos.*P09_01'):
+        build('', names, **options)
+    assert "1 segments without start or stop, left out: 'P01_01_1'" in log()
+    info = write_info(tmp_path / 'info.csv', P01_01=(240, 60))
+    with pytest.raises(ValueError, match='not in the video list'):
+        build('', names, video_info_file=info, **options)
+    skip = dict(video_info_file=info,
+                ann_options=dict(unknown_video='skip'), **options)
+    dataset = build('', names, **skip)
+    assert [d['narration_id'] for d in dataset] == ['P01_01_0', 'P01_01_2']
+    # The last frame stands for what is after the end.
+    assert dataset[1]['segment_frames'] == (239, 239)
+    assert '1 of 2 segments' in log() and 'show its last frame' in log()
+    dataset = build('', names, outside_video='skip', **skip)
+    assert [d['narration_id'] for d in dataset] == ['P01_01_0']
+    with pytest.raises(ValueError, match='start after the end'):
+        build('', names, outside_video='error', **skip)
+
+
+def test_missing_videos_are_skipped(root, log):
+    rows = [*ROWS, ('P07_01_0', 0, 1, 0, 0)]
+    name = write_official(root / 'more.csv', rows)
+    with pytest.raises(FileNotFoundError, match='P07_01'):
+        build(root, 'more.csv')
+    dataset = build(root, name, missing_video='skip')
+    assert len(dataset) == len(ROWS)
+    assert '1 of 7 segments are left out with their videos' in log()
+
+
+def test_longer_than_listed(root, log):
+    write_info(root / 'long.csv', P01_01=(480, NTSC), P02_102=(200, 50))
+    build(root, video_info_file='long.csv')
+    assert '1 of 2 videos do not last as long' in log()
+    assert 'P01_01 (4.00 s, listed 8.01 s)' in log()
+
+
+def test_two_files_of_a_video(tmp_path):
+    for path in ('P01/P01_01.MP4', 'P01/videos/P01_01.mkv'):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text('')
+    write_official(tmp_path / 'a.csv', [('P01_01_0', 0, 1, 0, 0)])
+    with pytest.raises(ValueError, match="'P01_01' fits 2 files"):
+        build(tmp_path, 'a.csv')
+
+
+def test_broken_video(root, tmp_path, log):
+    """In training another segment takes its place, in tests it fails."""
+    (tmp_path / 'P01_01.MP4').write_bytes(b'no video')
+    write_video(tmp_path / 'P02_102.MP4', 200, rate=50, height=32, width=32)
+    pipeline = [dict(type='SampleFrames', clip_len=2),
+                dict(type='LoadVideoClip'),
+                dict(type='FormatShape', input_format='NCTHW'), PACK]
+    index = write_text(
+        tmp_path / 'i.json', '{"P01_01.MP4": {"num_frames": 240, "fps": 60},'
+        ' "P02_102.MP4": {"num_frames": 200, "fps": 50}}')
+    options = dict(data_prefix=dict(video=str(tmp_path)), index_file=index,
+                   pipeline=pipeline)
+    dataset = build(root, **options)
+    sample = dataset[1]['data_samples']
+    assert sample.video_id == 'P02_102'
+    assert dataset.failure_counts()['P01_01'] >= 1
+    assert "segment 'P01_01_" in log()
+    with pytest.raises(VideoReadError, match="segment 'P01_01_0'"):
+        build(root, test_mode=True, **options)[1]
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(data_prefix=dict(path='')), 'dict\\(video'),
+    (dict(data_prefix=dict(img='')), 'need a video_info_file'),
+    (dict(data_prefix=dict(img=''), frame_fps=-1), 'frame_fps=-1'),
+    (dict(data_prefix=dict(img=''), frame_fps=60, index_file='x'),
+     'is for videos'),
+    (dict(data_prefix=dict(img=''), video_info_file='info.csv',
+          missing_video='unchecked'), 'frame_fps, as a number'),
+    (dict(missing_video='unchecked'), 'needs an index_file'),
+    (dict(task='detection'), "task='detection'"),
+    (dict(observed=2), "for task='anticipation' only"),
+    (dict(outside_video='no'), 'outside_video'),
+    (dict(num_nouns=5), 'noun class 5 is out of range'),
+])
+def test_bad_arguments(root, options, message):
+    with pytest.raises(ValueError, match=message):
+        build(root, **options)
+
+
+def test_frames_missing_on_disk(root, tmp_path):
+    folder = tmp_path / 'P02_102'
+    folder.mkdir()
+    write_info(tmp_path / 'info.csv', **VIDEOS)
+    options = dict(ann_file=str(root / 'p02.csv'),
+                   data_prefix=dict(img=str(tmp_path)),
+                   video_info_file=str(tmp_path / 'info.csv'))
+    with pytest.raises(FileNotFoundError, match='unpack .tar'):
+        build('', **options)
+    for i in (*range(1, 121), *range(122, 201)):
+        cv2.imwrite(str(folder / f'frame_{i:010d}.jpg'),
+                    number_image(i, 32, 32))
+    dataset = build(
+        '', test_mode=True, **options, pipeline=[
+            dict(type='SampleFrames', clip_len=75),
+            dict(type='RawFrameDecode'),
+            dict(type='FormatShape', input_format='NCTHW'), PACK])
+    assert len(dataset[0]['inputs'])
+    with pytest.raises(VideoReadError, match='0000000121'):
+        dataset[1]
+
+
+def test_all_real_segments():
+    data = need_shared_data('epic100')
+    for name, labelled, number in (
+        ('EPIC_100_validation.csv', True, 9668),
+        ('EPIC_100_test_timestamps.csv', False, 13092)):
+        dataset = EpicDataset(
+            str(data / name), [], data_prefix=dict(img='nowhere'),
+            frame_fps=60, missing_video='unchecked',
+            actions=str(data / 'actions.csv'),
+            video_info_file=str(data / 'EPIC_100_video_info.csv'))
+        assert len(dataset) == number
+        labels = np.stack([dataset.get_data_info(i)['label']
+                           for i in range(0, number, 50)])
+        assert (labels >= 0).all() if labelled else (labels == -1).all()
