@@ -3,7 +3,7 @@
 # tools/data/make_longcue_boxes.py; `make demo-detection` runs it all.
 _base_ = [
     '../../_base_/models/memvit_small_ava.py',
-    '../../_base_/default_runtime.py'
+    '../../_base_/schedule_demo_3e.py', '../../_base_/default_runtime.py'
 ]
 
 num_classes = 5
@@ -105,29 +105,8 @@ val_evaluator = dict(
     num_classes=num_classes)
 test_evaluator = val_evaluator
 
-max_epochs = 3
-train_cfg = dict(
-    type='EpochBasedTrainLoop',
-    max_epochs=max_epochs,
-    val_begin=max_epochs,
-    val_interval=1)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1.2e-3, weight_decay=0.05),
-    clip_grad=dict(max_norm=1, norm_type=2))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=0.,
-        by_epoch=True,
-        T_max=max_epochs,
-        convert_to_iter_based=True)
-]
+optim_wrapper = dict(optimizer=dict(lr=1.2e-3))
+auto_scale_lr = dict(base_batch_size=16)
 default_hooks = dict(
     logger=dict(interval=40),
-    checkpoint=dict(interval=max_epochs, save_best=None, max_keep_ckpts=1))
-randomness = dict(seed=0)
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+    checkpoint=dict(interval=3, save_best=None, max_keep_ckpts=1))

@@ -1,6 +1,8 @@
 # LongCue, the demo: questions about a cue seen 1 to 8 clips ago. Videos by
 # tools/data/make_longcue.py; `make demo` runs it all.
-_base_ = ['../../_base_/default_runtime.py']
+_base_ = [
+    '../../_base_/schedule_demo_3e.py', '../../_base_/default_runtime.py'
+]
 
 num_classes = 4
 clip_len = 4
@@ -78,30 +80,6 @@ val_evaluator = dict(
     metric_list=('top_k_accuracy', ),
     metric_options=dict(top_k_accuracy=dict(topk=(1, ))))
 test_evaluator = val_evaluator
-
-max_epochs = 3
-train_cfg = dict(
-    type='EpochBasedTrainLoop',
-    max_epochs=max_epochs,
-    val_begin=max_epochs,
-    val_interval=1)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
-    clip_grad=dict(max_norm=1, norm_type=2))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=0.,
-        by_epoch=True,
-        T_max=max_epochs,
-        convert_to_iter_based=True)
-]
 default_hooks = dict(
     logger=dict(interval=24),
-    checkpoint=dict(interval=max_epochs, save_best=None, max_keep_ckpts=1))
-randomness = dict(seed=0)
-auto_scale_lr = dict(enable=False, base_batch_size=32)
+    checkpoint=dict(interval=3, save_best=None, max_keep_ckpts=1))
