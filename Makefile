@@ -11,12 +11,13 @@ INSTALL = $(PYTHON) tools/dev/install_env.py --venv '$(VENV)'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python env demo demo-detection test lint
+.PHONY: help python env demo demo-detection demo-epic test lint
 
 help:
 	@echo 'make env   build the environment in $(VENV) (compiles MMCV once)'
 	@echo 'make demo  LongCue: train with and without memory, print the table'
 	@echo 'make demo-detection  the same for action detection, with boxes'
+	@echo 'make demo-epic       the same for EPIC-KITCHENS-100, to submissions'
 	@echo 'make test  run the tests (PYTEST_ARGS="-k name -x")'
 	@echo 'make lint  run the linter (needs no compiling)'
 	@echo
@@ -36,6 +37,9 @@ demo: env
 
 demo-detection: env
 	@'$(VENV)/bin/python' tools/demo_detection.py $(DEMO_ARGS)
+
+demo-epic: env
+	@'$(VENV)/bin/python' tools/demo_epic.py $(DEMO_ARGS)
 
 test: env
 	@'$(VENV)/bin/python' -m pytest tests $(PYTEST_ARGS)

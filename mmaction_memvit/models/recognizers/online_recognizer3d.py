@@ -32,7 +32,9 @@ class OnlineRecognizer3D(MemoryOwner, Recognizer3D):
     memory it is a :class:`Recognizer3D` on the same data: the baseline.
 
     Clips labelled -1 run through the backbone for their memory's sake and
-    take no part in the loss.
+    take no part in the loss. A head that knows labels of -1 itself, such as
+    :class:`FrameLevelHead` and :class:`MultiTaskHead`, says so by an
+    attribute ``takes_unlabelled`` and gets all clips.
 
     Args:
         max_gap (int): Greatest step of ``timestamp`` within a stream; above
@@ -40,6 +42,10 @@ class OnlineRecognizer3D(MemoryOwner, Recognizer3D):
         max_streams (int, optional): Streams remembered at most. Defaults to
             None: twice the largest batch.
         **kwargs: For :class:`Recognizer3D`.
+
+    Raises:
+        ValueError: If the data preprocessor blends clips (Mixup, CutMix) and
+            the backbone remembers: it would remember mixed streams.
     """
 
     def __init__(self,
@@ -49,6 +55,12 @@ class OnlineRecognizer3D(MemoryOwner, Recognizer3D):
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.init_banks(max_gap, max_streams)
+        if self.with_memory and getattr(self.data_preprocessor, 'blending',
+                                        None) is not None:
+            raise ValueError(
+                'blending mixes clips of different streams, which the memory '
+                'would keep: set data_preprocessor.blending to None, or '
+                'mem_len to 0')
 
     @property
     def with_memory(self) -> bool:
@@ -141,9 +153,10 @@ class OnlineRecognizer3D(MemoryOwner, Recognizer3D):
             inputs, data_samples=data_samples)
         feats = self._in_head_dtype(feats)
         # Accuracies make the head wait for the device anyway.
+        takes_all = getattr(self.cls_head, 'takes_unlabelled', False)
         keep = [
             i for i, sample in enumerate(data_samples)
-            if (sample.gt_label != UNLABELLED).all()
+            if takes_all or (sample.gt_label != UNLABELLED).all()
         ]
         with torch.autocast(inputs.device.type, enabled=False):
             if not keep:

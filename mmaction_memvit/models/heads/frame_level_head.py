@@ -1,0 +1,148 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from typing import Dict, Tuple
+
+import torch
+import torch.nn as nn
+from mmaction.models.heads import BaseHead
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmaction.utils import ConfigType, SampleList
+from mmengine.model.weight_init import trunc_normal_
+from torch import Tensor
+
+
+def labelled_rows(scores: Tensor,
+                  labels: Tensor) -> Tuple[Tensor, ActionDataSample]:
+    """Scores of what is labelled, in the form ``BaseHead`` takes.
+
+    Args:
+        scores (Tensor): Logits, (..., num_classes).
+        labels (Tensor): Classes (...), int, negative where nothing is
+            annotated; or shares of classes (..., num_classes), float, zero
+            where nothing is annotated.
+
+    Returns:
+        tuple[Tensor, ActionDataSample]: Scores of the labelled rows,
+        (N, num_classes), and all of their labels as one sample.
+    """
+    scores = scores.flatten(0, -2)
+    if labels.is_floating_point():
+        labels = labels.flatten(0, -2)
+        keep = labels.sum(-1) > 0
+    else:
+        labels = labels.flatten()
+        keep = labels >= 0
+    return scores[keep], ActionDataSample(gt_label=labels[keep])
+
+
+@MODELS.register_module()
+class FrameLevelHead(BaseHead):
+    """Scores of every temporal token of a clip.
+
+    The class token is dropped, height and width are averaged; then dropout
+    and a linear layer. Labels are per token, ``gt_label`` of shape (T', ),
+    -1 where nothing is annotated. For several tasks see
+    :class:`MultiTaskHead`.
+
+    Args:
+        num_classes (int): Number of classes.
+        in_channels (int): Channels of the features.
+        loss_cls (dict): Defaults to ``dict(type='CrossEntropyLoss')``.
+        dropout_ratio (float): Before the classifier. Defaults to 0.5.
+        init_std (float): Of the classifier's weights. Defaults to 0.02.
+        average_clips (str): What is averaged over the views of a clip:
+            'prob', probabilities, or 'score', logits. Defaults to 'prob'.
+        **kwargs: For ``BaseHead``.
+
+    Raises:
+        ValueError: If ``average_clips`` is neither.
+    """
+    # Says to OnlineRecognizer3D that labels of -1 may come.
+    takes_unlabelled = True
+
+    def __init__(self,
+                 num_classes: int,
+                 in_channels: int,
+                 loss_cls: ConfigType = dict(  # noqa: B006
+                     type='CrossEntropyLoss'),
+                 dropout_ratio: float = 0.5,
+                 init_std: float = 0.02,
+                 average_clips: str = 'prob',
+                 **kwargs) -> None:
+        if average_clips not in ('prob', 'score'):
+            raise ValueError(f'average_clips is {average_clips!r}, but must '
+                             "be 'prob' or 'score'")
+        super().__init__(
+            num_classes,
+            in_channels,
+            loss_cls,
+            average_clips=average_clips,
+            **kwargs)
+        self.dropout = nn.Dropout(dropout_ratio)
+        self.init_std = init_std
+        self.fc_cls = nn.Linear(in_channels, num_classes)
+
+    def init_weights(self) -> None:
+        """Initialise the classifier."""
+        trunc_normal_(self.fc_cls.weight, std=self.init_std)
+        nn.init.zeros_(self.fc_cls.bias)
+
+    def forward(self, x: object, **kwargs) -> Tensor:
+        """Logits of the tokens.
+
+        Args:
+            x (Tensor | Sequence): Features (B, C, T', H', W'), or the output
+                of a backbone such as :class:`MeMViT`: the last scale counts,
+                of ``[patch, cls]`` the patch.
+
+        Returns:
+            Tensor: (B, T', num_classes).
+        """
+        if isinstance(x, tuple):
+            x = x[-1]
+        if isinstance(x, (list, tuple)):
+            x = x[0]
+        x = x.mean((3, 4)).transpose(1, 2)
+        return self.fc_cls(self.dropout(x))
+
+    def loss_by_feat(self, cls_scores: Tensor,
+                     data_samples: SampleList) -> Dict:
+        """Loss over the labelled tokens.
+
+        Args:
+            cls_scores (Tensor): (B, T', num_classes).
+            data_samples (list[ActionDataSample]): With ``gt_label`` (T', ).
+
+        Returns:
+            dict: ``loss_cls`` and, if anything is labelled, accuracies.
+
+        Raises:
+            ValueError: If there are not as many labels as tokens.
+        """
+        labels = torch.stack([x.gt_label for x in data_samples])
+        labels = labels.to(cls_scores.device)
+        if labels.numel() != cls_scores.shape[:-1].numel():
+            raise ValueError(
+                f'labels have shape {tuple(labels.shape)}, but scores '
+                f'{tuple(cls_scores.shape)}: there must be one label for '
+                "each temporal token of the model (a data set's number of "
+                'tokens must be clip_len / temporal stride)')
+        cls_scores, sample = labelled_rows(cls_scores, labels)
+        if not len(cls_scores):
+            # Zero, with a graph: other processes expect gradients.
+            return dict(loss_cls=cls_scores.sum())
+        return super().loss_by_feat(cls_scores, [sample])
+
+    def average_clip(self, cls_scores: Tensor, num_segs: int = 1) -> Tensor:
+        """Average over views.
+
+        Args:
+            cls_scores (Tensor): (B * num_segs, T', num_classes).
+            num_segs (int): Views of each clip. Defaults to 1.
+
+        Returns:
+            Tensor: (B, T', num_classes).
+        """
+        if self.average_clips == 'prob':
+            cls_scores = cls_scores.softmax(-1)
+        return cls_scores.unflatten(0, (-1, num_segs)).mean(1)
