@@ -1,4 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+from .collaborative_recognizer2d import CollaborativeRecognizer2D
+from .collaborative_recognizer3d import CollaborativeRecognizer3D
 from .online_recognizer3d import OnlineRecognizer3D
 
-__all__ = ['OnlineRecognizer3D']
+__all__ = [
+    'CollaborativeRecognizer2D', 'CollaborativeRecognizer3D',
+    'OnlineRecognizer3D'
+]

@@ -1,0 +1,249 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Batch normalisation over clips of different videos only.
+
+With N clips of each of B videos in a batch, the paper on collaborative
+memories takes the statistics of batch normalisation over groups that hold one
+clip of every video. Clips of a video look alike; together in a group they
+would make the statistics those of fewer videos.
+"""
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import List, Optional, Tuple
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+
+# Per thread: the backward pass, which may recompute, can run in another.
+_GROUPS: ContextVar[Optional['ClipGroups']] = ContextVar(
+    'clip_groups', default=None)
+
+
+@dataclass(frozen=True)
+class ClipGroups:
+    """Tells batch normalisation within its context how the batch is made.
+
+    The batch is ordered by video, then clip, then frame of the clip, if
+    frames are what it counts. Clip n of all videos makes up group n.
+
+    The running averages move once per training step, towards the mean of
+    the groups' statistics. A step whose clips come in several passes says
+    so by ``share`` and ``first``, and moves them just as far.
+
+    Args:
+        num_videos (int): B.
+        num_clips (int): Clips of each video in this batch.
+        share (float): Which part of the step's clips these are. 0: none, the
+            running averages stay (it is computed again). Defaults to 1.
+        first (bool): Whether they are the step's first. Defaults to True.
+    """
+
+    num_videos: int
+    num_clips: int
+    share: float = 1.
+    first: bool = True
+    _tokens: list = field(default_factory=list, init=False, repr=False)
+
+    def __enter__(self) -> 'ClipGroups':
+        self._tokens.append(_GROUPS.set(self))
+        return self
+
+    def __exit__(self, *args) -> None:
+        _GROUPS.reset(self._tokens.pop())
+
+
+class _ClipNorm:
+    """Mixin: normalises each group of clips by itself, in training."""
+
+    # Whether groups reach over several processes.
+    _synchronized = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise.
+
+        Args:
+            x (Tensor): (batch, C, ...), the batch as the surrounding
+                :class:`ClipGroups` tells; without one it is normalised as a
+                whole.
+
+        Returns:
+            Tensor: Of the shape of ``x``.
+
+        Raises:
+            ValueError: If the batch does not divide into the groups, or a
+                group has a single value per channel.
+        """
+        groups = _GROUPS.get()
+        if groups is None or not self.training:
+            return super().forward(x)
+        self._check_input_dim(x)
+        shape = x.shape
+        num_videos, num_clips = groups.num_videos, groups.num_clips
+        if shape[0] % (num_videos * num_clips):
+            raise ValueError(
+                f'a batch of {shape[0]} does not hold {num_clips} clips of '
+                f'each of {num_videos} videos, which batch normalisation was '
+                'told to keep apart')
+        # Clips become channels: this is a view, except for several frames.
+        x = x.reshape(num_videos, num_clips, -1, *shape[1:])
+        x = x.transpose(1, 2).reshape(-1, num_clips * shape[1], *shape[2:])
+        if x[:, 0].numel() == 1 and not self._synchronized:
+            raise ValueError(
+                'batch normalisation over clips of different videos has one '
+                'value per channel, because there is one video: take more '
+                'videos in a batch, synchronise processes (norm_cfg=dict('
+                "type='SyncBN'), sync_bn='torch'), or use another norm_cfg")
+        y, mean, var = self._normalize(x, num_clips)
+        if self.track_running_stats and groups.share:
+            self._track(mean, var, groups)
+        y = y.reshape(num_videos, -1, num_clips, *shape[1:])
+        return y.transpose(1, 2).reshape(shape)
+
+    def _normalize(self, x: Tensor,
+                   num_clips: int) -> Tuple[Tensor, Tensor, Tensor]:
+        """Normalised (B, N * C, ...), means and unbiased variances."""
+        stats = self._stats_like(x)
+        weight, bias = self._affine(num_clips)
+        y = F.batch_norm(
+            x, *stats, weight, bias, training=True, momentum=1., eps=self.eps)
+        return (y, *stats)
+
+    def _stats_like(self, x: Tensor) -> List[Tensor]:
+        like = self.running_mean if self.track_running_stats else self.weight
+        dtype = x.dtype if like is None else like.dtype
+        return [x.new_zeros(x.shape[1], dtype=dtype) for _ in range(2)]
+
+    def _affine(self, num_clips: int) -> List[Optional[Tensor]]:
+        return [
+            None if p is None else p.repeat(num_clips)
+            for p in (self.weight, self.bias)
+        ]
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, var: Tensor, groups: ClipGroups) -> None:
+        if groups.first:
+            self.num_batches_tracked.add_(1)
+        rate = self.momentum
+        if rate is None:
+            rate = 1. / float(self.num_batches_tracked)
+        for running, new in ((self.running_mean, mean), (self.running_var,
+                                                         var)):
+            if groups.first:
+                running.mul_(1 - rate)
+            new = new.view(groups.num_clips, -1).mean(0)
+            running.add_(new, alpha=rate * groups.share)
+
+
+class ClipBatchNorm1d(_ClipNorm, nn.BatchNorm1d):
+    """BatchNorm1d over clips of different videos only."""
+
+
+class ClipBatchNorm2d(_ClipNorm, nn.BatchNorm2d):
+    """BatchNorm2d over clips of different videos only."""
+
+
+class ClipBatchNorm3d(_ClipNorm, nn.BatchNorm3d):
+    """BatchNorm3d over clips of different videos only."""
+
+
+class ClipSyncBatchNorm(_ClipNorm, nn.SyncBatchNorm):
+    """SyncBatchNorm over clips of different videos only.
+
+    Group n holds clip n of every video of every process. One exchange serves
+    all groups. On the CPU, where PyTorch has no SyncBatchNorm, it is made of
+    differentiable sums: slow, for tests.
+    """
+
+    @property
+    def _synchronized(self) -> bool:
+        return dist.is_initialized() and dist.get_world_size(
+            self.process_group or None) > 1
+
+    def _normalize(self, x: Tensor,
+                   num_clips: int) -> Tuple[Tensor, Tensor, Tensor]:
+        if not self._synchronized:
+            return super()._normalize(x, num_clips)
+        group = self.process_group or dist.group.WORLD
+        weight, bias = self._affine(num_clips)
+        if x.device.type == 'cpu':
+            return _normalize_by_sums(x, weight, bias, self.eps, group)
+        mean, var = self._stats_like(x)
+        # The host's layer with as many channels as clips have together.
+        layer = nn.SyncBatchNorm(
+            x.shape[1],
+            self.eps,
+            momentum=1.,
+            affine=weight is not None,
+            process_group=group,
+            device='meta')
+        tensors = dict(
+            running_mean=mean,
+            running_var=var,
+            num_batches_tracked=torch.zeros((), dtype=torch.long))
+        if weight is not None:
+            tensors.update(weight=weight, bias=bias)
+        return functional_call(layer, tensors, (x, )), mean, var
+
+
+def _normalize_by_sums(x: Tensor, weight: Optional[Tensor],
+                       bias: Optional[Tensor], eps: float,
+                       group: object) -> Tuple[Tensor, Tensor, Tensor]:
+    from torch.distributed.nn.functional import all_reduce
+    dims = [0, *range(2, x.ndim)]
+    shape = [1, -1] + [1] * (x.ndim - 2)
+    count = x.new_tensor([x.numel() // x.shape[1]])
+    dist.all_reduce(count, group=group)
+    mean = all_reduce(x.sum(dims), group=group) / count
+    centred = x - mean.view(shape)
+    var = all_reduce(centred.square().sum(dims), group=group) / count
+    y = centred * (var + eps).rsqrt().view(shape)
+    if weight is not None:
+        y = y * weight.view(shape) + bias.view(shape)
+    return y, mean.detach(), (var * count / (count - 1)).detach()
+
+
+_GROUPED = {
+    nn.BatchNorm1d: ClipBatchNorm1d,
+    nn.BatchNorm2d: ClipBatchNorm2d,
+    nn.BatchNorm3d: ClipBatchNorm3d,
+    nn.SyncBatchNorm: ClipSyncBatchNorm
+}
+# MMCV's and MMAction2's own, which are no subclasses.
+_OTHERS = ('SyncBatchNorm', 'SubBatchNorm3D')
+
+
+def group_batch_norms(model: nn.Module) -> nn.Module:
+    """Let the batch normalisation of a model follow :class:`ClipGroups`.
+
+    The modules, their parameters, buffers and names stay; what changes is
+    their class. Outside of a :class:`ClipGroups` context they do what they
+    did. It may be called again, after layers were replaced.
+
+    Args:
+        model (nn.Module): Any.
+
+    Returns:
+        nn.Module: ``model``.
+
+    Raises:
+        TypeError: If the model has batch normalisation of another kind.
+    """
+    for name, module in model.named_modules():
+        kind = type(module)
+        # The host has subclasses of its own, which compute the same.
+        same = [
+            grouped for plain, grouped in _GROUPED.items()
+            if issubclass(kind, plain) and kind.forward is plain.forward
+        ]
+        if same:
+            module.__class__ = same[0]
+        elif not isinstance(module, _ClipNorm) and (
+                isinstance(module, _BatchNorm) or kind.__name__ in _OTHERS):
+            raise TypeError(
+                f'{name} is a {kind.__module__}.{kind.__name__}, which cannot '
+                "be grouped by clips: use norm_cfg=dict(type='BN3d') or "
+                "dict(type='SyncBN'), sync_bn='torch', or freeze_backbone")
+    return model

@@ -1,0 +1,193 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import ContextManager, Optional
+
+import torch
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class VideoMemory:
+    """What the clips of each video have written. Memories add up.
+
+    Attributes:
+        total (Tensor): Sum over clips and places; (B, C / r, C / r)
+            associative, (B, C / r) average pooling.
+        count (int): Places summed for each video.
+    """
+
+    total: Tensor
+    count: int
+
+    def __add__(self, other: 'VideoMemory') -> 'VideoMemory':
+        return VideoMemory(self.total + other.total, self.count + other.count)
+
+    def detach(self) -> 'VideoMemory':
+        """The memory without its graph."""
+        return VideoMemory(self.total.detach(), self.count)
+
+
+class ClipMemory(BaseModule):
+    r"""Memory of a video, written and read by its clips.
+
+    X_n is the feature map of clip n, as a matrix of its L = T * H * W places
+    by C channels. The clips write
+
+    - associative: M = sum_n (X_n W_k)^T (X_n W_v), C/r x C/r;
+    - average: M = mean_n,l(X_n) W, C/r;
+
+    and clip n reads M_n = (X_n W_q) M, which is an attention to all clips
+    without softmax, or M_n = M. It is infused as
+
+    - gating: X_n * (1 + sigmoid(norm(m_n W_o))), m_n the mean of M_n over L;
+    - residual: X_n + norm(M_n W_o).
+
+    All W are 1x1x1 convolutions with bias.
+
+    Args:
+        in_channels (int): C.
+        memory (str): 'associative' or 'average'. Defaults to 'associative'.
+        infusion (str): 'gating' or 'residual'. Defaults to 'gating'.
+        reduction (int): r. Defaults to 4.
+        normalize (bool): Whether associative memory is divided by the number
+            of places, N * L. The paper does not say. Defaults to True: scores
+            then do not hang on how many clips, of which size, a test takes;
+            and half precision does not overflow. An average is one anyway.
+        norm_cfg (dict, optional): Of the norm after W_o, for 5-D input. None:
+            without. Defaults to ``dict(type='BN3d')``. With gating it sees
+            one value per clip and channel: BatchNorm needs two videos.
+        zero_init (bool): Whether the norm's weight (without a norm: W_o)
+            starts at zero, so that residual infusion starts as the identity,
+            and gating as a factor of 1.5. Defaults to True.
+        init_cfg (dict, optional): Defaults to None.
+
+    Raises:
+        ValueError: If an option is none of these, or r does not divide C.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 memory: str = 'associative',
+                 infusion: str = 'gating',
+                 reduction: int = 4,
+                 normalize: bool = True,
+                 norm_cfg: Optional[dict] = dict(type='BN3d'),  # noqa: B006
+                 zero_init: bool = True,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        for name, value, known in (('memory', memory, ('associative',
+                                                       'average')),
+                                   ('infusion', infusion, ('gating',
+                                                           'residual'))):
+            if value not in known:
+                raise ValueError(
+                    f'{name} must be one of {known}, but is {value!r}')
+        if reduction < 1 or in_channels % reduction:
+            good = [r for r in (1, 2, 4, 8, 16) if in_channels % r == 0]
+            raise ValueError(
+                f'reduction={reduction} does not divide {in_channels} '
+                f'channels: use one that does, such as {good}')
+        self.in_channels = in_channels
+        self.associative = memory == 'associative'
+        self.gating = infusion == 'gating'
+        self.normalize = normalize
+        channels = in_channels // reduction
+        if self.associative:
+            self.query = nn.Conv3d(in_channels, channels, 1)
+            self.key = nn.Conv3d(in_channels, channels, 1)
+        self.value = nn.Conv3d(in_channels, channels, 1)
+        self.out = nn.Conv3d(channels, in_channels, 1)
+        self.norm = None
+        if norm_cfg is not None:
+            self.norm = build_norm_layer(norm_cfg, in_channels)[1]
+        if zero_init:
+            last = self.out if self.norm is None else self.norm
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def write(self, x: Tensor, num_clips: int) -> VideoMemory:
+        """What clips add to the memories of their videos.
+
+        Args:
+            x (Tensor): (B * N, C, T, H, W), the clips of a video in a row.
+            num_clips (int): N.
+
+        Returns:
+            VideoMemory: Of B videos; summed in float32 at least.
+        """
+        places = x.shape[2:].numel()
+        if not self.associative:
+            value = self.value(x.mean((2, 3, 4), keepdim=True))
+            value = value.view(-1, num_clips, value.shape[1])
+            total = value.to(_sum_dtype(value)).sum(1) * places
+            return VideoMemory(total, places * num_clips)
+        key, value = self.key(x), self.value(x)
+        dtype = _sum_dtype(key)
+        key, value = (
+            y.to(dtype).view(-1, num_clips, y.shape[1], places)
+            for y in (key, value))
+        with _full_precision(x):
+            total = torch.einsum('bnkl,bnvl->bkv', key, value)
+        return VideoMemory(total, places * num_clips)
+
+    def retrieve(self, x: Tensor, memory: VideoMemory,
+                 num_clips: int) -> Tensor:
+        """What each clip gets from the memory of its video, M_n.
+
+        Args:
+            x (Tensor): (B * N, C, T, H, W), the clips of a video in a row.
+            memory (VideoMemory): Of B videos.
+            num_clips (int): N; need not be as many as have written.
+
+        Returns:
+            Tensor: (B * N, C / r, T, H, W), of an average (B * N, C / r, 1, 1,
+            1).
+        """
+        total = memory.total
+        if self.normalize or not self.associative:
+            total = total / memory.count
+        if not self.associative:
+            total = total.repeat_interleave(num_clips, 0)
+            return total[..., None, None, None]
+        query = self.query(x)
+        shape, dtype = query.shape, query.dtype
+        query = query.to(total.dtype).view(-1, num_clips, *shape[1:])
+        with _full_precision(x):
+            out = torch.einsum('bnkl,bkv->bnvl', query.flatten(3), total)
+        return out.reshape(shape).to(dtype)
+
+    def read(self, x: Tensor, memory: VideoMemory, num_clips: int) -> Tensor:
+        """Features infused with the memory.
+
+        Args:
+            x (Tensor): (B * N, C, T, H, W), the clips of a video in a row.
+            memory (VideoMemory): Of B videos.
+            num_clips (int): N; need not be as many as have written.
+
+        Returns:
+            Tensor: Of the shape of ``x``.
+        """
+        # The mean of (X_n W_q) M over places is that of X_n, W_q and M being
+        # linear: gates cost next to nothing.
+        source = x.mean((2, 3, 4), keepdim=True) if self.gating else x
+        read = self.retrieve(source, memory, num_clips).to(x.dtype)
+        read = self.out(read)
+        if self.norm is not None:
+            read = self.norm(read)
+        if self.gating:
+            return (x * (1 + read.sigmoid())).to(x.dtype)
+        return (x + read).to(x.dtype)
+
+
+def _full_precision(x: Tensor) -> ContextManager:
+    """Context without autocast, which a device without data has none of."""
+    if x.is_meta:
+        return nullcontext()
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def _sum_dtype(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)

@@ -1,0 +1,350 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What 2D and 3D recognizers with collaborative memory have in common."""
+from contextlib import nullcontext
+from typing import Callable, Dict, List, Tuple
+
+import torch
+from mmaction.utils import OptSampleList, SampleList
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from ..layers.clip_batch_norm import ClipGroups, group_batch_norms
+from ..utils.online import concat_features, map_features
+
+MODES = ('batch', 'multi_iteration')
+# Where the transforms ThreeCrop and TenCrop put the centre crop.
+CENTRE_CROP = {1: 0, 3: 2, 10: 8}
+
+
+class CollaborativeMixin:
+    r"""Learns from N clips of each video together.
+
+    The clips pass the backbone, share a memory in the neck, and are
+    classified each by itself. The loss is (eq. 1 of the paper)
+
+        mean_n CE(s_n, y) + lambda * CE(mean_n s_n, y)
+
+    s_n being the scores of clip n before softmax. Any head of MMAction2
+    gives them, any loss of the head takes the place of CE.
+
+    **Two ways to fit N clips into memory**, of the same losses, running
+    averages and gradients:
+
+    - ``'batch'``: all clips of all videos are one batch; take fewer videos.
+    - ``'multi_iteration'``: scan 1 runs the backbone clip by clip and keeps
+      nothing but the last features X_n; from these the memory, the scores and
+      the loss L are computed. In the backward pass, scan 2 runs the backbone
+      again, clip by clip, now with gradient. As much activation memory as one
+      clip takes is needed, and the last features of N (half a percent of a
+      clip's activations each, for SlowOnly-50); one more forward pass than
+      ``'batch'``, a third more time.
+
+    **Which gradient it is.** With X_n = f(c_n; w), the backbone f of weights
+    w, and L = L(X_1, ..., X_N), in which the memory M(X_1, ..., X_N) is:
+
+        dL/dw = sum_n (df(c_n; w)/dw)^T g_n,    g_n = dL/dX_n
+
+    All g_n come from one backward pass through head and neck on the stored
+    features, and include the way through M: dL/dX_n = dL/dX_n (M fixed) +
+    (dM/dX_n)^T dL/dM. The sum over n then needs one clip's activations at a
+    time. So this is the gradient of ``'batch'`` itself, to rounding, also
+    when normalisation uses batch statistics, as its groups never span clips.
+    ``memory_grad=False`` drops the second term of g_n: what is classified
+    given M as a constant for the backbone. It is the other reading of the
+    paper's 'scan 1 without gradient'; W_k and W_v still learn. It saves
+    neither time nor memory here.
+
+    Args:
+        mode (str): 'batch' or 'multi_iteration'. Defaults to 'batch'.
+        video_loss_weight (float): lambda. The paper does not give it.
+            Defaults to 1.
+        memory_grad (bool): Whether clips learn through what they write into
+            the memory. Defaults to True.
+        freeze_backbone (bool): Whether the backbone stays as it is, in
+            evaluation mode, and only neck and head learn. Defaults to False.
+        **kwargs: For the recognizer. ``neck`` may be None: clips of a video
+            without memory, the baseline. ``test_cfg`` may have
+            ``num_crops`` (crops of each clip, default 1; data samples whose
+            metainfo has ``num_clips`` know better), ``memory_crop`` (which of
+            them writes the memory; default the centre one of MMAction2's
+            ThreeCrop and TenCrop) and ``max_testing_views`` (crops that pass
+            the backbone at a time; scores do not depend on it).
+
+    Raises:
+        ValueError: If ``mode`` is unknown.
+        TypeError: If the neck is not one with memory, or the model has batch
+            normalisation that cannot be grouped.
+    """
+
+    # Frames of a clip that are entries of the batch: of 2D recognizers.
+    frames_per_clip = 1
+
+    def __init__(self,
+                 *args,
+                 mode: str = 'batch',
+                 video_loss_weight: float = 1.,
+                 memory_grad: bool = True,
+                 freeze_backbone: bool = False,
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if mode not in MODES:
+            raise ValueError(f'mode must be one of {MODES}, but is {mode!r}')
+        if self.with_neck and not hasattr(self.neck, 'write'):
+            raise TypeError(
+                f'{type(self).__name__} takes CollaborativeMemory as its '
+                f'neck, or none, but got {type(self.neck).__name__}')
+        self.scan_mode = mode
+        self.video_loss_weight = video_loss_weight
+        self.memory_grad = memory_grad
+        self.freeze_backbone = freeze_backbone
+        if freeze_backbone:
+            self.backbone.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> 'CollaborativeMixin':
+        """Set training mode; a frozen backbone stays in evaluation."""
+        super().train(mode)
+        if self.freeze_backbone:
+            self.backbone.eval()
+        # Here too, because the runner may have put in SyncBatchNorm.
+        for name, child in self.named_children():
+            if not (self.freeze_backbone and name == 'backbone'):
+                group_batch_norms(child)
+        return self
+
+    def backbone_features(self, clips: Tensor) -> object:
+        """Features of clips.
+
+        Args:
+            clips (Tensor): (clips, ...), as in ``inputs``.
+
+        Returns:
+            Tensor | tuple: Of the backbone, in the form the neck takes.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled()
+                                    and not self.freeze_backbone):
+            return super().extract_feat(clips[None], stage='backbone')[0]
+
+    def head_input(self, feats: object) -> Tuple[object, dict]:
+        """Features as the head takes them, and its keyword arguments."""
+        return feats, dict()
+
+    def num_clips(self, inputs: Tensor) -> int:
+        """Clips, or crops of clips, of each video in ``inputs``."""
+        num, frames = inputs.shape[1], self.frames_per_clip
+        if num % frames:
+            raise ValueError(
+                f'{num} frames of a video are no whole number of clips of '
+                f'frames_per_clip={frames}')
+        return num // frames
+
+    def _scan(self, inputs: Tensor, num_clips: int) -> object:
+        """Features of the backbone for B * N clips, one clip at a time."""
+        num_videos = len(inputs)
+        parts = []
+        for n, clip in enumerate(inputs.chunk(num_clips, 1)):
+            again = ClipGroups(num_videos, 1, share=0)
+            with ClipGroups(num_videos, 1, 1 / num_clips, n == 0):
+                parts.append(
+                    checkpoint(
+                        # What is kept until scan 2 is a view.
+                        lambda x: self.backbone_features(x.flatten(0, 1)),
+                        clip,
+                        use_reentrant=False,
+                        context_fn=_contexts(again)))
+        return _stack_clips(parts)
+
+    def _remember(self, feats: object, num_clips: int) -> object:
+        """Features with memory of B * N clips."""
+        source = feats
+        if not self.memory_grad:
+            source = map_features(Tensor.detach, feats)
+        memory = self.neck.write(source, num_clips)
+        return self.neck.read(feats, memory, num_clips)
+
+    def extract_feat(self,
+                     inputs: Tensor,
+                     stage: str = 'neck',
+                     data_samples: OptSampleList = None,
+                     test_mode: bool = False) -> Tuple:
+        """Features of the clips of videos.
+
+        Args:
+            inputs (Tensor): (B, N, 3, T, H, W); of 2D recognizers (B, N *
+                frames_per_clip, 3, H, W).
+            stage (str): 'backbone', 'neck' or 'head'. Defaults to 'neck'.
+            data_samples (list[ActionDataSample], optional): Of the videos.
+                Defaults to None.
+            test_mode (bool): Whether the N are crops of clips, of which the
+                centre ones write the memory. Defaults to False.
+
+        Returns:
+            tuple: Features of B * N clips (at stage 'head': their scores),
+            and keyword arguments for the head.
+        """
+        num_clips = self.num_clips(inputs)
+        if test_mode:
+            feats = self._test_features(inputs, num_clips, data_samples)
+        elif self.scan_mode == 'batch':
+            with ClipGroups(len(inputs), num_clips):
+                feats = self.backbone_features(inputs.flatten(0, 1))
+        else:
+            feats = self._scan(inputs, num_clips)
+        if stage == 'backbone':
+            return self.head_input(feats)
+        if self.with_neck and not test_mode:
+            with ClipGroups(len(inputs), num_clips):
+                if self.scan_mode == 'batch':
+                    feats = self._remember(feats, num_clips)
+                else:
+                    again = ClipGroups(len(inputs), num_clips, share=0)
+                    feats = checkpoint(
+                        self._remember,
+                        feats,
+                        num_clips,
+                        use_reentrant=False,
+                        context_fn=_contexts(again))
+        feats, kwargs = self.head_input(feats)
+        if test_mode and self.test_cfg is not None:
+            kwargs['fcn_test'] = self.test_cfg.get('fcn_test', False)
+        if stage == 'head' and self.with_cls_head:
+            with ClipGroups(len(inputs), num_clips):
+                return self.cls_head(feats, **kwargs), kwargs
+        return feats, kwargs
+
+    def loss(self, inputs: Tensor, data_samples: SampleList,
+             **kwargs) -> Dict[str, Tensor]:
+        """Clip-level and video-level losses.
+
+        Args:
+            inputs (Tensor): (B, N, 3, T, H, W); of 2D recognizers (B, N *
+                frames_per_clip, 3, H, W).
+            data_samples (list[ActionDataSample]): With the labels of the B
+                videos. Metainfo 'total_frames', 'clip_len' and
+                'frame_interval' let it see that a video has no N clips.
+
+        Returns:
+            dict: What the head's loss gives for the clips, and, with the
+            prefix ``video_``, for the means of their scores.
+
+        Raises:
+            ValueError: If a video is too short for N different clips.
+        """
+        num_clips = self.num_clips(inputs)
+        _check_lengths(data_samples, num_clips)
+        scores, _ = self.extract_feat(
+            inputs, stage='head', data_samples=data_samples)
+        if not torch.is_tensor(scores) \
+                or len(scores) != len(data_samples) * num_clips:
+            raise ValueError(
+                f'{type(self.cls_head).__name__} must give the scores of '
+                f'{len(data_samples) * num_clips} clips as a tensor, but gave '
+                f'{getattr(scores, "shape", type(scores))}')
+        # MMAction2's heads cannot count accuracy in bfloat16.
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        with torch.autocast(scores.device.type, enabled=False):
+            repeated = [x for x in data_samples for _ in range(num_clips)]
+            losses = self.cls_head.loss_by_feat(scores, repeated)
+            video = scores.unflatten(0, (-1, num_clips)).mean(1)
+            video = self.cls_head.loss_by_feat(video, data_samples)
+        for name, value in video.items():
+            weight = self.video_loss_weight if 'loss' in name else 1
+            losses[f'video_{name}'] = value * weight
+        return losses
+
+    def predict(self, inputs: Tensor, data_samples: SampleList,
+                **kwargs) -> SampleList:
+        """Scores of videos, averaged over their crops of clips.
+
+        The clips of the centre crop write the memory, all crops read it.
+
+        Args:
+            inputs (Tensor): (B, crops * clips, 3, T, H, W), as ThreeCrop and
+                FormatShape give them: all clips of the first crop, then of
+                the next. Of 2D recognizers with the frames of a clip in
+                place of each clip.
+            data_samples (list[ActionDataSample]): Of the B videos; metainfo
+                ``num_clips``, if there, tells crops from clips.
+
+        Returns:
+            list[ActionDataSample]: With ``pred_score``.
+        """
+        feats, kwargs = self.extract_feat(
+            inputs, data_samples=data_samples, test_mode=True)
+        return self.cls_head.predict(feats, data_samples, **kwargs)
+
+    def _test_features(self, inputs: Tensor, num_views: int,
+                       data_samples: OptSampleList) -> object:
+        """Features with memory of all crops of all videos.
+
+        The crops pass the backbone once: the memory is read from features
+        that are kept, as MMAction2 keeps them for the head.
+        """
+        cfg = self.test_cfg or {}
+        clips = inputs.flatten(0, 1)
+        total = len(inputs) * num_views
+        step = (cfg.get('max_testing_views') or total) * self.frames_per_clip
+        feats = concat_features(
+            [self.backbone_features(x) for x in clips.split(step)])
+        if not self.with_neck:
+            return feats
+        writers = self._memory_views(num_views, data_samples)
+        source = feats
+        if len(writers) < num_views:
+            source = map_features(
+                lambda x: x.unflatten(0, (-1, num_views))
+                [:, writers].flatten(0, 1), feats)
+        memory = self.neck.write(source, len(writers))
+        return self.neck.read(feats, memory, num_views)
+
+    def _memory_views(self, num_views: int,
+                      data_samples: OptSampleList) -> List[int]:
+        """Which crops of clips write the memory."""
+        cfg = self.test_cfg or {}
+        crops = 1 if num_views == 1 else cfg.get('num_crops', 1)
+        for sample in data_samples or []:
+            if sample.get('num_clips') is not None:
+                crops = max(num_views // sample.get('num_clips'), 1)
+                break
+        clips = num_views // crops
+        if clips * crops != num_views:
+            raise ValueError(
+                f'{num_views} views of a video are not {crops} crops of its '
+                'clips: set num_crops in test_cfg to the crops that the test '
+                "pipeline makes, or add 'num_clips' to PackActionInputs' "
+                'meta_keys')
+        crop = cfg.get('memory_crop', CENTRE_CROP.get(crops))
+        if crop is None or not 0 <= crop < crops:
+            raise ValueError(
+                f'memory_crop={crop} names none of {crops} crops: set it in '
+                'test_cfg to the place of the centre crop, from 0')
+        return list(range(crop * clips, (crop + 1) * clips))
+
+
+def _contexts(again: ClipGroups) -> Callable:
+    """Contexts of a checkpoint: that around it, when repeated ``again``."""
+    return lambda: (nullcontext(), again)
+
+
+def _stack_clips(parts: List) -> object:
+    """Features of B * N clips, from those of clip 1, 2, ..., N of B videos."""
+    if torch.is_tensor(parts[0]):
+        return torch.stack(parts, 1).flatten(0, 1)
+    return type(parts[0])(_stack_clips(list(x)) for x in zip(*parts))
+
+
+def _check_lengths(data_samples: SampleList, num_clips: int) -> None:
+    """Raise an error if a video is known to have no N different clips."""
+    for sample in data_samples:
+        keys = ('total_frames', 'clip_len', 'frame_interval')
+        total, length, interval = (sample.get(key) for key in keys)
+        if None in (total, length, interval):
+            continue
+        starts = max(int(total) - length * interval + 1, 1)
+        if num_clips > starts:
+            raise ValueError(
+                f'a video of {total} frames has {starts} different clips of '
+                f'{length} frames, each {interval} apart, not {num_clips}: '
+                'sample fewer clips (num_clips of SampleFrames) or shorter '
+                "ones, leave short videos out, or, to let clips repeat, "
+                "take 'total_frames' from PackActionInputs' meta_keys")

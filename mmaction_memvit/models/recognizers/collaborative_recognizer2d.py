@@ -1,0 +1,51 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from typing import Tuple
+
+from mmaction.models.recognizers import Recognizer2D
+from mmaction.registry import MODELS
+from torch import Tensor
+
+from ..utils.online import map_features
+from .collaborative import CollaborativeMixin
+
+
+@MODELS.register_module()
+class CollaborativeRecognizer2D(CollaborativeMixin, Recognizer2D):
+    """Learns from N clips of each video together, over 2D backbones.
+
+    See :class:`CollaborativeRecognizer3D`, whose arguments it has too. The
+    places of a clip are those of all its frames.
+
+    Args:
+        frames_per_clip (int): Frames of a clip: as many as the backbone mixes
+            (``num_segments`` of TSM), 1 of TSN if each sampled frame is a
+            clip. Defaults to 1.
+    """
+
+    def __init__(self, *args, frames_per_clip: int = 1, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.frames_per_clip = frames_per_clip
+
+    def backbone_features(self, clips: Tensor) -> object:
+        """Features of clips.
+
+        Args:
+            clips (Tensor): (clips * frames_per_clip, 3, H, W).
+
+        Returns:
+            Tensor | tuple: (clips, C, frames_per_clip, H', W').
+        """
+        feats = super().backbone_features(clips)
+        frames = self.frames_per_clip
+
+        def by_clip(x: Tensor) -> Tensor:
+            if x.ndim == 2:
+                x = x[..., None, None]
+            return x.unflatten(0, (-1, frames)).transpose(1, 2)
+
+        return map_features(by_clip, feats)
+
+    def head_input(self, feats: object) -> Tuple[object, dict]:
+        """Features of frames, as stock heads take them, and their number."""
+        feats = map_features(lambda x: x.transpose(1, 2).flatten(0, 1), feats)
+        return feats, dict(num_segs=self.frames_per_clip)

@@ -1,0 +1,418 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import copy
+import weakref
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS, TRANSFORMS
+from mmaction.structures import ActionDataSample
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import init_default_scope
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmaction_memvit.models.layers.clip_batch_norm import ClipSyncBatchNorm
+
+B, N, CLASSES = 3, 3, 4
+
+
+@MODELS.register_module(force=True)
+class SimplePool(torch.nn.Module):
+    """A neck without memory."""
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmaction')
+    torch.set_num_threads(1)
+
+
+def config(depth=18, **kwargs):
+    cfg = dict(
+        type='CollaborativeRecognizer3D',
+        backbone=dict(
+            type='ResNet3dSlowOnly',
+            depth=depth,
+            base_channels=4,
+            pretrained=None,
+            lateral=False,
+            conv1_kernel=(1, 7, 7),
+            inflate=(0, 0, 1, 1),
+            norm_eval=False),
+        neck=dict(
+            type='CollaborativeMemory',
+            in_channels=32 if depth == 18 else 128,
+            zero_init=False),
+        cls_head=dict(
+            type='I3DHead',
+            num_classes=CLASSES,
+            in_channels=32 if depth == 18 else 128,
+            dropout_ratio=0.,
+            topk=(1, ),
+            average_clips='prob'))
+    for key, value in kwargs.items():
+        if isinstance(value, dict) and key in cfg:
+            value = {**cfg[key], **value}
+        cfg[key] = value
+    return cfg
+
+
+def build(**kwargs):
+    torch.manual_seed(0)
+    model = MODELS.build(config(**kwargs))
+    # A strong head and memory: nothing shall hide behind small numbers.
+    torch.nn.init.normal_(model.cls_head.fc_cls.weight)
+    return model.double()
+
+
+def batch(videos=B, views=N, size=32, **meta):
+    gen = torch.Generator().manual_seed(0)
+    inputs = torch.randn(
+        videos, views, 3, 2, size, size, generator=gen, dtype=torch.double)
+    return inputs, [
+        ActionDataSample(metainfo=meta).set_gt_label(i % CLASSES)
+        for i in range(videos)
+    ]
+
+
+def total(losses):
+    return sum(v for k, v in losses.items() if 'loss' in k)
+
+
+def gradients(model, inputs, samples):
+    model.zero_grad()
+    losses = model(inputs, samples, mode='loss')
+    total(losses).backward()
+    return losses, {k: p.grad for k, p in model.named_parameters()}
+
+
+def flat(grads, name=''):
+    return torch.cat(
+        [g.flatten() for k, g in sorted(grads.items()) if name in k])
+
+
+@pytest.mark.parametrize('weight', [1., 0.3])
+def test_losses_are_those_of_eq_1(weight):
+    model = build(video_loss_weight=weight)
+    inputs, samples = batch()
+    scores = copy.deepcopy(model)(inputs, stage='head', mode='tensor')
+    losses = model(inputs, samples, mode='loss')
+    labels = torch.arange(B) % CLASSES
+    clip = sum(
+        F.cross_entropy(scores.view(B, N, -1)[:, n], labels)
+        for n in range(N)) / N
+    video = F.cross_entropy(scores.view(B, N, -1).mean(1), labels)
+    torch.testing.assert_close(losses['loss_cls'], clip)
+    torch.testing.assert_close(losses['video_loss_cls'], weight * video)
+    assert {'top1_acc', 'video_top1_acc'} <= losses.keys()
+
+
+def test_many_labels_and_soft_ones():
+    model = build(cls_head=dict(
+        loss_cls=dict(type='BCELossWithLogits'), multi_class=True))
+    inputs, samples = batch()
+    many = torch.tensor([[1., 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
+    for sample, labels in zip(samples, many):
+        sample.set_gt_label(labels.double())
+    scores = copy.deepcopy(model)(inputs, stage='head', mode='tensor')
+    losses = model(inputs, samples, mode='loss')
+    torch.testing.assert_close(
+        losses['loss_cls'],
+        F.binary_cross_entropy_with_logits(
+            scores,
+            many.double().repeat_interleave(N, 0)))
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('memory', ['associative', 'average'])
+@pytest.mark.parametrize('infusion', ['gating', 'residual'])
+def test_both_modes_give_the_same(training, memory, infusion):
+    neck = dict(memory=memory, infusion=infusion)
+    models = [
+        build(mode=mode, neck=neck).train(training)
+        for mode in ('batch', 'multi_iteration')
+    ]
+    (losses, grads), (others, other_grads) = (
+        gradients(model, *batch()) for model in models)
+    for key, value in losses.items():
+        torch.testing.assert_close(value, others[key])
+    for key, value in grads.items():
+        torch.testing.assert_close(other_grads[key], value, msg=key)
+    for (key, a), b in zip(models[0].state_dict().items(),
+                           models[1].state_dict().values()):
+        torch.testing.assert_close(a, b, msg=key)
+        if 'num_batches_tracked' in key:
+            assert a == int(training)
+
+
+def test_float32_losses_are_the_same():
+    inputs, samples = batch()
+    values = [
+        total(
+            build(mode=mode).float().eval()(
+                inputs.float(), samples, mode='loss'))
+        for mode in ('batch', 'multi_iteration')
+    ]
+    torch.testing.assert_close(*values, atol=1e-5, rtol=0)
+
+
+def test_the_gradient_has_a_part_through_the_memory():
+    inputs, samples = batch()
+    model = build(mode='multi_iteration').eval()
+    losses, full = gradients(model, inputs, samples)
+    fixed_model = build(mode='multi_iteration', memory_grad=False).eval()
+    fixed_losses, fixed = gradients(fixed_model, inputs, samples)
+    torch.testing.assert_close(losses['loss_cls'], fixed_losses['loss_cls'])
+    # The difference, by itself: features fixed, memory not.
+    model.zero_grad()
+    feats = model.backbone(inputs.flatten(0, 1))
+    memory = model.neck.write(feats, N)
+    scores = model.cls_head(model.neck.read(feats.detach(), memory, N))
+    labels = torch.arange(B) % CLASSES
+    loss = F.cross_entropy(scores, labels.repeat_interleave(N))
+    loss = loss + F.cross_entropy(scores.view(B, N, -1).mean(1), labels)
+    loss.backward()
+    for key, param in model.named_parameters():
+        if key.startswith('backbone'):
+            torch.testing.assert_close(full[key], fixed[key] + param.grad)
+        else:
+            # Also W_k and W_v, which write.
+            torch.testing.assert_close(full[key], fixed[key])
+    assert fixed['neck.paths.0.key.weight'].abs().sum() > 0
+    share = (flat(full, 'backbone') - flat(fixed, 'backbone')).norm() / flat(
+        full, 'backbone').norm()
+    assert share > 1e-3
+
+
+class PeakMemory(TorchDispatchMode):
+    """Most bytes that results of operations took at a time."""
+
+    def __init__(self, model, inputs):
+        super().__init__()
+        # Gradients of parameters are no activations.
+        self.ignored = {tuple(p.shape) for p in model.parameters()}
+        self.now = self.peak = 0
+        self.known = {inputs.untyped_storage()._cdata}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for x in out if isinstance(out, (tuple, list)) else [out]:
+            if torch.is_tensor(x) and tuple(x.shape) not in self.ignored:
+                self.add(x.untyped_storage())
+        return out
+
+    def add(self, storage):
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self.known:
+            self.known.add(key)
+            self.now += size
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self.remove, key, size)
+
+    def remove(self, key, size):
+        self.known.discard(key)
+        self.now -= size
+
+
+def peak(mode, views):
+    model = build(depth=50, mode=mode).train()
+    inputs, samples = batch(2, views, size=64)
+    with PeakMemory(model, inputs) as memory:
+        total(model(inputs, samples, mode='loss')).backward()
+    return memory.peak
+
+
+def test_multi_iteration_needs_the_memory_of_one_clip():
+    one, many = peak('multi_iteration', 1), peak('multi_iteration', 16)
+    assert many < 1.1 * one
+    # What it spares, and that the measure is one.
+    assert peak('batch', 4) > 3 * one
+
+
+def three_crops(frames=40, clips=10, length=2):
+    """What a test pipeline makes of a video of marked columns."""
+    image = np.arange(12, dtype=np.uint8)[None, :, None].repeat(4, 0)
+    results = dict(
+        imgs=[image.repeat(3, 2) + 20 * i for i in range(length * clips)],
+        num_clips=clips,
+        clip_len=length,
+        img_shape=(4, 12))
+    for cfg in (dict(type='ThreeCrop', crop_size=4),
+                dict(type='FormatShape', input_format='NCTHW')):
+        results = TRANSFORMS.build(cfg)(results)
+    return results['imgs']
+
+
+def test_centre_crops_are_where_the_transforms_put_them():
+    views = three_crops()
+    model = build(test_cfg=dict(num_crops=3))
+    _, samples = batch()
+    chosen = model._memory_views(30, samples)
+    assert chosen == list(range(20, 30))
+    # Columns 4 to 7 of 12, in each of the ten clips.
+    assert (views[chosen][:, 0, 0, 0] - views[chosen][:, 0, 0, 0, :1]
+            == np.arange(4)).all()
+    first = views[chosen][:, 0, 0, 0, 0].astype(int)
+    assert ((first - 4) % 20 == 0).all()
+    _, samples = batch(num_clips=10)
+    assert build()._memory_views(30, samples) == chosen
+    assert build()._memory_views(10, samples) == list(range(10))
+    assert build()._memory_views(1, samples) == [0]
+    assert build(test_cfg=dict(num_crops=3, memory_crop=0))._memory_views(
+        30, []) == list(range(10))
+
+
+@pytest.mark.parametrize('limit', [1, 3, 10, 30])
+def test_scores_do_not_depend_on_views_per_pass(limit):
+    model = build(test_cfg=dict(num_crops=3)).eval()
+    for module in model.modules():
+        if hasattr(module, 'running_mean'):
+            torch.nn.init.normal_(module.running_mean)
+    inputs, samples = batch(2, 30)
+    with torch.no_grad():
+        # To the letter: scan 1 over centre crops, scan 2 crop by crop.
+        memory = [model.neck.write(model.backbone(x), 1)
+                  for x in inputs[:, 20:].unbind(1)]
+        memory = [sum(parts[1:], start=parts[0]) for parts in zip(*memory)]
+        expected = sum(
+            model.cls_head(model.neck.read(model.backbone(x), memory, 1)
+                           ).softmax(-1) for x in inputs.unbind(1)) / 30
+        model.test_cfg = dict(num_crops=3, max_testing_views=limit)
+        out = model(inputs, samples, mode='predict')
+    scores = torch.stack([x.pred_score for x in out])
+    torch.testing.assert_close(scores, expected, atol=1e-9, rtol=0)
+    # Videos do not mix; the left crop alone makes other scores.
+    with torch.no_grad():
+        alone = model(inputs[1:], samples[1:], mode='predict')
+        torch.testing.assert_close(alone[0].pred_score, expected[1])
+        model.test_cfg = dict(num_crops=3, memory_crop=0)
+        other = model(inputs, samples, mode='predict')[0].pred_score
+    assert (other - expected[0]).abs().max() > 1e-6
+
+
+def test_baselines_without_memory():
+    model = build(neck=None)
+    cfg = config(neck=None)
+    cfg['type'] = 'Recognizer3D'
+    stock = MODELS.build(cfg).double()
+    stock.load_state_dict(model.state_dict())
+    inputs, samples = batch(views=1)
+    expected = stock(inputs, samples, mode='loss')
+    got = model(inputs, samples, mode='loss')
+    torch.testing.assert_close(got['loss_cls'], expected['loss_cls'])
+    torch.testing.assert_close(got['video_loss_cls'], expected['loss_cls'])
+    # One clip alone makes a group what stock normalisation sees.
+    for key, value in stock.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[key], value)
+    inputs, samples = batch()
+    with torch.no_grad():
+        out = model.eval()(inputs, samples, mode='predict')
+        expected = stock.eval()(inputs, samples, mode='predict')
+    torch.testing.assert_close(out[0].pred_score, expected[0].pred_score)
+
+
+def test_published_checkpoints_fit():
+    cfg = config(neck=None)
+    cfg['type'] = 'Recognizer3D'
+    stock = MODELS.build(cfg)
+    result = build().load_state_dict(stock.state_dict(), strict=False)
+    assert not result.unexpected_keys
+    assert all(x.startswith('neck.') for x in result.missing_keys)
+
+
+def train_step(model, optim):
+    inputs, samples = batch(size=48)
+    data = dict(inputs=list(inputs.float()), data_samples=samples)
+    return model.train_step(data, optim)
+
+
+@pytest.mark.parametrize('mode', ['batch', 'multi_iteration'])
+@pytest.mark.parametrize('kwargs', [
+    dict(freeze_backbone=True),
+    dict(backbone=dict(frozen_stages=4, norm_eval=True))
+])
+def test_frozen_backbone(kwargs, mode):
+    model = build(mode=mode, **kwargs).float().train()
+    assert model.neck.training
+    before = copy.deepcopy(model.state_dict())
+    optim = OptimWrapper(
+        torch.optim.SGD([p for p in model.parameters() if p.requires_grad],
+                        0.1))
+    train_step(model, optim)
+    changed = {
+        k.split('.')[0]
+        for k, v in model.state_dict().items() if (v != before[k]).any()
+    }
+    assert changed == {'neck', 'cls_head'}
+
+
+@pytest.mark.parametrize('accumulate', [1, 2])
+def test_half_precision_and_accumulation(accumulate, monkeypatch):
+    # The wrapper asks for an accelerator; bfloat16 works on a CPU as well.
+    monkeypatch.setattr(
+        'mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available',
+        lambda: True)
+    results = []
+    for mode in ('batch', 'multi_iteration'):
+        model = build(mode=mode).float().train()
+        before = flat(dict(model.named_parameters())).detach().clone()
+        optim = AmpOptimWrapper(
+            dtype='bfloat16',
+            accumulative_counts=accumulate,
+            optimizer=torch.optim.SGD(model.parameters(), 1e-3))
+        for _ in range(accumulate):
+            moved = flat(dict(model.named_parameters())).detach() - before
+            assert (moved == 0).all()
+            # oneDNN's bfloat16 convolutions read what was never written.
+            with torch.backends.mkldnn.flags(enabled=False):
+                assert torch.isfinite(train_step(model, optim)['loss'])
+        results.append(flat(dict(model.named_parameters())).detach() - before)
+    assert results[0].abs().sum() > 0
+    assert F.cosine_similarity(*results, dim=0) > 0.99
+
+
+def test_the_runner_may_put_in_synchronised_normalisation():
+    from mmengine.model import convert_sync_batchnorm
+    model = convert_sync_batchnorm(build(), 'torch').train()
+    assert isinstance(model.backbone.conv1.bn, ClipSyncBatchNorm)
+    assert isinstance(model.neck.paths['0'].norm, ClipSyncBatchNorm)
+    _, grads = gradients(model, *batch())
+    torch.testing.assert_close(flat(grads), flat(gradients(build(),
+                                                           *batch())[1]))
+
+
+def test_stages_of_tensor_mode():
+    model = build().eval()
+    inputs, _ = batch()
+    assert model(inputs, mode='tensor').shape[:2] == (B * N, 32)
+    assert model(inputs, stage='neck', mode='tensor').shape[:2] == (B * N, 32)
+    scores = model(inputs, stage='head', mode='tensor')
+    assert scores.shape == (B * N, CLASSES)
+
+
+def test_a_video_too_short_is_an_error():
+    model = build()
+    meta = dict(clip_len=2, frame_interval=8)
+    inputs, samples = batch(total_frames=18, **meta)
+    model(inputs, samples, mode='loss')
+    inputs, samples = batch(total_frames=17, **meta)
+    with pytest.raises(ValueError, match='17 frames has 2 diff.*not 3.*fewer'):
+        model(inputs, samples, mode='loss')
+
+
+def test_bad_options():
+    with pytest.raises(ValueError, match="mode must be.*'scan'"):
+        build(mode='scan')
+    with pytest.raises(TypeError, match='takes CollaborativeMemory'):
+        MODELS.build({**config(), 'neck': dict(type='SimplePool')})
+    model = build(test_cfg=dict(num_crops=4)).eval()
+    inputs, samples = batch()
+    with pytest.raises(ValueError, match='3 views.*4 crops.*num_crops'):
+        model(inputs, samples, mode='predict')
+    with pytest.raises(ValueError, match='memory_crop=None.*4 crops'):
+        model._memory_views(8, [])
+    with pytest.raises(ValueError, match='in_channels=16.*32'):
+        build(neck=dict(in_channels=16))(inputs, samples, mode='loss')
+    with pytest.raises(ValueError, match='one value per channel'):
+        build()(inputs[:1], samples[:1], mode='loss')
