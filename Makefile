@@ -5,6 +5,8 @@ VENV ?= .venv
 # full: MMCV with compiled operators (detection needs them); lite: mmcv-lite.
 MMCV ?= full
 PYTEST_ARGS ?=
+# Processes the tests are divided among, by file; each computes in one thread.
+TEST_WORKERS ?= 2
 DEMO_ARGS ?=
 
 INSTALL = $(PYTHON) tools/dev/install_env.py --venv '$(VENV)'
@@ -42,7 +44,8 @@ demo-epic: env
 	@'$(VENV)/bin/python' tools/demo_epic.py $(DEMO_ARGS)
 
 test: env
-	@'$(VENV)/bin/python' -m pytest tests $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 '$(VENV)/bin/python' -m pytest tests \
+	  -n $(TEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: python
 	@$(INSTALL) --only-lint
