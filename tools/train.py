@@ -145,11 +145,22 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.merge_from_dict(args.cfg_options)
 
 
+def check_weights(cfg: Config) -> None:
+    """Stops before anything is built if the weights are not there."""
+    path = cfg.get('load_from')
+    if path and '://' not in path and not osp.exists(path):
+        raise SystemExit(
+            f'load_from {path} does not exist. Put the weights there '
+            '(tools/convert_memvit.py converts released ones), name others, '
+            'or begin with random ones: --cfg-options load_from=None')
+
+
 def main() -> None:
     """Trains."""
     args = parse_args()
     cfg = load_config(args)
     apply_options(cfg, args)
+    check_weights(cfg)
     build_runner(cfg).train()
     finish()
 

@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
-from mmengine.fileio import get_text, load
+from mmengine.fileio import exists, get_text, load
 from mmengine.logging import print_log
 
 from mmaction_memvit.evaluation.functional.ava_csv import (
@@ -394,10 +394,15 @@ def read_proposals(path: str) -> dict[Key, Any]:
         they are in the file.
 
     Raises:
+        FileNotFoundError: If there is no file.
         ValueError: If it is no such file.
     """
     remedy = (f'Remedy: make one by {CONVERT_BOXES} out of a CSV file of '
               'person boxes')
+    if not exists(path):
+        raise FileNotFoundError(
+            f'proposal_file {path!r} does not exist. {remedy}, or '
+            'proposal_file=None to look at the ground-truth boxes only')
     try:
         # Whatever its suffix is.
         found = load(path, file_format='pkl')

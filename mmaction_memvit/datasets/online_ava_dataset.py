@@ -195,8 +195,10 @@ class OnlineAVADataset(StreamDataset):
         check_choice('outside_video', outside_video, ('error', 'skip'))
         check_choice('bad_rows', bad_rows, ('error', 'skip'))
         if keyframes == 'proposals' and proposal_file is None:
-            raise ValueError("keyframes='proposals' needs a proposal_file, "
-                             'which is None')
+            raise ValueError(
+                "keyframes='proposals' needs a proposal_file, which is None. "
+                'Remedy: make one by tools/data/ava/make_ava_style.py or '
+                "convert_person_boxes.py, or set keyframes='annotated'")
         if not 0 <= person_det_score_thr <= 1:
             raise ValueError(f'person_det_score_thr={person_det_score_thr} '
                              'must be from 0 to 1')

@@ -277,3 +277,9 @@ def test_real_label_maps(name, num):
     names = read_label_map(str(need_shared_data('ava') / name))
     assert len(names) == num and max(names) == 80
     assert names[1] == 'bend/bow (at the waist)' and names[12] == 'stand'
+
+
+def test_a_missing_proposal_file_is_named(tmp_path):
+    with pytest.raises(
+            FileNotFoundError, match="'.*none.pkl' does not.*Remedy: make"):
+        read_proposals(str(tmp_path / 'none.pkl'))

@@ -52,6 +52,17 @@ def configure(tools, tmp_path, monkeypatch):
 
 class TestTrain:
 
+    def test_missing_weights(self, configure, tools):
+        """Said before anything is built, with the remedy."""
+        cfg = configure('train', 'my_config.py', '--cfg-options',
+                        'load_from=checkpoints/no.pth')
+        with pytest.raises(SystemExit, match='no.pth does not.*load_from=No'):
+            tools[0].check_weights(cfg)
+        for load_from in ('best.pth', 'None', 'https://host/x.pth'):
+            tools[0].check_weights(
+                configure('train', 'my_config.py', '--cfg-options',
+                          f'load_from={load_from}'))
+
     def test_missing_config(self, configure):
         with pytest.raises(SystemExit, match='no config nothing.py'):
             configure('train', 'nothing.py')

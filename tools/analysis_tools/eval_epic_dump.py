@@ -94,7 +94,9 @@ def arrange(args, truth):
                              'list of actions by --actions')
         if array.shape[1] != size:
             raise ValueError(f'{args.dump} holds scores of {array.shape[1]} '
-                             f'classes of {task}, but there are {size}')
+                             f'classes of {task}, but there are {size}; if '
+                             'these are not the classes of EPIC-100, set '
+                             f'--num-{task}s {array.shape[1]}')
     place = {name: i for i, name in enumerate(ids)}
     missing = [name for name in table.narration_ids if name not in place]
     if missing:

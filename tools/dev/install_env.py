@@ -315,6 +315,8 @@ def main():
         state = install_mmcv(env, args.mmcv, state)
         state = install_project(env, state)
         check(env, args.mmcv, state)
+        if sys.stdout.isatty():
+            print(f'Activate it: . {args.venv}/bin/activate')
     except InstallError as error:
         sys.exit(f'\nError: {error}')
     except KeyboardInterrupt:

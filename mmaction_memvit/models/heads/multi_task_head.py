@@ -64,6 +64,10 @@ class MultiTaskHead(BaseModule):
         init_cfg: OptConfigType = None
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if not isinstance(num_classes, dict):
+            raise ValueError(
+                f'num_classes is {num_classes!r}, but must be a dict by task, '
+                'such as dict(verb=97, noun=300)')
         tasks = list(num_classes)
         for name, found, known in (
             ('num_classes', tasks, label_order),

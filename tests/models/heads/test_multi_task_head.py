@@ -193,3 +193,12 @@ def test_bad_arguments(kwargs, message):
 def test_bad_labels(label, message):
     with pytest.raises(ValueError, match=message):
         build().loss(features(1, 4, 2, 2, 2), samples(label))
+
+
+def test_one_number_of_classes_is_refused():
+    with pytest.raises(ValueError, match='num_classes is 3.*dict by task'):
+        MODELS.build(
+            dict(
+                type='MultiTaskHead',
+                num_classes=3,
+                head=dict(type='SlowFastHead')))

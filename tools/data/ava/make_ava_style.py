@@ -835,6 +835,11 @@ def make_ava_style(args) -> list[Box]:
         args.box_unit = decide_unit(rows, args.table)
         print(f'--box-unit auto: {args.box_unit}, as the largest coordinate '
               f'is {max(max(row.box) for row in rows):g}')
+    elif rows and args.box_unit == 'pixel' and max(
+            max(row.box) for row in rows) <= 1:
+        raise TableError(
+            f'{args.table}: with --box-unit pixel no coordinate is above 1 '
+            'pixel; these are shares: --box-unit share')
     if args.bad_rows == 'error':
         # Before the videos are read, which takes its time.
         bad.stop_or_report('error')
