@@ -322,13 +322,17 @@ def count_frame_images(folder: str,
 
 def probe_videos(paths: Mapping[str, str],
                  num_workers: int = 1,
-                 decode: bool = False) -> Iterator[tuple[str, dict]]:
+                 decode: bool = False,
+                 probe: Optional[Callable[[str, bool], dict]] = None
+                 ) -> Iterator[tuple[str, dict]]:
     """Counts the frames of many videos in processes.
 
     Args:
         paths (Mapping[str, str]): Path of each video by its name.
         num_workers (int): Number of processes. Defaults to 1: this one.
         decode (bool): See :func:`probe_video`. Defaults to False.
+        probe (Callable, optional): What counts the frames of one, from its
+            path and ``decode``. Defaults to None: :func:`probe_video`.
 
     Yields:
         tuple[str, dict]: Name and entry of each video, as they are done.
@@ -336,14 +340,15 @@ def probe_videos(paths: Mapping[str, str],
     Raises:
         BrokenProcessPool: If a process crashes.
     """
+    probe = probe or probe_video
     if num_workers == 1 or len(paths) < 2:
         for name, path in paths.items():
-            yield name, probe_video(path, decode)
+            yield name, probe(path, decode)
         return
     # Unlike multiprocessing.Pool, this one notices when a worker crashes.
     with ProcessPoolExecutor(num_workers) as pool:
         futures = {
-            pool.submit(probe_video, path, decode): name
+            pool.submit(probe, path, decode): name
             for name, path in paths.items()
         }
         try:

@@ -12,12 +12,11 @@ import os
 import os.path as osp
 import sys
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 
 from mmengine.utils import ProgressBar
 
+from mmaction_memvit.datasets.video_files import probe_videos
 from mmaction_memvit.datasets.video_index import (
     load_video_index,
     probe_video,
@@ -97,24 +96,12 @@ def keep_known(args):
 
 def probe_all(args, videos, index):
     """Adds the entries of the videos to the index, as far as it gets."""
-    probe = partial(probe_video, decode=args.decode)
     paths = {v: osp.join(args.data_root, v) for v in videos}
     bar = ProgressBar(len(videos))
-    if args.num_workers == 1 or len(videos) < 2:
-        for video in videos:
-            index[video] = probe(paths[video])
-            bar.update()
-        return
-    # Unlike multiprocessing.Pool, this one notices when a worker crashes.
-    with ProcessPoolExecutor(args.num_workers) as pool:
-        futures = {pool.submit(probe, paths[v]): v for v in videos}
-        try:
-            for future in as_completed(futures):
-                index[futures[future]] = future.result()
-                bar.update()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    for video, entry in probe_videos(paths, args.num_workers, args.decode,
+                                     probe_video):
+        index[video] = entry
+        bar.update()
 
 
 def report(args, index, videos):

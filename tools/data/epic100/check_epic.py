@@ -12,9 +12,7 @@ import argparse
 import os
 import os.path as osp
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 
 from mmengine.utils import ProgressBar
 
@@ -22,6 +20,7 @@ from mmaction_memvit.datasets.epic_annotations import (
     read_epic_segments,
     read_epic_video_info,
 )
+from mmaction_memvit.datasets.video_files import probe_videos
 from mmaction_memvit.datasets.video_index import (
     first_names,
     probe_video,
@@ -176,27 +175,15 @@ def probe_frames(path, decode=False):
 
 def probe_all(args, paths):
     """Entries of all videos or folders, by name."""
-    probe = partial(
-        probe_video if args.videos else probe_frames, decode=args.decode)
+    probe = probe_video if args.videos else probe_frames
     entries = {}
     if not paths:
         return entries
     bar = ProgressBar(len(paths))
-    if args.num_workers == 1 or len(paths) < 2:
-        for name, path in paths.items():
-            entries[name] = probe(path)
-            bar.update()
-        print()
-        return entries
-    with ProcessPoolExecutor(args.num_workers) as pool:
-        futures = {pool.submit(probe, p): name for name, p in paths.items()}
-        try:
-            for future in as_completed(futures):
-                entries[futures[future]] = future.result()
-                bar.update()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    for name, entry in probe_videos(paths, args.num_workers, args.decode,
+                                    probe):
+        entries[name] = entry
+        bar.update()
     print()
     return {name: entries[name] for name in paths}
 
