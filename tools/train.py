@@ -7,6 +7,7 @@ name one of this package's as its base, ``mmaction_memvit::...``, which
 MMAction2's own tool cannot know of at that point.
 """
 import argparse
+import gc
 import os
 import os.path as osp
 
@@ -103,6 +104,10 @@ def finish() -> None:
     if is_distributed():
         barrier()
         torch.distributed.destroy_process_group()
+        # The wrapped model still holds the process group. With it go Gloo's
+        # threads: one that frees a tensor while Python shuts down would
+        # abort a process that has done all its work.
+        gc.collect()
 
 
 def apply_options(cfg: Config, args: argparse.Namespace) -> None:

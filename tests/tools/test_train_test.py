@@ -1,5 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import importlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -142,3 +144,38 @@ class TestTest:
                         'shown', '--interval', '3')
         hook = cfg.default_hooks.visualization
         assert (hook.enable, hook.out_dir, hook.interval) == (True, 'shown', 3)
+
+
+LEAVE = """
+import os, sys
+import torch
+from torch.distributed import init_process_group
+sys.path.insert(0, sys.argv[1])
+from train import finish
+
+threads = lambda: len(os.listdir('/proc/self/task'))
+before = threads()
+init_process_group('gloo', init_method='file://' + sys.argv[2], rank=0,
+                   world_size=1)
+model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(1, 1))
+model.itself = [model]
+del model
+inside = threads()
+finish()
+print(before, inside, threads())
+"""
+
+
+@pytest.mark.skipif(
+    not Path('/proc/self/task').is_dir(), reason='counts threads by /proc')
+def test_a_distributed_job_leaves_no_thread(tmp_path):
+    """One of Gloo that outlives Python aborts the process now and then."""
+    done = subprocess.run(
+        [sys.executable, '-c', LEAVE,
+         str(TOOLS), str(tmp_path / 'store')],
+        env=dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''),
+        capture_output=True,
+        text=True)
+    assert done.returncode == 0, done.stderr
+    before, inside, after = map(int, done.stdout.split()[-3:])
+    assert before == after < inside
