@@ -431,6 +431,35 @@ def heal_color_jitter() -> None:
         ColorJitter.adjust_hue = staticmethod(_adjust_hue)
 
 
+def heal_non_local_init() -> None:
+    """Lets the non-local blocks of MMAction2's 3D ResNets start as identities.
+
+    MMCV zeroes what a block adds, so that blocks can be put into a trained
+    backbone; MMAction2 sets all normalisation to 1 afterwards, and a block
+    then adds twice as much as there was.
+    """
+    from mmaction.models.backbones.resnet3d import NonLocal3d, ResNet3d
+
+    original = ResNet3d._init_weights
+    if hasattr(original, '__wrapped__'):
+        return
+
+    @functools.wraps(original)
+    def init_weights(self, pretrained: Optional[str] = None) -> None:
+        original(self, pretrained)
+        if self.pretrained is not None or not self.non_local_cfg.get(
+                'zeros_init', True):
+            return
+        for block in self.modules():
+            if isinstance(block, NonLocal3d):
+                last = block.conv_out
+                last = last.norm if last.with_norm else last.conv
+                for param in last.parameters():
+                    param.data.zero_()
+
+    ResNet3d._init_weights = staticmethod(init_weights)
+
+
 def detection_is_there() -> bool:
     """Whether MMAction2 has its detection side (MMDetection, operators)."""
     from mmaction.models import roi_heads
@@ -482,4 +511,5 @@ def heal_host() -> None:
                  'visualization'):
         import_host(f'mmaction.{part}')
     heal_color_jitter()
+    heal_non_local_init()
     explain_missing_detection()

@@ -323,6 +323,30 @@ class TestColorJitter:
             assert (ColorJitter.adjust_hue is original) == is_kept
 
 
+class TestNonLocal:
+
+    def build(self, **cfg):
+        from mmaction.models.backbones import ResNet3d
+        backbone = ResNet3d(
+            50,
+            base_channels=4,
+            pretrained=None,
+            non_local=(0, 0, (1, 0, 0, 0, 0, 0), 0),
+            non_local_cfg=dict(mode='dot_product', **cfg))
+        backbone.init_weights()
+        return backbone.layer3[0].non_local_block
+
+    @pytest.mark.parametrize('cfg', [
+        {}, dict(norm_cfg=dict(type='BN3d')),
+        dict(norm_cfg=dict(type='BN3d'), sub_sample=True)
+    ])
+    def test_blocks_start_as_identities(self, cfg):
+        x = torch.rand(2, 64, 2, 4, 4)
+        assert torch.equal(self.build(**cfg)(x), x)
+        # Unless somebody wants them not to.
+        assert not torch.allclose(self.build(zeros_init=False, **cfg)(x), x)
+
+
 class TestOps:
 
     @pytest.fixture()
