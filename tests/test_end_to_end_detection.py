@@ -4,10 +4,16 @@ import pickle
 from pathlib import Path
 
 import mmengine
-import numpy as np
 import pytest
 import torch
-from helpers.boxes import DETECTOR, NUM_CLASSES
+from helpers.boxes import (
+    DETECTOR,
+    NUM_CLASSES,
+    TEST_PIPELINE,
+    TRAIN_PIPELINE,
+    VIDEOS,
+    write_videos_with_boxes,
+)
 from helpers.runs import (
     assert_same,
     config,
@@ -16,80 +22,14 @@ from helpers.runs import (
     read_log,
     train,
 )
-from helpers.videos import write_video
 from mmengine.config import ConfigDict
 
 pytest.importorskip('av')
 pytest.importorskip('mmdet')
 
-# Name, suffix, frames per second, seconds, height, width.
-VIDEOS = (
-    ('a (slow) !', '.mp4', 10, 5, 64, 96),
-    ('b', '.mkv', 30, 4, 64, 80),
-    ('c_fast', '.mp4', 60, 3, 64, 96),
-    ('d!', '.avi', 25, 2, 80, 64),
-)
-META_KEYS = ('img_shape', 'img_key', 'video_id', 'timestamp',
-             'orig_proposals')
-PACK = [
-    dict(type='FormatShape', input_format='NCTHW', collapse=True),
-    dict(type='PackActionInputs', meta_keys=META_KEYS)
-]
-CLIP = dict(
-    type='SampleKeyframeClip', clip_len=4, frame_interval=4, sample_fps=30)
-TRAIN_PIPELINE = [
-    dict(**CLIP, perturb=True),
-    dict(type='LoadVideoClip'),
-    dict(
-        type='PerVideoAugment',
-        transforms=[
-            dict(type='RandomRescale', scale_range=(36, 44)),
-            dict(type='RandomCrop', size=32),
-            dict(type='Flip', flip_ratio=0.5)
-        ]),
-    dict(type='DropLostBoxes'), *PACK
-]
-# Frames of different shapes stand in one batch.
-TEST_PIPELINE = [
-    CLIP,
-    dict(type='LoadVideoClip'),
-    dict(type='Resize', scale=(-1, 32)), *PACK
-]
-
-
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    """Videos of 10 to 60 frames a second with a walk of boxes in each."""
-    folder = tmp_path_factory.mktemp('boxes')
-    rng = np.random.default_rng(0)
-    rows, proposals = [], {}
-    for i, (name, suffix, fps, seconds, height, width) in enumerate(VIDEOS):
-        write_video(
-            folder / f'{name}{suffix}',
-            fps * seconds + fps // 2,
-            first=1000 * i,
-            rate=fps,
-            height=height,
-            width=width,
-            codec='mpeg4' if suffix == '.avi' else 'libx264')
-        for second in range(1, seconds + 1):
-            corner = rng.uniform(0, 0.5, (3, 2))
-            boxes = np.concatenate((corner, corner + 0.4), 1).round(4)
-            # In some seconds nobody is labelled, or seen.
-            if second != 2:
-                for person, box in enumerate(boxes[:2]):
-                    for label in {1 + person, 1 + (i + second) % 5}:
-                        rows.append(','.join(
-                            map(str, (name, second, *box, label, person))))
-            if second != 3:
-                proposals[f'{name},{second:04d}'] = np.concatenate(
-                    (boxes, np.ones((3, 1))), 1).astype(np.float32)
-    (folder / 'boxes.csv').write_text('\n'.join(rows) + '\n')
-    (folder / 'labels.pbtxt').write_text(''.join(
-        f'item {{\n  name: "action {i}"\n  id: {i}\n}}\n'
-        for i in range(1, NUM_CLASSES)))
-    mmengine.dump(proposals, folder / 'proposals.pkl')
-    return folder
+    return write_videos_with_boxes(tmp_path_factory.mktemp('boxes'))
 
 
 def loader(data: Path, train: bool, batch_size: int = 2, **dataset) -> dict:

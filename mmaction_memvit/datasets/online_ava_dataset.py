@@ -28,8 +28,6 @@ from .video_files import (
     count_frame_images,
     in_threads,
     leave_out,
-    list_video_files,
-    match_videos,
 )
 from .video_index import first_names, load_video_index
 
@@ -363,25 +361,10 @@ class OnlineAVADataset(StreamDataset):
 
     def _find_videos(self, video_ids: list[str]) -> list[dict]:
         files = self.video_files(need_times=self.keyframe_rate != 'frames')
-        videos = [{'video_id': v} for v in video_ids]
         if self.use_frames:
-            return self._count_folders(videos, files)
-        prefix = self.data_prefix['video']
-        # The index tells the suffixes, where nobody is to look.
-        looked = self.missing_video != 'unchecked' or not self.index_file
-        names = list_video_files(prefix, video_ids) if looked else \
-            load_video_index(self.index_file, files.build_command)
-        found = match_videos(video_ids, names)
-        for video in videos:
-            path = found.get(video['video_id'], video['video_id'])
-            video.update(path=path, filename=osp.join(prefix, path))
-        if looked:
-            videos = files.keep(videos,
-                                [v['video_id'] in found for v in videos])
-        videos = files.add_frame_counts(videos)
-        for video in videos:
-            del video['path']
-        return videos
+            return self._count_folders([{'video_id': v} for v in video_ids],
+                                       files)
+        return files.find(video_ids, self.data_prefix['video'])
 
     def _count_folders(self, videos: list[dict],
                        files: VideoFiles) -> list[dict]:
@@ -640,23 +623,44 @@ class OnlineAVADataset(StreamDataset):
         Returns:
             dict: The keys that the class describes.
         """
-        idx = range(len(self))[idx]
-        video = self.get_video_info(int(self._clip_video[idx]))
-        info = self.sample_info(idx)
+        return self.keyframe_info(range(len(self))[idx])
+
+    def keyframe_info(self,
+                      number: int,
+                      timestamp: Optional[int] = None) -> dict:
+        """What the pipeline gets for a keyframe, or a moment of its video.
+
+        Args:
+            number (int): Number of the keyframe.
+            timestamp (int, optional): Of a moment that is no keyframe and
+                has no boxes. Defaults to None: the keyframe itself.
+
+        Returns:
+            dict: The keys that the class describes.
+        """
+        video = self.get_video_info(int(self._clip_video[number]))
+        info = self.sample_info(number)
+        center = int(self._sample_center[number])
+        row = int(self._sample_boxes[number])
+        pick = int(self._sample_proposals[number])
+        if timestamp is not None:
+            info['timestamp'] = timestamp
+            center = self._frame_of(timestamp, video['fps'])
+            row = pick = -1
         info.update(
             img_key=image_key(info['video_id'], info['timestamp']),
-            center_frame=int(self._sample_center[idx]),
+            center_frame=center,
             total_frames=video['num_frames'],
             fps=video['fps'],
-            **self._truth(int(self._sample_boxes[idx])))
+            **self._truth(row))
         if self.use_frames:
             info.update(
                 frame_dir=video['frame_dir'], filename_tmpl=self.filename_tmpl)
         else:
             info['filename'] = video['filename']
         if self._proposals is not None:
-            first, last = _span(self._proposals.first_box,
-                                self._sample_proposals[idx])
+            first, last = (0, 0) if pick < 0 else _span(
+                self._proposals.first_box, pick)
             info['proposals'] = self._proposals.boxes[first:last].copy()
             info['scores'] = self._proposals.scores[first:last].copy()
         elif self.test_mode:

@@ -11,16 +11,14 @@ from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
 from .clip_grid import ClipGrid
-from .stream_dataset import StreamDataset, check_choice
+from .listed_video_dataset import ListedVideoDataset
+from .stream_dataset import check_choice
 from .video_files import leave_out
 from .video_index import first_names
-from .video_list import read_video_list
-
-BUILD_INDEX = 'python tools/data/build_video_index.py'
 
 
 @DATASETS.register_module()
-class OnlineVideoDataset(StreamDataset):
+class OnlineVideoDataset(ListedVideoDataset):
     """Consecutive clips of labelled videos, for models with memory.
 
     Every video gives clips 0, 1, 2, ... of ``clip_len`` frames that are
@@ -106,7 +104,7 @@ class OnlineVideoDataset(StreamDataset):
             the index does not fit.
     """
 
-    sample_arrays = (*StreamDataset.sample_arrays, '_clip_segment')
+    sample_arrays = (*ListedVideoDataset.sample_arrays, '_clip_segment')
 
     def __init__(self,
                  ann_file: str,
@@ -133,14 +131,14 @@ class OnlineVideoDataset(StreamDataset):
         if not 0 < min_overlap <= 1:
             raise ValueError(f'min_overlap={min_overlap} must be above 0 and '
                              'at most 1')
-        self.ann_format = ann_format
-        self.delimiter = delimiter
         self.short_video = short_video
         self.min_overlap = min_overlap
         super().__init__(
             ann_file,
             pipeline=pipeline,
-            data_prefix={'video': '', **(data_prefix or {})},
+            data_prefix=data_prefix,
+            ann_format=ann_format,
+            delimiter=delimiter,
             index_file=index_file,
             missing_video=missing_video,
             seed=seed,
@@ -160,30 +158,8 @@ class OnlineVideoDataset(StreamDataset):
             ``label``, ``num_frames``, ``fps`` and, with segments,
             ``segments``.
         """
-        classes = self._metainfo.get('classes')
-        if self.num_classes is None and classes is not None:
-            self.num_classes = len(classes)
-        if self.multi_class and self.num_classes is None:
-            raise ValueError('multi_class=True needs num_classes, which is '
-                             'None. Remedy: set num_classes in the config')
-        rows = read_video_list(
-            self.ann_file,
-            ann_format=self.ann_format,
-            delimiter=self.delimiter,
-            multi_class=self.multi_class,
-            num_classes=self.num_classes,
-            need_label=not self.test_mode)
-        videos = []
-        for row in rows:
-            path = row.pop('path')
-            filename = osp.join(self.data_prefix['video'], path)
-            videos.append({'video_id': path, 'filename': filename, **row})
-        files = self.video_files(need_times=self.ann_format == 'segments')
-        videos = files.add_frame_counts(files.keep_existing(videos))
-        videos = self._drop_short(videos)
-        if not videos:
-            raise ValueError(f'no video of {self.ann_file!r} is left. Remedy: '
-                             'see the warnings above')
+        videos = self._drop_short(self.list_videos())
+        self.check_any_left(videos)
         self._divide(videos)
         return videos
 
@@ -201,17 +177,6 @@ class OnlineVideoDataset(StreamDataset):
             f'frame_interval={self.grid.frame_interval} = {span} frames: '
             f'{first_names(names)}', "set short_video='pad' or 'skip', or a "
             'smaller clip_len or frame_interval')
-
-    def build_command(self) -> str:
-        """The command that writes the index, for error messages."""
-        command = (f'run "{BUILD_INDEX} {self.ann_file} --data-root '
-                   f"{self.data_prefix['video'] or '.'} --out "
-                   f'{self.index_file or "INDEX.json"}')
-        if self.ann_format != 'video':
-            command += f' --ann-format {self.ann_format}'
-        if self.delimiter != ' ':
-            command += f' --delimiter {self.delimiter!r}'
-        return command + '"'
 
     def _divide(self, videos: list[dict]) -> None:
         """Plans the clips: numbers only, a few bytes for every clip."""
@@ -333,7 +298,4 @@ class OnlineVideoDataset(StreamDataset):
             labels = [
                 x for s, f in zip(video['segments'], found) if f for x in s[2]
             ]
-        if not labels:
-            return torch.full((self.num_classes, ), -1.)
-        return torch.zeros(self.num_classes).index_fill_(
-            0, torch.tensor(labels), 1.)
+        return self.multi_hot(labels)

@@ -39,7 +39,8 @@ class SharedState:
     """
 
     def __init__(self, num_videos: int, seed: int = 0) -> None:
-        self._numbers = _shared(torch.tensor([0, seed], dtype=torch.int64))
+        self._numbers = _shared(
+            torch.tensor([0, seed, 0], dtype=torch.int64))
         self._failures = _shared(
             torch.zeros(_NUM_SLOTS, num_videos, dtype=torch.int32))
 
@@ -51,6 +52,12 @@ class SharedState:
     @epoch.setter
     def epoch(self, value: int) -> None:
         self._numbers[0] = int(value)
+        self._numbers[2] = 1
+
+    @property
+    def epoch_is_told(self) -> bool:
+        """Whether anybody tells the epoch."""
+        return bool(self._numbers[2])
 
     @property
     def seed(self) -> int:

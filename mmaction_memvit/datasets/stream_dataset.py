@@ -34,7 +34,9 @@ class StreamDataset(BaseActionDataset):
     A sample that cannot be read in training is reported once for its video
     and another one, chosen by seed, epoch and index alone, takes its place;
     :meth:`failure_counts` tells how often. In test mode it is an error. What
-    transforms draw in training depends on seed, epoch and index alone.
+    transforms draw in training depends on seed, epoch and index alone, if
+    someone tells the epoch, as ``StreamBatchSampler`` does; else, with
+    MMAction2's samplers, on the generators of the process, as usual.
 
     A subclass writes :meth:`load_data_list`, which returns the videos after
     it called :meth:`set_samples`; :meth:`get_data_info`, which begins with
@@ -287,14 +289,29 @@ class StreamDataset(BaseActionDataset):
         Raises:
             VideoReadError: If, in test mode, the video cannot be read.
         """
-        info = self.get_data_info(idx)
+        return self.run_pipeline(
+            self.get_data_info(idx), int(self._clip_video[idx]), idx)
+
+    def run_pipeline(self, info: dict, video: int, *draw: int) -> Any:
+        """Runs the pipeline for a clip.
+
+        Args:
+            info (dict): What the pipeline gets.
+            video (int): Number of the clip's video.
+            *draw (int): What, beside seed and epoch, tells what transforms
+                draw in training.
+
+        Returns:
+            Any: As :meth:`prepare_data`, and likewise errors.
+        """
         name = info.get('filename', info.get('frame_dir'))
         try:
-            if self.test_mode:
+            # Draws of an epoch that never ends would be the same for ever.
+            if self.test_mode or not self._state.epoch_is_told:
                 return self.pipeline(info)
             # A sample's draws depend on seed, epoch and sample alone, not on
             # how many workers there are nor on what they drew before.
-            with seeded(info['aug_seed'], info['epoch'], idx):
+            with seeded(info['aug_seed'], info['epoch'], *draw):
                 return self.pipeline(info)
         except _NOT_THE_VIDEO:
             raise
@@ -310,7 +327,7 @@ class StreamDataset(BaseActionDataset):
                     f'{self.ann_file!r}; or, if it is cut off, '
                     f'{self.build_command()}, so that only what can be read '
                     'is used') from e
-        if self._state.add_failure(int(self._clip_video[idx])):
+        if self._state.add_failure(video):
             print_log(
                 f'{what}. Another clip takes its place, and its stream starts '
                 'anew. Told once for a video; see failure_counts() for more',

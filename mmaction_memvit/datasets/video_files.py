@@ -87,6 +87,42 @@ class VideoFiles:
             f'check {self.prefix}, or leave them out by '
             "missing_video='skip'")
 
+    def find(self, video_ids: Iterable[str], prefix: str) -> list[dict]:
+        """Finds the files of videos that annotations name without suffix.
+
+        Args:
+            video_ids (Iterable[str]): Names of videos.
+            prefix (str): The folder that the names start from.
+
+        Returns:
+            list[dict]: ``video_id``, ``filename``, ``num_frames`` and ``fps``
+            of those that are there and can be read.
+
+        Raises:
+            FileNotFoundError: If one is missing and must not.
+            ValueError: If a name fits several files, the index does not fit
+                or a video cannot be read.
+        """
+        ids = list(video_ids)
+        # The index tells the suffixes, where nobody is to look.
+        looked = self.missing_video != 'unchecked' or not self.index_file
+        found = match_videos(
+            ids,
+            list_video_files(prefix, ids) if looked else load_video_index(
+                self.index_file, self.build_command))
+        paths = {v: found.get(v, v) for v in ids}
+        videos = [
+            dict(video_id=v, path=p, filename=osp.join(prefix, p))
+            for v, p in paths.items()
+        ]
+        if looked:
+            videos = self.keep(videos, [v['video_id'] in found
+                                        for v in videos])
+        videos = self.add_frame_counts(videos)
+        for video in videos:
+            del video['path']
+        return videos
+
     def add_frame_counts(self, videos: list[dict]) -> list[dict]:
         """Adds ``num_frames`` and ``fps`` to the videos.
 

@@ -1,14 +1,52 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """A tiny detector with memory, and made-up clips with boxes for it."""
 import copy
+from pathlib import Path
 
+import mmengine
+import numpy as np
 import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
+from .videos import write_video
+
 NUM_CLASSES = 6
+# Name, suffix, frames per second, seconds, height, width.
+VIDEOS = (
+    ('a (slow) !', '.mp4', 10, 5, 64, 96),
+    ('b', '.mkv', 30, 4, 64, 80),
+    ('c_fast', '.mp4', 60, 3, 64, 96),
+    ('d!', '.avi', 25, 2, 80, 64),
+)
+META_KEYS = ('img_shape', 'img_key', 'video_id', 'timestamp',
+             'orig_proposals')
+PACK = [
+    dict(type='FormatShape', input_format='NCTHW', collapse=True),
+    dict(type='PackActionInputs', meta_keys=META_KEYS)
+]
+CLIP = dict(
+    type='SampleKeyframeClip', clip_len=4, frame_interval=4, sample_fps=30)
+TRAIN_PIPELINE = [
+    dict(**CLIP, perturb=True),
+    dict(type='LoadVideoClip'),
+    dict(
+        type='PerVideoAugment',
+        transforms=[
+            dict(type='RandomRescale', scale_range=(36, 44)),
+            dict(type='RandomCrop', size=32),
+            dict(type='Flip', flip_ratio=0.5)
+        ]),
+    dict(type='DropLostBoxes'), *PACK
+]
+# Frames of different shapes stand in one batch.
+TEST_PIPELINE = [
+    CLIP,
+    dict(type='LoadVideoClip'),
+    dict(type='Resize', scale=(-1, 32)), *PACK
+]
 DETECTOR = dict(
     type='OnlineFastRCNN',
     _scope_='mmdet',
@@ -116,3 +154,39 @@ def run_batch(model, *clips, mode: str = 'predict'):
     if len({x.shape for x in inputs}) == 1:
         inputs = torch.stack(inputs)
     return model(inputs, list(samples), mode=mode)
+
+
+def write_videos_with_boxes(folder: Path) -> Path:
+    """Writes videos of 10 to 60 frames a second with a walk of boxes in each.
+
+    Beside them stand boxes.csv, labels.pbtxt and proposals.pkl.
+    """
+    rng = np.random.default_rng(0)
+    rows, proposals = [], {}
+    for i, (name, suffix, fps, seconds, height, width) in enumerate(VIDEOS):
+        write_video(
+            folder / f'{name}{suffix}',
+            fps * seconds + fps // 2,
+            first=1000 * i,
+            rate=fps,
+            height=height,
+            width=width,
+            codec='mpeg4' if suffix == '.avi' else 'libx264')
+        for second in range(1, seconds + 1):
+            corner = rng.uniform(0, 0.5, (3, 2))
+            boxes = np.concatenate((corner, corner + 0.4), 1).round(4)
+            # In some seconds nobody is labelled, or seen.
+            if second != 2:
+                for person, box in enumerate(boxes[:2]):
+                    for label in {1 + person, 1 + (i + second) % 5}:
+                        rows.append(','.join(
+                            map(str, (name, second, *box, label, person))))
+            if second != 3:
+                proposals[f'{name},{second:04d}'] = np.concatenate(
+                    (boxes, np.ones((3, 1))), 1).astype(np.float32)
+    (folder / 'boxes.csv').write_text('\n'.join(rows) + '\n')
+    (folder / 'labels.pbtxt').write_text(''.join(
+        f'item {{\n  name: "action {i}"\n  id: {i}\n}}\n'
+        for i in range(1, NUM_CLASSES)))
+    mmengine.dump(proposals, folder / 'proposals.pkl')
+    return folder

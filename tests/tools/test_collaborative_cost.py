@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import argparse
 import importlib.util
 from pathlib import Path
 
@@ -7,27 +8,46 @@ import pytest
 TOOL = (
     Path(__file__).resolve().parents[2] /
     'tools/analysis_tools/collaborative_cost.py')
+CONFIG = (
+    TOOL.parents[2] / 'configs/recognition/collaborative/'
+    'slowonly_r50-memory_k400-pre_8xb1-8x8x1-n8-15e_kinetics400-rgb.py')
 
 
-def run(monkeypatch, capsys, *arguments):
+@pytest.fixture(scope='module')
+def tool():
     spec = importlib.util.spec_from_file_location('collaborative_cost', TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    monkeypatch.setattr('sys.argv', ['collaborative_cost.py', *arguments])
-    tool.main()
-    lines = capsys.readouterr().out.splitlines()
-    lines = [x for x in lines if x.startswith('|')]
-    rows = [[x.strip() for x in line.strip('|').split('|')] for line in lines]
-    return [dict(zip(rows[0], row)) for row in rows[2:]]
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_slowfast_costs_what_the_paper_says(monkeypatch, capsys):
-    plain, slow, each = run(monkeypatch, capsys, '--model', 'SlowFast-50 4x16',
-                            '--reduction', '4', '--num-clips', '2')
+@pytest.fixture()
+def run(tool, monkeypatch, capsys):
+    """Returns a function from arguments to the rows of the table."""
+
+    def call(*arguments):
+        monkeypatch.setattr(
+            'sys.argv', ['collaborative_cost.py', *arguments, '--markdown'])
+        tool.main()
+        lines = capsys.readouterr().out.splitlines()
+        rows = [[x.strip() for x in line.strip('|').split('|')]
+                for line in lines if line.startswith('|')]
+        assert set(''.join(rows[1])) == {'-'}
+        return [dict(zip(rows[0], row)) for row in rows[2:]]
+
+    return call
+
+
+def test_slowfast_costs_what_the_paper_says(run):
+    plain, slow, each = run('--model', 'SlowFast-50 4x16', '--reduction', '4',
+                            '--num-clips', '2')
     assert round(float(plain['GMACs'])) == 36
     assert round(float(slow['GMACs'])) == int(slow['paper']) == 37
     for row in (slow, each):
         assert 0 < float(row['more'].strip('+ %')) < 3
+        off = 100 * (float(row['GMACs']) / 37 - 1)
+        assert -1 < float(row['off by'].strip(' %')) < 0
+        assert float(row['off by'].strip(' %')) == pytest.approx(off, abs=.06)
     # By hand: W_k, W_v and the outer product at 4 x 8 x 8 places; W_q, M and
     # W_o once.
     macs = 256 * (2 * 2048 * 512 + 512 * 512) + 2 * 2048 * 512 + 512 * 512
@@ -36,15 +56,58 @@ def test_slowfast_costs_what_the_paper_says(monkeypatch, capsys):
     assert float(slow['of N']) == round(2 * float(slow['GMACs']))
 
 
-def test_parameters_are_the_papers(monkeypatch, capsys):
-    rows = run(monkeypatch, capsys, '--model', 'SlowOnly-50 8x8', '--size',
-               '64', '--num-clips', '1')
-    assert len(rows) == 5
-    assert rows[1]['params/M'] == '49.2'
-    assert rows[4]['params/M'] == '34.6'
+def test_parameters_are_the_papers(run):
+    rows = run('--model', 'SlowOnly-50 8x8', '--size', '64', '--num-clips',
+               '1')
+    assert [x['params/M'] for x in rows[1:]] == [
+        x['paper/M'] for x in rows[1:]] == ['49.2', '40.9', '36.7', '34.6']
 
 
-def test_a_config_needs_channels(monkeypatch, capsys):
-    with pytest.raises(SystemExit):
-        run(monkeypatch, capsys, '--config', 'x.py')
-    assert '--channels' in capsys.readouterr().err
+def test_every_host_is_a_config(tool):
+    args = argparse.Namespace(config=None, channels=None, frames=None)
+    assert set(tool.PAPER_GMACS) < set(tool.HOSTS)
+    for name in tool.HOSTS:
+        host = tool.load_host(args, name)
+        assert host.neck['type'] == 'CollaborativeMemory'
+        assert host.frames == (8 if 'SlowOnly' in name else 32)
+        pathways = (2048, 256) if 'SlowFast' in name else 2048
+        assert host.channels == (512 if '-34' in name else pathways)
+
+
+SMALL = f"""
+_base_ = ['{CONFIG}']
+model = dict(
+    backbone=dict(depth=18, base_channels=8),
+    neck=dict(in_channels=64, memory='average', infusion='residual',
+              reduction=2),
+    cls_head=dict(in_channels=64))
+"""
+
+
+def test_a_config_tells_its_memory(run, tmp_path):
+    path = tmp_path / 'small.py'
+    path.write_text(SMALL)
+    small = ('--config', str(path), '--size', '64', '--num-clips', '1')
+    plain, row = run(*small)
+    assert (plain['memory'], row['memory'], row['infusion'], row['r'],
+            row['model']) == ('none', 'average', 'residual', '2', 'small.py')
+    assert float(row['params/M']) >= float(plain['params/M'])
+    assert not row['paper'] and not row['off by']
+    # What the command line says goes before.
+    rows = run(*small, '--memory', 'associative', '--reduction', '1', '4')
+    assert [(x['memory'], x['infusion'], x['r']) for x in rows[1:]] == [
+        ('associative', 'residual', '1'), ('associative', 'residual', '4')]
+
+
+def test_a_config_without_memory_needs_channels(run, tmp_path):
+    path = tmp_path / 'plain.py'
+    path.write_text(f"{SMALL}model['neck'] = None\n")
+    with pytest.raises(SystemExit, match='plain.py does not tell its channel'):
+        run('--config', str(path))
+    rows = run('--config', str(path), '--channels', '64', '--size', '32')
+    assert [x['memory'] for x in rows] == ['none', 'associative']
+
+
+def test_plain_text(tool, capsys):
+    tool.show([['a', 'b'], ['long', '']], markdown=False)
+    assert capsys.readouterr().out == 'a     b\n----  -\nlong\n'

@@ -4,15 +4,19 @@
     python tools/analysis_tools/collaborative_cost.py
     python tools/analysis_tools/collaborative_cost.py --reduction 1 2 4 8 \
         --memory associative average --infusion gating residual
+    python tools/analysis_tools/collaborative_cost.py \
+        --config configs/recognition/collaborative/MY_CONFIG.py
     python tools/analysis_tools/collaborative_cost.py --config CONFIG \
         --channels 2048 --frames 8 --num-clips 1 9 16
 
-GMACs are those of one clip; 'of N' those of the N clips that share a memory,
-which has the same size whatever N is. Counted are convolutions and matrix
-products, on shapes alone: nothing is computed.
+A config with a memory in it is counted as it stands, but for what the command
+line says. GMACs are those of one clip; 'of N' those of the N clips that share
+a memory, which has the same size whatever N is. Counted are convolutions and
+matrix products, on shapes alone: nothing is computed.
 """
 import argparse
-from typing import Dict, List, Optional, Tuple
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 # First of all: it heals the host.
 import mmaction_memvit  # noqa: F401  # isort: skip
@@ -24,22 +28,58 @@ from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 from torch.utils.flop_counter import FlopCounterMode
 
-# Name: MMAction2's config, channels of the pathways, frames.
+CONFIGS = Path(__file__).resolve().parents[2] / \
+    'configs/recognition/collaborative'
+END = '-n8-15e_kinetics400-rgb.py'
 HOSTS = {
-    'SlowOnly-50 8x8':
-    ('slowonly/slowonly_r50_8xb16-8x8x1-256e_kinetics400-rgb', 2048, 8),
-    'SlowFast-50 4x16':
-    ('slowfast/slowfast_r50_8xb8-4x16x1-256e_kinetics400-rgb', (2048, 256),
-     32),
-    'SlowFast-101 8x8':
-    ('slowfast/slowfast_r101_8xb8-8x8x1-256e_kinetics400-rgb', (2048, 256),
-     32),
+    'SlowOnly-50 8x8': 'slowonly_r50-memory_k400-pre_8xb1-8x8x1',
+    'SlowFast-50 4x16': 'slowfast_r50-memory_k400-pre_8xb1-4x16x1',
+    'SlowFast-101 8x8': 'slowfast_r101-memory_k400-pre_8xb1-8x8x1',
+    'SlowFast-101+NL 8x8': 'slowfast_r101-nl-memory_k400-pre_8xb1-8x8x1',
+    'R(2+1)D-34 32x2': 'r2plus1d_r34-memory_k400-pre_8xb1-32x2x1',
+    'R(2+1)D-101 32x2': 'r2plus1d_r101-memory_8xb1-32x2x1',
 }
 # GFLOPs of a clip that the paper prints, multiply-adds: without, with memory.
-PAPER_GMACS = {'SlowFast-50 4x16': (36, 37), 'SlowFast-101 8x8': (126, 128)}
-DEFAULT = ('associative', 'gating', 4)
+PAPER_GMACS = {
+    'SlowFast-50 4x16': (36, 37),
+    'SlowFast-101 8x8': (126, 128),
+    'SlowFast-101+NL 8x8': (135, 137),
+    'R(2+1)D-101 32x2': (None, 243),
+}
 # Millions of parameters by reduction.
 PAPER_PARAMS = {'SlowOnly-50 8x8': {1: 49.2, 2: 40.9, 4: 36.7, 8: 34.6}}
+DEFAULT = dict(memory='associative', infusion='gating', reduction=4)
+COLUMNS = ('model', 'memory', 'infusion', 'r', 'N', 'params/M', 'paper/M',
+           'GMACs', 'more', 'paper', 'off by', 'of N')
+NOTES = """
+'more': than without memory. 'off by': from what the paper prints, rounded to
+whole GFLOPs; they fit 256x256 crops, of which a video has 30. With 224x224
+all are a quarter less. Where ours are not the paper's:
+
+- SlowFast-101+NL: MMCV's non-local block projects keys and values before it
+  pools them, PySlowFast's afterwards: 4.8 GMACs of the difference.
+- R(2+1)D-101: the paper takes that of CorrNet's authors, not described in it;
+  this is MMAction2's backbone at depth 101. The paper does not print the
+  figure without memory, nor any of R(2+1)D-34 and SlowOnly-50.
+"""
+
+
+class Host(NamedTuple):
+    """A model to which memory is added.
+
+    Attributes:
+        title (str): Its name.
+        model (dict): Config of the model.
+        channels (int | tuple): Of its last features, by pathway.
+        frames (int): Of a clip.
+        neck (dict): Config of its memory; empty if it has none.
+    """
+
+    title: str
+    model: dict
+    channels: object
+    frames: int
+    neck: dict
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,47 +93,63 @@ def parse_args() -> argparse.Namespace:
         '--channels',
         type=int,
         nargs='+',
-        help='with --config: channels of its last features, by pathway')
+        help='channels of the last features, by pathway\n'
+        '(default: those of the config; needed if it has no memory)')
     parser.add_argument(
-        '--frames', type=int, default=8, help='with --config (default: 8)')
+        '--frames', type=int, help="of a clip (default: the config's)")
     parser.add_argument(
         '--size', type=int, default=256, help='height, width (default: 256)')
     parser.add_argument(
         '--memory',
         nargs='+',
-        default=['associative'],
-        choices=['associative', 'average'])
+        choices=['associative', 'average'],
+        help="(default: the config's)")
     parser.add_argument(
         '--infusion',
         nargs='+',
-        default=['gating'],
-        choices=['gating', 'residual'])
+        choices=['gating', 'residual'],
+        help="(default: the config's)")
     parser.add_argument(
-        '--reduction', type=int, nargs='+', default=[1, 2, 4, 8])
+        '--reduction',
+        type=int,
+        nargs='+',
+        help="(default: the config's; without --config 1 2 4 8)")
     parser.add_argument('--num-clips', type=int, nargs='+', default=[9])
-    args = parser.parse_args()
-    if args.config and not args.channels:
-        parser.error('--config needs --channels')
-    return args
+    parser.add_argument(
+        '--markdown',
+        action='store_true',
+        help='print a Markdown table, for a page')
+    return parser.parse_args()
 
 
-def load_host(args: argparse.Namespace, name: Optional[str]) -> Tuple:
-    """Model config, channels of the pathways and frames."""
-    if name is None:
+def load_host(args: argparse.Namespace, name: Optional[str]) -> Host:
+    """The model of a name, or of --config."""
+    path = args.config or str(CONFIGS / f'{HOSTS[name]}{END}')
+    cfg = (get_config if '::' in path else Config.fromfile)(path)
+    neck = dict(cfg.model.get('neck') or {})
+    channels = neck.get('in_channels')
+    if args.channels:
         channels = args.channels
         channels = channels[0] if len(channels) == 1 else tuple(channels)
-        find = get_config if '::' in args.config else Config.fromfile
-        return find(args.config).model, channels, args.frames
-    path, channels, frames = HOSTS[name]
-    cfg = get_config(f'mmaction::recognition/{path}.py')
-    return cfg.model, channels, frames
+    frames = args.frames
+    for step in cfg.get('train_dataloader', {}).get('dataset', {}).get(
+            'pipeline', []):
+        frames = frames or step.get('clip_len')
+    title = name or args.config.split('/')[-1]
+    for value, option in ((channels, '--channels'), (frames, '--frames')):
+        if value is None:
+            raise SystemExit(f'{title} does not tell its {option[2:]}: give '
+                             f'{option}')
+    if not cfg.model.type.endswith('Recognizer3D'):
+        raise SystemExit(f'{cfg.model.type} is no Recognizer3D')
+    return Host(title, cfg.model, channels, frames, neck)
 
 
 def count(cfg: dict, size: Tuple[int, ...], neck: Optional[dict],
           num_clips: int) -> Tuple[int, int]:
     """Parameters, and multiply-adds of ``num_clips`` clips."""
     cfg = Config(dict(model=cfg)).model.to_dict()
-    cfg.update(neck=neck, type=f'Collaborative{cfg["type"]}')
+    cfg.update(neck=neck, type='CollaborativeRecognizer3D')
     # Weights are not wanted, nor a place for them.
     for part in (cfg['backbone'], *cfg['backbone'].values()):
         if isinstance(part, dict) and 'pretrained' in part:
@@ -107,61 +163,77 @@ def count(cfg: dict, size: Tuple[int, ...], neck: Optional[dict],
     return params, counter.get_total_flops() // 2
 
 
+def places_of(args: argparse.Namespace, host: Host) -> Dict[str, object]:
+    """Pathways with a memory, by what they are called in the table."""
+    if isinstance(host.channels, int):
+        return {'': host.channels}
+    if args.config and host.neck and not args.channels:
+        return {'': host.channels}
+    slow = (host.channels[0], *[None] * (len(host.channels) - 1))
+    return {' slow': slow, ' each': host.channels}
+
+
+def off_by(ours: float, paper: Optional[float]) -> str:
+    """The difference from a figure of the paper, in percent."""
+    return '' if paper is None else f'{100 * (ours / paper - 1):+.1f} %'
+
+
 def rows_of(args: argparse.Namespace, name: Optional[str]) -> List[List[str]]:
     """Rows of the table of a model."""
-    cfg, channels, frames = load_host(args, name)
-    if cfg.type != 'Recognizer3D':
-        raise SystemExit(f'{cfg.type} is no Recognizer3D')
-    size = (3, frames, args.size, args.size)
-    title = name or args.config.split('/')[-1]
-    places: Dict[str, object] = {'': channels}
-    if not isinstance(channels, int):
-        slow = (channels[0], *[None] * (len(channels) - 1))
-        places = {' slow': slow, ' each': channels}
-    plain_params, plain = count(cfg, size, None, 1)
-    paper = PAPER_GMACS.get(name, ('', ''))
+    host = load_host(args, name)
+    size = (3, host.frames, args.size, args.size)
+    plain_params, plain = count(host.model, size, None, 1)
+    paper = PAPER_GMACS.get(name, (None, None))
     rows = [[
-        title, 'none', '', '', '', f'{plain_params / 1e6:.1f}', '',
-        f'{plain / 1e9:.2f}', '', f'{paper[0]}', ''
+        host.title, 'none', '', '', '', f'{plain_params / 1e6:.1f}', '',
+        f'{plain / 1e9:.2f}', '', f'{paper[0] or ""}',
+        off_by(plain / 1e9, paper[0]), ''
     ]]
-    cases = [(m, i, r, n) for m in args.memory for i in args.infusion
-             for r in args.reduction for n in args.num_clips]
-    for place, where in places.items():
+    options = {**DEFAULT, **host.neck, 'type': 'CollaborativeMemory'}
+    reductions = args.reduction or ([options['reduction']]
+                                    if args.config else [1, 2, 4, 8])
+    cases = [(m, i, r, n) for m in args.memory or [options['memory']]
+             for i in args.infusion or [options['infusion']]
+             for r in reductions for n in args.num_clips]
+    for place, where in places_of(args, host).items():
         for memory, infusion, reduction, num_clips in cases:
-            neck = dict(
-                type='CollaborativeMemory',
-                in_channels=where,
-                memory=memory,
-                infusion=infusion,
-                reduction=reduction)
-            params, macs = count(cfg, size, neck, num_clips)
-            default = (memory, infusion, reduction) == DEFAULT
+            chosen = dict(
+                memory=memory, infusion=infusion, reduction=reduction)
+            neck = {**options, **chosen, 'in_channels': where}
+            params, macs = count(host.model, size, neck, num_clips)
+            each = macs / num_clips
+            printed = paper[1] if chosen == DEFAULT else None
             known = PAPER_PARAMS.get(name, {}).get(reduction, '')
             rows.append([
-                title, memory + place, infusion, f'{reduction}',
+                host.title, memory + place, infusion, f'{reduction}',
                 f'{num_clips}', f'{params / 1e6:.1f}', f'{known}',
-                f'{macs / num_clips / 1e9:.2f}',
-                f'+{100 * (macs / num_clips / plain - 1):.1f} %',
-                f'{paper[1] if default else ""}', f'{macs / 1e9:.0f}'
+                f'{each / 1e9:.2f}', f'+{100 * (each / plain - 1):.1f} %',
+                f'{printed or ""}', off_by(each / 1e9, printed),
+                f'{macs / 1e9:.0f}'
             ])
     return rows
+
+
+def show(table: List[List[str]], markdown: bool) -> None:
+    """Print rows of cells, the first being the heads of the columns."""
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    table.insert(1, ['-' * w for w in widths])
+    for row in table:
+        cells = [x.ljust(w) for x, w in zip(row, widths)]
+        print(f'| {" | ".join(cells)} |' if markdown else
+              '  '.join(cells).rstrip())
 
 
 def main() -> None:
     """Print the table."""
     args = parse_args()
     init_default_scope('mmaction')
-    table = [[
-        'model', 'memory', 'infusion', 'r', 'N', 'params/M', 'paper',
-        'GMACs', 'more', 'paper', 'of N'
-    ]]
-    table.append(['---'] * len(table[0]))
+    table = [list(COLUMNS)]
     for name in [None] if args.config else args.model:
         table += rows_of(args, name)
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    for row in table:
-        cells = (x.ljust(w) for x, w in zip(row, widths))
-        print('| ' + ' | '.join(cells) + ' |')
+    show(table, args.markdown)
+    if not args.config:
+        print(NOTES.rstrip())
 
 
 if __name__ == '__main__':

@@ -1,11 +1,12 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from .boxes import DropLostBoxes
+from .clip_labels import LabelSampledClips
 from .consistent import PerVideoAugment
 from .loading import LoadVideoClip
 from .sampling import SampleKeyframeClip
 from .segments import TrimToSegment
 
 __all__ = [
-    'DropLostBoxes', 'LoadVideoClip', 'PerVideoAugment', 'SampleKeyframeClip',
-    'TrimToSegment'
+    'DropLostBoxes', 'LabelSampledClips', 'LoadVideoClip', 'PerVideoAugment',
+    'SampleKeyframeClip', 'TrimToSegment'
 ]

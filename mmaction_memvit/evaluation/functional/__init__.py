@@ -22,11 +22,13 @@ from .epic_recognition import (
     class_ranks,
     evaluate_epic_recognition,
 )
+from .multi_label import MultiLabelReport, evaluate_multi_label
 
 __all__ = [
-    'AVA_CONVENTIONS', 'AVAReport', 'ActionBoxes', 'ClassAP', 'action_ranks',
-    'best_actions', 'find_problems', 'class_mean_recall', 'class_ranks',
-    'evaluate_ava', 'evaluate_epic_anticipation',
-    'evaluate_epic_recognition', 'frame_ap', 'image_key', 'read_ava_csv',
+    'AVA_CONVENTIONS', 'AVAReport', 'ActionBoxes', 'ClassAP',
+    'MultiLabelReport', 'action_ranks', 'best_actions', 'find_problems',
+    'class_mean_recall', 'class_ranks', 'evaluate_ava',
+    'evaluate_epic_anticipation', 'evaluate_epic_recognition',
+    'evaluate_multi_label', 'frame_ap', 'image_key', 'read_ava_csv',
     'read_exclusions', 'read_label_map', 'write_results_csv'
 ]

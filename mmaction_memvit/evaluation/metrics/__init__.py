@@ -1,9 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from .ava_detection_metric import AVADetectionMetric
 from .epic_metric import EpicAnticipationMetric, EpicRecognitionMetric
+from .multi_label_metric import MultiLabelMAPMetric
 from .video_acc_metric import VideoAccMetric
 
 __all__ = [
     'AVADetectionMetric', 'EpicAnticipationMetric', 'EpicRecognitionMetric',
-    'VideoAccMetric'
+    'MultiLabelMAPMetric', 'VideoAccMetric'
 ]

@@ -12,12 +12,8 @@ from torch import Tensor
 from mmaction_memvit.structures import DetectionMemory, MemoryBank
 
 from ..roi_heads.memvit_bbox_head import boxes_of
-from ..utils.online import (
-    MemoryOwner,
-    clip_identities,
-    has_memory,
-    map_features,
-)
+from ..utils.online import MemoryOwner, clip_identities, has_memory
+from .score_boxes import proposals_of, score_boxes
 
 Clips = Union[Tensor, Sequence[Tensor]]
 
@@ -106,13 +102,8 @@ class OnlineFastRCNN(MemoryOwner, FastRCNN):
             feats, past = self.backbone(clips, past)
         if self.with_neck:
             feats = self.neck(feats)
-        # The head is a small part of the work: it runs in its own dtype, so
-        # that RoIAlign and scores are exact under autocast too.
-        dtype = next(self.roi_head.parameters()).dtype
-        feats = map_features(lambda x: x.to(dtype), feats)
-        with torch.autocast(clips.device.type, enabled=False):
-            logits, box_memory = self.roi_head.score_boxes(
-                feats, [b.to(dtype) for b in boxes], box_memory)
+        logits, box_memory = score_boxes(self.roi_head, feats, boxes,
+                                         box_memory)
         if memory is None:
             return logits, None
         return logits, DetectionMemory(past, box_memory)
@@ -175,7 +166,7 @@ class OnlineFastRCNN(MemoryOwner, FastRCNN):
             list[ActionDataSample]: With ``pred_instances``, see
             :meth:`MeMViTRoIHead.results`.
         """
-        boxes = self._proposals(batch_data_samples)
+        boxes = proposals_of(batch_data_samples)
         logits = self._score(batch_inputs, boxes, batch_data_samples,
                              self.bank(True))
         return self.add_pred_to_datasample(
@@ -185,20 +176,8 @@ class OnlineFastRCNN(MemoryOwner, FastRCNN):
     def _forward(self, batch_inputs: Clips,
                  batch_data_samples: SampleList) -> Tensor:
         """Logits of the proposals, without memory."""
-        boxes = self._proposals(batch_data_samples)
+        boxes = proposals_of(batch_data_samples)
         return self.step(batch_inputs, boxes)[0]
-
-    @staticmethod
-    def _proposals(data_samples: SampleList) -> List[Tensor]:
-        for sample in data_samples:
-            if 'proposals' not in sample:
-                raise KeyError(
-                    f'clip {sample.get("img_key", "")} has no proposals, so '
-                    'there are no boxes to score: give the dataset a '
-                    'proposal_file, or use OnlineAVADataset with '
-                    'test_mode=True, which takes ground-truth boxes without '
-                    'one')
-        return [sample.proposals.bboxes for sample in data_samples]
 
 
 def lanes_by_size(inputs: Clips) -> List[List[int]]:

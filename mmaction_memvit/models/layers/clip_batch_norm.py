@@ -13,6 +13,7 @@ from typing import List, Optional, Tuple
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from mmengine.model.utils import _BatchNormXd
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -149,6 +150,13 @@ class ClipBatchNorm3d(_ClipNorm, nn.BatchNorm3d):
     """BatchNorm3d over clips of different videos only."""
 
 
+class ClipBatchNormXd(_ClipNorm, _BatchNormXd):
+    """BatchNorm over clips of different videos only, of any dimension.
+
+    It is what MMEngine makes of SyncBatchNorm where there is one process.
+    """
+
+
 class ClipSyncBatchNorm(_ClipNorm, nn.SyncBatchNorm):
     """SyncBatchNorm over clips of different videos only.
 
@@ -209,7 +217,8 @@ _GROUPED = {
     nn.BatchNorm1d: ClipBatchNorm1d,
     nn.BatchNorm2d: ClipBatchNorm2d,
     nn.BatchNorm3d: ClipBatchNorm3d,
-    nn.SyncBatchNorm: ClipSyncBatchNorm
+    nn.SyncBatchNorm: ClipSyncBatchNorm,
+    _BatchNormXd: ClipBatchNormXd
 }
 # MMCV's and MMAction2's own, which are no subclasses.
 _OTHERS = ('SyncBatchNorm', 'SubBatchNorm3D')

@@ -1,22 +1,22 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What 2D and 3D recognizers with collaborative memory have in common."""
-from contextlib import nullcontext
-from typing import Callable, Dict, List, Tuple
+import logging
+from typing import Dict, List, Optional, Tuple
 
 import torch
 from mmaction.utils import OptSampleList, SampleList
+from mmengine.logging import print_log
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from ..layers.clip_batch_norm import ClipGroups, group_batch_norms
+from ..layers.clip_batch_norm import ClipGroups
+from ..utils.collaboration import ClipCollaboration
 from ..utils.online import concat_features, map_features
 
-MODES = ('batch', 'multi_iteration')
 # Where the transforms ThreeCrop and TenCrop put the centre crop.
 CENTRE_CROP = {1: 0, 3: 2, 10: 8}
 
 
-class CollaborativeMixin:
+class CollaborativeMixin(ClipCollaboration):
     r"""Learns from N clips of each video together.
 
     The clips pass the backbone, share a memory in the neck, and are
@@ -27,32 +27,7 @@ class CollaborativeMixin:
     s_n being the scores of clip n before softmax. Any head of MMAction2
     gives them, any loss of the head takes the place of CE.
 
-    **Two ways to fit N clips into memory**, of the same losses, running
-    averages and gradients:
-
-    - ``'batch'``: all clips of all videos are one batch; take fewer videos.
-    - ``'multi_iteration'``: scan 1 runs the backbone clip by clip and keeps
-      nothing but the last features X_n; from these the memory, the scores and
-      the loss L are computed. In the backward pass, scan 2 runs the backbone
-      again, clip by clip, now with gradient. As much activation memory as one
-      clip takes is needed, and the last features of N (half a percent of a
-      clip's activations each, for SlowOnly-50); one more forward pass than
-      ``'batch'``, a third more time.
-
-    **Which gradient it is.** With X_n = f(c_n; w), the backbone f of weights
-    w, and L = L(X_1, ..., X_N), in which the memory M(X_1, ..., X_N) is:
-
-        dL/dw = sum_n (df(c_n; w)/dw)^T g_n,    g_n = dL/dX_n
-
-    All g_n come from one backward pass through head and neck on the stored
-    features, and include the way through M: dL/dX_n = dL/dX_n (M fixed) +
-    (dM/dX_n)^T dL/dM. The sum over n then needs one clip's activations at a
-    time. So this is the gradient of ``'batch'`` itself, to rounding, also
-    when normalisation uses batch statistics, as its groups never span clips.
-    ``memory_grad=False`` drops the second term of g_n: what is classified
-    given M as a constant for the backbone. It is the other reading of the
-    paper's 'scan 1 without gradient'; W_k and W_v still learn. It saves
-    neither time nor memory here.
+    For the two modes and their gradient see :class:`ClipCollaboration`.
 
     Args:
         mode (str): 'batch' or 'multi_iteration'. Defaults to 'batch'.
@@ -62,6 +37,10 @@ class CollaborativeMixin:
             the memory. Defaults to True.
         freeze_backbone (bool): Whether the backbone stays as it is, in
             evaluation mode, and only neck and head learn. Defaults to False.
+        init_cfg (dict, optional): Of the whole model;
+            ``dict(type='Pretrained', checkpoint=...)`` takes what fits of a
+            checkpoint, where ``load_from`` wants the whole backbone. Defaults
+            to None.
         **kwargs: For the recognizer. ``neck`` may be None: clips of a video
             without memory, the baseline. ``test_cfg`` may have
             ``num_crops`` (crops of each clip, default 1; data samples whose
@@ -71,7 +50,8 @@ class CollaborativeMixin:
             the backbone at a time; scores do not depend on it).
 
     Raises:
-        ValueError: If ``mode`` is unknown.
+        ValueError: If ``mode`` is unknown; in use, if a checkpoint is loaded
+            that is not of this backbone.
         TypeError: If the neck is not one with memory, or the model has batch
             normalisation that cannot be grouped.
     """
@@ -85,45 +65,18 @@ class CollaborativeMixin:
                  video_loss_weight: float = 1.,
                  memory_grad: bool = True,
                  freeze_backbone: bool = False,
+                 init_cfg: Optional[dict] = None,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        if mode not in MODES:
-            raise ValueError(f'mode must be one of {MODES}, but is {mode!r}')
-        if self.with_neck and not hasattr(self.neck, 'write'):
-            raise TypeError(
-                f'{type(self).__name__} takes CollaborativeMemory as its '
-                f'neck, or none, but got {type(self.neck).__name__}')
-        self.scan_mode = mode
+        # MMAction2's recognizers do not take it.
+        self.init_cfg = init_cfg
         self.video_loss_weight = video_loss_weight
-        self.memory_grad = memory_grad
-        self.freeze_backbone = freeze_backbone
-        if freeze_backbone:
-            self.backbone.requires_grad_(False)
-        self.train(self.training)
+        self._told_crops = False
+        self.init_collaboration(mode, memory_grad, freeze_backbone)
 
-    def train(self, mode: bool = True) -> 'CollaborativeMixin':
-        """Set training mode; a frozen backbone stays in evaluation."""
-        super().train(mode)
-        if self.freeze_backbone:
-            self.backbone.eval()
-        # Here too, because the runner may have put in SyncBatchNorm.
-        for name, child in self.named_children():
-            if not (self.freeze_backbone and name == 'backbone'):
-                group_batch_norms(child)
-        return self
-
-    def backbone_features(self, clips: Tensor) -> object:
-        """Features of clips.
-
-        Args:
-            clips (Tensor): (clips, ...), as in ``inputs``.
-
-        Returns:
-            Tensor | tuple: Of the backbone, in the form the neck takes.
-        """
-        with torch.set_grad_enabled(torch.is_grad_enabled()
-                                    and not self.freeze_backbone):
-            return super().extract_feat(clips[None], stage='backbone')[0]
+    def run_backbone(self, clips: Tensor) -> object:
+        """Features of clips (clips, ...), as in ``inputs``."""
+        return super().extract_feat(clips[None], stage='backbone')[0]
 
     def head_input(self, feats: object) -> Tuple[object, dict]:
         """Features as the head takes them, and its keyword arguments."""
@@ -137,30 +90,6 @@ class CollaborativeMixin:
                 f'{num} frames of a video are no whole number of clips of '
                 f'frames_per_clip={frames}')
         return num // frames
-
-    def _scan(self, inputs: Tensor, num_clips: int) -> object:
-        """Features of the backbone for B * N clips, one clip at a time."""
-        num_videos = len(inputs)
-        parts = []
-        for n, clip in enumerate(inputs.chunk(num_clips, 1)):
-            again = ClipGroups(num_videos, 1, share=0)
-            with ClipGroups(num_videos, 1, 1 / num_clips, n == 0):
-                parts.append(
-                    checkpoint(
-                        # What is kept until scan 2 is a view.
-                        lambda x: self.backbone_features(x.flatten(0, 1)),
-                        clip,
-                        use_reentrant=False,
-                        context_fn=_contexts(again)))
-        return _stack_clips(parts)
-
-    def _remember(self, feats: object, num_clips: int) -> object:
-        """Features with memory of B * N clips."""
-        source = feats
-        if not self.memory_grad:
-            source = map_features(Tensor.detach, feats)
-        memory = self.neck.write(source, num_clips)
-        return self.neck.read(feats, memory, num_clips)
 
     def extract_feat(self,
                      inputs: Tensor,
@@ -185,25 +114,12 @@ class CollaborativeMixin:
         num_clips = self.num_clips(inputs)
         if test_mode:
             feats = self._test_features(inputs, num_clips, data_samples)
-        elif self.scan_mode == 'batch':
-            with ClipGroups(len(inputs), num_clips):
-                feats = self.backbone_features(inputs.flatten(0, 1))
         else:
-            feats = self._scan(inputs, num_clips)
+            feats = self.scan_clips(inputs, num_clips)
         if stage == 'backbone':
             return self.head_input(feats)
-        if self.with_neck and not test_mode:
-            with ClipGroups(len(inputs), num_clips):
-                if self.scan_mode == 'batch':
-                    feats = self._remember(feats, num_clips)
-                else:
-                    again = ClipGroups(len(inputs), num_clips, share=0)
-                    feats = checkpoint(
-                        self._remember,
-                        feats,
-                        num_clips,
-                        use_reentrant=False,
-                        context_fn=_contexts(again))
+        if not test_mode:
+            feats = self.share_memory(feats, num_clips)
         feats, kwargs = self.head_input(feats)
         if test_mode and self.test_cfg is not None:
             kwargs['fcn_test'] = self.test_cfg.get('fcn_test', False)
@@ -301,11 +217,14 @@ class CollaborativeMixin:
                       data_samples: OptSampleList) -> List[int]:
         """Which crops of clips write the memory."""
         cfg = self.test_cfg or {}
-        crops = 1 if num_views == 1 else cfg.get('num_crops', 1)
+        crops = 1 if num_views == 1 else cfg.get('num_crops')
         for sample in data_samples or []:
             if sample.get('num_clips') is not None:
                 crops = max(num_views // sample.get('num_clips'), 1)
                 break
+        if crops is None:
+            crops = 1
+            self._tell_crops(num_views)
         clips = num_views // crops
         if clips * crops != num_views:
             raise ValueError(
@@ -320,17 +239,20 @@ class CollaborativeMixin:
                 'test_cfg to the place of the centre crop, from 0')
         return list(range(crop * clips, (crop + 1) * clips))
 
-
-def _contexts(again: ClipGroups) -> Callable:
-    """Contexts of a checkpoint: that around it, when repeated ``again``."""
-    return lambda: (nullcontext(), again)
-
-
-def _stack_clips(parts: List) -> object:
-    """Features of B * N clips, from those of clip 1, 2, ..., N of B videos."""
-    if torch.is_tensor(parts[0]):
-        return torch.stack(parts, 1).flatten(0, 1)
-    return type(parts[0])(_stack_clips(list(x)) for x in zip(*parts))
+    def _tell_crops(self, num_views: int) -> None:
+        """Warn, once, that nobody says which views are crops of one clip."""
+        if self._told_crops:
+            return
+        self._told_crops = True
+        print_log(
+            f'all {num_views} views of a video write its memory: they are '
+            'taken for different clips, one crop of each. If they are several '
+            'crops of fewer clips, tell it: test_cfg=dict(num_crops=3) in the '
+            "model, or 'num_clips' in PackActionInputs' meta_keys; the centre "
+            'crops alone then write. If they are clips, num_crops=1 silences '
+            'this',
+            logger='current',
+            level=logging.WARNING)
 
 
 def _check_lengths(data_samples: SampleList, num_clips: int) -> None:

@@ -16,6 +16,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
 from mmaction_memvit.models.layers.clip_batch_norm import (
@@ -92,6 +93,9 @@ def worker():
     for mode in MODES:
         model = build(mode)
         ddp = MMDistributedDataParallel(model, broadcast_buffers=False)
+        load_state_dict(ddp, model.state_dict())
+        with pytest.raises(ValueError, match='does not fit'):
+            load_state_dict(ddp, model.backbone.state_dict())
         for module in model.modules():
             # Only now: DDP refuses such layers on a CPU.
             if isinstance(module, ClipBatchNorm3d):

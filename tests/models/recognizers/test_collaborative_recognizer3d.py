@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import copy
+import logging
 import weakref
 
 import numpy as np
@@ -10,6 +11,7 @@ from mmaction.registry import MODELS, TRANSFORMS
 from mmaction.structures import ActionDataSample
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmaction_memvit.models.layers.clip_batch_norm import ClipSyncBatchNorm
@@ -416,3 +418,78 @@ def test_bad_options():
         build(neck=dict(in_channels=16))(inputs, samples, mode='loss')
     with pytest.raises(ValueError, match='one value per channel'):
         build()(inputs[:1], samples[:1], mode='loss')
+
+
+def test_silent_crops_are_told_once(monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'mmaction_memvit.models.recognizers.collaborative.print_log',
+        lambda text, logger, level: said.append((level, text)))
+
+    def predict(model, inputs, samples):
+        with torch.no_grad():
+            model.eval()(inputs, samples, mode='predict')
+
+    for changes, data in ((dict(test_cfg=dict(num_crops=1)), batch()),
+                          (dict(), batch(num_clips=3)),
+                          (dict(neck=None), batch()), (dict(),
+                                                       batch(views=1))):
+        predict(build(**changes), *data)
+    assert not said
+    model = build()
+    for _ in range(2):
+        predict(model, *batch())
+    (level, text), = said
+    assert level == logging.WARNING
+    assert 'all 3 views' in text and 'num_crops=3' in text
+    assert "'num_clips' in PackActionInputs" in text
+
+
+def save(model, path):
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return str(path)
+
+
+def test_a_checkpoint_of_another_backbone_is_an_error(tmp_path):
+    model = build(backbone=dict(depth=50))
+    other = save(build(backbone=dict(depth=34)), tmp_path / 'other.pth')
+    # MMEngine alone would log it and train from scratch.
+    with pytest.raises(ValueError, match=r"begin with 'backbone\.'") as error:
+        load_checkpoint(model, other)
+    assert 'does not fit the ResNet3dSlowOnly' in str(error.value)
+    own = {
+        k: v
+        for k, v in model.backbone.state_dict().items()
+        if 'num_batches' not in k
+    }
+    theirs = torch.load(other)['state_dict']
+    fit = sum(
+        f'backbone.{k}' in theirs and theirs[f'backbone.{k}'].shape == v.shape
+        for k, v in own.items())
+    assert f'{fit} of the {len(own)} tensors' in str(error.value)
+    assert ('backbone.layer1.0.conv1.conv.weight of shape (4, 4, 1, 1, 1), '
+            'has the shape (4, 4, 1, 3, 3) there') in str(error.value)
+    # Keys without prefix: nothing fits.
+    bare = tmp_path / 'bare.pth'
+    torch.save(model.backbone.state_dict(), bare)
+    with pytest.raises(ValueError, match=f' 0 of the {len(own)} .*not in it'):
+        load_checkpoint(model, str(bare))
+    with pytest.raises(ValueError, match='does not fit'):
+        copy.deepcopy(model).load_state_dict(theirs, strict=False)
+
+
+def test_other_classes_and_a_missing_neck_are_no_error(tmp_path):
+    first = build(neck=None, cls_head=dict(num_classes=7))
+    path = save(first, tmp_path / 'first.pth')
+    model = build()
+    load_checkpoint(model, path)
+    for key, value in first.backbone.state_dict().items():
+        assert torch.equal(model.backbone.state_dict()[key], value)
+    # What fits of another backbone, on purpose.
+    init = dict(type='Pretrained', checkpoint=path)
+    part = build(backbone=dict(depth=34), init_cfg=init)
+    part.init_weights()
+    for key, value in part.backbone.layer1[0].state_dict().items():
+        if 'num_batches' not in key:
+            torch.testing.assert_close(
+                value, first.backbone.layer1[0].state_dict()[key])

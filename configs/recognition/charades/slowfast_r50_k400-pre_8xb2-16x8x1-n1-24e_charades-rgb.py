@@ -1,0 +1,8 @@
+# SlowFast-50 16x8, single clips: the baseline, 39.4 mAP in the paper.
+_base_ = ['slowfast_r50-memory_k400-pre_8xb2-16x8x1-n4-24e_charades-rgb.py']
+
+model = dict(mode='batch', neck=None)
+pipeline = [
+    dict(_base_.train_pipeline[0], num_clips=1), *_base_.train_pipeline[1:]
+]
+train_dataloader = dict(dataset=dict(pipeline=pipeline))

@@ -1,0 +1,65 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Labels of what the sampled clips show."""
+import numpy as np
+import torch
+from mmaction.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+
+
+@TRANSFORMS.register_module()
+class LabelSampledClips(BaseTransform):
+    """Keeps, of a video's labels, those of actions that its clips show.
+
+    Placed anywhere after ``SampleFrames``. An action counts if it shares
+    time with a clip, that is, with what lies between the start of the clip's
+    first frame and the end of its last; several clips of a sample have one
+    label, with the actions of all of them. Without this transform the labels
+    are those of the whole video. For training only: videos are scored
+    against all of their actions.
+
+    Required Keys:
+
+        - actions (np.ndarray): int64 of shape (A, ), classes
+        - action_times (np.ndarray): float64 of shape (A, 2), start and end in
+          seconds; actions of which one is NaN are never shown
+        - frame_inds (np.ndarray): (num_clips * clip_len, )
+        - num_clips (int), fps (float), start_index (int)
+        - label (Tensor): many-hot, of shape (num_classes, )
+
+    Modified Keys:
+
+        - label (Tensor): of the same shape and dtype
+
+    Raises:
+        KeyError: In use, if a key is missing.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Chooses the labels.
+
+        Args:
+            results (dict): The result dict.
+
+        Returns:
+            dict: The result dict.
+        """
+        for key, source in (('action_times', 'CharadesDataset'),
+                            ('frame_inds', 'SampleFrames before it')):
+            if key not in results:
+                raise KeyError(f'LabelSampledClips needs results[{key!r}]. '
+                               f'Remedy: use {source}, which gives it')
+        frames = np.reshape(results['frame_inds'],
+                            (results['num_clips'], -1))
+        frames = frames - results['start_index']
+        first = frames.min(1) / results['fps']
+        last = (frames.max(1) + 1) / results['fps']
+        start, end = np.reshape(results['action_times'], (-1, 2)).T
+        # (actions, clips); comparisons with NaN are false.
+        shown = (start[:, None] < last) & (end[:, None] > first)
+        label = torch.zeros_like(results['label'])
+        label[results['actions'][shown.any(1)]] = 1
+        results['label'] = label
+        return results
+
+    def __repr__(self) -> str:
+        return f'{self.__class__.__name__}()'

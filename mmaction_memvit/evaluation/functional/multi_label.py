@@ -1,0 +1,130 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Mean average precision of classes, of which a video may have several."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from mmaction.evaluation.functional.accuracy import (
+    binary_precision_recall_curve,
+)
+
+
+class MultiLabelReport(NamedTuple):
+    """Average precision by class.
+
+    Attributes:
+        ap (np.ndarray): float64 of shape (C, ), over all videos; NaN for
+            classes that no video has.
+        ap_labelled (np.ndarray): The same over the videos that have a class
+            at all.
+        num_positives (np.ndarray): Videos of each class, int64 of shape
+            (C, ).
+        num_videos (int): Number of videos.
+        num_empty (int): Of these, such without any class.
+        names (tuple[str]): Names of classes.
+    """
+    ap: np.ndarray
+    ap_labelled: np.ndarray
+    num_positives: np.ndarray
+    num_videos: int
+    num_empty: int
+    names: tuple[str, ...]
+
+    def metrics(self) -> dict[str, float]:
+        """The means, by name.
+
+        Returns:
+            dict[str, float]: ``mAP`` and ``mAP_labelled``, from 0 to 1, and
+            ``classes``, the number of classes that they are means of.
+        """
+        counts = self.num_positives > 0
+        return {
+            'mAP': float(self.ap[counts].mean()),
+            'mAP_labelled': float(self.ap_labelled[counts].mean()),
+            'classes': int(counts.sum()),
+        }
+
+    def table(self) -> str:
+        """A line of text for every class, and the means.
+
+        Returns:
+            str: Number, name, videos of the class and AP, over all videos and
+            over the labelled ones; '-' for classes that do not count.
+        """
+        means = self.metrics()
+        rows = [('', 'class', 'videos', 'AP', 'AP labelled')]
+        rows += [(str(i), self.names[i], str(num), _show(a), _show(b))
+                 for i, (num, a, b) in enumerate(
+                     zip(self.num_positives, self.ap, self.ap_labelled))]
+        rows.append(('', f"mean of {means['classes']}",
+                     str(self.num_videos), _show(means['mAP']),
+                     _show(means['mAP_labelled'])))
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        return '\n'.join(
+            '  '.join(cell.ljust(width) if k == 1 else cell.rjust(width)
+                      for k, (cell, width) in enumerate(zip(row, widths)))
+            for row in rows)
+
+
+def evaluate_multi_label(scores: np.ndarray,
+                         labels: np.ndarray,
+                         names: Sequence[str] | None = None
+                         ) -> MultiLabelReport:
+    """Compute the average precision of each class over videos.
+
+    AP is the sum over thresholds of precision times the gain in recall, so
+    that ties do not depend on the order of videos; MMAction2 and scikit-learn
+    define it so. Classes that no video has are left out of means.
+
+    Videos without any class, of which Charades has some, are negatives of
+    all classes: that is ``ap``, which PySlowFast reports. As we remember
+    them, the scripts that come with Charades put such videos at the end of
+    every ranking, where they change nothing: that is ``ap_labelled``,
+    computed without them.
+
+    Args:
+        scores (np.ndarray): Finite, of shape (V, C).
+        labels (np.ndarray): Zeros and ones, of shape (V, C).
+        names (Sequence[str], optional): Names of the C classes. Defaults to
+            None: without.
+
+    Returns:
+        MultiLabelReport: AP by class.
+
+    Raises:
+        ValueError: If the shapes differ, or no video has a class.
+    """
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    if scores.ndim != 2 or scores.shape != labels.shape:
+        raise ValueError(
+            'scores and labels must both be of shape (videos, classes), but '
+            f'are {scores.shape} and {labels.shape}.')
+    if names is not None and len(names) != scores.shape[1]:
+        raise ValueError(f'{len(names)} names are given for '
+                         f'{scores.shape[1]} classes.')
+    if not labels.any():
+        raise ValueError(
+            f'None of the {len(labels)} videos has a class, so there is no '
+            'average precision. Check the annotation file of the evaluation '
+            'data.')
+    labelled = labels.any(1)
+    return MultiLabelReport(
+        _class_ap(scores, labels),
+        _class_ap(scores[labelled], labels[labelled]),
+        labels.astype(bool).sum(0), len(labels), int((~labelled).sum()),
+        tuple(names or [''] * scores.shape[1]))
+
+
+def _class_ap(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    ap = np.full(scores.shape[1], np.nan)
+    for i in np.flatnonzero(labels.any(0)):
+        precision, recall, _ = binary_precision_recall_curve(
+            scores[:, i], labels[:, i])
+        ap[i] = -np.sum(np.diff(recall) * precision[:-1])
+    return ap
+
+
+def _show(ap: float) -> str:
+    return '-' if np.isnan(ap) else f'{ap:.4f}'

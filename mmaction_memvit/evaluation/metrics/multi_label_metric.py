@@ -1,0 +1,264 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmaction.registry import METRICS
+from mmengine.evaluator import BaseMetric
+from mmengine.fileio import list_from_file
+from mmengine.logging import print_log
+
+from ...datasets.video_index import first_names
+from ..functional import evaluate_multi_label
+
+POOLINGS = ('max', 'mean')
+# So many samples are looked at to tell softmax from logits.
+_ENOUGH = 8
+
+
+@METRICS.register_module()
+class MultiLabelMAPMetric(BaseMetric):
+    """mAP of videos that have several labels each, as Charades.
+
+    The head must hand over the logits of every view: ``average_clips=None``,
+    so that ``pred_score`` is (views, num_classes). MMAction2's heads know no
+    sigmoid: 'prob' is softmax, and 'score' averages logits over views before
+    anybody can take their maximum. Both are errors here, as far as they can
+    be seen: 'prob' always, 'score' if the metainfo has ``num_clips`` above 1
+    and ``clip_len``. Scores of one view (num_classes, ) are taken as they
+    are.
+
+    Which process or batch scored a video makes no difference. Videos that a
+    sampler repeats to fill up the last batch count once.
+
+    ==================  ===================================================
+    measure             what it is
+    ==================  ===================================================
+    ``mAP``             over all videos; such without actions are negatives
+    ``mAP_labelled``    over the videos that have actions; see
+                        :func:`evaluate_multi_label`
+    ``classes``         how many classes these are means of; those that no
+                        video has are left out
+    ==================  ===================================================
+
+    The log gets a table of all classes.
+
+    Args:
+        view_pooling (str): Of the views of a video: 'max', the protocol of
+            SlowFast for Charades, or 'mean', of what sigmoid makes of the
+            logits. Defaults to 'max'.
+        scores (str): What the head gives: 'logit', or 'prob' if it applies a
+            sigmoid itself. Defaults to 'logit'.
+        class_names (str | Sequence[str], optional): Names for the table, or
+            a file with one on each line, such as Charades_v1_classes.txt.
+            Defaults to None: numbers only.
+        collect_device (str): 'cpu' or 'gpu', where results of several
+            processes are collected. Defaults to 'cpu'.
+        prefix (str, optional): Goes before the names of the measures. None
+            means 'multi_label'. Defaults to None.
+
+    Raises:
+        ValueError: If an argument is out of its range, a sample lacks
+            something, scores are not those of views, a video was not scored
+            or twice with different scores, or no video has a label.
+    """
+
+    default_prefix = 'multi_label'
+
+    def __init__(self,
+                 view_pooling: str = 'max',
+                 scores: str = 'logit',
+                 class_names: str | Sequence[str] | None = None,
+                 collect_device: str = 'cpu',
+                 prefix: str | None = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        for name, value, choices in (('view_pooling', view_pooling, POOLINGS),
+                                     ('scores', scores, ('logit', 'prob'))):
+            if value not in choices:
+                raise ValueError(
+                    f'{name} must be one of {choices}, but is {value!r}.')
+        if isinstance(class_names, str):
+            class_names = list_from_file(class_names)
+        self.view_pooling = view_pooling
+        self.scores = scores
+        self.class_names = class_names
+        self._expected: int | None = None
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Store one result per video.
+
+        Args:
+            data_batch (Any): Not used.
+            data_samples (Sequence[dict]): Scored videos, with ``pred_score``
+                (views, num_classes) or (num_classes, ), ``gt_label``
+                (num_classes, ) of zeros and ones, ``video_id`` and optionally
+                ``num_clips`` and ``clip_len``.
+        """
+        for sample in data_samples:
+            name = sample.get('video_id')
+            if name is None:
+                raise ValueError(
+                    'MultiLabelMAPMetric got a sample without `video_id`, so '
+                    'it cannot tell whether every video was scored once. '
+                    "Keep 'video_id' in the meta_keys of PackActionInputs "
+                    'and use a data set whose samples have it, such as '
+                    f'CharadesDataset. The sample has {sorted(sample)}.')
+            scores = sample.get('pred_score')
+            if not isinstance(scores, torch.Tensor) or scores.ndim not in (
+                    1, 2) or not len(scores):
+                raise ValueError(
+                    '`pred_score` must be a tensor of shape (views, '
+                    f'num_classes) or (num_classes, ), but that of {name!r} '
+                    f'is {getattr(scores, "shape", type(scores).__name__)}.')
+            if scores.ndim == 1:
+                self._check_not_averaged(name, sample)
+            scores = np.atleast_2d(scores.detach().double().cpu().numpy())
+            self.results.append({
+                'video_id': name,
+                'pred': self._pool(name, scores),
+                'label': self._label(name, sample, scores.shape[1]),
+                'softmax': bool(scores.min() >= 0 and np.all(
+                    abs(scores.sum(1) - 1) < 0.01)),
+            })
+        if len(self.results) >= _ENOUGH:
+            # Better now than after hours of testing.
+            self._check_no_softmax(self.results[:_ENOUGH])
+
+    def evaluate(self, size: int) -> dict:
+        """Collect the videos of all processes and compute the measures.
+
+        Args:
+            size (int): Number of videos in the data set.
+
+        Returns:
+            dict: Measures by name with prefix, e.g. ``multi_label/mAP``, on
+            every process.
+        """
+        self._expected = size
+        # Which results repeat others is told by their videos; none is cut.
+        return super().evaluate(sys.maxsize)
+
+    def compute_metrics(self, results: list[dict]) -> dict:
+        """Compute AP by class and its means.
+
+        Args:
+            results (list[dict]): The videos of all processes, as stored by
+                :meth:`process`, in any order.
+
+        Returns:
+            dict: ``mAP``, ``mAP_labelled`` and ``classes``.
+        """
+        self._check_no_softmax(results)
+        videos = self._once(results)
+        self._check_complete(videos)
+        names = sorted(videos)
+        if not names:
+            raise ValueError('No video was scored. Check that the data set '
+                             'of the evaluation is not empty.')
+        scores = np.stack([videos[name]['pred'] for name in names])
+        labels = np.stack([videos[name]['label'] for name in names])
+        broken = ~np.isfinite(scores).all(1)
+        if broken.any():
+            bad = first_names(names[i] for i in np.flatnonzero(broken))
+            print_log(
+                f'{int(broken.sum())} of {len(names)} videos have scores that '
+                f'are not finite: {bad}. They are ranked last.',
+                logger='current',
+                level=logging.WARNING)
+            scores[broken] = scores[~broken].min(initial=0) - 1
+        report = evaluate_multi_label(scores, labels, self.class_names)
+        metrics = report.metrics()
+        print_log(
+            f'{report.num_videos} videos, {report.num_empty} of them without '
+            f'a class; {metrics["classes"]} of {labels.shape[1]} classes '
+            f'occur and count in the mean:\n{report.table()}',
+            logger='current')
+        return metrics
+
+    def _pool(self, name: str, scores: np.ndarray) -> np.ndarray:
+        """One score a class: a logit for 'max', a probability for 'mean'."""
+        if self.scores == 'prob' and not ((scores >= 0) & (scores <= 1) |
+                                          np.isnan(scores)).all():
+            raise ValueError(
+                "scores='prob' means that the head applies a sigmoid, but "
+                f'scores of {name!r} go from {scores.min():g} to '
+                f"{scores.max():g}. Set scores='logit'.")
+        if self.view_pooling == 'max':
+            # The order of logits is that of what sigmoid makes of them.
+            return scores.max(0)
+        if self.scores == 'logit':
+            scores = torch.from_numpy(scores).sigmoid().numpy()
+        return scores.mean(0)
+
+    @staticmethod
+    def _check_not_averaged(name: str, sample: dict) -> None:
+        # Without clips of several frames, num_clips are the frames of one.
+        if (sample.get('clip_len') or 1) > 1 and (sample.get('num_clips')
+                                                  or 1) > 1:
+            raise ValueError(
+                f'Video {name!r} has {sample["num_clips"]} clips, but its '
+                '`pred_score` is one row: the head has averaged them. Set '
+                'average_clips=None in the head, so that the metric pools '
+                'the views.')
+
+    @staticmethod
+    def _label(name: str, sample: dict, num_classes: int) -> np.ndarray:
+        """The many-hot label as bools."""
+        label = sample.get('gt_label')
+        shape = getattr(label, 'shape', None)
+        if shape != (num_classes, ) or not torch.isin(
+                label, label.new_tensor([0, 1])).all():
+            raise ValueError(
+                f'`gt_label` of {name!r} must be zeros and ones of shape '
+                f'({num_classes}, ), as `pred_score` has {num_classes} '
+                f'classes, but is of shape '
+                f'{shape if shape is None else tuple(shape)}: {label}. Use '
+                'CharadesDataset, or multi_class=True with num_classes in '
+                "MMAction2's data sets; num_classes of head and data set "
+                'must be the same.')
+        return label.bool().cpu().numpy()
+
+    def _check_no_softmax(self, results: list[dict]) -> None:
+        """Raise an error if scores look like softmax over classes."""
+        if results and all(x['softmax'] for x in results) and len(
+                results[0]['pred']) > 1:
+            raise ValueError(
+                f'The scores of {len(results)} videos sum to 1 each: the '
+                'head has applied a softmax, which lets the labels of a '
+                'video compete. Set average_clips=None in the head (and '
+                "multi_class=True); its 'prob' is for single labels.")
+
+    @staticmethod
+    def _once(results: list[dict]) -> dict[str, dict]:
+        """Results by video; the same one of two whatever their order."""
+        videos: dict[str, dict] = {}
+        for result in sorted(results, key=lambda x: x['pred'].tobytes()):
+            first = videos.setdefault(result['video_id'], result)
+            if not (np.array_equal(first['label'], result['label'])
+                    and np.allclose(first['pred'], result['pred'], 0.01, 0.01,
+                                    equal_nan=True)):
+                raise ValueError(
+                    f"Video {result['video_id']!r} was scored twice, with "
+                    'different scores or labels. Samples must be whole '
+                    'videos with names of their own; for clips of a video, '
+                    'take VideoAccMetric with mean_average_precision.')
+        return videos
+
+    def _check_complete(self, videos: dict[str, dict]) -> None:
+        """Raise an error if videos of the data set were not scored."""
+        if self._expected is None or len(videos) >= self._expected:
+            return
+        known = (self.dataset_meta or {}).get('video_ids', ())
+        missing = sorted(set(known) - set(videos))
+        raise ValueError(
+            f'{len(videos)} videos were scored, but the data set has '
+            f'{self._expected}'
+            + (f'; without scores are {first_names(missing)}' if missing else
+               '') + '. Every video must be scored: let the sampler be '
+            "dict(type='DefaultSampler', shuffle=False), and names of videos "
+            'be different.')

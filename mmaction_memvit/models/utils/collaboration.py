@@ -1,0 +1,198 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What recognizers and detectors with collaborative memory have in common."""
+from contextlib import nullcontext
+from typing import Callable, List
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from ..layers.clip_batch_norm import ClipGroups, group_batch_norms
+from .backbone_checkpoint import (
+    any_checkpoint_fits,
+    check_backbone_checkpoints,
+)
+from .online import map_features
+
+MODES = ('batch', 'multi_iteration')
+
+
+class ClipCollaboration:
+    r"""Mixin of models that train on N clips of each video together.
+
+    The clips pass the backbone (:meth:`scan_clips`) and share a memory in the
+    neck (:meth:`share_memory`); a loss of any kind follows.
+
+    **Two ways to fit N clips into memory**, of the same losses, running
+    averages and gradients:
+
+    - ``'batch'``: all clips of all videos are one batch; take fewer videos.
+    - ``'multi_iteration'``: scan 1 runs the backbone clip by clip and keeps
+      nothing but the last features X_n; from these the memory, the scores and
+      the loss L are computed. In the backward pass, scan 2 runs the backbone
+      again, clip by clip, now with gradient. As much activation memory as one
+      clip takes is needed, and the last features of N (half a percent of a
+      clip's activations each, for SlowOnly-50); one more forward pass than
+      ``'batch'``, a third more time.
+
+    **Which gradient it is.** With X_n = f(c_n; w), the backbone f of weights
+    w, and L = L(X_1, ..., X_N), in which the memory M(X_1, ..., X_N) is:
+
+        dL/dw = sum_n (df(c_n; w)/dw)^T g_n,    g_n = dL/dX_n
+
+    All g_n come from one backward pass through head and neck on the stored
+    features, and include the way through M: dL/dX_n = dL/dX_n (M fixed) +
+    (dM/dX_n)^T dL/dM. The sum over n then needs one clip's activations at a
+    time. So this is the gradient of ``'batch'`` itself, to rounding, also
+    when normalisation uses batch statistics, as its groups never span clips.
+    ``memory_grad=False`` drops the second term of g_n: what is classified
+    given M as a constant for the backbone. It is the other reading of the
+    paper's 'scan 1 without gradient'; W_k and W_v still learn. It saves
+    neither time nor memory here.
+
+    A checkpoint that is not of the model's backbone is an error when it is
+    loaded, see :func:`check_backbone_checkpoints`; not in ``init_cfg``, which
+    takes what fits.
+    """
+
+    def init_collaboration(self, mode: str, memory_grad: bool,
+                           freeze_backbone: bool) -> None:
+        """Set up, at the end of ``__init__``.
+
+        Args:
+            mode (str): 'batch' or 'multi_iteration'.
+            memory_grad (bool): Whether clips learn through what they write
+                into the memory.
+            freeze_backbone (bool): Whether the backbone stays as it is, in
+                evaluation mode.
+
+        Raises:
+            ValueError: If ``mode`` is unknown.
+            TypeError: If the neck is not one with memory, or the model has
+                batch normalisation that cannot be grouped.
+        """
+        if mode not in MODES:
+            raise ValueError(f'mode must be one of {MODES}, but is {mode!r}')
+        if self.with_neck and not hasattr(self.neck, 'write'):
+            raise TypeError(
+                f'{type(self).__name__} takes CollaborativeMemory as its '
+                f'neck, or none, but got {type(self.neck).__name__}')
+        self.scan_mode = mode
+        self.memory_grad = memory_grad
+        self.freeze_backbone = freeze_backbone
+        if freeze_backbone:
+            self.backbone.requires_grad_(False)
+        check_backbone_checkpoints(self.backbone)
+        self.train(self.training)
+
+    def init_weights(self) -> None:
+        """Initialise; of a checkpoint in ``init_cfg`` what fits is taken."""
+        with any_checkpoint_fits():
+            super().init_weights()
+
+    def train(self, mode: bool = True) -> 'ClipCollaboration':
+        """Set training mode; a frozen backbone stays in evaluation."""
+        super().train(mode)
+        if self.freeze_backbone:
+            self.backbone.eval()
+        # Here too, because the runner may have put in SyncBatchNorm.
+        for name, child in self.named_children():
+            if not (self.freeze_backbone and name == 'backbone'):
+                group_batch_norms(child)
+        return self
+
+    def run_backbone(self, clips: Tensor) -> object:
+        """Features of clips (clips, 3, T, H, W)."""
+        return self.backbone(clips)
+
+    def backbone_features(self, clips: Tensor) -> object:
+        """Features of clips, with gradient unless the backbone is frozen.
+
+        Args:
+            clips (Tensor): (clips, ...), as in ``inputs``.
+
+        Returns:
+            Tensor | tuple: Of the backbone, in the form the neck takes.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled()
+                                    and not self.freeze_backbone):
+            return self.run_backbone(clips)
+
+    def scan_clips(self, inputs: Tensor, num_clips: int) -> object:
+        """Features of the backbone, by ``mode``.
+
+        Args:
+            inputs (Tensor): (B, N, ...), clips of videos; of 2D recognizers
+                (B, N * frames_per_clip, ...).
+            num_clips (int): N.
+
+        Returns:
+            Tensor | tuple: Features of B * N clips, those of a video in a
+            row.
+        """
+        num_videos = len(inputs)
+        if self.scan_mode == 'batch':
+            with ClipGroups(num_videos, num_clips):
+                return self.backbone_features(inputs.flatten(0, 1))
+        parts = []
+        for n, clip in enumerate(inputs.chunk(num_clips, 1)):
+            again = ClipGroups(num_videos, 1, share=0)
+            with ClipGroups(num_videos, 1, 1 / num_clips, n == 0):
+                parts.append(
+                    checkpoint(
+                        # What is kept until scan 2 is a view.
+                        lambda x: self.backbone_features(x.flatten(0, 1)),
+                        clip,
+                        use_reentrant=False,
+                        context_fn=_contexts(again)))
+        return _stack_clips(parts)
+
+    def share_memory(self, feats: object, num_clips: int) -> object:
+        """Let the clips of each video share a memory, if there is a neck.
+
+        Args:
+            feats (Tensor | tuple): Features of B * N clips.
+            num_clips (int): N.
+
+        Returns:
+            Tensor | tuple: Features with memory, in the form of ``feats``.
+        """
+        if not self.with_neck:
+            return feats
+        num_videos = _num_entries(feats) // num_clips
+        with ClipGroups(num_videos, num_clips):
+            if self.scan_mode == 'batch':
+                return self._remember(feats, num_clips)
+            again = ClipGroups(num_videos, num_clips, share=0)
+            return checkpoint(
+                self._remember,
+                feats,
+                num_clips,
+                use_reentrant=False,
+                context_fn=_contexts(again))
+
+    def _remember(self, feats: object, num_clips: int) -> object:
+        """Features with memory of B * N clips."""
+        source = feats
+        if not self.memory_grad:
+            source = map_features(Tensor.detach, feats)
+        memory = self.neck.write(source, num_clips)
+        return self.neck.read(feats, memory, num_clips)
+
+
+def _contexts(again: ClipGroups) -> Callable:
+    """Contexts of a checkpoint: that around it, when repeated ``again``."""
+    return lambda: (nullcontext(), again)
+
+
+def _stack_clips(parts: List) -> object:
+    """Features of B * N clips, from those of clip 1, 2, ..., N of B videos."""
+    if torch.is_tensor(parts[0]):
+        return torch.stack(parts, 1).flatten(0, 1)
+    return type(parts[0])(_stack_clips(list(x)) for x in zip(*parts))
+
+
+def _num_entries(feats: object) -> int:
+    while not torch.is_tensor(feats):
+        feats = feats[-1]
+    return len(feats)

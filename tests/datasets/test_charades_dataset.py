@@ -1,0 +1,310 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import copy
+import logging
+
+import numpy as np
+import pytest
+import torch
+from helpers.charades import HEADER, write_frames, write_list, write_videos
+from helpers.videos import need_shared_data, read_number, truncate
+from mmaction.registry import DATASETS, TRANSFORMS
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from torch.utils.data import DataLoader
+
+from mmaction_memvit.datasets.charades_annotations import read_charades
+from mmaction_memvit.datasets.charades_dataset import CharadesDataset
+
+ROWS = [('46GP8', 'c002 1.00 2.00;c147 0.00 1.50', 2.),
+        ('0IH69', '', 1.5),
+        ('N11GT', 'c002 0.00 0.50;c002 0.75 1.25;c000 0.30 1.90', 1.25)]
+LABELS = [[2, 147], [], [0, 2]]
+SAMPLE = dict(type='SampleFrames', clip_len=4, frame_interval=2, num_clips=3)
+PACK = [
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(
+        type='PackActionInputs',
+        meta_keys=('video_id', 'num_clips', 'total_frames', 'frame_inds'))
+]
+
+
+def many_hot(classes, num_classes=157):
+    label = torch.zeros(num_classes)
+    label[classes] = 1
+    return label
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmaction')
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    pytest.importorskip('av')
+    folder = tmp_path_factory.mktemp('charades')
+    write_list(folder / 'list.csv', ROWS)
+    write_videos(folder / 'videos', ROWS)
+    (folder / 'videos/N11GT.mp4').rename(folder / 'videos/N11GT.mkv')
+    write_frames(folder / 'frames', ROWS)
+    return folder
+
+
+def build(root, pipeline=(), **kwargs):
+    return DATASETS.build({
+        **dict(
+            type='CharadesDataset',
+            data_root=str(root),
+            ann_file='list.csv',
+            data_prefix=dict(video='videos'),
+            pipeline=list(pipeline)),
+        **kwargs
+    })
+
+
+@pytest.fixture
+def warnings():
+    lines = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+
+
+# The list
+
+
+@pytest.mark.parametrize('name, num, empty, reversed_actions', [
+    ('Charades_v1_train.csv', 7985, 174, 7),
+    ('Charades_v1_test_min.csv', 1863, 49, 0),
+])
+def test_official_lists(name, num, empty, reversed_actions, warnings):
+    path = need_shared_data('charades') / name
+    rows = read_charades(str(path))
+    assert len(rows) == len({row.video_id for row in rows}) == num
+    assert sum(not len(row.classes) for row in rows) == empty
+    assert set(np.concatenate([r.classes for r in rows])) == set(range(157))
+    broken = sum(int(np.isnan(row.times).any(1).sum()) for row in rows)
+    assert broken == reversed_actions
+    if broken:
+        assert len(warnings) == 1 and '7 actions end before' in warnings[0]
+        skipped = read_charades(str(path), reversed_times='skip')
+        assert sum(len(r.classes) for r in rows) - sum(
+            len(r.classes) for r in skipped) == 7
+        with pytest.raises(ValueError, match=(
+                r"train.csv:\d+: action 'c\d\d\d .*ends before it starts.*"
+                "reversed_times='keep'")):
+            read_charades(str(path), reversed_times='error')
+    else:
+        assert warnings == []
+
+
+@pytest.mark.parametrize('row, words', [
+    (('B', 'c157 0.00 1.00', 2), ["list.csv:3: action 'c157 0.00 1.00' of "
+                                  "video 'B'", 'c000 to c156', 'num_classes']),
+    (('B', 'x012 0.00 1.00', 2), [':3:', 'x012', 'malformed']),
+    (('B', 'c12 0.00 1.00', 2), [':3:', 'malformed']),
+    (('B', 'c012 0.00', 2), [':3:', 'malformed', 'semicolons']),
+    (('B', 'c012 0.00 nan', 2), [':3:', 'malformed']),
+    (('B', 'c012 0.00 1.00;c001 3.00 4.10', 2), [
+        "'c001 3.00 4.10'", '2.10 s after the video', 'lasts 2 s',
+        'time_tolerance']),
+    (('B', 'c012 -1.00 1.00', 2), [':3:', 'negative']),
+    (('B', '', 'long'), [':3:', "length 'long' of video 'B'", 'above 0']),
+    (('B', '', 0), [':3:', "length '0'"]),
+    (('', '', 2), [':3:', 'id is empty']),
+    (('A', '', 2), [':3:', "'A' is listed before, on line 2"]),
+    (('B', 'c012 0.00 1.00,c001 0.00 1.00', 2), [
+        ':3: 6 fields', 'names 5', 'double quotes']),
+])
+def test_bad_rows(tmp_path, row, words):
+    path = write_list(tmp_path / 'list.csv', [('A', '', 2.), row])
+    with pytest.raises(ValueError) as error:
+        read_charades(path)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_bad_files(tmp_path):
+    for text, words in (('', "no column 'id'"), (HEADER, 'holds no video'),
+                        ('id,actions\nA,\n', "no column 'length'")):
+        (tmp_path / 'list.csv').write_text(text)
+        with pytest.raises(ValueError, match=words):
+            read_charades(str(tmp_path / 'list.csv'))
+    with pytest.raises(FileNotFoundError, match="'absent.csv'.*ann_file"):
+        read_charades('absent.csv')
+
+
+def test_rounded_times_and_line_breaks_in_fields(tmp_path):
+    text = 'id,script,actions,length\nA,"one\ntwo",c001 0.00 3.90,2\n' \
+        'B,x,c001 0.00 4.10,2\n'
+    (tmp_path / 'list.csv').write_text('\ufeff' + text)
+    with pytest.raises(ValueError, match=r'list.csv:4: .*4.10.*2 s are'):
+        read_charades(str(tmp_path / 'list.csv'))
+    row, _ = read_charades(str(tmp_path / 'list.csv'), time_tolerance=2.5)
+    assert row.times.tolist() == [[0, 3.9]]
+
+
+# Samples
+
+
+@pytest.mark.parametrize('source', ['videos', 'frames'])
+def test_samples_show_what_they_say(root, source):
+    kwargs, load = {}, dict(type='LoadVideoClip')
+    if source == 'frames':
+        kwargs = dict(data_prefix=dict(img='frames'))
+        load = dict(type='RawFrameDecode')
+    dataset = build(root, [SAMPLE, load, *PACK], **kwargs)
+    assert len(dataset) == 3
+    for i in range(3):
+        info = dataset.get_data_info(i)
+        assert info['fps'] == info['avg_fps'] == 24
+        assert info['total_frames'] == round(ROWS[i][2] * 24)
+        sample = dataset[i]
+        labels = sample['data_samples'].gt_label
+        assert labels.dtype == torch.float32
+        assert torch.equal(labels, many_hot(LABELS[i]))
+        meta = sample['data_samples'].metainfo
+        assert meta['video_id'] == ROWS[i][0] and meta['num_clips'] == 3
+        inputs = sample['inputs']
+        assert inputs.shape == (3, 3, 4, 64, 64)
+        shown = [read_number(inputs[n, :, t].permute(1, 2, 0).numpy())
+                 for n in range(3) for t in range(4)]
+        first = int(source == 'frames')
+        assert shown == [
+            1000 * i + k - first for k in meta['frame_inds'].tolist()]
+    # Loader workers and copies have the same.
+    loader = DataLoader(
+        copy.deepcopy(dataset), 3, num_workers=1, collate_fn=pseudo_collate)
+    batch = next(iter(loader))
+    assert [x.video_id for x in batch['data_samples']] == [
+        row[0] for row in ROWS]
+    assert 'video_ids' not in dataset.metainfo
+
+
+def test_clips_draw_anew_every_time(root):
+    pipeline = [dict(SAMPLE, num_clips=1, frame_interval=1)]
+    dataset = build(root, pipeline)
+    starts = {int(dataset[0]['frame_inds'][0]) for _ in range(20)}
+    assert len(starts) > 5
+
+
+def test_clips_have_the_same_speed_at_any_rate(root):
+    pipeline = [dict(SAMPLE, target_fps=12)]
+    for num_clips in (1, 3):
+        pipeline[0]['num_clips'] = num_clips
+        dataset = build(root, pipeline)
+        for _ in range(5):
+            inds = dataset[0]['frame_inds']
+            steps = np.diff(inds.reshape(num_clips, 4))
+            assert ((steps >= 4) & (steps <= 5)).all()
+
+
+def test_test_mode_names_the_videos(root):
+    dataset = build(root, test_mode=True)
+    assert dataset.metainfo['video_ids'] == [row[0] for row in ROWS]
+    subset = dataset.get_subset([2, 0])
+    assert subset.metainfo['video_ids'] == ['N11GT', '46GP8']
+    assert subset[-1]['video_id'] == '46GP8'
+
+
+def test_missing_videos(root, tmp_path, warnings):
+    rows = [*ROWS, ('ABSEN', '', 3.)]
+    write_list(tmp_path / 'list.csv', rows)
+    for prefix in (dict(video=str(root / 'videos')),
+                   dict(img=str(root / 'frames'))):
+        kwargs = dict(
+            ann_file=str(tmp_path / 'list.csv'), data_prefix=prefix)
+        with pytest.raises(FileNotFoundError) as error:
+            build(tmp_path, **kwargs)
+        for word in ('1 of 4', 'ABSEN', "missing_video='skip'"):
+            assert word in str(error.value)
+        dataset = build(tmp_path, missing_video='skip', **kwargs)
+        assert len(dataset) == 3
+    assert len(warnings) == 2
+
+
+def test_a_video_that_cannot_be_read(root, tmp_path):
+    write_videos(tmp_path / 'videos', ROWS[:1])
+    truncate(tmp_path / 'videos/46GP8.mp4', tmp_path / 'videos/X.mp4', 0.3)
+    write_list(tmp_path / 'list.csv', [ROWS[0], ('X', '', 2.)])
+    with pytest.raises(ValueError, match='1 of 2 .*cannot be read.*X.mp4'):
+        build(tmp_path)
+    assert len(build(tmp_path, missing_video='skip')) == 1
+
+
+@pytest.mark.parametrize('kwargs, words', [
+    (dict(multi_class=False), 'multi_class=False'),
+    (dict(data_prefix=dict(video='', img='')), r'dict\(video=...\)'),
+    (dict(fps=0), 'fps=0'),
+    (dict(missing_video='unchecked'), 'needs an index_file'),
+    (dict(missing_video='no'), "missing_video='no'"),
+    (dict(reversed_times='swap'), "'swap'.*'keep'"),
+    (dict(num_classes=100), 'c147.*c000 to c099'),
+    (dict(data_prefix=dict(img='frames'), index_file='i.json'), 'is for vid'),
+    (dict(test_mode=True, pipeline=[dict(type='LabelSampledClips')]),
+     'LabelSampledClips.*all of their actions'),
+])
+def test_bad_arguments(root, kwargs, words):
+    with pytest.raises(ValueError, match=words):
+        build(root, **kwargs)
+
+
+def test_it_is_exported():
+    from mmaction_memvit import datasets
+    assert datasets.CharadesDataset is CharadesDataset
+
+
+# Labels of clips
+
+
+def label_of(frames, times, num_clips=1, fps=10., start_index=0):
+    """Classes of actions 0, 1, ... that clips show."""
+    results = dict(
+        frame_inds=np.asarray(frames) + start_index,
+        num_clips=num_clips,
+        fps=fps,
+        start_index=start_index,
+        actions=np.arange(len(times)),
+        action_times=np.asarray(times, float).reshape(-1, 2),
+        label=torch.ones(len(times) + 1))
+    label = TRANSFORMS.build(dict(type='LabelSampledClips'))(results)['label']
+    assert label.dtype == torch.float32
+    return label.nonzero().flatten().tolist()
+
+
+@pytest.mark.parametrize('start_index', [0, 1])
+def test_labels_are_those_of_what_clips_show(start_index):
+    # The clip lasts from 1.0 to 1.9 s.
+    times = [(0, 1), (0, 1.01), (1.2, 1.3), (1.9, 3), (1.89, 3), (0, 9),
+             (float('nan'), float('nan'))]
+    assert label_of([10, 14, 18], times, start_index=start_index) == [
+        1, 2, 4, 5]
+    # Two clips, from 0 to 0.5 s and 2 to 2.5 s, and nothing in between.
+    times = [(0.1, 0.2), (0.5, 2), (0.6, 1.9), (2.4, 3)]
+    assert label_of([0, 4, 20, 24], times, num_clips=2) == [0, 3]
+    assert label_of([0, 4], []) == []
+
+
+def test_labels_of_clips_in_a_pipeline(root):
+    pipeline = [
+        dict(SAMPLE, num_clips=1, frame_interval=1),
+        dict(type='LabelSampledClips')
+    ]
+    dataset = build(root, pipeline)
+    seen = set()
+    for _ in range(30):
+        results = dataset[0]
+        first, last = results['frame_inds'][[0, -1]] / 24
+        expected = {c for c, s, e in ((2, 1, 2), (147, 0, 1.5))
+                    if s < last + 1 / 24 and e > first}
+        assert set(results['label'].nonzero().flatten().tolist()) == expected
+        seen.add(tuple(sorted(expected)))
+    assert len(seen) >= 2
+    with pytest.raises(KeyError, match='frame_inds.*SampleFrames before'):
+        build(root, pipeline[1:])[0]
+    with pytest.raises(KeyError, match='action_times.*CharadesDataset'):
+        TRANSFORMS.build(pipeline[1])({})

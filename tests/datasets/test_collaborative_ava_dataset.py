@@ -1,0 +1,339 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import json
+import pickle
+
+import mmaction_memvit  # noqa: F401  # isort: skip
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from mmaction.registry import DATASETS, MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
+
+from mmaction_memvit.datasets.clip_windows import max_clips, window_times
+from mmaction_memvit.datasets.video_reader import VideoReadError
+
+# 10 frames a second; seconds and keyframes of the videos.
+FPS = 10
+VIDEOS = dict(
+    long=(20, range(2, 19)), gaps=(12, (1, 2, 7, 11)), short=(4, (0, 2)))
+NUM_CLASSES = 4
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        yield
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """Annotations and an index; there are no videos."""
+    folder = tmp_path_factory.mktemp('windows')
+    rows, proposals, index = [], {}, {}
+    for i, (name, (seconds, times)) in enumerate(VIDEOS.items()):
+        index[f'{name}.mp4'] = dict(num_frames=seconds * FPS, fps=FPS)
+        for t in times:
+            # As many boxes as the timestamp is odd or even.
+            for k in range(1 + t % 2):
+                rows.append(f'{name},{t},0.{k + 1},0.1,0.5,0.9,{1 + i},{k}')
+            proposals[f'{name},{t:04d}'] = np.array(
+                [[.1, .1, .5, .9, 1.]], np.float32)
+    (folder / 'ann.csv').write_text('\n'.join(rows) + '\n')
+    (folder / 'excluded.csv').write_text('long,0010\n')
+    (folder / 'index.json').write_text(json.dumps(index))
+    (folder / 'boxes.pkl').write_bytes(pickle.dumps(proposals))
+    return folder
+
+
+def show(info):
+    """A pipeline: a clip that shows its second and its draw."""
+    second = info['center_frame'] / FPS
+    clip = torch.full((3, 2, 4, 4), second)
+    clip[0, 0, 0, 0] = np.random.rand()
+    boxes = dict(
+        gt_instances=InstanceData(bboxes=torch.tensor(info['gt_bboxes'])))
+    if 'proposals' in info:
+        boxes['proposals'] = InstanceData(
+            bboxes=torch.tensor(info['proposals']))
+    keys = 'video_id', 'timestamp', 'img_key'
+    sample = ActionDataSample(metainfo={k: info[k] for k in keys}, **boxes)
+    return dict(inputs=clip, data_samples=sample)
+
+
+def build(root, pipeline=show, **kwargs):
+    return DATASETS.build({
+        **dict(
+            type='CollaborativeAVADataset',
+            ann_file='ann.csv',
+            proposal_file='boxes.pkl',
+            data_root=str(root),
+            index_file='index.json',
+            missing_video='unchecked',
+            num_classes=NUM_CLASSES,
+            num_clips=5,
+            short_video='repeat',
+            pipeline=[pipeline]),
+        **kwargs
+    })
+
+
+def seconds(item):
+    return item['inputs'][:, 1, 1, 1, 1].tolist()
+
+
+@given(
+    st.integers(-5, 5), st.integers(0, 30), st.integers(1, 9),
+    st.integers(1, 4), st.data())
+def test_window_times(first, length, num, stride, data):
+    last = first + length
+    center = data.draw(st.integers(first, last))
+    times = window_times(center, num, stride, first, last).tolist()
+    assert len(times) == num and center in times
+    assert times[0] >= first and times[-1] <= last
+    grid = [t for t in range(first, last + 1) if (t - center) % stride == 0]
+    assert max_clips(center, stride, first, last) == len(grid)
+    if len(grid) < num:
+        assert sorted(set(times)) == grid
+        return
+    assert set(np.diff(times)) <= {stride}
+    # Centred, where the video does not end.
+    wanted = center - num // 2 * stride
+    if grid[0] <= wanted and wanted + (num - 1) * stride <= grid[-1]:
+        assert times[0] == wanted
+    else:
+        assert times[0] == grid[0] or times[-1] == grid[-1]
+
+
+def test_windows_at_ends_and_over_gaps(root):
+    dataset = build(root, window_step=1)
+    keys = [(v, t) for v, (_, times) in VIDEOS.items() for t in times]
+    assert dataset.stream_keys() == keys and len(dataset) == 23
+    found = {key: dataset[i] for i, key in enumerate(keys)}
+    for key, wanted in {
+        ('long', 10): [8, 9, 10, 11, 12],
+        ('long', 2): [0, 1, 2, 3, 4],
+        # Nothing starts at second 20.
+        ('long', 18): [15, 16, 17, 18, 19],
+        ('gaps', 1): [0, 1, 2, 3, 4],
+        ('gaps', 7): [5, 6, 7, 8, 9],
+        # Four clips only.
+        ('short', 0): [0, 1, 2, 3, 3],
+        ('short', 2): [0, 1, 2, 3, 3]
+    }.items():
+        assert seconds(found[key]) == wanted
+        clips = found[key]['data_samples'].clips
+        assert [x.timestamp for x in clips] == wanted
+        assert {x.video_id for x in clips} == {key[0]}
+        for x in clips:
+            # Its own boxes, or none where nobody looked.
+            known = x.timestamp in VIDEOS[key[0]][1]
+            assert len(x.gt_instances) == (1 + x.timestamp % 2) * known
+            assert len(x.proposals) == known
+    sample = found['long', 18]['data_samples']
+    assert sample.windows.tolist() == [[0, 1, 2, 3, 4]]
+    assert sample.scored.tolist() == [3]
+    assert (sample.video_id, sample.timestamp) == ('long', 18)
+
+
+def test_excluded_keyframes_stay_as_clips_without_boxes(root):
+    dataset = build(root, window_step=1, exclude_file='excluded.csv')
+    assert ('long', 10) not in dataset.stream_keys()
+    item = dataset[dataset.stream_keys().index(('long', 11))]
+    assert seconds(item) == [9, 10, 11, 12, 13]
+    assert [len(x.gt_instances)
+            for x in item['data_samples'].clips] == [2, 0, 2, 1, 2]
+
+
+def test_strides_and_even_numbers(root):
+    keys = [(v, t) for v, (_, times) in VIDEOS.items() for t in times]
+    dataset = build(root, window_step=1, num_clips=4, clip_stride=3)
+    assert seconds(dataset[keys.index(('long', 10))]) == [4, 7, 10, 13]
+    assert seconds(dataset[keys.index(('long', 18))]) == [9, 12, 15, 18]
+    # Timestamps that are frames, and half seconds.
+    dataset = build(
+        root,
+        window_step=1,
+        num_clips=3,
+        clip_stride=0.2,
+        keyframe_rate='frames')
+    assert seconds(dataset[keys.index(('long', 10))]) == pytest.approx(
+        [0.8, 1.0, 1.2])
+    with pytest.raises(ValueError, match='clip_stride=0.5 s are 0.5 times'):
+        build(root, clip_stride=0.5)
+    dataset = build(
+        root, window_step=1, num_clips=3, clip_stride=0.5, keyframe_rate=2)
+    assert seconds(dataset[keys.index(('long', 10))]) == [4.5, 5.0, 5.5]
+
+
+def test_an_epoch_shows_every_keyframe_about_once(root):
+    dataset = build(root)
+    # 17, 4 and 2 keyframes by 5.
+    assert len(dataset) == 4 + 1 + 1
+    keys = dataset.stream_keys()
+    assert len(set(keys)) == 6
+    centres, seen = set(), np.zeros(20)
+    for epoch in range(20):
+        dataset.set_epoch(epoch)
+        infos = [dataset.get_data_info(i) for i in range(4)]
+        centres.add(tuple(x['timestamp'] for x in infos))
+        for info in infos:
+            for clip in info['clips']:
+                seen[clip['timestamp']] += 1
+        assert dataset.get_data_info(0)['timestamp'] == infos[0]['timestamp']
+    # Five phases; all keyframes have their turn.
+    assert len(centres) == 5
+    assert (seen[2:19] > 10).all() and (seen[2:19] < 40).all()
+
+
+@pytest.mark.parametrize('size', [1, 3, 16])
+def test_items_of_several_keyframes(root, size):
+    dataset = build(root, test_mode=True, keyframes_per_item=size)
+    # Metrics count keyframes.
+    assert len(dataset) == 23
+    slices = dataset.item_slices()
+    assert len(slices) == sum(
+        -(-len(times) // size) for _, times in VIDEOS.values())
+    found, num_clips = {}, 0
+    for i in slices:
+        item = dataset[i]
+        sample = item['data_samples']
+        times = seconds(item)
+        # Each clip once.
+        assert times == sorted(set(times))
+        assert times == [x.timestamp for x in sample.clips]
+        num_clips += len(times)
+        for k, row in zip(sample.scored.tolist(), sample.windows.tolist()):
+            clip = sample.clips[k]
+            assert len(clip.proposals) == 1
+            key = clip.video_id, clip.timestamp
+            assert key not in found
+            found[key] = [times[j] for j in row]
+    keys = [(v, t) for v, (_, times) in VIDEOS.items() for t in times]
+    assert sorted(found) == sorted(keys)
+    assert found['long', 10] == [8, 9, 10, 11, 12]
+    assert found['long', 18] == [15, 16, 17, 18, 19]
+    assert found['short', 0] == [0, 1, 2, 3, 3]
+    if size == 16:
+        # 17 keyframes are 16 and 1; others hold what they have.
+        assert num_clips == 20 + 5 + 12 + 4
+    # A number is a keyframe.
+    assert seconds(dataset[8]) == [8, 9, 10, 11, 12]
+    for bad in (slice(16, 18), slice(3, 3), slice(2, 8, 2)):
+        with pytest.raises(IndexError, match='is no sample.*item_slices'):
+            dataset[bad]
+    with pytest.raises(IndexError, match='is no sample'):
+        build(root)[0:2]
+
+
+def test_draws_depend_on_seed_epoch_item_and_clip_alone(root):
+
+    def draws(dataset, i):
+        return dataset[i]['inputs'][:, 0, 0, 0, 0].tolist()
+
+    dataset = build(root)
+    dataset.set_epoch(1)
+    first = draws(dataset, 1)
+    assert len(set(first)) == 5
+    np.random.rand(3)
+    assert draws(dataset, 1) == first
+    assert draws(dataset, 0) != first
+    dataset.set_epoch(2)
+    assert draws(dataset, 1) != first
+
+
+def test_a_window_is_augmented_alike(root):
+
+    class Draw:
+
+        def __call__(self, info):
+            info['center_frame'] = np.random.rand() * FPS
+            return info
+
+    dataset = build(
+        root, window_step=1, pipeline=Compose([
+            dict(type='PerVideoAugment', transforms=[Draw()]), show]))
+    draws = []
+    for epoch in range(2):
+        dataset.set_epoch(epoch)
+        for i in (0, 1):
+            draw = set(seconds(dataset[i]))
+            assert len(draw) == 1
+            draws += draw
+    assert len(set(draws)) == 4
+
+
+def test_a_video_that_fails_is_replaced(root):
+
+    def broken(info):
+        if info['video_id'] == 'long' and info['timestamp'] == 3:
+            raise OSError('no such thing')
+        return show(info)
+
+    dataset = build(root, broken, window_step=1, seed=3)
+    item = dataset[0]
+    assert item['inputs'].shape == (5, 3, 2, 4, 4)
+    assert dataset.failure_counts()['long'] >= 1
+    with pytest.raises(VideoReadError, match='keyframe 3 .*no such thing'):
+        build(root, broken, test_mode=True)[0]
+
+
+def test_batches_of_any_sizes(root):
+    """Through MMEngine's collate function and both preprocessors."""
+    test = build(root, test_mode=True, keyframes_per_item=2)
+    train = build(root)
+    kinds = ('mmaction.ActionDataPreprocessor', 'AnySizeDataPreprocessor')
+    for kind in kinds:
+        model = MODELS.build(
+            dict(type=kind, mean=[1.] * 3, std=[2.] * 3,
+                 format_shape='NCTHW'))
+        batch = model(pseudo_collate([train[0], train[1]]), training=True)
+        assert batch['inputs'].shape == (2, 5, 3, 2, 4, 4)
+        torch.testing.assert_close(batch['inputs'][1, :, 1],
+                                   (train[1]['inputs'][:, 1] - 1) / 2)
+        assert [len(x.clips) for x in batch['data_samples']] == [5, 5]
+    batch = model(pseudo_collate([test[0:2], test[21:23]]))
+    assert [len(x) for x in batch['inputs']] == [6, 4]
+    # Samples move to the device with their clips.
+    moved = batch['data_samples'][0].to('meta')
+    assert moved.windows.is_meta
+    assert moved.clips[0].gt_instances.bboxes.is_meta
+    assert not batch['data_samples'][0].clips[0].gt_instances.bboxes.is_meta
+
+
+def test_subsets(root):
+    dataset = build(root, test_mode=True, keyframes_per_item=4)
+    part = dataset.get_subset([0, 1, 17, 22])
+    assert part.stream_keys() == [('long', 2), ('long', 3), ('gaps', 1),
+                                  ('short', 2)]
+    assert part.item_slices() == [slice(0, 2), slice(2, 3), slice(3, 4)]
+    assert seconds(part[0:2]) == [0, 1, 2, 3, 4, 5]
+    assert len(build(root, indices=2)) == 2
+
+
+def test_errors_say_what_to_do(root):
+    with pytest.raises(ValueError, match='num_clips=0.*at least 1'):
+        build(root, num_clips=0)
+    with pytest.raises(ValueError, match="short_video='cut'.*'repeat'"):
+        build(root, short_video='cut')
+    with pytest.raises(
+            ValueError,
+            match="2 of 3 videos have fewer than num_clips=13 .*'gaps' has "
+            "12.*num_clips or clip_stride lower.*'repeat'"):
+        build(root, num_clips=13, short_video='error')
+    # Three clips fit around second 1, but two around second 2.
+    with pytest.raises(ValueError, match="2 of 3 .*'gaps' has 2"):
+        build(root, num_clips=3, clip_stride=5, short_video='error')
+
+    def uneven(info):
+        part = show(info)
+        part['inputs'] = part['inputs'][..., :info['timestamp'] % 2 + 1]
+        return part
+
+    with pytest.raises(ValueError, match='around long.*one shape .3, T'):
+        build(root, uneven)[0]

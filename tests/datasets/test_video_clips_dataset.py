@@ -1,0 +1,123 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import numpy as np
+import pytest
+import torch
+from helpers.videos import read_number, write_video
+from mmaction.structures import ActionDataSample
+from mmengine.registry import init_default_scope
+
+from mmaction_memvit.datasets import VideoClipsDataset
+from mmaction_memvit.models.recognizers.collaborative import _check_lengths
+
+pytest.importorskip('av')
+LENGTHS = (10, 20, 21, 22)
+CLIP = dict(clip_len=4, frame_interval=5)
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmaction')
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('videos')
+    for i, length in enumerate(LENGTHS):
+        write_video(folder / f'v {i}.mp4', length, first=1000 * i)
+    (folder / 'list.txt').write_text(
+        ''.join(f'v {i}.mp4 {i}\n' for i in range(len(LENGTHS))))
+    (folder / 'many.txt').write_text('v 3.mp4 0 2\n')
+    return folder
+
+
+def make(folder, num_clips=2, test_mode=False, ann_file='list.txt', **kwargs):
+    sample = dict(
+        type='SampleFrames',
+        num_clips=num_clips,
+        test_mode=test_mode,
+        **CLIP)
+    return VideoClipsDataset(
+        str(folder / ann_file), [sample, dict(type='LoadVideoClip')],
+        data_prefix=dict(video=str(folder)),
+        test_mode=test_mode,
+        **kwargs)
+
+
+def test_samples(folder):
+    dataset = make(folder, test_mode=True)
+    assert len(dataset) == len(LENGTHS)
+    assert dataset.stream_keys() == [(f'v {i}.mp4', 0) for i in range(4)]
+    for i, length in enumerate(LENGTHS):
+        got = dataset[i]
+        assert (got['total_frames'], got['label'], got['num_clips'],
+                got['timestamp'], got['video_id']) == (length, i, 2, 0,
+                                                       f'v {i}.mp4')
+        assert got['fps'] == got['avg_fps'] == 30
+        shown = [read_number(x) for x in got['imgs']]
+        assert shown == [1000 * i + x for x in got['frame_inds']]
+    # Two clips: at the start, and ending with the video.
+    np.testing.assert_array_equal(got['frame_inds'].reshape(2, 4),
+                                  [[0, 5, 10, 15], [6, 11, 16, 21]])
+
+
+@pytest.mark.parametrize('num_clips', [1, 2, 3])
+def test_short_videos(folder, num_clips):
+    """Left out are those that the model takes for an error."""
+    kept = []
+    for i, length in enumerate(LENGTHS):
+        sample = ActionDataSample(metainfo=dict(total_frames=length, **CLIP))
+        try:
+            _check_lengths([sample], num_clips)
+            kept.append(f'v {i}.mp4')
+        except ValueError:
+            pass
+    # 20 frames hold one start of a clip, 21 two.
+    assert len(kept) == {1: 4, 2: 2, 3: 1}[num_clips]
+    assert make(folder, num_clips, short_video='skip').video_ids == kept
+    assert len(make(folder, num_clips, short_video='keep')) == 4
+    assert len(make(folder, num_clips, test_mode=True)) == 4
+    if len(kept) < 4:
+        with pytest.raises(
+                ValueError,
+                match=f"{4 - len(kept)} of 4 .*{19 + num_clips} frames that "
+                f"num_clips={num_clips} .*v 0.mp4 \\(10\\).*'skip'"):
+            make(folder, num_clips)
+
+
+def draws(dataset):
+    return [dataset[3]['frame_inds'].tolist() for _ in range(8)]
+
+
+def test_draws_differ_where_nobody_tells_the_epoch(folder):
+    """With a stock sampler a video must not show the same for ever."""
+    dataset = make(folder, num_clips=1)
+    np.random.seed(0)
+    free = draws(dataset)
+    assert len({tuple(x) for x in free}) > 1
+    np.random.seed(0)
+    assert draws(dataset) == free
+    # Who tells the epoch gets the same draws for an epoch.
+    dataset.set_epoch(3)
+    told = draws(dataset)
+    assert all(x == told[0] for x in told)
+    every = []
+    for epoch in range(8):
+        dataset.set_epoch(epoch)
+        every.append(tuple(draws(dataset)[0]))
+    assert every[3] == tuple(told[0]) and len(set(every)) > 1
+
+
+def test_several_labels(folder):
+    dataset = make(
+        folder, ann_file='many.txt', multi_class=True, num_classes=4)
+    torch.testing.assert_close(dataset[0]['label'],
+                               torch.tensor([1., 0., 1., 0.]))
+
+
+def test_bad_arguments(folder):
+    with pytest.raises(ValueError, match="short_video='pad'.*'skip'"):
+        make(folder, short_video='pad')
+    with pytest.raises(ValueError, match="'segments'.*OnlineVideoDataset"):
+        make(folder, ann_format='segments')
+    with pytest.raises(ValueError, match='no video of .* is left'):
+        make(folder, num_clips=9, short_video='skip')

@@ -1,0 +1,296 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+from mmaction.registry import METRICS, MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.evaluator import DumpResults, Evaluator
+
+from mmaction_memvit.evaluation.functional import evaluate_multi_label
+from mmaction_memvit.evaluation.metrics import (
+    MultiLabelMAPMetric,
+    multi_label_metric,
+)
+
+NUM_CLASSES, NUM_VIDEOS, VIEWS = 5, 13, 6
+
+
+def make_sample(video, scores, label, **meta):
+    """A scored video as a recognizer hands it over."""
+    sample = ActionDataSample()
+    sample.set_gt_label(torch.as_tensor(label, dtype=torch.float32))
+    sample.set_pred_score(torch.as_tensor(scores))
+    sample.set_metainfo({'video_id': video, **meta})
+    return sample
+
+
+def make_dataset():
+    """Videos of which some have no class; class 2 does not occur."""
+    gen = torch.Generator().manual_seed(0)
+    samples = []
+    for i in range(NUM_VIDEOS):
+        label = (torch.rand(NUM_CLASSES, generator=gen) < 0.4).float()
+        label[2] = 0
+        if i in (3, 8):
+            label[:] = 0
+        scores = 3 * torch.randn(VIEWS, NUM_CLASSES, generator=gen) + label
+        samples.append(make_sample(f'v{i}', scores, label))
+    return samples
+
+
+def evaluate(samples, size=None, meta=None, **kwargs):
+    metric = MultiLabelMAPMetric(**kwargs)
+    metric.dataset_meta = meta
+    metric.process(None, [sample.to_dict() for sample in samples])
+    return metric.evaluate(len(samples) if size is None else size)
+
+
+@pytest.fixture
+def log(monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        multi_label_metric, 'print_log',
+        lambda text, logger=None, level=20: lines.append(text))
+    return lines
+
+
+@pytest.mark.parametrize('pooling', ['max', 'mean'])
+@pytest.mark.parametrize('kind', ['logit', 'prob'])
+def test_views_are_pooled(pooling, kind, log):
+    samples = make_dataset()
+    probs = [x.pred_score.double().sigmoid() for x in samples]
+    pooled = [x.max(0).values if pooling == 'max' else x.mean(0)
+              for x in probs]
+    if kind == 'prob':
+        for sample, prob in zip(samples, probs):
+            sample.pred_score = prob
+    labels = torch.stack([x.gt_label for x in samples]).numpy()
+    expected = evaluate_multi_label(torch.stack(pooled).numpy(),
+                                    labels).metrics()
+    result = evaluate(samples, view_pooling=pooling, scores=kind)
+    assert result == {
+        f'multi_label/{k}': pytest.approx(v)
+        for k, v in expected.items()
+    }
+    assert result['multi_label/classes'] == 4
+    assert len(log) == 1
+    assert '13 videos, 2 of them without' in log[0]
+    assert '4 of 5 classes' in log[0]
+
+
+def test_poolings_differ():
+    samples = make_dataset()
+    one, two = (evaluate(samples, view_pooling=x) for x in ('max', 'mean'))
+    assert one['multi_label/mAP'] != two['multi_label/mAP']
+
+
+def test_scores_of_one_view():
+    samples = make_dataset()
+    for sample in samples:
+        sample.pred_score = sample.pred_score[0]
+    single = evaluate(samples)
+    for sample in samples:
+        sample.pred_score = sample.pred_score[None]
+    assert evaluate(samples) == single
+    # Logits whose sigmoid is 1 in half precision are no ties.
+    labels = [[1.], [0.]]
+    samples = [make_sample(f'v{i}', [60. - i], labels[i]) for i in range(2)]
+    assert evaluate(samples)['multi_label/mAP'] == 1
+
+
+@pytest.mark.parametrize('average, words', [
+    ('prob', 'softmax.*average_clips=None'),
+    ('score', '10 clips.*head has averaged.*average_clips=None'),
+    (None, None),
+])
+def test_what_stock_heads_hand_over(average, words):
+    head = MODELS.build(
+        dict(
+            type='mmaction.SlowFastHead',
+            num_classes=NUM_CLASSES,
+            in_channels=8,
+            multi_class=True,
+            loss_cls=dict(type='mmaction.BCELossWithLogits'),
+            average_clips=average))
+    head.eval()
+    samples = make_dataset()
+    gen = torch.Generator().manual_seed(1)
+    for sample in samples:
+        del sample.pred_score
+        # As PackActionInputs and set_pred_score do.
+        sample.pop('num_classes')
+        sample.set_metainfo(dict(num_clips=10, clip_len=64))
+    if average == 'prob':
+        # Its softmax is seen without what the metainfo tells.
+        for sample in samples:
+            sample.pop('clip_len')
+    feats = tuple(
+        torch.rand(30 * NUM_VIDEOS, c, 1, 1, 1, generator=gen)
+        for c in (4, 4))
+    samples = head.predict(feats, samples)
+    if words is None:
+        assert samples[0].pred_score.shape == (30, NUM_CLASSES)
+        assert 0 < evaluate(samples)['multi_label/mAP'] < 1
+        return
+    assert samples[0].pred_score.shape == (NUM_CLASSES, )
+    with pytest.raises(ValueError, match=words):
+        evaluate(samples)
+    # Not only after hours of testing, nor for want of many videos.
+    with pytest.raises(ValueError, match=words):
+        MultiLabelMAPMetric().process(
+            None, [x.to_dict() for x in samples[:8]])
+    with pytest.raises(ValueError, match=words):
+        evaluate(samples[:2])
+
+
+def test_order_and_batches_make_no_difference():
+    samples = make_dataset()
+    expected = evaluate(samples)
+    metric = MultiLabelMAPMetric()
+    for sample in reversed(samples):
+        metric.process(None, [sample.to_dict()])
+    assert metric.evaluate(NUM_VIDEOS) == expected
+
+
+def test_padding_counts_once():
+    samples = make_dataset()
+    expected = evaluate(samples)
+    padded = [samples[4], *samples, samples[0]]
+    assert evaluate(padded, NUM_VIDEOS) == expected
+
+
+def score_on_one_of_two(rank, init_file, out_dir):
+    import torch.distributed as dist
+    from mmengine.dataset import DefaultSampler
+
+    import mmaction_memvit  # noqa: F401
+    os.chdir(out_dir)
+    dist.init_process_group(
+        'gloo', init_method=f'file://{init_file}', rank=rank, world_size=2)
+    samples = make_dataset()
+    results = []
+    for round_up in (False, True):
+        metric = MultiLabelMAPMetric()
+        for i in DefaultSampler(samples, shuffle=False, round_up=round_up):
+            metric.process(None, [samples[i].to_dict()])
+        num = len(metric.results)
+        results.append((metric.evaluate(len(samples)), num))
+    with open(os.path.join(out_dir, f'{rank}.pkl'), 'wb') as file:
+        pickle.dump(results, file)
+    dist.destroy_process_group()
+
+
+def test_two_processes_give_the_same(tmp_path):
+    mp.spawn(
+        score_on_one_of_two,
+        args=(str(tmp_path / 'init'), str(tmp_path)),
+        nprocs=2)
+    one, two = (
+        pickle.loads((tmp_path / f'{rank}.pkl').read_bytes())
+        for rank in range(2))
+    expected = evaluate(make_dataset())
+    for padding in (0, 1):
+        assert one[padding][0] == two[padding][0] == expected
+        assert one[padding][1] + two[padding][1] == NUM_VIDEOS + padding
+
+
+def test_through_mmengine_with_its_dump(tmp_path):
+    metric = METRICS.build({'type': 'MultiLabelMAPMetric', 'prefix': 'x'})
+    path = tmp_path / 'scores.pkl'
+    evaluator = Evaluator([metric, DumpResults(str(path))])
+    evaluator.dataset_meta = dict(video_ids=['v0'])
+    samples = make_dataset()
+    for sample in samples:
+        evaluator.process([sample])
+    result = evaluator.evaluate(NUM_VIDEOS)
+    dumped = pickle.loads(path.read_bytes())
+    assert dumped[5]['pred_score'].shape == (VIEWS, NUM_CLASSES)
+    # What was dumped can be scored again.
+    again = MultiLabelMAPMetric(prefix='x')
+    again.process(None, dumped)
+    assert again.evaluate(NUM_VIDEOS) == {
+        k: v for k, v in result.items() if k.startswith('x/')}
+
+
+def test_names_of_classes(tmp_path, log):
+    path = tmp_path / 'classes.txt'
+    path.write_text('\n'.join(f'c00{i} Doing {i}' for i in range(5)) + '\n')
+    evaluate(make_dataset(), class_names=str(path))
+    assert 'c003 Doing 3' in log[-1]
+    with pytest.raises(ValueError, match='1 names.*5 classes'):
+        evaluate(make_dataset(), class_names=['one'])
+
+
+def test_scores_that_are_not_finite(log):
+    samples = make_dataset()
+    samples[1].pred_score[2, 3] = float('nan')
+    result = evaluate(samples)
+    assert 'v1' in log[0] and '1 of 13' in log[0]
+    for sample in samples[1:2]:
+        sample.pred_score = torch.full((VIEWS, NUM_CLASSES), -100.)
+    assert evaluate(samples) == result
+
+
+# Errors
+
+
+def test_missing_videos_are_named():
+    samples = make_dataset()
+    names = [x.video_id for x in samples]
+    with pytest.raises(ValueError) as error:
+        evaluate(samples[2:] + samples[2:4], NUM_VIDEOS,
+                 dict(video_ids=names))
+    for words in ('11 videos', '13', "'v0', 'v1'"):
+        assert words in str(error.value)
+    with pytest.raises(ValueError, match='11 videos.*13'):
+        evaluate(samples[2:], NUM_VIDEOS)
+    with pytest.raises(ValueError, match='0 videos'):
+        evaluate([], NUM_VIDEOS)
+
+
+def test_a_video_with_two_results():
+    samples = make_dataset()
+    for change in (dict(pred_score=samples[0].pred_score + 1),
+                   dict(gt_label=1 - samples[0].gt_label)):
+        other = samples[0].clone()
+        for key, value in change.items():
+            setattr(other, key, value)
+        with pytest.raises(ValueError, match="'v0' was scored twice.*VideoAc"):
+            evaluate([*samples, other], NUM_VIDEOS)
+
+
+@pytest.mark.parametrize('change, words', [
+    (dict(video_id=None), 'without `video_id`.*meta_keys'),
+    (dict(pred_score=torch.zeros(2, 3, 5)), r'views.*num_classes.*\[2, 3, 5'),
+    (dict(gt_label=torch.tensor([2])), r"'v'.*\(5, \).*\(1,\).*multi_class"),
+    (dict(gt_label=torch.tensor([0, 1, -1, 0, 1])), 'zeros and ones'),
+])
+def test_samples_that_do_not_fit(change, words):
+    sample = make_sample('v', torch.zeros(2, 5), torch.ones(5)).to_dict()
+    with pytest.raises(ValueError, match=words):
+        MultiLabelMAPMetric().process(None, [{**sample, **change}])
+
+
+@pytest.mark.parametrize('kwargs, words', [
+    (dict(view_pooling='sum'), "'max', 'mean'.*'sum'"),
+    (dict(scores='softmax'), "'logit', 'prob'.*'softmax'"),
+])
+def test_bad_arguments(kwargs, words):
+    with pytest.raises(ValueError, match=words):
+        MultiLabelMAPMetric(**kwargs)
+
+
+def test_logits_where_probabilities_should_be():
+    with pytest.raises(ValueError, match="scores='prob'.*Set scores='logit'"):
+        evaluate(make_dataset(), scores='prob')
+
+
+def test_no_video_has_a_class():
+    samples = [make_sample(f'v{i}', np.random.randn(2, 3), [0, 0, 0])
+               for i in range(3)]
+    with pytest.raises(ValueError, match='None of the 3 videos'):
+        evaluate(samples)

@@ -1,0 +1,372 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Configs of collaborative memories say what the paper says."""
+import argparse
+import copy
+import importlib
+import math
+import pickle
+import re
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import mmaction
+import numpy as np
+import pytest
+import torch
+from helpers.runs import launch, make_runner
+from helpers.videos import write_video
+from mmaction.registry import MODELS, TRANSFORMS
+from mmaction.structures import ActionDataSample
+from mmengine.config import Config, DictAction
+from mmengine.hub import get_config
+from mmengine.optim import OptimWrapper
+from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+
+from mmaction_memvit.models.utils.backbone_checkpoint import (
+    any_checkpoint_fits,
+)
+
+from test_configs import shrink_collaborative  # isort: skip
+
+pytest.importorskip('av')
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / 'configs/recognition/collaborative'
+STOCK = Path(mmaction.__file__).parent / '.mim/configs/recognition'
+CONFIGS = {
+    p.stem: Config.fromfile(str(p))
+    for p in FOLDER.glob('*.py') if 'distant-pair' not in p.stem
+}
+KINETICS = sorted(x for x in CONFIGS if '_kinetics' in x)
+STHV1 = sorted(x for x in CONFIGS if '_sthv1' in x)
+PLAIN = 'slowonly_r50-memory_k400-pre_8xb1-8x8x1-n8-15e_kinetics400-rgb'
+SLOWFAST = 'slowfast_r50-memory_k400-pre_8xb1-4x16x1-n8-15e_kinetics400-rgb'
+GPUS = 8
+# Iterations of an epoch in these tests.
+EPOCH = 100
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmaction')
+    torch.set_num_threads(1)
+
+
+def build(model, device='meta'):
+    model = copy.deepcopy(model.to_dict())
+    with torch.device(device):
+        return MODELS.build(model)
+
+
+def rates(cfg):
+    """The learning rate of every iteration."""
+    lr = cfg.optim_wrapper.optimizer.lr
+    optim = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
+    schedulers = []
+    for node in cfg.param_scheduler:
+        node = dict(node)
+        cls = PARAM_SCHEDULERS.get(node.pop('type'))
+        if not node.get('by_epoch', True):
+            # Epochs are longer in earnest.
+            node['end'] = EPOCH // 5
+        if node.pop('convert_to_iter_based', False):
+            schedulers.append((1, cls.build_iter_from_epoch(
+                optim, **node, epoch_length=EPOCH)))
+        else:
+            step = EPOCH if node['by_epoch'] else 1
+            schedulers.append((step, cls(optim, **node)))
+    found = []
+    for i in range(1, cfg.train_cfg.max_epochs * EPOCH + 1):
+        found.append(optim.param_groups[0]['lr'])
+        for step, scheduler in schedulers:
+            if i % step == 0:
+                scheduler.step()
+    return np.asarray(found)
+
+
+@pytest.mark.parametrize('name', KINETICS)
+def test_kinetics_schedule(name):
+    cfg = CONFIGS[name]
+    assert cfg.train_cfg.max_epochs == 15
+    optim = cfg.optim_wrapper.optimizer
+    assert (optim.type, optim.momentum) == ('SGD', 0.9)
+    # 0.0125 for 8 videos a node, and the linear scaling rule; the file name
+    # says how many there are.
+    videos = GPUS * cfg.train_dataloader.batch_size
+    assert f'_8xb{videos // GPUS}-' in name
+    assert optim.lr == pytest.approx(0.0125 * videos / 8)
+    assert cfg.auto_scale_lr.base_batch_size == videos
+    # One video of a process makes no statistics.
+    assert cfg.sync_bn == (None if videos > GPUS else 'torch')
+    lr = rates(cfg) / optim.lr
+    warm = int(2.25 * EPOCH)
+    cosine = [(1 + math.cos(math.pi * i / len(lr))) / 2
+              for i in range(len(lr))]
+    np.testing.assert_allclose(lr[warm:], cosine[warm:], atol=1e-6)
+    assert lr[0] < 0.2 and (lr[:warm - 1] < cosine[:warm - 1]).all()
+
+
+@pytest.mark.parametrize('name', STHV1)
+def test_sthv1_schedule(name):
+    cfg = CONFIGS[name]
+    lr = rates(cfg).reshape(11, EPOCH)
+    assert cfg.optim_wrapper.optimizer.lr == 0.03
+    np.testing.assert_allclose(lr[1:7], 0.03, rtol=1e-6)
+    np.testing.assert_allclose(lr[7:9], 0.003, rtol=1e-6)
+    np.testing.assert_allclose(lr[9:], 0.0003, rtol=1e-6)
+    assert GPUS * cfg.train_dataloader.batch_size == 16
+    assert cfg.auto_scale_lr.base_batch_size == 16
+    dataset = cfg.train_dataloader.dataset
+    assert dataset.filename_tmpl.format(7) == '00007.jpg'
+    assert cfg.model.cls_head.num_classes == 174
+
+
+def frames(cfg, mode, total):
+    """Frames that a config's pipeline takes of a video, clip by clip."""
+    np.random.seed(0)
+    step = cfg[f'{mode}_dataloader'].dataset.pipeline[0]
+    got = TRANSFORMS.build(step)(dict(total_frames=total, start_index=0))
+    return got['frame_inds'].reshape(got['num_clips'], -1)
+
+
+@pytest.mark.parametrize('name', KINETICS)
+def test_kinetics_clips(name):
+    cfg = CONFIGS[name]
+    length, interval = (8, 8) if 'slowonly' in name else (32, 2)
+    clips = frames(cfg, 'train', 300)
+    assert clips.shape == (1 if '-n1-' in name else 8, length)
+    assert (np.diff(clips) == interval).all() and (np.diff(clips[:, 0]) >
+                                                   0).all()
+    # 10 from the first to the last, by hand.
+    last = 300 - ((length - 1) * interval + 1)
+    for mode in ('val', 'test'):
+        clips = frames(cfg, mode, 300)
+        assert (np.diff(clips) == interval).all()
+        np.testing.assert_array_equal(
+            clips[:, 0], np.round(np.arange(10) * last / 9))
+    crops = [x.type for x in cfg.test_dataloader.dataset.pipeline]
+    assert 'ThreeCrop' in crops
+    for mode in ('train', 'val', 'test'):
+        pack = cfg[f'{mode}_dataloader'].dataset.pipeline[-1]
+        assert {'num_clips', 'total_frames', 'clip_len', 'frame_interval',
+                'img_shape', 'img_key', 'video_id', 'timestamp'} <= set(
+                    pack.meta_keys)
+
+
+@pytest.mark.parametrize('name', STHV1)
+def test_sthv1_clips(name):
+    cfg = CONFIGS[name]
+    clips = frames(cfg, 'train', 64)
+    assert clips.shape == (2, 32) and (clips[0] != clips[1]).any()
+    # One of each 32nd part.
+    for x in (*clips, *frames(cfg, 'test', 64)):
+        np.testing.assert_array_equal(x // 2, np.arange(32))
+    assert len(frames(cfg, 'test', 64)) == 10
+
+
+def weights_of(cfg):
+    """Where the weights that a config starts from are."""
+    return cfg.load_from or cfg.model.get('init_cfg', {}).get('checkpoint')
+
+
+WEIGHTS = sorted(x for x, cfg in CONFIGS.items() if weights_of(cfg))
+
+
+def test_which_configs_have_weights():
+    # Of R(2+1)D-101 and of Kinetics-600 there are none.
+    assert set(CONFIGS) - set(WEIGHTS) == {
+        x for x in CONFIGS if 'jhmdb' in x or 'r101-memory_8x' in x
+        or 'k600-pre' in x}
+
+
+@pytest.mark.parametrize('name', WEIGHTS)
+def test_published_weights_fit(name):
+    cfg = CONFIGS[name]
+    *_, family, stock, file = weights_of(cfg).split('/')
+    assert weights_of(cfg) in (STOCK / family / 'metafile.yml').read_text()
+    stock = get_config(f'mmaction::recognition/{family}/{stock}.py').model
+    stock.backbone.pretrained = None
+    weights = build(stock).state_dict()
+    if cfg.model.cls_head.num_classes != 400:
+        weights = {k: v for k, v in weights.items() if 'cls_head' not in k}
+    # A tensor of another shape is an error. load_from wants the backbone
+    # whole, what starts from init_cfg lacks a part.
+    lacking = nullcontext() if cfg.load_from else any_checkpoint_fits()
+    with lacking:
+        result = build(cfg.model).load_state_dict(weights, strict=False)
+    assert not result.unexpected_keys
+    new = ['neck.']
+    if '-nl-' in name:
+        new.append('.non_local_block.')
+    if cfg.model.cls_head.num_classes != 400:
+        new.append('cls_head.')
+    for part in new:
+        found = [k for k in result.missing_keys if part in k]
+        assert found or (part == 'neck.' and cfg.model.neck is None)
+        result.missing_keys[:] = set(result.missing_keys) - set(found)
+    assert not result.missing_keys
+
+
+# What may be compared on the command line: the part of the config that it is
+# for, options, and what they are in the model.
+ABLATIONS = [
+    (PLAIN, 'model.neck.memory=average', lambda m: not memory(m).associative),
+    (PLAIN, 'model.neck.infusion=residual', lambda m: not memory(m).gating),
+    *[(PLAIN, f'model.neck.reduction={r}',
+       lambda m, r=r: memory(m).value.out_channels == 64 // r)
+      for r in (1, 2, 8)],
+    (PLAIN, 'model.neck.normalize=False', lambda m: not memory(m).normalize),
+    (PLAIN, 'model.neck.norm_cfg=None', lambda m: memory(m).norm is None),
+    (PLAIN, 'model.neck=None', lambda m: not m.with_neck),
+    (PLAIN, 'model.freeze_backbone=True', lambda m: m.freeze_backbone),
+    (PLAIN, 'model.mode=multi_iteration',
+     lambda m: m.scan_mode == 'multi_iteration'),
+    (PLAIN, 'model.video_loss_weight=0', lambda m: not m.video_loss_weight),
+    (PLAIN, 'model.memory_grad=False', lambda m: not m.memory_grad),
+    (PLAIN, 'train_dataloader.dataset.pipeline.0.num_clips=4 '
+     'train_dataloader.batch_size=2', lambda m: True),
+    (SLOWFAST, 'model.neck.in_channels=[64,None]',
+     lambda m: list(m.neck.paths) == ['0']),
+]
+
+
+def memory(model):
+    return model.neck.paths['0']
+
+
+def with_options(cfg, options):
+    """A config changed as --cfg-options of tools/train.py change it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    args = parser.parse_args(['--cfg-options', *options.split()])
+    cfg = copy.deepcopy(cfg)
+    cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+@pytest.mark.parametrize('name, options, holds', ABLATIONS,
+                         ids=[x[1] for x in ABLATIONS])
+def test_ablation(name, options, holds):
+    cfg = copy.deepcopy(CONFIGS[name])
+    shrink_collaborative(cfg.model)
+    cfg = with_options(cfg, options)
+    torch.manual_seed(0)
+    model = build(cfg.model, 'cpu')
+    assert holds(model)
+    sample = cfg.train_dataloader.dataset.pipeline[0]
+    num_clips = 4 if 'num_clips' in options else 8
+    assert sample.num_clips == num_clips
+    length = 4 if name == PLAIN else 16
+    data = dict(
+        inputs=list(torch.randint(
+            256, (2, num_clips, 3, length, 32, 32)).byte()),
+        data_samples=[ActionDataSample().set_gt_label(i) for i in range(2)])
+    optim = OptimWrapper(torch.optim.SGD(
+        [p for p in model.parameters() if p.requires_grad], 1e-3))
+    log = model.train().train_step(data, optim)
+    assert torch.isfinite(log['loss']) and log['loss'] > 0
+    assert (log['video_loss_cls'] == 0) == ('video_loss_weight' in options)
+
+
+# The example on real clips, in small and on made-up ones.
+
+
+@pytest.fixture(scope='module')
+def tools():
+    """Returns a function that runs a tool of tools/data."""
+    sys.path.insert(0, str(ROOT / 'tools/data'))
+    yield lambda name, *args: importlib.import_module(name).main(
+        [str(x) for x in args])
+    sys.path.remove(str(ROOT / 'tools/data'))
+
+
+@pytest.fixture(scope='module')
+def example(tmp_path_factory, tools):
+    """Folder of the example: clips of two classes, lists, index, weights."""
+    folder = tmp_path_factory.mktemp('example')
+    for label in range(2):
+        for i in range(5):
+            # The second is too short for 4 different clips.
+            write_video(
+                folder / f'data/jhmdb/class{label}/clip {i}.avi',
+                18 if i == 1 else 20 + i,
+                codec='mpeg4',
+                first=30000 * label + 17 * i,
+                b_frames=0)
+    lists = folder / 'data/jhmdb_clips'
+    tools('make_video_list', folder / 'data/jhmdb', '--out', lists,
+          '--val-share', '0.4')
+    tools('build_video_index', lists / 'train.txt', lists / 'val.txt',
+          '--data-root', folder / 'data/jhmdb', '--out', lists / 'index.json',
+          '--num-workers', '1')
+    return folder
+
+
+def test_lists(example):
+    lists = example / 'data/jhmdb_clips'
+    train, val = ((lists / f'{x}.txt').read_text().splitlines()
+                  for x in ('train', 'val'))
+    assert len(train) == 6 and len(val) == 4
+    assert {int(x[-1]) for x in val} == {0, 1}
+    assert not set(train) & set(val)
+    for line in train + val:
+        assert re.fullmatch(r'class(\d)/clip \d\.avi \1', line)
+    assert (lists / 'classes.txt').read_text() == 'class0\nclass1\n'
+
+
+def test_lists_of_a_table_keep_groups_together(tools, tmp_path):
+    rows = [f'{c}/{g}_{i}.mp4,{c},name{c},{g}' for c in range(2)
+            for g in 'abcd' for i in range(3)]
+    (tmp_path / 'labels.csv').write_text(
+        '\n'.join(['path,label,class,source_group', *rows]))
+    tools('make_video_list', tmp_path / 'labels.csv', '--out', tmp_path)
+    groups = [{line[2] for line in (tmp_path / f'{x}.txt').read_text().split(
+        '\n') if line} for x in ('train', 'val')]
+    assert groups[0] and groups[1] and not groups[0] & groups[1]
+    assert (tmp_path / 'classes.txt').read_text() == 'name0\nname1\n'
+
+
+def test_lists_of_bad_folders(tools, tmp_path):
+    with pytest.raises(SystemExit, match='has no folders'):
+        tools('make_video_list', tmp_path, '--out', tmp_path / 'out')
+    (tmp_path / 'videos/a').mkdir(parents=True)
+    with pytest.raises(SystemExit, match='a has no video'):
+        tools('make_video_list', tmp_path / 'videos', '--out', tmp_path)
+
+
+def test_the_example_on_one_process_and_two(example, monkeypatch):
+    monkeypatch.chdir(example)
+    cfg = copy.deepcopy(CONFIGS['slowonly-tiny-memory_1xb8-8x2x1-n4_'
+                                'jhmdb-rgb'])
+    cfg.work_dir = 'run'
+    cfg.experiment_name = str(example).replace('/', '_')
+    cfg.train_dataloader.batch_size = 2
+    for mode in ('train', 'val', 'test'):
+        loader = cfg[f'{mode}_dataloader']
+        loader.update(num_workers=0, persistent_workers=False)
+    cfg.test_dataloader.dataset.ann_file = 'data/jhmdb_clips/train.txt'
+    cfg.model.backbone.base_channels = 4
+    cfg.model.neck.in_channels = cfg.model.cls_head.in_channels = 32
+    cfg.train_cfg.max_epochs = 1
+    runner = make_runner(cfg)
+    runner.train()
+    used = {x for step in runner.recorder.clips for x, _ in step}
+    lines = (example / 'data/jhmdb_clips/train.txt').read_text().split('\n')
+    every = {x[:-2] for x in lines if x}
+    assert used <= every - {f'class{k}/clip 1.avi' for k in range(2)}
+    assert len(used) == len(runner.recorder.losses) * 2
+    one = runner.test()
+    alone = runner.recorder.scores
+    cfg.work_dir = 'two'
+    launch('dist_test', example, cfg, 'run/epoch_1.pth', '2', '--dump',
+           'two.pkl')
+    dumped = pickle.loads((example / 'two.pkl').read_bytes())
+    assert len(dumped) == len(every) == 6
+    for sample in dumped:
+        key = sample['video_id'], sample['timestamp']
+        torch.testing.assert_close(
+            sample['pred_score'], alone[key], atol=1e-6, rtol=0)
+    # Equal for a reason: scores tell videos apart.
+    assert len({tuple(x['pred_score'].tolist()) for x in dumped}) == 6
+    path, = (example / 'two').glob('*/*.json')
+    assert f'"acc/top1": {one["acc/top1"]}' in path.read_text()

@@ -1,0 +1,91 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import importlib.util
+from pathlib import Path
+
+import mmengine
+import pytest
+from helpers.charades import write_frames, write_list, write_videos
+from helpers.videos import truncate
+
+from mmaction_memvit.datasets import CharadesDataset
+
+pytest.importorskip('av')
+TOOL = (Path(__file__).resolve().parents[2]
+        / 'tools/data/charades/check_charades.py')
+ROWS = [('AAAAA', 'c000 0.00 1.00;c000 1.00 2.00', 2.), ('BBBBB', '', 1.5)]
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('check_charades', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_list('list.csv', ROWS)
+    write_videos('videos', ROWS)
+    return tmp_path
+
+
+def run(tool, *args):
+    return tool.main(['list.csv', '--num-workers', '1', *args])
+
+
+def test_sound_videos(tool, root, capsys, monkeypatch):
+    args = ['--videos', 'videos', '--index', 'index.json']
+    assert run(tool, *args) == 0
+    text = capsys.readouterr().out
+    assert 'list.csv: 2 videos, 1 without actions; 1 classes' in text
+    assert '2 of 2 are there, 84 frames' in text and 'All in order' in text
+    # The data set takes the index, and need not look for the videos.
+    data = CharadesDataset(
+        'list.csv', [], dict(video='videos'), index_file='index.json',
+        missing_video='unchecked')
+    assert [data[i]['total_frames'] for i in range(2)] == [48, 36]
+    # Known files are not read again, those of other lists stay.
+    index = mmengine.load('index.json')
+    index['other.mp4'] = dict(num_frames=3, fps=24.)
+    mmengine.dump(index, 'index.json')
+    monkeypatch.setattr(tool, 'probe_video', None)
+    assert run(tool, *args) == 0
+    assert mmengine.load('index.json') == index
+
+
+def test_faults(tool, root, capsys):
+    rows = [*ROWS, ('CCCCC', '', 9.), ('DDDDD', '', 1.), ('EEEEE', '', 1.)]
+    write_list('list.csv', rows)
+    write_videos('videos', [('CCCCC', '', 2.)])
+    truncate('videos/AAAAA.mp4', 'videos/DDDDD.mp4', 0.3)
+    assert run(tool, '--videos', 'videos') == 1
+    text = capsys.readouterr().out
+    assert "missing: 1\n    'EEEEE'" in text
+    assert 'not decodable: 1\n    DDDDD: ' in text
+    assert 'CCCCC: 2.00 s, listed 9 s' in text
+    assert '3 of 5 are not in order' in text
+
+
+def test_frames(tool, root, capsys):
+    write_frames('frames', ROWS)
+    assert run(tool, '--frames', 'frames') == 0
+    assert '2 of 2 are there, 84 frames' in capsys.readouterr().out
+    (root / 'frames/AAAAA/AAAAA-000048.jpg').write_bytes(b'text')
+    (root / 'frames/BBBBB/BBBBB-000001.jpg').unlink()
+    assert run(tool, '--frames', 'frames') == 1
+    text = capsys.readouterr().out
+    assert 'AAAAA: AAAAA-000048.jpg cannot be decoded' in text
+    assert 'BBBBB: no frame BBBBB-000001.jpg' in text
+
+
+def test_errors(tool, root, capsys):
+    write_list('list.csv', [('A', 'c157 0 1', 2.)])
+    assert run(tool, '--videos', 'videos') == 2
+    assert 'c157' in capsys.readouterr().err
+    for args in ((), ('--videos', 'absent'),
+                 ('--frames', 'videos', '--index', 'i.json'),
+                 ('--videos', 'videos', '--num-workers', '0')):
+        with pytest.raises(SystemExit):
+            run(tool, *args)

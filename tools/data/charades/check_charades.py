@@ -1,0 +1,206 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Checks a download of Charades against its annotations.
+
+Says which videos or frame folders are missing, which cannot be decoded, and
+which are not as long as the lists say; with --index it writes the frame
+counts that CharadesDataset takes as index_file. What an earlier index says of
+files that are still as large is kept, so that an interrupted run goes on.
+Ends with exit code 1 if something is wrong.
+"""
+import argparse
+import os
+import os.path as osp
+import sys
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+
+import numpy as np
+from mmengine.utils import ProgressBar
+
+from mmaction_memvit.datasets.charades_annotations import (
+    NUM_CLASSES,
+    read_charades,
+)
+from mmaction_memvit.datasets.video_files import (
+    count_frame_images,
+    list_video_files,
+    match_videos,
+    probe_videos,
+)
+from mmaction_memvit.datasets.video_index import (
+    first_names,
+    load_video_index,
+    probe_video,
+    write_video_index,
+)
+
+
+def parse_args(argv=None):
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        'lists',
+        nargs='+',
+        metavar='LIST',
+        help='Charades_v1_train.csv, Charades_v1_test.csv')
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument('--videos', help='folder with video files')
+    source.add_argument('--frames', help='folder with frame folders')
+    parser.add_argument(
+        '--index', help='with --videos: JSON file for the frame counts')
+    parser.add_argument(
+        '--num-workers',
+        type=int,
+        default=min(8, os.cpu_count() or 1),
+        help='processes (default: %(default)s)')
+    parser.add_argument(
+        '--decode',
+        action='store_true',
+        help='decode every frame of videos (slow); else packets are counted '
+        'and the end of every video decoded')
+    parser.add_argument(
+        '--fps',
+        type=float,
+        default=24.,
+        help='rate of frames in folders (default: %(default)s)')
+    parser.add_argument(
+        '--tolerance',
+        type=float,
+        default=2.,
+        help='seconds by which a video may be longer or shorter than listed '
+        '(default: %(default)s)')
+    args = parser.parse_args(argv)
+    for name in ('num_workers', 'fps', 'tolerance'):
+        if not getattr(args, name) > 0:
+            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)} '
+                         'must be above 0')
+    if args.index and not args.videos:
+        parser.error('--index needs --videos')
+    for folder in (args.videos, args.frames):
+        if folder is not None and not osp.isdir(folder):
+            parser.error(f'{folder!r} is no folder')
+    return args
+
+
+def probe_frames(path, decode=False, fps=24.):
+    """Counts the frames of a folder; decodes the last one."""
+    import cv2
+    tmpl = f'{osp.basename(path)}-{{:06}}.jpg'
+    num = count_frame_images(path, tmpl, 1)
+    entry = {'num_frames': num, 'fps': fps}
+    last = osp.join(path, tmpl.format(num))
+    if not num:
+        entry['problem'] = f'no frame {tmpl.format(1)}'
+    elif cv2.imread(last) is None:
+        entry['problem'] = f'{osp.basename(last)} cannot be decoded'
+    return entry
+
+
+def find(args, ids):
+    """Names of files or folders, by video."""
+    if args.videos:
+        return match_videos(ids, list_video_files(args.videos, ids))
+    return {v: v for v in ids if osp.isdir(osp.join(args.frames, v))}
+
+
+def probe_all(args, found):
+    """Entries of all videos or folders, by name of the file."""
+    root = args.videos or args.frames
+    paths = {name: osp.join(root, name) for name in found.values()}
+    index = {}
+    if args.index and osp.exists(args.index):
+        index = load_video_index(args.index)
+    entries = {} if args.decode else {
+        name: index[name]
+        for name, path in paths.items()
+        if index.get(name, {}).get('num_frames')
+        and index[name].get('size') == osp.getsize(path)
+    }
+    todo = {name: path for name, path in paths.items() if name not in entries}
+    probe = probe_video if args.videos else partial(
+        probe_frames, fps=args.fps)
+    try:
+        bar = ProgressBar(len(todo)) if todo else None
+        for name, entry in probe_videos(todo, args.num_workers, args.decode,
+                                        probe):
+            entries[name] = entry
+            bar.update()
+        print()
+    finally:
+        if args.index:
+            # Videos of other lists stay.
+            write_video_index({**index, **entries}, args.index)
+    return entries
+
+
+def report(args, videos, found, entries):
+    """Prints what was found; returns how many videos are not in order."""
+    groups = {
+        'missing': {v: '' for v in videos if v not in found},
+        'not decodable': {},
+        'damaged': {},
+        'not as long as listed': {},
+    }
+    for video, name in found.items():
+        entry, length = entries[name], videos[video].length
+        if not entry['num_frames']:
+            groups['not decodable'][video] = entry['problem']
+            continue
+        if 'problem' in entry:
+            groups['damaged'][video] = entry['problem']
+        seconds = entry['num_frames'] / entry['fps']
+        if abs(seconds - length) > args.tolerance:
+            groups['not as long as listed'][video] = (
+                f'{seconds:.2f} s, listed {length:g} s')
+    frames = sum(e['num_frames'] for e in entries.values())
+    print(f'{len(found)} of {len(videos)} are there, {frames} frames')
+    for text, group in groups.items():
+        print(f'  {text}: {len(group)}')
+        if text == 'missing':
+            if group:
+                print(f'    {first_names(group, 20)}')
+            continue
+        for video, detail in group.items():
+            print(f'    {video}: {detail}')
+    return len({v for group in groups.values() for v in group})
+
+
+def describe(path, rows):
+    """Prints how many videos of a list have which classes."""
+    counts = np.zeros(NUM_CLASSES, int)
+    for row in rows:
+        counts[np.unique(row.classes)] += 1
+    empty = sum(not len(row.classes) for row in rows)
+    print(f'{osp.basename(path)}: {len(rows)} videos, {empty} without '
+          f'actions; {(counts > 0).sum()} classes of {counts.min()} '
+          f'(c{counts.argmin():03}) to {counts.max()} '
+          f'(c{counts.argmax():03}) videos')
+
+
+def main(argv=None):
+    """Checks a download; returns the exit code."""
+    args = parse_args(argv)
+    videos = {}
+    try:
+        for path in args.lists:
+            rows = read_charades(path)
+            describe(path, rows)
+            videos.update((row.video_id, row) for row in rows)
+        found = find(args, videos)
+        entries = probe_all(args, found)
+    except (OSError, ValueError) as e:
+        print(f'error: {e}', file=sys.stderr)
+        return 2
+    except BrokenProcessPool:
+        print('\nA worker process crashed while it read a video. Remedy: run '
+              'this again with --num-workers 1; the last video before the '
+              'crash is the one to take out')
+        return 2
+    problems = report(args, videos, found, entries)
+    print(f'{problems} of {len(videos)} are not in order' if problems else
+          'All in order')
+    return int(bool(problems))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
