@@ -226,7 +226,7 @@ def test_config_trains_and_tests(path, root):
     torch.set_num_threads(1)
     cfg = Config.fromfile(str(path))
     assert levels(path) <= 3 and cfg.auto_scale_lr.base_batch_size == 16
-    sampling = cfg.train_dataloader.dataset.pipeline[0]
+    sampling = cfg.train_dataloader.dataset.pipeline[1]
     assert ('memory' in path.stem) == bool(cfg.model.get('neck'))
     assert f'-n{sampling.num_clips}-' in path.stem
     shrink(cfg, root, dict(video=str(root / 'videos')))

@@ -20,6 +20,7 @@ meta_keys = ('img_shape', 'img_key', 'video_id', 'timestamp', 'num_clips',
 # it. To train with the actions that the clips show, instead of all actions of
 # the video: dict(type='LabelSampledClips') after SampleFrames.
 train_pipeline = [
+    dict(type='VideoInit'),
     dict(type='SampleFrames', num_clips=4, **clip),
     dict(type='LoadVideoClip'),
     dict(type='RandomRescale', scale_range=(256, 340)),
@@ -31,6 +32,7 @@ train_pipeline = [
     dict(type='PackActionInputs', meta_keys=meta_keys[:-1])
 ]
 val_pipeline = [
+    dict(type='VideoInit'),
     dict(type='SampleFrames', num_clips=10, test_mode=True, **clip),
     dict(type='LoadVideoClip'),
     dict(type='Resize', scale=(-1, 256)),
@@ -40,8 +42,8 @@ val_pipeline = [
 ]
 # 10 clips x 3 crops. The centre crops write the memory that all 30 read.
 test_pipeline = [
-    *val_pipeline[:3],
-    dict(type='ThreeCrop', crop_size=256), *val_pipeline[4:]
+    *val_pipeline[:4],
+    dict(type='ThreeCrop', crop_size=256), *val_pipeline[5:]
 ]
 
 dataset = dict(

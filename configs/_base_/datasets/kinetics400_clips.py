@@ -1,6 +1,6 @@
 # Kinetics-400, N clips of each video together, of 32 frames, 2 apart. Frame
 # counts come from index files, see kinetics400_online.py. Another N:
-#   --cfg-options train_dataloader.dataset.pipeline.0.num_clips=4
+#   --cfg-options train_dataloader.dataset.pipeline.1.num_clips=4
 # Training videos too short for N different clips are left out.
 dataset_type = 'VideoClipsDataset'
 data_root = 'data/kinetics400/videos_train'
@@ -15,6 +15,7 @@ index_file_val = 'data/kinetics400/index_val.json'
 meta_keys = ('img_shape', 'img_key', 'video_id', 'timestamp', 'num_clips',
              'total_frames', 'clip_len', 'frame_interval')
 train_pipeline = [
+    dict(type='VideoInit'),
     dict(type='SampleFrames', clip_len=32, frame_interval=2, num_clips=8),
     dict(type='LoadVideoClip'),
     dict(type='Resize', scale=(-1, 256)),
@@ -25,6 +26,7 @@ train_pipeline = [
     dict(type='PackActionInputs', meta_keys=meta_keys)
 ]
 val_pipeline = [
+    dict(type='VideoInit'),
     dict(
         type='SampleFrames',
         clip_len=32,
@@ -39,6 +41,7 @@ val_pipeline = [
 ]
 # 10 clips x 3 crops. The centre crops write the memory that all 30 read.
 test_pipeline = [
+    dict(type='VideoInit'),
     dict(
         type='SampleFrames',
         clip_len=32,

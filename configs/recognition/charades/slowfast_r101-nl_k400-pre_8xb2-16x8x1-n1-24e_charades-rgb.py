@@ -22,7 +22,6 @@ model = dict(
             'slowfast/slowfast_r101_8xb8-8x8x1-256e_kinetics400-rgb/'
             'slowfast_r101_8xb8-8x8x1-256e_kinetics400-rgb_20220901-9c0e09bd'
             '.pth')))
-pipeline = [
-    dict(_base_.train_pipeline[0], num_clips=1), *_base_.train_pipeline[1:]
-]
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
+init, sample, *rest = _base_.train_pipeline
+train_pipeline = [init, dict(sample, num_clips=1), *rest]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

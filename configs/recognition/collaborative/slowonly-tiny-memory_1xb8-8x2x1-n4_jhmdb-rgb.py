@@ -20,8 +20,9 @@ model = dict(
     cls_head=dict(in_channels=128, num_classes=num_classes))
 
 clip = dict(clip_len=8, frame_interval=2)
-pack = _base_.train[-1]
-train = [
+pack = _base_.train_pipeline[-1]
+train_pipeline = [
+    dict(type='VideoInit'),
     dict(type='SampleFrames', num_clips=4, **clip),
     dict(type='LoadVideoClip'),
     dict(type='Resize', scale=(-1, 72)),
@@ -30,7 +31,8 @@ train = [
     dict(type='Flip', flip_ratio=0.5),
     dict(type='FormatShape', input_format='NCTHW'), pack
 ]
-val, test = ([
+val_pipeline, test_pipeline = ([
+    dict(type='VideoInit'),
     dict(type='SampleFrames', num_clips=10, test_mode=True, **clip),
     dict(type='LoadVideoClip'),
     dict(type='Resize', scale=(-1, size)),
@@ -41,15 +43,17 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=1,
     dataset=dict(
-        ann_file='data/jhmdb_clips/train.txt', pipeline=train, **data))
+        ann_file='data/jhmdb_clips/train.txt',
+        pipeline=train_pipeline,
+        **data))
 val_dataloader = dict(
     num_workers=1,
     dataset=dict(
-        ann_file='data/jhmdb_clips/val.txt', pipeline=val, **data))
+        ann_file='data/jhmdb_clips/val.txt', pipeline=val_pipeline, **data))
 test_dataloader = dict(
     num_workers=1,
     dataset=dict(
-        ann_file='data/jhmdb_clips/val.txt', pipeline=test, **data))
+        ann_file='data/jhmdb_clips/val.txt', pipeline=test_pipeline, **data))
 
 max_epochs = 20
 train_cfg = dict(max_epochs=max_epochs, val_interval=5)

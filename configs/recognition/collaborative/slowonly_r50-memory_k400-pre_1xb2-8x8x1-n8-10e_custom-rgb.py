@@ -21,20 +21,25 @@ frame_interval = 8
 # ---------------------------------------------------------------------------
 
 clip = dict(clip_len=8, frame_interval=frame_interval)
-train = [dict(_base_.train[0], num_clips=num_clips, **clip), *_base_.train[1:]]
-val, test = ([dict(x[0], **clip), *x[1:]] for x in (_base_.val, _base_.test))
+train_pipeline, val_pipeline, test_pipeline = (
+    [x[0], dict(x[1], **clip), *x[2:]]
+    for x in (_base_.train_pipeline, _base_.val_pipeline,
+              _base_.test_pipeline))
+train_pipeline[1]['num_clips'] = num_clips
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,
     dataset=dict(
-        ann_file=ann_file_train, missing_video='error', pipeline=train,
+        ann_file=ann_file_train,
+        missing_video='error',
+        pipeline=train_pipeline,
         **data))
 val_dataloader = dict(
     num_workers=4,
-    dataset=dict(ann_file=ann_file_val, pipeline=val, **data))
+    dataset=dict(ann_file=ann_file_val, pipeline=val_pipeline, **data))
 test_dataloader = dict(
     num_workers=4,
-    dataset=dict(ann_file=ann_file_val, pipeline=test, **data))
+    dataset=dict(ann_file=ann_file_val, pipeline=test_pipeline, **data))
 
 # Two videos make no statistics: the backbone's normalisation stays as it was
 # trained, the memory has none.

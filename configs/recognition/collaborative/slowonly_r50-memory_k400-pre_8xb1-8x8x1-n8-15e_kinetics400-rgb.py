@@ -14,12 +14,13 @@ model = dict(
     # Crops that pass the backbone at a time; scores do not depend on it.
     test_cfg=dict(max_testing_views=10))
 
-train, val, test = ([dict(x[0], clip_len=8, frame_interval=8), *x[1:]]
-                    for x in (_base_.train_pipeline, _base_.val_pipeline,
-                              _base_.test_pipeline))
-train_dataloader = dict(dataset=dict(pipeline=train))
-val_dataloader = dict(dataset=dict(pipeline=val))
-test_dataloader = dict(dataset=dict(pipeline=test))
+train_pipeline, val_pipeline, test_pipeline = (
+    [x[0], dict(x[1], clip_len=8, frame_interval=8), *x[2:]]
+    for x in (_base_.train_pipeline, _base_.val_pipeline,
+              _base_.test_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 load_from = (
     'https://download.openmmlab.com/mmaction/v1.0/recognition/'

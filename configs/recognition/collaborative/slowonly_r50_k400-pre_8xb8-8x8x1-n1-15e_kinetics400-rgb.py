@@ -4,8 +4,9 @@
 _base_ = ['slowonly_r50-memory_k400-pre_8xb1-8x8x1-n8-15e_kinetics400-rgb.py']
 
 model = dict(neck=None)
-pipeline = [dict(_base_.train[0], num_clips=1), *_base_.train[1:]]
-train_dataloader = dict(batch_size=8, dataset=dict(pipeline=pipeline))
+init, sample, *rest = _base_.train_pipeline
+train_pipeline = [init, dict(sample, num_clips=1), *rest]
+train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=0.1))
 auto_scale_lr = dict(base_batch_size=64)
 # The 8 videos of a GPU make groups by themselves.

@@ -5,8 +5,9 @@ from .consistent import PerVideoAugment
 from .loading import LoadVideoClip
 from .sampling import SampleKeyframeClip
 from .segments import TrimToSegment
+from .video_init import VideoInit
 
 __all__ = [
     'DropLostBoxes', 'LabelSampledClips', 'LoadVideoClip', 'PerVideoAugment',
-    'SampleKeyframeClip', 'TrimToSegment'
+    'SampleKeyframeClip', 'TrimToSegment', 'VideoInit'
 ]

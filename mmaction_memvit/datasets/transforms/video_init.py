@@ -1,0 +1,51 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from mmaction.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+
+from ..video_index import probe_video
+from ..video_reader import VideoReadError
+
+
+@TRANSFORMS.register_module()
+class VideoInit(BaseTransform):
+    """Finds out how long a video is, where nobody has told.
+
+    It takes the place of ``DecordInit`` before ``SampleFrames`` and
+    :class:`LoadVideoClip`. Data sets with an ``index_file`` know; MMAction2's
+    ``VideoDataset``, ``inference_recognizer`` and ``MMAction2Inferencer`` name
+    a file and no more. The file is then read through once without decoding,
+    as headers are not to be believed.
+
+    Required Keys:
+
+        - filename: on a disk
+        - total_frames (optional)
+
+    Added Keys (where ``total_frames`` is not there):
+
+        - total_frames (int)
+        - fps, avg_fps (float)
+
+    Raises:
+        VideoReadError: In use, if the video cannot be read.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Adds the length of the video.
+
+        Args:
+            results (dict): Of one sample.
+
+        Returns:
+            dict: ``results``.
+        """
+        if 'total_frames' in results:
+            return results
+        entry = probe_video(results['filename'])
+        if not entry['num_frames']:
+            raise VideoReadError(
+                f"{results['filename']} {entry['problem']}. Remedy: check the "
+                'path; convert or leave out videos that do not decode')
+        results['total_frames'] = entry['num_frames']
+        results['fps'] = results['avg_fps'] = entry['fps']
+        return results
