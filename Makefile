@@ -13,13 +13,15 @@ INSTALL = $(PYTHON) tools/dev/install_env.py --venv '$(VENV)'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python env demo demo-detection demo-epic test lint
+.PHONY: help python env demo demo-detection demo-epic \
+  demo-collaborative test lint
 
 help:
 	@echo 'make env   build the environment in $(VENV) (compiles MMCV once)'
 	@echo 'make demo  LongCue: train with and without memory, print the table'
 	@echo 'make demo-detection  the same for action detection, with boxes'
 	@echo 'make demo-epic       the same for EPIC-KITCHENS-100, to submissions'
+	@echo 'make demo-collaborative  clips of a video that share a memory'
 	@echo 'make test  run the tests (PYTEST_ARGS="-k name -x")'
 	@echo 'make lint  run the linter (needs no compiling)'
 	@echo
@@ -42,6 +44,9 @@ demo-detection: env
 
 demo-epic: env
 	@'$(VENV)/bin/python' tools/demo_epic.py $(DEMO_ARGS)
+
+demo-collaborative: env
+	@'$(VENV)/bin/python' tools/demo_collaborative.py $(DEMO_ARGS)
 
 test: env
 	@OMP_NUM_THREADS=1 '$(VENV)/bin/python' -m pytest tests \

@@ -191,7 +191,8 @@ def plot_accuracy_by_delay(models: Mapping[str, Mapping[int, DelayAccuracy]],
                            out_file: str,
                            chance: float,
                            mem_len: Optional[int] = None,
-                           title: str = '') -> None:
+                           title: str = '',
+                           xlabel: str = 'clips from cue to question') -> None:
     """Plot accuracy by delay, a line a model.
 
     Args:
@@ -202,6 +203,8 @@ def plot_accuracy_by_delay(models: Mapping[str, Mapping[int, DelayAccuracy]],
         mem_len (int, optional): Number of clips that the memory attends to,
             marked in the plot. Defaults to None.
         title (str): Title of the plot. Defaults to ''.
+        xlabel (str): What delays are. Defaults to 'clips from cue to
+            question'.
 
     Raises:
         ValueError: If the models were not asked the same questions.
@@ -228,7 +231,7 @@ def plot_accuracy_by_delay(models: Mapping[str, Mapping[int, DelayAccuracy]],
             label=f'memory length {mem_len}')
     axes.set_xticks(delays)
     axes.set_ylim(-3, 103)
-    axes.set_xlabel('clips from cue to question')
+    axes.set_xlabel(xlabel)
     axes.set_ylabel('accuracy, %')
     axes.set_title(title)
     axes.grid(alpha=0.3)

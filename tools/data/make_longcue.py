@@ -14,7 +14,7 @@ import argparse
 import os
 import os.path as osp
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -235,6 +235,34 @@ def store_video(path: str, frames: np.ndarray, fps: float,
     return probe_video(path)
 
 
+def make_videos(work: Callable[[Any], dict[str, Any]],
+                plans: Sequence[Any],
+                names: Sequence[str],
+                index_file: str,
+                num_workers: int,
+                chunksize: int = 1) -> None:
+    """Make videos, in several processes, and write their index.
+
+    Args:
+        work (Callable): Makes the video of a plan; returns its entry.
+        plans (Sequence): The plans.
+        names (Sequence[str]): What the videos are called in the index.
+        index_file (str): File to write.
+        num_workers (int): Processes; 0 or 1 works in this one.
+        chunksize (int): Plans that go to one process together. Defaults to 1.
+    """
+    if num_workers > 1:
+        entries = mmengine.track_parallel_progress(
+            work,
+            plans,
+            num_workers,
+            initializer=_limit_threads,
+            chunksize=chunksize)
+    else:
+        entries = mmengine.track_progress(work, plans)
+    write_video_index(dict(zip(names, entries)), index_file)
+
+
 def _limit_threads() -> None:
     cv2.setNumThreads(1)
 
@@ -264,7 +292,7 @@ def _check_existing(meta_file: str, meta: dict[str, Any],
                             for name in now
                             if before.get(name) != now[name])
         raise FileExistsError(
-            f'{meta_file} belongs to a LongCue set made with other options '
+            f'{meta_file} belongs to a set made with other options '
             f'({changed or "or by another version"}); choose another folder '
             'or pass --force to replace it')
     # Videos of the old set that the new one lacks would only confuse.
@@ -346,22 +374,13 @@ def _make_videos(out_dir: str, spec: LongCueSpec, plans: Sequence[VideoPlan],
                  num_workers: int) -> None:
     for folder in {osp.dirname(plan.name) for plan in plans}:
         mmengine.mkdir_or_exist(osp.join(out_dir, folder))
-    work = partial(make_video, spec=spec, out_dir=out_dir)
-    plans = list(plans)
-    if num_workers > 1:
-        entries = mmengine.track_parallel_progress(
-            work,
-            plans,
-            num_workers,
-            initializer=_limit_threads,
-            # Twins in one process: they share the drawing of the scene.
-            chunksize=spec.num_cues)
-    else:
-        entries = mmengine.track_progress(work, plans)
-    write_video_index({
-        plan.name: entry
-        for plan, entry in zip(plans, entries)
-    }, osp.join(out_dir, INDEX_FILE))
+    make_videos(
+        partial(make_video, spec=spec, out_dir=out_dir),
+        plans, [plan.name for plan in plans],
+        osp.join(out_dir, INDEX_FILE),
+        num_workers,
+        # Twins in one process: they share the drawing of the scene.
+        chunksize=spec.num_cues)
 
 
 def main() -> None:

@@ -46,13 +46,12 @@ from mmaction_memvit.datasets.longcue_boxes import (
     proposal_table,
     render_box_video,
 )
-from mmaction_memvit.datasets.video_index import write_video_index
 
 # The tool beside this one, however this one was started.
 sys.path.insert(0, osp.dirname(osp.abspath(__file__)))
 from make_longcue import (  # noqa: E402
     _check_existing,
-    _limit_threads,
+    make_videos,
     store_video,
 )
 
@@ -223,7 +222,11 @@ def make_longcue_boxes(out_dir: str,
         print(f'{out_dir} already holds this LongCue set')
         return meta
     mmengine.mkdir_or_exist(osp.join(out_dir, VIDEO_FOLDER))
-    _make_videos(out_dir, spec, sum(plans.values(), []), num_workers)
+    all_plans = sum(plans.values(), [])
+    make_videos(
+        partial(make_video, spec=spec, out_dir=out_dir), all_plans,
+        [f'{plan.video_id}.mp4' for plan in all_plans],
+        osp.join(out_dir, INDEX_FILE), num_workers)
     names = dict(enumerate(spec.classes, start=1))
     put_text(label_map_text(names), osp.join(out_dir, LABEL_FILE))
     for split, split_plans in plans.items():
@@ -246,21 +249,6 @@ def make_longcue_boxes(out_dir: str,
     # Last: its presence says that the set is complete.
     dump(meta, meta_file, indent=1)
     return meta
-
-
-def _make_videos(out_dir: str, spec: LongCueBoxesSpec,
-                 plans: list[BoxVideoPlan], num_workers: int) -> None:
-    work = partial(make_video, spec=spec, out_dir=out_dir)
-    if num_workers > 1:
-        entries = mmengine.track_parallel_progress(
-            work, plans, num_workers, initializer=_limit_threads)
-    else:
-        entries = mmengine.track_progress(work, plans)
-    write_video_index(
-        {
-            f'{plan.video_id}.mp4': entry
-            for plan, entry in zip(plans, entries)
-        }, osp.join(out_dir, INDEX_FILE))
 
 
 def main() -> None:

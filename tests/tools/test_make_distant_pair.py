@@ -1,0 +1,139 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmaction_memvit.datasets.distant_pair import (
+    DistantPairSpec,
+    plan_pairs,
+    plan_signs,
+    render_video,
+)
+
+av = pytest.importorskip('av', reason='the videos are written with PyAV')
+
+TOOL = (Path(__file__).resolve().parents[2] / 'tools/data'
+        / 'make_distant_pair.py')
+SMALL = DistantPairSpec(num_things=2, num_slots=4, slot_frames=3)
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('make_distant_pair', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def dataset(tool, tmp_path_factory):
+    out_dir = tmp_path_factory.mktemp('distant_pair')
+    meta = tool.make_distant_pair(
+        str(out_dir), SMALL, dict(train=2, val=1), dict(train=1, val=1))
+    return out_dir, meta
+
+
+def read_video(tool, path):
+    return sys.modules[tool.store_video.__module__].read_video(str(path))
+
+
+def test_files(dataset):
+    out_dir, meta = dataset
+    assert json.loads((out_dir / 'distant_pair_meta.json').read_text()) == meta
+    assert meta['chance'] == 0.5 and meta['num_frames'] == 12
+    index = json.loads((out_dir / 'distant_pair_index.json').read_text())
+    assert len(index) == 8 + 4 + 5 + 5
+    for split, number, frames in (('train', 8, 12), ('val', 4, 12),
+                                  ('train_signs', 5, 3), ('val_signs', 5, 3)):
+        content = meta['splits'][split]
+        lines = (out_dir / content['ann_file']).read_text().split('\n')
+        rows = [line.split() for line in lines[:-1]]
+        assert [name for name, _ in rows] == content['videos']
+        assert len(rows) == number
+        for name, _ in rows:
+            entry = index[name]
+            assert entry['num_frames'] == frames and entry['fps'] == 3
+            assert 'problem' not in entry
+        if 'questions' in content:
+            assert [[x['video'], str(x['label'])]
+                    for x in content['questions']] == rows
+
+
+def test_videos_decode_to_what_was_drawn(tool, dataset):
+    out_dir, _ = dataset
+    for plan in (*plan_pairs(SMALL, 'train', 8), *plan_signs(
+            SMALL, 'val', 5)):
+        frames = read_video(tool, out_dir / plan.name)
+        drawn = render_video(SMALL, plan)
+        assert frames.shape == drawn.shape
+        assert np.abs(frames.mean(-1) - drawn.mean(-1)).mean() < 5
+
+
+def test_decoded_frames_carry_no_trace_of_a_sign_of_another_slot(
+        tool, dataset):
+    """Encoders predict frames from earlier ones: that must not leak."""
+    out_dir, _ = dataset
+    plans = plan_pairs(SMALL, 'val', 4)
+    videos = [read_video(tool, out_dir / x.name).reshape(4, -1) for x in plans]
+    for plan, video in zip(plans[1:], videos[1:]):
+        differ = (video != videos[0]).any(1)
+        assert np.flatnonzero(differ).tolist() == [
+            a.slot for a, b in zip(plans[0].signs, plan.signs) if a != b
+        ]
+
+
+def test_every_slot_starts_with_a_key_frame(dataset):
+    out_dir, meta = dataset
+    with av.open(str(out_dir / meta['splits']['val']['videos'][0])) as video:
+        keys = [frame.key_frame for frame in video.decode(video=0)]
+    assert all(keys[::SMALL.slot_frames])
+
+
+def test_an_existing_set_is_kept_and_a_different_one_protected(
+        tool, tmp_path, capsys):
+    number = dict(train=1)
+    tool.make_distant_pair(str(tmp_path), SMALL, number, number)
+    first, last = (tmp_path / 'train' / f'pair_0000{i}.mp4' for i in (0, 3))
+    made = first.stat().st_mtime_ns
+    tool.make_distant_pair(str(tmp_path), SMALL, number, number)
+    assert first.stat().st_mtime_ns == made
+    assert 'already holds' in capsys.readouterr().out
+
+    other = replace(SMALL, seed=5)
+    with pytest.raises(FileExistsError, match='seed: 0 -> 5.*--force'):
+        tool.make_distant_pair(str(tmp_path), other, number, number)
+    assert last.exists()
+    tool.make_distant_pair(str(tmp_path), other, number, number, force=True)
+    assert first.stat().st_mtime_ns != made
+
+
+def test_command_line(tool, dataset, tmp_path):
+    out_dir, meta = dataset
+    done = subprocess.run([
+        sys.executable,
+        str(TOOL), 'made', '--train-families', '2', '--val-families', '1',
+        '--train-sign-families', '1', '--val-sign-families', '1',
+        '--num-things', '2', '--num-slots', '4', '--slot-frames', '3',
+        '--num-workers', '2'
+    ],
+                          cwd=tmp_path,
+                          env={**os.environ, 'PYTHONPATH': str(
+                              TOOL.parents[2])},
+                          capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    assert '22/22' in done.stdout and 'chance 50%' in done.stdout
+    made = tmp_path / 'made'
+    assert json.loads((made / 'distant_pair_meta.json').read_text()) == meta
+    for content in meta['splits'].values():
+        for name in content['videos']:
+            np.testing.assert_array_equal(
+                read_video(tool, made / name),
+                read_video(tool, out_dir / name))

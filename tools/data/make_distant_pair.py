@@ -1,0 +1,225 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Make DistantPair, videos of which two distant clips tell the label together.
+
+    python tools/data/make_distant_pair.py data/distant_pair
+
+writes ``{train,val}/pair_00000.mp4`` ..., videos with two signs, the lists
+``{train,val}.txt`` (``path label``); ``{train,val}_signs/sign_00000.mp4`` ...
+and ``{train,val}_signs.txt``, short videos with one sign or none, labelled
+with it; ``distant_pair_index.json`` (frame counts, for ``index_file``) and
+``distant_pair_meta.json`` (options, class names, and for every video with two
+signs which they are, and where).
+"""
+import argparse
+import os
+import os.path as osp
+import sys
+import time
+from functools import partial
+from typing import Any
+
+import mmengine
+from mmengine.fileio import dump, put_text
+
+from mmaction_memvit.datasets.distant_pair import (
+    DistantPairSpec,
+    VideoPlan,
+    pair_table,
+    plan_pairs,
+    plan_signs,
+    render_video,
+)
+
+# The tool beside this one, however this one was started.
+sys.path.insert(0, osp.dirname(osp.abspath(__file__)))
+from make_longcue import (  # noqa: E402
+    _check_existing,
+    make_videos,
+    store_video,
+)
+
+META_FILE = 'distant_pair_meta.json'
+INDEX_FILE = 'distant_pair_index.json'
+# To be raised when the same options give other videos or lists.
+VERSION = 1
+
+
+def parse_args() -> argparse.Namespace:
+    default = DistantPairSpec()
+    parser = argparse.ArgumentParser(
+        description='Make DistantPair: videos of which two distant clips tell '
+        'the label together, and neither of them alone',
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument('out_dir', help='folder to write to')
+    for split, families, signs in (('train', 36, 120), ('val', 12, 12)):
+        parser.add_argument(
+            f'--{split}-families',
+            type=int,
+            default=families,
+            help=f'{split} scenes with two signs; there are num_things ** 2 '
+            'videos of each, one for every pair of signs')
+        parser.add_argument(
+            f'--{split}-sign-families',
+            type=int,
+            default=signs,
+            help=f'{split} scenes with one sign; there are 2 * num_things + 1 '
+            'videos of each, one for every sign and one without')
+    parser.add_argument(
+        '--num-things',
+        type=int,
+        default=default.num_things,
+        help='number of classes, 2 to 6')
+    parser.add_argument(
+        '--num-slots',
+        type=int,
+        default=default.num_slots,
+        help='slots of a video, of which two show a sign')
+    parser.add_argument(
+        '--slot-frames',
+        type=int,
+        default=default.slot_frames,
+        help='frames of a slot, which lasts one second')
+    parser.add_argument(
+        '--min-distance',
+        type=int,
+        default=default.min_distance,
+        help='slots from the first sign to the second, at least')
+    parser.add_argument(
+        '--size',
+        type=int,
+        default=default.size,
+        help='height and width in pixels, a multiple of 32')
+    parser.add_argument(
+        '--seed', type=int, default=default.seed, help='random seed')
+    parser.add_argument(
+        '--num-workers',
+        type=int,
+        default=min(8, os.cpu_count() or 1),
+        help='processes; 0 or 1 works in this one')
+    parser.add_argument(
+        '--force',
+        action='store_true',
+        help='replace a set that was made with other options')
+    return parser.parse_args()
+
+
+def make_video(plan: VideoPlan, spec: DistantPairSpec,
+               out_dir: str) -> dict[str, Any]:
+    """Draw and write one video.
+
+    Args:
+        plan (VideoPlan): What happens in the video.
+        spec (DistantPairSpec): The options of the set.
+        out_dir (str): Folder of the set.
+
+    Returns:
+        dict: The video's entry in the index of frame counts.
+    """
+    # A key frame opens every slot, so that none carries a trace of another.
+    return store_video(
+        osp.join(out_dir, plan.name), render_video(spec, plan),
+        spec.frame_rate, spec.slot_frames)
+
+
+def make_distant_pair(out_dir: str,
+                      spec: DistantPairSpec,
+                      families: dict[str, int],
+                      sign_families: dict[str, int],
+                      num_workers: int = 1,
+                      force: bool = False) -> dict[str, Any]:
+    """Make a DistantPair set, or leave it alone if it is there already.
+
+    Args:
+        out_dir (str): Folder to write to.
+        spec (DistantPairSpec): The options of the set.
+        families (dict[str, int]): Scenes with two signs by split.
+        sign_families (dict[str, int]): Scenes with one sign by split.
+        num_workers (int): Processes. Defaults to 1.
+        force (bool): Whether to replace a set that was made with other
+            options. Defaults to False.
+
+    Returns:
+        dict: What ``distant_pair_meta.json`` holds.
+
+    Raises:
+        FileExistsError: If the folder holds another set and not ``force``.
+    """
+    plans, splits = [], {}
+    for split, number in families.items():
+        pairs = plan_pairs(spec, split, number * spec.num_things**2)
+        splits[split] = dict(
+            _list(split, pairs), questions=pair_table(spec, pairs))
+        plans += pairs
+    for split, number in sign_families.items():
+        signs = plan_signs(spec, split, number * len(spec.sign_classes))
+        splits[f'{split}_signs'] = _list(f'{split}_signs', signs)
+        plans += signs
+    meta = {
+        'dataset': 'DistantPair',
+        'version': VERSION,
+        'spec': spec.to_dict(),
+        'classes': list(spec.classes),
+        'sign_classes': list(spec.sign_classes),
+        'chance': 1 / spec.num_things,
+        'fps': spec.frame_rate,
+        'num_frames': spec.num_frames,
+        'splits': splits
+    }
+    meta_file = osp.join(out_dir, META_FILE)
+    if _check_existing(meta_file, meta, force):
+        print(f'{out_dir} already holds this DistantPair set')
+        return meta
+    for split in splits:
+        mmengine.mkdir_or_exist(osp.join(out_dir, split))
+    make_videos(
+        partial(make_video, spec=spec, out_dir=out_dir),
+        plans, [plan.name for plan in plans],
+        osp.join(out_dir, INDEX_FILE),
+        num_workers,
+        # Twins in one process: they share the drawing of the scene.
+        chunksize=spec.num_things**2)
+    for content in splits.values():
+        listed = set(content['videos'])
+        put_text(
+            ''.join(f'{plan.name} {plan.label}\n' for plan in plans
+                    if plan.name in listed),
+            osp.join(out_dir, content['ann_file']))
+    # Last: its presence says that the set is complete.
+    dump(meta, meta_file, indent=1)
+    return meta
+
+
+def _list(split: str, plans: list[VideoPlan]) -> dict[str, Any]:
+    return {
+        'ann_file': f'{split}.txt',
+        'videos': [plan.name for plan in plans]
+    }
+
+
+def main() -> None:
+    args = parse_args()
+    start = time.time()
+    spec = DistantPairSpec(
+        num_things=args.num_things,
+        num_slots=args.num_slots,
+        slot_frames=args.slot_frames,
+        min_distance=args.min_distance,
+        size=args.size,
+        seed=args.seed)
+    meta = make_distant_pair(
+        args.out_dir,
+        spec,
+        dict(train=args.train_families, val=args.val_families),
+        dict(train=args.train_sign_families, val=args.val_sign_families),
+        num_workers=args.num_workers,
+        force=args.force)
+    for content in meta['splits'].values():
+        slots = spec.num_slots if 'questions' in content else 1
+        print(f'{osp.join(args.out_dir, content["ann_file"])}: '
+              f'{len(content["videos"])} videos of {slots} s')
+    print(f'classes: {", ".join(meta["classes"])}; chance '
+          f'{meta["chance"]:.0%}; {time.time() - start:.1f} s')
+
+
+if __name__ == '__main__':
+    main()
