@@ -121,6 +121,18 @@ def test_sthv1_schedule(name):
     assert cfg.model.cls_head.num_classes == 174
 
 
+def test_inference_samples_clips_as_testing_does():
+    """MMAction2's inference reads test_pipeline, not the data loader."""
+    paths = [
+        *FOLDER.glob('*.py'),
+        *FOLDER.with_name('charades').glob('*.py')
+    ]
+    assert len(paths) > 25
+    for path in paths:
+        cfg = Config.fromfile(str(path))
+        assert cfg.test_pipeline == cfg.test_dataloader.dataset.pipeline
+
+
 def sampling(loader):
     """The step of a pipeline that samples clips."""
     return next(x for x in loader.dataset.pipeline if 'num_clips' in x)

@@ -12,7 +12,7 @@ import os.path as osp
 import subprocess
 import sys
 import time
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from mmengine.fileio import load
 
@@ -36,18 +36,30 @@ MODELS = {
 DATA = osp.join('data', 'longcue')
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(doc: str = __doc__, **amounts: Tuple[int, str]
+               ) -> argparse.Namespace:
+    """Read the command line that all demos share.
+
+    Args:
+        doc (str): What the demo is about. Defaults to that of this one.
+        amounts (tuple[int, str]): By option, how many there are by default,
+            and of what.
+
+    Returns:
+        argparse.Namespace: The options.
+    """
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '--out-dir', default='demo_out', help='where everything is written')
+    for name, (number, what) in amounts.items():
+        parser.add_argument(
+            '--' + name.replace('_', '-'),
+            type=int,
+            default=number,
+            help=f'{what} (default: {number})')
     parser.add_argument(
-        '--train-videos', type=int, default=160, help='videos to train on')
-    parser.add_argument(
-        '--val-videos', type=int, default=32, help='videos to test on')
-    parser.add_argument(
-        '--epochs', type=int, help='instead of those of the config')
+        '--epochs', type=int, help='instead of those of the configs')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
 
@@ -83,7 +95,9 @@ def checkpoint_of(work_dir: str) -> str:
 
 
 def main() -> None:
-    args = parse_args()
+    args = parse_args(
+        train_videos=(160, 'videos to train on'),
+        val_videos=(32, 'videos to test on'))
     start = time.time()
     out_dir = osp.abspath(args.out_dir)
     os.makedirs(out_dir, exist_ok=True)

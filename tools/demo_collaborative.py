@@ -6,12 +6,11 @@ the label. Trains a tiny SlowOnly to name the signs; from there the same
 network, on 8 clips of each video, with collaborative memory and without.
 Tests all through MMEngine's runner, and prints how often they are right.
 """
-import argparse
 import os
 import os.path as osp
 import time
 
-from demo import ROOT, checkpoint_of, epoch_options, run
+from demo import ROOT, checkpoint_of, epoch_options, parse_args, run
 from mmengine.fileio import load
 
 from mmaction_memvit.visualization.delay_accuracy import (
@@ -31,30 +30,11 @@ MODELS = {
 DATA = osp.join('data', 'distant_pair')
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        '--out-dir', default='demo_out', help='where everything is written')
-    parser.add_argument(
-        '--train-families',
-        type=int,
-        default=36,
-        help='scenes to train on, of each 16 videos')
-    parser.add_argument(
-        '--val-families',
-        type=int,
-        default=12,
-        help='scenes to test on, of each 16 videos')
-    parser.add_argument(
-        '--epochs', type=int, help='instead of those of the configs')
-    parser.add_argument('--seed', type=int, default=0)
-    return parser.parse_args()
-
-
 def main() -> None:
-    args = parse_args()
+    args = parse_args(
+        __doc__,
+        train_families=(36, 'scenes to train on, of each 16 videos'),
+        val_families=(12, 'scenes to test on, of each 16 videos'))
     start = time.time()
     # Layers this small are slower in two threads; the second core reads.
     os.environ.setdefault('OMP_NUM_THREADS', '1')

@@ -6,12 +6,11 @@ showed 1 to 6 clips before. Trains a tiny MeMViT detector with memory (of the
 backbone and of the boxes) and the same one without, tests both through
 MMEngine's runner, and prints their mAP and how often they are right by delay.
 """
-import argparse
 import os
 import os.path as osp
 import time
 
-from demo import ROOT, checkpoint_of, epoch_options, run
+from demo import ROOT, checkpoint_of, epoch_options, parse_args, run
 from mmengine.fileio import load
 
 from mmaction_memvit.datasets.longcue_boxes import answer_box_questions
@@ -36,24 +35,11 @@ MODELS = {
 DATA = osp.join('data', 'longcue_boxes')
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        '--out-dir', default='demo_out', help='where everything is written')
-    parser.add_argument(
-        '--train-videos', type=int, default=128, help='videos to train on')
-    parser.add_argument(
-        '--val-videos', type=int, default=32, help='videos to test on')
-    parser.add_argument(
-        '--epochs', type=int, help='instead of those of the config')
-    parser.add_argument('--seed', type=int, default=0)
-    return parser.parse_args()
-
-
 def main() -> None:
-    args = parse_args()
+    args = parse_args(
+        __doc__,
+        train_videos=(128, 'videos to train on'),
+        val_videos=(32, 'videos to test on'))
     start = time.time()
     out_dir = osp.abspath(args.out_dir)
     os.makedirs(out_dir, exist_ok=True)

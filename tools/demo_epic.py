@@ -8,14 +8,13 @@ MMEngine's runner, and prints the measures of the challenge and how often the
 remembered noun is right by delay. The models with memory also score the
 unlabelled test videos; their submissions are written and checked.
 """
-import argparse
 import os
 import os.path as osp
 import time
 from typing import Dict, List
 
 import numpy as np
-from demo import ROOT, checkpoint_of, epoch_options, run
+from demo import ROOT, checkpoint_of, epoch_options, parse_args, run
 from mmengine.fileio import load
 
 from mmaction_memvit.evaluation.epic_dump import read_epic_dump
@@ -36,28 +35,6 @@ DATA = osp.join('data', 'epic_generated')
 # How a submission says what its models learnt from: no pre-training, the
 # verbs and nouns of segments, the training set.
 SLS = (0, 3, 3)
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        '--out-dir', default='demo_out', help='where everything is written')
-    parser.add_argument(
-        '--train-videos',
-        type=int,
-        default=120,
-        help='videos to train on, a multiple of 6')
-    parser.add_argument(
-        '--val-videos',
-        type=int,
-        default=24,
-        help='videos to test on, a multiple of 6')
-    parser.add_argument(
-        '--epochs', type=int, help='instead of those of the config')
-    parser.add_argument('--seed', type=int, default=0)
-    return parser.parse_args()
 
 
 def remembered_nouns(dump: str, uses: List[dict]) -> List[dict]:
@@ -96,7 +73,10 @@ def submit(out_dir: str, task: str, path: str, work_dir: str,
 
 
 def main() -> None:
-    args = parse_args()
+    args = parse_args(
+        __doc__,
+        train_videos=(120, 'videos to train on, a multiple of 6'),
+        val_videos=(24, 'videos to test on, a multiple of 6'))
     start = time.time()
     out_dir = osp.abspath(args.out_dir)
     os.makedirs(out_dir, exist_ok=True)

@@ -42,19 +42,24 @@ model = dict(
 data_root = 'data/distant_pair/'
 meta_keys = ('img_shape', 'video_id', 'timestamp', 'num_clips',
              'total_frames', 'clip_len', 'frame_interval')
-pipeline = [
+# One clip of every slot, or nearly so.
+train_pipeline = [
+    dict(type='VideoInit'),
+    dict(
+        type='SampleFrames',
+        clip_len=4,
+        num_clips=num_clips,
+        keep_tail_frames=True),
     dict(type='LoadVideoClip', cache_size=0),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs', meta_keys=meta_keys)
 ]
-# One clip of every slot, or nearly so.
-train_clips = dict(
-    type='SampleFrames',
-    clip_len=4,
-    num_clips=num_clips,
-    keep_tail_frames=True)
-val_clips = dict(
-    type='SampleFrames', clip_len=4, num_clips=num_clips, test_mode=True)
+test_pipeline = [
+    dict(type='VideoInit'),
+    dict(
+        type='SampleFrames', clip_len=4, num_clips=num_clips, test_mode=True),
+    *train_pipeline[2:]
+]
 dataset = dict(
     type='VideoClipsDataset',
     data_prefix=dict(video=data_root),
@@ -68,7 +73,7 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         ann_file=data_root + 'train.txt',
-        pipeline=[train_clips, *pipeline],
+        pipeline=train_pipeline,
         **dataset))
 val_dataloader = dict(
     batch_size=32,
@@ -77,7 +82,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         ann_file=data_root + 'val.txt',
-        pipeline=[val_clips, *pipeline],
+        pipeline=test_pipeline,
         test_mode=True,
         **dataset))
 test_dataloader = val_dataloader

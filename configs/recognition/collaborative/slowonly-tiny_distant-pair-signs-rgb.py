@@ -11,15 +11,18 @@ model = dict(
     cls_head=dict(num_classes=9),
     video_loss_weight=0.)
 
-clips = dict(type='SampleFrames', clip_len=4)
+init, _, *rest = _base_.train_pipeline
+sample = dict(type='SampleFrames', clip_len=4)
+train_pipeline = [init, sample, *rest]
+test_pipeline = [init, dict(test_mode=True, **sample), *rest]
 train_dataloader = dict(
     dataset=dict(
         ann_file=data_root + 'train_signs.txt',
-        pipeline=[clips, *_base_.pipeline]))
+        pipeline=train_pipeline))
 val_dataloader = dict(
     dataset=dict(
         ann_file=data_root + 'val_signs.txt',
-        pipeline=[dict(test_mode=True, **clips), *_base_.pipeline]))
+        pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 max_epochs = 8
