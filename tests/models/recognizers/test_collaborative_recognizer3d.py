@@ -234,7 +234,7 @@ def test_multi_iteration_needs_the_memory_of_one_clip():
 
 def three_crops(frames=40, clips=10, length=2):
     """What a test pipeline makes of a video of marked columns."""
-    image = np.arange(12, dtype=np.uint8)[None, :, None].repeat(4, 0)
+    image = np.arange(12, dtype=np.int16)[None, :, None].repeat(4, 0)
     results = dict(
         imgs=[image.repeat(3, 2) + 20 * i for i in range(length * clips)],
         num_clips=clips,
