@@ -13,7 +13,7 @@ from mmaction_memvit.structures import WindowDataSample
 from ..layers.clip_memory import VideoMemory
 from ..roi_heads.memvit_bbox_head import boxes_of
 from ..utils.collaboration import ClipCollaboration
-from ..utils.online import concat_features, map_features
+from ..utils.features import concat_features, map_features
 from .score_boxes import proposals_of, score_boxes
 
 Windows = Union[Tensor, Sequence[Tensor]]

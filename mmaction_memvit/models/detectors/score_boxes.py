@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmaction_memvit.structures import BoxMemory
 
-from ..utils.online import map_features
+from ..utils.features import map_features
 
 
 def score_boxes(

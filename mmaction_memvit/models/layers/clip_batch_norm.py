@@ -6,13 +6,16 @@ memories takes the statistics of batch normalisation over groups that hold one
 clip of every video. Clips of a video look alike; together in a group they
 would make the statistics those of fewer videos.
 """
+import logging
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import List, Optional, Tuple
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmengine.model.utils import _BatchNormXd
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -21,6 +24,30 @@ from torch.nn.modules.batchnorm import _BatchNorm
 # Per thread: the backward pass, which may recompute, can run in another.
 _GROUPS: ContextVar[Optional['ClipGroups']] = ContextVar(
     'clip_groups', default=None)
+
+
+# Clips of a group below which there is a warning.
+_FEW = 4
+_REMEDY = (
+    'take more videos in a batch, 8 or so over all processes; several GPUs '
+    "count together with sync_bn='torch' (norm_cfg=dict(type='SyncBN')), "
+    'which does nothing on one; else do without statistics: '
+    'model.neck.norm_cfg=None and model.backbone.norm_eval=True')
+
+
+@cache
+def _warn_of_few(num_clips: int) -> None:
+    print_log(
+        'batch normalisation over clips of different videos has groups of '
+        f'{num_clips} clips, which are few for statistics: a gate of the '
+        f'memory sees one value of each clip. Remedy: {_REMEDY}',
+        logger='current',
+        level=logging.WARNING)
+
+
+def _is_backward() -> bool:
+    """Whether a backward pass is under way in this thread."""
+    return torch._C._current_graph_task_id() != -1
 
 
 @dataclass(frozen=True)
@@ -61,6 +88,8 @@ class _ClipNorm:
 
     # Whether groups reach over several processes.
     _synchronized = False
+    # Videos and clips of the last batch that came in groups.
+    _last_groups: Optional[Tuple[int, int]] = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise.
@@ -78,6 +107,12 @@ class _ClipNorm:
                 group has a single value per channel.
         """
         groups = _GROUPS.get()
+        if groups is not None:
+            self._last_groups = groups.num_videos, groups.num_clips
+        elif self._last_groups is not None and _is_backward():
+            # A backbone's own checkpointing (with_cp) computes it again.
+            with ClipGroups(*self._last_groups, share=0):
+                return self.forward(x)
         if groups is None or not self.training:
             return super().forward(x)
         self._check_input_dim(x)
@@ -94,14 +129,19 @@ class _ClipNorm:
         if x[:, 0].numel() == 1 and not self._synchronized:
             raise ValueError(
                 'batch normalisation over clips of different videos has one '
-                'value per channel, because there is one video: take more '
-                'videos in a batch, synchronise processes (norm_cfg=dict('
-                "type='SyncBN'), sync_bn='torch'), or use another norm_cfg")
+                f'value per channel, because there is one video: {_REMEDY}')
+        in_group = num_videos * self._num_processes()
+        if in_group < _FEW and groups.share:
+            _warn_of_few(in_group)
         y, mean, var = self._normalize(x, num_clips)
         if self.track_running_stats and groups.share:
             self._track(mean, var, groups)
         y = y.reshape(num_videos, -1, num_clips, *shape[1:])
         return y.transpose(1, 2).reshape(shape)
+
+    def _num_processes(self) -> int:
+        """Processes that groups reach over."""
+        return 1
 
     def _normalize(self, x: Tensor,
                    num_clips: int) -> Tuple[Tensor, Tensor, Tensor]:
@@ -167,8 +207,17 @@ class ClipSyncBatchNorm(_ClipNorm, nn.SyncBatchNorm):
 
     @property
     def _synchronized(self) -> bool:
-        return dist.is_initialized() and dist.get_world_size(
-            self.process_group or None) > 1
+        return self._num_processes() > 1
+
+    def _num_processes(self) -> int:
+        if not dist.is_initialized():
+            return 1
+        return dist.get_world_size(self.process_group or None)
+
+    @staticmethod
+    def _by_sums(x: Tensor) -> bool:
+        """Whether PyTorch has no SyncBatchNorm for the device."""
+        return x.device.type == 'cpu'
 
     def _normalize(self, x: Tensor,
                    num_clips: int) -> Tuple[Tensor, Tensor, Tensor]:
@@ -176,7 +225,7 @@ class ClipSyncBatchNorm(_ClipNorm, nn.SyncBatchNorm):
             return super()._normalize(x, num_clips)
         group = self.process_group or dist.group.WORLD
         weight, bias = self._affine(num_clips)
-        if x.device.type == 'cpu':
+        if self._by_sums(x):
             return _normalize_by_sums(x, weight, bias, self.eps, group)
         mean, var = self._stats_like(x)
         # The host's layer with as many channels as clips have together.

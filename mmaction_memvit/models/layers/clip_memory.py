@@ -58,7 +58,9 @@ class ClipMemory(BaseModule):
             and half precision does not overflow. An average is one anyway.
         norm_cfg (dict, optional): Of the norm after W_o, for 5-D input. None:
             without. Defaults to ``dict(type='BN3d')``. With gating it sees
-            one value per clip and channel: BatchNorm needs two videos.
+            one value per clip and channel, so that BatchNorm needs clips of
+            many videos, 8 or so over all processes: of two it leaves which is
+            the greater and nothing else.
         zero_init (bool): Whether the norm's weight (without a norm: W_o)
             starts at zero, so that residual infusion starts as the identity,
             and gating as a factor of 1.5. Defaults to True.
@@ -85,7 +87,8 @@ class ClipMemory(BaseModule):
             if value not in known:
                 raise ValueError(
                     f'{name} must be one of {known}, but is {value!r}')
-        if reduction < 1 or in_channels % reduction:
+        if not isinstance(reduction, int) or reduction < 1 \
+                or in_channels % reduction:
             good = [r for r in (1, 2, 4, 8, 16) if in_channels % r == 0]
             raise ValueError(
                 f'reduction={reduction} does not divide {in_channels} '
@@ -105,6 +108,10 @@ class ClipMemory(BaseModule):
             self.norm = build_norm_layer(norm_cfg, in_channels)[1]
         if zero_init:
             last = self.out if self.norm is None else self.norm
+            if getattr(last, 'weight', None) is None:
+                raise ValueError(
+                    f'norm_cfg={norm_cfg} has no weights to start from zero: '
+                    'add affine=True to it, or set zero_init=False')
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 

@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..layers.clip_memory import ClipMemory, VideoMemory
+from ..utils.features import num_entries
 
 
 @MODELS.register_module()
@@ -120,7 +121,12 @@ class CollaborativeMemory(BaseModule):
                     'CollaborativeMemory must know which clips are of one '
                     'video: use CollaborativeRecognizer3D or '
                     'CollaborativeRecognizer2D, or give num_clips')
-            num_clips = _batch_size(x) // len(data_samples)
+            clips, videos = num_entries(x), len(data_samples)
+            num_clips = clips // videos
+            if clips % videos:
+                raise ValueError(
+                    f'features of {clips} clips are not those of {videos} '
+                    'videos with as many clips each')
         memory = self.write(x, num_clips)
         return self.read(x, memory, num_clips), dict()
 
@@ -140,7 +146,7 @@ class CollaborativeMemory(BaseModule):
             found = _as_map(parts[int(i)])
             if found is None or found[0].shape[1] != path.in_channels:
                 raise self._unexpected(x)
-            if found[0].shape[0] % num_clips:
+            if num_clips < 1 or found[0].shape[0] % num_clips:
                 raise ValueError(
                     f'features of {found[0].shape[0]} clips are not those of '
                     f'videos with {num_clips} clips each')
@@ -180,11 +186,6 @@ def _as_map(x: object) -> Optional[Tuple[Tensor, Callable]]:
 
     return tokens[..., None, None], restore
 
-
-def _batch_size(x: object) -> int:
-    while not torch.is_tensor(x):
-        x = x[-1]
-    return len(x)
 
 
 def _describe(x: object) -> str:

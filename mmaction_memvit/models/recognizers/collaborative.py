@@ -4,19 +4,20 @@ import logging
 from typing import Dict, List, Optional, Tuple
 
 import torch
+from mmaction.structures import ActionDataSample
 from mmaction.utils import OptSampleList, SampleList
 from mmengine.logging import print_log
 from torch import Tensor
 
 from ..layers.clip_batch_norm import ClipGroups
 from ..utils.collaboration import ClipCollaboration
-from ..utils.online import concat_features, map_features
+from ..utils.features import concat_features, map_features
 
 # Where the transforms ThreeCrop and TenCrop put the centre crop.
 CENTRE_CROP = {1: 0, 3: 2, 10: 8}
 
 
-class CollaborativeMixin(ClipCollaboration):
+class RecognizerCollaboration(ClipCollaboration):
     r"""Learns from N clips of each video together.
 
     The clips pass the backbone, share a memory in the neck, and are
@@ -90,6 +91,10 @@ class CollaborativeMixin(ClipCollaboration):
                 f'{num} frames of a video are no whole number of clips of '
                 f'frames_per_clip={frames}')
         return num // frames
+
+    def sampled_clips(self, sample: ActionDataSample) -> Optional[int]:
+        """Clips that were sampled of a video, None if it does not tell."""
+        return sample.get('num_clips')
 
     def extract_feat(self,
                      inputs: Tensor,
@@ -217,11 +222,24 @@ class CollaborativeMixin(ClipCollaboration):
                       data_samples: OptSampleList) -> List[int]:
         """Which crops of clips write the memory."""
         cfg = self.test_cfg or {}
-        crops = 1 if num_views == 1 else cfg.get('num_crops')
+        if num_views == 1:
+            return [0]
+        crops = cfg.get('num_crops')
         for sample in data_samples or []:
-            if sample.get('num_clips') is not None:
-                crops = max(num_views // sample.get('num_clips'), 1)
-                break
+            clips = self.sampled_clips(sample)
+            if clips is None:
+                continue
+            if clips < 1 or num_views % clips:
+                raise ValueError(
+                    f'{num_views} views of a video are not crops of the '
+                    f'{clips} clips that its metainfo num_clips='
+                    f'{sample.num_clips} tells of: let frames_per_clip be '
+                    'that of the test pipeline, and sample clips without '
+                    "twice_sample; or take 'num_clips' from "
+                    "PackActionInputs' meta_keys, and set num_crops in "
+                    'test_cfg')
+            crops = num_views // clips
+            break
         if crops is None:
             crops = 1
             self._tell_crops(num_views)
@@ -236,7 +254,9 @@ class CollaborativeMixin(ClipCollaboration):
         if crop is None or not 0 <= crop < crops:
             raise ValueError(
                 f'memory_crop={crop} names none of {crops} crops: set it in '
-                'test_cfg to the place of the centre crop, from 0')
+                'test_cfg to the place of the centre crop, from 0. If there '
+                'are not so many crops, see whether SampleFrames has '
+                'twice_sample, which makes more clips than it tells')
         return list(range(crop * clips, (crop + 1) * clips))
 
     def _tell_crops(self, num_views: int) -> None:

@@ -1,16 +1,17 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Tuple
+from typing import Optional, Tuple
 
 from mmaction.models.recognizers import Recognizer2D
 from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
 from torch import Tensor
 
-from ..utils.online import map_features
-from .collaborative import CollaborativeMixin
+from ..utils.features import map_features
+from .collaborative import RecognizerCollaboration
 
 
 @MODELS.register_module()
-class CollaborativeRecognizer2D(CollaborativeMixin, Recognizer2D):
+class CollaborativeRecognizer2D(RecognizerCollaboration, Recognizer2D):
     """Learns from N clips of each video together, over 2D backbones.
 
     See :class:`CollaborativeRecognizer3D`, whose arguments it has too. The
@@ -44,6 +45,17 @@ class CollaborativeRecognizer2D(CollaborativeMixin, Recognizer2D):
             return x.unflatten(0, (-1, frames)).transpose(1, 2)
 
         return map_features(by_clip, feats)
+
+    def sampled_clips(self, sample: ActionDataSample) -> Optional[int]:
+        """Clips that were sampled of a video, None if it does not tell.
+
+        Samplers of frames call a frame, or ``clip_len`` of them, a clip.
+        """
+        num_clips = sample.get('num_clips')
+        if num_clips is None:
+            return None
+        return num_clips * (sample.get('clip_len') or 1) \
+            // self.frames_per_clip
 
     def head_input(self, feats: object) -> Tuple[object, dict]:
         """Features of frames, as stock heads take them, and their number."""

@@ -2,9 +2,9 @@
 from mmaction.models.recognizers import Recognizer3D
 from mmaction.registry import MODELS
 
-from .collaborative import CollaborativeMixin
+from .collaborative import RecognizerCollaboration
 
 
 @MODELS.register_module()
-class CollaborativeRecognizer3D(CollaborativeMixin, Recognizer3D):
-    __doc__ = CollaborativeMixin.__doc__
+class CollaborativeRecognizer3D(RecognizerCollaboration, Recognizer3D):
+    __doc__ = RecognizerCollaboration.__doc__

@@ -10,12 +10,11 @@ from torch import Tensor
 
 from mmaction_memvit.structures import ClipIdentity, MemoryBank, StreamMemory
 
+from ..utils.features import concat_features, map_features
 from ..utils.online import (
     MemoryOwner,
     clip_identities,
-    concat_features,
     has_memory,
-    map_features,
 )
 
 # Labels of clips for which nothing is annotated.

@@ -12,9 +12,9 @@ from .backbone_checkpoint import (
     any_checkpoint_fits,
     check_backbone_checkpoints,
 )
-from .online import map_features
+from .features import map_features, num_entries
 
-MODES = ('batch', 'multi_iteration')
+SCAN_MODES = ('batch', 'multi_iteration')
 
 
 class ClipCollaboration:
@@ -71,8 +71,9 @@ class ClipCollaboration:
             TypeError: If the neck is not one with memory, or the model has
                 batch normalisation that cannot be grouped.
         """
-        if mode not in MODES:
-            raise ValueError(f'mode must be one of {MODES}, but is {mode!r}')
+        if mode not in SCAN_MODES:
+            raise ValueError(
+                f'mode must be one of {SCAN_MODES}, but is {mode!r}')
         if self.with_neck and not hasattr(self.neck, 'write'):
             raise TypeError(
                 f'{type(self).__name__} takes CollaborativeMemory as its '
@@ -159,7 +160,7 @@ class ClipCollaboration:
         """
         if not self.with_neck:
             return feats
-        num_videos = _num_entries(feats) // num_clips
+        num_videos = num_entries(feats) // num_clips
         with ClipGroups(num_videos, num_clips):
             if self.scan_mode == 'batch':
                 return self._remember(feats, num_clips)
@@ -190,9 +191,3 @@ def _stack_clips(parts: List) -> object:
     if torch.is_tensor(parts[0]):
         return torch.stack(parts, 1).flatten(0, 1)
     return type(parts[0])(_stack_clips(list(x)) for x in zip(*parts))
-
-
-def _num_entries(feats: object) -> int:
-    while not torch.is_tensor(feats):
-        feats = feats[-1]
-    return len(feats)

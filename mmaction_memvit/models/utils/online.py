@@ -1,10 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What recognizers and detectors of streams have in common."""
-from typing import Callable, List, Optional
+from typing import List, Optional
 
 import torch
 from mmaction.utils import SampleList
-from torch import Tensor
 
 from mmaction_memvit.structures import ClipIdentity, MemoryBank
 
@@ -66,19 +65,3 @@ def clip_identities(data_samples: SampleList,
             for view in range(num_views)
         ]
     return identities
-
-
-def concat_features(parts: List) -> object:
-    """Join features of parts of a batch; tensors in nested sequences."""
-    if len(parts) == 1:
-        return parts[0]
-    if torch.is_tensor(parts[0]):
-        return torch.cat(parts)
-    return type(parts[0])(concat_features(list(x)) for x in zip(*parts))
-
-
-def map_features(fn: Callable[[Tensor], Tensor], feats: object) -> object:
-    """Apply ``fn`` to the tensors in nested sequences."""
-    if torch.is_tensor(feats):
-        return fn(feats)
-    return type(feats)(map_features(fn, x) for x in feats)

@@ -8,6 +8,7 @@ from mmengine.model import convert_sync_batchnorm
 from mmengine.model.utils import _BatchNormXd, revert_sync_batchnorm
 from torch import nn
 
+from mmaction_memvit.models.layers import clip_batch_norm
 from mmaction_memvit.models.layers.clip_batch_norm import (
     ClipBatchNorm3d,
     ClipBatchNormXd,
@@ -142,6 +143,49 @@ def test_conversion_to_and_from_sync():
     # As the runner does where there is one process.
     model = group_batch_norms(revert_sync_batchnorm(model))
     assert type(model[1]) is ClipBatchNormXd
+
+
+def test_small_groups_are_told_once(monkeypatch):
+    told = []
+    monkeypatch.setattr(clip_batch_norm, 'print_log',
+                        lambda message, **kwargs: told.append(message))
+    clip_batch_norm._warn_of_few.cache_clear()
+    norm = group_batch_norms(nn.BatchNorm3d(C))
+    for videos in (4, 3, 3):
+        with ClipGroups(videos, N):
+            norm(torch.randn(videos * N, C, 1, 2, 2))
+    message, = told
+    assert 'groups of 3 clips' in message and 'norm_eval=True' in message
+
+
+def test_accelerators_use_the_layer_of_the_host(monkeypatch):
+    """One call of PyTorch's SyncBatchNorm, with clips as channels."""
+    norm, x = make('sync')
+    plain, _ = make('clips')
+    group_batch_norms(norm), group_batch_norms(plain)
+    calls = []
+
+    def apply(x, weight, bias, mean, var, eps, momentum, group, size):
+        calls.append((momentum, group, size))
+        return nn.functional.batch_norm(x, mean, var, weight, bias, True,
+                                        momentum, eps)
+
+    monkeypatch.setattr(torch.nn.modules.batchnorm.sync_batch_norm, 'apply',
+                        apply)
+    # The host's layer refuses a CPU; this names it as the other backend.
+    monkeypatch.setattr(torch._C, '_get_privateuse1_backend_name',
+                        lambda: 'cpu')
+    monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
+    monkeypatch.setattr(torch.distributed, 'get_world_size', lambda *x: 2)
+    monkeypatch.setattr(ClipSyncBatchNorm, '_by_sums', lambda *x: False)
+    group = norm.process_group = object()
+    with ClipGroups(B, N):
+        y, expected = norm(x), plain(x)
+    assert calls == [(1., group, 2)]
+    torch.testing.assert_close(y, expected)
+    for name in ('running_mean', 'running_var'):
+        torch.testing.assert_close(
+            getattr(norm, name), getattr(plain, name))
 
 
 def test_what_cannot_be_grouped_is_named():

@@ -181,12 +181,17 @@ def test_data_samples_tell_the_number_of_clips():
     assert (neck(x, data_samples=samples)[0] == neck(x, num_clips=N)[0]).all()
     with pytest.raises(ValueError, match='CollaborativeRecognizer3D'):
         neck(x)
-    with pytest.raises(ValueError, match='6 clips.*4 clips each'):
-        neck(x, num_clips=4)
+    for num_clips in (4, 0):
+        with pytest.raises(ValueError, match=f'6 clips.*{num_clips} clips'):
+            neck(x, num_clips=num_clips)
+    with pytest.raises(ValueError, match='6 clips.*4 videos'):
+        neck(x, data_samples=samples[:1] * 4)
 
 
 @pytest.mark.parametrize('kwargs, message', [
     (dict(reduction=3), 'reduction=3 does not divide 8.*1, 2, 4, 8'),
+    (dict(reduction=2.), 'reduction=2.0 does not'),
+    (dict(norm_cfg=dict(type='IN3d'), zero_init=True), 'affine=True'),
     (dict(memory='max'), "memory must be.*'max'"),
     (dict(infusion='sum'), "infusion must be.*'sum'"),
     (dict(in_channels=(None, None)), 'no pathway'),

@@ -76,6 +76,25 @@ def test_scores_do_not_depend_on_views_per_pass():
         torch.testing.assert_close(other, scores[0], atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize('meta, views, expected', [
+    (dict(num_clips=FRAMES), 3, [2]),
+    (dict(num_clips=FRAMES, clip_len=1), 3, [2]),
+    (dict(num_clips=2 * FRAMES, clip_len=1), 6, [4, 5]),
+    (dict(num_clips=2, clip_len=FRAMES), 6, [4, 5]),
+    (dict(num_clips=FRAMES, clip_len=1), 1, [0]),
+])
+def test_centre_crops_write(meta, views, expected):
+    """Samplers of frames count frames as clips."""
+    sample = ActionDataSample(metainfo=meta)
+    assert build()._memory_views(views, [sample]) == expected
+
+
+def test_metainfo_that_does_not_fit():
+    sample = ActionDataSample(metainfo=dict(num_clips=8, clip_len=1))
+    with pytest.raises(ValueError, match='6 views.*4 clips.*twice_sample'):
+        build()._memory_views(6, [sample])
+
+
 def test_frames_that_make_no_clips():
     with pytest.raises(ValueError, match='5 frames.*frames_per_clip=2'):
         build()(*batch(5), mode='loss')
