@@ -165,9 +165,8 @@ def test_kinetics_clips(name):
     assert 'ThreeCrop' in crops
     for mode in ('train', 'val', 'test'):
         pack = cfg[f'{mode}_dataloader'].dataset.pipeline[-1]
-        assert {'num_clips', 'total_frames', 'clip_len', 'frame_interval',
-                'img_shape', 'img_key', 'video_id', 'timestamp'} <= set(
-                    pack.meta_keys)
+        assert {'num_clips', 'frame_inds', 'img_shape', 'img_key', 'video_id',
+                'timestamp'} <= set(pack.meta_keys)
 
 
 @pytest.mark.parametrize('name', STHV1)

@@ -94,6 +94,9 @@ class CharadesDataset(StreamDataset):
             be understood, or a video cannot be read.
     """
 
+    sample_kind = 'video'
+    batch_sampler = None
+
     def __init__(self,
                  ann_file: str,
                  pipeline: list[Union[dict, Callable]],
@@ -173,11 +176,6 @@ class CharadesDataset(StreamDataset):
             return command + f" --frames {self.data_prefix['img'] or '.'}\""
         return command + (f" --videos {self.data_prefix['video'] or '.'} "
                           f'--index {self.index_file or "INDEX.json"}"')
-
-    def describe_sample(self, info: dict) -> str:
-        """The place of a sample in its video, for error messages."""
-        return super().describe_sample(info) if 'frame_inds' in info else (
-            'its frames')
 
     def load_data_list(self) -> list[dict]:
         """Loads the annotations and looks for the videos.

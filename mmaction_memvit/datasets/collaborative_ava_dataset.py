@@ -76,6 +76,9 @@ class CollaborativeAVADataset(OnlineAVADataset):
             whole number of timestamps, or a video too short.
     """
 
+    sample_kind = 'window'
+    batch_sampler = 'DistinctVideoBatchSampler'
+
     def __init__(self,
                  ann_file: str,
                  pipeline: list,
@@ -103,6 +106,10 @@ class CollaborativeAVADataset(OnlineAVADataset):
         # By video: timestamps of a stride, the least and the greatest.
         self._grids = np.zeros((0, 3), np.int64)
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
+
+    def draws_by_epoch(self) -> bool:
+        """Whether something is drawn once an epoch, as centres are."""
+        return self.window_step > 1 or super().draws_by_epoch()
 
     # -- loading ------------------------------------------------------------
 

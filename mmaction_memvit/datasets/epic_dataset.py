@@ -87,6 +87,8 @@ class EpicDataset(EpicVideoDataset):
     """
 
     sample_arrays = (*EpicVideoDataset.sample_arrays, '_sample_row')
+    sample_kind = 'segment'
+    batch_sampler = None
 
     def __init__(self,
                  ann_file: str,

@@ -40,7 +40,7 @@ class SharedState:
 
     def __init__(self, num_videos: int, seed: int = 0) -> None:
         self._numbers = _shared(
-            torch.tensor([0, seed, 0], dtype=torch.int64))
+            torch.tensor([0, seed, 0, 0], dtype=torch.int64))
         self._failures = _shared(
             torch.zeros(_NUM_SLOTS, num_videos, dtype=torch.int32))
 
@@ -58,6 +58,12 @@ class SharedState:
     def epoch_is_told(self) -> bool:
         """Whether anybody tells the epoch."""
         return bool(self._numbers[2])
+
+    def first_warning(self) -> bool:
+        """Whether nobody, in any worker, has asked this before."""
+        first = not self._numbers[3]
+        self._numbers[3] = 1
+        return bool(first)
 
     @property
     def seed(self) -> int:

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.utils import is_abs
 
 from .shared_state import SharedState
-from .transforms.consistent import seeded
+from .transforms.consistent import PerVideoAugment, seeded
 from .video_files import VideoFiles
 from .video_index import first_names
 from .video_reader import VideoReadError
@@ -36,13 +36,17 @@ class StreamDataset(BaseActionDataset):
     :meth:`failure_counts` tells how often. In test mode it is an error. What
     transforms draw in training depends on seed, epoch and index alone, if
     someone tells the epoch, as ``StreamBatchSampler`` does; else, with
-    MMAction2's samplers, on the generators of the process, as usual.
+    MMAction2's samplers, on the generators of the process, as usual. Samples
+    of one video must then not have to agree: where they do, see
+    :attr:`batch_sampler`, a warning says once that they are augmented alike
+    in all epochs.
 
     A subclass writes :meth:`load_data_list`, which returns the videos after
     it called :meth:`set_samples`; :meth:`get_data_info`, which begins with
     :meth:`sample_info`; :meth:`build_command` and, if it likes,
     :meth:`describe_sample`. Further arrays with one entry a sample are named
-    in :attr:`sample_arrays`.
+    in :attr:`sample_arrays`; :attr:`sample_kind` and :attr:`batch_sampler`
+    say what a sample is.
 
     Args:
         ann_file (str): Path of the annotations.
@@ -69,6 +73,12 @@ class StreamDataset(BaseActionDataset):
 
     #: Names of the attributes that are arrays with one entry a sample.
     sample_arrays: tuple[str, ...] = ('_clip_video', '_clip_position')
+    #: What a sample is called in messages.
+    sample_kind: str = 'clip'
+    #: Type of the batch sampler that training needs: it tells the epoch, on
+    #: which samples of a video must agree. 'StreamBatchSampler' for places in
+    #: streams; None for samples that have nothing to do with each other.
+    batch_sampler: Optional[str] = 'StreamBatchSampler'
 
     def __init__(self,
                  ann_file: str,
@@ -108,7 +118,8 @@ class StreamDataset(BaseActionDataset):
     def describe_sample(self, info: dict) -> str:
         """The place of a sample in its video, for error messages."""
         if 'frame_inds' not in info:
-            return f"position {info['timestamp']}"
+            return f"position {info['timestamp']}" if self._is_stream else (
+                'its frames')
         frames = np.asarray(info['frame_inds']).ravel()
         return f'frames {int(frames[0])} to {int(frames[-1])}'
 
@@ -148,15 +159,18 @@ class StreamDataset(BaseActionDataset):
 
         Returns:
             dict: ``video_id``, ``timestamp``, ``modality``, ``start_index``,
-            ``sample_idx``, ``epoch`` and ``aug_seed``.
+            ``sample_idx``, ``epoch`` and ``aug_seed``. ``epoch`` is None in
+            training where nobody tells it and no :attr:`batch_sampler` is
+            needed: every reading is then augmented anew.
         """
+        alone = self.batch_sampler is None and self._epoch_is_missing
         return {
             'video_id': self._video_ids[self._clip_video[idx]],
             'timestamp': int(self._clip_position[idx]),
             'modality': self.modality,
             'start_index': self.start_index,
             'sample_idx': idx,
-            'epoch': self.epoch,
+            'epoch': None if alone else self.epoch,
             'aug_seed': self._state.seed,
         }
 
@@ -260,6 +274,31 @@ class StreamDataset(BaseActionDataset):
         if seed is not None:
             self._state.seed = seed
 
+    @property
+    def _is_stream(self) -> bool:
+        return self.batch_sampler == 'StreamBatchSampler'
+
+    @property
+    def _epoch_is_missing(self) -> bool:
+        return not self.test_mode and not self._state.epoch_is_told
+
+    def draws_by_epoch(self) -> bool:
+        """Whether something is drawn once an epoch, for several samples."""
+        return any(
+            isinstance(x, PerVideoAugment) for x in self.pipeline.transforms)
+
+    def _warn_of_missing_epoch(self) -> None:
+        if (self.batch_sampler is not None and self.draws_by_epoch()
+                and self._state.first_warning()):
+            print_log(
+                f'{type(self).__name__}: nobody tells the epoch, so what is '
+                'drawn once an epoch, by PerVideoAugment or otherwise, is the '
+                'same in all epochs. Remedy: in train_dataloader, '
+                f'batch_sampler=dict(type={self.batch_sampler!r}); or call '
+                'set_epoch(epoch) before every epoch',
+                logger='current',
+                level=logging.WARNING)
+
     @force_full_init
     def failure_counts(self) -> dict[str, int]:
         """How often a video could not be read and a sample was replaced.
@@ -305,9 +344,11 @@ class StreamDataset(BaseActionDataset):
             Any: As :meth:`prepare_data`, and likewise errors.
         """
         name = info.get('filename', info.get('frame_dir'))
+        if self._epoch_is_missing:
+            self._warn_of_missing_epoch()
         try:
             # Draws of an epoch that never ends would be the same for ever.
-            if self.test_mode or not self._state.epoch_is_told:
+            if self.test_mode or self._epoch_is_missing:
                 return self.pipeline(info)
             # A sample's draws depend on seed, epoch and sample alone, not on
             # how many workers there are nor on what they drew before.
@@ -328,9 +369,10 @@ class StreamDataset(BaseActionDataset):
                     f'{self.build_command()}, so that only what can be read '
                     'is used') from e
         if self._state.add_failure(video):
+            stream = ', and its stream starts anew' if self._is_stream else ''
             print_log(
-                f'{what}. Another clip takes its place, and its stream starts '
-                'anew. Told once for a video; see failure_counts() for more',
+                f'{what}. Another {self.sample_kind} takes its place{stream}. '
+                'Told once for a video; see failure_counts() for more',
                 logger='current',
                 level=logging.WARNING)
         return None

@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Whole videos as samples, for models that look at several clips of each."""
-from typing import Callable, Union
+import math
+from typing import Callable, Optional, Union
 
 import numpy as np
 from mmaction.registry import DATASETS
@@ -54,6 +55,9 @@ class VideoClipsDataset(ListedVideoDataset):
             index does not fit, or videos are too short.
     """
 
+    sample_kind = 'video'
+    batch_sampler = None
+
     def __init__(self,
                  ann_file: str,
                  pipeline: list[Union[dict, Callable]],
@@ -87,28 +91,32 @@ class VideoClipsDataset(ListedVideoDataset):
 
     def _drop_short(self, videos: list[dict]) -> list[dict]:
         """Leaves out what has not N starts for N clips."""
-        needed, clips = 1, ''
+        keys = ('num_clips', 'clip_len', 'frame_interval', 'target_fps')
+        clips = None
         for step in self.pipeline.transforms:
-            sizes = [
-                getattr(step, k, None)
-                for k in ('num_clips', 'clip_len', 'frame_interval')
-            ]
-            if None not in sizes and sizes[0] > 1:
-                number, length, interval = sizes
-                needed = length * interval + number - 1
-                clips = (f'num_clips={number} different clips of clip_len='
-                         f'{length} x frame_interval={interval} frames')
-        names = [
-            f"{v['filename']} ({v['num_frames']})" for v in videos
-            if v['num_frames'] < needed
-        ]
+            sizes = {k: getattr(step, k, None) for k in keys}
+            if None not in [sizes[k] for k in keys[:3]] \
+                    and sizes['num_clips'] > 1:
+                clips = sizes
+        if clips is None:
+            return videos
+        kept, names = [], []
+        for video in videos:
+            needed = frames_needed(**clips, fps=video['fps'])
+            if video['num_frames'] >= needed:
+                kept.append(video)
+            else:
+                names.append(f"{video['filename']} ({video['num_frames']} of "
+                             f'{needed})')
+        told = ', '.join(
+            f'{k}={v}' for k, v in clips.items() if v is not None)
         return leave_out(
-            names, [v for v in videos if v['num_frames'] >= needed],
-            self.short_video, ValueError,
+            names, kept, self.short_video, ValueError,
             f'{len(names)} of {len(videos)} videos of {self.ann_file!r} have '
-            f'fewer than the {needed} frames that {clips} need: '
-            f'{first_names(names)}', "set short_video='skip', fewer clips "
-            '(num_clips of SampleFrames) or shorter ones')
+            'fewer frames than SampleFrames needs to take different clips '
+            f'with {told}: {first_names(names)}',
+            "set short_video='skip', fewer clips (num_clips of SampleFrames) "
+            'or shorter ones')
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
@@ -131,3 +139,29 @@ class VideoClipsDataset(ListedVideoDataset):
             'fps': video['fps'],
             'avg_fps': video['fps'],
         }
+
+
+def frames_needed(num_clips: int,
+                  clip_len: int,
+                  frame_interval: int,
+                  target_fps: Optional[float] = None,
+                  fps: Optional[float] = None) -> int:
+    """Frames of a video of which ``SampleFrames`` draws different clips.
+
+    Args:
+        num_clips (int): Number of the clips.
+        clip_len (int): Frames of a clip.
+        frame_interval (int): Frames from one to the next; at ``target_fps``,
+            where that is given.
+        target_fps (float, optional): Frames per second that clips are
+            resampled to. Defaults to None: none.
+        fps (float, optional): Frames per second of the video. Defaults to
+            None: not known, taken for ``target_fps`` as by ``SampleFrames``.
+
+    Returns:
+        int: Least number of frames; with fewer, a clip appears twice.
+    """
+    span = clip_len * frame_interval
+    if target_fps and fps:
+        span = max(1, span * (fps / target_fps))
+    return math.ceil(span) + num_clips - 1

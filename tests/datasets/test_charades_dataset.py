@@ -1,6 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import copy
-import logging
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from helpers.charades import HEADER, write_frames, write_list, write_videos
 from helpers.videos import need_shared_data, read_number, truncate
 from mmaction.registry import DATASETS, TRANSFORMS
 from mmengine.dataset import pseudo_collate
-from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
 
@@ -61,17 +59,6 @@ def build(root, pipeline=(), **kwargs):
             pipeline=list(pipeline)),
         **kwargs
     })
-
-
-@pytest.fixture
-def warnings():
-    lines = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: lines.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield lines
-    logger.removeHandler(handler)
 
 
 # The list

@@ -268,7 +268,20 @@ def test_a_window_is_augmented_alike(root):
     assert len(set(draws)) == 4
 
 
-def test_a_video_that_fails_is_replaced(root):
+def test_centres_need_the_epoch(root, warnings):
+    build(root, window_step=1)[0]
+    build(root, test_mode=True)[0]
+    told = build(root)
+    told.set_epoch(0)
+    told[0]
+    assert not warnings
+    build(root)[0]
+    assert len(warnings) == 1
+    assert "batch_sampler=dict(type='DistinctVideoBatchSampler')" \
+        in warnings[0]
+
+
+def test_a_video_that_fails_is_replaced(root, warnings):
 
     def broken(info):
         if info['video_id'] == 'long' and info['timestamp'] == 3:
@@ -279,6 +292,7 @@ def test_a_video_that_fails_is_replaced(root):
     item = dataset[0]
     assert item['inputs'].shape == (5, 3, 2, 4, 4)
     assert dataset.failure_counts()['long'] >= 1
+    assert 'Another window takes its place. Told' in warnings[0]
     with pytest.raises(VideoReadError, match='keyframe 3 .*no such thing'):
         build(root, broken, test_mode=True)[0]
 

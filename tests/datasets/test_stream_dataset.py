@@ -3,6 +3,7 @@ import gc
 
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 
 from mmaction_memvit.datasets.stream_dataset import StreamDataset
 from mmaction_memvit.datasets.video_reader import VideoReadError
@@ -70,6 +71,63 @@ def test_failures():
             VideoReadError,
             match=r"'b': position 2 cannot.*no file.*run \"it\""):
         Squares('', [fail_on('b')], test_mode=True)[6]
+
+
+class Alone(Squares):
+    """The same, each sample by itself."""
+
+    sample_kind = 'square'
+    batch_sampler = None
+
+
+class Windows(Squares):
+
+    sample_kind = 'window'
+    batch_sampler = 'DistinctVideoBatchSampler'
+
+
+@pytest.mark.parametrize('kind, place, instead', [
+    (Squares, 'position 2', 'Another clip takes its place, and its stream st'),
+    (Alone, 'its frames', 'Another square takes its place. Told'),
+    (Windows, 'its frames', 'Another window takes its place. Told')])
+def test_messages_say_what_a_sample_is(kind, place, instead, warnings):
+    kind('', [fail_on('b')], seed=4)[6]
+    assert len(warnings) == 1
+    assert f"'b': {place} cannot be read" in warnings[0]
+    assert instead in warnings[0]
+
+
+def test_epoch_that_nobody_tells(warnings):
+    """Samples that stand alone draw anew; others are warned about, once."""
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        augment = [dict(
+            type='PerVideoAugment',
+            transforms=[lambda x: dict(x, draw=np.random.rand())])]
+
+        def draws(kind, pipeline=augment, epoch=None, **kwargs):
+            dataset = kind('', pipeline, **kwargs)
+            if epoch is not None:
+                dataset.set_epoch(epoch)
+            infos = [dataset[i] for i in (0, 1, 0)]
+            return [x.get('draw') for x in infos], infos[0]['epoch']
+
+        found, epoch = draws(Alone)
+        assert len(set(found)) == 3 and epoch is None
+        for kwargs in (dict(epoch=2), dict(test_mode=True)):
+            for kind in (Squares, Alone, Windows):
+                found, epoch = draws(kind, **kwargs)
+                assert len(set(found)) == 1
+                assert epoch == kwargs.get('epoch', 0)
+        draws(Squares, [])
+        assert not warnings
+        for kind in (Squares, Windows):
+            found, epoch = draws(kind)
+            assert len(set(found)) == 1 and epoch == 0
+            assert len(warnings) == 1
+            message = warnings.pop()
+            assert f'{kind.__name__}: nobody tells the epoch' in message
+            assert f'batch_sampler=dict(type={kind.batch_sampler!r})' \
+                in message
 
 
 def test_mistakes_of_subclasses():

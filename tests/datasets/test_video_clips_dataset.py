@@ -3,10 +3,12 @@ import numpy as np
 import pytest
 import torch
 from helpers.videos import read_number, write_video
+from mmaction.registry import TRANSFORMS
 from mmaction.structures import ActionDataSample
 from mmengine.registry import init_default_scope
 
 from mmaction_memvit.datasets import VideoClipsDataset
+from mmaction_memvit.datasets.video_clips_dataset import frames_needed
 from mmaction_memvit.models.recognizers.collaborative import _check_lengths
 
 pytest.importorskip('av')
@@ -30,14 +32,16 @@ def folder(tmp_path_factory):
     return folder
 
 
-def make(folder, num_clips=2, test_mode=False, ann_file='list.txt', **kwargs):
+def make(folder, num_clips=2, test_mode=False, ann_file='list.txt',
+         more=(), target_fps=None, **kwargs):
     sample = dict(
         type='SampleFrames',
         num_clips=num_clips,
         test_mode=test_mode,
+        target_fps=target_fps,
         **CLIP)
     return VideoClipsDataset(
-        str(folder / ann_file), [sample, dict(type='LoadVideoClip')],
+        str(folder / ann_file), [sample, dict(type='LoadVideoClip'), *more],
         data_prefix=dict(video=str(folder)),
         test_mode=test_mode,
         **kwargs)
@@ -63,14 +67,9 @@ def test_samples(folder):
 @pytest.mark.parametrize('num_clips', [1, 2, 3])
 def test_short_videos(folder, num_clips):
     """Left out are those that the model takes for an error."""
-    kept = []
-    for i, length in enumerate(LENGTHS):
-        sample = ActionDataSample(metainfo=dict(total_frames=length, **CLIP))
-        try:
-            _check_lengths([sample], num_clips)
-            kept.append(f'v {i}.mp4')
-        except ValueError:
-            pass
+    dataset = make(folder, num_clips, short_video='keep')
+    kept = [f'v {i}.mp4' for i in range(len(LENGTHS))
+            if accepted(dataset[i], num_clips)]
     # 20 frames hold one start of a clip, 21 two.
     assert len(kept) == {1: 4, 2: 2, 3: 1}[num_clips]
     assert make(folder, num_clips, short_video='skip').video_ids == kept
@@ -79,9 +78,48 @@ def test_short_videos(folder, num_clips):
     if len(kept) < 4:
         with pytest.raises(
                 ValueError,
-                match=f"{4 - len(kept)} of 4 .*{19 + num_clips} frames that "
-                f"num_clips={num_clips} .*v 0.mp4 \\(10\\).*'skip'"):
+                match=f'{4 - len(kept)} of 4 .*num_clips={num_clips}, clip'
+                f"_len=4, .*v 0.mp4 \\(10 of {19 + num_clips}\\).*'skip'"):
             make(folder, num_clips)
+
+
+@pytest.mark.parametrize('fps, target_fps, needed', [
+    # 64 frames as in the file, or of as many seconds.
+    (60, None, 71), (60, 30, 135), (15, 30, 39), (25, 24, 74), (0, 30, 71),
+    (.1, 30, 8)])
+def test_different_clips_by_frame_rates(fps, target_fps, needed):
+    """As many frames as SampleFrames needs, no more and no less."""
+    sizes = dict(
+        num_clips=8, clip_len=8, frame_interval=8, target_fps=target_fps)
+    assert frames_needed(**sizes, fps=fps) == needed
+    step = TRANSFORMS.build(dict(type='SampleFrames', **sizes))
+    for total in range(max(needed - 8, 1), needed + 3):
+        for _ in range(3):
+            results = step(
+                dict(total_frames=total, start_index=0, avg_fps=fps))
+            assert accepted(results, 8) == (total >= needed)
+
+
+def test_short_videos_by_frame_rate(folder):
+    # The videos have 30 frames a second.
+    assert make(folder, target_fps=60, short_video='skip').video_ids == [
+        'v 1.mp4', 'v 2.mp4', 'v 3.mp4']
+    assert make(folder, target_fps=30, short_video='skip').video_ids == [
+        'v 2.mp4', 'v 3.mp4']
+    with pytest.raises(
+            ValueError, match=r'target_fps=29: .*2.mp4 \(21 of 23\)'):
+        make(folder, num_clips=3, target_fps=29)
+
+
+def accepted(results, num_clips):
+    """Whether the model takes what was sampled for different clips."""
+    meta = dict(frame_inds=results['frame_inds'], video_id='name')
+    try:
+        _check_lengths([ActionDataSample(metainfo=meta)], num_clips)
+    except ValueError as e:
+        assert f'not {num_clips}: sample fewer' in str(e) and 'name' in str(e)
+        return False
+    return True
 
 
 def draws(dataset):
@@ -105,6 +143,24 @@ def test_draws_differ_where_nobody_tells_the_epoch(folder):
         dataset.set_epoch(epoch)
         every.append(tuple(draws(dataset)[0]))
     assert every[3] == tuple(told[0]) and len(set(every)) > 1
+
+
+def test_augmentation_draws_anew_where_nobody_tells_the_epoch(folder):
+
+    def draw(results):
+        results['draw'] = np.random.rand()
+        return results
+
+    def read(dataset):
+        return len({dataset[3]['draw'] for _ in range(4)})
+
+    more = [dict(type='PerVideoAugment', transforms=[draw])]
+    dataset = make(folder, num_clips=1, more=more)
+    assert read(dataset) == 4
+    dataset.set_epoch(0)
+    assert read(dataset) == 1
+    # Scores must not differ from one test to the next.
+    assert read(make(folder, more=more, test_mode=True)) == 1
 
 
 def test_several_labels(folder):

@@ -6,7 +6,9 @@
 VIDEOS is a folder with one folder for each class, named as it, or a table
 ``path,label,class,source_group`` (CSV, paths from its folder), such as that of
 JHMDB. Written are train.txt and val.txt, one line ``path label`` a video,
-which VideoClipsDataset and MMAction2's VideoDataset read, and classes.txt.
+which VideoClipsDataset and OnlineVideoDataset read, and classes.txt.
+MMAction2's VideoDataset reads them, too, if no path has a space: at those it
+stops. A note says so.
 Videos of a source group stand on one side of the split; in folders each
 video is a group. The same seed gives the same lists. Then count the frames:
 
@@ -93,6 +95,12 @@ def main(argv=None):
         f.writelines(f'{classes[k]}\n' for k in sorted(classes))
     print(f'{args.out}: {len(classes)} classes, {len(parts[0])} training '
           f'videos, {len(parts[1])} validation videos')
+    spaces = [row['path'] for row in rows if len(row['path'].split()) > 1]
+    if spaces:
+        print(f'note: {len(spaces)} paths have a space, such as '
+              f"{spaces[0]!r}: VideoClipsDataset and OnlineVideoDataset read "
+              "them, MMAction2's VideoDataset does not; for that one, rename "
+              'these files or folders')
     counts = Counter(row['label'] for row in parts[1])
     lacking = [classes[k] for k in sorted(classes) if not counts[k]]
     if lacking:

@@ -11,10 +11,9 @@ data_root = 'data/charades/Charades_v1_480'
 anno_root = 'data/charades/annotations'
 clip = dict(clip_len=64, frame_interval=2, target_fps=24)
 
-# num_clips tells clips from crops and from averages of clips, the last three
-# whether a video has as many different clips.
+# The last two tell clips from crops and from averages of clips.
 meta_keys = ('img_shape', 'img_key', 'video_id', 'timestamp', 'num_clips',
-             'clip_len', 'frame_interval', 'total_frames')
+             'clip_len')
 # Guesses: N (the paper: as many clips as memory holds; these 4 see 21 s of
 # videos of 30 s), and the crops, which are those of PySlowFast as we remember
 # it. To train with the actions that the clips show, instead of all actions of
@@ -27,9 +26,9 @@ train_pipeline = [
     dict(type='RandomCrop', size=224),
     dict(type='Flip', flip_ratio=0.5),
     dict(type='FormatShape', input_format='NCTHW'),
-    # Without total_frames: 38 of 7,985 videos are too short for 4 different
+    # Without frame_inds: 38 of 7,985 videos are too short for 4 different
     # clips. These repeat their frames, which would be an error otherwise.
-    dict(type='PackActionInputs', meta_keys=meta_keys[:-1])
+    dict(type='PackActionInputs', meta_keys=meta_keys)
 ]
 val_pipeline = [
     dict(type='VideoInit'),

@@ -10,10 +10,10 @@ ann_file_val = 'data/kinetics400/kinetics400_val_list_videos.txt'
 index_file_train = 'data/kinetics400/index_train.json'
 index_file_val = 'data/kinetics400/index_val.json'
 
-# num_clips tells clips from crops, the last three whether a video has N
-# different clips.
+# num_clips tells clips from crops, frame_inds whether a video gave N different
+# clips.
 meta_keys = ('img_shape', 'img_key', 'video_id', 'timestamp', 'num_clips',
-             'total_frames', 'clip_len', 'frame_interval')
+             'clip_len', 'frame_inds')
 train_pipeline = [
     dict(type='VideoInit'),
     dict(type='SampleFrames', clip_len=32, frame_interval=2, num_clips=8),

@@ -12,7 +12,7 @@ ann_file_val = 'data/sthv1/sthv1_val_list_rawframes.txt'
 # Classes that a mirror turns into each other: "from left to right".
 flip_label_map = {2: 4, 4: 2, 30: 41, 41: 30, 52: 66, 66: 52}
 meta_keys = ('img_shape', 'img_key', 'video_id', 'timestamp', 'num_clips',
-             'total_frames', 'clip_len', 'frame_interval')
+             'clip_len')
 train_pipeline = [
     dict(type='UniformSampleFrames', clip_len=32, num_clips=2),
     dict(type='RawFrameDecode'),

@@ -40,8 +40,7 @@ model = dict(
         average_clips='prob'))
 
 data_root = 'data/distant_pair/'
-meta_keys = ('img_shape', 'video_id', 'timestamp', 'num_clips',
-             'total_frames', 'clip_len', 'frame_interval')
+meta_keys = ('img_shape', 'video_id', 'timestamp', 'num_clips', 'clip_len')
 # One clip of every slot, or nearly so.
 train_pipeline = [
     dict(type='VideoInit'),

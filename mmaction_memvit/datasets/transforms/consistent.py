@@ -49,10 +49,17 @@ class PerVideoAugment(BaseTransform):
     outside this wrapper draw anew for every clip. The random numbers of the
     transforms inside do not depend on, nor touch, the global generators.
 
+    The data set must know the epoch, which ``StreamBatchSampler`` and
+    ``DistinctVideoBatchSampler`` tell it. With other samplers, data sets
+    whose samples have nothing to do with each other (``VideoClipsDataset``,
+    ``CharadesDataset``, ``EpicDataset``) give ``epoch=None``: then every
+    reading of a sample draws anew, from the global generators; the others
+    warn.
+
     Required Keys:
 
         - video_id
-        - epoch
+        - epoch (None: every call draws anew, as without this wrapper)
         - aug_seed (optional)
         - all keys that the wrapped transforms require
 
@@ -104,6 +111,8 @@ class PerVideoAugment(BaseTransform):
                     f'PerVideoAugment needs results[{key!r}], and the sample '
                     'has none. Remedy: use a dataset that gives it, such as '
                     'OnlineVideoDataset')
+        if results['epoch'] is None:
+            return self.transforms(results)
         seed = self.seed
         if seed is None:
             seed = results.get('aug_seed', 0)

@@ -3,6 +3,7 @@
 import logging
 from typing import Dict, List, Optional, Tuple
 
+import numpy as np
 import torch
 from mmaction.structures import ActionDataSample
 from mmaction.utils import OptSampleList, SampleList
@@ -141,8 +142,8 @@ class RecognizerCollaboration(ClipCollaboration):
             inputs (Tensor): (B, N, 3, T, H, W); of 2D recognizers (B, N *
                 frames_per_clip, 3, H, W).
             data_samples (list[ActionDataSample]): With the labels of the B
-                videos. Metainfo 'total_frames', 'clip_len' and
-                'frame_interval' let it see that a video has no N clips.
+                videos. Metainfo 'frame_inds' lets it see that a video has
+                no N different clips.
 
         Returns:
             dict: What the head's loss gives for the clips, and, with the
@@ -276,17 +277,23 @@ class RecognizerCollaboration(ClipCollaboration):
 
 
 def _check_lengths(data_samples: SampleList, num_clips: int) -> None:
-    """Raise an error if a video is known to have no N different clips."""
+    """Raise an error if the N clips of a video are known to repeat.
+
+    What was sampled tells, not the length of the video: how many clips that
+    has depends on options of the transform which samples do not carry.
+    """
     for sample in data_samples:
-        keys = ('total_frames', 'clip_len', 'frame_interval')
-        total, length, interval = (sample.get(key) for key in keys)
-        if None in (total, length, interval):
+        frames = sample.get('frame_inds')
+        if frames is None or len(frames) % num_clips:
             continue
-        starts = max(int(total) - length * interval + 1, 1)
-        if num_clips > starts:
+        clips = np.reshape(frames, (num_clips, -1))
+        num = len(np.unique(clips, axis=0))
+        if num < num_clips:
+            name = sample.get('video_id')
             raise ValueError(
-                f'a video of {total} frames has {starts} different clips of '
-                f'{length} frames, each {interval} apart, not {num_clips}: '
-                'sample fewer clips (num_clips of SampleFrames) or shorter '
-                "ones, leave short videos out, or, to let clips repeat, "
-                "take 'total_frames' from PackActionInputs' meta_keys")
+                f'a video{f" ({name})" if name else ""} gave {num} different '
+                f'clips, not {num_clips}: sample fewer clips (num_clips of '
+                'SampleFrames) or shorter ones, leave short videos out, or, '
+                'to let clips repeat, also by chance as with '
+                "keep_tail_frames=True, take 'frame_inds' from "
+                "PackActionInputs' meta_keys")

@@ -62,6 +62,15 @@ def test_global_generators_neither_matter_nor_change():
     assert augment(sample('a', 0))['drawn'] == first
 
 
+def test_without_epoch_every_call_draws_anew():
+    augment = PerVideoAugment([Draw()], seed=1)
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    one, two = (augment(sample('a', None))['drawn'] for _ in range(2))
+    assert not set(one) & set(two)
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    assert augment(sample('a', None))['drawn'] == one
+
+
 def test_generators_are_restored_after_an_error():
     before = global_state()
     with pytest.raises(RuntimeError), seeded(0, 'a'):
