@@ -1,12 +1,17 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import ContextManager, Optional
+from typing import ContextManager, Dict, Optional
 
 import torch
 from mmcv.cnn import build_norm_layer
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+MEMORIES = ('associative', 'average')
+INFUSIONS = ('gating', 'residual')
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,9 @@ class ClipMemory(BaseModule):
 
     All W are 1x1x1 convolutions with bias.
 
+    A checkpoint knows the options it was trained with: with others its
+    weights would fit, in part, and mean something else. So that is an error.
+
     Args:
         in_channels (int): C.
         memory (str): 'associative' or 'average'. Defaults to 'associative'.
@@ -80,10 +88,8 @@ class ClipMemory(BaseModule):
                  zero_init: bool = True,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        for name, value, known in (('memory', memory, ('associative',
-                                                       'average')),
-                                   ('infusion', infusion, ('gating',
-                                                           'residual'))):
+        for name, value, known in (('memory', memory, MEMORIES),
+                                   ('infusion', infusion, INFUSIONS)):
             if value not in known:
                 raise ValueError(
                     f'{name} must be one of {known}, but is {value!r}')
@@ -94,6 +100,18 @@ class ClipMemory(BaseModule):
                 f'reduction={reduction} does not divide {in_channels} '
                 f'channels: use one that does, such as {good}')
         self.in_channels = in_channels
+        # In the checkpoint, see _check_options.
+        self.register_buffer(
+            'options',
+            torch.tensor([
+                MEMORIES.index(memory),
+                INFUSIONS.index(infusion), reduction,
+                int(normalize or memory == 'average')
+            ]))
+        self._register_load_state_dict_pre_hook(
+            _check_options, with_module=True)
+        # Neither trained nor loaded.
+        self.is_new = True
         self.associative = memory == 'associative'
         self.gating = infusion == 'gating'
         self.normalize = normalize
@@ -126,6 +144,8 @@ class ClipMemory(BaseModule):
             VideoMemory: Of B videos; summed in float32 at least.
         """
         places = x.shape[2:].numel()
+        if self.is_new:
+            self._tell_new()
         if not self.associative:
             value = self.value(x.mean((2, 3, 4), keepdim=True))
             value = value.view(-1, num_clips, value.shape[1])
@@ -139,6 +159,18 @@ class ClipMemory(BaseModule):
         with _full_precision(x):
             total = torch.einsum('bnkl,bnvl->bkv', key, value)
         return VideoMemory(total, places * num_clips)
+
+    def _tell_new(self) -> None:
+        """Warn if what is tested has random weights."""
+        self.is_new = False
+        if not self.training and not self.value.weight.is_meta:
+            print_log(
+                'the memory has neither been trained nor loaded, so that '
+                'scores come from random weights: the checkpoint is of a '
+                'model without memory (neck). Train it, or test with '
+                'neck=None',
+                logger='current',
+                level=logging.WARNING)
 
     def retrieve(self, x: Tensor, memory: VideoMemory,
                  num_clips: int) -> Tensor:
@@ -187,6 +219,32 @@ class ClipMemory(BaseModule):
         if self.gating:
             return (x * (1 + read.sigmoid())).to(x.dtype)
         return (x + read).to(x.dtype)
+
+
+def _describe(options: Tensor) -> str:
+    memory, infusion, reduction, normalize = options.tolist()
+    return (f'memory={MEMORIES[memory]!r}, infusion={INFUSIONS[infusion]!r}, '
+            f'reduction={reduction}, normalize={bool(normalize)}')
+
+
+def _check_options(module: ClipMemory, state: Dict[str, Tensor], prefix: str,
+                   *args) -> None:
+    """Hook that is called before ``state`` is loaded.
+
+    Raises:
+        ValueError: If ``state`` is of a memory with other options.
+    """
+    if prefix + 'value.weight' in state:
+        module.is_new = False
+    found = state.get(prefix + 'options')
+    if found is not None and not torch.equal(found.cpu(),
+                                             module.options.cpu()):
+        raise ValueError(
+            f'the checkpoint has a memory of {_describe(found)}, but this '
+            f'model one of {_describe(module.options)} ({prefix[:-1]}). '
+            'Remedy: give the options it was trained with, by the config that '
+            'training has written into its work directory or by the same '
+            '--cfg-options')
 
 
 def _full_precision(x: Tensor) -> ContextManager:

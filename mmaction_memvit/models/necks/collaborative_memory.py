@@ -144,8 +144,11 @@ class CollaborativeMemory(BaseModule):
         maps = {}
         for i, path in self.paths.items():
             found = _as_map(parts[int(i)])
-            if found is None or found[0].shape[1] != path.in_channels:
+            if found is None:
                 raise self._unexpected(x)
+            if found[0].shape[1] != path.in_channels:
+                raise self._unexpected(x, f'{found[0].shape[1]} channels' + (
+                    '' if self.single else f' of pathway {i}'))
             if num_clips < 1 or found[0].shape[0] % num_clips:
                 raise ValueError(
                     f'features of {found[0].shape[0]} clips are not those of '
@@ -153,14 +156,15 @@ class CollaborativeMemory(BaseModule):
             maps[i] = found
         return maps
 
-    def _unexpected(self, x: object) -> ValueError:
+    def _unexpected(self, x: object, found: str = '') -> ValueError:
         return ValueError(
             f'CollaborativeMemory(in_channels={self.in_channels}) got '
             f'{_describe(x)} from the backbone. It takes (clips, C, T, H, W), '
             '(clips, C, H, W) or (clips, C), [patch, cls] of these, a tuple '
             'of stages that ends with one, or a tuple of pathways with '
             'in_channels for each: set in_channels to what the backbone '
-            'gives, or let the backbone give its last feature map')
+            f'gives{found and f", {found}"}, or let the backbone give its '
+            'last feature map')
 
 
 def _as_map(x: object) -> Optional[Tuple[Tensor, Callable]]:

@@ -1,9 +1,12 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What recognizers and detectors with collaborative memory have in common."""
+import logging
 from contextlib import nullcontext
+from functools import cache
 from typing import Callable, List
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -160,6 +163,8 @@ class ClipCollaboration:
         """
         if not self.with_neck:
             return feats
+        if num_clips == 1:
+            _warn_of_one_clip()
         num_videos = num_entries(feats) // num_clips
         with ClipGroups(num_videos, num_clips):
             if self.scan_mode == 'batch':
@@ -179,6 +184,16 @@ class ClipCollaboration:
             source = map_features(Tensor.detach, feats)
         memory = self.neck.write(source, num_clips)
         return self.neck.read(feats, memory, num_clips)
+
+
+@cache
+def _warn_of_one_clip() -> None:
+    print_log(
+        'training with one clip of each video: its memory holds that clip and '
+        'no other. Set num_clips of the sampling transform to N (of 2D '
+        'recognizers to N * frames_per_clip)',
+        logger='current',
+        level=logging.WARNING)
 
 
 def _contexts(again: ClipGroups) -> Callable:

@@ -6,6 +6,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from mmaction_memvit.models.layers import clip_memory
 from mmaction_memvit.models.necks import CollaborativeMemory
 
 OPTIONS = [(m, i) for m in ('associative', 'average')
@@ -215,3 +216,45 @@ def test_unexpected_features(x):
         build()(x, num_clips=N)
     with pytest.raises(ValueError, match=r'in_channels=\(8, 4\).*got'):
         build((C, 4))(features(C, 2, 3, 3), num_clips=N)
+
+
+def test_wrong_channels_are_told():
+    with pytest.raises(ValueError, match='gives, 4 channels, or'):
+        build()(features(4, 2, 3, 3), num_clips=N)
+    with pytest.raises(ValueError, match='gives, 5 channels of pathway 1,'):
+        build((C, 4))((features(C, 2, 3, 3), features(5, 2, 3, 3)),
+                      num_clips=N)
+
+
+@pytest.mark.parametrize('other', [
+    dict(memory='average'),
+    dict(infusion='residual'),
+    dict(reduction=4),
+    dict(normalize=False),
+])
+def test_a_checkpoint_of_another_memory_is_an_error(other):
+    neck = build()
+    state = build(**other).state_dict()
+    with pytest.raises(ValueError, match='checkpoint has a memory of.*but'
+                       '.*work directory'):
+        neck.load_state_dict(state, strict=False)
+    neck.load_state_dict(build().state_dict())
+    # Of a model without memory.
+    neck.load_state_dict({}, strict=False)
+
+
+def test_a_memory_of_random_weights_is_told_once(monkeypatch):
+    told = []
+    monkeypatch.setattr(clip_memory, 'print_log',
+                        lambda message, **kwargs: told.append(message))
+    x = features(C, 2, 3, 3)
+    trained = build().train()
+    trained(x, num_clips=N)
+    loaded = build()
+    loaded.load_state_dict(trained.state_dict())
+    for neck in (trained, loaded):
+        neck.eval()(x, num_clips=N)
+    assert not told
+    neck = build().eval()
+    neck(x, num_clips=N), neck(x, num_clips=N)
+    assert len(told) == 1 and 'neck=None' in told[0]

@@ -15,6 +15,7 @@ from mmengine.runner import load_checkpoint
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmaction_memvit.models.layers.clip_batch_norm import ClipSyncBatchNorm
+from mmaction_memvit.models.utils import collaboration
 
 B, N, CLASSES = 3, 3, 4
 
@@ -436,6 +437,18 @@ def test_bad_options():
         build(neck=dict(in_channels=16))(inputs, samples, mode='loss')
     with pytest.raises(ValueError, match='one value per channel'):
         build()(inputs[:1], samples[:1], mode='loss')
+
+
+def test_one_clip_with_memory_is_told(monkeypatch):
+    told = []
+    monkeypatch.setattr(collaboration, 'print_log',
+                        lambda message, **kwargs: told.append(message))
+    collaboration._warn_of_one_clip.cache_clear()
+    for views, kwargs in ((N, {}), (1, dict(neck=None)), (1, {}), (1, {})):
+        inputs, samples = batch(views=views)
+        build(**kwargs)(inputs, samples, mode='loss')
+        assert len(told) == (views == 1 and not kwargs)
+    assert 'num_clips' in told[0]
 
 
 def test_silent_crops_are_told_once(monkeypatch):
