@@ -6,6 +6,8 @@
 #       --out data/custom/index.json
 _base_ = ['slowonly_r50-memory_k400-pre_8xb1-8x8x1-n8-15e_kinetics400-rgb.py']
 
+# On the command line these do nothing; there it is, for instance,
+# --cfg-options train_dataloader.dataset.pipeline.1.num_clips=4
 # ---------------------------------------------------------------------------
 num_classes = 10
 data = dict(
@@ -42,7 +44,8 @@ test_dataloader = dict(
     dataset=dict(ann_file=ann_file_val, pipeline=test_pipeline, **data))
 
 # Two videos make no statistics: the backbone's normalisation stays as it was
-# trained, the memory has none.
+# trained, the memory has none. With load_from=None, that is from random
+# weights, take norm_eval=False, and 8 videos in a batch.
 model = dict(
     backbone=dict(norm_eval=True),
     neck=dict(norm_cfg=None),
