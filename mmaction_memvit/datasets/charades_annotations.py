@@ -13,6 +13,8 @@ from mmengine.logging import print_log
 
 from .video_index import first_names
 
+#: Names of the classes, in the download of the annotations.
+CLASS_FILE = 'Charades_v1_classes.txt'
 #: Number of classes of Charades, c000 to c156.
 NUM_CLASSES = 157
 #: Seconds by which an action may end after its video: in the official lists
@@ -20,6 +22,7 @@ NUM_CLASSES = 157
 TIME_TOLERANCE = 2.
 _COLUMNS = ('id', 'actions', 'length')
 _CLASS = re.compile(r'c(\d{3})', re.ASCII)
+_INDEXED = re.compile(r'c(\d{3})\s+(?=\S)', re.ASCII)
 _FORM = "'c092 11.90 21.20;c147 0.00 12.60' (class, start and end in seconds)"
 
 
@@ -97,8 +100,9 @@ def read_charades(ann_file: str,
         if len(row) != len(header):
             raise ValueError(
                 f'{where}: {len(row)} fields, but the header names '
-                f'{len(header)}. Remedy: put fields with commas into double '
-                'quotes')
+                f'{len(header)}. Remedy: if the row is cut off or a quote '
+                'not closed, take it from the official list anew; put fields '
+                'with commas into double quotes')
         video = reader.read(dict(zip(header, row)), where)
         if video.video_id in lines:
             raise ValueError(
@@ -119,6 +123,42 @@ def read_charades(ann_file: str,
             logger='current',
             level=logging.WARNING)
     return videos
+
+
+def read_class_names(path: str) -> list[str]:
+    """Reads names of classes, one a line, as in Charades_v1_classes.txt.
+
+    Numbers that all lines begin with (``c000 Holding some clothes``) are
+    left out.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        list[str]: The names, in the order of the classes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If all lines begin with numbers, and one is not that of
+            its line, counted from c000.
+    """
+    if not path or not exists(path):
+        raise FileNotFoundError(
+            f'file of class names {path!r} does not exist. Remedy: unpack '
+            f'{CLASS_FILE} of the official annotations (Charades.zip) there, '
+            'or do without names by class_names=None')
+    text = get_text(path).lstrip('\ufeff').rstrip()
+    names = [line.strip() for line in text.splitlines()]
+    numbers = [_INDEXED.match(name) for name in names]
+    if None in numbers:
+        return names
+    for i, number in enumerate(numbers):
+        if int(number[1]) != i:
+            raise ValueError(
+                f'{path}:{i + 1}: class c{number[1]} stands where c{i:03} '
+                f'must. Remedy: order the lines by class, all of them, as in '
+                f'{CLASS_FILE} of Charades.zip')
+    return [name[number.end():] for name, number in zip(names, numbers)]
 
 
 class _Row:

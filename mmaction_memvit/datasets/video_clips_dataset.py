@@ -110,6 +110,8 @@ class VideoClipsDataset(ListedVideoDataset):
                              f'{needed})')
         told = ', '.join(
             f'{k}={v}' for k, v in clips.items() if v is not None)
+        if names and not kept:
+            self._raise_all_short(videos, clips, told)
         return leave_out(
             names, kept, self.short_video, ValueError,
             f'{len(names)} of {len(videos)} videos of {self.ann_file!r} have '
@@ -117,6 +119,25 @@ class VideoClipsDataset(ListedVideoDataset):
             f'with {told}: {first_names(names)}',
             "set short_video='skip', fewer clips (num_clips of SampleFrames) "
             'or shorter ones')
+
+    def _raise_all_short(self, videos: list[dict], clips: dict,
+                         told: str) -> None:
+        """Raises an error that tells how many clips the longest would give."""
+        longest, most = videos[0], -math.inf
+        for video in videos:
+            one = frames_needed(**{**clips, 'num_clips': 1}, fps=video['fps'])
+            if video['num_frames'] - one + 1 > most:
+                longest, most = video, video['num_frames'] - one + 1
+        needed = frames_needed(**clips, fps=longest['fps'])
+        fits = f'enough for num_clips={most}' if most > 1 else \
+            'not enough for two different clips'
+        raise ValueError(
+            f'no video of {self.ann_file!r} is left: all {len(videos)} have '
+            'fewer frames than SampleFrames needs to take different clips '
+            f"with {told}. The longest, {longest['filename']!r}, has "
+            f"{longest['num_frames']} of {needed} frames, {fits}. Remedy: "
+            f'set num_clips={max(most, 1)} of SampleFrames, or take shorter '
+            'clips (clip_len, frame_interval)')
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:

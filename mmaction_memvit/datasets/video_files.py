@@ -75,7 +75,10 @@ class VideoFiles:
         there = in_threads(exists, [v['filename'] for v in videos])
         return self.keep(videos, there)
 
-    def keep(self, videos: list[dict], there: Iterable[bool]) -> list[dict]:
+    def keep(self,
+             videos: list[dict],
+             there: Iterable[bool],
+             looked_for: str = '') -> list[dict]:
         """As :meth:`keep_existing`, knowing already which ones exist."""
         pairs = list(zip(videos, there))
         missing = [v['filename'] for v, x in pairs if not x]
@@ -84,7 +87,7 @@ class VideoFiles:
             FileNotFoundError,
             f'{len(missing)} of {len(videos)} videos of {self.ann_file!r} do '
             f'not exist: {first_names(missing)}',
-            f'check {self.prefix}, or leave them out by '
+            f'check {self.prefix}{looked_for}, or leave them out by '
             "missing_video='skip'")
 
     def find(self, video_ids: Iterable[str], prefix: str) -> list[dict]:
@@ -116,8 +119,10 @@ class VideoFiles:
             for v, p in paths.items()
         ]
         if looked:
-            videos = self.keep(videos, [v['video_id'] in found
-                                        for v in videos])
+            videos = self.keep(
+                videos, [v['video_id'] in found for v in videos],
+                ' for files of these names with a suffix of videos (.mp4, '
+                '.avi, ...)')
         videos = self.add_frame_counts(videos)
         for video in videos:
             del video['path']

@@ -11,7 +11,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
 
-from mmaction_memvit.datasets.charades_annotations import read_charades
+from mmaction_memvit.datasets.charades_annotations import (
+    read_charades,
+    read_class_names,
+)
 from mmaction_memvit.datasets.charades_dataset import CharadesDataset
 
 ROWS = [('46GP8', 'c002 1.00 2.00;c147 0.00 1.50', 2.),
@@ -125,6 +128,30 @@ def test_bad_files(tmp_path):
         read_charades('absent.csv')
 
 
+def test_a_row_that_is_cut_off(tmp_path):
+    (tmp_path / 'list.csv').write_text(f'{HEADER}\nA,HR43,"He sits')
+    with pytest.raises(ValueError, match=':2: 3 fields.*cut off') as error:
+        read_charades(str(tmp_path / 'list.csv'))
+    assert 'double quotes' in str(error.value)
+
+
+def test_class_names(tmp_path):
+    path = tmp_path / 'classes.txt'
+    for text, names in (
+        ('\ufeffc000 Holding some clothes\r\nc001  To c001 it\n\n',
+         ['Holding some clothes', 'To c001 it']),
+        # Not numbers, unless of all.
+        ('c000 one\ntwo\n', ['c000 one', 'two']),
+        ('one\n\ntwo', ['one', '', 'two']),
+        ('', [])):
+        path.write_text(text)
+        assert read_class_names(str(path)) == names
+    path.write_text('c000 a\nc002 b')
+    with pytest.raises(
+            ValueError, match=r'txt:2: class c002 stands where c001 must'):
+        read_class_names(str(path))
+
+
 def test_rounded_times_and_line_breaks_in_fields(tmp_path):
     text = 'id,script,actions,length\nA,"one\ntwo",c001 0.00 3.90,2\n' \
         'B,x,c001 0.00 4.10,2\n'
@@ -209,6 +236,7 @@ def test_missing_videos(root, tmp_path, warnings):
             build(tmp_path, **kwargs)
         for word in ('1 of 4', 'ABSEN', "missing_video='skip'"):
             assert word in str(error.value)
+        assert ('(.mp4, .avi, ...)' in str(error.value)) == ('video' in prefix)
         dataset = build(tmp_path, missing_video='skip', **kwargs)
         assert len(dataset) == 3
     assert len(warnings) == 2

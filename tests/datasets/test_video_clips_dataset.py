@@ -107,7 +107,7 @@ def test_short_videos_by_frame_rate(folder):
     assert make(folder, target_fps=30, short_video='skip').video_ids == [
         'v 2.mp4', 'v 3.mp4']
     with pytest.raises(
-            ValueError, match=r'target_fps=29: .*2.mp4 \(21 of 23\)'):
+            ValueError, match='target_fps=29. .*3.mp4., has 22 of 23 '):
         make(folder, num_clips=3, target_fps=29)
 
 
@@ -175,5 +175,26 @@ def test_bad_arguments(folder):
         make(folder, short_video='pad')
     with pytest.raises(ValueError, match="'segments'.*OnlineVideoDataset"):
         make(folder, ann_format='segments')
-    with pytest.raises(ValueError, match='no video of .* is left'):
-        make(folder, num_clips=9, short_video='skip')
+
+
+@pytest.mark.parametrize('short_video', ['skip', 'error'])
+def test_all_videos_too_short(folder, short_video):
+    # 20 frames hold one clip, the longest has 22.
+    with pytest.raises(ValueError) as error:
+        make(folder, num_clips=9, short_video=short_video)
+    for words in ('no video of', 'is left: all 4', 'num_clips=9, clip_len=4',
+                  "v 3.mp4', has 22 of 28 frames, enough for num_clips=3",
+                  'set num_clips=3 '):
+        assert words in str(error.value)
+    assert len(make(folder, num_clips=3, short_video='skip')) == 1
+    # At a lower rate clips last longer.
+    with pytest.raises(ValueError, match=(
+            'has 22 of 48 frames, not enough for two .*set num_clips=1 ')):
+        make(folder, num_clips=9, target_fps=15, short_video=short_video)
+
+
+def test_no_video_is_there(folder):
+    with pytest.raises(ValueError, match='no video of .*see the warnings'):
+        VideoClipsDataset(
+            str(folder / 'list.txt'), [], missing_video='skip',
+            data_prefix=dict(video='absent'))

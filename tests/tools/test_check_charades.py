@@ -39,7 +39,9 @@ def test_sound_videos(tool, root, capsys, monkeypatch):
     args = ['--videos', 'videos', '--index', 'index.json']
     assert run(tool, *args) == 0
     text = capsys.readouterr().out
-    assert 'list.csv: 2 videos, 1 without actions; 1 classes' in text
+    assert 'list.csv: 2 videos, 1 without actions\n' in text
+    assert '1 of 157 classes occur\n  rarest: c000, in 1 v' in text
+    assert '\nCharades_v1_classes.txt is missing' in text
     assert '2 of 2 are there, 84 frames' in text and 'All in order' in text
     # The data set takes the index, and need not look for the videos.
     data = CharadesDataset(
@@ -58,14 +60,26 @@ def test_sound_videos(tool, root, capsys, monkeypatch):
 def test_faults(tool, root, capsys):
     rows = [*ROWS, ('CCCCC', '', 9.), ('DDDDD', '', 1.), ('EEEEE', '', 1.)]
     write_list('list.csv', rows)
+    (root / 'Charades_v1_classes.txt').touch()
     write_videos('videos', [('CCCCC', '', 2.)])
     truncate('videos/AAAAA.mp4', 'videos/DDDDD.mp4', 0.3)
     assert run(tool, '--videos', 'videos') == 1
     text = capsys.readouterr().out
     assert "missing: 1\n    'EEEEE'" in text
+    assert 'classes.txt' not in text
     assert 'not decodable: 1\n    DDDDD: ' in text
     assert 'CCCCC: 2.00 s, listed 9 s' in text
     assert '3 of 5 are not in order' in text
+
+
+def test_classes_are_counted(tool, root, capsys):
+    rows = [('A', 'c003 0 1;c007 0 1;c003 1 2', 2.), ('B', 'c003 0 1', 2.)]
+    write_list(root / 'sub/list.csv', rows)
+    assert tool.main(['sub/list.csv', '--videos', 'videos']) == 1
+    text = capsys.readouterr().out
+    assert ('2 of 157 classes occur\n  rarest: c007, in 1 videos\n'
+            '  most frequent: c003, in 2 videos\n') in text
+    assert '\nsub/Charades_v1_classes.txt is missing' in text
 
 
 def test_frames(tool, root, capsys):

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 TOOL = (
     Path(__file__).resolve().parents[2] /
@@ -53,7 +54,8 @@ def test_slowfast_costs_what_the_paper_says(run):
     macs = 256 * (2 * 2048 * 512 + 512 * 512) + 2 * 2048 * 512 + 512 * 512
     assert float(slow['GMACs']) - float(plain['GMACs']) == pytest.approx(
         macs / 1e9, abs=0.011)
-    assert float(slow['of N']) == round(2 * float(slow['GMACs']))
+    assert float(slow['of N']) == pytest.approx(
+        2 * float(slow['GMACs']), abs=.06)
 
 
 def test_parameters_are_the_papers(run):
@@ -64,11 +66,13 @@ def test_parameters_are_the_papers(run):
 
 
 def test_every_host_is_a_config(tool):
-    args = argparse.Namespace(config=None, channels=None, frames=None)
+    args = argparse.Namespace(
+        config=None, channels=None, frames=None, size=None, num_clips=None)
     assert set(tool.PAPER_GMACS) < set(tool.HOSTS)
     for name in tool.HOSTS:
         host = tool.load_host(args, name)
         assert host.neck['type'] == 'CollaborativeMemory'
+        assert (host.size, host.num_clips) == ((256, 256), [9])
         assert host.frames == (8 if 'SlowOnly' in name else 32)
         pathways = (2048, 256) if 'SlowFast' in name else 2048
         assert host.channels == (512 if '-34' in name else pathways)
@@ -92,7 +96,7 @@ def test_a_config_tells_its_memory(run, tmp_path):
     assert (plain['memory'], row['memory'], row['infusion'], row['r'],
             row['model']) == ('none', 'average', 'residual', '2', 'small.py')
     assert float(row['params/M']) >= float(plain['params/M'])
-    assert not row['paper'] and not row['off by']
+    assert not {'paper/M', 'paper', 'off by'} & set(row)
     # What the command line says goes before.
     rows = run(*small, '--memory', 'associative', '--reduction', '1', '4')
     assert [(x['memory'], x['infusion'], x['r']) for x in rows[1:]] == [
@@ -102,10 +106,55 @@ def test_a_config_tells_its_memory(run, tmp_path):
 def test_a_config_without_memory_needs_channels(run, tmp_path):
     path = tmp_path / 'plain.py'
     path.write_text(f"{SMALL}model['neck'] = None\n")
-    with pytest.raises(SystemExit, match='plain.py does not tell its channel'):
-        run('--config', str(path))
+    with pytest.raises(SystemExit, match=(
+            'plain.py does not tell its channel.*give --channels 64, ')):
+        run('--config', str(path), '--size', '32')
     rows = run('--config', str(path), '--channels', '64', '--size', '32')
     assert [x['memory'] for x in rows] == ['none', 'associative']
+
+
+CROPS = """
+crop = {crop}
+test_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='Resize', scale=(-1, 99)), *crop]))
+train_dataloader = dict(dataset=dict(_delete_=True, type='RepeatDataset',
+    dataset=dict(pipeline=[
+        dict(type='SampleFrames', clip_len=4, num_clips={sampled}),
+        dict(type='PerVideoAugment', transforms=[
+            dict(type='RandomResizedCrop'),
+            dict(type='Resize', scale=(32, 64), keep_ratio=False)])])))
+"""
+
+
+@pytest.mark.parametrize('crop, sampled, options, size, num_clips', [
+    ("[dict(type='ThreeCrop', crop_size=96)]", 3, '', (96, 96), 3),
+    ("[dict(type='CenterCrop', crop_size=(96, 64))]", 3, '', (64, 96), 3),
+    # One clip shares no memory.
+    ('[]', 1, '', (64, 32), 9),
+    ('[]', 3, '--size 32 --num-clips 2', (32, 32), 2),
+])
+def test_sizes_are_the_configs(tool, tmp_path, monkeypatch, capsys, crop,
+                               sampled, options, size, num_clips):
+    path = tmp_path / 'small.py'
+    path.write_text(SMALL + CROPS.format(crop=crop, sampled=sampled))
+    monkeypatch.setattr(
+        'sys.argv', ['tool', '--config', str(path), *options.split()])
+    tool.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert f'clips of 4 frames, {size[0]}x{size[1]} (' in lines[0]
+    assert f'; N = {num_clips} (' in lines[0]
+    plain, row = lines[4].split(), lines[5].split()
+    _, macs = tool.count(
+        Config.fromfile(str(path)).model, (3, 4, *size), None, 1)
+    assert float(plain[-1]) == pytest.approx(macs / 1e9, rel=0.01) != 0
+    assert row[4] == str(num_clips)
+    assert float(row[-1]) == pytest.approx(
+        num_clips * float(row[6]), rel=0.02)
+
+
+def test_digits(tool):
+    assert [tool.digits(x, 1) for x in (49.23, 2., .01234, 0., 123.)] == [
+        '49.2', '2.00', '0.0123', '0.0', '123.0']
 
 
 def test_plain_text(tool, capsys):

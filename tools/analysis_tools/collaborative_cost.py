@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""What collaborative memory costs: parameters and GMACs beside the paper's.
+r"""What collaborative memory costs: parameters and GMACs beside the paper's.
 
     python tools/analysis_tools/collaborative_cost.py
     python tools/analysis_tools/collaborative_cost.py --reduction 1 2 4 8 \
@@ -10,13 +10,15 @@
         --channels 2048 --frames 8 --num-clips 1 9 16
 
 A config with a memory in it is counted as it stands, but for what the command
-line says. GMACs are those of one clip; 'of N' those of the N clips that share
-a memory, which has the same size whatever N is. Counted are convolutions and
-matrix products, on shapes alone: nothing is computed.
+line says: N clips as in its training, crops as in its testing. GMACs are those
+of one clip; 'of N' those of the N clips that share a memory, which has the
+same size whatever N is. Counted are convolutions and matrix products, on
+shapes alone: nothing is computed.
 """
 import argparse
+import math
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 # First of all: it heals the host.
 import mmaction_memvit  # noqa: F401  # isort: skip
@@ -51,6 +53,9 @@ PAPER_PARAMS = {'SlowOnly-50 8x8': {1: 49.2, 2: 40.9, 4: 36.7, 8: 34.6}}
 DEFAULT = dict(memory='associative', infusion='gating', reduction=4)
 COLUMNS = ('model', 'memory', 'infusion', 'r', 'N', 'params/M', 'paper/M',
            'GMACs', 'more', 'paper', 'off by', 'of N')
+PAPER_COLUMNS = ('paper/M', 'paper', 'off by')
+# Of the paper, where a config does not tell.
+SIZE, NUM_CLIPS = 256, 9
 NOTES = """
 'more': than without memory. 'off by': from what the paper prints, rounded to
 whole GFLOPs; they fit 256x256 crops, of which a video has 30. With 224x224
@@ -73,6 +78,9 @@ class Host(NamedTuple):
         channels (int | tuple): Of its last features, by pathway.
         frames (int): Of a clip.
         neck (dict): Config of its memory; empty if it has none.
+        size (tuple[int, int]): Height and width of crops.
+        num_clips (list[int]): Numbers of clips to count.
+        taken (str): Where the last ones come from, in words.
     """
 
     title: str
@@ -80,13 +88,20 @@ class Host(NamedTuple):
     channels: object
     frames: int
     neck: dict
+    size: Tuple[int, int]
+    num_clips: List[int]
+    taken: str
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
-        '--model', nargs='+', default=list(HOSTS), choices=list(HOSTS))
+        '--model',
+        nargs='+',
+        default=list(HOSTS),
+        choices=list(HOSTS),
+        help='(default: all)')
     parser.add_argument(
         '--config', help='instead: a config of this form, mmaction::... too')
     parser.add_argument(
@@ -98,28 +113,61 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--frames', type=int, help="of a clip (default: the config's)")
     parser.add_argument(
-        '--size', type=int, default=256, help='height, width (default: 256)')
+        '--size',
+        type=int,
+        help="height, width (default: the crops of the config's testing;\n"
+        f'without --config {SIZE})')
     parser.add_argument(
         '--memory',
         nargs='+',
         choices=['associative', 'average'],
-        help="(default: the config's)")
+        help="(default: the config's, else associative)")
     parser.add_argument(
         '--infusion',
         nargs='+',
         choices=['gating', 'residual'],
-        help="(default: the config's)")
+        help="(default: the config's, else gating)")
     parser.add_argument(
         '--reduction',
         type=int,
         nargs='+',
-        help="(default: the config's; without --config 1 2 4 8)")
-    parser.add_argument('--num-clips', type=int, nargs='+', default=[9])
+        help="(default: the config's, else 4; without --config 1 2 4 8)")
+    parser.add_argument(
+        '--num-clips',
+        type=int,
+        nargs='+',
+        help="N (default: num_clips of the config's training;\n"
+        f'if that is 1, and without --config, {NUM_CLIPS})')
     parser.add_argument(
         '--markdown',
         action='store_true',
-        help='print a Markdown table, for a page')
+        help='print a Markdown table, for a page (default: plain text)')
     return parser.parse_args()
+
+
+def steps_of(cfg: Config, mode: str) -> Iterator[dict]:
+    """Steps of the pipeline of 'train' or 'test'."""
+    data = cfg.get(f'{mode}_dataloader') or {}
+    while 'dataset' in data and 'pipeline' not in data:
+        data = data['dataset']
+    for step in data.get('pipeline', []):
+        yield from step.get('transforms', [step])
+
+
+def crop_of(cfg: Config) -> Optional[Tuple[Tuple[int, int], str]]:
+    """Height and width of crops, and whose they are; None if not told."""
+    for mode in ('test', 'train'):
+        size = None
+        for step in steps_of(cfg, mode):
+            if step['type'].endswith('Crop'):
+                size = step.get('crop_size', step.get('size', size))
+            elif step['type'].endswith('Resize') and not step.get(
+                    'keep_ratio', True):
+                size = step['scale']
+        if size is not None:
+            width, height = (size, size) if isinstance(size, int) else size
+            return (height, width), f'crops of its {mode} pipeline'
+    return None
 
 
 def load_host(args: argparse.Namespace, name: Optional[str]) -> Host:
@@ -131,23 +179,46 @@ def load_host(args: argparse.Namespace, name: Optional[str]) -> Host:
     if args.channels:
         channels = args.channels
         channels = channels[0] if len(channels) == 1 else tuple(channels)
-    frames = args.frames
-    for step in cfg.get('train_dataloader', {}).get('dataset', {}).get(
-            'pipeline', []):
+    frames, num_clips = args.frames, None
+    for step in steps_of(cfg, 'train'):
         frames = frames or step.get('clip_len')
+        num_clips = num_clips or step.get('num_clips')
     title = name or args.config.split('/')[-1]
-    for value, option in ((channels, '--channels'), (frames, '--frames')):
-        if value is None:
-            raise SystemExit(f'{title} does not tell its {option[2:]}: give '
-                             f'{option}')
     if not cfg.model.type.endswith('Recognizer3D'):
         raise SystemExit(f'{cfg.model.type} is no Recognizer3D')
-    return Host(title, cfg.model, channels, frames, neck)
+    if frames is None:
+        raise SystemExit(f'{title} does not tell its frames: give --frames')
+    size, num_clips, taken = sizes_of(args, cfg, num_clips)
+    if channels is None:
+        found = channels_of(cfg.model, (3, frames, *size))
+        raise SystemExit(
+            f'{title} does not tell its channels: give --channels' +
+            (f' {" ".join(map(str, found))}, which are those of its '
+             'backbone' if found else ''))
+    return Host(title, cfg.model, channels, frames, neck, size, num_clips,
+                f'{title}: clips of {frames} frames, {taken}')
 
 
-def count(cfg: dict, size: Tuple[int, ...], neck: Optional[dict],
-          num_clips: int) -> Tuple[int, int]:
-    """Parameters, and multiply-adds of ``num_clips`` clips."""
+def sizes_of(args: argparse.Namespace, cfg: Config, sampled: Optional[int]
+             ) -> Tuple[Tuple[int, int], List[int], str]:
+    """Height and width, numbers of clips, and where they come from."""
+    size, source = (SIZE, SIZE), "the paper's, --size for others"
+    if args.size:
+        size, source = (args.size, args.size), '--size'
+    elif args.config:
+        size, source = crop_of(cfg) or (size, source)
+    taken = f'{size[0]}x{size[1]} ({source})'
+    num_clips, source = [NUM_CLIPS], "the paper's, --num-clips for others"
+    if args.num_clips:
+        num_clips, source = args.num_clips, '--num-clips'
+    elif args.config and (sampled or 1) > 1:
+        num_clips, source = [sampled], 'num_clips of its train pipeline'
+    return size, num_clips, (
+        f'{taken}; N = {", ".join(map(str, num_clips))} ({source})')
+
+
+def build(cfg: dict, neck: Optional[dict]) -> torch.nn.Module:
+    """The model with a memory or without, on no device."""
     cfg = Config(dict(model=cfg)).model.to_dict()
     cfg.update(neck=neck, type='CollaborativeRecognizer3D')
     # Weights are not wanted, nor a place for them.
@@ -155,8 +226,28 @@ def count(cfg: dict, size: Tuple[int, ...], neck: Optional[dict],
         if isinstance(part, dict) and 'pretrained' in part:
             part['pretrained'] = None
     with torch.device('meta'):
-        model = MODELS.build(cfg).eval()
-        inputs = torch.empty(1, num_clips, *size)
+        return MODELS.build(cfg).eval()
+
+
+def channels_of(cfg: dict, size: Tuple[int, ...]) -> List[int]:
+    """Channels of the backbone's features, by pathway; [] if others."""
+    try:
+        with torch.no_grad():
+            feats = build(cfg, None).backbone(
+                torch.empty(1, *size, device='meta'))
+    except RuntimeError:
+        # Not every backbone can do without values.
+        return []
+    feats = feats if isinstance(feats, (tuple, list)) else [feats]
+    known = all(getattr(x, 'ndim', 0) == 5 for x in feats)
+    return [x.shape[1] for x in feats] if known else []
+
+
+def count(cfg: dict, size: Tuple[int, ...], neck: Optional[dict],
+          num_clips: int) -> Tuple[int, int]:
+    """Parameters, and multiply-adds of ``num_clips`` clips."""
+    model = build(cfg, neck)
+    inputs = torch.empty(1, num_clips, *size, device='meta')
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(inputs, stage='head', mode='tensor')
     params = sum(p.numel() for p in model.parameters())
@@ -178,15 +269,21 @@ def off_by(ours: float, paper: Optional[float]) -> str:
     return '' if paper is None else f'{100 * (ours / paper - 1):+.1f} %'
 
 
-def rows_of(args: argparse.Namespace, name: Optional[str]) -> List[List[str]]:
+def digits(number: float, decimals: int) -> str:
+    """With so many decimals, or as many as show three digits."""
+    needed = 2 - math.floor(math.log10(number)) if number > 0 else 0
+    return f'{number:.{max(decimals, needed)}f}'
+
+
+def rows_of(args: argparse.Namespace, name: Optional[str],
+            host: Host) -> List[List[str]]:
     """Rows of the table of a model."""
-    host = load_host(args, name)
-    size = (3, host.frames, args.size, args.size)
+    size = (3, host.frames, *host.size)
     plain_params, plain = count(host.model, size, None, 1)
     paper = PAPER_GMACS.get(name, (None, None))
     rows = [[
-        host.title, 'none', '', '', '', f'{plain_params / 1e6:.1f}', '',
-        f'{plain / 1e9:.2f}', '', f'{paper[0] or ""}',
+        host.title, 'none', '', '', '', digits(plain_params / 1e6, 1), '',
+        digits(plain / 1e9, 2), '', f'{paper[0] or ""}',
         off_by(plain / 1e9, paper[0]), ''
     ]]
     options = {**DEFAULT, **host.neck, 'type': 'CollaborativeMemory'}
@@ -194,7 +291,7 @@ def rows_of(args: argparse.Namespace, name: Optional[str]) -> List[List[str]]:
                                     if args.config else [1, 2, 4, 8])
     cases = [(m, i, r, n) for m in args.memory or [options['memory']]
              for i in args.infusion or [options['infusion']]
-             for r in reductions for n in args.num_clips]
+             for r in reductions for n in host.num_clips]
     for place, where in places_of(args, host).items():
         for memory, infusion, reduction, num_clips in cases:
             chosen = dict(
@@ -206,12 +303,21 @@ def rows_of(args: argparse.Namespace, name: Optional[str]) -> List[List[str]]:
             known = PAPER_PARAMS.get(name, {}).get(reduction, '')
             rows.append([
                 host.title, memory + place, infusion, f'{reduction}',
-                f'{num_clips}', f'{params / 1e6:.1f}', f'{known}',
-                f'{each / 1e9:.2f}', f'+{100 * (each / plain - 1):.1f} %',
+                f'{num_clips}', digits(params / 1e6, 1), f'{known}',
+                digits(each / 1e9, 2), f'+{100 * (each / plain - 1):.1f} %',
                 f'{printed or ""}', off_by(each / 1e9, printed),
-                f'{macs / 1e9:.0f}'
+                digits(macs / 1e9, 0)
             ])
     return rows
+
+
+def drop_empty(table: List[List[str]]) -> List[List[str]]:
+    """The table without those columns of the paper that say nothing."""
+    kept = [
+        i for i, head in enumerate(table[0])
+        if head not in PAPER_COLUMNS or any(row[i] for row in table[1:])
+    ]
+    return [[row[i] for i in kept] for row in table]
 
 
 def show(table: List[List[str]], markdown: bool) -> None:
@@ -230,8 +336,11 @@ def main() -> None:
     init_default_scope('mmaction')
     table = [list(COLUMNS)]
     for name in [None] if args.config else args.model:
-        table += rows_of(args, name)
-    show(table, args.markdown)
+        host = load_host(args, name)
+        if args.config:
+            print(host.taken, end='\n\n')
+        table += rows_of(args, name, host)
+    show(drop_empty(table), args.markdown)
     if not args.config:
         print(NOTES.rstrip())
 

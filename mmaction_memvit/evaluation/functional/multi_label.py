@@ -47,25 +47,32 @@ class MultiLabelReport(NamedTuple):
         }
 
     def table(self) -> str:
-        """A line of text for every class, and the means.
+        """A line of text for every class that occurs, the means, a legend.
 
         Returns:
             str: Number, name, videos of the class and AP, over all videos and
-            over the labelled ones; '-' for classes that do not count.
+            over the labelled ones.
         """
         means = self.metrics()
         rows = [('', 'class', 'videos', 'AP', 'AP labelled')]
         rows += [(str(i), self.names[i], str(num), _show(a), _show(b))
                  for i, (num, a, b) in enumerate(
-                     zip(self.num_positives, self.ap, self.ap_labelled))]
+                     zip(self.num_positives, self.ap, self.ap_labelled))
+                 if num]
         rows.append(('', f"mean of {means['classes']}",
                      str(self.num_videos), _show(means['mAP']),
                      _show(means['mAP_labelled'])))
         widths = [max(map(len, column)) for column in zip(*rows)]
-        return '\n'.join(
+        lines = [
             '  '.join(cell.ljust(width) if k == 1 else cell.rjust(width)
                       for k, (cell, width) in enumerate(zip(row, widths)))
-            for row in rows)
+            for row in rows
+        ]
+        lines.append(
+            f'AP: average precision over all {self.num_videos} videos, such '
+            'without any class being negatives; AP labelled: over the '
+            f'{self.num_videos - self.num_empty} that have a class')
+        return '\n'.join(lines)
 
 
 def evaluate_multi_label(scores: np.ndarray,
@@ -127,4 +134,4 @@ def _class_ap(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _show(ap: float) -> str:
-    return '-' if np.isnan(ap) else f'{ap:.4f}'
+    return f'{ap:.4f}'

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
-from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 
+from ...datasets.charades_annotations import CLASS_FILE, read_class_names
 from ...datasets.video_index import first_names
 from ..functional import evaluate_multi_label
 
@@ -46,7 +46,7 @@ class MultiLabelMAPMetric(BaseMetric):
                         video has are left out
     ==================  ===================================================
 
-    The log gets a table of all classes.
+    The log gets a table of the classes that occur.
 
     Args:
         view_pooling (str): Of the views of a video: 'max', the protocol of
@@ -55,17 +55,19 @@ class MultiLabelMAPMetric(BaseMetric):
         scores (str): What the head gives: 'logit', or 'prob' if it applies a
             sigmoid itself. Defaults to 'logit'.
         class_names (str | Sequence[str], optional): Names for the table, or
-            a file with one on each line, such as Charades_v1_classes.txt.
-            Defaults to None: numbers only.
+            a file with one on each line, such as Charades_v1_classes.txt, see
+            :func:`read_class_names`. Defaults to None: numbers only.
         collect_device (str): 'cpu' or 'gpu', where results of several
             processes are collected. Defaults to 'cpu'.
         prefix (str, optional): Goes before the names of the measures. None
             means 'multi_label'. Defaults to None.
 
     Raises:
-        ValueError: If an argument is out of its range, a sample lacks
-            something, scores are not those of views, a video was not scored
-            or twice with different scores, or no video has a label.
+        FileNotFoundError: If there is no file ``class_names``.
+        ValueError: If an argument is out of its range, there are more or
+            fewer ``class_names`` than classes, a sample lacks something,
+            scores are not those of views, a video was not scored or twice
+            with different scores, or no video has a label.
     """
 
     default_prefix = 'multi_label'
@@ -82,8 +84,10 @@ class MultiLabelMAPMetric(BaseMetric):
             if value not in choices:
                 raise ValueError(
                     f'{name} must be one of {choices}, but is {value!r}.')
+        self._names_from = 'class_names'
         if isinstance(class_names, str):
-            class_names = list_from_file(class_names)
+            self._names_from += f'={class_names!r}'
+            class_names = read_class_names(class_names)
         self.view_pooling = view_pooling
         self.scores = scores
         self.class_names = class_names
@@ -118,6 +122,7 @@ class MultiLabelMAPMetric(BaseMetric):
             if scores.ndim == 1:
                 self._check_not_averaged(name, sample)
             scores = np.atleast_2d(scores.detach().double().cpu().numpy())
+            self._check_names(scores.shape[1])
             self.results.append({
                 'video_id': name,
                 'pred': self._pool(name, scores),
@@ -179,6 +184,17 @@ class MultiLabelMAPMetric(BaseMetric):
             f'occur and count in the mean:\n{report.table()}',
             logger='current')
         return metrics
+
+    def _check_names(self, num_classes: int) -> None:
+        """Raise an error if there are not as many names as classes."""
+        if self.class_names is None or len(self.class_names) == num_classes:
+            return
+        raise ValueError(
+            f'{self._names_from} has {len(self.class_names)} names, but '
+            f'scores are of {num_classes} classes. Remedy: give one name a '
+            f'class, in a file one a line (of Charades {CLASS_FILE}, in '
+            'Charades.zip), or set class_names=None; if the names are right, '
+            'correct num_classes of the head.')
 
     def _pool(self, name: str, scores: np.ndarray) -> np.ndarray:
         """One score a class: a logit for 'max', a probability for 'mean'."""

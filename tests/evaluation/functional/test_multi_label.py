@@ -73,16 +73,21 @@ def test_labelled_is_videos_without_classes_at_the_end(kind):
 
 
 def test_by_hand():
-    scores = [[.9, .1], [.8, .2], [.7, .3], [.6, .4]]
-    labels = [[0, 0], [1, 0], [0, 1], [1, 0]]
-    report = evaluate_multi_label(scores, labels, ['sit', 'eat'])
-    assert report.ap.tolist() == [0.5, 0.5]
+    scores = [[.9, 0, .1], [.8, 0, .2], [.7, 0, .3], [.6, 0, .4]]
+    labels = [[0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]]
+    report = evaluate_multi_label(scores, labels, ['sit', 'run', 'eat'])
+    assert report.ap[::2].tolist() == [0.5, 0.5]
     # Without the first video.
-    assert report.ap_labelled.tolist() == [pytest.approx((1 + 2 / 3) / 2), .5]
+    assert report.ap_labelled[::2].tolist() == [
+        pytest.approx((1 + 2 / 3) / 2), .5]
     lines = report.table().split('\n')
     assert lines[1].split() == ['0', 'sit', '2', '0.5000', '0.8333']
-    assert lines[-1].split() == [
+    # Nobody runs.
+    assert lines[2].split() == ['2', 'eat', '1', '0.5000', '0.5000']
+    assert lines[3].split() == [
         'mean', 'of', '2', '4', '0.5000', '0.6667']
+    assert len(lines) == 5
+    assert 'all 4 videos' in lines[4] and 'the 3 that have' in lines[4]
 
 
 @pytest.mark.parametrize('args, words', [

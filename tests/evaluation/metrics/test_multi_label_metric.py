@@ -218,11 +218,23 @@ def test_through_mmengine_with_its_dump(tmp_path):
 
 def test_names_of_classes(tmp_path, log):
     path = tmp_path / 'classes.txt'
-    path.write_text('\n'.join(f'c00{i} Doing {i}' for i in range(5)) + '\n')
+    lines = [f'c00{i} Doing {i}' for i in range(5)]
+    path.write_text('\n'.join(lines) + '\n\n')
     evaluate(make_dataset(), class_names=str(path))
-    assert 'c003 Doing 3' in log[-1]
-    with pytest.raises(ValueError, match='1 names.*5 classes'):
+    assert '3  Doing 3 ' in log[-1] and 'c003' not in log[-1]
+    with pytest.raises(ValueError, match='class_names has 1 .*5 classes'):
         evaluate(make_dataset(), class_names=['one'])
+    # Before all videos are scored.
+    path.write_text('\n'.join(lines[:4]))
+    metric = MultiLabelMAPMetric(class_names=str(path))
+    with pytest.raises(
+            ValueError,
+            match=r"classes.txt' has 4 names.*5 classes.*Charades.zip.*=None"):
+        metric.process(None, [make_dataset()[0].to_dict()])
+    path.unlink()
+    with pytest.raises(
+            FileNotFoundError, match=r"s.txt'.*Charades.zip.*ass_names=None"):
+        MultiLabelMAPMetric(class_names=str(path))
 
 
 def test_scores_that_are_not_finite(log):

@@ -18,6 +18,7 @@ import numpy as np
 from mmengine.utils import ProgressBar
 
 from mmaction_memvit.datasets.charades_annotations import (
+    CLASS_FILE,
     NUM_CLASSES,
     read_charades,
 )
@@ -171,10 +172,23 @@ def describe(path, rows):
     for row in rows:
         counts[np.unique(row.classes)] += 1
     empty = sum(not len(row.classes) for row in rows)
-    print(f'{osp.basename(path)}: {len(rows)} videos, {empty} without '
-          f'actions; {(counts > 0).sum()} classes of {counts.min()} '
-          f'(c{counts.argmin():03}) to {counts.max()} '
-          f'(c{counts.argmax():03}) videos')
+    print(f'{osp.basename(path)}: {len(rows)} videos, {empty} without actions')
+    found = np.flatnonzero(counts)
+    print(f'  {len(found)} of {NUM_CLASSES} classes occur')
+    for word, pick in (('rarest', np.argmin), ('most frequent', np.argmax)):
+        if len(found):
+            label = found[pick(counts[found])]
+            print(f'  {word}: c{label:03}, in {counts[label]} videos')
+
+
+def check_class_file(lists):
+    """Says if the names of classes are not beside the lists."""
+    for folder in sorted({osp.dirname(path) for path in lists}):
+        path = osp.join(folder, CLASS_FILE)
+        if not osp.exists(path):
+            print(f'{path} is missing, from which the configs take the names '
+                  'of classes. Remedy: unpack it of Charades.zip, or set '
+                  'class_names=None of MultiLabelMAPMetric')
 
 
 def main(argv=None):
@@ -186,6 +200,7 @@ def main(argv=None):
             rows = read_charades(path)
             describe(path, rows)
             videos.update((row.video_id, row) for row in rows)
+        check_class_file(args.lists)
         found = find(args, videos)
         entries = probe_all(args, found)
     except (OSError, ValueError) as e:
