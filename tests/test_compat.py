@@ -101,7 +101,13 @@ class TestImportErrors:
         output = run_python(
             """
             import sys
-            sys.modules['einops'] = None  # as if it were not installed
+
+            class NotInstalled:
+                def find_spec(self, name, *args):
+                    if name == 'einops':
+                        raise ModuleNotFoundError(name, name=name)
+
+            sys.meta_path.insert(0, NotInstalled())
             from mmengine.config import Config
             try:
                 Config.fromfile('config.py')

@@ -119,7 +119,7 @@ def test_train_validate_resume_and_test(folder):
 
     work_dir = folder / 'work_dirs/small'
     state = [
-        torch.load(work_dir / f'epoch_{i}.pth', weights_only=True)
+        torch.load(work_dir / f'epoch_{i}.pth', weights_only=False)
         for i in (1, 2)
     ]
     assert [s['meta']['iter'] for s in state] == [2, 4]

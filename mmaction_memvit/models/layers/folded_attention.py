@@ -145,12 +145,21 @@ def _one_hots(size: Tuple[int, int, int], like: Tensor) -> List[Tensor]:
     Returns:
         list[Tensor]: (T*H*W, T), (T*H*W, H - 1) and (T*H*W, W - 1).
     """
-    t, h, w = (torch.eye(n, dtype=like.dtype, device=like.device)
-               for n in size)
+    # Made in float32: older torch has no identity matrix in bfloat16.
+    t, h, w = (torch.eye(n, device=like.device).to(like.dtype) for n in size)
     return [
         x.expand(*size, -1).flatten(0, 2)
         for x in (t[:, None, None], h[None, :, None, 1:], w[None, None, :, 1:])
     ]
+
+
+def _lead_by_zeros(x: Tensor) -> Tensor:
+    """(..., K, E) with a row of zeros in front, for a class token.
+
+    Not by F.pad, which in older torch does not take E = 0 (a grid of one
+    row or column).
+    """
+    return torch.cat([torch.zeros_like(x[..., :1, :]), x], dim=-2)
 
 
 def _key_channels(pos: Positions, like: Tensor) -> Tensor:
@@ -160,14 +169,14 @@ def _key_channels(pos: Positions, like: Tensor) -> Tensor:
     of the memory, then rows, then columns, likewise. Class tokens have no
     position.
     """
-    current = [F.pad(x, (0, 0, 1, 0)) for x in _one_hots(pos.size, like)]
+    current = [_lead_by_zeros(x) for x in _one_hots(pos.size, like)]
     if pos.memory is None:
         return torch.cat(current, dim=1)
     num = pos.num_entries
     size = (num * pos.memory_size[0], *pos.memory_size[1:])
     # (M, T"*H"*W", E), each entry led by its class token
     entries = [
-        F.pad(x.unflatten(0, (num, -1)), (0, 0, 1, 0)).flatten(0, 1)
+        _lead_by_zeros(x.unflatten(0, (num, -1))).flatten(0, 1)
         for x in _one_hots(size, like)
     ]
     return torch.cat(
