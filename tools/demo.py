@@ -17,7 +17,7 @@ from typing import List, Optional, Tuple
 from mmengine.fileio import load
 
 from mmaction_memvit.apis import StreamInferencer
-from mmaction_memvit.datasets.longcue import clip_captions
+from mmaction_memvit.datasets.generated.longcue import clip_captions
 from mmaction_memvit.visualization.delay_accuracy import (
     accuracy_by_delay,
     format_delay_table,

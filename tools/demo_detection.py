@@ -13,7 +13,9 @@ import time
 from demo import ROOT, checkpoint_of, epoch_options, parse_args, run
 from mmengine.fileio import load
 
-from mmaction_memvit.datasets.longcue_boxes import answer_box_questions
+from mmaction_memvit.datasets.generated.longcue_boxes import (
+    answer_box_questions,
+)
 from mmaction_memvit.evaluation.functional import (
     evaluate_ava,
     read_ava_csv,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmaction_memvit.datasets import EpicDataset, OnlineEpicDataset
-from mmaction_memvit.datasets.longcue_kitchen import (
+from mmaction_memvit.datasets.generated.kitchen import (
     SPLITS,
     TAKE,
     KitchenSpec,

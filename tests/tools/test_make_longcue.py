@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmaction_memvit.datasets.longcue import (
+from mmaction_memvit.datasets.generated import video_set
+from mmaction_memvit.datasets.generated.longcue import (
     LongCueSpec,
     plan_videos,
     render_video,
@@ -115,7 +116,7 @@ def test_online_video_dataset_gets_the_labels_of_the_questions(dataset):
 def test_videos_decode_to_what_was_drawn(tool, dataset):
     out_dir, _ = dataset
     for plan in plan_videos(SMALL, 'train', 8):
-        frames = tool.read_video(str(out_dir / plan.name))
+        frames = video_set.read_video(str(out_dir / plan.name))
         drawn = render_video(SMALL, plan)
         assert frames.shape == drawn.shape == (44, 32, 32, 3)
         assert np.abs(frames.mean(-1) - drawn.mean(-1)).mean() < 5
@@ -128,7 +129,7 @@ def test_decoded_question_clips_carry_no_trace_of_the_cue(tool, dataset):
     plans = plan_videos(SMALL, 'val', 4)
     cues = [question.cue_clip for question in plans[0].questions]
     videos = np.stack(
-        [tool.read_video(str(out_dir / plan.name)) for plan in plans])
+        [video_set.read_video(str(out_dir / plan.name)) for plan in plans])
     videos = videos.reshape(4, SMALL.clips_per_video, -1)
     differ = (videos != videos[:1]).any((0, 2))
     assert np.flatnonzero(differ).tolist() == cues
@@ -147,7 +148,7 @@ def test_decord_reads_clips_in_any_order(tool, dataset):
     decord = pytest.importorskip('decord')
     out_dir, meta = dataset
     path = str(out_dir / meta['splits']['train']['videos'][3])
-    frames = tool.read_video(path)
+    frames = video_set.read_video(path)
     for clip in (9, 0, 4):
         index = range(clip * 4, clip * 4 + 4)
         decoded = decord.VideoReader(path).get_batch(index).asnumpy()
@@ -160,15 +161,15 @@ def test_same_seed_same_files(tool, dataset, tmp_path):
     for split in 'train', 'val':
         for name in again['splits'][split]['videos']:
             np.testing.assert_array_equal(
-                tool.read_video(str(tmp_path / name)),
-                tool.read_video(str(out_dir / name)))
+                video_set.read_video(str(tmp_path / name)),
+                video_set.read_video(str(out_dir / name)))
     other = replace(SMALL, seed=7)
     tool.make_longcue(
         str(tmp_path / 'other'), other, {'train': 4})
     name = meta['splits']['train']['videos'][0]
     assert not np.array_equal(
-        tool.read_video(str(tmp_path / 'other' / name)),
-        tool.read_video(str(out_dir / name)))
+        video_set.read_video(str(tmp_path / 'other' / name)),
+        video_set.read_video(str(out_dir / name)))
 
 
 def test_an_existing_set_is_kept_and_a_different_one_protected(
@@ -198,18 +199,18 @@ def test_an_unfinished_set_is_made_again(tool, tmp_path):
     video.write_bytes(b'cut')
     (tmp_path / 'longcue_meta.json').unlink()
     tool.make_longcue(str(tmp_path), spec, {'train': 2})
-    assert len(tool.read_video(str(video))) == spec.num_frames
+    assert len(video_set.read_video(str(video))) == spec.num_frames
 
 
 def test_a_file_that_does_not_read_back_is_an_error(
         tool, tmp_path, monkeypatch):
     plan = plan_videos(SMALL, 'train', 4)[0]
     (tmp_path / 'train').mkdir()
-    read = tool.read_video
-    monkeypatch.setattr(tool, 'read_video', lambda path: read(path)[:-1])
+    read = video_set.read_video
+    monkeypatch.setattr(video_set, 'read_video', lambda path: read(path)[:-1])
     with pytest.raises(RuntimeError, match='wrote 44 frames but read 43'):
         tool.make_video(plan, SMALL, str(tmp_path))
-    monkeypatch.setattr(tool, 'read_video', lambda path: 255 - read(path))
+    monkeypatch.setattr(video_set, 'read_video', lambda path: 255 - read(path))
     with pytest.raises(RuntimeError, match='grey levels'):
         tool.make_video(plan, SMALL, str(tmp_path))
 
@@ -233,5 +234,5 @@ def test_command_line(tool, dataset, tmp_path):
     assert json.loads((made / 'longcue_meta.json').read_text()) == meta
     for name in meta['splits']['train']['videos']:
         np.testing.assert_array_equal(
-            tool.read_video(str(made / name)),
-            tool.read_video(str(out_dir / name)))
+            video_set.read_video(str(made / name)),
+            video_set.read_video(str(out_dir / name)))

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmaction_memvit.datasets.longcue_boxes import (
+from mmaction_memvit.datasets.generated.longcue_boxes import (
     LongCueBoxesSpec,
     plan_box_videos,
     render_box_video,
 )
+from mmaction_memvit.datasets.generated.video_set import read_video
 
 pytest.importorskip('av', reason='LongCue videos are written with PyAV')
 
@@ -134,11 +135,10 @@ def test_chance_is_exact(dataset):
 
 def test_files_leak_nothing(tool, dataset):
     """What follows a cue decodes to the same whatever the cue was."""
-    import make_longcue
     out_dir, meta = dataset
     content = meta['splits']['val']
     videos = np.stack([
-        make_longcue.read_video(str(out_dir / name))
+        read_video(str(out_dir / name))
         for name in content['videos'][:4]
     ])
     drawn = render_box_video(SMALL, plan_box_videos(SMALL, 'val', 4)[3])

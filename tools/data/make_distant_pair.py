@@ -11,17 +11,14 @@ with it; ``distant_pair_index.json`` (frame counts, for ``index_file``) and
 signs which they are, and where).
 """
 import argparse
-import os
 import os.path as osp
-import sys
 import time
 from functools import partial
 from typing import Any
 
-import mmengine
 from mmengine.fileio import dump, put_text
 
-from mmaction_memvit.datasets.distant_pair import (
+from mmaction_memvit.datasets.generated.distant_pair import (
     DistantPairSpec,
     VideoPlan,
     pair_table,
@@ -29,11 +26,12 @@ from mmaction_memvit.datasets.distant_pair import (
     plan_signs,
     render_video,
 )
-
-# The tool beside this one, however this one was started.
-sys.path.insert(0, osp.dirname(osp.abspath(__file__)))
-from make_longcue import (  # noqa: E402
-    _check_existing,
+from mmaction_memvit.datasets.generated.options import (
+    add_set_options,
+    wrong_options,
+)
+from mmaction_memvit.datasets.generated.video_set import (
+    is_made,
     make_videos,
     store_video,
 )
@@ -44,7 +42,7 @@ INDEX_FILE = 'distant_pair_index.json'
 VERSION = 1
 
 
-def parse_args() -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
     default = DistantPairSpec()
     parser = argparse.ArgumentParser(
         description='Make DistantPair: videos of which two distant clips tell '
@@ -89,18 +87,8 @@ def parse_args() -> argparse.Namespace:
         type=int,
         default=default.size,
         help='height and width in pixels, a multiple of 32')
-    parser.add_argument(
-        '--seed', type=int, default=default.seed, help='random seed')
-    parser.add_argument(
-        '--num-workers',
-        type=int,
-        default=min(8, os.cpu_count() or 1),
-        help='processes; 0 or 1 works in this one')
-    parser.add_argument(
-        '--force',
-        action='store_true',
-        help='replace a set that was made with other options')
-    return parser.parse_args()
+    add_set_options(parser, default.seed)
+    return parser
 
 
 def make_video(plan: VideoPlan, spec: DistantPairSpec,
@@ -118,7 +106,7 @@ def make_video(plan: VideoPlan, spec: DistantPairSpec,
     # A key frame opens every slot, so that none carries a trace of another.
     return store_video(
         osp.join(out_dir, plan.name), render_video(spec, plan),
-        spec.frame_rate, spec.slot_frames)
+        spec.frame_rate, range(0, spec.num_frames, spec.slot_frames))
 
 
 def make_distant_pair(out_dir: str,
@@ -166,17 +154,15 @@ def make_distant_pair(out_dir: str,
         'splits': splits
     }
     meta_file = osp.join(out_dir, META_FILE)
-    if _check_existing(meta_file, meta, force):
+    if is_made(meta_file, meta, force):
         print(f'{out_dir} already holds this DistantPair set')
         return meta
-    for split in splits:
-        mmengine.mkdir_or_exist(osp.join(out_dir, split))
     make_videos(
         partial(make_video, spec=spec, out_dir=out_dir),
         plans, [plan.name for plan in plans],
+        out_dir,
         osp.join(out_dir, INDEX_FILE),
         num_workers,
-        # Twins in one process: they share the drawing of the scene.
         chunksize=spec.num_things**2)
     for content in splits.values():
         listed = set(content['videos'])
@@ -197,22 +183,24 @@ def _list(split: str, plans: list[VideoPlan]) -> dict[str, Any]:
 
 
 def main() -> None:
-    args = parse_args()
+    parser = build_parser()
+    args = parser.parse_args()
     start = time.time()
-    spec = DistantPairSpec(
-        num_things=args.num_things,
-        num_slots=args.num_slots,
-        slot_frames=args.slot_frames,
-        min_distance=args.min_distance,
-        size=args.size,
-        seed=args.seed)
-    meta = make_distant_pair(
-        args.out_dir,
-        spec,
-        dict(train=args.train_families, val=args.val_families),
-        dict(train=args.train_sign_families, val=args.val_sign_families),
-        num_workers=args.num_workers,
-        force=args.force)
+    with wrong_options(parser):
+        spec = DistantPairSpec(
+            num_things=args.num_things,
+            num_slots=args.num_slots,
+            slot_frames=args.slot_frames,
+            min_distance=args.min_distance,
+            size=args.size,
+            seed=args.seed)
+        meta = make_distant_pair(
+            args.out_dir,
+            spec,
+            dict(train=args.train_families, val=args.val_families),
+            dict(train=args.train_sign_families, val=args.val_sign_families),
+            num_workers=args.num_workers,
+            force=args.force)
     for content in meta['splits'].values():
         slots = spec.num_slots if 'questions' in content else 1
         print(f'{osp.join(args.out_dir, content["ann_file"])}: '

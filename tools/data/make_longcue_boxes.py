@@ -25,35 +25,34 @@ the first frame of the file (``timestamp_start=0``). The ``clip_len`` frames
 around a keyframe are one clip.
 """
 import argparse
-import os
 import os.path as osp
-import sys
 import time
 from functools import partial
 from typing import Any
 
-import mmengine
 from mmengine.fileio import dump, put_text
 
-from mmaction_memvit.datasets.longcue_boxes import (
+from mmaction_memvit.datasets.generated.longcue_boxes import (
     BoxVideoPlan,
     LongCueBoxesSpec,
     annotation_rows,
     box_question_table,
     cue_keyframes,
-    label_map_text,
     plan_box_videos,
     proposal_table,
     render_box_video,
 )
-
-# The tool beside this one, however this one was started.
-sys.path.insert(0, osp.dirname(osp.abspath(__file__)))
-from make_longcue import (  # noqa: E402
-    _check_existing,
+from mmaction_memvit.datasets.generated.options import (
+    add_longcue_options,
+    longcue_options,
+    wrong_options,
+)
+from mmaction_memvit.datasets.generated.video_set import (
+    is_made,
     make_videos,
     store_video,
 )
+from mmaction_memvit.evaluation.functional import write_label_map
 
 META_FILE = 'longcue_boxes_meta.json'
 INDEX_FILE = 'index.json'
@@ -63,8 +62,7 @@ VIDEO_FOLDER = 'videos'
 VERSION = 2
 
 
-def parse_args() -> argparse.Namespace:
-    default = LongCueBoxesSpec()
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description='Make LongCue with boxes: videos of two persons whose '
         'action depends on what they showed clips earlier',
@@ -74,75 +72,9 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         default='data/longcue_boxes',
         help='folder to write to')
-    parser.add_argument(
-        '--train-videos',
-        type=int,
-        default=128,
-        help='training videos, a multiple of --num-cues')
-    parser.add_argument(
-        '--val-videos',
-        type=int,
-        default=32,
-        help='validation videos, a multiple of --num-cues')
-    parser.add_argument(
-        '--clips-per-video',
-        type=int,
-        default=default.clips_per_video,
-        help='clips in a video, at least max_delay * (max_delay + 3) / 2')
-    parser.add_argument(
-        '--num-cues',
-        type=int,
-        default=default.num_cues,
-        help='number of classes, 2 to 8')
-    parser.add_argument(
-        '--max-delay',
-        type=int,
-        default=default.max_delay,
-        help='longest distance from cue to question in clips')
-    parser.add_argument(
-        '--clip-len',
-        type=int,
-        default=default.clip_len,
-        help='frames a model samples from a clip')
-    parser.add_argument(
-        '--frame-interval',
-        type=int,
-        default=default.frame_interval,
-        help='video frames from one sampled frame to the next')
-    parser.add_argument(
-        '--size',
-        type=int,
-        default=default.size,
-        help='height and width in pixels, a multiple of 32')
-    parser.add_argument(
-        '--fps',
-        type=float,
-        default=None,
-        help='frames per second, a multiple of clip_len * frame_interval; '
-        'when left out, a clip lasts one second')
-    parser.add_argument(
-        '--label-cues',
-        choices=('none', 'train', 'all'),
-        default='train',
-        help='tables in which the boxes that show a cue are labelled, too: '
-        'without these a small model takes long to find out what to remember')
-    parser.add_argument(
-        '--interfere',
-        action='store_true',
-        help='earlier cues of a person may lie within max-delay clips of its '
-        'question: the latest counts')
-    parser.add_argument(
-        '--seed', type=int, default=default.seed, help='random seed')
-    parser.add_argument(
-        '--num-workers',
-        type=int,
-        default=min(8, os.cpu_count() or 1),
-        help='processes; 0 or 1 works in this one')
-    parser.add_argument(
-        '--force',
-        action='store_true',
-        help='replace a set that was made with other options')
-    return parser.parse_args()
+    add_longcue_options(
+        parser, LongCueBoxesSpec(), train_videos=128, val_videos=32)
+    return parser
 
 
 def make_video(plan: BoxVideoPlan, spec: LongCueBoxesSpec,
@@ -159,7 +91,8 @@ def make_video(plan: BoxVideoPlan, spec: LongCueBoxesSpec,
     """
     return store_video(
         osp.join(out_dir, VIDEO_FOLDER, f'{plan.video_id}.mp4'),
-        render_box_video(spec, plan), spec.frame_rate, spec.gop_size)
+        render_box_video(spec, plan), spec.frame_rate,
+        range(0, spec.num_frames, spec.gop_size))
 
 
 def make_longcue_boxes(out_dir: str,
@@ -218,17 +151,17 @@ def make_longcue_boxes(out_dir: str,
         }
     }
     meta_file = osp.join(out_dir, META_FILE)
-    if _check_existing(meta_file, meta, force):
+    if is_made(meta_file, meta, force):
         print(f'{out_dir} already holds this LongCue set')
         return meta
-    mmengine.mkdir_or_exist(osp.join(out_dir, VIDEO_FOLDER))
     all_plans = sum(plans.values(), [])
     make_videos(
         partial(make_video, spec=spec, out_dir=out_dir), all_plans,
         [f'{plan.video_id}.mp4' for plan in all_plans],
-        osp.join(out_dir, INDEX_FILE), num_workers)
+        osp.join(out_dir, VIDEO_FOLDER), osp.join(out_dir, INDEX_FILE),
+        num_workers)
     names = dict(enumerate(spec.classes, start=1))
-    put_text(label_map_text(names), osp.join(out_dir, LABEL_FILE))
+    write_label_map(osp.join(out_dir, LABEL_FILE), names)
     for split, split_plans in plans.items():
         content = meta['splits'][split]
         with_cues = label_cues in ('all', split)
@@ -252,27 +185,18 @@ def make_longcue_boxes(out_dir: str,
 
 
 def main() -> None:
-    args = parse_args()
+    parser = build_parser()
+    args = parser.parse_args()
     start = time.time()
-    spec = LongCueBoxesSpec(
-        num_cues=args.num_cues,
-        max_delay=args.max_delay,
-        clips_per_video=args.clips_per_video,
-        clip_len=args.clip_len,
-        frame_interval=args.frame_interval,
-        size=args.size,
-        fps=args.fps,
-        seed=args.seed,
-        separate=not args.interfere)
-    meta = make_longcue_boxes(
-        args.out_dir,
-        spec, {
-            'train': args.train_videos,
-            'val': args.val_videos
-        },
-        num_workers=args.num_workers,
-        force=args.force,
-        label_cues=args.label_cues)
+    with wrong_options(parser):
+        spec = LongCueBoxesSpec(**longcue_options(args))
+        meta = make_longcue_boxes(
+            args.out_dir,
+            spec,
+            dict(train=args.train_videos, val=args.val_videos),
+            num_workers=args.num_workers,
+            force=args.force,
+            label_cues=args.label_cues)
     for split, content in meta['splits'].items():
         print(f'{split}: {len(content["videos"])} videos of '
               f'{spec.clips_per_video} keyframes, '

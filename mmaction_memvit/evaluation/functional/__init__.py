@@ -5,6 +5,7 @@ from .ava_csv import (
     read_ava_csv,
     read_exclusions,
     read_label_map,
+    write_label_map,
     write_results_csv,
 )
 from .ava_map import (
@@ -30,5 +31,6 @@ __all__ = [
     'class_mean_recall', 'class_ranks', 'evaluate_ava',
     'evaluate_epic_anticipation', 'evaluate_epic_recognition',
     'evaluate_multi_label', 'frame_ap', 'image_key', 'read_ava_csv',
-    'read_exclusions', 'read_label_map', 'write_results_csv'
+    'read_exclusions', 'read_label_map', 'write_label_map',
+    'write_results_csv'
 ]

@@ -7,7 +7,7 @@ import io
 import logging
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -188,6 +188,22 @@ def read_label_map(path: str) -> dict[int, str]:
             f'{path} has no entry like item {{ name: "stand" id: 12 }}. It '
             "must be an action list in AVA's .pbtxt form.")
     return {i: names[i] for i in sorted(names)}
+
+
+def write_label_map(path: str, names: Mapping[int, str]) -> None:
+    """Write the names of classes in the form of AVA's action lists.
+
+    Args:
+        path (str): Path or URL of the .pbtxt file. Folders are made.
+        names (Mapping[int, str]): Names by id, from 1.
+    """
+    put_text(
+        ''.join(f'item {{\n  name: "{_escape(name)}"\n  id: {number}\n}}\n'
+                for number, name in names.items()), path)
+
+
+def _escape(name: str) -> str:
+    return re.sub(r'(["\\])', r'\\\1', name)
 
 
 def write_results_csv(path: str, found: ActionBoxes) -> None:

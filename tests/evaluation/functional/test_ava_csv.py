@@ -9,6 +9,7 @@ from mmaction_memvit.evaluation.functional import (
     read_ava_csv,
     read_exclusions,
     read_label_map,
+    write_label_map,
     write_results_csv,
 )
 
@@ -156,6 +157,22 @@ def test_label_maps_of_both_forms(write):
 def test_wrong_label_maps(write, text, message):
     with pytest.raises(ValueError, match=message):
         read_label_map(write(text))
+
+
+def test_written_label_map(tmp_path):
+    names = {1: 'stand', 3: 'say "hi" {loudly}', 4: 'back\\slash'}
+    write_label_map(str(tmp_path / 'sub/label_map.pbtxt'), names)
+    assert read_label_map(str(tmp_path / 'sub/label_map.pbtxt')) == names
+
+
+def test_written_label_map_is_read_by_mmaction(tmp_path):
+    evaluation = pytest.importorskip('mmaction.evaluation')
+    path = tmp_path / 'label_map.pbtxt'
+    write_label_map(str(path), {1: 'red disk', 2: 'green square'})
+    with open(path) as f:
+        labelmap, ids = evaluation.read_labelmap(f)
+    assert ids == {1, 2}
+    assert labelmap[0] == {'id': 1, 'name': 'red disk'}
 
 
 def test_image_key():

@@ -38,7 +38,6 @@ import mmengine
 import numpy as np
 from mmengine.utils import track_iter_progress, track_parallel_progress
 
-from mmaction_memvit.datasets.longcue_boxes import label_map_text
 from mmaction_memvit.datasets.video_files import VIDEO_SUFFIXES
 from mmaction_memvit.datasets.video_index import (
     first_names,
@@ -48,6 +47,7 @@ from mmaction_memvit.datasets.video_index import (
 from mmaction_memvit.evaluation.functional import (
     read_label_map as read_ava_label_map,
 )
+from mmaction_memvit.evaluation.functional import write_label_map
 
 # The tool of the folder above, however this one was started.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -757,8 +757,7 @@ def write_set(args, rows: list[Box], index: dict, names: dict[int, str],
         mmengine.dump(
             proposals(part, ids),
             osp.join(args.out, f'proposals_{split}.pkl'))
-    with open(osp.join(args.out, 'label_map.pbtxt'), 'w') as f:
-        f.write(label_map_text(names))
+    write_label_map(osp.join(args.out, 'label_map.pbtxt'), names)
     used = sorted({row.file for row in rows})
     write_video_index({x: index[x] for x in used},
                       osp.join(args.out, 'index.json'))

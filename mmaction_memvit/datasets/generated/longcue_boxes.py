@@ -27,14 +27,9 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from .longcue import (
-    _SPLITS,
-    LongCueSpec,
-    _draw_background,
-    _paste,
-    _plan_times,
-    _sign,
-)
+from .drawing import Picture, draw_background, draw_sign, paste
+from .longcue import SPLITS, LongCueSpec, plan_times
+from .twins import num_families
 
 #: Names and RGB body colours of the persons.
 PERSONS: tuple[tuple[str, tuple[int, int, int]], ...] = (
@@ -176,17 +171,9 @@ def plan_box_videos(spec: LongCueBoxesSpec, split: str,
         ValueError: If the split is unknown or the number of videos is not a
             positive multiple of the number of cues.
     """
-    if split not in _SPLITS:
-        raise ValueError(f'split={split!r} must be one of {_SPLITS}')
-    num_cues = spec.num_cues
-    if num_videos < 1 or num_videos % num_cues:
-        raise ValueError(
-            f'{num_videos} {split} videos must be a positive multiple of '
-            f'num_cues={num_cues}, because videos come in families with every '
-            f'cue once; take {max(1, -(-num_videos // num_cues)) * num_cues}')
-    plans = []
-    for family in range(num_videos // num_cues):
-        scene = (spec.seed, _SPLITS.index(split), family)
+    num_cues, plans = spec.num_cues, []
+    for family in range(num_families(split, SPLITS, num_videos, num_cues)):
+        scene = (spec.seed, SPLITS.index(split), family)
         rng = np.random.default_rng((*scene, 0))
         times = _plan_both(spec, rng)
         labels = [rng.permutation(num_cues) for _ in times]
@@ -204,10 +191,10 @@ def plan_box_videos(spec: LongCueBoxesSpec, split: str,
 def _plan_both(spec: LongCueBoxesSpec,
                rng: np.random.Generator) -> list[tuple[int, int, int]]:
     """Draw question clip, person and cue clip of all questions."""
-    first = _plan_times(spec, rng)
+    first = plan_times(spec, rng)
     cues, asks = ({pair[k] for pair in first} for k in (0, 1))
     for _ in range(_TRIES):
-        second = _plan_times(spec, rng)
+        second = plan_times(spec, rng)
         if not any(cue in asks or ask in cues for cue, ask in second):
             break
     else:
@@ -276,7 +263,8 @@ def render_box_video(spec: LongCueBoxesSpec,
         np.ndarray: RGB frames of shape (num_frames, size, size, 3), uint8.
         Twins are equal in all clips but those of the cues.
     """
-    frames = _draw_background(spec, np.random.default_rng((*plan.scene, 1)))
+    frames = draw_background(spec.scene,
+                             np.random.default_rng((*plan.scene, 1)))
     shown = np.full((spec.clips_per_video, len(PERSONS)), _NOTHING)
     for question in plan.questions:
         shown[question.cue_clip, question.person] = question.label
@@ -286,13 +274,12 @@ def render_box_video(spec: LongCueBoxesSpec,
         clip = (number - spec.lead_frames) // spec.clip_frames
         for person, (left, top, _, _) in enumerate(places):
             sign = _NOTHING if clip < 0 else int(shown[clip, person])
-            _paste(frame, _person(person, sign, *spec.person_size), top, left)
+            paste(frame, _person(person, sign, *spec.person_size), top, left)
     return frames
 
 
 @cache
-def _person(person: int, sign: int, width: int,
-            height: int) -> tuple[np.ndarray, np.ndarray]:
+def _person(person: int, sign: int, width: int, height: int) -> Picture:
     """Draw a person that fills its box, with a sign on its chest."""
     big, body = 8, PERSONS[person][1]
     mask = np.zeros((height * big, width * big), np.uint8)
@@ -316,7 +303,7 @@ def _person(person: int, sign: int, width: int,
     if sign != _NOTHING:
         side = min(round(.76 * width), round(.44 * height))
         top = round(.48 * height - side / 2)
-        _paste(color, _sign(sign, side), top, (width - side) // 2)
+        paste(color, draw_sign(sign, side), top, (width - side) // 2)
     return color, opacity
 
 
@@ -389,19 +376,6 @@ def proposal_table(spec: LongCueBoxesSpec,
             table[f'{plan.video_id},{clip + 1:04d}'] = np.pad(
                 boxes, ((0, 0), (0, 1)), constant_values=1).astype(np.float32)
     return table
-
-
-def label_map_text(names: Mapping[int, str]) -> str:
-    """Write a label map in the form of AVA's .pbtxt files.
-
-    Args:
-        names (Mapping[int, str]): Names of the actions by id, from 1.
-
-    Returns:
-        str: The text.
-    """
-    return ''.join(f'item {{\n  name: "{name}"\n  id: {number}\n}}\n'
-                   for number, name in names.items())
 
 
 def box_question_table(spec: LongCueBoxesSpec,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmaction_memvit.datasets.longcue import CUES
-from mmaction_memvit.datasets.longcue_boxes import (
+from mmaction_memvit.datasets.generated.longcue import CUES
+from mmaction_memvit.datasets.generated.longcue_boxes import (
     PERSONS,
     LongCueBoxesSpec,
     annotation_rows,
@@ -16,7 +16,6 @@ from mmaction_memvit.datasets.longcue_boxes import (
     box_question_table,
     cue_keyframes,
     keyframe_boxes,
-    label_map_text,
     person_boxes,
     plan_box_videos,
     proposal_table,
@@ -255,16 +254,6 @@ def test_bad_results(tmp_path):
     results.write_text('val_00000,1,0,0,1,1,2\n')
     with pytest.raises(ValueError, match='results.csv:1: .*score'):
         answer_box_questions(str(results), questions)
-
-
-def test_label_map_is_read_by_mmaction(tmp_path):
-    evaluation = pytest.importorskip('mmaction.evaluation')
-    path = tmp_path / 'label_map.pbtxt'
-    path.write_text(label_map_text(dict(enumerate(SMALL.classes, 1))))
-    with open(path) as f:
-        labelmap, ids = evaluation.read_labelmap(f)
-    assert ids == {1, 2, 3, 4}
-    assert labelmap[0] == {'id': 1, 'name': 'red disk sign'}
 
 
 @pytest.mark.parametrize('options, match', [

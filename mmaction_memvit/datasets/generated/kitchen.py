@@ -25,16 +25,20 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from .longcue import (
-    _BRIGHT,
-    _DARK,
+from .drawing import (
+    BRIGHT,
     CUES,
-    LongCueSpec,
-    _draw_scene,
-    _paste,
-    _shape,
-    _sign,
+    DARK,
+    Picture,
+    Scene,
+    check_picture,
+    draw_dots,
+    draw_scene,
+    draw_sign,
+    paste,
+    sign_size,
 )
+from .twins import num_families
 
 #: Verbs by class. The first one is that of cues, the last one of the rare
 #: event, those between are uses, the last of which is rare.
@@ -132,9 +136,7 @@ class KitchenSpec:
             raise ValueError(f'clip_len={self.clip_len}, frame_interval='
                              f'{self.frame_interval} and sample_fps='
                              f'{self.sample_fps} must be above 0')
-        if self.seed < 0 or self.size < 32 or self.size % 32:
-            raise ValueError(f'seed={self.seed} must not be negative and '
-                             f'size={self.size} must be a multiple of 32')
+        check_picture(self.size, self.seed)
 
     @property
     def clip_seconds(self) -> float:
@@ -147,15 +149,10 @@ class KitchenSpec:
         return (*THINGS[:self.num_things], RARE_NOUN)
 
     @property
-    def scene(self) -> LongCueSpec:
-        """LongCueSpec: What is drawn behind the signs."""
-        return LongCueSpec(
-            num_cues=self.num_things,
-            max_delay=1,
-            clips_per_video=self.clips_per_video,
-            clip_len=self.clip_len,
-            size=self.size,
-            seed=self.seed)
+    def scene(self) -> Scene:
+        """Scene: What is drawn behind the signs, a frame for each picture."""
+        return Scene(self.clips_per_video * self.clip_len, self.clip_len,
+                     float(self.clip_len), self.size, self.num_things)
 
 
 class Event(NamedTuple):
@@ -218,17 +215,12 @@ def plan_kitchen(spec: KitchenSpec, split: str,
         ValueError: If the split is unknown or the number of videos is not a
             multiple of the number of things.
     """
-    if split not in SPLITS:
-        raise ValueError(f'split={split!r} must be one of {SPLITS}')
     things = spec.num_things
-    if num_videos < 0 or num_videos % things:
-        raise ValueError(
-            f'{num_videos} {split} videos must be a multiple of num_things='
-            f'{things}, because videos come in families with every thing once')
+    families = num_families(split, SPLITS, num_videos or things, things)
     people = PARTICIPANTS[split]
     numbers = dict.fromkeys((p for p, _ in people), _FIRST_NUMBER[split])
     plans = []
-    for family in range(num_videos // things):
+    for family in range(families if num_videos else 0):
         scene = (spec.seed, 3 + SPLITS.index(split), family)
         rng = np.random.default_rng((*scene, 0))
         delays, blanks = _plan_times(spec, split, rng)
@@ -316,39 +308,30 @@ def render_pictures(spec: KitchenSpec, plan: KitchenVideo) -> np.ndarray:
         np.ndarray: RGB, uint8 (number of pictures, size, size, 3). Twins are
         equal in all clips but those of cues.
     """
-    pictures = _draw_scene(spec.scene, plan.scene).copy()
-    side = round(0.6 * spec.size)
+    pictures = draw_scene(spec.scene, plan.scene).copy()
+    side = sign_size(spec.size)
     rng = np.random.default_rng((*plan.scene, 3))
     for event in plan.events:
         if event.verb == TAKE:
-            sign = _sign(event.noun, side)
+            sign = draw_sign(event.noun, side)
         elif event.verb == POUR:
             # No thing has the last two signs.
-            sign = _sign(len(CUES) - 1, side)
+            sign = draw_sign(len(CUES) - 1, side)
         else:
             sign = _plate(event.verb, side)
         top, left = rng.integers(0, spec.size - side + 1, 2)
         first = event.clip * spec.clip_len
         for picture in pictures[first:first + spec.clip_len]:
-            _paste(picture, sign, top, left)
+            paste(picture, sign, top, left)
     return pictures
 
 
 @cache
-def _plate(verb: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+def _plate(verb: int, side: int) -> Picture:
     """Draws the plate of a use: grey of a level and dots of a number."""
-    plate = np.empty((side, side, 3), np.float32)
-    plate[...] = (_BRIGHT, (150, 150, 154), _DARK)[verb - USES[0]]
-    border = max(1, side // 12)
-    plate[:border] = plate[-border:] = _DARK
-    plate[:, :border] = plate[:, -border:] = _DARK
-    dot = side // 4
-    color = _DARK if verb == USES[0] else _BRIGHT
-    places = ((side // 6, side // 6), (side - side // 6 - dot, ) * 2,
-              (side // 6, side - side // 6 - dot))
-    for top, left in places[:verb - USES[0] + 1]:
-        _paste(plate, _shape('disk', color, dot), top, left)
-    return plate, np.ones((side, side, 1), np.float32)
+    number = USES.index(verb)
+    ground = (BRIGHT, (150, 150, 154), DARK)[number]
+    return draw_dots(number + 1, ground, number == 0, side)
 
 
 def event_segments(spec: KitchenSpec, plan: KitchenVideo,

@@ -23,16 +23,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .longcue import (
-    _BRIGHT,
-    _DARK,
+from .drawing import (
+    BRIGHT,
     CUES,
-    LongCueSpec,
-    _draw_scene,
-    _paste,
-    _shape,
-    _sign,
+    DARK,
+    Picture,
+    Scene,
+    check_picture,
+    draw_dots,
+    draw_scene,
+    draw_sign,
+    paste,
+    sign_size,
 )
+from .twins import num_families
 
 SPLITS = ('train', 'val')
 # Scenes of LongCue and of its kitchen are numbered 0 to 5.
@@ -79,18 +83,14 @@ class DistantPairSpec:
             raise ValueError(
                 f'num_slots={self.num_slots} must be above min_distance='
                 f'{self.min_distance}, for a video to hold two signs')
-        # Size and seed are checked where they are used.
-        self.scene(self.num_slots)
+        check_picture(self.size, self.seed)
 
-    def scene(self, num_slots: int) -> LongCueSpec:
+    def scene(self, num_slots: int) -> Scene:
         """What is drawn behind the signs, of a number of slots or more."""
-        return LongCueSpec(
-            num_cues=self.num_things,
-            max_delay=1,
-            clips_per_video=max(num_slots, 2),
-            clip_len=self.slot_frames,
-            size=self.size,
-            seed=self.seed)
+        # At least two, as the sets had from the first: other pixels else.
+        return Scene(
+            max(num_slots, 2) * self.slot_frames, self.slot_frames,
+            self.frame_rate, self.size, self.num_things)
 
     @property
     def num_frames(self) -> int:
@@ -174,7 +174,7 @@ def plan_pairs(spec: DistantPairSpec, split: str,
             positive multiple of the size of a family.
     """
     things, plans = spec.num_things, []
-    for family in range(_num_families(split, num_videos, things**2)):
+    for family in range(num_families(split, SPLITS, num_videos, things**2)):
         scene = (spec.seed, _FIRST_SCENE + SPLITS.index(split), family)
         rng = np.random.default_rng((*scene, 0))
         distance = spec.distances[family % len(spec.distances)]
@@ -206,7 +206,7 @@ def plan_signs(spec: DistantPairSpec, split: str,
         ValueError: As :func:`plan_pairs`.
     """
     classes, plans = len(spec.sign_classes), []
-    for family in range(_num_families(split, num_videos, classes)):
+    for family in range(num_families(split, SPLITS, num_videos, classes)):
         scene = (spec.seed, _FIRST_SCENE + len(SPLITS) + SPLITS.index(split),
                  family)
         for sign in range(classes):
@@ -215,17 +215,6 @@ def plan_signs(spec: DistantPairSpec, split: str,
                 VideoPlan(f'{split}_signs/sign_{len(plans):05d}.mp4', scene, 1,
                           signs, sign))
     return plans
-
-
-def _num_families(split: str, num_videos: int, twins: int) -> int:
-    if split not in SPLITS:
-        raise ValueError(f'split={split!r} must be one of {SPLITS}')
-    if num_videos < 1 or num_videos % twins:
-        raise ValueError(
-            f'{num_videos} {split} videos must be a positive multiple of '
-            f'{twins}, because videos come in families of {twins} twins; take '
-            f'{max(1, -(-num_videos // twins)) * twins}')
-    return num_videos // twins
 
 
 def render_video(spec: DistantPairSpec, plan: VideoPlan) -> np.ndarray:
@@ -240,38 +229,25 @@ def render_video(spec: DistantPairSpec, plan: VideoPlan) -> np.ndarray:
         size, 3), uint8. Twins are equal in all slots but those of the signs.
     """
     length = spec.slot_frames
-    frames = _draw_scene(spec.scene(plan.num_slots), plan.scene)
+    frames = draw_scene(spec.scene(plan.num_slots), plan.scene)
     frames = frames[:plan.num_slots * length].copy()
     rng = np.random.default_rng((*plan.scene, 3))
-    side = round(0.6 * spec.size)
+    side = sign_size(spec.size)
     for slot, sign in plan.signs:
         top, left = rng.integers(0, spec.size - side + 1, 2)
         steps = sign - spec.num_things
-        picture = _sign(sign, side) if steps < 0 else _plate(
+        picture = draw_sign(sign, side) if steps < 0 else _plate(
             steps, spec.num_things, side)
         for frame in frames[slot * length:(slot + 1) * length]:
-            _paste(frame, picture, top, left)
+            paste(frame, picture, top, left)
     return frames
 
 
 @cache
-def _plate(steps: int, num_things: int,
-           side: int) -> tuple[np.ndarray, np.ndarray]:
+def _plate(steps: int, num_things: int, side: int) -> Picture:
     """Draw a plate with a number of dots, the darker the more there are."""
-    plate = np.empty((side, side, 3), np.float32)
-    plate[...] = np.linspace(_BRIGHT, _DARK, num_things)[steps]
-    border = max(1, side // 12)
-    plate[:border] = plate[-border:] = _DARK
-    plate[:, :border] = plate[:, -border:] = _DARK
-    dot = side // 4
-    near, far = side // 6, side - side // 6 - dot
-    middle = (side - dot) // 2
-    places = ((near, near), (far, far), (near, far), (far, near),
-              (middle, middle))
-    color = _DARK if steps < num_things / 2 else _BRIGHT
-    for top, left in places[:steps]:
-        _paste(plate, _shape('disk', color, dot), top, left)
-    return plate, np.ones((side, side, 1), np.float32)
+    ground = np.linspace(BRIGHT, DARK, num_things)[steps]
+    return draw_dots(steps, ground, steps < num_things / 2, side)
 
 
 def pair_table(spec: DistantPairSpec,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmaction_memvit.datasets.longcue import (
+from mmaction_memvit.datasets.generated.longcue import (
     CUES,
     LongCueSpec,
     clip_captions,

@@ -1,0 +1,49 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import argparse
+
+import pytest
+
+from mmaction_memvit.datasets.generated.longcue import LongCueSpec
+from mmaction_memvit.datasets.generated.longcue_boxes import LongCueBoxesSpec
+from mmaction_memvit.datasets.generated.options import (
+    add_longcue_options,
+    longcue_options,
+    wrong_options,
+)
+
+
+@pytest.fixture
+def parser():
+    parser = argparse.ArgumentParser('make_it.py')
+    add_longcue_options(parser, LongCueSpec(), train_videos=8, val_videos=4)
+    return parser
+
+
+@pytest.mark.parametrize('spec', [LongCueSpec, LongCueBoxesSpec])
+def test_defaults_are_those_of_the_set(spec):
+    parser = argparse.ArgumentParser()
+    add_longcue_options(parser, spec(), train_videos=8, val_videos=4)
+    args = parser.parse_args([])
+    assert spec(**longcue_options(args)) == spec()
+    assert (args.train_videos, args.val_videos, args.force) == (8, 4, False)
+
+
+def test_every_option_arrives(parser):
+    args = parser.parse_args(
+        '--num-cues 3 --max-delay 2 --clips-per-video 7 --clip-len 2 '
+        '--frame-interval 5 --size 96 --fps 7.5 --seed 9 --interfere'.split())
+    assert LongCueSpec(**longcue_options(args)) == LongCueSpec(
+        3, 2, 7, 2, 5, 96, 7.5, 9, separate=False)
+
+
+@pytest.mark.parametrize('error', [ValueError, FileExistsError])
+def test_wrong_options_are_told_without_a_traceback(parser, error, capsys):
+    with pytest.raises(SystemExit) as done, wrong_options(parser):
+        raise error('num_cues=9 must be at most 8')
+    assert done.value.code == 2
+    assert 'make_it.py: error: num_cues=9' in capsys.readouterr().err
+
+
+def test_other_errors_keep_theirs(parser):
+    with pytest.raises(RuntimeError), wrong_options(parser):
+        raise RuntimeError('disk full')
