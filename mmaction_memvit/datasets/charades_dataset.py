@@ -15,6 +15,11 @@ from .charades_annotations import (
     CharadesVideo,
     read_charades,
 )
+from .source_options import (
+    check_command,
+    check_no_index,
+    video_or_frames,
+)
 from .stream_dataset import StreamDataset
 from .transforms.clip_labels import LabelSampledClips
 from .video_files import VideoFiles, count_frame_images, in_threads, leave_out
@@ -113,12 +118,7 @@ class CharadesDataset(StreamDataset):
                  seed: int = 0,
                  test_mode: bool = False,
                  **kwargs) -> None:
-        prefix = {'video': ''} if data_prefix is None else dict(data_prefix)
-        if set(prefix) not in ({'video'}, {'img'}):
-            raise ValueError(f'data_prefix={prefix} must be dict(video=...), '
-                             'for video files, or dict(img=...), for frame '
-                             'folders')
-        self.use_frames = 'img' in prefix
+        prefix, self.use_frames = video_or_frames(data_prefix)
         if not multi_class:
             raise ValueError('multi_class=False cannot be: videos of Charades '
                              'have several labels. Remedy: leave it out, and '
@@ -127,10 +127,8 @@ class CharadesDataset(StreamDataset):
             raise ValueError(f'num_classes={num_classes} must be at least 1')
         if not fps > 0:
             raise ValueError(f'fps={fps} must be above 0')
-        if self.use_frames and index_file is not None:
-            raise ValueError(f'index_file={index_file!r} is for videos; the '
-                             'frames of folders are counted by their names. '
-                             'Remedy: leave it out')
+        if self.use_frames:
+            check_no_index(index_file)
         if missing_video == 'unchecked' and index_file is None:
             raise ValueError("missing_video='unchecked' needs an index_file, "
                              'which tells where the videos are and how long')
@@ -171,11 +169,8 @@ class CharadesDataset(StreamDataset):
 
     def build_command(self) -> str:
         """The command that writes the index, for error messages."""
-        command = f'run "{CHECK_CHARADES} {self.ann_file}'
-        if self.use_frames:
-            return command + f" --frames {self.data_prefix['img'] or '.'}\""
-        return command + (f" --videos {self.data_prefix['video'] or '.'} "
-                          f'--index {self.index_file or "INDEX.json"}"')
+        return check_command(CHECK_CHARADES, self.ann_file, self.data_prefix,
+                             self.index_file)
 
     def load_data_list(self) -> list[dict]:
         """Loads the annotations and looks for the videos.

@@ -13,7 +13,8 @@ from mmaction_memvit.structures import WindowDataSample
 
 from .clip_windows import max_clips, window_times
 from .online_ava_dataset import OnlineAVADataset
-from .stream_dataset import check_choice
+from .source_options import check_choice
+from .stream_dataset import subset
 from .video_index import first_names
 
 
@@ -221,11 +222,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
             indices (int | Sequence[int]): Numbers of the samples to keep, or
                 how many of the first (of the last, if negative).
         """
-        if isinstance(indices, int):
-            keep = slice(indices) if indices >= 0 else slice(indices, None)
-        else:
-            keep = np.asarray(indices, dtype=np.int64)
-        self._items = self._items[keep]
+        self._items = self._items[subset(indices)]
 
     def _centres(self, idx: Union[int, slice]) -> list[int]:
         """Numbers of the keyframes that a sample is about."""

@@ -19,7 +19,13 @@ from .epic_annotations import (
     read_epic_segments,
     read_epic_video_info,
 )
-from .stream_dataset import StreamDataset, check_choice
+from .source_options import (
+    check_choice,
+    check_command,
+    check_no_index,
+    video_or_frames,
+)
+from .stream_dataset import StreamDataset
 from .video_files import (
     VIDEO_SUFFIXES,
     VideoFiles,
@@ -123,12 +129,7 @@ class EpicVideoDataset(StreamDataset):
                  seed: int = 0,
                  test_mode: bool = False,
                  **kwargs) -> None:
-        prefix = {'video': ''} if data_prefix is None else dict(data_prefix)
-        if set(prefix) not in ({'video'}, {'img'}):
-            raise ValueError(f'data_prefix={prefix} must be dict(video=...), '
-                             'for video files, or dict(img=...), for frame '
-                             'folders')
-        self.use_frames = 'img' in prefix
+        prefix, self.use_frames = video_or_frames(data_prefix)
         if self.use_frames:
             self._check_frame_options(frame_fps, index_file, video_info_file,
                                       missing_video)
@@ -165,10 +166,7 @@ class EpicVideoDataset(StreamDataset):
                                         and frame_fps > 0):
             raise ValueError(f'frame_fps={frame_fps!r} must be a number above '
                              "0 or 'auto'")
-        if index_file is not None:
-            raise ValueError(f'index_file={index_file!r} is for videos; the '
-                             'frames of folders are counted by their names. '
-                             'Remedy: leave it out')
+        check_no_index(index_file)
         if video_info_file is None and (frame_fps == 'auto'
                                         or missing_video == 'unchecked'):
             raise ValueError(
@@ -194,11 +192,8 @@ class EpicVideoDataset(StreamDataset):
 
     def build_command(self) -> str:
         """The command that writes the index, for error messages."""
-        command = f'run "{CHECK_EPIC} {self.ann_file}'
-        if self.use_frames:
-            return command + f" --frames {self.data_prefix['img'] or '.'}\""
-        return command + (f" --videos {self.data_prefix['video'] or '.'} "
-                          f'--index {self.index_file or "INDEX.json"}"')
+        return check_command(CHECK_EPIC, self.ann_file, self.data_prefix,
+                             self.index_file)
 
     def load_data_list(self) -> list[dict]:
         """Loads the segments, looks for the videos and plans the samples.

@@ -15,7 +15,7 @@ from .epic_annotations import (
     segment_frames,
 )
 from .epic_base import EpicVideoDataset, check_task
-from .stream_dataset import check_choice
+from .source_options import check_choice
 from .video_files import leave_out
 from .video_index import first_names
 

@@ -22,7 +22,8 @@ from .ava_annotations import (
     read_label_map,
     read_proposals,
 )
-from .stream_dataset import StreamDataset, check_choice
+from .source_options import check_choice, video_or_frames
+from .stream_dataset import StreamDataset
 from .video_files import (
     VideoFiles,
     count_frame_images,
@@ -221,12 +222,7 @@ class OnlineAVADataset(StreamDataset):
                              "'frames'")
         if not fps > 0:
             raise ValueError(f'fps={fps} must be above 0')
-        prefix = {'video': ''} if data_prefix is None else dict(data_prefix)
-        if set(prefix) not in ({'video'}, {'img'}):
-            raise ValueError(f'data_prefix={prefix} must be dict(video=...), '
-                             'for video files, or dict(img=...), for frame '
-                             'folders')
-        self.use_frames = 'img' in prefix
+        prefix, self.use_frames = video_or_frames(data_prefix)
         if self.use_frames and missing_video == 'unchecked' and (
                 index_file is None and timestamp_end is None):
             raise ValueError(

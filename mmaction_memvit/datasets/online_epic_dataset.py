@@ -22,7 +22,7 @@ from .epic_grid import (
     preference_order,
     seconds_to_segments,
 )
-from .stream_dataset import check_choice
+from .source_options import check_choice
 from .video_index import first_names
 
 #: Positions left out between two queries of ``anticipation_grid='segments'``,

@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 
 from .clip_grid import ClipGrid
 from .listed_video_dataset import ListedVideoDataset
-from .stream_dataset import check_choice
+from .source_options import check_choice
 from .video_files import leave_out
 from .video_index import first_names
 

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.utils import is_abs
 
 from .shared_state import SharedState
+from .source_options import check_choice
 from .transforms.consistent import PerVideoAugment, seeded
 from .video_files import VideoFiles
 from .video_index import first_names
@@ -240,10 +241,7 @@ class StreamDataset(BaseActionDataset):
             indices (int | Sequence[int]): Numbers of the samples to keep, or
                 how many of the first (of the last, if negative).
         """
-        if isinstance(indices, int):
-            keep = slice(indices) if indices >= 0 else slice(indices, None)
-        else:
-            keep = np.asarray(indices, dtype=np.int64)
+        keep = subset(indices)
         for name in self.sample_arrays:
             setattr(self, name, getattr(self, name)[keep])
 
@@ -400,11 +398,16 @@ class StreamDataset(BaseActionDataset):
             'that returns None')
 
 
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises a ValueError if an argument has none of the possible values."""
-    if value not in choices:
-        raise ValueError(f'{name}={value!r} is unknown; it must be one of '
-                         f'{choices}')
+def subset(indices: Union[Sequence[int], int]) -> Union[slice, np.ndarray]:
+    """What ``get_subset_`` keeps, as an index of arrays.
+
+    Args:
+        indices (int | Sequence[int]): Numbers of the samples to keep, or how
+            many of the first (of the last, if negative).
+    """
+    if isinstance(indices, int):
+        return slice(indices) if indices >= 0 else slice(indices, None)
+    return np.asarray(indices, dtype=np.int64)
 
 
 def _first_line(error: BaseException) -> str:

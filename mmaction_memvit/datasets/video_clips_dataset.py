@@ -8,7 +8,7 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 
 from .listed_video_dataset import ListedVideoDataset
-from .stream_dataset import check_choice
+from .source_options import check_choice
 from .video_files import leave_out
 from .video_index import first_names
 
