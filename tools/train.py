@@ -10,6 +10,7 @@ import argparse
 import gc
 import os
 import os.path as osp
+import time
 
 import torch
 from mmengine.config import Config, DictAction
@@ -103,6 +104,10 @@ def finish() -> None:
     """Ends a distributed job: no process leaves while another talks to it."""
     if is_distributed():
         barrier()
+        # Gloo's threads free what they worked on, for which they need the
+        # GIL. In torch 2.4 the end of the group waits for them without
+        # releasing it: for ever, if they are not done.
+        time.sleep(0.3)
         torch.distributed.destroy_process_group()
         # The wrapped model still holds the process group. With it go Gloo's
         # threads: one that frees a tensor while Python shuts down would

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
+from helpers.distributed import leave_group
 from helpers.epic import write_official, write_text
 from mmaction.registry import METRICS
 from mmaction.structures import ActionDataSample
@@ -560,7 +561,7 @@ def run_rank(rank, folder, files):
         evaluator.process(samples[:3] if rank == 0 else samples[3:])
         results.append(evaluator.evaluate(len(samples)))
     torch.save(results, f'{folder}/result{rank}')
-    torch.distributed.destroy_process_group()
+    leave_group()
 
 
 def test_two_processes_give_the_same(files, tmp_path):

@@ -11,6 +11,7 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 
 import pytest
 import torch
+from helpers.distributed import leave_group
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.model import MMDistributedDataParallel
@@ -103,7 +104,7 @@ def worker():
                 module.process_group = None
         steps(ddp, rank, world_size)
         torch.save(model.state_dict(), f'{mode}_{rank}.pth')
-    torch.distributed.destroy_process_group()
+    leave_group()
 
 
 @pytest.fixture(scope='module')
@@ -124,7 +125,8 @@ def results(tmp_path_factory):
                              MASTER_PORT=str(port),
                              CUDA_VISIBLE_DEVICES='',
                              OMP_NUM_THREADS='1',
-                             PYTHONPATH=str(root)),
+                             PYTHONPATH=os.pathsep.join(
+                                 (str(root), str(root / 'tests')))),
                          stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT,
                          text=True) for rank in range(2)
