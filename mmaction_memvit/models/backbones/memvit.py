@@ -313,10 +313,10 @@ class MeMViT(BaseModule):
             dict(projection=nn.Conv3d(in_channels, dims, **patch_cfg)))
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dims))
 
-        num_scales = len(downscale) + 1
-        self.stage_of = {index - 1: i for i, index in enumerate(downscale)}
-        self.stage_of[depth - 1] = num_scales - 1
-        self.out_scales = self._out_scales(out_scales, num_scales)
+        ends = [*(index - 1 for index in downscale), depth - 1]
+        self.out_scales = self._out_scales(out_scales, len(ends))
+        # Blocks after which a scale is put out, and which.
+        self.scale_after = {ends[i]: i for i in self.out_scales}
 
         drop_path = np.linspace(0, drop_path_rate, depth).tolist()
         stride_kv = tuple(adaptive_kv_stride)
@@ -348,8 +348,8 @@ class MeMViT(BaseModule):
                     causal=causal))
             size = pooled_size(size, stride_q)
             dims = out_dims
-            if self.stage_of.get(i) in self.out_scales:
-                self.add_module(f'norm{self.stage_of[i]}',
+            if i in self.scale_after:
+                self.add_module(f'norm{self.scale_after[i]}',
                                 build_norm_layer(norm_cfg, dims)[1])
         self.feat_dims = dims
         self._register_load_state_dict_pre_hook(self._fit_checkpoint)
@@ -508,13 +508,15 @@ class MeMViT(BaseModule):
 
     def _check_memory(self, x: Tensor, memory: StreamMemory) -> StreamMemory:
         """Check that memory and input belong together."""
-        if memory.batch_size != x.shape[0]:
+        # Not batch_size, a property, which torch 2.8 cannot compile.
+        lanes = memory.valid.shape[0]
+        if lanes != x.shape[0]:
             raise ValueError(
-                f'the memory has {memory.batch_size} lanes, but the input '
+                f'the memory has {lanes} lanes, but the input '
                 f'{x.shape[0]}: pick the lanes with memory.select()')
         first = self.blocks[self.mem_layers[0]]
         size = self.grid_size(*x.shape[2:])
-        for block in self.blocks[:self.mem_layers[0]]:
+        for block in list(self.blocks)[:self.mem_layers[0]]:
             size = pooled_size(size, block.stride_q)
         expected = 1 + math.prod(first.attn.key_size(size))
         found = memory.layers[0].raw_k[0].shape[1]
@@ -589,8 +591,8 @@ class MeMViT(BaseModule):
                 layers.append(layer)
             else:
                 cls, grid, _ = block(cls, grid)
-            if self.stage_of.get(i) in self.out_scales:
-                norm = getattr(self, f'norm{self.stage_of[i]}')
+            if i in self.scale_after:
+                norm = getattr(self, f'norm{self.scale_after[i]}')
                 outs.append(self._output(cls, grid, norm))
         if not keep_memory:
             return tuple(outs)

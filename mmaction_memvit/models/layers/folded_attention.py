@@ -56,7 +56,7 @@ def _axis_scores(q: Tensor,
         Each is one batched product on a view of q: no copy is made.
     """
     b, t, h, w, n, c = q.shape
-    by_t, by_h, by_w = (x.transpose(1, 2) for x in tables)
+    by_t, by_h, by_w = [x.transpose(1, 2) for x in tables]
     # (B, T, H*W*n, C) x (T, C, K)
     score_t = torch.matmul(q.view(b, t, h * w * n, c), by_t)
     # (B*T, H, W*n, C) x (H, C, K)
@@ -146,7 +146,7 @@ def _one_hots(size: Tuple[int, int, int], like: Tensor) -> List[Tensor]:
         list[Tensor]: (T*H*W, T), (T*H*W, H - 1) and (T*H*W, W - 1).
     """
     # Made in float32: older torch has no identity matrix in bfloat16.
-    t, h, w = (torch.eye(n, device=like.device).to(like.dtype) for n in size)
+    t, h, w = [torch.eye(n, device=like.device).to(like.dtype) for n in size]
     return [
         x.expand(*size, -1).flatten(0, 2)
         for x in (t[:, None, None], h[None, :, None, 1:], w[None, None, :, 1:])

@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import math
 from typing import List, NamedTuple, Optional, Tuple
 
 import torch
@@ -212,7 +213,7 @@ class PoolingAttention(BaseModule):
                 alive = valid[:, spec.compress_age - 1, None, None]
                 new_k, new_v = (x.masked_fill(~alive, 0.)
                                 for x in (new_k, new_v))
-            num = spec.num_compressed
+            num = len(memory.k)
             kept = LayerMemory(memory.raw_k, memory.raw_v,
                                (new_k, *memory.k)[:num],
                                (new_v, *memory.v)[:num])
@@ -245,17 +246,13 @@ class PoolingAttention(BaseModule):
         k_grid = self.pool_k(cls, grid)
         key_size = tuple(k_grid[1].shape[1:4])
         k, v = as_tokens(*k_grid), as_tokens(*self.pool_v(cls, grid))
-        q_cls, q_grid = (
+        q_cls, q_grid = [
             self.q(x).unflatten(-1, (self.num_heads, -1))
-            for x in (q_cls, q_grid))
+            for x in (q_cls, q_grid)
+        ]
         q_size = tuple(q_grid.shape[1:4])
 
-        pos = Positions(
-            current_tables(self.rel_pos_t, self.rel_pos_h, self.rel_pos_w,
-                           q_size, key_size),
-            key_size,
-            causal=self.causal)
-        hidden = None
+        hidden, past = None, ()
         if memory is not None:
             spec = self.memory
             # Memory is kept in the dtype of the activations (autocast).
@@ -263,25 +260,28 @@ class PoolingAttention(BaseModule):
             past_k, past_v, memory = self._recall(memory, key_size, valid)
             k, v = torch.cat((*past_k, k), 1), torch.cat((*past_v, v), 1)
             entry_size = self.entry_size(key_size)
-            pos = pos._replace(
-                memory=memory_tables(
-                    self.rel_pos_mem_t, self.rel_pos_mem_h,
-                    self.rel_pos_mem_w, q_size, entry_size, spec.length,
-                    self.compress_stride),
-                memory_size=entry_size,
-                num_entries=spec.length)
+            past = (memory_tables(self.rel_pos_mem_t, self.rel_pos_mem_h,
+                                  self.rel_pos_mem_w, q_size, entry_size,
+                                  spec.length, self.compress_stride),
+                    entry_size, spec.length)
             mask = spec.attended(filled if spec.zero_mask else valid)
             hidden = ~mask.repeat_interleave(past_k[0].shape[1], dim=1)
-            memory = memory._replace(
-                raw_k=(new_k, *memory.raw_k[:-1]),
-                raw_v=(new_v, *memory.raw_v[:-1]))
+            memory = LayerMemory((new_k, *memory.raw_k[:-1]),
+                                 (new_v, *memory.raw_v[:-1]), memory.k,
+                                 memory.v)
         if self.causal or hidden is not None:
             # A causal layer hides the current class token, which has seen
             # all frames.
             own = new_mask(k, 1, self.causal), new_mask(
-                k, k_grid[1].shape[1:4].numel(), False)
+                k, math.prod(key_size), False)
             hidden = torch.cat(own if hidden is None else (hidden, *own), 1)
 
+        pos = Positions(
+            current_tables(self.rel_pos_t, self.rel_pos_h, self.rel_pos_w,
+                           q_size, key_size),
+            key_size,
+            *past,
+            causal=self.causal)
         k = self.k(k).unflatten(-1, (self.num_heads, -1))
         v = self.v(v).unflatten(-1, (self.num_heads, -1))
         # Tools that count operations or export know the plain form only.
