@@ -231,3 +231,17 @@ def test_probe_and_operators_of_this_environment(build_mmcv):
     assert facts['torch'] == torch.__version__
     assert facts['python'] == f'cp{sys.version_info[0]}{sys.version_info[1]}'
     assert json.dumps(facts)
+
+
+def test_torch_is_kept_by_the_version_that_pip_knows(install_env, tmp_path,
+                                                     monkeypatch):
+    """PyPI's torch is 2.13.0 to pip, and calls itself 2.13.0+cu130."""
+    (tmp_path / 'torch').mkdir()
+    (tmp_path / 'torch/__init__.py').write_text("__version__ = '9.9.0+cu999'")
+    (tmp_path / 'torch-9.9.0.dist-info').mkdir()
+    (tmp_path / 'torch-9.9.0.dist-info/METADATA').write_text(
+        'Metadata-Version: 2.1\nName: torch\nVersion: 9.9.0\n')
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    assert install_env.installed(sys.executable, 'torch') == 'torch==9.9.0'
+    with pytest.raises(install_env.InstallError, match='no_such is not'):
+        install_env.installed(sys.executable, 'no_such')

@@ -20,7 +20,6 @@ from pathlib import Path
 from build_mmcv import (
     InstallError,
     ensure_mmcv,
-    probe,
     say,
     uninstall_mmcv,
 )
@@ -225,6 +224,24 @@ def install_torch(env, torch):
     return state
 
 
+def installed(python, package):
+    """Returns the requirement that an installed package alone meets.
+
+    By the name that pip knows, and not ``__version__``: torch of PyPI calls
+    itself 2.13.0+cu130 and is 2.13.0 to pip.
+    """
+    code = ('import sys; from importlib.metadata import version; '
+            'print(version(sys.argv[1]))')
+    done = subprocess.run([str(python), '-c', code, package],
+                          capture_output=True,
+                          text=True)
+    if done.returncode != 0:
+        raise InstallError(f'{package} is not installed in this environment:\n'
+                           f'{done.stderr[-2000:]}\nRemove the environment '
+                           '(rm -rf .venv) and run `make env` again.')
+    return f'{package}=={done.stdout.strip()}'
+
+
 def install_runtime(env, mmcv, before):
     """Installs MMEngine, MMAction2 and the rest, never another torch."""
     names = ['runtime', 'tests'] + (['detection'] if mmcv == 'full' else [])
@@ -233,7 +250,7 @@ def install_runtime(env, mmcv, before):
     if not env.is_done('runtime', state):
         say('[2/5] MMEngine, MMAction2 and the rest')
         keep = env.folder / 'torch-constraint.txt'
-        keep.write_text('torch==' + probe(env.python)['torch'] + '\n')
+        keep.write_text(installed(env.python, 'torch') + '\n')
         limits = ['-c', str(CONSTRAINTS), '-c', str(keep)]
         if not has_decord_wheel():
             # MMAction2 requires decord, without which it works, too.
