@@ -157,7 +157,8 @@ class _Rows:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        lines = get_text(path).splitlines()
+        # Excel's CSV begins with a mark that is no part of the first name.
+        lines = get_text(path).lstrip('\ufeff').splitlines()
         self.places = [i for i, x in enumerate(lines, 1) if x.strip()]
         self.rows = rows = [_unquoted(x) for x in lines if x.strip()]
         num = len(rows)
@@ -399,13 +400,21 @@ def read_proposals(path: str) -> dict[Key, Any]:
     """
     remedy = (f'Remedy: make one by {CONVERT_BOXES} out of a CSV file of '
               'person boxes')
-    if not exists(path):
+    # MMEngine cannot ask web servers whether a file is there.
+    on_web = str(path).startswith(('http://', 'https://'))
+    if not on_web and not exists(path):
         raise FileNotFoundError(
             f'proposal_file {path!r} does not exist. {remedy}, or '
             'proposal_file=None to look at the ground-truth boxes only')
     try:
         # Whatever its suffix is.
         found = load(path, file_format='pkl')
+    except OSError as e:
+        if not on_web:
+            raise
+        raise FileNotFoundError(
+            f'proposal_file {path!r} cannot be fetched: {e}. Remedy: '
+            'download it and name the file on the disk') from e
     except (pickle.UnpicklingError, UnicodeDecodeError, EOFError,
             AttributeError, ImportError, IndexError, TypeError,
             ValueError) as e:

@@ -139,9 +139,9 @@ class OnlineAVADataset(StreamDataset):
             through at the start, and frames of folders looked for.
         missing_video (str): What to do with videos or folders that are not
             there or cannot be read: ``'error'``, ``'skip'`` (leave them out,
-            with a warning) or ``'unchecked'`` (do not look for them; frame
-            folders then last until ``timestamp_end``, or as the index says).
-            Defaults to ``'error'``.
+            with a warning) or ``'unchecked'`` (do not look for them: believe
+            ``index_file``, which videos then need; frame folders last as it
+            says, or until ``timestamp_end``). Defaults to ``'error'``.
         outside_video (str): What to do with keyframes after the end of
             their video: ``'error'`` or ``'skip'`` (leave them out, with a
             warning). Defaults to ``'error'``.
@@ -228,6 +228,10 @@ class OnlineAVADataset(StreamDataset):
             raise ValueError(
                 "missing_video='unchecked' with frame folders needs an "
                 'index_file or timestamp_end, which tell the number of frames')
+        if not self.use_frames and missing_video == 'unchecked' and (
+                index_file is None):
+            raise ValueError("missing_video='unchecked' needs an index_file, "
+                             'which tells where the videos are')
         self.exclude_file = exclude_file
         self.label_file = label_file
         self.proposal_file = proposal_file

@@ -140,9 +140,10 @@ class OnlineEpicDataset(EpicVideoDataset):
             to 0.5.
         max_idle (float, optional): Seconds: clips that are farther than this
             from all segments (in anticipation, from where they are to be
-            anticipated) are left out. Positions stay what they are, so that
-            the ``max_gap`` of the model decides whether memory lasts over
-            the gap. Defaults to None: none is left out.
+            anticipated, with the last token before that) are left out.
+            Positions stay what they are, so that the ``max_gap`` of the
+            model decides whether memory lasts over the gap. Defaults to
+            None: none is left out.
         last_clip (str): What becomes of the rest of a video that fills no
             clip: ``'pad'`` makes a clip of it that repeats the last frame,
             ``'drop'`` leaves it out. Defaults to ``'pad'``.
@@ -260,9 +261,16 @@ class OnlineEpicDataset(EpicVideoDataset):
         positions = np.arange(self.grid.num_clips(self._grid_frames(video)))
         if self.max_idle is not None:
             starts, stops = self._times_of(number)
-            if self.task == 'anticipation':
-                starts, stops = starts - self.tau_a, stops - self.tau_a
             rate = self._rate(video)
+            if self.task == 'anticipation':
+                # The last token that ends in time answers for a segment; it
+                # ends up to a token early, perhaps in the clip before, and
+                # earlier still where clips leave out frames between them.
+                grid = self.grid
+                early = (grid.span / self.num_tokens
+                         + max(0, grid.clip_stride - grid.span)) / rate
+                starts = starts - self.tau_a - early
+                stops = stops - self.tau_a
             begins = positions * self.grid.clip_stride / rate
             distance = seconds_to_segments(begins,
                                            begins + self.grid.span / rate,

@@ -18,7 +18,12 @@ from mmengine.fileio import exists, isdir, list_dir_or_file
 from mmengine.logging import print_log
 from mmengine.utils import ProgressBar
 
-from .video_index import first_names, load_video_index, probe_video
+from .video_index import (
+    check_on_disk,
+    first_names,
+    load_video_index,
+    probe_video,
+)
 
 #: Suffixes of video files, in small letters.
 VIDEO_SUFFIXES = frozenset(
@@ -212,6 +217,9 @@ class VideoFiles:
         return entries
 
     def _probe(self, videos: list[dict]) -> list[dict]:
+        names = [v['filename'] for v in videos]
+        # An error even where broken videos are skipped: it would be all.
+        check_on_disk(names, f'videos of {self.ann_file!r}')
         if len(videos) > _FEW_VIDEOS:
             print_log(
                 f'Counting the frames of {len(videos)} videos, since '
@@ -219,7 +227,6 @@ class VideoFiles:
                 f'{self.build_command} and set index_file',
                 logger='current',
                 level=logging.WARNING)
-        names = [v['filename'] for v in videos]
         return in_threads(
             _probe_once,
             names,

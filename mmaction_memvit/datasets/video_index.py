@@ -14,17 +14,23 @@ frame times differ from frame number / fps, where that is worth mentioning.
 """
 import os
 import os.path as osp
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from typing import Optional
 
 import mmengine
 import numpy as np
+from mmengine.utils import ProgressBar
 
 from .video_reader import VideoReadError, _time_of, av, scan_packets
 
 _READ_ERRORS = (OSError, ValueError, IndexError, VideoReadError)
 if av is not None:
     _READ_ERRORS += (av.FFmpegError, )
+# Seconds between two writings of an index that is being built.
+_SAVE_EVERY = 30.
+# Seconds by which a video may end before what its file announces.
+_END_TOLERANCE = 1.
 
 
 def probe_video(path: str, decode: bool = False) -> dict:
@@ -90,11 +96,46 @@ def _probe(container, entry: dict, decode: bool) -> None:
             elif tail < times[-1]:
                 num = int(np.searchsorted(times, tail, 'right'))
                 error = error or 'the end cannot be decoded'
+    error = error or _find_early_end(times, container, stream)
     if error:
         whole = f' of {announced}' if announced > num else ''
         entry['problem'] = f'{error}; {num}{whole} frames can be read'
     entry['num_frames'] = num
     _describe_times(times[:num], stream, entry)
+
+
+def _find_early_end(times: list[int], container, stream) -> str:
+    """Says if the frames of a Matroska file end before they should.
+
+    Matroska and WebM announce no number of frames, but how long they last.
+    What other formats say of it is a guess of FFmpeg's, or not to be trusted.
+    """
+    # A single frame may be shown for as long as one likes.
+    if 'matroska' not in container.format.name or len(times) < 2:
+        return ''
+    announced = _announced_seconds(container, stream)
+    ticks = np.sort(np.asarray(times, dtype=np.float64))
+    # How long the last frame is shown is not stored: not longer than others.
+    end = (ticks[-1] + np.diff(ticks).max()) * float(stream.time_base)
+    if announced is None or end > announced - _END_TOLERANCE:
+        return ''
+    return f'cut off after {end:.2f} of {announced:.2f} s'
+
+
+def _announced_seconds(container, stream) -> Optional[float]:
+    """When the video of a Matroska file ends, if the file tells."""
+    # Not stream.duration: FFmpeg puts the container's there.
+    whole = None if container.duration is None else container.duration / 1e6
+    try:
+        hours, minutes, seconds = stream.metadata['DURATION'].split(':')
+        own = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except (KeyError, ValueError):
+        own = None
+    # A tag of more than the whole file stems from before the video was cut.
+    if own is not None and (whole is None or own <= whole + _END_TOLERANCE):
+        return own
+    # Sound and subtitles may be longer than the video.
+    return whole if len(container.streams) == 1 else None
 
 
 def _decode_times(frames) -> tuple[list[int], str]:
@@ -211,6 +252,80 @@ def write_video_index(index: dict, index_file: str) -> None:
     part = f'{index_file}.{os.getpid()}.part'
     mmengine.dump(index, part, file_format='json', indent=1)
     os.replace(part, index_file)
+
+
+def known_entries(index: Mapping[str, dict],
+                  paths: Mapping[str, str]) -> dict[str, dict]:
+    """The entries of an index that still fit their files.
+
+    What failed is to be tried again, since a file may have been mended.
+
+    Args:
+        index (Mapping[str, dict]): Entries by video.
+        paths (Mapping[str, str]): Paths of the asked videos.
+
+    Returns:
+        dict[str, dict]: Entries of the asked videos that can be read and
+        whose file is as large as it was.
+    """
+    known = {}
+    for name, path in paths.items():
+        entry = index.get(name)
+        if (entry and entry['num_frames'] and osp.exists(path)
+                and entry.get('size') == osp.getsize(path)):
+            known[name] = entry
+    return known
+
+
+def gather_entries(index: dict,
+                   entries: Iterable[tuple[str, dict]],
+                   num: int,
+                   index_file: Optional[str] = None) -> None:
+    """Puts entries into an index, and shows how far it is.
+
+    The file is written every 30 s, as a process that is killed writes nothing
+    more, and at the end, also if that is an error or an interruption.
+
+    Args:
+        index (dict): Entries by video, which is changed.
+        entries (Iterable[tuple[str, dict]]): Names and entries to come.
+        num (int): Number of these.
+        index_file (str, optional): The file. Defaults to None: no file.
+    """
+    bar = ProgressBar(num) if num else None
+    saved = time.monotonic()
+    try:
+        for name, entry in entries:
+            index[name] = entry
+            if bar is not None:
+                bar.update()
+            if index_file and time.monotonic() - saved > _SAVE_EVERY:
+                write_video_index(index, index_file)
+                saved = time.monotonic()
+        if bar is not None:
+            bar.file.write('\n')
+    finally:
+        if index_file:
+            write_video_index(index, index_file)
+
+
+def check_on_disk(paths: Iterable[str], what: str) -> None:
+    """Raises an error if paths are addresses of another storage.
+
+    Args:
+        paths (Iterable[str]): Paths of videos or of their folder.
+        what (str): What they are, for the message.
+
+    Raises:
+        ValueError: If one is such as s3://bucket/a.mp4.
+    """
+    remote = [p for p in paths if '://' in p and not osp.exists(p)]
+    if remote:
+        raise ValueError(
+            f'{what} {first_names(remote)}: not on a disk, so that the frames '
+            'cannot be counted from here. Remedy: build the index where the '
+            'videos lie on a disk, with their paths as in the list, and set '
+            'index_file')
 
 
 def first_names(names: Iterable[str], num: int = 3) -> str:

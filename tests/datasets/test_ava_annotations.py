@@ -1,7 +1,11 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import os
 import pickle
+import threading
 import time
 from collections import defaultdict
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 
 import numpy as np
 import pytest
@@ -71,6 +75,20 @@ def test_rows_of_a_box_are_merged(tmp_path):
     assert table.persons.tolist() == [7, 7, 8, 1, 0]
     assert table.skipped == {'repeated rows': 1}
     assert (table.boxes.dtype, table.labels.dtype) == (np.float32, np.int16)
+
+
+def test_byte_order_mark(tmp_path):
+    """Excel's 'CSV UTF-8' begins with one."""
+    for text in (TEXT, TEXT.replace('b,2', '"b",2')):
+        table = read(tmp_path, '\ufeff' + text)
+        assert table.videos == ['b', 'a']
+        assert as_dict(table) == as_dict(read(tmp_path, text))
+    exclusions = tmp_path / 'excluded.csv'
+    exclusions.write_text('\ufeffa,0902\nb,1000\n')
+    assert read_exclusions(str(exclusions)) == {('a', 902), ('b', 1000)}
+    names = tmp_path / 'map.pbtxt'
+    names.write_text('\ufeffitem {\n  name: "run"\n  id: 2\n}\n')
+    assert read_label_map(str(names)) == {2: 'run'}
 
 
 def test_without_persons_and_without_boxes(tmp_path):
@@ -283,3 +301,20 @@ def test_a_missing_proposal_file_is_named(tmp_path):
     with pytest.raises(
             FileNotFoundError, match="'.*none.pkl' does not.*Remedy: make"):
         read_proposals(str(tmp_path / 'none.pkl'))
+
+
+def test_proposals_of_a_web_server(tmp_path, monkeypatch):
+    monkeypatch.setenv('no_proxy', '*')
+    path = dump(tmp_path, {'a,0902': np.ones((1, 5), np.float32)})
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with HTTPServer(('127.0.0.1', 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        url = f'http://127.0.0.1:{server.server_port}/'
+        assert set(read_proposals(url + os.path.basename(path))) == {
+            ('a', 902)}
+        with pytest.raises(
+                FileNotFoundError, match='none.pkl.*fetched.*404.*Remedy'):
+            read_proposals(url + 'none.pkl')
+        server.shutdown()
+        thread.join()

@@ -431,6 +431,9 @@ def test_videos_that_nobody_looks_for(root):
     dataset = build(
         root, data_prefix=dict(video='nowhere'), missing_video='unchecked')
     assert dataset[4]['filename'] == str(root / 'nowhere/v!(1).mp4')
+    # Without an index nobody says which there are: they would be left out.
+    with pytest.raises(ValueError, match='needs an index_file, which'):
+        build(root, index_file=None, missing_video='unchecked')
 
 
 def test_missing_videos(root, log):

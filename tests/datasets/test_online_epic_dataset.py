@@ -207,6 +207,34 @@ def test_max_idle(root, log):
     assert kept == sum((d['label'] >= 0).sum() for d in whole)
 
 
+@pytest.mark.parametrize('options', [
+    dict(), dict(clip_stride=5), dict(num_tokens=1), dict(sample_fps=None),
+    # Frames between the clips are not shown.
+    dict(clip_stride=20),
+])
+def test_max_idle_keeps_the_tokens_that_answer(root, tmp_path, options):
+    """A segment is answered by a token that ends up to one token early."""
+    # 0.4 s is a clip and 0.2 s a token: 1.95 - 1 is in the first token of
+    # clip 2, so that the last token of clip 1 answers.
+    rows = [('P01_01_0', 1.95, 2.00, 1, 2), ('P01_01_1', 5.79, 6.00, 1, 2),
+            ('P02_102_0', 4.01, 4.03, 0, 0)]
+    ann_file = write_official(tmp_path / 'few.csv', rows)
+    options = dict(task='anticipation', ann_file=ann_file, **options)
+    whole = build(root, **options)
+    dataset = build(root, max_idle=0., **options)
+    kept = set(dataset.stream_keys())
+    assert len(kept) < len(whole) / 2
+    for name, start, *_ in rows:
+        video = name.rpartition('_')[0]
+        # Of equally late tokens the first answers.
+        ends = [(end, -i) for i, info in enumerate(whole)
+                if info['video_id'] == video
+                for end in info['token_times'][:, 1].round(6)
+                if end <= start - 1 + 1e-6]
+        answer = whole[-max(ends)[1]]
+        assert (video, answer['timestamp']) in kept
+
+
 # -- observation ------------------------------------------------------------
 
 ANTICIPATION = [

@@ -2,6 +2,7 @@
 import pytest
 
 from mmaction_memvit.datasets.video_files import (
+    VideoFiles,
     count_frame_images,
     in_threads,
     list_video_files,
@@ -52,3 +53,12 @@ def test_videos_are_found_by_name(tmp_path):
 def test_answers_keep_their_order():
     assert in_threads(lambda x: x * 2, list(range(100))) == list(
         range(0, 200, 2))
+
+
+@pytest.mark.parametrize('policy', ['error', 'skip', 'unchecked'])
+def test_videos_elsewhere_are_not_counted(policy):
+    files = VideoFiles('list.txt', policy, "data_prefix['video']")
+    videos = [dict(video_id='a.mp4', filename='s3://bucket/a.mp4')]
+    with pytest.raises(ValueError, match='list.txt.*s3://bucket/a.mp4.*not on '
+                       'a disk.*Remedy: build the index.*set index_file'):
+        files.add_frame_counts(videos)

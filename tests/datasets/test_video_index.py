@@ -2,6 +2,7 @@
 import csv
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 from helpers.videos import need_shared_data, truncate, write_video
@@ -65,6 +66,64 @@ def test_cut_off(tmp_path):
     from mmaction_memvit.datasets.video_reader import PyAVReader
     PyAVReader(path).read(range(entry['num_frames']))
     assert probe_video(path, decode=True)['num_frames'] >= entry['num_frames']
+
+
+@pytest.mark.parametrize('decode', [False, True])
+@pytest.mark.parametrize('name, codec', [('a.mkv', 'libx264'),
+                                         ('a.webm', 'libvpx')])
+def test_cut_off_matroska(tmp_path, name, codec, decode):
+    whole = write_video(tmp_path / name, 120, codec=codec)
+    assert 'problem' not in probe_video(whole, decode)
+    entry = probe_video(truncate(whole, tmp_path / f'cut_{name}'), decode)
+    assert 0 < entry['num_frames'] < 120
+    assert 'cut off after' in entry['problem']
+    assert 'of 4.00 s' in entry['problem']
+
+
+def test_sound_may_be_longer_than_the_video(tmp_path):
+    path = str(tmp_path / 'a.mkv')
+    with av.open(path, 'w') as out:
+        stream = out.add_stream('libx264', rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = 'yuv420p'
+        sound = out.add_stream('pcm_s16le', rate=8000)
+        for _ in range(50):
+            out.mux(stream.encode(av.VideoFrame(64, 64, 'yuv420p')))
+        out.mux(stream.encode())
+        for i in range(5):
+            frame = av.AudioFrame('s16', sound.layout.name, 8000)
+            frame.sample_rate, frame.pts = 8000, 8000 * i
+            out.mux(sound.encode(frame))
+        out.mux(sound.encode())
+    with av.open(path) as container:
+        assert container.duration == 5_000_000
+    entry = probe_video(path)
+    assert entry['num_frames'] == 50 and 'problem' not in entry
+
+
+def test_slide_shows_are_whole(tmp_path):
+    # Frames of 4 s each, the last one too; and a single picture.
+    path = write_video(tmp_path / 'a.mkv', 3, times=[0, 120, 240])
+    assert 'problem' not in probe_video(path)
+    assert 'problem' not in probe_video(write_video(tmp_path / 'b.mkv', 1))
+
+
+@pytest.mark.parametrize('tag, whole, streams, expected', [
+    ('00:01:02.500000000', 70., 2, 62.5),
+    # A tag that is longer than the file is from before it was cut.
+    ('00:01:02.500000000', 10., 2, None),
+    ('00:01:02.500000000', 10., 1, 10.),
+    ('01:00:00.0', None, 1, 3600.),
+    ('soon', 9., 1, 9.),
+    (None, 9., 1, 9.),
+    (None, 9., 2, None),
+    (None, None, 1, None),
+])
+def test_announced_end(tag, whole, streams, expected):
+    stream = SimpleNamespace(metadata={} if tag is None else {'DURATION': tag})
+    container = SimpleNamespace(
+        duration=whole and int(whole * 1e6), streams=[stream] * streams)
+    assert video_index._announced_seconds(container, stream) == expected
 
 
 def test_damage_in_the_middle_is_found_by_decoding(tmp_path):

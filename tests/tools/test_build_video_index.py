@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.videos import truncate, write_video
 
-from mmaction_memvit.datasets import OnlineVideoDataset
+from mmaction_memvit.datasets import OnlineVideoDataset, video_index
 
 pytest.importorskip('av')
 TOOL = Path(__file__).resolve().parents[2] / 'tools/data/build_video_index.py'
@@ -99,6 +99,52 @@ def test_goes_on_where_it_was(tool, root, capsys, monkeypatch):
     probed.clear()
     assert run(tool, root, '--rebuild')[0] == 0
     assert len(probed) == 2
+
+
+def test_missing_files_leave_good_entries(tool, root, capsys):
+    index = run(tool, root)[1]
+    capsys.readouterr()
+    (root / 'videos/a b.mp4').rename(root / 'away.mp4')
+    with open(root / 'list.txt', 'a') as f:
+        f.write('absent.mp4 0\n')
+    code, after = run(tool, root)
+    text = capsys.readouterr().out
+    assert code == 0 and {k: after[k] for k in index} == index
+    # What was never there is told as before.
+    assert after['absent.mp4']['num_frames'] == 0
+    assert ('the entries of 1 videos are kept, whose files are not there '
+            "now: 'a b.mp4'") in text
+    assert 'not there now, known from before: 1' in text
+    assert '2 of 3 videos are not sound' in text
+    assert run(tool, root, '--strict')[0] == 1
+
+
+def test_a_wrong_root_changes_nothing(tool, root, capsys):
+    index = run(tool, root)[1]
+    (root / 'videos').rename(root / 'away')
+    code, after = run(tool, root)
+    assert code == 2 and after == index
+    assert "videos' is no folder. Remedy" in capsys.readouterr().err
+    code, after = run(tool, root, '--data-root', 's3://bucket/videos')
+    assert code == 2 and after == index
+    text = capsys.readouterr().err
+    assert "--data-root 's3://bucket/videos': not on a disk" in text
+    assert 'build the index where the videos lie on a disk' in text
+
+
+def test_a_killed_run_loses_little(tool, root, monkeypatch):
+    probe, seen = tool.probe_video, []
+
+    def spy(path, decode):
+        if (root / 'index.json').exists():
+            seen.append(sorted(json.loads(
+                (root / 'index.json').read_text())))
+        return probe(path, decode)
+
+    monkeypatch.setattr(tool, 'probe_video', spy)
+    monkeypatch.setattr(video_index, '_SAVE_EVERY', 0.)
+    assert run(tool, root)[0] == 0
+    assert seen == [['a b.mp4']]
 
 
 def test_segments_and_several_labels(tool, root):

@@ -7,7 +7,7 @@ import pytest
 from helpers.charades import write_frames, write_list, write_videos
 from helpers.videos import truncate
 
-from mmaction_memvit.datasets import CharadesDataset
+from mmaction_memvit.datasets import CharadesDataset, video_index
 
 pytest.importorskip('av')
 TOOL = (Path(__file__).resolve().parents[2]
@@ -55,6 +55,27 @@ def test_sound_videos(tool, root, capsys, monkeypatch):
     monkeypatch.setattr(tool, 'probe_video', None)
     assert run(tool, *args) == 0
     assert mmengine.load('index.json') == index
+
+
+def test_what_was_read_is_kept(tool, root, monkeypatch):
+    probe, seen = tool.probe_video, []
+
+    def spy(path, decode):
+        index = root / 'index.json'
+        seen.append(sorted(mmengine.load(index)) if index.exists() else None)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return probe(path, decode)
+
+    args = ['--videos', 'videos', '--index', 'index.json']
+    monkeypatch.setattr(tool, 'probe_video', spy)
+    monkeypatch.setattr(video_index, '_SAVE_EVERY', 0.)
+    with pytest.raises(KeyboardInterrupt):
+        run(tool, *args)
+    # Written while it ran, for those that are killed.
+    assert seen == [None, ['AAAAA.mp4']]
+    assert run(tool, *args) == 0
+    assert len(seen) == 3 and len(mmengine.load('index.json')) == 2
 
 
 def test_faults(tool, root, capsys):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from helpers.epic import write_official, write_text
 from helpers.videos import truncate, write_video
+
+from mmaction_memvit.datasets import video_index
 
 pytest.importorskip('av')
 TOOL = (Path(__file__).resolve().parents[2]
@@ -59,6 +62,62 @@ def test_videos_in_order(tool, root, videos, capsys):
     assert {k: v['num_frames'] for k, v in json.loads(
         index.read_text()).items()} == {'P01/videos/P01_01.MP4': 50,
                                         'P01/P01_02.mp4': 60}
+
+
+def test_index_keeps_what_is_there(tool, root, videos, monkeypatch, capsys):
+    index = root / 'index.json'
+    args = ['--videos', str(videos), '--index', str(index)]
+    write_official(root / 'val.csv', [('P01_02_0', 0, 1, 1, 1)])
+    write_official(root / 'ann.csv', [('P01_01_0', 0, 1, 1, 1)])
+    assert run(tool, root, *args) == 0
+    train = json.loads(index.read_text())
+    probe, probed = tool.probe_video, []
+
+    def spy(path, decode):
+        probed.append(Path(path).stem)
+        return probe(path, decode)
+
+    monkeypatch.setattr(tool, 'probe_video', spy)
+    command = [str(root / 'val.csv'), '--num-workers', '1', *args]
+    assert tool.main(command) == 0
+    both = json.loads(index.read_text())
+    assert set(both) == {'P01/videos/P01_01.MP4', 'P01/P01_02.mp4'}
+    assert train.items() <= both.items() and probed == ['P01_02']
+    # Known files are not read again, but all are decoded if so asked.
+    assert tool.main(command) == 0 and probed == ['P01_02']
+    assert tool.main([*command, '--decode']) == 0 and len(probed) == 2
+    write_video(videos / 'P01/P01_02.mp4', 55, rate=50)
+    assert tool.main(command) == 0 and len(probed) == 3
+    assert json.loads(index.read_text())['P01/P01_02.mp4'][
+        'num_frames'] == 55
+    index.write_text('{')
+    assert tool.main(command) == 2
+    assert 'no JSON file' in capsys.readouterr().err
+
+
+def test_interrupted_runs_keep_their_index(tool, root, videos, monkeypatch):
+    probe, seen = tool.probe_video, []
+
+    def spy(path, decode):
+        index = root / 'index.json'
+        seen.append(set(json.loads(index.read_text())) if index.exists()
+                    else None)
+        if len(seen) == 2:
+            raise BrokenProcessPool
+        return probe(path, decode)
+
+    args = ['--videos', str(videos), '--index', str(root / 'index.json')]
+    monkeypatch.setattr(tool, 'probe_video', spy)
+    assert run(tool, root, *args) == 2
+    # At the end, and while it runs, for those that are killed.
+    assert seen == [None, None]
+    assert set(json.loads((root / 'index.json').read_text())) == {
+        'P01/videos/P01_01.MP4'}
+    (root / 'index.json').unlink()
+    seen.clear()
+    monkeypatch.setattr(video_index, '_SAVE_EVERY', 0.)
+    assert run(tool, root, *args) == 2
+    assert seen == [None, {'P01/videos/P01_01.MP4'}]
 
 
 def test_videos_with_faults(tool, root, videos, capsys):

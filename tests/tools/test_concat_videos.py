@@ -243,6 +243,13 @@ def test_segments_are_the_same_with_boxes(tool, table, boxes, tmp_path):
         assert (first / name).read_bytes() == (again / name).read_bytes()
 
 
+def test_byte_order_mark(tool, tmp_path):
+    path = tmp_path / 'boxes.csv'
+    path.write_text(f'\ufeff{",".join(BOXES)}\nclass0,clip 0,1,1,1,9,9\n')
+    assert tool.read_boxes(str(path)) == {
+        ('class0', 'clip 0'): {0: [(1, 1, 9, 9)]}}
+
+
 @pytest.mark.parametrize('rows, match', [
     ([['class0', 'clip 0', 1, 1, 1, 9]], r'boxes.csv:2: .*numbers'),
     ([['class0', 'clip 0', 0, 1, 1, 9, 9]], 'boxes.csv:2: frame 0, .*from 1'),

@@ -56,6 +56,12 @@ def test_forms_of_rows(tool, tmp_path, capsys):
     assert read_proposals(str(tmp_path / 'sub/boxes.pkl'))
 
 
+def test_byte_order_mark(tool, tmp_path):
+    code, found = run(tool, tmp_path, '\ufeffv,1,0,0,1,1,,0.9\n'
+                      'v,2,0,0,1,1,,0.9\n')
+    assert code == 0 and list(found) == ['v,0001', 'v,0002']
+
+
 def test_boxes_that_are_clipped_or_left_out(tool, tmp_path, capsys):
     code, found = run(
         tool, tmp_path, 'a,1,-0.005,0,1.009,1,,0.9\na,1,0,0,1,1,,0.2\n'

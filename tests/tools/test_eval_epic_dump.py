@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,55 @@ def test_missing_segments(tool, root, capsys):
     assert tool.main([*args, '--missing', 'leave_out', '--submission',
                       str(root / 'sub.zip'), '--sls', '0', '0', '0']) == 1
     assert '1 segments of the list have no result' in capsys.readouterr().out
+
+
+def test_submission_has_segments_without_times(tool, validator, root,
+                                                capsys):
+    rows = [row[:3] for row in ROWS]
+    rows.insert(3, ('P01_01_91', None, None))
+    write_official(root / 'test.csv', [*rows, ('P02_01_92', 5, None)])
+    files = [str(root / 'test.csv'), *SIZES]
+    args = [str(root / 'dump.npz'), *files[:1], 'action_recognition', *SIZES,
+            '--submission', str(root / 'sub.zip'), '--sls', '0', '0', '0']
+    assert tool.main(args) == 0
+    assert '14 segments, 2 of them without scores (all 0), 0 problems' in (
+        capsys.readouterr().out)
+    assert validator.main([str(root / 'sub.zip'), *files]) == 0
+    with zipfile.ZipFile(root / 'sub.zip') as archive:
+        results = json.loads(archive.read('test.json'))['results']
+    assert list(results)[3] == 'P01_01_91'
+    assert set(results['P01_01_91']['verb'].values()) == {0}
+    # The others have their own scores.
+    dump = np.load(root / 'dump.npz')
+    for name, verb in zip(dump['narration_id'], dump['verb']):
+        assert list(results[str(name)]['verb'].values()) == pytest.approx(
+            verb.tolist(), rel=1e-6)
+
+
+def test_reversed_times(tool, validator, root, capsys):
+    rows = [(r[0], r[2], r[1], *r[3:]) if i == 4 else r
+            for i, r in enumerate(ROWS)]
+    write_official(root / 'val.csv', rows)
+    args = [str(root / 'dump.npz'), str(root / 'val.csv'),
+            'action_recognition', *SIZES]
+    assert tool.main(args) == 2
+    assert "reversed_times='skip' or 'swap'" in capsys.readouterr().err
+    submission = ['--submission', str(root / 'sub.zip'), '--sls', '0', '0',
+                  '0']
+    assert tool.main([*args, '--reversed-times', 'swap', *submission]) == 0
+    assert '12 segments, in per cent' in capsys.readouterr().out
+    # Left out in the evaluation, it has to be in the submission.
+    dump = dict(np.load(root / 'dump.npz'))
+    keep = np.arange(12) != 4
+    write_epic_dump(str(root / 'few.npz'),
+                    [str(n) for n in dump['narration_id'][keep]],
+                    {t: dump[t][keep] for t in ('verb', 'noun')})
+    args[0] = str(root / 'few.npz')
+    assert tool.main([*args, '--reversed-times', 'skip', *submission]) == 0
+    text = capsys.readouterr().out
+    assert '11 segments, in per cent' in text and '1 of them without' in text
+    assert validator.main([str(root / 'sub.zip'), str(root / 'val.csv'),
+                           *SIZES]) == 0
 
 
 @pytest.mark.parametrize('change, message', [

@@ -21,6 +21,17 @@ def tool():
     sys.path.remove(str(TOOLS))
 
 
+def test_byte_order_mark(tool, tmp_path):
+    """Excel's 'CSV UTF-8' begins with one."""
+    rows = [f'clip{i}.mp4,{i % 2},name {i % 2},{i}' for i in range(8)]
+    (tmp_path / 'labels.csv').write_text(
+        '\n'.join(['\ufeffpath,label,class,source_group', *rows]))
+    tool.main([str(tmp_path / 'labels.csv'), '--out', str(tmp_path)])
+    listed = [line for name in ('train', 'val')
+              for line in (tmp_path / f'{name}.txt').read_text().splitlines()]
+    assert sorted(listed) == [f'clip{i}.mp4 {i % 2}' for i in range(8)]
+
+
 @pytest.mark.parametrize('name', ['clip', 'clip '])
 def test_paths_with_spaces_are_noted(tool, tmp_path, capsys, name):
     """MMAction2's VideoDataset cannot read them, as its code stands."""

@@ -172,6 +172,14 @@ def test_goes_on_where_it_was(tool, root, capsys, monkeypatch):
     assert len(probed) == 4
 
 
+def test_an_empty_folder_leaves_the_index(tool, root):
+    index = run(tool, root)[1]
+    (root / 'videos').rename(root / 'away')
+    (root / 'videos').mkdir()
+    assert run(tool, root)[1] == index and len(index) == 2
+    assert run(tool, root, '--rebuild')[1] == index
+
+
 def test_frame_folders(tool, root, capsys):
     for name, num in (('a!(1)', 150), ('b', 90)):
         folder = root / 'frames' / name

@@ -12,6 +12,7 @@ import sys
 
 import numpy as np
 
+from mmaction_memvit.datasets.epic_annotations import read_epic_segments
 from mmaction_memvit.evaluation.epic_dump import read_epic_dump
 from mmaction_memvit.evaluation.epic_submission import (
     SLS_FIELDS,
@@ -51,6 +52,13 @@ def parse_args(argv=None):
         type=float,
         default=30.,
         help='rate of lists without header (default: %(default)s)')
+    parser.add_argument(
+        '--reversed-times',
+        choices=('error', 'skip', 'swap'),
+        default='error',
+        help='segments that stop before they start: an error, left out, or '
+        'start and stop exchanged; as in ann_options of the metric '
+        '(default: %(default)s)')
     parser.add_argument(
         '--missing',
         choices=('error', 'miss', 'leave_out'),
@@ -120,7 +128,26 @@ def arrange(args, truth):
 
 def submit(args, truth, rows, scores):
     """Writes and checks the submission; returns the number of problems."""
-    ids = [truth.segments.narration_ids[row] for row in rows]
+    # A submission needs segments that cannot be measured, too, such as those
+    # without times; validate_submission.py reads the list in this way.
+    wanted = read_epic_segments(
+        args.segments,
+        fps=args.fps,
+        num_verbs=args.num_verbs,
+        num_nouns=args.num_nouns,
+        missing_times='keep',
+        reversed_times='swap').narration_ids
+    table = truth.segments
+    place = {table.narration_ids[row]: i for i, row in enumerate(rows)}
+    ids = [name for name in wanted
+           if name in place or name not in table.rows_by_id]
+    picks = [place.get(name, -1) for name in ids]
+    # One row more, of NaN, which is written as 0.
+    scores = {
+        task: np.concatenate([array, np.full((1, array.shape[1]),
+                                             np.nan)])[picks]
+        for task, array in scores.items()
+    }
     without = write_epic_submission(
         args.submission,
         ids,
@@ -130,8 +157,7 @@ def submit(args, truth, rows, scores):
         actions=truth.actions,
         num_verbs=args.num_verbs,
         num_nouns=args.num_nouns)
-    problems = validate_epic_submission(args.submission,
-                                        truth.segments.narration_ids,
+    problems = validate_epic_submission(args.submission, wanted,
                                         args.challenge, args.num_verbs,
                                         args.num_nouns)
     for problem in problems:
@@ -153,7 +179,8 @@ def main(argv=None):
             actions=args.actions,
             num_verbs=args.num_verbs,
             num_nouns=args.num_nouns,
-            ann_options=dict(fps=args.fps))
+            ann_options=dict(
+                fps=args.fps, reversed_times=args.reversed_times))
         rows, scores = arrange(args, truth)
         measures = truth.measure(args.challenge, scores, rows)
         if measures:

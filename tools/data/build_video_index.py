@@ -4,8 +4,8 @@
 Writes a JSON file {video: {num_frames, fps, width, height, size}} that
 OnlineVideoDataset takes as ``index_file``. Frames are counted by reading the
 files, as headers are not to be trusted. What is already in the output is kept
-as long as the file has the same size, so that an interrupted run goes on
-where it was, and a longer list costs only what is new.
+as long as the file has the same size or is not there now, so that an
+interrupted run goes on where it was, and a longer list costs only what is new.
 """
 import argparse
 import os
@@ -14,13 +14,14 @@ import sys
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
 
-from mmengine.utils import ProgressBar
-
 from mmaction_memvit.datasets.video_files import probe_videos
 from mmaction_memvit.datasets.video_index import (
+    check_on_disk,
+    first_names,
+    gather_entries,
+    known_entries,
     load_video_index,
     probe_video,
-    write_video_index,
 )
 from mmaction_memvit.datasets.video_list import FORMATS, read_video_list
 
@@ -79,32 +80,36 @@ def list_videos(args):
     return list(videos)
 
 
+def check_root(args):
+    """Stops before a wrong folder makes all videos missing."""
+    check_on_disk([args.data_root], '--data-root')
+    if not osp.isdir(args.data_root):
+        raise ValueError(f'--data-root {args.data_root!r} is no folder. '
+                         'Remedy: name the folder that the paths of the '
+                         'lists start from')
+
+
 def keep_known(args):
-    """Entries of an earlier run that still fit their files."""
+    """Entries of an earlier run that still fit, and videos that are away."""
     if args.rebuild or not osp.exists(args.out):
-        return {}
-    kept = {}
-    for video, entry in load_video_index(args.out).items():
-        path = osp.join(args.data_root, video)
-        # What failed is tried again; a file may have been mended.
-        if (osp.exists(path) and entry.get('size') == osp.getsize(path)
-                and entry['num_frames']):
-            kept[video] = entry
+        return {}, []
+    index = load_video_index(args.out)
+    paths = {v: osp.join(args.data_root, v) for v in index}
+    kept = known_entries(index, paths)
+    # A disk may be away: what was found out is still true when it is back.
+    away = [
+        v for v, e in index.items()
+        if e['num_frames'] and v not in kept and not osp.exists(paths[v])
+    ]
     print(f'{args.out}: {len(kept)} videos are known already')
-    return kept
+    if away:
+        print(f'{args.out}: the entries of {len(away)} videos are kept, whose '
+              f'files are not there now: {first_names(away)}')
+    kept.update((v, index[v]) for v in away)
+    return kept, away
 
 
-def probe_all(args, videos, index):
-    """Adds the entries of the videos to the index, as far as it gets."""
-    paths = {v: osp.join(args.data_root, v) for v in videos}
-    bar = ProgressBar(len(videos))
-    for video, entry in probe_videos(paths, args.num_workers, args.decode,
-                                     probe_video):
-        index[video] = entry
-        bar.update()
-
-
-def report(args, index, videos):
+def report(args, index, videos, away):
     """Prints what was found; returns how many videos are not sound."""
     entries = {v: index[v] for v in videos if v in index}
     frames = sum(e['num_frames'] for e in entries.values())
@@ -118,8 +123,10 @@ def report(args, index, videos):
     unreadable = {v: e for v, e in entries.items() if not e['num_frames']}
     damaged = {
         v: e
-        for v, e in entries.items() if e['num_frames'] and 'problem' in e
+        for v, e in entries.items()
+        if e['num_frames'] and 'problem' in e and v not in away
     }
+    missing = [v for v in videos if v in away]
     print(f'\n{args.out}: {len(entries)} videos, {frames} frames, '
           f'{hours:.4g} h')
     for what, counts in (('frames per second', rates), ('size', sizes)):
@@ -135,22 +142,29 @@ def report(args, index, videos):
         print(f'  {what}: {len(group)}')
         for video, entry in group.items():
             print(f'    {video}: {entry[key]}')
-    return len(damaged) + len(unreadable)
+    print(f'  not there now, known from before: {len(missing)}')
+    return len(damaged) + len(unreadable) + len(missing)
 
 
 def main(argv=None):
     """Builds the index; returns the exit code."""
     args = parse_args(argv)
     try:
+        check_root(args)
         videos = list_videos(args)
-        index = keep_known(args)
+        index, away = keep_known(args)
     except (OSError, ValueError) as e:
         print(f'error: {e}', file=sys.stderr)
         return 2
-    todo = [v for v in videos if v not in index]
+    todo = {
+        v: osp.join(args.data_root, v)
+        for v in videos if v not in index
+    }
     try:
-        if todo:
-            probe_all(args, todo, index)
+        gather_entries(
+            index,
+            probe_videos(todo, args.num_workers, args.decode, probe_video),
+            len(todo), args.out)
     except BrokenProcessPool:
         left = [v for v in todo if v not in index]
         print(f'\nA worker process crashed while it read one of {len(left)} '
@@ -161,9 +175,7 @@ def main(argv=None):
     except KeyboardInterrupt:
         print('\nInterrupted; run it again to go on')
         return 130
-    finally:
-        write_video_index(index, args.out)
-    problems = report(args, index, videos)
+    problems = report(args, index, videos, set(away))
     if problems:
         print(f'{problems} of {len(videos)} videos are not sound')
     return int(bool(problems and args.strict))

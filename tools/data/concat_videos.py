@@ -103,7 +103,8 @@ def read_table(args):
     """The rows of the table, labels as int."""
     if not osp.exists(args.table):
         sys.exit(f'{args.table} does not exist')
-    with open(args.table, newline='') as f:
+    # utf-8-sig: Excel's CSV begins with a mark that is no part of a name.
+    with open(args.table, newline='', encoding='utf-8-sig') as f:
         rows = list(csv.DictReader(f))
     needed = ('path', 'label', 'class', 'source_group')
     if not rows or any(k not in rows[0] for k in needed):
@@ -121,7 +122,7 @@ def read_boxes(path):
         sys.exit(f'{path} does not exist')
     needed = ('class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2')
     boxes = defaultdict(lambda: defaultdict(list))
-    with open(path, newline='') as f:
+    with open(path, newline='', encoding='utf-8-sig') as f:
         reader = csv.DictReader(f)
         absent = [k for k in needed if k not in (reader.fieldnames or ())]
         if absent:

@@ -438,7 +438,7 @@ def answer_box_questions(results_file: str,
     wanted = {(q['video'], int(q['timestamp'])) for q in questions}
     found: dict[tuple[str, int], list[tuple[list[float], int, float]]] = {}
     seen = set()
-    with open(results_file, newline='') as file:
+    with open(results_file, newline='', encoding='utf-8-sig') as file:
         for number, row in enumerate(csv.reader(file), start=1):
             try:
                 video, timestamp = row[0], int(row[1])

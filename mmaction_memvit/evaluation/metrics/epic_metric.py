@@ -181,8 +181,7 @@ class _EpicMetric(BaseMetric):
                     f'scores are of {len(array)} tokens; it must be '
                     f'({len(array)}, 2): start and end of every token in '
                     'seconds.')
-        # The path of the video and its name are the same video.
-        video = osp.splitext(osp.basename(str(sample['video_id'])))[0]
+        video = self._video_of(str(sample['video_id']))
         real = np.isfinite(times).all(1) & (times[:, 1] > times[:, 0])
         keep = np.flatnonzero(real)
         ends = times[keep, 1]
@@ -197,6 +196,18 @@ class _EpicMetric(BaseMetric):
             'times': times[keep],
             'scores': {task: array[keep] for task, array in scores.items()},
         }
+
+    def _video_of(self, name: str) -> str:
+        """The table's id of a video; the name itself if it has none.
+
+        The path of the video and its name are the same video. An id may hold
+        dots, so nothing is cut off that the table knows.
+        """
+        base = osp.basename(name)
+        for video in (name, base, osp.splitext(base)[0]):
+            if video in self.truth.segments.rows_by_video:
+                return video
+        return name
 
     # -- segments -----------------------------------------------------------
 
@@ -550,7 +561,9 @@ class EpicAnticipationMetric(_EpicMetric):
 
     Segments before which nothing can be observed are missed and count: those
     that start at ``tau_a`` or before, and in whole videos those before whose
-    ``start - tau_a`` no token ends. They have NaN in the dump.
+    ``start - tau_a`` no token ends. They have NaN in the dump. With
+    ``missing='leave_out'`` those of videos of which nothing was scored are
+    left out instead, like all other segments of such videos.
 
     Measures are class-mean top-5 recalls, see ``evaluate_epic_anticipation``.
 
@@ -609,8 +622,19 @@ class EpicAnticipationMetric(_EpicMetric):
                     map(min, first.get(video, (np.inf, np.inf)),
                         result['first']))
         table = self.truth.segments
+        seen = None
+        if self.missing == 'leave_out':
+            # Of a part of the videos: the others are not there, whether or
+            # not something could have been observed in them.
+            seen = {
+                result['video_id'] if self.online else
+                table.video_ids[table.rows_by_id[result['narration_id']]]
+                for result in results
+            }
         excused = []
         for row in rows:
+            if seen is not None and table.video_ids[row] not in seen:
+                continue
             target = table.starts[row] - self.tau_a
             begin, end = first.get(table.video_ids[row], (np.inf, np.inf))
             # If the video's first clips are there, no token can end before

@@ -44,7 +44,9 @@ def load_class_counts(source: CountSource) -> List[int]:
 
 def _count_column(ann_file: str, column: Union[str, int],
                   num_classes: int) -> List[int]:
-    rows = list(csv.reader(get_text(ann_file).splitlines()))
+    # Excel's CSV begins with a mark that is no part of the first field.
+    text = get_text(ann_file).lstrip('\ufeff')
+    rows = list(csv.reader(text.splitlines()))
     rows = [row for row in rows if row]
     if isinstance(column, str):
         names = rows.pop(0) if rows else []

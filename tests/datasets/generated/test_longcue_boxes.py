@@ -229,6 +229,9 @@ def test_answers_by_delay(tmp_path):
     assert {d: e.accuracy for d, e in table.items()} == {1: 1, 2: 1, 3: 0}
     text = format_delay_table({'with memory': table}, .25)
     assert '66.7%' in text and '25.0%' in text
+    # Excel puts a mark before the first name.
+    results.write_text('\ufeff' + results.read_text())
+    assert answer_box_questions(str(results), questions) == records
     # A better score on the other person does not count.
     moved = [(q, .5, q['label'] % 4 + 1, .9) for q in questions]
     write_results(results, answers + moved)

@@ -518,6 +518,75 @@ def test_a_path_is_a_video(files):
                     samples) == want
 
 
+@pytest.mark.parametrize('path', ('{}', 'P01/videos/{}.MP4'))
+def test_ids_with_dots_and_folders(files, tmp_path, path):
+    """Nothing is cut off an id that the table has."""
+    want = evaluate(EpicRecognitionMetric(online=True, **files),
+                    clip_samples())
+    # Without what stands after their last dots they would be the same.
+    names = {'P01_01': '2024.01.05_cam.1', 'P02_07': '2024.01.05_cam.2',
+             'P03_01': '2024.01.05_cam.3'}
+    if path == '{}':
+        names['P02_07'] = 'home/cam.2'
+    files['ann_file'] = write_official(tmp_path / 'dots.csv', [
+        (names[row[0][:6]] + row[0][6:], *row[1:]) for row in SEGMENTS])
+    files['unseen_participants'] = write_text(
+        tmp_path / 'others.csv', 'participant_id',
+        names['P02_07'].split('_')[0])
+    samples = clip_samples()
+    for sample in samples:
+        sample.set_metainfo(dict(
+            video_id=path.format(names[sample.video_id])))
+    got = evaluate(EpicRecognitionMetric(online=True, **files), samples)
+    assert {k: v for k, v in got.items() if 'unseen' not in k} == {
+        k: v for k, v in want.items() if 'unseen' not in k}
+
+
+def test_unknown_videos_stay_apart(files):
+    """Those that the list does not have are different videos, too."""
+    samples = clip_samples()
+    want = evaluate(EpicRecognitionMetric(online=True, **files), samples)
+    for name in ('other/cam.1', 'cam.1', 'cam.2'):
+        samples.append(make_sample(
+            random_scores(1, 1), video_id=name, timestamp=0,
+            token_times=np.array([[0., 1.]])))
+    assert evaluate(EpicRecognitionMetric(online=True, **files),
+                    samples) == want
+
+
+def test_a_part_of_the_videos_in_anticipation(files, tmp_path, logs):
+    """What cannot be observed in the others is left out with them."""
+    rows = ['P02_07_0', 'P02_07_1', 'P02_07_2']
+    for online, samples in ((True, clip_samples()),
+                            (False, segment_samples())):
+        # P02_07_0 starts at tau_a, so only online it is not scored.
+        mine = [s for s in samples
+                if (s.video_id if online else s.narration_id)[:6] == 'P02_07']
+        mine = mine if online else mine[1:]
+        path = str(tmp_path / 'part.npz')
+        metric = EpicAnticipationMetric(
+            online=online, missing='leave_out', dump_file=path, **files)
+        evaluate(metric, mine)
+        ids, scores = read_epic_dump(path)
+        assert ids == rows
+        # Of a video that was evaluated it counts as missed.
+        assert np.isnan(scores['verb']).all(1).tolist() == [True, False,
+                                                            False]
+        assert any('1 segments start before' in text for _, text in logs)
+        warned = [text for level, text in logs if level == logging.WARNING]
+        assert '5 of 8' in warned[-1] and 'P01_01_0' in warned[-1]
+        # As a list of these videos only has it.
+        few = write_official(tmp_path / 'few.csv', SEGMENTS[5:])
+        want = evaluate(EpicAnticipationMetric(
+            online=online, **{**files, 'ann_file': few}), mine)
+        assert metric.truth.measure('action_anticipation', scores,
+                                    np.arange(5, 8)) == {
+            k.replace('epic/', ''): v for k, v in want.items()}
+        # Otherwise nothing is left out.
+        with pytest.raises(ValueError, match='4 of 8 .*P01_01_1'):
+            evaluate(EpicAnticipationMetric(online=online, **files), mine)
+
+
 def test_bad_clips(files):
     samples = clip_samples()
     with pytest.raises(ValueError, match="timestamp 1 of video 'P01_01' was "

@@ -24,6 +24,16 @@ def test_counts_are_a_list_a_file_or_the_labels_of_a_csv(tmp_path):
     assert load_class_counts(actions) == [0, 0, 0, 2]
 
 
+def test_byte_order_mark(tmp_path):
+    """Excel's 'CSV UTF-8' begins with one."""
+    path = write_text(tmp_path / 'named.csv', '\ufeffverb,noun', '1,0', '1,2')
+    source = dict(ann_file=path, column='verb', num_classes=2)
+    assert load_class_counts(source) == [0, 2]
+    path = write_text(tmp_path / 'plain.csv', '\ufeff1,0', '0,2')
+    source = dict(ann_file=path, column=0, num_classes=2)
+    assert load_class_counts(source) == [1, 1]
+
+
 @pytest.mark.parametrize('source,message', [
     ([], 'not all'), ([0, 0], 'not all'), ([1, -1], 'whole numbers'),
     ([0.5, 1], 'whole numbers'), ([[1, 2]], 'must be a list'),

@@ -99,7 +99,8 @@ def read_row(line, args):
 
 def read_file(path, args, found, counts):
     """Adds the boxes of a file to ``found``; counts what happens."""
-    with open(path, newline='') as f:
+    # utf-8-sig: Excel's CSV begins with a mark that is no part of a name.
+    with open(path, newline='', encoding='utf-8-sig') as f:
         lines = f.read().splitlines()
     bar = ProgressBar(max(len(lines), 1))
     problems = []

@@ -17,14 +17,12 @@ import argparse
 import os
 import os.path as osp
 import sys
-import time
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from glob import glob
 
 import numpy as np
-from mmengine.utils import ProgressBar
 
 from mmaction_memvit.datasets.ava_annotations import (
     read_ava_boxes,
@@ -40,6 +38,8 @@ from mmaction_memvit.datasets.video_files import (
 )
 from mmaction_memvit.datasets.video_index import (
     first_names,
+    gather_entries,
+    known_entries,
     load_video_index,
     write_video_index,
 )
@@ -47,8 +47,6 @@ from mmaction_memvit.datasets.video_index import (
 # Parts of the names of official files that are no annotations.
 _OTHER_FILES = ('excluded_timestamps', 'included_timestamps',
                 'predicted_boxes', 'detection', 'file_names')
-# Seconds between two writings of the index.
-_SAVE_EVERY = 30.
 _CUT_START = 900
 
 
@@ -211,16 +209,16 @@ def count_videos(args, video_ids, index):
     files = list_video_files(args.videos, video_ids)
     found = match_videos(video_ids, files)
     paths = {p: osp.join(args.videos, p) for p in found.values()}
-    for name, path in paths.items():
-        entry = index.get(name)
-        # What failed is tried again; a file may have been mended.
-        if entry and not (entry['num_frames']
-                          and entry.get('size') == osp.getsize(path)):
-            del index[name]
-    todo = {n: p for n, p in paths.items() if n not in index}
-    tell_known(args, len(paths) - len(todo))
-    gather(args, index, probe_videos(todo, args.num_workers, args.decode),
-           len(todo))
+    known = known_entries(index, paths)
+    todo = {n: p for n, p in paths.items() if n not in known}
+    for name in todo:
+        index.pop(name, None)
+    tell_known(args, len(known))
+    # Where no video is, an old index stays as it is.
+    if paths:
+        gather_entries(index,
+                       probe_videos(todo, args.num_workers, args.decode),
+                       len(todo), args.out)
     return found
 
 
@@ -243,6 +241,8 @@ def count_folders(args, video_ids, index):
     for name, entry in entries:
         if not entry['num_frames']:
             del index[name]
+    if index or osp.exists(args.out):
+        write_video_index(index, args.out)
     return {v: v for v in video_ids if v in index}
 
 
@@ -250,21 +250,6 @@ def tell_known(args, num):
     """Says how much of the work is done already."""
     if num:
         print(f'{args.out}: {num} videos are known already')
-
-
-def gather(args, index, entries, num):
-    """Puts entries into the index and writes it now and then."""
-    if not num:
-        return
-    bar = ProgressBar(num)
-    saved = time.monotonic()
-    for name, entry in entries:
-        index[name] = entry
-        bar.update()
-        if time.monotonic() - saved > _SAVE_EVERY:
-            write_video_index(index, args.out)
-            saved = time.monotonic()
-    bar.file.write('\n')
 
 
 def report_videos(args, index, found, times):
@@ -376,9 +361,6 @@ def main(argv=None):
     except KeyboardInterrupt:
         print('\nInterrupted; run it again to go on')
         return 130
-    finally:
-        if index or osp.exists(args.out):
-            write_video_index(index, args.out)
     problems, good = report_videos(args, index, found, times)
     problems += report_start(args, good, times)
     if problems:

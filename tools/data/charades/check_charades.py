@@ -15,7 +15,6 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 import numpy as np
-from mmengine.utils import ProgressBar
 
 from mmaction_memvit.datasets.charades_annotations import (
     CLASS_FILE,
@@ -30,9 +29,10 @@ from mmaction_memvit.datasets.video_files import (
 )
 from mmaction_memvit.datasets.video_index import (
     first_names,
+    gather_entries,
+    known_entries,
     load_video_index,
     probe_video,
-    write_video_index,
 )
 
 
@@ -111,27 +111,15 @@ def probe_all(args, found):
     index = {}
     if args.index and osp.exists(args.index):
         index = load_video_index(args.index)
-    entries = {} if args.decode else {
-        name: index[name]
-        for name, path in paths.items()
-        if index.get(name, {}).get('num_frames')
-        and index[name].get('size') == osp.getsize(path)
-    }
-    todo = {name: path for name, path in paths.items() if name not in entries}
+    known = {} if args.decode else known_entries(index, paths)
+    todo = {name: path for name, path in paths.items() if name not in known}
     probe = probe_video if args.videos else partial(
         probe_frames, fps=args.fps)
-    try:
-        bar = ProgressBar(len(todo)) if todo else None
-        for name, entry in probe_videos(todo, args.num_workers, args.decode,
-                                        probe):
-            entries[name] = entry
-            bar.update()
-        print()
-    finally:
-        if args.index:
-            # Videos of other lists stay.
-            write_video_index({**index, **entries}, args.index)
-    return entries
+    # Videos of other lists stay.
+    gather_entries(
+        index, probe_videos(todo, args.num_workers, args.decode, probe),
+        len(todo), args.index)
+    return {name: index[name] for name in paths}
 
 
 def report(args, videos, found, entries):

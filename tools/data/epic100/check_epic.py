@@ -3,7 +3,9 @@
 
 Says which videos or frame folders are missing, which cannot be decoded, and
 whether they have the frames that EPIC_100_video_info.csv and the segments
-lead to expect. Ends with exit code 1 if something is wrong.
+lead to expect. Ends with exit code 1 if something is wrong. What an earlier
+--index says of files that are still as large is kept, so that an interrupted
+run goes on, and several lists can be indexed one after the other.
 
 Videos are found by their name whatever folder and suffix they have
 (P01/videos/P01_01.MP4), frame folders by theirs (P01/rgb_frames/P01_01/).
@@ -14,8 +16,6 @@ import os.path as osp
 import sys
 from concurrent.futures.process import BrokenProcessPool
 
-from mmengine.utils import ProgressBar
-
 from mmaction_memvit.datasets.epic_annotations import (
     read_epic_segments,
     read_epic_video_info,
@@ -23,8 +23,10 @@ from mmaction_memvit.datasets.epic_annotations import (
 from mmaction_memvit.datasets.video_files import probe_videos
 from mmaction_memvit.datasets.video_index import (
     first_names,
+    gather_entries,
+    known_entries,
+    load_video_index,
     probe_video,
-    write_video_index,
 )
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm')
@@ -173,19 +175,21 @@ def probe_frames(path, decode=False):
     return entry
 
 
-def probe_all(args, paths):
-    """Entries of all videos or folders, by name."""
+def probe_all(args, paths, index):
+    """Entries of all videos or folders, by name; the index gets them too."""
     probe = probe_video if args.videos else probe_frames
-    entries = {}
     if not paths:
-        return entries
-    bar = ProgressBar(len(paths))
-    for name, entry in probe_videos(paths, args.num_workers, args.decode,
-                                    probe):
-        entries[name] = entry
-        bar.update()
-    print()
-    return {name: entries[name] for name in paths}
+        return {}
+    root = args.videos or args.frames
+    files = {name: osp.relpath(path, root) for name, path in paths.items()}
+    todo = {files[name]: path for name, path in paths.items()}
+    if not args.decode:
+        known = known_entries(index, todo)
+        todo = {file: p for file, p in todo.items() if file not in known}
+    gather_entries(
+        index, probe_videos(todo, args.num_workers, args.decode, probe),
+        len(todo), args.index)
+    return {name: index[file] for name, file in files.items()}
 
 
 def compare(args, entry, info, stop):
@@ -271,11 +275,15 @@ def report(args, stops, infos, found, archives, entries):
 def main(argv=None):
     """Checks a download; returns the exit code."""
     args = parse_args(argv)
+    index = {}
     try:
         stops = last_stops(args)
         infos = None
         if args.video_info:
             infos = read_epic_video_info(args.video_info)
+        # Videos of other lists stay in it.
+        if args.index and osp.exists(args.index):
+            index = load_video_index(args.index)
     except (OSError, ValueError, ImportError) as e:
         print(f'error: {e}', file=sys.stderr)
         return 2
@@ -283,16 +291,12 @@ def main(argv=None):
     found, archives = find(args.videos or args.frames, stops)
     paths = {v: found[v][0] for v in stops if v in found}
     try:
-        entries = probe_all(args, paths)
+        entries = probe_all(args, paths, index)
     except BrokenProcessPool:
         print('\nA worker process crashed while it read a video. Remedy: run '
               'this again with --num-workers 1; the last video before the '
               'crash is the one to take out')
         return 2
-    if args.index:
-        write_video_index(
-            {osp.relpath(paths[v], args.videos): e
-             for v, e in entries.items()}, args.index)
     problems = report(args, stops, infos, found, archives, entries)
     print(f'{problems} of {len(stops)} are not in order' if problems else
           'All in order')
