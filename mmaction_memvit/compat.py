@@ -23,7 +23,8 @@ PACKAGE = 'mmaction_memvit'
 
 # Lowest version that works, and the first one that does not.
 SUPPORTED_VERSIONS = {
-    'torch': ('2.1.0', None),
+    # 'a0': builds of NVIDIA, taken shortly before the release.
+    'torch': ('2.1.0a0', None),
     'mmengine': ('0.10.3', '1.0.0'),
     'mmcv': ('2.0.0', '2.2.0'),
     'mmaction': ('1.2.0', '2.0.0'),
@@ -229,7 +230,7 @@ def heal_resume() -> None:
     from mmengine.logging import HistoryBuffer
 
     # Before 2.6 the host is fine: weights_only is off unless asked for.
-    if _is_too_old_or_new(torch.__version__, '2.6.0', None):
+    if _is_too_old_or_new(torch.__version__, '2.6.0a0', None):
         return
 
     allowed = [HistoryBuffer, np.ndarray, np.dtype]
@@ -292,6 +293,20 @@ def heal_distributed_on_cpu() -> None:
 
     dist_utils._init_dist_pytorch = init_dist_pytorch
     MMDistributedDataParallel.__init__ = init_ddp
+
+
+def heal_metrics_file() -> None:
+    """Lets one process write the metrics of a test with several.
+
+    After a test every process of MMEngine's LoggerHook writes one and the
+    same JSON file, at about the same time: now and then it holds the end of
+    another's text behind its own.
+    """
+    from mmengine.dist import master_only
+    from mmengine.hooks import logger_hook
+
+    if not hasattr(logger_hook.dump, '__wrapped__'):
+        logger_hook.dump = master_only(logger_hook.dump)
 
 
 def heal_config_lookup() -> None:
@@ -504,6 +519,7 @@ def heal_host() -> None:
     heal_missing_drn()
     heal_resume()
     heal_distributed_on_cpu()
+    heal_metrics_file()
     heal_config_lookup()
     heal_inherited_collate_fn()
     explain_missing_ops()

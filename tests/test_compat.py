@@ -9,6 +9,7 @@ import textwrap
 import types
 import zipfile
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -293,6 +294,23 @@ class TestDistributedOnCPU:
         from mmengine.dist import utils as dist_utils
         with pytest.raises(HostError, match='dist_cfg.backend=gloo'):
             dist_utils._init_dist_pytorch('nccl')
+
+
+@pytest.mark.parametrize('rank', [0, 1])
+def test_one_process_writes_the_metrics_of_a_test(rank, tmp_path,
+                                                  monkeypatch):
+    from mmengine.dist import utils
+    from mmengine.hooks import LoggerHook, logger_hook
+    monkeypatch.setattr(utils, 'get_rank', lambda group=None: rank)
+    runner = MagicMock(log_dir=str(tmp_path))
+    runner.log_processor.get_log_after_epoch.return_value = {'acc': 1.}, ''
+    hook = LoggerHook()
+    hook.json_log_path = 'test.json'
+    hook.after_test_epoch(runner)
+    assert (tmp_path / 'test.json').exists() == (rank == 0)
+    healed = logger_hook.dump
+    compat.heal_metrics_file()
+    assert logger_hook.dump is healed
 
 
 class TestColorJitter:

@@ -42,6 +42,8 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     if '://' not in args.checkpoint and not osp.isfile(args.checkpoint):
         raise SystemExit(f'There is no checkpoint {args.checkpoint}.')
     cfg.load_from = args.checkpoint
+    # A config that a resumed training has written asks for more.
+    cfg.resume = False
 
     if args.show or args.show_dir is not None:
         hook = cfg.get('default_hooks', {}).get('visualization')

@@ -15,7 +15,7 @@ import time
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import barrier, is_distributed
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmaction_memvit.registry import RUNNERS
 
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         help='go on from this checkpoint; without a value from the latest one '
-        'in the work directory')
+        'in the work directory, or start if there is none yet')
     parser.add_argument(
         '--amp', action='store_true', help='train with mixed precision')
     parser.add_argument(
@@ -131,8 +131,17 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
 
     if args.resume is not None:
         cfg.resume = True
-        # None: the runner looks for the latest checkpoint.
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        if args.resume != 'auto':
+            cfg.load_from = args.resume
+        elif find_latest_checkpoint(cfg.work_dir) is not None:
+            # The runner looks for it.
+            cfg.load_from = None
+        else:
+            # MMEngine would forget load_from and train from random weights.
+            cfg.resume = False
+            print(f'--resume: no checkpoint in {cfg.work_dir} yet, the run '
+                  'starts from load_from='
+                  f'{cfg.get("load_from")}.')
 
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:

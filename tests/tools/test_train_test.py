@@ -70,14 +70,29 @@ class TestTrain:
             configure('train', 'nothing.py')
 
     @pytest.mark.parametrize('arguments, resume, load_from', [
-        ((), None, None),
+        ((), None, 'k400.pth'),
         (('--resume', ), True, None),
         (('--resume', 'a.pth'), True, 'a.pth'),
     ])
-    def test_resume(self, configure, arguments, resume, load_from):
-        cfg = configure('train', 'my_config.py', *arguments)
+    def test_resume(self, configure, tmp_path, arguments, resume, load_from):
+        (tmp_path / 'pre.py').write_text(CONFIG + "load_from = 'k400.pth'\n")
+        (tmp_path / 'work_dirs/pre').mkdir(parents=True)
+        (tmp_path / 'work_dirs/pre/last_checkpoint').write_text('epoch_1.pth')
+        cfg = configure('train', 'pre.py', *arguments)
         assert cfg.get('resume') is resume
         assert cfg.get('load_from') == load_from
+
+    def test_resume_with_nothing_to_resume(self, configure, tmp_path, capsys):
+        """Cluster scripts always say --resume: weights are still loaded."""
+        (tmp_path / 'pre.py').write_text(CONFIG + "load_from = 'k400.pth'\n")
+        cfg = configure('train', 'pre.py', '--resume')
+        assert cfg.resume is False and cfg.load_from == 'k400.pth'
+        assert 'starts from load_from=k400.pth' in capsys.readouterr().out
+
+    def test_config_of_a_resumed_run_tests(self, configure, tmp_path):
+        (tmp_path / 'old.py').write_text(CONFIG + 'resume = True\n')
+        cfg = configure('test', 'old.py', 'best.pth')
+        assert cfg.resume is False and cfg.load_from == 'best.pth'
 
     def test_work_dir(self, configure):
         assert configure('train',

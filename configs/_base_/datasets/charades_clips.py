@@ -54,6 +54,8 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
+    # A last batch of one video would have nothing to normalise over.
+    drop_last=True,
     dataset=dict(
         ann_file=f'{anno_root}/Charades_v1_train.csv',
         pipeline=train_pipeline,
