@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import copy
 import os.path as osp
+import sys
 from typing import Dict, Iterator, List, NamedTuple, Optional, Union
 
 import numpy as np
@@ -13,6 +14,7 @@ from mmengine.runner import load_checkpoint
 
 from mmaction_memvit.datasets.clip_grid import ClipGrid
 from mmaction_memvit.datasets.video_index import probe_video
+from mmaction_memvit.structures import MemoryBank
 
 _LOADERS = ('LoadVideoClip', 'DecordInit', 'DecordDecode', 'PyAVInit',
             'PyAVDecode', 'OpenCVInit', 'OpenCVDecode')
@@ -93,6 +95,12 @@ class StreamInferencer:
         else:
             load_checkpoint(self.model, checkpoint, map_location='cpu')
         self.model.to(device).eval()
+        if config.model.get('max_streams') is None:
+            # A bank keeps as many streams as batches have lanes. Here every
+            # batch has one, while any number of streams may run: they are
+            # forgotten when they end.
+            for bank in self._banks():
+                bank.max_streams = sys.maxsize
         self._live: Dict[str, _LiveStream] = {}
 
     def _predict(self, pipeline: Compose, results: dict, stream: str,
@@ -133,15 +141,19 @@ class StreamInferencer:
         if not entry['num_frames']:
             raise ValueError(f'{video}: {entry.get("problem", "no frames")}; '
                              'check the path, or encode the video anew')
-        for clip in range(self.grid.num_clips(entry['num_frames'])):
-            results = dict(
-                filename=video,
-                total_frames=entry['num_frames'],
-                frame_inds=self.grid.frame_inds(clip, entry['num_frames']))
-            step = self._predict(self.from_file, results, video, clip,
-                                 entry['fps'])
-            yield step._replace(
-                end=min(step.end, entry['num_frames'] / entry['fps']))
+        try:
+            for clip in range(self.grid.num_clips(entry['num_frames'])):
+                results = dict(
+                    filename=video,
+                    total_frames=entry['num_frames'],
+                    frame_inds=self.grid.frame_inds(clip,
+                                                    entry['num_frames']))
+                step = self._predict(self.from_file, results, video, clip,
+                                     entry['fps'])
+                yield step._replace(
+                    end=min(step.end, entry['num_frames'] / entry['fps']))
+        finally:
+            self._forget(video)
 
     def push(self,
              frames: Union[np.ndarray, List[np.ndarray]],
@@ -152,8 +164,8 @@ class StreamInferencer:
         Args:
             frames (np.ndarray | list[np.ndarray]): RGB, uint8, (H, W, 3)
                 each, any number of them.
-            stream (str): Name of the stream; several may run side by side.
-                Defaults to 'live'.
+            stream (str): Name of the stream; several may run side by side,
+                each remembered until :meth:`reset`. Defaults to 'live'.
             fps (float): Frames per second of the stream. Defaults to 30.
 
         Returns:
@@ -196,11 +208,18 @@ class StreamInferencer:
         """Forget a live stream, or with None everything."""
         if stream is None:
             self._live.clear()
-            for bank in getattr(self.model, 'banks', {}).values():
+            for bank in self._banks():
                 bank.clear()
         else:
-            # The next clip is number 0 again: the bank starts anew.
             self._live.pop(stream, None)
+            self._forget(stream)
+
+    def _banks(self) -> List[MemoryBank]:
+        return list(getattr(self.model, 'banks', {}).values())
+
+    def _forget(self, stream: str) -> None:
+        for bank in self._banks():
+            bank.forget(stream)
 
 
 class _LiveStream:

@@ -40,10 +40,13 @@ class StreamMemory(NamedTuple):
         filled (Tensor): Bool, (B, entries): True where a clip of any stream
             was ever stored. Differs from ``valid`` only after a reset; read
             in the ``zero`` mask mode alone.
+        frame_size (tuple[int]): Height and width of the clips' frames in
+            pixels; () if nobody says.
     """
     layers: Tuple[LayerMemory, ...]
     valid: Tensor
     filled: Tensor
+    frame_size: Tuple[int, ...] = ()
 
     @property
     def batch_size(self) -> int:
@@ -86,7 +89,7 @@ class StreamMemory(NamedTuple):
         return StreamMemory(
             tuple(x.map(lambda t: t.index_select(0, index))
                   for x in self.layers), self.valid.index_select(0, index),
-            self.filled.index_select(0, index))
+            self.filled.index_select(0, index), self.frame_size)
 
     def nbytes(self) -> int:
         """Size of the remembered tensors in bytes."""
@@ -98,12 +101,17 @@ class StreamMemory(NamedTuple):
         """Put the lanes of several memories side by side."""
         if len(memories) == 1:
             return memories[0]
+        sizes = {m.frame_size for m in memories}
+        if len(sizes) > 1:
+            raise ValueError(f'memories of frames of the sizes {sizes} cannot '
+                             'stand side by side: one size a batch')
         layers = tuple(
             LayerMemory(*(tuple(torch.cat(xs) for xs in zip(*parts))
                           for parts in zip(*same_layer)))
             for same_layer in zip(*(m.layers for m in memories)))
         return StreamMemory(layers, torch.cat([m.valid for m in memories]),
-                            torch.cat([m.filled for m in memories]))
+                            torch.cat([m.filled for m in memories]),
+                            memories[0].frame_size)
 
 
 def forget_lanes(x: Tensor, lanes: Tensor) -> Tensor:

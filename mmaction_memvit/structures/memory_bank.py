@@ -85,6 +85,11 @@ class MemoryBank:
         self.num_continued = 0
         self.num_not_finite = torch.zeros((), dtype=torch.long)
 
+    def forget(self, video_id: str) -> None:
+        """Forget the streams of a video."""
+        for stream in [x for x in self._streams if x[0] == video_id]:
+            del self._streams[stream]
+
     def __len__(self) -> int:
         """Streams remembered."""
         return len(self._streams)

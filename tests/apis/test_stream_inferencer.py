@@ -123,6 +123,26 @@ def test_live_frames_equal_the_file(video, stride):
     assert torch.equal(first.scores, got[0].scores)
 
 
+def test_any_number_of_streams_side_by_side(video):
+    frames = decode(video)
+    alone = build().push(frames, fps=10.)
+    model, got = build(), []
+    others = iter(model(video))
+    for start in range(0, 40, 8):
+        got += model.push(frames[start:start + 8], fps=10.)
+        for name in 'abc':
+            model.push(frames[::-1][start:start + 8], stream=name)
+        next(others)
+    for a, b in zip(got, alone):
+        assert torch.equal(a.scores, b.scores)
+    bank = model.model.banks['predict']
+    assert bank.num_clips - bank.num_continued == 5 and len(bank) == 5
+    # What has ended is not kept.
+    others.close()
+    model.reset('a')
+    assert len(bank) == 3
+
+
 def test_bad_input(tmp_path, video):
     model = build()
     with pytest.raises(ValueError, match='nowhere.mp4'):

@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import copy
 import math
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
@@ -144,6 +145,13 @@ class MeMViTBlock(BaseModule):
         return self._forward(*args)
 
 
+_INIT = [
+    dict(type='TruncNormal', layer='Conv3d', std=0.02),
+    dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.),
+    dict(type='Constant', layer='LayerNorm', val=1., bias=0.),
+]
+
+
 @MODELS.register_module()
 class MeMViT(BaseModule):
     """Memory-augmented multiscale vision transformer.
@@ -276,11 +284,7 @@ class MeMViT(BaseModule):
         patch_cfg: Dict = dict(  # noqa: B006
             kernel_size=(3, 7, 7), stride=(2, 4, 4), padding=(1, 3, 3)),
         with_cp: bool = False,
-        init_cfg: Optional[Union[Dict, List[Dict]]] = [  # noqa: B006
-            dict(type='TruncNormal', layer='Conv3d', std=0.02),
-            dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.),
-            dict(type='Constant', layer='LayerNorm', val=1., bias=0.),
-        ]
+        init_cfg: Optional[Union[Dict, List[Dict]]] = _INIT
     ) -> None:
         super().__init__(
             init_cfg=init_cfg.copy() if init_cfg is not None else None)
@@ -485,8 +489,8 @@ class MeMViT(BaseModule):
         param = self.cls_token
         device = device or param.device
         dtype = dtype or activation_dtype(param)
-        size = self.grid_size(self.temporal_size,
-                              *(input_size or self.spatial_size))
+        frame_size = tuple(input_size or self.spatial_size)
+        size = self.grid_size(self.temporal_size, *frame_size)
         layers = []
         for i, block in enumerate(self.blocks):
             if i in self.mem_layers:
@@ -504,7 +508,8 @@ class MeMViT(BaseModule):
             self.mem_len * self.mem_stride,
             dtype=torch.bool,
             device=device)
-        return StreamMemory(tuple(layers), nothing, nothing.clone())
+        return StreamMemory(
+            tuple(layers), nothing, nothing.clone(), frame_size)
 
     def _check_memory(self, x: Tensor, memory: StreamMemory) -> StreamMemory:
         """Check that memory and input belong together."""
@@ -520,11 +525,13 @@ class MeMViT(BaseModule):
             size = pooled_size(size, block.stride_q)
         expected = 1 + math.prod(first.attn.key_size(size))
         found = memory.layers[0].raw_k[0].shape[1]
-        if found == expected:
+        frame_size = tuple(x.shape[3:])
+        if found == expected and memory.frame_size in ((), frame_size):
             return memory
         if memory.valid.any():
             raise ValueError(
-                f'the memory holds {found} tokens a clip, but frames of '
+                f'the memory holds {found} tokens a clip, of frames of '
+                f'{"x".join(map(str, memory.frame_size))}, but frames of '
                 f'{x.shape[3]}x{x.shape[4]} need {expected}: the frame size '
                 'changed within a stream; start anew with init_memory('
                 'batch_size, input_size)')
@@ -599,31 +606,38 @@ class MeMViT(BaseModule):
         seen = torch.ones_like(memory.valid[:, :1])
         memory = StreamMemory(
             tuple(layers), torch.cat((seen, memory.valid[:, :-1]), dim=1),
-            torch.cat((seen, memory.filled[:, :-1]), dim=1))
+            torch.cat((seen, memory.filled[:, :-1]), dim=1),
+            tuple(x.shape[3:]))
         return tuple(outs), memory
 
     # --------------------------------------------------------------- weights
     def init_weights(self) -> None:
         """Initialise, or load ``init_cfg``'s checkpoint as far as it fits."""
-        logger = MMLogger.get_current_instance()
-        if (isinstance(self.init_cfg, dict)
-                and self.init_cfg['type'] == 'Pretrained'):
-            path = self.init_cfg['checkpoint']
-            prefix = self.init_cfg.get('prefix', 'backbone.')
-            state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-            state = state.get('state_dict', state)
-            state = {
-                key[len(prefix):]: value
-                for key, value in state.items() if key.startswith(prefix)
-            } or state
-            state, left_out = adapt_mvit_state(state, self.state_dict(), path)
-            missing = self.load_state_dict(state, strict=False).missing_keys
-            logger.info(f'{path}: loaded {len(state)} tensors, left out '
-                        f'{left_out or "none"}, initialised anew '
-                        f'{missing or "none"}')
-            return
+        cfgs = self.init_cfg or []
+        cfgs = [cfgs] if isinstance(cfgs, dict) else list(cfgs)
+        pretrained = [x for x in cfgs if x['type'] == 'Pretrained']
+        if pretrained:
+            # For the tensors that the checkpoint lacks.
+            self.init_cfg = [x for x in cfgs if x not in pretrained
+                             ] or copy.deepcopy(_INIT)
         super().init_weights()
         trunc_normal_(self.cls_token, std=0.02)
+        for cfg in pretrained:
+            self._load_what_fits(cfg['checkpoint'],
+                                 cfg.get('prefix', 'backbone.'))
+
+    def _load_what_fits(self, path: str, prefix: str) -> None:
+        state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        state = state.get('state_dict', state)
+        state = {
+            key[len(prefix):]: value
+            for key, value in state.items() if key.startswith(prefix)
+        } or state
+        state, left_out = adapt_mvit_state(state, self.state_dict(), path)
+        missing = self.load_state_dict(state, strict=False).missing_keys
+        MMLogger.get_current_instance().info(
+            f'{path}: loaded {len(state)} tensors, left out '
+            f'{left_out or "none"}, initialised anew {missing or "none"}')
 
     def _fit_checkpoint(self, state_dict: Dict, prefix: str, *args) -> None:
         """Resize position tables of a checkpoint before it is loaded."""

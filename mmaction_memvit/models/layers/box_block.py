@@ -63,10 +63,11 @@ class BoxAttention(BaseModule):
         """
         q = self._heads(self.q, x)
         k, v = self._heads(self.k, keys), self._heads(self.v, keys)
-        # The lowest number rather than -inf: a row that sees nothing must
-        # not become NaN, which would reach the gradients of the weights.
+        # A very low number rather than -inf: a row that sees nothing must
+        # not become NaN, which would reach the gradients of the weights. Not
+        # the lowest, as kernels multiply it by log2(e).
         bias = torch.zeros_like(seen, dtype=q.dtype).masked_fill_(
-            ~seen, torch.finfo(q.dtype).min)
+            ~seen, torch.finfo(q.dtype).min / 4)
         out = F.scaled_dot_product_attention(
             q,
             k,

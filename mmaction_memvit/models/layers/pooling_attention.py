@@ -160,6 +160,11 @@ class PoolingAttention(BaseModule):
                 in_dims, norm_eps=norm_eps, **memory.compress)
             self.compress_v = MemoryCompression(
                 in_dims, norm_eps=norm_eps, **memory.compress)
+            if memory.compress_age < memory.stride:
+                # Compressed in one step and used in a later one: no gradient
+                # comes back, for which DistributedDataParallel would wait.
+                self.compress_k.requires_grad_(False)
+                self.compress_v.requires_grad_(False)
         mem_short = self.entry_size((frames, kv_short, kv_short))[1]
         self.rel_pos_mem_h = table(spatial_rows(q_short, mem_short))
         self.rel_pos_mem_w = table(spatial_rows(q_short, mem_short))
@@ -214,6 +219,10 @@ class PoolingAttention(BaseModule):
                 new_k, new_v = (x.masked_fill(~alive, 0.)
                                 for x in (new_k, new_v))
             num = len(memory.k)
+            # As all that is remembered: autocast on CUDA normalises in
+            # float32.
+            dtype = memory.raw_k[0].dtype
+            new_k, new_v = new_k.to(dtype), new_v.to(dtype)
             kept = LayerMemory(memory.raw_k, memory.raw_v,
                                (new_k, *memory.k)[:num],
                                (new_v, *memory.v)[:num])

@@ -185,7 +185,13 @@ class MeMViTRoIHead(AVARoIHead):
             (None if none came in).
         """
         rois = bbox2roi(boxes)
+        num = len(rois)
+        if not num:
+            # CUDA's RoIAlign stops at no box. One is looked at and dropped,
+            # which leaves the backbone its (zero) gradient.
+            rois = rois.new_zeros(1, 5)
         roi_feats, _ = self.bbox_roi_extractor(patch_features(feats), rois)
+        roi_feats = roi_feats[:num]
         x = self.bbox_head.pool(roi_feats)
         if self.box_blocks:
             x, memory = self._relate(x, [len(b) for b in boxes], memory)

@@ -384,3 +384,36 @@ def test_bad_inputs():
         build(mem_len=0).init_memory(1)
     with pytest.raises(ValueError, match='without memory'):
         build(mem_len=0)(clips(1, batch=2)[0], memory)
+
+
+def test_frames_that_turn_within_a_stream_are_an_error():
+    """As many tokens, in another layout."""
+    model = build()
+    memory = model.init_memory(1, (32, 64))
+    _, memory = model(torch.randn(1, 3, 8, 32, 64), memory)
+    with pytest.raises(ValueError, match='32x64, but frames of 64x32'):
+        model(torch.randn(1, 3, 8, 64, 32), memory)
+    # Where nothing is remembered yet, the size may be another one.
+    model(torch.randn(1, 3, 8, 64, 32), model.init_memory(1, (32, 64)))
+    other = model.init_memory(1, (64, 32))
+    with pytest.raises(ValueError, match='sizes'):
+        type(memory).cat([memory, other])
+    assert memory.select([0]).reset(torch.tensor([False])).frame_size == (
+        32, 64)
+
+
+@pytest.mark.parametrize('at', ['first_use', 'next'])
+@pytest.mark.parametrize('stride', [1, 2])
+def test_every_parameter_that_wants_a_gradient_has_one(at, stride):
+    """DistributedDataParallel waits for it."""
+    model = build(mem_stride=stride, mem_compress_at=at).train()
+    memory = model.init_memory(1)
+    for x in clips(4):
+        feats, memory = model(x, memory.detach())
+    sum(f.sum() for f in feats[-1]).backward()
+    missing = [name for name, p in model.named_parameters()
+               if p.requires_grad and p.grad is None]
+    assert not missing
+    frozen = [name for name, p in model.named_parameters()
+              if not p.requires_grad]
+    assert bool(frozen) == (at == 'next' and stride == 2)

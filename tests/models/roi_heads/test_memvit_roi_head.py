@@ -116,3 +116,42 @@ def test_two_box_blocks_remember_apart():
     _, memory = run(module, [(2, ), (1, )], module.init_memory(1))
     assert len(memory.layers) == 2
     assert not torch.equal(memory.layers[0][0], memory.layers[1][0])
+
+
+def test_the_extractor_always_has_a_box(monkeypatch):
+    """RoIAlign on CUDA stops at none; a (zero) gradient is left for DDP."""
+    module, seen = head(), []
+    extract = module.bbox_roi_extractor.forward
+
+    def spy(feats, rois):
+        seen.append(len(rois))
+        return extract(feats, rois)
+
+    monkeypatch.setattr(module.bbox_roi_extractor, 'forward', spy)
+    feats = torch.randn(2, 32, 2, 4, 4, requires_grad=True)
+    none = [torch.zeros(0, 4)] * 2
+    logits, memory = module.score_boxes(feats, none, module.init_memory(2))
+    assert logits.shape[0] == 0 and seen == [1]
+    assert not any(x.any() for x in memory.slots)
+    logits.sum().backward()
+    assert feats.grad is not None and not feats.grad.any()
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.float32])
+def test_hidden_boxes_stay_finite_in_any_kernel(dtype, monkeypatch):
+    """Fused kernels multiply what is added to scores by log2(e)."""
+    from mmaction_memvit.models.layers import box_block
+    masks = []
+
+    def attention(q, k, v, attn_mask, dropout_p):
+        masks.append(attn_mask)
+        return q
+
+    monkeypatch.setattr(box_block.F, 'scaled_dot_product_attention',
+                        attention)
+    module = box_block.BoxAttention(8, 2).to(dtype)
+    x = torch.zeros(1, 3, 8, dtype=dtype)
+    module(x, x, torch.zeros(1, 3, dtype=torch.bool))
+    mask, = masks
+    assert (mask * 1.4427).isfinite().all()
+    assert not mask[0, 0, 0].exp().any()

@@ -60,6 +60,28 @@ def test_pretrained_memvit(tmp_path):
         model.eval()(x)[-1][1], source.eval()(x)[-1][1])
 
 
+def test_pretrained_beside_other_initialisers(tmp_path):
+    source = build(mem_len=0)
+    path = tmp_path / 'a.pth'
+    torch.save(source.state_dict(), path)
+    ones = dict(type='Constant', layer='LayerNorm', val=3., bias=1.)
+    model = build(init_cfg=[
+        ones, dict(type='Pretrained', checkpoint=str(path))])
+    model.init_weights()
+    state = model.state_dict()
+    for key, value in source.state_dict().items():
+        assert torch.equal(state[key], value), key
+    # What the checkpoint lacks is initialised, by these or by default.
+    norm = next(k for k in state if 'compress_k.norm.weight' in k)
+    assert (state[norm] == 3).all()
+    assert state['blocks.0.attn.rel_pos_mem_t'].abs().sum() > 0
+    model = build(init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    model.init_weights()
+    state = model.state_dict()
+    conv = next(k for k in state if 'compress_k.conv.weight' in k)
+    assert 0 < state[conv].std() < 0.05
+
+
 def test_pretrained_mvit_of_mmaction2(tmp_path):
     mvit = MViT(ARCH, spatial_size=32, temporal_size=8)
     path = tmp_path / 'mvit.pth'
