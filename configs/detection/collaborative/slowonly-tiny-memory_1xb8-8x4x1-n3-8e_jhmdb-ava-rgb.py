@@ -1,8 +1,7 @@
 # The way from videos to mAP, in minutes on a CPU: a small detector on long
 # videos joined from JHMDB clips, made as docs/own_data_ava.md tells, two
-# keyframes a second. From random weights and in so few steps it learns next to
-# nothing. For data of your own change what is between the lines, and start
-# from weights.
+# keyframes a second. For data of your own change what is between the lines,
+# and start from weights.
 _base_ = [
     '../../_base_/models/collaborative_ava_detector.py',
     '../../_base_/datasets/ava22_collaborative.py',
@@ -14,7 +13,7 @@ _base_ = [
 # Number of actions plus 1: class 0 is reserved.
 num_classes = 22
 anno_root = 'data/jhmdb_ava'
-# Windows of 5 clips, 0.5 s apart. short_video='repeat' if videos are shorter
+# Windows of 3 clips, 0.5 s apart. short_video='repeat' if videos are shorter
 # than that.
 data = dict(
     data_prefix=dict(video='data/jhmdb_long/videos'),
@@ -25,7 +24,7 @@ data = dict(
     timestamp_start=0,
     timestamp_end=None,
     keyframe_rate=2,
-    num_clips=5,
+    num_clips=3,
     clip_stride=0.5)
 # ---------------------------------------------------------------------------
 
@@ -74,7 +73,7 @@ val_pipeline = [
     dict(type='PackActionInputs', meta_keys=_base_.meta_keys)
 ]
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=8,
     num_workers=1,
     dataset=dict(
         ann_file=f'{anno_root}/train.csv',
@@ -99,7 +98,7 @@ test_evaluator = val_evaluator
 max_epochs = 8
 train_cfg = dict(max_epochs=max_epochs, val_begin=2, val_interval=2)
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.05),
+    optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=1, norm_type=2))
 param_scheduler = [
     dict(
@@ -110,5 +109,5 @@ param_scheduler = [
         convert_to_iter_based=True)
 ]
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=2))
-auto_scale_lr = dict(base_batch_size=4)
+auto_scale_lr = dict(base_batch_size=8)
 sync_bn = None
