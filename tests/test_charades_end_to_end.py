@@ -259,6 +259,8 @@ def test_config_of_frames(root):
         cfg = Config.fromfile(str(CONFIGS / f'_base_/datasets/{name}.py'))
         data = cfg.test_dataloader.dataset
         assert set(data.data_prefix) == set(source)
+        # One video would be nothing to normalise over.
+        assert cfg.train_dataloader.drop_last
         data.update(
             ann_file='list.csv',
             data_prefix=source,

@@ -313,6 +313,25 @@ def test_one_process_writes_the_metrics_of_a_test(rank, tmp_path,
     assert logger_hook.dump is healed
 
 
+@pytest.mark.parametrize('version', ['2.1.0a0+32f93b1', '2.1.0', '2.13.0'])
+def test_builds_of_nvidia_are_supported(version, monkeypatch):
+    """They are taken shortly before the release that they are named after."""
+    import torch
+    monkeypatch.setattr(torch, '__version__', version)
+    compat.check_versions()
+
+
+def test_builds_of_nvidia_resume(monkeypatch):
+    """The check of weights came with 2.6, before its release."""
+    import torch
+    allowed = []
+    monkeypatch.setattr(torch, '__version__', '2.6.0a0+ecf3bae40a.nv25.01')
+    monkeypatch.setattr(
+        torch.serialization, 'add_safe_globals', allowed.extend, raising=False)
+    compat.heal_resume()
+    assert allowed
+
+
 class TestColorJitter:
 
     @pytest.mark.parametrize('factor', [-0.5, -0.1, 0., 0.1, 0.25])
