@@ -149,7 +149,10 @@ def test_hidden_boxes_stay_finite_in_any_kernel(dtype, monkeypatch):
 
     monkeypatch.setattr(box_block.F, 'scaled_dot_product_attention',
                         attention)
-    module = box_block.BoxAttention(8, 2).to(dtype)
+    module = box_block.BoxAttention(8, 2)
+    for name in ('q', 'k', 'v', 'proj'):
+        # torch 2.1 has no linear layers in half precision on CPUs.
+        setattr(module, name, torch.nn.Identity())
     x = torch.zeros(1, 3, 8, dtype=dtype)
     module(x, x, torch.zeros(1, 3, dtype=torch.bool))
     mask, = masks
