@@ -129,20 +129,6 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
-    if args.resume is not None:
-        cfg.resume = True
-        if args.resume != 'auto':
-            cfg.load_from = args.resume
-        elif find_latest_checkpoint(cfg.work_dir) is not None:
-            # The runner looks for it.
-            cfg.load_from = None
-        else:
-            # MMEngine would forget load_from and train from random weights.
-            cfg.resume = False
-            print(f'--resume: no checkpoint in {cfg.work_dir} yet, the run '
-                  'starts from load_from='
-                  f'{cfg.get("load_from")}.')
-
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise SystemExit(
@@ -162,6 +148,21 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
 
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+
+    # Last: the options may have named another work_dir.
+    if args.resume is not None:
+        cfg.resume = True
+        if args.resume != 'auto':
+            cfg.load_from = args.resume
+        elif find_latest_checkpoint(cfg.work_dir) is not None:
+            # The runner looks for it.
+            cfg.load_from = None
+        else:
+            # MMEngine would forget load_from and train from random weights.
+            cfg.resume = False
+            print(f'--resume: no checkpoint in {cfg.work_dir} yet, the run '
+                  'starts from load_from='
+                  f'{cfg.get("load_from")}.')
 
 
 def check_weights(cfg: Config) -> None:

@@ -82,6 +82,13 @@ class TestTrain:
         assert cfg.get('resume') is resume
         assert cfg.get('load_from') == load_from
 
+    def test_resume_in_the_work_dir_of_the_options(self, configure, tmp_path):
+        (tmp_path / 'there').mkdir()
+        (tmp_path / 'there/last_checkpoint').write_text('epoch_1.pth')
+        cfg = configure('train', 'my_config.py', '--resume', '--cfg-options',
+                        'work_dir=there')
+        assert cfg.resume is True and cfg.load_from is None
+
     def test_resume_with_nothing_to_resume(self, configure, tmp_path, capsys):
         """Cluster scripts always say --resume: weights are still loaded."""
         (tmp_path / 'pre.py').write_text(CONFIG + "load_from = 'k400.pth'\n")

@@ -519,22 +519,16 @@ class MeMViT(BaseModule):
             raise ValueError(
                 f'the memory has {lanes} lanes, but the input '
                 f'{x.shape[0]}: pick the lanes with memory.select()')
-        first = self.blocks[self.mem_layers[0]]
-        size = self.grid_size(*x.shape[2:])
-        for block in list(self.blocks)[:self.mem_layers[0]]:
-            size = pooled_size(size, block.stride_q)
-        expected = 1 + math.prod(first.attn.key_size(size))
-        found = memory.layers[0].raw_k[0].shape[1]
         frame_size = tuple(x.shape[3:])
-        if found == expected and memory.frame_size in ((), frame_size):
+        if memory.frame_size == frame_size:
             return memory
         if memory.valid.any():
+            was, now = ('x'.join(map(str, size))
+                        for size in (memory.frame_size, frame_size))
             raise ValueError(
-                f'the memory holds {found} tokens a clip, of frames of '
-                f'{"x".join(map(str, memory.frame_size))}, but frames of '
-                f'{x.shape[3]}x{x.shape[4]} need {expected}: the frame size '
-                'changed within a stream; start anew with init_memory('
-                'batch_size, input_size)')
+                f'the memory is of frames of {was}, but frames of {now} came '
+                'in: the frame size changed within a stream; start anew with '
+                'init_memory(batch_size, input_size)')
         return self.init_memory(x.shape[0], x.shape[3:])
 
     # --------------------------------------------------------------- forward
