@@ -188,7 +188,7 @@ def main() -> None:
     for folder in ('examples', 'tools', 'tests', 'configs'):
         others[folder] = sorted((root / folder).rglob('*.py'))
         print(f'| **{folder}** | {sum(map(num_lines, others[folder])):,} |')
-
+    print('\n| way of a clip | files | lines |\n|---|---|---|')
     print("\n| a clip's way | files | lines |\n|---|---|---|')
     for way, classes in WAYS.items():
         files = [
