@@ -189,7 +189,6 @@ def main() -> None:
         others[folder] = sorted((root / folder).rglob('*.py'))
         print(f'| **{folder}** | {sum(map(num_lines, others[folder])):,} |')
     print('\n| way of a clip | files | lines |\n|---|---|---|')
-    print("\n| a clip's way | files | lines |\n|---|---|---|')
     for way, classes in WAYS.items():
         files = [
             code.files[name] for name in code.reach(classes)
