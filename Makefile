@@ -37,16 +37,16 @@ env: python
 	@$(INSTALL) --torch '$(TORCH)' --mmcv '$(MMCV)'
 
 demo: env
-	@'$(VENV)/bin/python' tools/demo.py $(DEMO_ARGS)
+	@'$(VENV)/bin/python' examples/demo.py longcue $(DEMO_ARGS)
 
 demo-detection: env
-	@'$(VENV)/bin/python' tools/demo_detection.py $(DEMO_ARGS)
+	@'$(VENV)/bin/python' examples/demo.py detection $(DEMO_ARGS)
 
 demo-epic: env
-	@'$(VENV)/bin/python' tools/demo_epic.py $(DEMO_ARGS)
+	@'$(VENV)/bin/python' examples/demo.py epic $(DEMO_ARGS)
 
 demo-collaborative: env
-	@'$(VENV)/bin/python' tools/demo_collaborative.py $(DEMO_ARGS)
+	@'$(VENV)/bin/python' examples/demo.py collaborative $(DEMO_ARGS)
 
 test: env
 	@OMP_NUM_THREADS=1 '$(VENV)/bin/python' -m pytest tests \

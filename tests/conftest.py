@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-# Makes `from helpers...` work with every import mode of pytest.
-sys.path.insert(0, osp.dirname(osp.abspath(__file__)))
+# For `from helpers...` and `from generated...`, in every import mode.
+TESTS = osp.dirname(osp.abspath(__file__))
+sys.path[:0] = [TESTS, osp.join(osp.dirname(TESTS), 'examples')]
 
 # First of all, so that tests may import from the healed host.
 import mmaction_memvit  # noqa: E402,F401

@@ -1,5 +1,5 @@
 # The generated kitchen, in the form of EPIC-KITCHENS-100:
-#   python tools/data/epic100/make_generated.py data/epic_generated
+#   python examples/generate.py kitchen data/epic_generated
 data_root = 'data/epic_generated/videos'
 anno_root = 'data/epic_generated/annotations'
 index_file = 'data/epic_generated/epic_index.json'

@@ -1,5 +1,5 @@
 # The generated kitchen, anticipation: what is used 1 s from now was shown 4 to
-# 8 clips before the use. tools/demo_epic.py runs it all. What is taken next
+# 8 clips before the use. examples/demo.py epic runs it all. What is taken next
 # cannot be known, so it trains on a list without that.
 _base_ = [
     '../../_base_/models/memvit_tiny_epic_generated.py',

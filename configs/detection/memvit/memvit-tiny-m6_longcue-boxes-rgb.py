@@ -1,6 +1,6 @@
 # LongCue with boxes, the detection demo: what a person does is told by a sign
 # that person showed 1 to 6 clips ago. Videos by
-# tools/data/make_longcue_boxes.py; `make demo-detection` runs it all.
+# examples/generate.py longcue-boxes; `make demo-detection` runs it all.
 _base_ = [
     '../../_base_/models/memvit_small_ava.py',
     '../../_base_/schedule_demo_3e.py', '../../_base_/default_runtime.py'

@@ -1,5 +1,5 @@
 # DistantPair, the demo: two distant clips tell the label together. Videos by
-# tools/data/make_distant_pair.py; `make demo-collaborative` runs it all.
+# examples/generate.py distant-pair; `make demo-collaborative` runs it all.
 # As in the paper, the backbone is trained before, on single clips: see
 # slowonly-tiny_distant-pair-signs-rgb.py, whose head is of other classes.
 _base_ = [

@@ -1,5 +1,5 @@
 # The generated kitchen, recognition: the noun of a use was shown 4 to 8 clips
-# before. tools/demo_epic.py runs it all.
+# before. examples/demo.py epic runs it all.
 _base_ = [
     '../../_base_/models/memvit_tiny_epic_generated.py',
     '../../_base_/datasets/epic_generated_online.py',

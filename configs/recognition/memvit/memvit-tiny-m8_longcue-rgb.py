@@ -1,5 +1,5 @@
 # LongCue, the demo: questions about a cue seen 1 to 8 clips ago. Videos by
-# tools/data/make_longcue.py; `make demo` runs it all.
+# examples/generate.py longcue; `make demo` runs it all.
 _base_ = [
     '../../_base_/schedule_demo_3e.py', '../../_base_/default_runtime.py'
 ]

@@ -4,10 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from mmaction_memvit.datasets.generated.longcue import (
+from generated.longcue import (
     CUES,
     LongCueSpec,
     clip_captions,
@@ -16,6 +13,8 @@ from mmaction_memvit.datasets.generated.longcue import (
     render_video,
     segment_lines,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 SMALL = LongCueSpec(
     max_delay=3, clips_per_video=11, clip_len=2, frame_interval=2, size=32)

@@ -4,11 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from mmaction_memvit.datasets.generated.longcue import CUES
-from mmaction_memvit.datasets.generated.longcue_boxes import (
+from generated.longcue import CUES
+from generated.longcue_boxes import (
     PERSONS,
     LongCueBoxesSpec,
     annotation_rows,
@@ -21,6 +18,9 @@ from mmaction_memvit.datasets.generated.longcue_boxes import (
     proposal_table,
     render_box_video,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from mmaction_memvit.visualization.delay_accuracy import (
     accuracy_by_delay,
     format_delay_table,

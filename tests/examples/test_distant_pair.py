@@ -4,17 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from mmaction_memvit.datasets.generated.distant_pair import (
+from generated.distant_pair import (
     DistantPairSpec,
     pair_table,
     plan_pairs,
     plan_signs,
     render_video,
 )
-from mmaction_memvit.datasets.generated.longcue import CUES
+from generated.longcue import CUES
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 SMALL = DistantPairSpec(num_things=3, num_slots=5, slot_frames=2)
 

@@ -1,5 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import importlib.util
 import json
 import os
 import subprocess
@@ -9,33 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from mmaction_memvit.datasets.generated import video_set
-from mmaction_memvit.datasets.generated.longcue import (
+from generated import video_set
+from generated.longcue import (
     LongCueSpec,
     plan_videos,
     render_video,
 )
+from generated.make_longcue import make_longcue, make_video
 
 pytest.importorskip('av', reason='LongCue videos are written with PyAV')
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / 'tools' / 'data' / 'make_longcue.py'
+TOOL = ROOT / 'examples' / 'generate.py'
 SMALL = LongCueSpec(max_delay=3, clips_per_video=11, size=32)
 
 
 @pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('make_longcue', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='module')
-def dataset(tool, tmp_path_factory):
+def dataset(tmp_path_factory):
     out_dir = tmp_path_factory.mktemp('longcue')
-    meta = tool.make_longcue(str(out_dir), SMALL, {'train': 8, 'val': 4})
+    meta = make_longcue(str(out_dir), SMALL, {'train': 8, 'val': 4})
     return out_dir, meta
 
 
@@ -73,10 +64,10 @@ def labelled_clips(path):
     ('train', ('train', )),
     ('all', ('train', 'val')),
 ])
-def test_lists_label_questions_and_where_wanted_cues(tool, tmp_path,
+def test_lists_label_questions_and_where_wanted_cues(tmp_path,
                                                      label_cues, with_cues):
     spec = LongCueSpec(num_cues=2, max_delay=2, clips_per_video=6, size=32)
-    meta = tool.make_longcue(
+    meta = make_longcue(
         str(tmp_path), spec, {'train': 4, 'val': 2}, label_cues=label_cues)
     for split, content in meta['splits'].items():
         found = labelled_clips(tmp_path / content['ann_file'])
@@ -113,7 +104,7 @@ def test_online_video_dataset_gets_the_labels_of_the_questions(dataset):
                      for q in meta['splits']['val']['questions']}
 
 
-def test_videos_decode_to_what_was_drawn(tool, dataset):
+def test_videos_decode_to_what_was_drawn(dataset):
     out_dir, _ = dataset
     for plan in plan_videos(SMALL, 'train', 8):
         frames = video_set.read_video(str(out_dir / plan.name))
@@ -123,7 +114,7 @@ def test_videos_decode_to_what_was_drawn(tool, dataset):
         assert np.abs(frames.astype(int) - drawn).mean() < 10
 
 
-def test_decoded_question_clips_carry_no_trace_of_the_cue(tool, dataset):
+def test_decoded_question_clips_carry_no_trace_of_the_cue(dataset):
     """Encoders predict frames from earlier ones: that must not leak."""
     out_dir, meta = dataset
     plans = plan_videos(SMALL, 'val', 4)
@@ -144,7 +135,7 @@ def test_every_clip_starts_with_a_key_frame(dataset):
     assert all(keys[::SMALL.clip_frames])
 
 
-def test_decord_reads_clips_in_any_order(tool, dataset):
+def test_decord_reads_clips_in_any_order(dataset):
     decord = pytest.importorskip('decord')
     out_dir, meta = dataset
     path = str(out_dir / meta['splits']['train']['videos'][3])
@@ -155,16 +146,16 @@ def test_decord_reads_clips_in_any_order(tool, dataset):
         assert np.abs(decoded.astype(int) - frames[index]).mean() < 2
 
 
-def test_same_seed_same_files(tool, dataset, tmp_path):
+def test_same_seed_same_files(dataset, tmp_path):
     out_dir, meta = dataset
-    again = tool.make_longcue(str(tmp_path), SMALL, {'train': 4, 'val': 4})
+    again = make_longcue(str(tmp_path), SMALL, {'train': 4, 'val': 4})
     for split in 'train', 'val':
         for name in again['splits'][split]['videos']:
             np.testing.assert_array_equal(
                 video_set.read_video(str(tmp_path / name)),
                 video_set.read_video(str(out_dir / name)))
     other = replace(SMALL, seed=7)
-    tool.make_longcue(
+    make_longcue(
         str(tmp_path / 'other'), other, {'train': 4})
     name = meta['splits']['train']['videos'][0]
     assert not np.array_equal(
@@ -173,12 +164,12 @@ def test_same_seed_same_files(tool, dataset, tmp_path):
 
 
 def test_an_existing_set_is_kept_and_a_different_one_protected(
-        tool, tmp_path, capsys):
+        tmp_path, capsys):
     spec = LongCueSpec(num_cues=2, max_delay=1, clips_per_video=2, size=32)
-    tool.make_longcue(str(tmp_path), spec, {'train': 4})
+    make_longcue(str(tmp_path), spec, {'train': 4})
     first, last = (tmp_path / f'train/longcue_0000{i}.mp4' for i in (0, 3))
     made = first.stat().st_mtime_ns
-    tool.make_longcue(str(tmp_path), spec, {'train': 4})
+    make_longcue(str(tmp_path), spec, {'train': 4})
     assert first.stat().st_mtime_ns == made
     assert 'already holds' in capsys.readouterr().out
 
@@ -186,41 +177,42 @@ def test_an_existing_set_is_kept_and_a_different_one_protected(
     with pytest.raises(
             FileExistsError,
             match='seed: 0 -> 5, train_videos: 4 -> 2.*--force'):
-        tool.make_longcue(str(tmp_path), other, {'train': 2})
+        make_longcue(str(tmp_path), other, {'train': 2})
     assert last.exists()
-    tool.make_longcue(str(tmp_path), other, {'train': 2}, force=True)
+    make_longcue(str(tmp_path), other, {'train': 2}, force=True)
     assert first.stat().st_mtime_ns != made and not last.exists()
 
 
-def test_an_unfinished_set_is_made_again(tool, tmp_path):
+def test_an_unfinished_set_is_made_again(tmp_path):
     spec = LongCueSpec(num_cues=2, max_delay=1, clips_per_video=2, size=32)
-    tool.make_longcue(str(tmp_path), spec, {'train': 2})
+    make_longcue(str(tmp_path), spec, {'train': 2})
     video = tmp_path / 'train' / 'longcue_00000.mp4'
     video.write_bytes(b'cut')
     (tmp_path / 'longcue_meta.json').unlink()
-    tool.make_longcue(str(tmp_path), spec, {'train': 2})
+    make_longcue(str(tmp_path), spec, {'train': 2})
     assert len(video_set.read_video(str(video))) == spec.num_frames
 
 
 def test_a_file_that_does_not_read_back_is_an_error(
-        tool, tmp_path, monkeypatch):
+        tmp_path, monkeypatch):
     plan = plan_videos(SMALL, 'train', 4)[0]
     (tmp_path / 'train').mkdir()
     read = video_set.read_video
     monkeypatch.setattr(video_set, 'read_video', lambda path: read(path)[:-1])
     with pytest.raises(RuntimeError, match='wrote 44 frames but read 43'):
-        tool.make_video(plan, SMALL, str(tmp_path))
+        make_video(plan, SMALL, str(tmp_path))
     monkeypatch.setattr(video_set, 'read_video', lambda path: 255 - read(path))
     with pytest.raises(RuntimeError, match='grey levels'):
-        tool.make_video(plan, SMALL, str(tmp_path))
+        make_video(plan, SMALL, str(tmp_path))
 
 
-def test_command_line(tool, dataset, tmp_path):
+def test_command_line(dataset, tmp_path):
     out_dir, meta = dataset
     env = {**os.environ, 'PYTHONPATH': str(ROOT)}
     done = subprocess.run([
         sys.executable,
-        str(TOOL), 'made', '--train-videos', '8', '--val-videos', '4',
+        str(TOOL), 'longcue', 'made',
+        '--train-videos', '8', '--val-videos', '4',
         '--max-delay', '3', '--clips-per-video', '11', '--size', '32',
         '--num-workers', '2'
     ],

@@ -9,9 +9,12 @@ from typing import Any
 import cv2
 import mmengine
 import numpy as np
-from mmengine.fileio import load
+from mmengine.fileio import dump, load
 
-from ..video_index import probe_video, write_video_index
+from mmaction_memvit.datasets.video_index import (
+    probe_video,
+    write_video_index,
+)
 
 # Grey levels by which the brightness of a decoded video may differ from what
 # was drawn, in the mean. Quantisation costs 2 to 4.
@@ -154,6 +157,31 @@ def make_videos(work: Callable[[Any], dict[str, Any]],
     else:
         entries = mmengine.track_progress(work, plans)
     write_video_index(dict(zip(names, entries)), index_file)
+
+
+def make_set(meta_file: str, meta: dict[str, Any], force: bool,
+             write: Callable[[], None]) -> dict[str, Any]:
+    """Make a set, or leave it alone if it is there already.
+
+    Args:
+        meta_file (str): JSON file, written last: it says that the set is
+            complete.
+        meta (dict): What it is to hold, see :func:`is_made`.
+        force (bool): Whether to replace a set made with other options.
+        write (Callable): Writes videos and tables.
+
+    Returns:
+        dict: ``meta``.
+
+    Raises:
+        FileExistsError: If the folder holds another set and not ``force``.
+    """
+    if is_made(meta_file, meta, force):
+        print(f'{osp.dirname(meta_file)} already holds this set')
+        return meta
+    write()
+    dump(meta, meta_file, indent=1)
+    return meta
 
 
 def is_made(meta_file: str, meta: dict[str, Any], force: bool) -> bool:

@@ -1,5 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import importlib.util
 import json
 import subprocess
 import sys
@@ -7,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from mmaction_memvit.datasets import EpicDataset, OnlineEpicDataset
-from mmaction_memvit.datasets.generated.kitchen import (
+from generated.kitchen import (
     SPLITS,
     TAKE,
     KitchenSpec,
     plan_kitchen,
 )
+from generated.make_kitchen import make_kitchen
+
+from mmaction_memvit.datasets import EpicDataset, OnlineEpicDataset
 from mmaction_memvit.datasets.transforms import LoadVideoClip
 
 pytest.importorskip('av', reason='videos are written with PyAV')
@@ -26,18 +26,9 @@ NUMBERS = dict(zip(SPLITS, (4, 4, 2)))
 
 
 @pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location(
-        'make_generated', TOOLS / 'make_generated.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='module')
-def made(tool, tmp_path_factory):
+def made(tmp_path_factory):
     out_dir = tmp_path_factory.mktemp('epic')
-    return out_dir, tool.make_generated(str(out_dir), SMALL, NUMBERS)
+    return out_dir, make_kitchen(str(out_dir), SMALL, NUMBERS)
 
 
 def online(out_dir, split='train', **kwargs):
@@ -123,17 +114,17 @@ def test_download_is_in_order(made):
     assert 'All in order' in result.stdout
 
 
-def test_made_once(made, tool, capsys, tmp_path):
+def test_made_once(made, capsys, tmp_path):
     out_dir, meta = made
     times = {p: p.stat().st_mtime_ns for p in out_dir.rglob('*.MP4')}
-    assert tool.make_generated(str(out_dir), SMALL, NUMBERS) == meta
+    assert make_kitchen(str(out_dir), SMALL, NUMBERS) == meta
     assert 'already holds' in capsys.readouterr().out
     assert times == {p: p.stat().st_mtime_ns
                      for p in out_dir.rglob('*.MP4')}
     with pytest.raises(FileExistsError, match='--force'):
-        tool.make_generated(str(out_dir), SMALL, {**NUMBERS, 'test': 4})
+        make_kitchen(str(out_dir), SMALL, {**NUMBERS, 'test': 4})
     # The same options give the same files.
-    tool.make_generated(str(tmp_path), SMALL, {**NUMBERS, 'train': 2})
+    make_kitchen(str(tmp_path), SMALL, {**NUMBERS, 'train': 2})
     for path in tmp_path.rglob('*_1*.MP4'):
         assert path.read_bytes() == (
             out_dir / path.relative_to(tmp_path)).read_bytes()

@@ -6,16 +6,12 @@ showed 1 to 6 clips before. Trains a tiny MeMViT detector with memory (of the
 backbone and of the boxes) and the same one without, tests both through
 MMEngine's runner, and prints their mAP and how often they are right by delay.
 """
-import os
+import argparse
 import os.path as osp
-import time
 
-from demo import ROOT, checkpoint_of, epoch_options, parse_args, run
+from generated.longcue_boxes import answer_box_questions
 from mmengine.fileio import load
 
-from mmaction_memvit.datasets.generated.longcue_boxes import (
-    answer_box_questions,
-)
 from mmaction_memvit.evaluation.functional import (
     evaluate_ava,
     read_ava_csv,
@@ -28,28 +24,26 @@ from mmaction_memvit.visualization.delay_accuracy import (
     plot_accuracy_by_delay,
 )
 
-CONFIGS = osp.join(ROOT, 'configs', 'detection', 'memvit')
+from .running import generate, relative, train_and_test
+
 MODELS = {
-    'with memory': 'memvit-tiny-m6_longcue-boxes-rgb',
-    'without memory': 'memvit-tiny-m0_longcue-boxes-rgb'
+    'with memory': 'detection/memvit/memvit-tiny-m6_longcue-boxes-rgb',
+    'without memory': 'detection/memvit/memvit-tiny-m0_longcue-boxes-rgb'
 }
 # Where the configs look for the videos, from the folder they run in.
-DATA = osp.join('data', 'longcue_boxes')
+DATA = 'data/longcue_boxes'
+AMOUNTS = {
+    'train-videos': (128, 'videos to train on'),
+    'val-videos': (32, 'videos to test on')
+}
 
 
-def main() -> None:
-    args = parse_args(
-        __doc__,
-        train_videos=(128, 'videos to train on'),
-        val_videos=(32, 'videos to test on'))
-    start = time.time()
-    out_dir = osp.abspath(args.out_dir)
-    os.makedirs(out_dir, exist_ok=True)
-    run('make the videos', out_dir,
-        osp.join('data', 'make_longcue_boxes.py'), DATA, '--train-videos',
-        args.train_videos, '--val-videos', args.val_videos, '--seed',
-        args.seed, '--force')
-    data = osp.join(out_dir, DATA)
+def main(args: argparse.Namespace) -> None:
+    """Run the demo."""
+    generate('longcue-boxes', args.out_dir, DATA, '--train-videos',
+             args.train_videos, '--val-videos', args.val_videos, '--seed',
+             args.seed)
+    data = osp.join(args.out_dir, DATA)
     meta = load(osp.join(data, 'longcue_boxes_meta.json'))
     questions = meta['splits']['val']['questions']
     truth = read_ava_csv(osp.join(data, 'val.csv'))
@@ -58,15 +52,15 @@ def main() -> None:
 
     tables, reports = {}, {}
     for name, config in MODELS.items():
-        path = osp.join(CONFIGS, config + '.py')
-        work_dir = osp.join(out_dir, 'work_dirs', config)
-        run(f'train {name}', out_dir, 'train.py', path, '--work-dir',
-            work_dir, '--cfg-options', f'randomness.seed={args.seed}',
-            *epoch_options(args.epochs))
+        work_dir = train_and_test(
+            name,
+            args.out_dir,
+            config,
+            args.seed,
+            args.epochs,
+            test_args=('--cfg-options',
+                       'test_evaluator.results_file={work_dir}/results.csv'))
         results = osp.join(work_dir, 'results.csv')
-        run(f'test {name}', out_dir, 'test.py', path, checkpoint_of(work_dir),
-            '--work-dir', work_dir, '--cfg-options',
-            f'test_evaluator.results_file={results}')
         tables[name] = accuracy_by_delay(
             answer_box_questions(results, questions))
         reports[name] = evaluate_ava(
@@ -75,7 +69,7 @@ def main() -> None:
             names,
             excluded=excluded)
 
-    plot = osp.join(out_dir, 'box_accuracy_by_delay.png')
+    plot = osp.join(args.out_dir, 'box_accuracy_by_delay.png')
     plot_accuracy_by_delay(
         tables,
         plot,
@@ -89,9 +83,4 @@ def main() -> None:
         print(f'mAP {name}: {report.metrics("mmaction2")["overall"]:.4f} '
               f'({report.metrics("official")["overall"]:.4f} by the official '
               'convention)')
-    print(f'\nplot: {osp.relpath(plot)}')
-    print(f'took {(time.time() - start) / 60:.1f} minutes')
-
-
-if __name__ == '__main__':
-    main()
+    print(f'\nplot: {relative(plot)}')

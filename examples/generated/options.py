@@ -2,8 +2,6 @@
 """Options that the tools which make generated sets have in common."""
 import argparse
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from .longcue import LongCueSpec
@@ -77,12 +75,3 @@ def longcue_options(args: argparse.Namespace) -> dict[str, Any]:
              'frame_interval', 'size', 'fps', 'seed')
     return dict({name: getattr(args, name) for name in names},
                 separate=not args.interfere)
-
-
-@contextmanager
-def wrong_options(parser: argparse.ArgumentParser) -> Iterator[None]:
-    """Tell options that do not go together without a traceback."""
-    try:
-        yield
-    except (ValueError, FileExistsError) as error:
-        parser.error(str(error))

@@ -3,16 +3,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
-from mmaction_memvit.datasets.epic_annotations import (
-    read_epic_classes,
-    read_epic_participants,
-    read_epic_segments,
-    read_epic_tail,
-    read_epic_video_info,
-)
-from mmaction_memvit.datasets.epic_grid import native_frames
-from mmaction_memvit.datasets.generated.kitchen import (
+from generated.kitchen import (
     POUR,
     SPLITS,
     TAKE,
@@ -24,6 +15,15 @@ from mmaction_memvit.datasets.generated.kitchen import (
     plan_kitchen,
     render_pictures,
 )
+
+from mmaction_memvit.datasets.epic_annotations import (
+    read_epic_classes,
+    read_epic_participants,
+    read_epic_segments,
+    read_epic_tail,
+    read_epic_video_info,
+)
+from mmaction_memvit.datasets.epic_grid import native_frames
 
 SMALL = KitchenSpec(num_things=3, clips_per_video=16, train_delays=(3, 4),
                     test_delays=(4, 5))

@@ -1,7 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Make LongCue with boxes: action detection that needs memory, in AVA form.
 
-    python tools/data/make_longcue_boxes.py data/longcue_boxes
+    python examples/generate.py longcue-boxes data/longcue_boxes
 
 writes
 
@@ -26,13 +26,14 @@ around a keyframe are one clip.
 """
 import argparse
 import os.path as osp
-import time
 from functools import partial
 from typing import Any
 
 from mmengine.fileio import dump, put_text
 
-from mmaction_memvit.datasets.generated.longcue_boxes import (
+from mmaction_memvit.evaluation.functional import write_label_map
+
+from .longcue_boxes import (
     BoxVideoPlan,
     LongCueBoxesSpec,
     annotation_rows,
@@ -42,17 +43,15 @@ from mmaction_memvit.datasets.generated.longcue_boxes import (
     proposal_table,
     render_box_video,
 )
-from mmaction_memvit.datasets.generated.options import (
+from .options import (
     add_longcue_options,
     longcue_options,
-    wrong_options,
 )
-from mmaction_memvit.datasets.generated.video_set import (
-    is_made,
+from .video_set import (
+    make_set,
     make_videos,
     store_video,
 )
-from mmaction_memvit.evaluation.functional import write_label_map
 
 META_FILE = 'longcue_boxes_meta.json'
 INDEX_FILE = 'index.json'
@@ -62,19 +61,10 @@ VIDEO_FOLDER = 'videos'
 VERSION = 2
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description='Make LongCue with boxes: videos of two persons whose '
-        'action depends on what they showed clips earlier',
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument(
-        'out_dir',
-        nargs='?',
-        default='data/longcue_boxes',
-        help='folder to write to')
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this set."""
     add_longcue_options(
         parser, LongCueBoxesSpec(), train_videos=128, val_videos=32)
-    return parser
 
 
 def make_video(plan: BoxVideoPlan, spec: LongCueBoxesSpec,
@@ -150,53 +140,53 @@ def make_longcue_boxes(out_dir: str,
             for split, split_plans in plans.items()
         }
     }
-    meta_file = osp.join(out_dir, META_FILE)
-    if is_made(meta_file, meta, force):
-        print(f'{out_dir} already holds this LongCue set')
-        return meta
-    all_plans = sum(plans.values(), [])
-    make_videos(
-        partial(make_video, spec=spec, out_dir=out_dir), all_plans,
-        [f'{plan.video_id}.mp4' for plan in all_plans],
-        osp.join(out_dir, VIDEO_FOLDER), osp.join(out_dir, INDEX_FILE),
-        num_workers)
-    names = dict(enumerate(spec.classes, start=1))
-    write_label_map(osp.join(out_dir, LABEL_FILE), names)
-    for split, split_plans in plans.items():
-        content = meta['splits'][split]
-        with_cues = label_cues in ('all', split)
-        rows = [
-            row for plan in split_plans
-            for row in annotation_rows(spec, plan, with_cues)
-        ]
-        put_text('\n'.join(rows) + '\n',
-                 osp.join(out_dir, content['ann_file']))
-        unlabelled = [] if with_cues else [
-            row for plan in split_plans for row in cue_keyframes(plan)
-        ]
-        put_text(''.join(f'{row}\n' for row in unlabelled),
-                 osp.join(out_dir, content['exclude_file']))
-        dump(
-            proposal_table(spec, split_plans),
-            osp.join(out_dir, content['proposal_file']))
-    # Last: its presence says that the set is complete.
-    dump(meta, meta_file, indent=1)
-    return meta
+
+    def write() -> None:
+        all_plans = sum(plans.values(), [])
+        make_videos(
+            partial(make_video, spec=spec, out_dir=out_dir), all_plans,
+            [f'{plan.video_id}.mp4' for plan in all_plans],
+            osp.join(out_dir, VIDEO_FOLDER), osp.join(out_dir, INDEX_FILE),
+            num_workers)
+        write_label_map(
+            osp.join(out_dir, LABEL_FILE),
+            dict(enumerate(spec.classes, start=1)))
+        for split, split_plans in plans.items():
+            write_tables(out_dir, meta['splits'][split], spec, split_plans,
+                         label_cues in ('all', split))
+
+    return make_set(osp.join(out_dir, META_FILE), meta, force, write)
 
 
-def main() -> None:
-    parser = build_parser()
-    args = parser.parse_args()
-    start = time.time()
-    with wrong_options(parser):
-        spec = LongCueBoxesSpec(**longcue_options(args))
-        meta = make_longcue_boxes(
-            args.out_dir,
-            spec,
-            dict(train=args.train_videos, val=args.val_videos),
-            num_workers=args.num_workers,
-            force=args.force,
-            label_cues=args.label_cues)
+def write_tables(out_dir: str, content: dict[str, Any],
+                 spec: LongCueBoxesSpec, plans: list[BoxVideoPlan],
+                 with_cues: bool) -> None:
+    """Write annotations, excluded keyframes and proposals of a split."""
+    rows = [
+        row for plan in plans for row in annotation_rows(
+            spec, plan, with_cues)
+    ]
+    put_text('\n'.join(rows) + '\n', osp.join(out_dir, content['ann_file']))
+    unlabelled = [] if with_cues else [
+        row for plan in plans for row in cue_keyframes(plan)
+    ]
+    put_text(''.join(f'{row}\n' for row in unlabelled),
+             osp.join(out_dir, content['exclude_file']))
+    dump(
+        proposal_table(spec, plans), osp.join(out_dir,
+                                              content['proposal_file']))
+
+
+def make(args: argparse.Namespace) -> None:
+    """Make the set of some options and say what it holds."""
+    spec = LongCueBoxesSpec(**longcue_options(args))
+    meta = make_longcue_boxes(
+        args.out_dir,
+        spec,
+        dict(train=args.train_videos, val=args.val_videos),
+        num_workers=args.num_workers,
+        force=args.force,
+        label_cues=args.label_cues)
     for split, content in meta['splits'].items():
         print(f'{split}: {len(content["videos"])} videos of '
               f'{spec.clips_per_video} keyframes, '
@@ -205,9 +195,4 @@ def main() -> None:
               f'{osp.join(args.out_dir, content["proposal_file"])}')
     print(f'classes: {", ".join(meta["classes"])}; chance '
           f'{meta["chance"]:.0%}; {spec.frame_rate:g} frames and '
-          f'{spec.keyframe_rate} keyframe(s) a second; '
-          f'{time.time() - start:.1f} s')
-
-
-if __name__ == '__main__':
-    main()
+          f'{spec.keyframe_rate} keyframe(s) a second')

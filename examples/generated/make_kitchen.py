@@ -1,26 +1,24 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Makes a small set in the form of EPIC-KITCHENS-100 that needs memory.
+"""Make a small set in the form of EPIC-KITCHENS-100 that needs memory.
 
-    python tools/data/epic100/make_generated.py data/epic_generated
+    python examples/generate.py kitchen data/epic_generated
 
 writes ``annotations/`` (lists of segments, classes, tail classes, unseen
 participants and videos, named and formed as the published ones),
 ``videos/P01/P01_01.MP4`` ... (59.94 and 50 frames a second),
 ``epic_index.json`` (frame counts, for ``index_file``) and
 ``epic_meta.json`` (options, chance, and for every use its segment, delay and
-classes). What verbs and nouns mean is told in
-``mmaction_memvit/datasets/generated/kitchen.py``.
+classes). What verbs and nouns mean is told in ``kitchen.py``.
 """
 import argparse
 import os.path as osp
-import time
 from functools import partial
 from typing import Any, Dict, List, Sequence
 
 import numpy as np
-from mmengine.fileio import dump, put_text
+from mmengine.fileio import put_text
 
-from mmaction_memvit.datasets.generated.kitchen import (
+from .kitchen import (
     SPLITS,
     VERBS,
     KitchenSpec,
@@ -31,12 +29,9 @@ from mmaction_memvit.datasets.generated.kitchen import (
     plan_kitchen,
     render_pictures,
 )
-from mmaction_memvit.datasets.generated.options import (
-    add_set_options,
-    wrong_options,
-)
-from mmaction_memvit.datasets.generated.video_set import (
-    is_made,
+from .options import add_set_options
+from .video_set import (
+    make_set,
     make_videos,
     store_video,
 )
@@ -47,12 +42,9 @@ VERSION = 2
 VIDEO_FOLDER = 'videos'
 
 
-def build_parser() -> argparse.ArgumentParser:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this set."""
     default = KitchenSpec()
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument('out_dir', help='folder to write to')
     for split, number in zip(SPLITS, (120, 24, 12)):
         parser.add_argument(
             f'--{split}-videos',
@@ -78,7 +70,6 @@ def build_parser() -> argparse.ArgumentParser:
         default=['train'],
         help='splits in which the cues are annotated, too')
     add_set_options(parser, default.seed)
-    return parser
 
 
 def make_video(plan: KitchenVideo, spec: KitchenSpec,
@@ -108,7 +99,7 @@ def list_uses(spec: KitchenSpec, plans: Dict[str, List[KitchenVideo]],
     return uses
 
 
-def make_generated(
+def make_kitchen(
     out_dir: str,
     spec: KitchenSpec,
     num_videos: Dict[str, int],
@@ -151,47 +142,36 @@ def make_generated(
             for split, videos in plans.items()
         },
         uses=list_uses(spec, plans, label_cues))
-    meta_file = osp.join(out_dir, META_FILE)
-    if is_made(meta_file, meta, force):
-        print(f'{out_dir} already holds this set')
-        return meta
-    videos = sum(plans.values(), [])
-    make_videos(
-        partial(make_video, spec=spec, out_dir=out_dir),
-        videos, [v.path for v in videos],
-        osp.join(out_dir, VIDEO_FOLDER),
-        osp.join(out_dir, 'epic_index.json'),
-        num_workers,
-        chunksize=spec.num_things)
-    for name, text in annotation_files(spec, plans, label_cues).items():
-        put_text(text, osp.join(out_dir, 'annotations', name))
-    # Last: its presence says that the set is complete.
-    dump(meta, meta_file)
-    return meta
+
+    def write() -> None:
+        videos = sum(plans.values(), [])
+        make_videos(
+            partial(make_video, spec=spec, out_dir=out_dir),
+            videos, [v.path for v in videos],
+            osp.join(out_dir, VIDEO_FOLDER),
+            osp.join(out_dir, 'epic_index.json'),
+            num_workers,
+            chunksize=spec.num_things)
+        for name, text in annotation_files(spec, plans, label_cues).items():
+            put_text(text, osp.join(out_dir, 'annotations', name))
+
+    return make_set(osp.join(out_dir, META_FILE), meta, force, write)
 
 
-def main() -> None:
-    """Makes a set by the command line."""
-    parser = build_parser()
-    args = parser.parse_args()
-    start = time.time()
+def make(args: argparse.Namespace) -> None:
+    """Make the set of some options and say what it holds."""
     num_videos = {s: getattr(args, f'{s}_videos') for s in SPLITS}
-    with wrong_options(parser):
-        spec = KitchenSpec(
-            num_things=args.num_things,
-            clips_per_video=args.clips_per_video,
-            size=args.size,
-            seed=args.seed)
-        meta = make_generated(args.out_dir, spec, num_videos,
-                              args.num_workers, args.force, args.label_cues)
+    spec = KitchenSpec(
+        num_things=args.num_things,
+        clips_per_video=args.clips_per_video,
+        size=args.size,
+        seed=args.seed)
+    meta = make_kitchen(args.out_dir, spec, num_videos, args.num_workers,
+                        args.force, args.label_cues)
     for split, number in num_videos.items():
         uses = sum(use['split'] == split for use in meta['uses'])
         print(f'{split}: {number} videos of {spec.clips_per_video} clips of '
               f'{spec.clip_seconds:g} s, {uses} uses')
     print(f'verbs: {", ".join(meta["verbs"])}; nouns: '
           f'{", ".join(meta["nouns"])}; noun of a use by chance '
-          f'{meta["chance"]:.0%}; {time.time() - start:.1f} s')
-
-
-if __name__ == '__main__':
-    main()
+          f'{meta["chance"]:.0%}')

@@ -1,5 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import importlib.util
 import json
 import os
 import pickle
@@ -10,33 +9,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from mmaction_memvit.datasets.generated.longcue_boxes import (
+from generated.longcue_boxes import (
     LongCueBoxesSpec,
     plan_box_videos,
     render_box_video,
 )
-from mmaction_memvit.datasets.generated.video_set import read_video
+from generated.make_longcue_boxes import make_longcue_boxes
+from generated.video_set import read_video
 
 pytest.importorskip('av', reason='LongCue videos are written with PyAV')
 
 TOOL = (
-    Path(__file__).resolve().parents[2] / 'tools/data/make_longcue_boxes.py')
+    Path(__file__).resolve().parents[2] / 'examples/generate.py')
 SMALL = LongCueBoxesSpec(max_delay=2, clips_per_video=7, size=32)
 
 
 @pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('make_longcue_boxes', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='module')
-def dataset(tool, tmp_path_factory):
+def dataset(tmp_path_factory):
     out_dir = tmp_path_factory.mktemp('longcue_boxes')
-    meta = tool.make_longcue_boxes(
+    meta = make_longcue_boxes(
         str(out_dir), SMALL, {'train': 4, 'val': 8})
     return out_dir, meta
 
@@ -133,7 +124,7 @@ def test_chance_is_exact(dataset):
     assert all(sorted(labels) == [1, 2, 3, 4] for labels in seen.values())
 
 
-def test_files_leak_nothing(tool, dataset):
+def test_files_leak_nothing(dataset):
     """What follows a cue decodes to the same whatever the cue was."""
     out_dir, meta = dataset
     content = meta['splits']['val']
@@ -150,21 +141,21 @@ def test_files_leak_nothing(tool, dataset):
     assert set(np.flatnonzero(differ)) == cues
 
 
-def test_again_and_with_other_options(tool, dataset, capsys):
+def test_again_and_with_other_options(dataset, capsys):
     out_dir, meta = dataset
     number = {'train': 4, 'val': 8}
-    assert tool.make_longcue_boxes(str(out_dir), SMALL, number) == meta
+    assert make_longcue_boxes(str(out_dir), SMALL, number) == meta
     assert 'already' in capsys.readouterr().out
     with pytest.raises(FileExistsError, match='label_cues: train -> all'):
-        tool.make_longcue_boxes(
+        make_longcue_boxes(
             str(out_dir), SMALL, number, label_cues='all')
 
 
-def test_seed(tool, tmp_path):
+def test_seed(tmp_path):
     spec = LongCueBoxesSpec(
         num_cues=2, max_delay=1, clips_per_video=3, size=32)
     for name, seed in ('a', 0), ('b', 0), ('c', 1):
-        tool.make_longcue_boxes(
+        make_longcue_boxes(
             str(tmp_path / name), replace(spec, seed=seed),
             {'train': 2, 'val': 2})
     for name in ('train.csv', 'proposals_val.pkl', 'videos/val_00001.mp4'):
@@ -177,8 +168,9 @@ def test_command_line(tmp_path):
     out_dir = tmp_path / 'out'
     subprocess.run(
         [
-            sys.executable, str(TOOL), str(out_dir), '--train-videos', '2',
-            '--val-videos', '2', '--num-cues', '2', '--max-delay', '1',
+            sys.executable, str(TOOL), 'longcue-boxes', str(out_dir),
+            '--train-videos', '2', '--val-videos', '2', '--num-cues', '2',
+            '--max-delay', '1',
             '--clips-per-video', '3', '--size', '32', '--label-cues', 'all',
             '--num-workers', '2'
         ],

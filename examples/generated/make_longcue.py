@@ -1,7 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Make LongCue, a set of long videos that need memory.
 
-    python tools/data/make_longcue.py data/longcue
+    python examples/generate.py longcue data/longcue
 
 writes ``{train,val}/longcue_00000.mp4`` ..., the lists
 ``{train,val}_segments.txt`` (``path start end label``, seconds; for validation
@@ -12,13 +12,12 @@ clip, delay, label and cue clip).
 """
 import argparse
 import os.path as osp
-import time
 from functools import partial
 from typing import Any
 
-from mmengine.fileio import dump, put_text
+from mmengine.fileio import put_text
 
-from mmaction_memvit.datasets.generated.longcue import (
+from .longcue import (
     LongCueSpec,
     VideoPlan,
     plan_videos,
@@ -26,13 +25,12 @@ from mmaction_memvit.datasets.generated.longcue import (
     render_video,
     segment_lines,
 )
-from mmaction_memvit.datasets.generated.options import (
+from .options import (
     add_longcue_options,
     longcue_options,
-    wrong_options,
 )
-from mmaction_memvit.datasets.generated.video_set import (
-    is_made,
+from .video_set import (
+    make_set,
     make_videos,
     store_video,
 )
@@ -43,15 +41,10 @@ INDEX_FILE = 'longcue_index.json'
 VERSION = 1
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description='Make LongCue: long videos with a cue and, clips later, '
-        'a question that only a model with memory can answer',
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument('out_dir', help='folder to write to')
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this set."""
     add_longcue_options(
         parser, LongCueSpec(), train_videos=128, val_videos=64)
-    return parser
 
 
 def make_video(plan: VideoPlan, spec: LongCueSpec,
@@ -118,44 +111,38 @@ def make_longcue(out_dir: str,
             for split, split_plans in plans.items()
         }
     }
-    meta_file = osp.join(out_dir, META_FILE)
-    if is_made(meta_file, meta, force):
-        print(f'{out_dir} already holds this LongCue set')
-        return meta
-    all_plans = sum(plans.values(), [])
-    make_videos(
-        partial(make_video, spec=spec, out_dir=out_dir),
-        all_plans, [plan.name for plan in all_plans],
-        out_dir,
-        osp.join(out_dir, INDEX_FILE),
-        num_workers,
-        chunksize=spec.num_cues)
-    for split, split_plans in plans.items():
-        with_cues = label_cues in ('all', split)
-        lines = [
-            line for plan in split_plans
-            for line in segment_lines(spec, plan, with_cues)
-        ]
-        put_text('\n'.join(lines) + '\n',
-                 osp.join(out_dir, meta['splits'][split]['ann_file']))
-    # Last: its presence says that the set is complete.
-    dump(meta, meta_file, indent=1)
-    return meta
+
+    def write() -> None:
+        all_plans = sum(plans.values(), [])
+        make_videos(
+            partial(make_video, spec=spec, out_dir=out_dir),
+            all_plans, [plan.name for plan in all_plans],
+            out_dir,
+            osp.join(out_dir, INDEX_FILE),
+            num_workers,
+            chunksize=spec.num_cues)
+        for split, split_plans in plans.items():
+            with_cues = label_cues in ('all', split)
+            lines = [
+                line for plan in split_plans
+                for line in segment_lines(spec, plan, with_cues)
+            ]
+            put_text('\n'.join(lines) + '\n',
+                     osp.join(out_dir, meta['splits'][split]['ann_file']))
+
+    return make_set(osp.join(out_dir, META_FILE), meta, force, write)
 
 
-def main() -> None:
-    parser = build_parser()
-    args = parser.parse_args()
-    start = time.time()
-    with wrong_options(parser):
-        spec = LongCueSpec(**longcue_options(args))
-        meta = make_longcue(
-            args.out_dir,
-            spec,
-            dict(train=args.train_videos, val=args.val_videos),
-            num_workers=args.num_workers,
-            force=args.force,
-            label_cues=args.label_cues)
+def make(args: argparse.Namespace) -> None:
+    """Make the set of some options and say what it holds."""
+    spec = LongCueSpec(**longcue_options(args))
+    meta = make_longcue(
+        args.out_dir,
+        spec,
+        dict(train=args.train_videos, val=args.val_videos),
+        num_workers=args.num_workers,
+        force=args.force,
+        label_cues=args.label_cues)
     for split, content in meta['splits'].items():
         print(f'{split}: {len(content["videos"])} videos of '
               f'{spec.clips_per_video} clips '
@@ -163,8 +150,4 @@ def main() -> None:
               f'{len(content["questions"])} questions, '
               f'{osp.join(args.out_dir, content["ann_file"])}')
     print(f'classes: {", ".join(meta["classes"])}; chance '
-          f'{meta["chance"]:.0%}; {time.time() - start:.1f} s')
-
-
-if __name__ == '__main__':
-    main()
+          f'{meta["chance"]:.0%}')

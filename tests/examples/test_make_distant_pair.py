@@ -1,5 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import importlib.util
 import json
 import os
 import subprocess
@@ -9,34 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from mmaction_memvit.datasets.generated.distant_pair import (
+from generated.distant_pair import (
     DistantPairSpec,
     plan_pairs,
     plan_signs,
     render_video,
 )
-from mmaction_memvit.datasets.generated.video_set import read_video
+from generated.make_distant_pair import make_distant_pair
+from generated.video_set import read_video
 
 av = pytest.importorskip('av', reason='the videos are written with PyAV')
 
-TOOL = (Path(__file__).resolve().parents[2] / 'tools/data'
-        / 'make_distant_pair.py')
+TOOL = Path(__file__).resolve().parents[2] / 'examples' / 'generate.py'
 SMALL = DistantPairSpec(num_things=2, num_slots=4, slot_frames=3)
 
 
 @pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('make_distant_pair', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='module')
-def dataset(tool, tmp_path_factory):
+def dataset(tmp_path_factory):
     out_dir = tmp_path_factory.mktemp('distant_pair')
-    meta = tool.make_distant_pair(
+    meta = make_distant_pair(
         str(out_dir), SMALL, dict(train=2, val=1), dict(train=1, val=1))
     return out_dir, meta
 
@@ -63,7 +53,7 @@ def test_files(dataset):
                     for x in content['questions']] == rows
 
 
-def test_videos_decode_to_what_was_drawn(tool, dataset):
+def test_videos_decode_to_what_was_drawn(dataset):
     out_dir, _ = dataset
     for plan in (*plan_pairs(SMALL, 'train', 8), *plan_signs(
             SMALL, 'val', 5)):
@@ -74,7 +64,7 @@ def test_videos_decode_to_what_was_drawn(tool, dataset):
 
 
 def test_decoded_frames_carry_no_trace_of_a_sign_of_another_slot(
-        tool, dataset):
+        dataset):
     """Encoders predict frames from earlier ones: that must not leak."""
     out_dir, _ = dataset
     plans = plan_pairs(SMALL, 'val', 4)
@@ -94,35 +84,36 @@ def test_every_slot_starts_with_a_key_frame(dataset):
 
 
 def test_an_existing_set_is_kept_and_a_different_one_protected(
-        tool, tmp_path, capsys):
+        tmp_path, capsys):
     number = dict(train=1)
-    tool.make_distant_pair(str(tmp_path), SMALL, number, number)
+    make_distant_pair(str(tmp_path), SMALL, number, number)
     first, last = (tmp_path / 'train' / f'pair_0000{i}.mp4' for i in (0, 3))
     made = first.stat().st_mtime_ns
-    tool.make_distant_pair(str(tmp_path), SMALL, number, number)
+    make_distant_pair(str(tmp_path), SMALL, number, number)
     assert first.stat().st_mtime_ns == made
     assert 'already holds' in capsys.readouterr().out
 
     other = replace(SMALL, seed=5)
     with pytest.raises(FileExistsError, match='seed: 0 -> 5.*--force'):
-        tool.make_distant_pair(str(tmp_path), other, number, number)
+        make_distant_pair(str(tmp_path), other, number, number)
     assert last.exists()
-    tool.make_distant_pair(str(tmp_path), other, number, number, force=True)
+    make_distant_pair(str(tmp_path), other, number, number, force=True)
     assert first.stat().st_mtime_ns != made
 
 
-def test_command_line(tool, dataset, tmp_path):
+def test_command_line(dataset, tmp_path):
     out_dir, meta = dataset
     done = subprocess.run([
         sys.executable,
-        str(TOOL), 'made', '--train-families', '2', '--val-families', '1',
+        str(TOOL), 'distant-pair', 'made',
+        '--train-families', '2', '--val-families', '1',
         '--train-sign-families', '1', '--val-sign-families', '1',
         '--num-things', '2', '--num-slots', '4', '--slot-frames', '3',
         '--num-workers', '2'
     ],
                           cwd=tmp_path,
                           env={**os.environ, 'PYTHONPATH': str(
-                              TOOL.parents[2])},
+                              TOOL.parents[1])},
                           capture_output=True,
                           text=True)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Make DistantPair, videos of which two distant clips tell the label together.
 
-    python tools/data/make_distant_pair.py data/distant_pair
+    python examples/generate.py distant-pair data/distant_pair
 
 writes ``{train,val}/pair_00000.mp4`` ..., videos with two signs, the lists
 ``{train,val}.txt`` (``path label``); ``{train,val}_signs/sign_00000.mp4`` ...
@@ -12,13 +12,12 @@ signs which they are, and where).
 """
 import argparse
 import os.path as osp
-import time
 from functools import partial
 from typing import Any
 
-from mmengine.fileio import dump, put_text
+from mmengine.fileio import put_text
 
-from mmaction_memvit.datasets.generated.distant_pair import (
+from .distant_pair import (
     DistantPairSpec,
     VideoPlan,
     pair_table,
@@ -26,12 +25,9 @@ from mmaction_memvit.datasets.generated.distant_pair import (
     plan_signs,
     render_video,
 )
-from mmaction_memvit.datasets.generated.options import (
-    add_set_options,
-    wrong_options,
-)
-from mmaction_memvit.datasets.generated.video_set import (
-    is_made,
+from .options import add_set_options
+from .video_set import (
+    make_set,
     make_videos,
     store_video,
 )
@@ -42,13 +38,9 @@ INDEX_FILE = 'distant_pair_index.json'
 VERSION = 1
 
 
-def build_parser() -> argparse.ArgumentParser:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this set."""
     default = DistantPairSpec()
-    parser = argparse.ArgumentParser(
-        description='Make DistantPair: videos of which two distant clips tell '
-        'the label together, and neither of them alone',
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument('out_dir', help='folder to write to')
     for split, families, signs in (('train', 36, 120), ('val', 12, 12)):
         parser.add_argument(
             f'--{split}-families',
@@ -88,7 +80,6 @@ def build_parser() -> argparse.ArgumentParser:
         default=default.size,
         help='height and width in pixels, a multiple of 32')
     add_set_options(parser, default.seed)
-    return parser
 
 
 def make_video(plan: VideoPlan, spec: DistantPairSpec,
@@ -153,26 +144,23 @@ def make_distant_pair(out_dir: str,
         'num_frames': spec.num_frames,
         'splits': splits
     }
-    meta_file = osp.join(out_dir, META_FILE)
-    if is_made(meta_file, meta, force):
-        print(f'{out_dir} already holds this DistantPair set')
-        return meta
-    make_videos(
-        partial(make_video, spec=spec, out_dir=out_dir),
-        plans, [plan.name for plan in plans],
-        out_dir,
-        osp.join(out_dir, INDEX_FILE),
-        num_workers,
-        chunksize=spec.num_things**2)
-    for content in splits.values():
-        listed = set(content['videos'])
-        put_text(
-            ''.join(f'{plan.name} {plan.label}\n' for plan in plans
-                    if plan.name in listed),
-            osp.join(out_dir, content['ann_file']))
-    # Last: its presence says that the set is complete.
-    dump(meta, meta_file, indent=1)
-    return meta
+
+    def write() -> None:
+        make_videos(
+            partial(make_video, spec=spec, out_dir=out_dir),
+            plans, [plan.name for plan in plans],
+            out_dir,
+            osp.join(out_dir, INDEX_FILE),
+            num_workers,
+            chunksize=spec.num_things**2)
+        for content in splits.values():
+            listed = set(content['videos'])
+            put_text(
+                ''.join(f'{plan.name} {plan.label}\n' for plan in plans
+                        if plan.name in listed),
+                osp.join(out_dir, content['ann_file']))
+
+    return make_set(osp.join(out_dir, META_FILE), meta, force, write)
 
 
 def _list(split: str, plans: list[VideoPlan]) -> dict[str, Any]:
@@ -182,32 +170,25 @@ def _list(split: str, plans: list[VideoPlan]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = build_parser()
-    args = parser.parse_args()
-    start = time.time()
-    with wrong_options(parser):
-        spec = DistantPairSpec(
-            num_things=args.num_things,
-            num_slots=args.num_slots,
-            slot_frames=args.slot_frames,
-            min_distance=args.min_distance,
-            size=args.size,
-            seed=args.seed)
-        meta = make_distant_pair(
-            args.out_dir,
-            spec,
-            dict(train=args.train_families, val=args.val_families),
-            dict(train=args.train_sign_families, val=args.val_sign_families),
-            num_workers=args.num_workers,
-            force=args.force)
+def make(args: argparse.Namespace) -> None:
+    """Make the set of some options and say what it holds."""
+    spec = DistantPairSpec(
+        num_things=args.num_things,
+        num_slots=args.num_slots,
+        slot_frames=args.slot_frames,
+        min_distance=args.min_distance,
+        size=args.size,
+        seed=args.seed)
+    meta = make_distant_pair(
+        args.out_dir,
+        spec,
+        dict(train=args.train_families, val=args.val_families),
+        dict(train=args.train_sign_families, val=args.val_sign_families),
+        num_workers=args.num_workers,
+        force=args.force)
     for content in meta['splits'].values():
         slots = spec.num_slots if 'questions' in content else 1
         print(f'{osp.join(args.out_dir, content["ann_file"])}: '
               f'{len(content["videos"])} videos of {slots} s')
     print(f'classes: {", ".join(meta["classes"])}; chance '
-          f'{meta["chance"]:.0%}; {time.time() - start:.1f} s')
-
-
-if __name__ == '__main__':
-    main()
+          f'{meta["chance"]:.0%}')
