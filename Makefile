@@ -2,8 +2,6 @@
 PYTHON ?= python3
 # Another torch than the pinned one (torch==2.4.1).
 TORCH ?=
-# Other packages in place of the pinned ones, or beside them ('numpy>=2').
-WITH ?=
 VENV ?= .venv
 PYTEST_ARGS ?=
 # Processes the tests are divided among, by file; each computes in one thread.
@@ -27,8 +25,7 @@ help:
 	@echo 'make lint  run the linter'
 	@echo
 	@echo 'Variables, as in `make env PYTHON=python3.11`:'
-	@echo '  PYTHON=$(PYTHON)  VENV=$(VENV)  TORCH=torch==2.4.1' \
-	  ' WITH="numpy>=2 pandas"'
+	@echo '  PYTHON=$(PYTHON)  VENV=$(VENV)  TORCH=torch==2.4.1'
 
 python:
 	@command -v '$(PYTHON)' >/dev/null || { \
@@ -36,7 +33,7 @@ python:
 	       'module, or name one: make env PYTHON=python3.11' >&2; exit 1; }
 
 env: python
-	@$(INSTALL) $(foreach package,$(TORCH) $(WITH),'$(package)')
+	@$(INSTALL) --torch '$(TORCH)'
 
 demo: env
 	@'$(VENV)/bin/python' tools/demo.py $(DEMO_ARGS)

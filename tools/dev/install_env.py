@@ -20,14 +20,6 @@ MIN_PYTHON, MAX_PYTHON = (3, 9), (3, 13)
 # Installed without what it requires: it asks for decord, which lacks wheels
 # on many machines, and runs without.
 BARE = 'mmaction2'
-# Distributions that write into the folders of others.
-REPLACES = {
-    'mmcv': 'mmcv-lite',
-    'onedl-mmcv': 'mmcv-lite',
-    'onedl-mmengine': 'mmengine',
-    'onedl-mmdetection': 'mmdet',
-}
-
 
 class InstallError(Exception):
     """Something failed; the message holds the remedy."""
@@ -43,31 +35,20 @@ def check_python(version=sys.version_info):
             'of these: make env PYTHON=python3.11')
 
 
-def name_of(requirement):
-    """Returns the distribution's name, 'numpy' of 'numpy>=2'."""
-    path = re.search(r'([\w.]+?)-\d[^/]*\.whl$', requirement)
-    name = path.group(1) if path else re.match(r'[\w.-]+', requirement).group()
-    return name.lower().replace('_', '-')
-
-
-def choose(lines, instead=()):
-    """Returns the requirements of ``lines``, some of them replaced.
+def read_pins(torch=None, only=r'[\w-]+'):
+    """Returns the requirements of requirements/env.txt.
 
     Args:
-        lines (Iterable[str]): Lines of requirements/env.txt.
-        instead (Sequence[str]): Requirements (or paths of wheels) that take
-            the place of those for the same package, or are added.
+        torch (str | None): A requirement that replaces that for torch.
+        only (str): A pattern of the packages to return. Defaults to all.
 
     Returns:
         list[str]: The requirements.
     """
-    names = {name_of(requirement) for requirement in instead}
-    names |= {REPLACES.get(name) for name in names}
-    pins = [line.strip() for line in lines]
-    return [
-        pin for pin in pins
-        if pin and pin[0] != '#' and name_of(pin) not in names
-    ] + list(instead)
+    lines = PINS.read_text().splitlines()
+    if torch:
+        lines = [torch] + [x for x in lines if not x.startswith('torch==')]
+    return [line for line in lines if re.match(rf'{only}(?![\w-])', line)]
 
 
 def digest(*parts):
@@ -150,29 +131,26 @@ def explain_venv_failure(output):
     return f'python -m venv failed:\n{output[-2000:]}'
 
 
-def install(env, instead):
+def install(env, torch):
     """Installs everything, and this project as an editable package."""
-    pins = choose(PINS.read_text().splitlines(), instead)
+    pins = read_pins(torch)
     state = digest(str(ROOT), *pins, ROOT / 'setup.cfg',
                    ROOT / 'pyproject.toml', Path(__file__))
     if env.is_done('env', state):
         return
     print('Installing wheels (nothing is compiled)', flush=True)
-    chosen = env.folder / 'requirements.txt'
-    chosen.write_text('\n'.join(p for p in pins if name_of(p) != BARE) + '\n')
-    env.pip('-r', str(chosen))
-    env.pip('--no-deps', '--no-build-isolation', '-e', str(ROOT),
-            *(p for p in pins if name_of(p) == BARE))
+    bare = read_pins(only=BARE)
+    env.pip(*(pin for pin in pins if pin not in bare))
+    env.pip('--no-deps', '--no-build-isolation', '-e', str(ROOT), *bare)
     check = [str(env.python), str(ROOT / 'tools' / 'check_env.py')]
-    if subprocess.run(check).returncode != 0:
+    if subprocess.run([*check, '--detection']).returncode != 0:
         raise InstallError('The environment is not sound, see the table.')
     env.mark('env', state)
 
 
 def install_lint(env):
     """Installs the linter only."""
-    pins = [p for p in choose(PINS.read_text().splitlines())
-            if name_of(p) == 'ruff']
+    pins = read_pins(only='ruff')
     if not env.is_done('lint', digest(*pins)):
         env.pip(*pins)
         env.mark('lint', digest(*pins))
@@ -183,15 +161,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--venv', default='.venv', help='where to build it')
     parser.add_argument(
-        '--only-lint', action='store_true', help='install the linter alone')
+        '--torch', help='another torch than the pinned one: torch==2.4.1')
     parser.add_argument(
-        'instead', nargs='*', help="in place of the pinned set's: 'numpy>=2'")
+        '--only-lint', action='store_true', help='install the linter alone')
     args = parser.parse_args()
     try:
         check_python()
         env = Environment((ROOT / args.venv).resolve())
         env.create()
-        install_lint(env) if args.only_lint else install(env, args.instead)
+        install_lint(env) if args.only_lint else install(env, args.torch)
     except InstallError as error:
         sys.exit(f'\nError: {error}')
     except KeyboardInterrupt:
