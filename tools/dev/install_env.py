@@ -84,8 +84,8 @@ class Environment:
         config = self.folder / 'pyvenv.cfg'
         if self.folder.exists() and any(self.folder.iterdir()):
             this = '{}.{}'.format(*sys.version_info[:2])
-            found = config.is_file() and re.search(r'version\S* *= *(\d+\.\d+)',
-                                                   config.read_text())
+            text = config.read_text() if config.is_file() else ''
+            found = re.search(r'version\S* *= *(\d+\.\d+)', text)
             if not found or found.group(1) != this:
                 holds = (f'holds Python {found.group(1)}, not {this}'
                          if found else 'is no virtual environment')
