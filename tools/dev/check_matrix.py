@@ -90,15 +90,13 @@ def requirements(cell, version, wheel):
 def build(folder, python, packages):
     """Makes an environment in ``folder`` with a copy of this checkout."""
     subprocess.run([python, '-m', 'venv', '--clear', str(folder)], check=True)
-    # A copy: building a wheel leaves files in the source folder.
+    # A copy: the checkout may change while the tests run.
     source = folder / 'source'
     shutil.copytree(str(ROOT), str(source), symlinks=True,
                     ignore=shutil.ignore_patterns('.git', '.venv*', '*cache',
                                                   'work_dirs', '__pycache__'))
     pip = [str(folder / 'bin/python'), '-m', 'pip', 'install', '-q']
-    subprocess.run([*pip, *packages, f'{source}[tests]'], check=True)
-    # Beside the folder of the tests lies nothing that could be imported.
-    shutil.rmtree(str(source / 'mmaction_memvit'))
+    subprocess.run([*pip, *packages, '-e', f'{source}[tests]'], check=True)
     shared = ROOT.parent / 'shared'
     if shared.exists():
         (folder / 'shared').symlink_to(shared)
