@@ -4,6 +4,7 @@
 From `Mask R-CNN <https://arxiv.org/abs/1703.06870>`_, section 3. It stands in
 for ``mmcv.ops.roi_align`` where that is not compiled.
 """
+import contextlib
 from typing import Tuple, Union
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 DENSE_PIXELS = 4096
 # Numbers that a chunk of boxes may hold at a time, where nothing is traced.
 CHUNK_NUMBERS = 1 << 26
+# Since torch 2.4 one function tells of autocast on every device.
+ASKS_BY_DEVICE = hasattr(torch, 'get_autocast_dtype')
 
 
 class _Axis:
@@ -232,6 +235,18 @@ def _is_traced() -> bool:
     return torch.jit.is_tracing() or compiling()
 
 
+def _exact(device_type: str) -> contextlib.AbstractContextManager:
+    """No autocast; where there is none, nothing that an export would show."""
+    if ASKS_BY_DEVICE:
+        is_on = torch.is_autocast_enabled(device_type)
+    elif device_type == 'cpu':
+        is_on = torch.is_autocast_cpu_enabled()
+    else:
+        is_on = torch.is_autocast_enabled()
+    return (torch.autocast(device_type, enabled=False)
+            if is_on else contextlib.nullcontext())
+
+
 def roi_align(input: Tensor,
               rois: Tensor,
               output_size: Union[int, Tuple[int, int]],
@@ -291,12 +306,11 @@ def roi_align(input: Tensor,
     images = rois[:, 0].long()
 
     # Autocast would round the products, which MMCV's operator does not.
-    with torch.autocast(input.device.type, enabled=False):
+    with _exact(input.device.type):
 
         def of(part: slice) -> Tensor:
-            with torch.no_grad():
-                axes = _axes(boxes[part], (height, width), output_size,
-                             sampling_ratio, aligned)
+            axes = _axes(boxes[part], (height, width), output_size,
+                         sampling_ratio, aligned)
             return pool(input, images[part], *axes)
 
         num = max(CHUNK_NUMBERS // per_box, 1) if per_box else 0

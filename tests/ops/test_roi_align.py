@@ -147,9 +147,8 @@ def test_autocast_does_not_round():
 
 
 @pytest.mark.parametrize('mode', ['avg', 'max'])
-@pytest.mark.parametrize('ratio', [0, 2])
-def test_compiles_as_one_graph(mode, ratio):
-    layer = RoIAlign(3, 1 / 16, ratio, mode)
+def test_compiles_as_one_graph(mode):
+    layer = RoIAlign(3, 1 / 16, 0, mode)
     compiled = torch.compile(
         layer, fullgraph=True, backend='aot_eager', dynamic=True)
     for num in (3, 9):
@@ -175,10 +174,9 @@ def test_exports_and_traces_for_any_number_of_boxes(mode):
     for run in (exported.module(), traced):
         torch.testing.assert_close(
             run(maps, rois), expected, atol=1e-5, rtol=0)
-    plain = {str(n.target).split('.')[0] for n in exported.graph.nodes
-             if n.op == 'call_function'}
-    assert all(name in ('aten', '_operator') or 'built-in' in name
-               or '<' in name for name in plain), plain
+    for node in exported.graph.nodes:
+        if node.op == 'call_function':
+            assert getattr(node.target, 'namespace', 'aten') == 'aten'
 
 
 def test_wrong_arguments_are_named():
