@@ -184,6 +184,11 @@ def update_readme(text):
                     encoding='utf-8')
 
 
+def read(store):
+    """Returns the results that are there."""
+    return json.loads(store.read_text()) if store.exists() else {}
+
+
 def parse_args():
     """Parses the command line."""
     parser = argparse.ArgumentParser(
@@ -207,7 +212,7 @@ def main():
     args = parse_args()
     store = Path(args.work) / 'results.json'
     store.parent.mkdir(parents=True, exist_ok=True)
-    results = json.loads(store.read_text()) if store.exists() else {}
+    results = read(store)
     for version, python in find_pythons(args.python).items():
         for hosts, numpy, mmcv, torch in product(
                 HOSTS, NUMPY, ['lite'] + ['mmcv'] * bool(args.mmcv_wheel),
@@ -221,7 +226,9 @@ def main():
                 print(name)
             elif args.again or name not in results:
                 print(f'== {name}', flush=True)
-                results[name] = check(name, cell, python, args)
+                result = check(name, cell, python, args)
+                # Another run may have added results meanwhile.
+                results = {**read(store), name: result}
                 store.write_text(json.dumps(results, indent=2))
     text = table(results[name] for name in sorted(results))
     if args.update_readme:
