@@ -1,9 +1,8 @@
 # Everything runs in $(VENV), which each target sets up as far as it needs.
 PYTHON ?= python3
-TORCH ?= torch==2.13.0
+# Another torch than the pinned one (torch==2.4.1).
+TORCH ?=
 VENV ?= .venv
-# full: MMCV with compiled operators (detection needs them); lite: mmcv-lite.
-MMCV ?= full
 PYTEST_ARGS ?=
 # Processes the tests are divided among, by file; each computes in one thread.
 TEST_WORKERS ?= 2
@@ -17,24 +16,24 @@ INSTALL = $(PYTHON) tools/dev/install_env.py --venv '$(VENV)'
   demo-collaborative test lint
 
 help:
-	@echo 'make env   build the environment in $(VENV) (compiles MMCV once)'
+	@echo 'make env   install everything into $(VENV) (wheels only, 2 minutes)'
 	@echo 'make demo  LongCue: train with and without memory, print the table'
 	@echo 'make demo-detection  the same for action detection, with boxes'
 	@echo 'make demo-epic       the same for EPIC-KITCHENS-100, to submissions'
 	@echo 'make demo-collaborative  clips of a video that share a memory'
 	@echo 'make test  run the tests (PYTEST_ARGS="-k name -x")'
-	@echo 'make lint  run the linter (needs no compiling)'
+	@echo 'make lint  run the linter'
 	@echo
 	@echo 'Variables, as in `make env PYTHON=python3.11`:'
-	@echo '  PYTHON=$(PYTHON)  TORCH=$(TORCH)  VENV=$(VENV)  MMCV=$(MMCV)'
+	@echo '  PYTHON=$(PYTHON)  VENV=$(VENV)  TORCH=torch==2.4.1'
 
 python:
 	@command -v '$(PYTHON)' >/dev/null || { \
-	  echo 'Error: no $(PYTHON). Install Python 3.9 to 3.12 with its venv' \
+	  echo 'Error: no $(PYTHON). Install Python 3.9 to 3.13 with its venv' \
 	       'module, or name one: make env PYTHON=python3.11' >&2; exit 1; }
 
 env: python
-	@$(INSTALL) --torch '$(TORCH)' --mmcv '$(MMCV)'
+	@$(INSTALL) --torch '$(TORCH)'
 
 demo: env
 	@'$(VENV)/bin/python' examples/demo.py longcue $(DEMO_ARGS)

@@ -1,7 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """MeMViT and other video models that remember, for MMAction2.
 
-Importing this package heals the host libraries (see ``compat.py``) and
+Importing this package heals the host libraries (see ``compat/``) and
 registers everything, which is all that ``custom_imports`` has to do.
 """
 from .compat import HostError, heal_host

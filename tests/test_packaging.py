@@ -15,6 +15,7 @@ import pytest
 from mmengine.config import Config
 
 import mmaction_memvit
+from mmaction_memvit.compat import versions
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ('LICENSE', 'MANIFEST.in', 'README.md', 'configs',
@@ -105,9 +106,11 @@ class TestWheel:
                               re.MULTILINE)
         lines = re.findall(r'^Requires-Dist: .*$', text, re.MULTILINE)
         hard = [line for line in lines if 'extra ==' not in line]
-        assert {'mmengine', 'mmaction2', 'torch'} <= set(required)
-        # Either mmcv or mmcv-lite serves; the choice is the user's.
-        assert not [line for line in hard if re.search('mmcv|mmdet', line)]
+        assert {'mmaction2', 'torch', 'pandas'} <= set(required)
+        # Of packages that write one folder the user has one, or none yet.
+        assert not [
+            line for line in hard if re.search('mmcv|mmengine|mmdet', line)
+        ]
         for extra in ('detection', 'video', 'tests', 'dev'):
             assert f'Provides-Extra: {extra}' in text
 
@@ -175,16 +178,21 @@ class TestCheckout:
                 text = path.read_text(encoding='utf-8')
                 ast.parse(text, str(path), feature_version=(3, 9))
 
-    def test_extras_agree_with_the_constraints(self):
-        """Every package of an extra is pinned for `make env`."""
+    def test_what_pip_may_install_is_pinned(self):
+        """Each package that setup.cfg names stands in requirements/env.txt."""
         setup = configparser.ConfigParser()
         setup.read(str(ROOT / 'setup.cfg'), encoding='utf-8')
-        pins = (ROOT / 'requirements/constraints.txt').read_text()
-        for extra, text in setup['options.extras_require'].items():
-            for line in filter(None, text.splitlines()):
-                name = re.match(r'[\w-]+', line).group()
-                assert re.search(rf'^{name}==', pins, re.MULTILINE), \
-                    f'{name} of the extra {extra} is not pinned'
+        text = '\n'.join([setup['options']['install_requires'],
+                          *setup['options.extras_require'].values()])
+        pins = (ROOT / 'requirements/env.txt').read_text()
+        for name in re.findall(r'^[\w-]+', text, re.MULTILINE):
+            if name != 'mmaction_memvit':
+                assert re.search(rf'^{name}[=<]', pins, re.MULTILINE), name
+
+    def test_remedies_name_what_is_pinned(self):
+        pins = (ROOT / 'requirements/env.txt').read_text()
+        for name, version in versions.TESTED_VERSIONS.items():
+            assert f'{name}=={version}' in pins
 
     def test_no_machine_is_named(self):
         """Neither this machine's paths nor the host of an index."""

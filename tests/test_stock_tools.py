@@ -6,13 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import mmaction
+import numpy as np
 import pytest
 import torch
 from helpers.videos import write_video
 from mmengine.config import Config
+from mmengine.fileio import dump, load
 
-pytest.importorskip('decord')
 TOOLS = Path(mmaction.__file__).parent / '.mim/tools'
 STOCK = ('mmaction::recognition/mvit/'
          'mvit-small-p244_32xb16-16x4x1-200e_kinetics400-rgb.py')
@@ -82,11 +84,11 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder, tool, *arguments):
+def run(folder, tool, *arguments, config='configs/small.py'):
     # No PYTHONPATH: the package is found as any that is installed.
     env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     done = subprocess.run(
-        [sys.executable, str(TOOLS / tool), 'configs/small.py', *arguments],
+        [sys.executable, str(TOOLS / tool), config, *arguments],
         cwd=str(folder),
         env=dict(env, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''),
         stdout=subprocess.PIPE,
@@ -105,6 +107,7 @@ def trained(text):
 
 
 def test_train_validate_resume_and_test(folder):
+    pytest.importorskip('decord')
     epochs = 'train_cfg.max_epochs'
     first = run(folder, 'train.py', '--cfg-options', f'{epochs}=1')
     # 6 videos twice (repeated augmentation) in batches of 4 videos.
@@ -147,3 +150,76 @@ def test_nothing_but_two_settings_differ(folder):
     assert ours['model']['backbone'].pop('type') == 'MeMViT'
     assert stock['model']['backbone'].pop('type') == 'MViT'
     assert ours == stock
+
+
+# MMAction2's config for AVA, and nothing of this package but its import. The
+# pre-trained weights of the config would have to be fetched.
+STOCK_DETECTION = """
+_base_ = ('mmaction::detection/slowonly/slowonly_kinetics400-pretrained-'
+          'r50_8xb16-4x16x1-20e_ava21-rgb.py')
+custom_imports = dict(
+    imports=['mmaction_memvit'], allow_failed_imports=False)
+model = dict(
+    init_cfg=None,
+    backbone=dict(depth=18, base_channels=8),
+    roi_head=dict(bbox_head=dict(in_channels=64)))
+data = dict(
+    ann_file='ava.csv', exclude_file=None, label_file='labels.pbtxt',
+    proposal_file='persons.pkl', data_prefix=dict(img='frames'))
+train_dataloader = dict(batch_size=2, num_workers=1, dataset=data)
+val_dataloader = dict(num_workers=1, dataset=data)
+test_dataloader = dict(num_workers=1, dataset=data)
+val_evaluator = dict(
+    ann_file='ava.csv', label_file='labels.pbtxt', exclude_file=None)
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=1)
+default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=1))
+"""
+LABELS = {2: 'stand', 5: 'sit', 11: 'walk'}
+
+
+def write_ava(folder):
+    """Frames, labels and persons of two videos, as AVA has them."""
+    rng = np.random.default_rng(0)
+    rows, persons = [], {}
+    for video in ('one', 'two'):
+        (folder / 'frames' / video).mkdir(parents=True)
+        # AVA's clocks start at 900, its frames at 1, 30 a second.
+        for number in range(1, 142):
+            cv2.imwrite(
+                str(folder / f'frames/{video}/img_{number:05}.jpg'),
+                rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+        for second in (902, 903):
+            boxes = np.array([[.1, .1, .5, .9], [.4, .2, .9, .8]])
+            for person, (box, label) in enumerate(zip(boxes, (2, 11))):
+                rows.append(','.join(
+                    map(str, (video, second, *box, label, person))))
+            persons[f'{video},{second:04d}'] = np.hstack((boxes, [[1]] * 2))
+    (folder / 'ava.csv').write_text('\n'.join(rows) + '\n')
+    (folder / 'labels.pbtxt').write_text(''.join(
+        f'item {{\n  name: "{name}"\n  id: {i}\n}}\n'
+        for i, name in LABELS.items()))
+    dump(persons, folder / 'persons.pkl')
+
+
+def test_detection(tmp_path):
+    pytest.importorskip('mmdet')
+    write_ava(tmp_path)
+    (tmp_path / 'detect.py').write_text(STOCK_DETECTION)
+    log = run(tmp_path, 'train.py', config='detect.py')
+    assert trained(log) == [(1, 1), (1, 2)]
+    assert re.search(r'Epoch\(val\) \[1\].*mAP/overall: [01]\.\d', log)
+    log = run(
+        tmp_path,
+        'test.py',
+        'work_dirs/detect/epoch_1.pth',
+        '--dump',
+        'found.pkl',
+        config='detect.py')
+    assert re.search(r'Epoch\(test\) \[4/4\].*mAP/overall: [01]\.\d', log)
+    found = load(tmp_path / 'found.pkl')
+    assert len(found) == 4
+    for sample in found:
+        scores = sample['pred_instances']['scores']
+        assert scores.shape == (2, 81)
+        assert torch.isfinite(scores).all() and scores.max() > 0

@@ -5,6 +5,7 @@ _base_ = ['collaborative_slowfast_r50_8x8.py']
 
 model = dict(
     backbone=dict(
+        type='NonLocalResNet3dSlowFast',
         slow_pathway=dict(
             depth=101,
             non_local=((0, 0, 0), (0, 0, 0, 0),

@@ -10,7 +10,7 @@ _base_ = [
 
 model = dict(
     backbone=dict(
-        type='mmaction.ResNet3d',
+        type='mmaction.NonLocalResNet3d',
         pretrained=None,
         depth=50,
         conv1_kernel=(5, 7, 7),

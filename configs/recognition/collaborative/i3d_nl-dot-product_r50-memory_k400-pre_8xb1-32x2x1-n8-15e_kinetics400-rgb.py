@@ -9,6 +9,7 @@ _base_ = [
 model = dict(
     type='CollaborativeRecognizer3D',
     backbone=dict(
+        type='NonLocalResNet3d',
         pretrained=None,
         non_local=((0, 0, 0), (0, 1, 0, 1), (0, 1, 0, 1, 0, 1), (0, 0, 0)),
         non_local_cfg=dict(

@@ -1,0 +1,191 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Mends what fails when MMEngine and MMAction2 run.
+
+One function per fault, with the version it answers. Each leaves a sound host
+untouched and may be called again.
+"""
+import functools
+import pickle
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .errors import PACKAGE, HostError, is_outside
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def _history_buffer_method(owner: type, name: str) -> Callable:
+    """Stands in for the ``getattr`` that a pickled HistoryBuffer calls."""
+    from mmengine.logging import HistoryBuffer
+    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
+        return getattr(HistoryBuffer, name)
+    raise pickle.UnpicklingError(
+        f'A checkpoint asks for the attribute {name!r} of {owner!r}; only the '
+        'statistics min, max, current and mean of a HistoryBuffer are allowed.'
+    )
+
+
+def heal_resume() -> None:
+    """Lets torch >= 2.6 read what MMEngine writes into checkpoints.
+
+    Since 2.6 ``torch.load`` accepts only allow-listed types
+    (``weights_only=True``), and MMEngine's checkpoints hold ``HistoryBuffer``
+    objects and NumPy numbers: resuming fails with "Weights only load failed".
+    This allows exactly those types. Everything else stays refused.
+    """
+    import numpy as np
+    import torch
+    from mmengine.logging import HistoryBuffer
+
+    # Before 2.6 the host is fine: weights_only is off unless asked for.
+    if is_outside(torch.__version__, '2.6.0a0', None):
+        return
+
+    allowed = [HistoryBuffer, np.ndarray, np.dtype]
+    # A dtype's state is only restored if its own class is allowed as well.
+    allowed += [
+        type(np.dtype(name))
+        for name in ('bool', 'int32', 'int64', 'float16', 'float32', 'float64')
+    ]
+    # NumPy 2 moved the two functions, and a checkpoint holds the name that
+    # was valid where it was written.
+    for function in (np.ndarray(0).__reduce__()[0],
+                     np.float64(0).__reduce__()[0]):
+        for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+            allowed.append((function, f'{module}.{function.__name__}'))
+    # A HistoryBuffer refers to its methods as getattr(HistoryBuffer, 'min').
+    # The real getattr would open every attribute of every allowed type.
+    allowed.append((_history_buffer_method, 'builtins.getattr'))
+    torch.serialization.add_safe_globals(allowed)
+
+
+def heal_distributed_on_cpu() -> None:
+    """Lets several processes train or test on a machine without a GPU.
+
+    MMEngine's launchers select a CUDA device whatever the backend is, and
+    its runner names one to DistributedDataParallel: both fail on a CPU, where
+    two processes over gloo are the way to try a distributed run out.
+    """
+    from mmengine.device import get_device
+    from mmengine.dist import utils as dist_utils
+    from mmengine.model import MMDistributedDataParallel
+
+    if get_device() != 'cpu' or hasattr(dist_utils._init_dist_pytorch,
+                                        '__wrapped__'):
+        return
+    original_launcher = dist_utils._init_dist_pytorch
+    original_init = MMDistributedDataParallel.__init__
+
+    @functools.wraps(original_launcher)
+    def init_dist_pytorch(backend: str,
+                          init_backend: str = 'torch',
+                          **kwargs) -> None:
+        if init_backend != 'torch':
+            return original_launcher(backend, init_backend, **kwargs)
+        if backend == 'nccl':
+            raise HostError(
+                "There is no GPU here, which the backend 'nccl' needs. "
+                'Remedy: --cfg-options env_cfg.dist_cfg.backend=gloo.')
+        from torch import distributed
+        distributed.init_process_group(backend=backend, **kwargs)
+
+    @functools.wraps(original_init)
+    def init_ddp(self, module, *args, device_ids=None, **kwargs) -> None:
+        on_cpu = all(p.device.type == 'cpu' for p in module.parameters())
+        original_init(
+            self,
+            module,
+            *args,
+            device_ids=None if on_cpu else device_ids,
+            **kwargs)
+
+    dist_utils._init_dist_pytorch = init_dist_pytorch
+    MMDistributedDataParallel.__init__ = init_ddp
+
+
+def heal_metrics_file() -> None:
+    """Lets one process write the metrics of a test with several.
+
+    After a test every process of MMEngine's LoggerHook writes one and the
+    same JSON file, at about the same time: now and then it holds the end of
+    another's text behind its own.
+    """
+    from mmengine.dist import master_only
+    from mmengine.hooks import logger_hook
+
+    if not hasattr(logger_hook.dump, '__wrapped__'):
+        logger_hook.dump = master_only(logger_hook.dump)
+
+
+def heal_config_lookup() -> None:
+    """Makes ``_base_ = 'mmaction_memvit::...'`` work.
+
+    MMEngine looks a package's configs up through a fixed table of OpenMMLab
+    projects, from the name of the module to that of the distribution.
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    # Not the distribution's name: for an editable install (PEP 660) MMEngine
+    # would then look beside the metadata, where there is no code. It finds no
+    # distribution of this name, takes it for a module, and so gets to the
+    # folder of the code however that was installed.
+    MODULE2PACKAGE[PACKAGE] = f'{PACKAGE}.version'
+
+
+def heal_inherited_collate_fn() -> None:
+    """Lets a config inherit a data loader with a ``collate_fn``.
+
+    MMEngine marks every ``type`` of a ``_base_`` from another package
+    (``mmaction::...``) with a ``_scope_``, and its runner hands that to the
+    collate function as an argument: MMAction2's MViT configs cannot be
+    inherited, "repeat_pseudo_collate() got an unexpected keyword argument
+    '_scope_'".
+    """
+    from mmengine.runner import Runner
+
+    original = Runner.build_dataloader
+    if hasattr(original, '__wrapped__'):
+        return
+
+    @functools.wraps(original)
+    def build_dataloader(dataloader, *args, **kwargs):
+        if isinstance(dataloader, dict):
+            collate_fn = dataloader.get('collate_fn')
+            if isinstance(collate_fn, dict) and '_scope_' in collate_fn:
+                collate_fn = {
+                    k: v
+                    for k, v in collate_fn.items() if k != '_scope_'
+                }
+                dataloader = {**dataloader, 'collate_fn': collate_fn}
+        return original(dataloader, *args, **kwargs)
+
+    Runner.build_dataloader = staticmethod(build_dataloader)
+
+
+def _adjust_hue(img: 'np.ndarray', factor: float) -> 'np.ndarray':
+    """Turns the hue of (H, W, 3) RGB values by ``factor`` of 255 steps."""
+    import cv2
+    import numpy as np
+    img = np.clip(img, 0, 255).astype(np.uint8)
+    hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV)
+    # Hues are 0..179 in steps of two degrees; the sum must not wrap at 256.
+    hue = hsv[..., 0].astype(np.int16) + int(factor * 255)
+    hsv[..., 0] = hue % 180
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
+
+
+def heal_color_jitter() -> None:
+    """Lets MMAction2's ColorJitter turn hues under NumPy 2.
+
+    It adds a negative Python integer to unsigned bytes, which NumPy 2 refuses
+    ("Python integer -24 out of bounds for uint8"). Of what recognition uses,
+    this is the only thing that NumPy 2 breaks.
+    """
+    import numpy as np
+    from mmaction.datasets.transforms import ColorJitter
+
+    try:
+        ColorJitter.adjust_hue(np.zeros((1, 1, 3)), -0.1)
+    except OverflowError:
+        ColorJitter.adjust_hue = staticmethod(_adjust_hue)

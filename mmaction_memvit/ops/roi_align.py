@@ -1,0 +1,372 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""RoIAlign in plain PyTorch, with the rules of MMCV's operator.
+
+From `Mask R-CNN <https://arxiv.org/abs/1703.06870>`_, section 3. It stands in
+for ``mmcv.ops.roi_align`` where that is not compiled.
+"""
+import contextlib
+from typing import Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Maps of at most this many pixels are pooled by two matrix products over the
+# whole map. On larger ones a box is a small part, and is gathered.
+DENSE_PIXELS = 4096
+# Numbers that a chunk of boxes may hold at a time, where nothing is traced.
+CHUNK_NUMBERS = 1 << 26
+# Since torch 2.4 one function tells of autocast on every device.
+ASKS_BY_DEVICE = hasattr(torch, 'get_autocast_dtype')
+
+
+class _Axis:
+    """Where the samples of R boxes lie along one axis of a map.
+
+    N = num_bins x (samples a bin) samples stand at equal distances; a bin
+    holds as many as ``sampling_ratio`` says, or one a pixel of it, rounded
+    up. A sample up to one pixel outside counts as one on the border, one
+    beyond as zero.
+
+    Args:
+        low, high (Tensor): (R,) ends of the boxes, in pixels of the map.
+        num_bins (int): Bins P.
+        size (int): Pixels of the map along the axis.
+        sampling_ratio (int): Samples a bin; 0 for as many as pixels.
+        aligned (bool): Whether pixel i covers i to i + 1; else boxes have at
+            least one pixel.
+    """
+
+    def __init__(self, low: Tensor, high: Tensor, num_bins: int, size: int,
+                 sampling_ratio: int, aligned: bool) -> None:
+        self.num_bins, self.size = num_bins, size
+        length = (high - low).clamp(min=0. if aligned else 1.)
+        self.start = (low - 0.5 if aligned else low)[:, None]
+        self.sampling_ratio = sampling_ratio
+        if sampling_ratio > 0:
+            self.num = torch.full_like(self.start, sampling_ratio)
+        else:
+            self.num = (length / num_bins).ceil()[:, None]
+        # Never 0 where it divides; boxes without samples are zeroed by num.
+        self.step = (length[:, None] /
+                     (num_bins * self.num).clamp(min=1)).clamp(min=1e-12)
+
+    def _first_at(self, position: Tensor) -> Tensor:
+        """Number of the first sample at or behind a position."""
+        return ((position - self.start) / self.step - 0.5).ceil()
+
+    def weights(self) -> Tensor:
+        """What each pixel adds to the mean of each bin.
+
+        Bilinear weights of an arithmetic progression sum up in closed form:
+        their number times that of the middle. So the number of samples
+        shapes no tensor, and nobody waits for it.
+
+        Returns:
+            Tensor: (R, P, size).
+        """
+        size = self.size
+        kwargs = dict(dtype=self.start.dtype, device=self.start.device)
+        pixels = torch.arange(size, **kwargs)
+        # Ends of the stretches between pixels; the outer ones hold samples
+        # of the border.
+        edges = torch.arange(-1, size + 1, **kwargs)[None]
+        firsts = self._first_at(edges)
+        # A sample exactly at the far end still counts.
+        last = ((edges[:, -1:] - self.start) / self.step - 0.5).floor() + 1
+        firsts = torch.cat([firsts[:, :-1], last], 1)[:, None]
+        bins = torch.arange(self.num_bins, **kwargs)[:, None]
+        low = (bins * self.num[..., None])
+        firsts = torch.minimum(
+            torch.maximum(firsts, low), low + self.num[..., None])
+        counts = firsts.diff(dim=-1)  # (R, P, size + 1)
+        middle = self.start[..., None] + self.step[..., None] * (
+            firsts[..., 1:] + firsts[..., :-1]) / 2
+        middle = middle.clamp(0, size - 1)
+        # Stretch i lies between pixel i - 1 and pixel i.
+        left = counts[..., 1:] * (1 - (middle[..., 1:] - pixels))
+        right = counts[..., :-1] * (1 - (pixels - middle[..., :-1]))
+        return (left + right) / self.num.clamp(min=1)[..., None]
+
+    def samples(self, num: int) -> Tuple[Tensor, Tensor]:
+        """Positions of up to ``num`` samples a bin, and which are samples.
+
+        Returns:
+            tuple: Two (R, P, num) tensors. What lies too far outside is no
+            sample.
+        """
+        kwargs = dict(dtype=self.start.dtype, device=self.start.device)
+        index = torch.arange(num, **kwargs)
+        bins = torch.arange(self.num_bins, **kwargs)[:, None]
+        number = bins * self.num[..., None] + index
+        position = self.start[..., None] + (number + 0.5) * self.step[..., None]
+        valid = (index < self.num[..., None]) & (position >= -1) & (
+            position <= self.size)
+        return position.clamp(0, self.size - 1), valid
+
+    def reached(self) -> Tuple[Tensor, Tensor, Tensor]:
+        """All samples on the map, whatever their bin.
+
+        With one sample a pixel they are at least half a pixel apart, so that
+        a fixed number of them is enough.
+
+        Returns:
+            tuple: (R, M) positions, (R, M) bins they are of (P for none), and
+            (R, P) whether a bin has a sample outside, which counts as zero.
+        """
+        size = self.size
+        num = self.num_bins * self.sampling_ratio or max(
+            self.num_bins, 2 * size + 3)
+        kwargs = dict(dtype=self.start.dtype, device=self.start.device)
+        border = torch.tensor(-1., **kwargs)
+        number = self._first_at(border).clamp(min=0) + torch.arange(
+            num, **kwargs)
+        position = self.start + (number + 0.5) * self.step
+        valid = (number < self.num_bins * self.num) & (position >= -1) & (
+            position <= size)
+        bins = torch.where(
+            valid, (number / self.num.clamp(min=1)).floor(),
+            torch.full_like(number, self.num_bins))
+        mine = bins[:, None] == torch.arange(
+            self.num_bins, device=bins.device)[:, None]
+        outside = mine.sum(-1) < self.num
+        return position.clamp(0, size - 1), bins, outside
+
+
+def _axes(rois: Tensor, shape: Tuple[int, int], bins: Tuple[int, int],
+          sampling_ratio: int, aligned: bool) -> Tuple[_Axis, _Axis]:
+    """The two axes, y first, of boxes (R, 4) in pixels of the map."""
+    x1, y1, x2, y2 = rois.unbind(1)
+    return (_Axis(y1, y2, bins[0], shape[0], sampling_ratio, aligned),
+            _Axis(x1, x2, bins[1], shape[1], sampling_ratio, aligned))
+
+
+def _hats(position: Tensor, size: int) -> Tensor:
+    """Bilinear weights (..., size) of positions on the map."""
+    pixels = torch.arange(
+        size, dtype=position.dtype, device=position.device)
+    return (1 - (position[..., None] - pixels).abs()).clamp(min=0)
+
+
+def _product(x: Tensor, images: Tensor, y: Tensor, by_x: Tensor) -> Tensor:
+    """Sums maps (B, C, H, W) by weights (R, P, H) and (R, Q, W).
+
+    Returns:
+        Tensor: (R, C, P, Q), by two batched matrix products.
+    """
+    channels, width = x.shape[1], x.shape[3]
+    rows = x.transpose(1, 2).flatten(2).index_select(0, images)
+    rows = torch.bmm(y.to(x.dtype), rows)  # (R, P, C * W)
+    rows = rows.view(-1, y.shape[1] * channels, width)
+    pooled = torch.bmm(rows, by_x.to(x.dtype).transpose(1, 2))
+    return pooled.view(-1, y.shape[1], channels,
+                       by_x.shape[1]).transpose(1, 2)
+
+
+def _average_dense(x: Tensor, images: Tensor, y: _Axis, by_x: _Axis) -> Tensor:
+    """Means over bins, as products with the weights of all pixels."""
+    return _product(x, images, y.weights(), by_x.weights())
+
+
+def _max_dense(x: Tensor, images: Tensor, y: _Axis, by_x: _Axis) -> Tensor:
+    """Maxima over the samples of bins: of rows first, then of columns."""
+    y_at, y_bins, y_out = y.reached()
+    x_at, x_bins, x_out = by_x.reached()
+    values = _product(x, images, _hats(y_at, y.size), _hats(x_at, by_x.size))
+    least = torch.finfo(x.dtype).min
+
+    def reduce(values: Tensor, bins: Tensor, num_bins: int) -> Tensor:
+        """Maxima over the last dimension, of each bin in turn."""
+        return torch.stack([
+            values.masked_fill((bins != i)[:, None, None], least).amax(-1)
+            for i in range(num_bins)
+        ], -1)
+
+    values = reduce(values, x_bins, by_x.num_bins).transpose(2, 3)
+    values = reduce(values, y_bins, y.num_bins).transpose(2, 3)
+    outside = (y_out[:, :, None] | x_out[:, None])[:, None]
+    values = torch.where(outside, values.clamp(min=0), values)
+    empty = (y.num[:, :, None] == 0) | (by_x.num[:, :, None] == 0)
+    return values.masked_fill(empty[:, None], 0)
+
+
+def _average_gathered(x: Tensor, images: Tensor, y: _Axis,
+                      by_x: _Axis) -> Tensor:
+    """Means over bins, from the four pixels around each sample."""
+    batch, channels, height, width = x.shape
+    num_boxes, num = len(images), y.sampling_ratio
+    if not num and num_boxes:
+        # MMDetection, whose maps are that large, has waited for the boxes
+        # of each of them before.
+        num = int(torch.cat([y.num, by_x.num]).max())
+    num = max(num, 1)
+
+    def corners(axis: _Axis) -> Tuple[Tensor, Tensor]:
+        """(R, P, num, 2) pixels and weights."""
+        position, valid = axis.samples(num)
+        low = position.floor()
+        weight = torch.stack([1 - (position - low), position - low], -1)
+        weight = weight * (valid / axis.num.clamp(min=1)[..., None])[..., None]
+        pixel = torch.stack([low, (low + 1).clamp(max=axis.size - 1)], -1)
+        return pixel.long(), weight
+
+    (y_pixel, y_weight), (x_pixel, x_weight) = corners(y), corners(by_x)
+    first = (images * height)[:, None, None, None]
+    # (R, P, 1, num, 1, 2, 1) with (R, 1, Q, 1, num, 1, 2)
+    y_pixel = ((y_pixel + first) * width)[:, :, None, :, None, :, None]
+    index = y_pixel + x_pixel[:, None, :, None, :, None]
+    weight = y_weight[:, :, None, :, None, :, None] * x_weight[:, None, :,
+                                                               None, :, None]
+    table = x.permute(0, 2, 3, 1).reshape(-1, channels)
+    bags = index.flatten(0, 2).flatten(1)
+    pooled = F.embedding_bag(
+        bags,
+        table,
+        mode='sum',
+        per_sample_weights=weight.reshape(bags.shape).to(x.dtype))
+    pooled = pooled.view(num_boxes, y.num_bins, by_x.num_bins, channels)
+    return pooled.permute(0, 3, 1, 2)
+
+
+def _is_traced() -> bool:
+    """Whether PyTorch is compiling, exporting or tracing."""
+    compiling = getattr(torch.compiler, 'is_compiling',
+                        torch._dynamo.is_compiling)
+    return torch.jit.is_tracing() or compiling()
+
+
+def _exact(device_type: str) -> contextlib.AbstractContextManager:
+    """No autocast; where there is none, nothing that an export would show."""
+    if ASKS_BY_DEVICE:
+        is_on = torch.is_autocast_enabled(device_type)
+    elif device_type == 'cpu':
+        is_on = torch.is_autocast_cpu_enabled()
+    else:
+        is_on = torch.is_autocast_enabled()
+    return (torch.autocast(device_type, enabled=False)
+            if is_on else contextlib.nullcontext())
+
+
+def roi_align(input: Tensor,
+              rois: Tensor,
+              output_size: Union[int, Tuple[int, int]],
+              spatial_scale: float = 1.0,
+              sampling_ratio: int = 0,
+              pool_mode: str = 'avg',
+              aligned: bool = True) -> Tensor:
+    """Features of boxes, pooled from bilinear samples.
+
+    The gradient goes to ``input`` only, as in MMCV. Nothing waits for a GPU,
+    but for the number of samples on maps above ``DENSE_PIXELS`` pixels with
+    ``sampling_ratio=0``, and not even there while tracing or compiling. A box
+    of negative size counts as one of size zero.
+
+    Args:
+        input (Tensor): (B, C, H, W) maps, of any floating type.
+        rois (Tensor): (R, 5) boxes: number of the map, x1, y1, x2, y2 in
+            pixels of the image.
+        output_size (int | tuple[int]): Bins, as (height, width).
+        spatial_scale (float): Pixels of the map per pixel of the image.
+            Defaults to 1.0.
+        sampling_ratio (int): Samples a bin and axis; 0 for as many as the bin
+            has pixels, rounded up. Defaults to 0.
+        pool_mode (str): 'avg' or 'max' of a bin's samples. Defaults to 'avg'.
+        aligned (bool): Whether pixel i covers i to i + 1 (its middle is at i
+            + 0.5); else its middle is at i, and boxes have at least one
+            pixel. Defaults to True.
+
+    Returns:
+        Tensor: (R, C, height, width), of the type of ``input``.
+
+    Raises:
+        ValueError: If ``pool_mode`` or the shape of ``rois`` is another.
+    """
+    if pool_mode not in ('avg', 'max'):
+        raise ValueError(f"pool_mode is {pool_mode!r}, but must be 'avg' or "
+                         "'max'")
+    if rois.dim() != 2 or rois.shape[1] != 5:
+        raise ValueError('rois must be (R, 5), each (map, x1, y1, x2, y2), '
+                         f'but have shape {tuple(rois.shape)}')
+    if isinstance(output_size, int):
+        output_size = output_size, output_size
+    height, width = input.shape[2:]
+    is_traced = _is_traced()
+    pool = _average_dense if pool_mode == 'avg' else _max_dense
+    per_box = input.shape[1] * height * width
+    if pool_mode == 'max':
+        per_box *= 4
+    elif not is_traced and height * width > DENSE_PIXELS:
+        pool, per_box = _average_gathered, 0
+
+    rois = rois.detach()
+    # Places need more digits than half precision has.
+    exact = torch.promote_types(
+        torch.promote_types(rois.dtype, input.dtype), torch.float32)
+    boxes = rois[:, 1:].to(exact) * spatial_scale
+    images = rois[:, 0].long()
+
+    # Autocast would round the products, which MMCV's operator does not.
+    with _exact(input.device.type):
+
+        def of(part: slice) -> Tensor:
+            axes = _axes(boxes[part], (height, width), output_size,
+                         sampling_ratio, aligned)
+            return pool(input, images[part], *axes)
+
+        num = max(CHUNK_NUMBERS // per_box, 1) if per_box else 0
+        if is_traced or not num or len(rois) <= num:
+            return of(slice(None))
+        return torch.cat([
+            of(slice(i, i + num)) for i in range(0, len(rois), num)
+        ])
+
+
+class RoIAlign(nn.Module):
+    """:func:`roi_align` as a module, with the options of MMCV's.
+
+    Args:
+        output_size (int | tuple[int]): Bins, as (height, width).
+        spatial_scale (float): Pixels of the map per pixel of the image.
+            Defaults to 1.0.
+        sampling_ratio (int): Samples a bin and axis; 0 for as many as the bin
+            has pixels. Defaults to 0.
+        pool_mode (str): 'avg' or 'max'. Defaults to 'avg'.
+        aligned (bool): See :func:`roi_align`. Defaults to True.
+        use_torchvision (bool): Without effect; what MMCV's class takes.
+            Defaults to False.
+    """
+
+    def __init__(self,
+                 output_size: Union[int, Tuple[int, int]],
+                 spatial_scale: float = 1.0,
+                 sampling_ratio: int = 0,
+                 pool_mode: str = 'avg',
+                 aligned: bool = True,
+                 use_torchvision: bool = False) -> None:
+        super().__init__()
+        if isinstance(output_size, int):
+            output_size = output_size, output_size
+        self.output_size = tuple(output_size)
+        self.spatial_scale = float(spatial_scale)
+        self.sampling_ratio = int(sampling_ratio)
+        self.pool_mode = pool_mode
+        self.aligned = aligned
+
+    def forward(self, input: Tensor, rois: Tensor) -> Tensor:
+        """See :func:`roi_align`.
+
+        Args:
+            input (Tensor): (B, C, H, W).
+            rois (Tensor): (R, 5).
+
+        Returns:
+            Tensor: (R, C, height, width).
+        """
+        return roi_align(input, rois, self.output_size, self.spatial_scale,
+                         self.sampling_ratio, self.pool_mode, self.aligned)
+
+    def extra_repr(self) -> str:
+        return (f'output_size={self.output_size}, '
+                f'spatial_scale={self.spatial_scale}, '
+                f'sampling_ratio={self.sampling_ratio}, '
+                f'pool_mode={self.pool_mode}, aligned={self.aligned}')
