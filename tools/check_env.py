@@ -113,10 +113,9 @@ def add_host(report, module):
 
 def try_recognition():
     """Runs a tiny MeMViT; returns a remark."""
-    import torch
-    from mmaction.registry import MODELS
-
-    import mmaction_memvit
+    import mmaction_memvit  # first: it heals what the others need
+    import torch  # isort: skip
+    from mmaction.registry import MODELS  # isort: skip
     arch = dict(embed_dims=16, num_layers=1, num_heads=1, downscale_indices=[])
     model = MODELS.build(
         dict(type='MeMViT', arch=arch, spatial_size=32, temporal_size=4))
