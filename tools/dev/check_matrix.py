@@ -26,7 +26,8 @@ from install_env import MAX_PYTHON, MIN_PYTHON, ROOT, read_pins
 
 OLDEST_TORCH = {(3, 12): 'torch==2.2.2', (3, 13): 'torch==2.5.1'}
 HOSTS = {
-    'OpenMMLab': ['mmengine', 'mmcv-lite', 'mmdet'],
+    # MMAction2 refuses MMCV 2.2, which pip would take.
+    'OpenMMLab': ['mmengine', 'mmcv-lite<2.2', 'mmdet'],
     # onedl-mmcv of PyPI has no compiled operators either.
     'onedl': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection'],
 }
