@@ -85,30 +85,32 @@ def version_of(distribution):
 def add_host(report, module):
     """Adds a library of the host: its version, and who else writes it."""
     low, high = versions.SUPPORTED_VERSIONS[module]
-    remedy = versions.REMEDIES.get(module, '')
     if module == 'python':
-        found = {'python': '.'.join(map(str, sys.version_info[:3]))}
+        found = {module: '.'.join(map(str, sys.version_info[:3]))}
     elif module in versions.DISTRIBUTIONS:
         found = versions.installed(module)
     else:
         found = {module: version_of(module)} if version_of(module) else {}
+    number = versions.release(next(iter(found.values()), ''))
+    state, remark, remedy = BAD, '', versions.REMEDIES.get(module, '')
+    if not found:
+        state, remark = LACKS if module == 'mmdet' else BAD, 'not installed'
+    elif len(found) > 1:
+        remark = f'all of them write the folder {module}/'
+        remedy = f'`pip uninstall -y {" ".join(found)}` {remedy}'
+    elif number < versions.release(low) or (
+            high and number >= versions.release(high)):
+        remark = f'must be >= {low}' + (f' and < {high}' if high else '')
+    else:
+        state = OK
+        if module == 'mmcv' and number >= versions.release(
+                versions.FIRST_REFUSED_MMCV):
+            remark = "MMAction2's own tools refuse it; ours do not"
+        if not remark or 'mmcv-lite' not in found:
+            remedy = ''
     text = ', '.join(v if n == module else f'{n} {v}'
                      for n, v in found.items())
-    if not found:
-        state = LACKS if module == 'mmdet' else BAD
-        report.add(module, '-', state, 'not installed', remedy)
-    elif len(found) > 1:
-        report.add(
-            module, text, BAD, f'all of them write the folder {module}/',
-            f'`pip uninstall -y {" ".join(found)}` {remedy}')
-    else:
-        number = versions.release(next(iter(found.values())))
-        if number < versions.release(low) or (
-                high and number >= versions.release(high)):
-            limits = f'must be >= {low}' + (f' and < {high}' if high else '')
-            report.add(module, text, BAD, limits, remedy)
-        else:
-            report.add(module, text)
+    report.add(module, text or '-', state, remark, remedy)
 
 
 def try_recognition():
@@ -215,7 +217,7 @@ def main():
     print(report)
     is_wrong = any(state == BAD for _, _, state, _ in report.rows)
     if report.command():
-        print(f'\nThis mends it:\n  {report.command()}')
+        print(f'\nThis mends the rest:\n  {report.command()}')
     print('\n' + ('Something is WRONG.' if is_wrong else 'All is well.'))
     return int(is_wrong)
 

@@ -53,6 +53,13 @@ class TestHosts:
         assert report.rows[0][2] == state and remark in report.rows[0][3]
         assert ('pip install mmcv-lite' in report.command()) == (state != 'ok')
 
+    def test_mmcv_that_the_tools_of_mmaction2_refuse(self, host):
+        for found, mends in ((dict(mmcv_lite='2.2.0'), True),
+                             (dict(onedl_mmcv='2.3.6'), False)):
+            report = host('mmcv', **found)
+            assert report.rows[0][2] == 'ok' and 'tools' in report.rows[0][3]
+            assert ('mmcv-lite==' in report.command()) == mends
+
     def test_builds_of_torch(self, host):
         for version, state in (('2.1.0a0+32f93b1', 'ok'),
                                ('2.0.1+cpu', 'WRONG')):
