@@ -21,7 +21,7 @@ help:
 	@echo 'make demo-detection  the same for action detection, with boxes'
 	@echo 'make demo-epic       the same for EPIC-KITCHENS-100, to submissions'
 	@echo 'make demo-collaborative  clips of a video that share a memory'
-	@echo 'make test  run the tests (PYTEST_ARGS="-k name -x")'
+	@echo 'make test  run the tests (PYTEST_ARGS="tests/ops -k name -x")'
 	@echo 'make lint  run the linter'
 	@echo
 	@echo 'Variables, as in `make env PYTHON=python3.11`:'
@@ -48,7 +48,7 @@ demo-collaborative: env
 	@'$(VENV)/bin/python' examples/demo.py collaborative $(DEMO_ARGS)
 
 test: env
-	@OMP_NUM_THREADS=1 '$(VENV)/bin/python' -m pytest tests \
+	@OMP_NUM_THREADS=1 '$(VENV)/bin/python' -m pytest \
 	  -n $(TEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: python

@@ -8,14 +8,23 @@ from pathlib import Path
 
 import cv2
 import mmaction
+import mmcv
 import numpy as np
 import pytest
 import torch
 from helpers.videos import write_video
 from mmengine.config import Config
 from mmengine.fileio import dump, load
+from mmengine.utils import digit_version
+
+import mmaction_memvit
+from mmaction_memvit.compat.versions import FIRST_REFUSED_MMCV
 
 TOOLS = Path(mmaction.__file__).parent / '.mim/tools'
+if digit_version(mmcv.__version__) >= digit_version(FIRST_REFUSED_MMCV):
+    # MMAction2's tools import it before the config, and it refuses this MMCV.
+    # Ours have the same options.
+    TOOLS = Path(mmaction_memvit.__file__).parent / '.mim/tools'
 STOCK = ('mmaction::recognition/mvit/'
          'mvit-small-p244_32xb16-16x4x1-200e_kinetics400-rgb.py')
 

@@ -39,7 +39,7 @@ versions = load_versions()
 
 
 class Report:
-    """Rows of the table, and commands that mend what is wrong in them."""
+    """Rows of the table, and the commands that mend what is wrong."""
 
     def __init__(self):
         self.rows, self.commands = [], []
@@ -49,10 +49,6 @@ class Report:
         self.rows.append((name, found, state, remark))
         self.commands += re.findall(r'`((?:\w+=\S+ )*(?:pip|apt-get) [^`]+)`',
                                     remedy)
-
-    def state(self, name):
-        """Returns the state of a row."""
-        return next(row[2] for row in self.rows if row[0] == name)
 
     def command(self):
         """Returns one command of all: apt-get, pip uninstall, pip install."""
@@ -89,50 +85,39 @@ def version_of(distribution):
 def add_host(report, module):
     """Adds a library of the host: its version, and who else writes it."""
     low, high = versions.SUPPORTED_VERSIONS[module]
-    remedy = versions.REMEDIES.get(module, '')
     if module == 'python':
-        found = {'python': '.'.join(map(str, sys.version_info[:3]))}
+        found = {module: '.'.join(map(str, sys.version_info[:3]))}
     elif module in versions.DISTRIBUTIONS:
         found = versions.installed(module)
     else:
         found = {module: version_of(module)} if version_of(module) else {}
+    number = versions.release(next(iter(found.values()), ''))
+    state, remark, remedy = BAD, '', versions.REMEDIES.get(module, '')
+    if not found:
+        state, remark = LACKS if module == 'mmdet' else BAD, 'not installed'
+    elif len(found) > 1:
+        remark = f'all of them write the folder {module}/'
+        remedy = f'`pip uninstall -y {" ".join(found)}` {remedy}'
+    elif number < versions.release(low) or (
+            high and number >= versions.release(high)):
+        remark = f'must be >= {low}' + (f' and < {high}' if high else '')
+    else:
+        state = OK
+        if module == 'mmcv' and number >= versions.release(
+                versions.FIRST_REFUSED_MMCV):
+            remark = "MMAction2's own tools refuse it; ours do not"
+        if not remark or 'mmcv-lite' not in found:
+            remedy = ''
     text = ', '.join(v if n == module else f'{n} {v}'
                      for n, v in found.items())
-    if not found:
-        state = LACKS if module == 'mmdet' else BAD
-        report.add(module, '-', state, 'not installed', remedy)
-    elif len(found) > 1:
-        report.add(
-            module, text, BAD, f'all of them write the folder {module}/',
-            f'`pip uninstall -y {" ".join(found)}` {remedy}')
-    else:
-        number = versions.release(next(iter(found.values())))
-        if number < versions.release(low) or (
-                high and number >= versions.release(high)):
-            limits = f'must be >= {low}' + (f' and < {high}' if high else '')
-            report.add(module, text, BAD, limits, remedy)
-        else:
-            report.add(module, text)
-
-
-def add_opencv(report):
-    """Adds the OpenCV packages, which all write the folder cv2/."""
-    names = [f'opencv{contrib}-python{headless}' for contrib in
-             ('', '-contrib') for headless in ('', '-headless')]
-    found = {name: version_of(name) for name in names if version_of(name)}
-    text = ', '.join(f'{name} {v}' for name, v in found.items())
-    same = len(set(found.values())) <= 1
-    report.add('cv2', text or '-', OK if found else BAD,
-               '' if same else 'of several versions, which share a folder',
-               '' if found else versions.REMEDIES['cv2'])
+    report.add(module, text or '-', state, remark, remedy)
 
 
 def try_recognition():
     """Runs a tiny MeMViT; returns a remark."""
-    import torch
-    from mmaction.registry import MODELS
-
-    import mmaction_memvit
+    import mmaction_memvit  # first: it heals what the others need
+    import torch  # isort: skip
+    from mmaction.registry import MODELS  # isort: skip
     arch = dict(embed_dims=16, num_layers=1, num_heads=1, downscale_indices=[])
     model = MODELS.build(
         dict(type='MeMViT', arch=arch, spatial_size=32, temporal_size=4))
@@ -160,15 +145,15 @@ def try_detection():
 def try_video():
     """Loads the decoders; returns their names."""
     found = []
-    for name, module in (('PyAV', 'av'), ('decord', 'decord')):
+    for module in ('av', 'decord'):
         try:
             importlib.import_module(module)
-            found.append(f'{name} {version_of(module)}')
+            found.append(f'{module} {version_of(module)}')
         except (ImportError, OSError):
             continue
     if not found:
-        raise ImportError('neither PyAV nor decord loads. Remedy: `pip '
-                          'install av`')
+        raise ImportError('neither av nor decord loads: `pip install '
+                          'av`')
     return ', '.join(found)
 
 
@@ -207,9 +192,11 @@ def collect(detection=False):
     report = Report()
     for module in versions.SUPPORTED_VERSIONS:
         add_host(report, module)
-    add_opencv(report)
-    for name in SHOWN[2:]:
+    for name in SHOWN:
         report.add(name, version_of(name) or '-')
+    opencv = {version_of(name) for name in SHOWN[:2]}
+    if None not in opencv and len(opencv) == 2:
+        report.add('cv2', 'two versions', OK, 'into one folder; best equal')
     add_ability(report, 'recognition', try_recognition, True)
     add_ability(report, 'detection', try_detection, detection)
     add_ability(report, 'video', try_video)
@@ -221,8 +208,8 @@ def collect(detection=False):
 def main():
     """Prints the report; returns 1 if something needed is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--detection', action='store_true',
-                        help='detection has to work, too')
+    parser.add_argument(
+        '--detection', action='store_true', help='detection has to work, too')
     args = parser.parse_args()
     # A clone that is not installed is found, too, when run from its root.
     sys.path.append(os.getcwd())
@@ -230,7 +217,7 @@ def main():
     print(report)
     is_wrong = any(state == BAD for _, _, state, _ in report.rows)
     if report.command():
-        print(f'\nThis mends it:\n  {report.command()}')
+        print(f'\nThis mends the rest:\n  {report.command()}')
     print('\n' + ('Something is WRONG.' if is_wrong else 'All is well.'))
     return int(is_wrong)
 

@@ -5,15 +5,23 @@
 what raises, and changes nothing that works.
 """
 from .detection import detection_is_there, explain_missing_detection
-from .errors import (HostError, check_version, explain_import_error,
-                     import_host)
-from .imports import (heal_find_loader, heal_missing_drn,
-                      heal_missing_importlib_metadata, heal_multimodal,
-                      shown_mmcv_version)
+from .errors import HostError, check_version, explain_import_error, import_host
+from .imports import (
+    heal_find_loader,
+    heal_missing_drn,
+    heal_missing_importlib_metadata,
+    heal_multimodal,
+    shown_mmcv_version,
+)
 from .operators import heal_missing_operators, ops_are_compiled
-from .runtime import (heal_color_jitter, heal_config_lookup,
-                      heal_distributed_on_cpu, heal_inherited_collate_fn,
-                      heal_metrics_file, heal_resume)
+from .runtime import (
+    heal_color_jitter,
+    heal_config_lookup,
+    heal_distributed_on_cpu,
+    heal_inherited_collate_fn,
+    heal_metrics_file,
+    heal_resume,
+)
 from .versions import SUPPORTED_VERSIONS
 
 __all__ = [

@@ -66,7 +66,7 @@ def shown_mmcv_version() -> Iterator[None]:
 
 
 def heal_multimodal() -> None:
-    """transformers 5 makes MMAction2 1.2.0 unimportable (seen with 5.17).
+    """Transformers 5 makes MMAction2 1.2.0 unimportable (seen with 5.17).
 
     Its models of video and text are switched on by transformers' metadata,
     and import names that transformers 5 dropped: "cannot import name

@@ -1,6 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Non-maximum suppression, for where MMCV's operator is not compiled."""
-from functools import lru_cache
+from functools import cache
 from typing import Callable, Optional
 
 import torch
@@ -65,7 +65,7 @@ def nms_plain(boxes: Tensor,
     return order[kept]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _torchvision_nms(device_type: str) -> Optional[Callable]:
     """Torchvision's operator, if it loads and works on the device.
 

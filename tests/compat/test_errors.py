@@ -5,8 +5,12 @@ import pytest
 import torch
 from helpers.interpreter import run_python
 
-from mmaction_memvit.compat.errors import (HostError, check_version,
-                                           explain_import_error, import_host)
+from mmaction_memvit.compat.errors import (
+    HostError,
+    check_version,
+    explain_import_error,
+    import_host,
+)
 from mmaction_memvit.compat.versions import SUPPORTED_VERSIONS
 
 

@@ -10,11 +10,13 @@ import pytest
 from mmaction.utils import dependency
 
 from mmaction_memvit import registry
-from mmaction_memvit.compat.imports import (heal_find_loader,
-                                            heal_missing_drn,
-                                            heal_missing_importlib_metadata,
-                                            heal_multimodal,
-                                            shown_mmcv_version)
+from mmaction_memvit.compat.imports import (
+    heal_find_loader,
+    heal_missing_drn,
+    heal_missing_importlib_metadata,
+    heal_multimodal,
+    shown_mmcv_version,
+)
 
 
 class TestImportlibMetadata:

@@ -10,9 +10,13 @@ from mmengine.logging import HistoryBuffer
 from mmengine.utils import digit_version
 
 from mmaction_memvit import HostError
-from mmaction_memvit.compat.runtime import (_adjust_hue, heal_color_jitter,
-                                            heal_inherited_collate_fn,
-                                            heal_metrics_file, heal_resume)
+from mmaction_memvit.compat.runtime import (
+    _adjust_hue,
+    heal_color_jitter,
+    heal_inherited_collate_fn,
+    heal_metrics_file,
+    heal_resume,
+)
 
 NEEDS_ALLOW_LIST = pytest.mark.skipif(
     digit_version(torch.__version__) < digit_version('2.6.0'),

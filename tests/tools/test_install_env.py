@@ -120,7 +120,7 @@ class TestMatrix:
         packages = matrix.requirements(
             cell._replace(mmcv='mmcv'), (3, 9), 'mmcv-2.1.0.whl')
         assert 'torch==2.1.2' in packages and 'mmcv-2.1.0.whl' in packages
-        assert 'mmcv-lite' not in packages
+        assert not [p for p in packages if p.startswith('mmcv-lite')]
         results = [
             dict(cell._asdict(), passed=7, failed=0, skipped=1, full=True,
                  versions={'torch': '2.1.2+cpu', 'mmcv-lite': '2.1.0'}),

@@ -26,7 +26,8 @@ from install_env import MAX_PYTHON, MIN_PYTHON, ROOT, read_pins
 
 OLDEST_TORCH = {(3, 12): 'torch==2.2.2', (3, 13): 'torch==2.5.1'}
 HOSTS = {
-    'OpenMMLab': ['mmengine', 'mmcv-lite', 'mmdet'],
+    # MMAction2 refuses MMCV 2.2, which pip would take.
+    'OpenMMLab': ['mmengine', 'mmcv-lite<2.2', 'mmdet'],
     # onedl-mmcv of PyPI has no compiled operators either.
     'onedl': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection'],
 }
@@ -38,9 +39,8 @@ NUMPY = {
 # What a version can break: what is healed, the numbers, the operators, and
 # whole runs through MMAction2's own tools, in processes of their own.
 FAST = [
-    'compat', 'ops', 'test_parity.py', 'models/backbones',
-    'models/detectors', 'models/roi_heads', 'test_stock_tools.py',
-    'test_end_to_end_detection.py', 'tools/test_check_env.py'
+    'compat', 'ops', 'test_parity.py', 'models/detectors', 'models/roi_heads',
+    'test_stock_tools.py', 'tools/test_check_env.py'
 ]
 SHOWN = ('torch', 'numpy', 'opencv-python', 'mmcv', 'mmcv-lite', 'onedl-mmcv',
          'mmdet', 'onedl-mmdetection', 'transformers')

@@ -1,0 +1,35 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Importing the plugin mends what raises, and changes no model."""
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.interpreter import run_python
+from helpers.stock_models import STOCK
+from mmaction.models.backbones.resnet3d import ResNet3dLayer
+
+SCRIPT = Path(__file__).parent / 'helpers' / 'stock_models.py'
+
+
+def test_stock_models_start_and_compute_as_without_the_plugin(tmp_path):
+    found = []
+    for flag in ('', '--plugin'):
+        output = run_python(
+            """
+            import runpy, sys
+            script = sys.argv.pop(1)
+            runpy.run_path(script, run_name='__main__')
+            """, tmp_path, str(SCRIPT), flag)
+        found.append(json.loads(output.splitlines()[-1]))
+    without, with_plugin = found
+    assert list(without) == [name for name, *_ in STOCK]
+    for name, digests in without.items():
+        assert with_plugin[name] == digests, name
+
+
+@pytest.mark.parametrize('stage', [0, 3])
+def test_resnet3d_layer_initialises(stage):
+    layer = ResNet3dLayer(50, None, stage=stage, inflate=1)
+    layer.init_weights()
+    assert all(torch.isfinite(p).all() for p in layer.parameters())
