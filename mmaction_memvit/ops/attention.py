@@ -134,13 +134,17 @@ def _query_bias(layout: Layout, extra: int, dtype: torch.dtype,
                 device: torch.device) -> Tensor:
     """What is added to the extra channels of queries: (T, E) or (1, E)."""
     frames = layout.q_size[0] if layout.causal else 1
-    bias = torch.zeros(frames, extra)
+    channel = torch.arange(extra, device=device)
     used, hiding = layout.num_channels
-    bias[:, used:hiding] = _HIDE_Q
-    if layout.causal:
-        future = torch.ones(frames, frames, dtype=torch.bool).triu(1)
-        bias[:, :frames].masked_fill_(future, _HIDE_Q * _HIDE_K)
-    return bias.to(device, dtype)
+    bias = _HIDE_Q * ((channel >= used) & (channel < hiding))
+    future = channel > torch.arange(frames, device=device)[:, None]
+    future = future & (channel < frames) & layout.causal
+    return (bias + _HIDE_Q * _HIDE_K * future).to(dtype)
+
+
+def _tokens(layout: Layout) -> Tuple[int, int]:
+    """Keys of one entry and of the clip, class tokens included."""
+    return 1 + math.prod(layout.entry_size), 1 + math.prod(layout.k_size)
 
 
 @constant
@@ -150,38 +154,40 @@ def _key_positions(layout: Layout, extra: int, dtype: torch.dtype,
 
     One-hot positions; class tokens have none.
     """
+    channel = torch.arange(extra, device=device)
     grids = layout.key_grids
-    num_frames = sum(x[0] for x in grids)
-    num_rows = sum(x[1] - 1 for x in grids)
-    parts, at = [], [0, num_frames, num_frames + num_rows]
-    for t, h, w in grids:
-        part = torch.zeros(t, h, w, extra)
+    frames = sum(x[0] for x in grids)
+    starts = [0, frames, frames + sum(x[1] - 1 for x in grids)]
+    parts = []
+    for size in grids:
+        hot = torch.zeros((), dtype=torch.bool, device=device)
         for axis, skip in enumerate((0, 1, 1)):
-            moved = part.transpose(0, axis)
-            for i in range(skip, (t, h, w)[axis]):
-                moved[i, ..., at[axis] + i - skip] = 1
-            at[axis] += (t, h, w)[axis] - skip
-        parts.append(part)
-    cls = torch.zeros(1, extra)
-    tokens = [torch.cat((cls, x)) for x in parts[-1].view(
-        layout.num_entries, -1, extra)] if layout.num_entries else []
-    if layout.causal:
-        cls = cls.clone()
-        cls[:, layout.num_channels[0]] = _HIDE_K
-    return torch.cat((*tokens, cls, parts[0].flatten(0, 2))).to(device, dtype)
+            # The first row and column have no channel.
+            place = torch.arange(size[axis], device=device) - skip
+            own = channel == (place + starts[axis])[:, None]
+            own = own & (place >= 0)[:, None]
+            shape = [1, 1, 1, extra]
+            shape[axis] = size[axis]
+            hot = hot | own.view(shape)
+            starts[axis] += size[axis] - skip
+        parts.append(hot.flatten(0, 2).to(dtype))
+    cls = channel == layout.num_channels[0]
+    cls = (_HIDE_K * (cls & layout.causal)).to(dtype)[None]
+    past = [
+        F.pad(x, (0, 0, 1, 0)) for x in parts[-1].chunk(layout.num_entries)
+    ] if layout.num_entries else []
+    return torch.cat((*past, cls, parts[0]))
 
 
 @constant
 def _entry_hides(layout: Layout, extra: int, dtype: torch.dtype,
                  device: torch.device) -> Tensor:
     """(M, K * E): what a hidden entry adds to the channels of the keys."""
-    num, tokens = layout.num_entries, 1 + math.prod(layout.entry_size)
-    keys = num * tokens + 1 + math.prod(layout.k_size)
-    hides = torch.zeros(num, keys, extra)
-    for i in range(num):
-        hides[i, i * tokens:(i + 1) * tokens,
-              layout.num_channels[0]] = _HIDE_K
-    return hides.flatten(1).to(device, dtype)
+    num, (past, current) = layout.num_entries, _tokens(layout)
+    entry = torch.arange(num * past + current, device=device) // past
+    hides = entry == torch.arange(num, device=device)[:, None]
+    column = torch.arange(extra, device=device) == layout.num_channels[0]
+    return (_HIDE_K * (hides[..., None] & column)).flatten(1).to(dtype)
 
 
 def key_channels(layout: Layout, hidden: Optional[Tensor], extra: int,
@@ -199,14 +205,14 @@ def key_channels(layout: Layout, hidden: Optional[Tensor], extra: int,
     Returns:
         Tensor: (B, K, E), or (1, K, E) without memory.
     """
-    layout = layout._replace(q_size=())
-    positions = _key_positions(layout, extra, dtype, device)
+    keys = layout._replace(q_size=())
+    positions = _key_positions(keys, extra, dtype, device)
     if hidden is None:
         return positions[None]
-    hides = _entry_hides(layout, extra, dtype, device)
+    hides = _entry_hides(keys, extra, dtype, device)
     # Exact in any dtype: a row of either has one number that is not zero.
     return torch.addmm(positions.view(-1), hidden.to(dtype),
-                       hides).view(-1, *positions.shape)
+                       hides).view(hidden.shape[0], -1, extra)
 
 
 class _FoldQueries(Function):
@@ -389,13 +395,11 @@ def explicit_attention(q: Tensor, k: Tensor, v: Tensor, current: AxisTables,
         grid.unflatten(1, layout.q_size), current, memory, layout)
     # The class query has no position.
     scores = scores + F.pad(pairs, (0, 0, 1, 0))
-    ignore = torch.zeros(
-        len(k), 1 + math.prod(layout.k_size), dtype=torch.bool,
-        device=k.device)
+    tokens, own = _tokens(layout)
+    ignore = torch.zeros(len(k), own, dtype=torch.bool, device=k.device)
     if layout.causal:
         ignore[:, 0] = True
     if hidden is not None:
-        tokens = 1 + math.prod(layout.entry_size)
         past = hidden[:, :, None].expand(-1, -1, tokens).flatten(1)
         ignore = torch.cat((past, ignore), dim=1)
     scores = scores.masked_fill(ignore[:, None, None], float('-inf'))

@@ -13,13 +13,20 @@ _LIMIT = 128
 _made: Dict[tuple, Tensor] = OrderedDict()
 
 
+def is_compiling() -> bool:
+    """Whether ``torch.compile`` traces."""
+    if hasattr(torch.compiler, 'is_compiling'):
+        return torch.compiler.is_compiling()
+    return torch._dynamo.is_compiling()  # torch < 2.3
+
+
 def constant(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Decorator of functions from hashable arguments to a tensor.
 
     What was made is kept, by the arguments, outside of autograd and of any
-    module: weights may change, move or be copied. ``torch.compile`` takes the
-    tensor for a constant of its graph. The result is shared: never write to
-    it.
+    module: weights may change, move or be copied. The result is shared: never
+    write to it. ``torch.compile`` makes it within its graph, in kernels it
+    needs anyway.
 
     Args:
         make (Callable): Its last two arguments are dtype and device.
@@ -30,6 +37,8 @@ def constant(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     @functools.wraps(make)
     def get(*args) -> Tensor:
+        if is_compiling():
+            return make(*args)
         key = (make, *args)
         if key in _made:
             _made.move_to_end(key)
@@ -37,17 +46,13 @@ def constant(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
         # Not an inference tensor, which training could not use later.
         with torch.inference_mode(False), torch.no_grad():
             value = make(*args)
-        # One that was made inside of a mode of fake tensors is of no use
-        # outside.
-        if type(value) is not Tensor:
-            return value
-        _made[key] = value
+        # One made under a mode of fake tensors is of no use outside.
+        if type(value) is Tensor:
+            _made[key] = value
         while len(_made) > _LIMIT:
             _made.popitem(last=False)
         return value
 
-    # As torch.compiler.assume_constant_result, which imports the compiler.
-    get._dynamo_marked_constant = True
     return get
 
 

@@ -215,9 +215,10 @@ class _AddLayerNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad_total, grad, *_):
-        scale = ctx.saved_tensors[1]
+        # Once: a checkpoint gives them out no second time.
+        total, scale, *saved = ctx.saved_tensors
         dx, branch, dgamma, dbeta = torch.ops.memvit.add_layer_norm_backward(
-            grad_total, grad, *ctx.saved_tensors)
+            grad_total, grad, total, scale, *saved)
         branch = dx if scale is None else branch
         return dx, branch.to(ctx.branch_dtype), None, dgamma, dbeta, None
 

@@ -18,7 +18,7 @@ from mmaction_memvit.structures.memory import LayerMemory
 
 from .memory_compression import MemoryCompression
 from .relative_position import (
-    folding_matrix,
+    folded_tables,
     pair_tables,
     spatial_rows,
     temporal_rows,
@@ -234,12 +234,9 @@ class PoolingAttention(BaseModule):
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout,
                hidden: Optional[Tensor], shared: Dict) -> Tensor:
         extra = layout.width(q.shape[-1]) - q.shape[-1]
-        tables = self._positions(layout)
-        matrix = folding_matrix(layout, tuple(x.shape[0] for x in tables),
-                                extra, self.scale, self.compress_stride,
-                                tables[0].dtype, q.device)
-        with torch.autocast(q.device.type, enabled=False):
-            folded = matrix.mm(torch.cat(tables)).unflatten(0, (-1, extra))
+        folded = folded_tables(
+            self._positions(layout), layout, extra, self.scale,
+            self.compress_stride)
         key = (*layout[1:], extra)
         if key not in shared:
             shared[key] = key_channels(layout, hidden, extra, q.dtype,

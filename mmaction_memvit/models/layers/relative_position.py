@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmaction_memvit.ops.attention import AxisTables, Layout, fold_tables
-from mmaction_memvit.ops.constants import constant
+from mmaction_memvit.ops.constants import constant, is_compiling
 
 
 def resize_table(table: Tensor, rows: int) -> Tensor:
@@ -150,7 +150,7 @@ def pair_tables(
 
 
 @constant
-def folding_matrix(layout: Layout, rows: Tuple[int, ...], extra: int,
+def _folding_matrix(layout: Layout, rows: Tuple[int, ...], extra: int,
                    scale: float, stride_t: int, dtype: torch.dtype,
                    device: torch.device) -> Tensor:
     """Makes folded tables of the tables, by one product.
@@ -173,3 +173,27 @@ def folding_matrix(layout: Layout, rows: Tuple[int, ...], extra: int,
     tables = torch.eye(sum(rows), dtype=torch.float64).split(rows)
     folded = fold_tables(*pair_tables(tables, layout, stride_t), extra)
     return (folded.flatten(0, 1) / scale).to(device, dtype)
+
+
+def folded_tables(tables: Tuple[Tensor, ...], layout: Layout, extra: int,
+                  scale: float, stride_t: int) -> Tensor:
+    """:func:`fold_tables` of :func:`pair_tables`, divided by ``scale``.
+
+    Args:
+        tables (tuple[Tensor]): As in :func:`pair_tables`.
+        layout (Layout): Which queries and keys there are.
+        extra (int): Extra channels E.
+        scale (float): What attention multiplies all channels by.
+        stride_t (int): Temporal stride of the compression.
+
+    Returns:
+        Tensor: (T + H + W, E, C).
+    """
+    if is_compiling():
+        pairs = pair_tables(tables, layout, stride_t)
+        return fold_tables(*pairs, extra) / scale
+    matrix = _folding_matrix(layout, tuple(len(x) for x in tables), extra,
+                             scale, stride_t, tables[0].dtype,
+                             tables[0].device)
+    with torch.autocast(matrix.device.type, enabled=False):
+        return matrix.mm(torch.cat(tables)).unflatten(0, (-1, extra))

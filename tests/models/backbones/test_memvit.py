@@ -417,19 +417,3 @@ def test_every_parameter_that_wants_a_gradient_has_one(at, stride):
     frozen = [name for name, p in model.named_parameters()
               if not p.requires_grad]
     assert bool(frozen) == (at == 'next' and stride == 2)
-
-
-def test_compressed_memory_has_the_dtype_of_the_rest(monkeypatch):
-    """On CUDA autocast normalises in float32, after the compression too."""
-    from mmaction_memvit.models.layers import memory_compression
-    compress = memory_compression.MemoryCompression.forward
-    monkeypatch.setattr(memory_compression.MemoryCompression, 'forward',
-                        lambda self, *args: compress(self, *args).float())
-    model = build(mem_stride=2)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        memory = model.init_memory(1)
-        for x in clips(3):
-            _, memory = model(x, memory)
-    dtypes = {x.dtype for layer in memory.layers for part in layer
-              for x in part}
-    assert dtypes == {torch.bfloat16}
