@@ -124,7 +124,7 @@ def _backward(grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor,
     grad, x = grad.contiguous(), x.contiguous()
     if use_triton(x):
         from .triton_layer_norm import backward
-        return backward(grad, None, x, mean, rstd, gamma)
+        return backward(grad, x, mean, rstd, gamma)
     return norm_rows_backward(grad, x, mean, rstd, gamma)
 
 
