@@ -8,8 +8,6 @@ from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor
 
-from mmaction_memvit.structures.memory import LayerMemory
-
 from .folded_attention import Positions, explicit_attention, fused_attention
 from .memory_compression import MemoryCompression
 from .relative_position import (
@@ -18,6 +16,7 @@ from .relative_position import (
     spatial_rows,
     temporal_rows,
 )
+from .stream_memory import LayerMemory
 from .token_pooling import TokenPooling, as_tokens
 
 Size = Tuple[int, int, int]
