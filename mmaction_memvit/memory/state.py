@@ -68,7 +68,7 @@ def tree_map(fn: Callable[..., Tensor], memory: Memory,
 
 def tensors(memory: Memory, latest: bool = False) -> List[Tensor]:
     """All tensors, or those that the last step has written."""
-    if latest and hasattr(memory, 'latest'):
+    if latest and isinstance(memory, tuple) and hasattr(memory, 'latest'):
         memory = memory.latest()
     found: List[Tensor] = []
 
@@ -115,7 +115,7 @@ def reset(memory: Memory, lanes: Tensor) -> Memory:
     Returns:
         The memory with zeros, or False, in those lanes; NaN goes too.
     """
-    if hasattr(memory, 'reset'):
+    if isinstance(memory, tuple) and hasattr(memory, 'reset'):
         return memory.reset(lanes)
     return reset_tensors(memory, lanes)
 
@@ -143,7 +143,7 @@ def cat(memories: Sequence[Memory]) -> Memory:
     first = memories[0]
     if len(memories) == 1:
         return first
-    if hasattr(first, 'cat'):
+    if isinstance(first, tuple) and hasattr(first, 'cat'):
         return first.cat(memories)
     return cat_tensors(memories)
 

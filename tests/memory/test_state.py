@@ -115,7 +115,7 @@ def test_everything_compiles_in_one_graph():
         layers = tuple(
             Pair((x, *layer.keys[:-1]), layer.values)
             for layer in memory.layers)
-        return x, memory._replace(layers=layers)
+        return x, Nested(layers, memory.valid, ages=memory.ages)
 
     torch._dynamo.reset()
     compiled = torch.compile(step, fullgraph=True, backend='eager')

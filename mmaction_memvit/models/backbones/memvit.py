@@ -17,6 +17,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.utils import to_2tuple
 from torch import Tensor
 
+from ..checkpoints.fit import adapt_mvit_state, fit_position_tables
 from ..layers.mlp import MLP
 from ..layers.pooling_attention import (
     MemorySpec,
@@ -25,7 +26,6 @@ from ..layers.pooling_attention import (
 )
 from ..layers.stream_memory import LayerMemory, StreamMemory
 from ..layers.token_pooling import as_tokens
-from ..utils.memvit_state import adapt_mvit_state, fit_position_tables
 from ..utils.precision import activation_dtype
 
 Size = Tuple[int, int, int]

@@ -32,7 +32,8 @@ class BoxMemory(NamedTuple):
 
     def reset(self, lanes: Tensor) -> 'BoxMemory':
         """Forget what some lanes hold; ``lanes`` bool, (B, )."""
-        return reset_tensors(self, lanes)._replace(filled=self.filled)
+        layers, slots, _ = reset_tensors(tuple(self), lanes)
+        return BoxMemory(layers, slots, self.filled)
 
     def latest(self) -> List[Tensor]:
         """The newest entries."""

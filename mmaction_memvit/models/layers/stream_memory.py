@@ -66,7 +66,8 @@ class StreamMemory(NamedTuple):
 
     def reset(self, lanes: Tensor) -> 'StreamMemory':
         """Forget what some lanes hold; ``lanes`` bool, (B, )."""
-        return reset_tensors(self, lanes)._replace(filled=self.filled)
+        layers, valid, *_ = reset_tensors(tuple(self), lanes)
+        return StreamMemory(layers, valid, self.frame_size, self.filled)
 
     def latest(self) -> List[Tensor]:
         """The newest entries."""
