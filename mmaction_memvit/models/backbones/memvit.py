@@ -18,12 +18,8 @@ from mmengine.utils import to_2tuple
 from torch import Tensor
 
 from mmaction_memvit.ops import add_layer_norm, layer_norm
-from mmaction_memvit.structures.memory import (
-    LayerMemory,
-    StreamMemory,
-    empty_layer_memory,
-)
 
+from ..checkpoints.fit import adapt_mvit_state, fit_position_tables
 from ..layers.mlp import MLP
 from ..layers.patch_embedding import embed_patches
 from ..layers.pooling_attention import (
@@ -31,7 +27,7 @@ from ..layers.pooling_attention import (
     PoolingAttention,
     pooled_size,
 )
-from ..utils.memvit_state import adapt_mvit_state, fit_position_tables
+from ..layers.stream_memory import LayerMemory, StreamMemory
 from ..utils.precision import activation_dtype
 
 Size = Tuple[int, int, int]
@@ -466,7 +462,7 @@ class MeMViT(BaseModule):
             batch_size: int,
             input_size: Optional[Tuple[int, int]] = None,
             dtype: Optional[torch.dtype] = None,
-            device: Optional[torch.device] = None) -> StreamMemory:
+            device: Optional[torch.device] = None) -> Optional[StreamMemory]:
         """The memory at the start of streams: empty, of its final shapes.
 
         Args:
@@ -478,15 +474,10 @@ class MeMViT(BaseModule):
             device (torch.device, optional): Defaults to the parameters'.
 
         Returns:
-            StreamMemory: With nothing valid.
-
-        Raises:
-            ValueError: If the model has no memory.
+            StreamMemory | None: With nothing valid; None with ``mem_len`` 0.
         """
         if not self.mem_layers:
-            raise ValueError('this MeMViT has no memory (mem_len is '
-                             f'{self.mem_len}): call backbone(x), or set '
-                             'mem_len to the number of clips to remember')
+            return None
         param = self.cls_token
         device = device or param.device
         dtype = dtype or activation_dtype(param)
@@ -498,7 +489,7 @@ class MeMViT(BaseModule):
                 attn, spec = block.attn, block.attn.memory
                 key_size = attn.key_size(size)
                 layers.append(
-                    empty_layer_memory(
+                    LayerMemory.empty(
                         batch_size, 1 + math.prod(key_size),
                         1 + math.prod(attn.entry_size(key_size)),
                         attn.k.in_features, spec.compress_age,
@@ -510,11 +501,11 @@ class MeMViT(BaseModule):
             dtype=torch.bool,
             device=device)
         return StreamMemory(
-            tuple(layers), nothing, nothing.clone(), frame_size)
+            tuple(layers), nothing, frame_size,
+            nothing.clone() if spec.zero_mask else None)
 
     def _check_memory(self, x: Tensor, memory: StreamMemory) -> StreamMemory:
         """Check that memory and input belong together."""
-        # Not batch_size, a property, which torch 2.8 cannot compile.
         lanes = memory.valid.shape[0]
         if lanes != x.shape[0]:
             raise ValueError(
@@ -555,7 +546,8 @@ class MeMViT(BaseModule):
     def forward(
         self,
         x: Tensor,
-        memory: Optional[StreamMemory] = None
+        memory: Optional[StreamMemory] = None,
+        elapsed: Optional[Tensor] = None
     ) -> Union[Tuple, Tuple[Tuple, StreamMemory]]:
         """One clip of each stream.
 
@@ -563,6 +555,7 @@ class MeMViT(BaseModule):
             x (Tensor): (B, 3, T, H, W), normalised.
             memory (StreamMemory, optional): What is remembered of the clips
                 before. Defaults to None: nothing, and nothing is returned.
+            elapsed (Tensor, optional): Not used: MeMViT counts clips.
 
         Returns:
             tuple | tuple[tuple, StreamMemory]: Features, one element a scale
@@ -606,12 +599,7 @@ class MeMViT(BaseModule):
                 outs.append(self._output(tokens, size, norm))
         if not keep_memory:
             return tuple(outs)
-        seen = torch.ones_like(memory.valid[:, :1])
-        memory = StreamMemory(
-            tuple(layers), torch.cat((seen, memory.valid[:, :-1]), dim=1),
-            torch.cat((seen, memory.filled[:, :-1]), dim=1),
-            tuple(x.shape[3:]))
-        return tuple(outs), memory
+        return tuple(outs), memory.push(layers, tuple(x.shape[3:]))
 
     # --------------------------------------------------------------- weights
     def init_weights(self) -> None:

@@ -14,7 +14,6 @@ from mmaction_memvit.ops.attention import (
     fused_attention,
     key_channels,
 )
-from mmaction_memvit.structures.memory import LayerMemory
 
 from .memory_compression import MemoryCompression
 from .relative_position import (
@@ -23,6 +22,7 @@ from .relative_position import (
     spatial_rows,
     temporal_rows,
 )
+from .stream_memory import LayerMemory
 from .token_pooling import TokenPooling
 
 Size = Tuple[int, int, int]
