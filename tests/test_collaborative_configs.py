@@ -23,7 +23,7 @@ from mmengine.hub import get_config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
-from mmaction_memvit.models.utils.backbone_checkpoint import (
+from mmaction_memvit.models.checkpoints.backbone import (
     any_checkpoint_fits,
 )
 

@@ -94,7 +94,7 @@ def test_mixed_precision(tmp_path, videos, monkeypatch):
     assert 0 < error.max() < 0.05
     bank = runner.model.banks['train']
     entry = next(iter(bank._streams.values()))
-    assert entry.memory.layers[0].raw_k[0].dtype == torch.bfloat16
+    assert entry.stored.memory[0].layers[0].raw_k[0].dtype == torch.bfloat16
     assert all(p.dtype == torch.float32 for p in runner.model.parameters())
     assert len(runner.recorder.scores) == sum(NUM_CLIPS)
 

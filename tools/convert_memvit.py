@@ -6,8 +6,8 @@ import sys
 
 import torch
 
-from mmaction_memvit.models.utils.released_checkpoint import (
-    convert_released_state,
+from mmaction_memvit.models.checkpoints.released import (
+    convert_released,
 )
 
 
@@ -24,16 +24,22 @@ def main() -> None:
         sys.exit(f'{args.src}: no such file')
     # weights_only: a checkpoint from the web must not run code.
     checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
-    state = checkpoint.get('model_state', checkpoint)
     try:
-        converted, dropped = convert_released_state(state)
+        converted = convert_released(checkpoint)
     except ValueError as error:
         sys.exit(f'{args.src}: {error}')
     torch.save(
-        dict(state_dict=converted, meta=dict(source=osp.basename(args.src))),
-        args.dst)
-    print(f'{args.dst}: {len(converted)} tensors written; {len(dropped)} of '
-          'blocks without memory dropped')
+        dict(
+            state_dict=converted.state,
+            meta=dict(
+                source=osp.basename(args.src),
+                mem_layers=list(converted.mem_layers))), args.dst)
+    print(f'{args.dst}: {len(converted.state)} tensors written; '
+          f'mem_layers={list(converted.mem_layers)}')
+    if converted.dropped:
+        print(f'{len(converted.dropped)} tensors of blocks that do not '
+              'remember, which change no output, were left out:',
+              *converted.dropped, sep='\n  ')
 
 
 if __name__ == '__main__':

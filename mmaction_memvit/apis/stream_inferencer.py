@@ -14,7 +14,7 @@ from mmengine.runner import load_checkpoint
 
 from mmaction_memvit.datasets.clip_grid import ClipGrid
 from mmaction_memvit.datasets.video_index import probe_video
-from mmaction_memvit.structures import MemoryBank
+from mmaction_memvit.memory import MemoryBank
 
 _LOADERS = ('LoadVideoClip', 'DecordInit', 'DecordDecode', 'PyAVInit',
             'PyAVDecode', 'OpenCVInit', 'OpenCVDecode')

@@ -26,8 +26,8 @@ from mmaction_memvit.evaluation.metrics import (
     EpicAnticipationMetric,
     EpicRecognitionMetric,
 )
+from mmaction_memvit.memory import ClipIdentity, MemoryBank
 from mmaction_memvit.models import MeMViT
-from mmaction_memvit.structures import ClipIdentity, MemoryBank
 
 NTSC = Fraction(60000, 1001)
 # 10.01 s and 7.5 s.

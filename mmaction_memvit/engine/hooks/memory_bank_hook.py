@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmaction_memvit.datasets.samplers import StreamBatchSampler
-from mmaction_memvit.structures import MemoryBank
+from mmaction_memvit.memory import MemoryBank
 
 # Fewer clips that should have continued a stream prove nothing: some may have
 # taken the place of clips that could not be read.

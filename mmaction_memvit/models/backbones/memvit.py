@@ -17,20 +17,17 @@ from mmengine.runner import CheckpointLoader
 from mmengine.utils import to_2tuple
 from torch import Tensor
 
-from mmaction_memvit.structures.memory import (
-    LayerMemory,
-    StreamMemory,
-    empty_layer_memory,
-)
+from mmaction_memvit.ops import add_layer_norm, layer_norm
 
+from ..checkpoints.fit import adapt_mvit_state, fit_position_tables
 from ..layers.mlp import MLP
+from ..layers.patch_embedding import embed_patches
 from ..layers.pooling_attention import (
     MemorySpec,
     PoolingAttention,
     pooled_size,
 )
-from ..layers.token_pooling import as_tokens
-from ..utils.memvit_state import adapt_mvit_state, fit_position_tables
+from ..layers.stream_memory import LayerMemory, StreamMemory
 from ..utils.precision import activation_dtype
 
 Size = Tuple[int, int, int]
@@ -85,20 +82,22 @@ class MeMViTBlock(BaseModule):
         self.drop_path = drop_path
         self.with_cp = with_cp
 
-    def _skip(self, x: Tensor, normed: Tensor) -> Tensor:
-        """Skip path: where the width changes, of the *normalised* input."""
-        return x if self.proj is None else self.proj(normed)
+    def _skip(self, x: Tensor, normed: Tensor, size: Size) -> Tensor:
+        """Skip path: where the width changes, of the *normalised* input.
 
-    def _pool_skip(self, grid: Tensor) -> Tensor:
-        """Max pooling of (B, T, H, W, C) in space, channels last."""
+        The grid is max pooled in space, channels last.
+        """
+        if self.proj is not None:
+            x = self.proj(normed)
         stride = self.stride_q[1:]
         if max(stride) == 1:
-            return grid
+            return x
         kernel = [s + 1 if s > 1 else s for s in stride]
-        x = F.max_pool2d(
-            grid.flatten(0, 1).permute(0, 3, 1, 2), kernel, stride,
-            [k // 2 for k in kernel])
-        return x.permute(0, 2, 3, 1).unflatten(0, grid.shape[:2])
+        grid = x[:, 1:].reshape(-1, *size[1:], x.shape[-1])
+        grid = F.max_pool2d(
+            grid.permute(0, 3, 1, 2), kernel, stride, [k // 2 for k in kernel])
+        grid = grid.permute(0, 2, 3, 1).reshape(x.shape[0], -1, x.shape[-1])
+        return torch.cat((x[:, :1], grid), dim=1)
 
     def _keep(self, x: Tensor) -> Optional[Tensor]:
         """Stochastic depth: what to scale a residual branch by, (B, )."""
@@ -107,42 +106,40 @@ class MeMViTBlock(BaseModule):
         keep = 1 - self.drop_path
         return x.new_empty(x.shape[0]).bernoulli_(keep).div_(keep)
 
-    @staticmethod
-    def _add(x: Tensor, branch: Tensor, keep: Optional[Tensor]) -> Tensor:
-        if keep is not None:
-            branch = branch * keep.view(-1, *[1] * (branch.dim() - 1))
-        return x + branch
-
     def _forward(
-        self, cls: Tensor, grid: Tensor, memory: Optional[LayerMemory],
-        valid: Optional[Tensor], filled: Optional[Tensor]
-    ) -> Tuple[Tensor, Tensor, Optional[LayerMemory]]:
-        cls_norm, grid_norm = self.norm1(cls), self.norm1(grid)
-        cls_attn, grid_attn, memory = self.attn(cls_norm, grid_norm, memory,
-                                                valid, filled)
-        # Class and grid tokens of a clip are dropped together.
-        keep = self._keep(cls)
-        cls = self._add(self._skip(cls, cls_norm), cls_attn, keep)
-        grid = self._add(
-            self._pool_skip(self._skip(grid, grid_norm)), grid_attn, keep)
-        keep = self._keep(cls)
-        cls = self._add(cls, self.mlp(self.norm2(cls)), keep)
-        grid = self._add(grid, self.mlp(self.norm2(grid)), keep)
-        return cls, grid, memory
+        self, x: Tensor, size: Size, memory: Optional[LayerMemory],
+        valid: Optional[Tensor], hidden: Optional[Tensor],
+        shared: Optional[Dict]
+    ) -> Tuple[Tensor, Optional[LayerMemory]]:
+        normed = normalize(self.norm1, x)
+        branch, memory = self.attn(normed, size, memory, valid, hidden, shared)
+        x, normed = add_layer_norm(
+            self._skip(x, normed, size), branch, self.norm2.weight,
+            self.norm2.bias, self.norm2.eps, self._keep(x))
+        branch, keep = self.mlp(normed), self._keep(x)
+        if keep is None:
+            return x + branch, memory
+        return torch.addcmul(x, branch, keep[:, None, None]), memory
 
     def forward(
         self,
-        cls: Tensor,
-        grid: Tensor,
+        x: Tensor,
+        size: Size,
         memory: Optional[LayerMemory] = None,
         valid: Optional[Tensor] = None,
-        filled: Optional[Tensor] = None
-    ) -> Tuple[Tensor, Tensor, Optional[LayerMemory]]:
+        hidden: Optional[Tensor] = None,
+        shared: Optional[Dict] = None
+    ) -> Tuple[Tensor, Optional[LayerMemory]]:
         """One step; arguments and results as :class:`PoolingAttention`."""
-        args = (cls, grid, memory, valid, filled)
+        args = (x, size, memory, valid, hidden, shared)
         if self.with_cp and torch.is_grad_enabled():
             return cp.checkpoint(self._forward, *args, use_reentrant=False)
         return self._forward(*args)
+
+
+def normalize(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """Call a LayerNorm, keeping the dtype of x under autocast."""
+    return layer_norm(x, norm.weight, norm.bias, norm.eps)
 
 
 _INIT = [
@@ -465,7 +462,7 @@ class MeMViT(BaseModule):
             batch_size: int,
             input_size: Optional[Tuple[int, int]] = None,
             dtype: Optional[torch.dtype] = None,
-            device: Optional[torch.device] = None) -> StreamMemory:
+            device: Optional[torch.device] = None) -> Optional[StreamMemory]:
         """The memory at the start of streams: empty, of its final shapes.
 
         Args:
@@ -477,15 +474,10 @@ class MeMViT(BaseModule):
             device (torch.device, optional): Defaults to the parameters'.
 
         Returns:
-            StreamMemory: With nothing valid.
-
-        Raises:
-            ValueError: If the model has no memory.
+            StreamMemory | None: With nothing valid; None with ``mem_len`` 0.
         """
         if not self.mem_layers:
-            raise ValueError('this MeMViT has no memory (mem_len is '
-                             f'{self.mem_len}): call backbone(x), or set '
-                             'mem_len to the number of clips to remember')
+            return None
         param = self.cls_token
         device = device or param.device
         dtype = dtype or activation_dtype(param)
@@ -497,7 +489,7 @@ class MeMViT(BaseModule):
                 attn, spec = block.attn, block.attn.memory
                 key_size = attn.key_size(size)
                 layers.append(
-                    empty_layer_memory(
+                    LayerMemory.empty(
                         batch_size, 1 + math.prod(key_size),
                         1 + math.prod(attn.entry_size(key_size)),
                         attn.k.in_features, spec.compress_age,
@@ -509,11 +501,11 @@ class MeMViT(BaseModule):
             dtype=torch.bool,
             device=device)
         return StreamMemory(
-            tuple(layers), nothing, nothing.clone(), frame_size)
+            tuple(layers), nothing, frame_size,
+            nothing.clone() if spec.zero_mask else None)
 
     def _check_memory(self, x: Tensor, memory: StreamMemory) -> StreamMemory:
         """Check that memory and input belong together."""
-        # Not batch_size, a property, which torch 2.8 cannot compile.
         lanes = memory.valid.shape[0]
         if lanes != x.shape[0]:
             raise ValueError(
@@ -531,8 +523,14 @@ class MeMViT(BaseModule):
                 'init_memory(batch_size, input_size)')
         return self.init_memory(x.shape[0], x.shape[3:])
 
+    def _hidden(self, memory: StreamMemory) -> Tensor:
+        """Which attended entries nobody sees: bool, (B, M), oldest first."""
+        spec = self.blocks[self.mem_layers[0]].attn.memory
+        seen = memory.filled if spec.zero_mask else memory.valid
+        return ~spec.attended(seen)
+
     # --------------------------------------------------------------- forward
-    def _output(self, cls: Tensor, grid: Tensor,
+    def _output(self, tokens: Tensor, size: Size,
                 norm: nn.Module) -> Union[Tensor, List[Tensor]]:
         """Features of one scale.
 
@@ -540,15 +538,16 @@ class MeMViT(BaseModule):
         reads one of them leaves no parameter without a gradient
         (DistributedDataParallel waits for each).
         """
-        tokens = norm(as_tokens(cls, grid)).transpose(1, 2)
+        tokens = normalize(norm, tokens).transpose(1, 2)
         # (B, C, T*H*W) -> (B, C, T, H, W)
-        patch = tokens[..., 1:].unflatten(2, grid.shape[1:4])
+        patch = tokens[..., 1:].unflatten(2, size)
         return [patch, tokens[..., 0]] if self.output_cls_token else patch
 
     def forward(
         self,
         x: Tensor,
-        memory: Optional[StreamMemory] = None
+        memory: Optional[StreamMemory] = None,
+        elapsed: Optional[Tensor] = None
     ) -> Union[Tuple, Tuple[Tuple, StreamMemory]]:
         """One clip of each stream.
 
@@ -556,6 +555,7 @@ class MeMViT(BaseModule):
             x (Tensor): (B, 3, T, H, W), normalised.
             memory (StreamMemory, optional): What is remembered of the clips
                 before. Defaults to None: nothing, and nothing is returned.
+            elapsed (Tensor, optional): Not used: MeMViT counts clips.
 
         Returns:
             tuple | tuple[tuple, StreamMemory]: Features, one element a scale
@@ -579,30 +579,27 @@ class MeMViT(BaseModule):
             # (zero) gradient, as DistributedDataParallel asks for.
             memory = self.init_memory(x.shape[0], x.shape[3:])
 
-        # (B, C, T, H, W) -> (B, T, H, W, C)
-        grid = self.patch_embed['projection'](x).permute(
-            0, 2, 3, 4, 1).contiguous()
+        grid = embed_patches(x, self.patch_embed['projection'])
         cls = self.cls_token.expand(x.shape[0], -1, -1).to(grid.dtype)
-        outs, layers = [], []
+        tokens = torch.cat((cls, grid), dim=1)
+        size = self.grid_size(*x.shape[2:])
+        outs, layers, shared = [], [], {}
+        hidden = None if memory is None else self._hidden(memory)
         for i, block in enumerate(self.blocks):
+            args = ()
             if memory is not None and i in self.mem_layers:
-                cls, grid, layer = block(cls, grid,
-                                         memory.layers[len(layers)],
-                                         memory.valid, memory.filled)
+                args = (memory.layers[len(layers)], memory.valid, hidden)
+            tokens, layer = block(
+                tokens, size, *args, shared=shared)
+            size = pooled_size(size, block.stride_q)
+            if args:
                 layers.append(layer)
-            else:
-                cls, grid, _ = block(cls, grid)
             if i in self.scale_after:
                 norm = getattr(self, f'norm{self.scale_after[i]}')
-                outs.append(self._output(cls, grid, norm))
+                outs.append(self._output(tokens, size, norm))
         if not keep_memory:
             return tuple(outs)
-        seen = torch.ones_like(memory.valid[:, :1])
-        memory = StreamMemory(
-            tuple(layers), torch.cat((seen, memory.valid[:, :-1]), dim=1),
-            torch.cat((seen, memory.filled[:, :-1]), dim=1),
-            tuple(x.shape[3:]))
-        return tuple(outs), memory
+        return tuple(outs), memory.push(layers, tuple(x.shape[3:]))
 
     # --------------------------------------------------------------- weights
     def init_weights(self) -> None:

@@ -8,6 +8,7 @@ from mmdet.models.detectors import FastRCNN
 from mmdet.registry import MODELS as MMDET_MODELS
 from torch import Tensor
 
+from mmaction_memvit.memory import remembers
 from mmaction_memvit.structures import WindowDataSample
 
 from ..layers.clip_memory import VideoMemory
@@ -62,7 +63,7 @@ class CollaborativeFastRCNN(ClipCollaboration, FastRCNN):
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if not hasattr(self.roi_head, 'score_boxes') \
-                or self.roi_head.with_memory:
+                or remembers(self.roi_head):
             raise TypeError(
                 'CollaborativeFastRCNN needs roi_head=dict(type='
                 "'MeMViTRoIHead', box_block=None), or with mem_len=0, but got "

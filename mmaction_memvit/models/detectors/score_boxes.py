@@ -6,7 +6,7 @@ import torch
 from mmaction.utils import SampleList
 from torch import Tensor, nn
 
-from mmaction_memvit.structures import BoxMemory
+from mmaction_memvit.memory.state import Memory
 
 from ..utils.features import map_features
 
@@ -15,18 +15,20 @@ def score_boxes(
     roi_head: nn.Module,
     feats: object,
     boxes: Sequence[Tensor],
-    memory: Optional[BoxMemory] = None
-) -> Tuple[Tensor, Optional[BoxMemory]]:
+    memory: Memory = None,
+    elapsed: Optional[Tensor] = None
+) -> Tuple[Tensor, Memory]:
     """Score the boxes of clips, with or without autocast.
 
     The head is a small part of the work: it runs in its own dtype, so that
     RoIAlign and scores are exact under autocast too.
 
     Args:
-        roi_head (MeMViTRoIHead): The head.
+        roi_head (nn.Module): With ``score_boxes``, as MeMViTRoIHead's.
         feats (Tensor | Sequence): Features of clips.
         boxes (Sequence[Tensor]): (N_b, 4) pixels for each clip.
-        memory (BoxMemory, optional): Of the clips before. Defaults to None.
+        memory (optional): The head's, of the clips before. Defaults to None.
+        elapsed (Tensor, optional): (B, ) seconds since them.
 
     Returns:
         tuple: Logits (sum of N_b, num_classes - 1), and the next memory.
@@ -36,7 +38,7 @@ def score_boxes(
     with torch.autocast(param.device.type, enabled=False):
         return roi_head.score_boxes(feats,
                                     [b.to(param.dtype) for b in boxes],
-                                    memory)
+                                    memory, elapsed)
 
 
 def proposals_of(data_samples: SampleList) -> List[Tensor]:

@@ -7,10 +7,8 @@ clip of every video. Clips of a video look alike; together in a group they
 would make the statistics those of fewer videos.
 """
 import logging
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import cache
-from typing import List, Optional, Tuple
+from typing import ContextManager, List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.distributed as dist
@@ -20,11 +18,6 @@ from mmengine.model.utils import _BatchNormXd
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
-
-# Per thread: the backward pass, which may recompute, can run in another.
-_GROUPS: ContextVar[Optional['ClipGroups']] = ContextVar(
-    'clip_groups', default=None)
-
 
 # Clips of a group below which there is a warning.
 _FEW = 4
@@ -45,14 +38,16 @@ def _warn_of_few(num_clips: int) -> None:
         level=logging.WARNING)
 
 
-def _is_backward() -> bool:
-    """Whether a backward pass is under way in this thread."""
-    return torch._C._current_graph_task_id() != -1
+class Groups(NamedTuple):
+    """How a batch is made; fields as the arguments of ClipGroups."""
+    num_videos: int
+    num_clips: int
+    share: float = 1.
+    first: bool = True
 
 
-@dataclass(frozen=True)
 class ClipGroups:
-    """Tells batch normalisation within its context how the batch is made.
+    """Tells the batch normalisation of one model how the batch is made.
 
     The batch is ordered by video, then clip, then frame of the clip, if
     frames are what it counts. Clip n of all videos makes up group n.
@@ -61,26 +56,51 @@ class ClipGroups:
     the groups' statistics. A step whose clips come in several passes says
     so by ``share`` and ``first``, and moves them just as far.
 
-    Args:
-        num_videos (int): B.
-        num_clips (int): Clips of each video in this batch.
-        share (float): Which part of the step's clips these are. 0: none, the
-            running averages stay (it is computed again). Defaults to 1.
-        first (bool): Whether they are the step's first. Defaults to True.
+    What is computed in training after a context has ended, in no other one,
+    is taken for what a backbone's own checkpointing (``with_cp``) computes
+    again in the backward pass: it has the groups of that context, and the
+    running averages stay.
     """
 
-    num_videos: int
-    num_clips: int
-    share: float = 1.
-    first: bool = True
-    _tokens: list = field(default_factory=list, init=False, repr=False)
+    def __init__(self) -> None:
+        # Not a context variable: the backward pass can run in another thread.
+        self.now: Optional[Groups] = None
+        self.depth = 0
 
-    def __enter__(self) -> 'ClipGroups':
-        self._tokens.append(_GROUPS.set(self))
-        return self
+    def __call__(self,
+                 num_videos: int,
+                 num_clips: int,
+                 share: float = 1.,
+                 first: bool = True) -> ContextManager:
+        """Context of a pass; it may be entered again.
+
+        Args:
+            num_videos (int): B.
+            num_clips (int): Clips of each video in this batch.
+            share (float): Which part of the step's clips these are. 0: none,
+                the running averages stay (it is computed again). Defaults to
+                1.
+            first (bool): Whether they are the step's first. Defaults to True.
+        """
+        return _Pass(self, Groups(num_videos, num_clips, share, first))
+
+
+class _Pass:
+
+    def __init__(self, owner: ClipGroups, groups: Groups) -> None:
+        self.owner, self.groups = owner, groups
+        self.before: List[Optional[Groups]] = []
+
+    def __enter__(self) -> None:
+        self.before.append(self.owner.now)
+        self.owner.now = self.groups
+        self.owner.depth += 1
 
     def __exit__(self, *args) -> None:
-        _GROUPS.reset(self._tokens.pop())
+        self.owner.depth -= 1
+        before = self.before.pop()
+        self.owner.now = (
+            before if self.owner.depth else self.groups._replace(share=0))
 
 
 class _ClipNorm:
@@ -88,16 +108,15 @@ class _ClipNorm:
 
     # Whether groups reach over several processes.
     _synchronized = False
-    # Videos and clips of the last batch that came in groups.
-    _last_groups: Optional[Tuple[int, int]] = None
+    # Shared by the norms of a model, whose host sets it.
+    clip_groups: Optional[ClipGroups] = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise.
 
         Args:
-            x (Tensor): (batch, C, ...), the batch as the surrounding
-                :class:`ClipGroups` tells; without one it is normalised as a
-                whole.
+            x (Tensor): (batch, C, ...), the batch as :class:`ClipGroups`
+                tell; if they tell nothing it is normalised as a whole.
 
         Returns:
             Tensor: Of the shape of ``x``.
@@ -106,13 +125,7 @@ class _ClipNorm:
             ValueError: If the batch does not divide into the groups, or a
                 group has a single value per channel.
         """
-        groups = _GROUPS.get()
-        if groups is not None:
-            self._last_groups = groups.num_videos, groups.num_clips
-        elif self._last_groups is not None and _is_backward():
-            # A backbone's own checkpointing (with_cp) computes it again.
-            with ClipGroups(*self._last_groups, share=0):
-                return self.forward(x)
+        groups = self.clip_groups and self.clip_groups.now
         if groups is None or not self.training:
             return super().forward(x)
         self._check_input_dim(x)
@@ -164,7 +177,7 @@ class _ClipNorm:
         ]
 
     @torch.no_grad()
-    def _track(self, mean: Tensor, var: Tensor, groups: ClipGroups) -> None:
+    def _track(self, mean: Tensor, var: Tensor, groups: Groups) -> None:
         if groups.first:
             self.num_batches_tracked.add_(1)
         rate = self.momentum
@@ -273,15 +286,16 @@ _GROUPED = {
 _OTHERS = ('SyncBatchNorm', 'SubBatchNorm3D')
 
 
-def group_batch_norms(model: nn.Module) -> nn.Module:
+def group_batch_norms(model: nn.Module, groups: ClipGroups) -> nn.Module:
     """Let the batch normalisation of a model follow :class:`ClipGroups`.
 
     The modules, their parameters, buffers and names stay; what changes is
-    their class. Outside of a :class:`ClipGroups` context they do what they
-    did. It may be called again, after layers were replaced.
+    their class. Before the first context of ``groups`` they do what they did.
+    It may be called again, after layers were replaced.
 
     Args:
         model (nn.Module): Any.
+        groups (ClipGroups): What its host will tell.
 
     Returns:
         nn.Module: ``model``.
@@ -298,8 +312,9 @@ def group_batch_norms(model: nn.Module) -> nn.Module:
         ]
         if same:
             module.__class__ = same[0]
-        elif not isinstance(module, _ClipNorm) and (
-                isinstance(module, _BatchNorm) or kind.__name__ in _OTHERS):
+        if isinstance(module, _ClipNorm):
+            module.clip_groups = groups
+        elif isinstance(module, _BatchNorm) or kind.__name__ in _OTHERS:
             raise TypeError(
                 f'{name} is a {kind.__module__}.{kind.__name__}, which cannot '
                 "be grouped by clips: use norm_cfg=dict(type='BN3d') or "

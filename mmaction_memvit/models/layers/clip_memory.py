@@ -2,6 +2,7 @@
 import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import ContextManager, Dict, Optional
 
 import torch
@@ -110,7 +111,7 @@ class ClipMemory(BaseModule):
             ]))
         self._register_load_state_dict_pre_hook(
             _check_options, with_module=True)
-        # Neither trained nor loaded.
+        # Neither loaded nor, since, put into training mode.
         self.is_new = True
         self.associative = memory == 'associative'
         self.gating = infusion == 'gating'
@@ -144,8 +145,8 @@ class ClipMemory(BaseModule):
             VideoMemory: Of B videos; summed in float32 at least.
         """
         places = x.shape[2:].numel()
-        if self.is_new:
-            self._tell_new()
+        if self.is_new and not self.training and not x.is_meta:
+            _warn_of_new()
         if not self.associative:
             value = self.value(x.mean((2, 3, 4), keepdim=True))
             value = value.view(-1, num_clips, value.shape[1])
@@ -160,17 +161,10 @@ class ClipMemory(BaseModule):
             total = torch.einsum('bnkl,bnvl->bkv', key, value)
         return VideoMemory(total, places * num_clips)
 
-    def _tell_new(self) -> None:
-        """Warn if what is tested has random weights."""
-        self.is_new = False
-        if not self.training and not self.value.weight.is_meta:
-            print_log(
-                'the memory has neither been trained nor loaded, so that '
-                'scores come from random weights: the checkpoint is of a '
-                'model without memory (neck). Train it, or test with '
-                'neck=None',
-                logger='current',
-                level=logging.WARNING)
+    def train(self, mode: bool = True) -> 'ClipMemory':
+        """Set training mode, after which the memory is not new any more."""
+        self.is_new = self.is_new and not mode
+        return super().train(mode)
 
     def retrieve(self, x: Tensor, memory: VideoMemory,
                  num_clips: int) -> Tensor:
@@ -219,6 +213,16 @@ class ClipMemory(BaseModule):
         if self.gating:
             return (x * (1 + read.sigmoid())).to(x.dtype)
         return (x + read).to(x.dtype)
+
+
+@cache
+def _warn_of_new() -> None:
+    print_log(
+        'the memory has neither been trained nor loaded, so that scores come '
+        'from random weights: the checkpoint is of a model without memory '
+        '(neck). Train it, or test with neck=None',
+        logger='current',
+        level=logging.WARNING)
 
 
 def _describe(options: Tensor) -> str:

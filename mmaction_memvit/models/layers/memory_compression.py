@@ -1,11 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from typing import Tuple
 
-import torch
 import torch.nn as nn
 from torch import Tensor
 
-from .token_pooling import depthwise_conv
+from mmaction_memvit.ops import Pool, out_size, pool_norm
 
 
 class MemoryCompression(nn.Module):
@@ -39,14 +38,10 @@ class MemoryCompression(nn.Module):
 
     def out_size(self, size: Tuple[int, int, int]) -> Tuple[int, int, int]:
         """Grid (T", H", W") of an entry whose grid was (T', H', W')."""
-        return tuple((n + 2 * (k // 2) - k) // s + 1 for n, k, s in zip(
-            size, self.conv.kernel_size, self.conv.stride))
+        return out_size(size, self.conv.kernel_size, self.conv.stride)
 
     def forward(self, tokens: Tensor, size: Tuple[int, int, int]) -> Tensor:
         """Compress (B, 1 + T'H'W', C) to (B, 1 + T"H"W", C)."""
-        grid = depthwise_conv(
-            tokens[:, 1:].unflatten(1, size),
-            self.conv.weight,
-            self.conv.stride,
-            causal=False)
-        return self.norm(torch.cat((tokens[:, :1], grid.flatten(1, 3)), dim=1))
+        pool = Pool(self.conv.weight, self.norm.weight, self.norm.bias,
+                    self.conv.stride)
+        return pool_norm(tokens, size, [pool], eps=self.norm.eps)[0]

@@ -1,6 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import math
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -8,17 +7,23 @@ from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor
 
-from mmaction_memvit.structures.memory import LayerMemory
+from mmaction_memvit.ops import pool_norm
+from mmaction_memvit.ops.attention import (
+    Layout,
+    explicit_attention,
+    fused_attention,
+    key_channels,
+)
 
-from .folded_attention import Positions, explicit_attention, fused_attention
 from .memory_compression import MemoryCompression
 from .relative_position import (
-    current_tables,
-    memory_tables,
+    folded_tables,
+    pair_tables,
     spatial_rows,
     temporal_rows,
 )
-from .token_pooling import TokenPooling, as_tokens
+from .stream_memory import LayerMemory
+from .token_pooling import TokenPooling
 
 Size = Tuple[int, int, int]
 
@@ -66,14 +71,7 @@ class MemorySpec(NamedTuple):
 
 def pooled_size(size: Size, stride: Size) -> Size:
     """Grid (T, H, W) after pooling by ``stride``, rounded up."""
-    return tuple(-(-n // s) for n, s in zip(size, stride))
-
-
-def new_mask(like: Tensor, length: int, value: bool) -> Tensor:
-    """Bool (B, length), all ``value``."""
-    make = torch.ones if value else torch.zeros
-    return make(
-        like.shape[0], length, dtype=torch.bool, device=like.device)
+    return tuple((n - 1) // s + 1 for n, s in zip(size, stride))
 
 
 class PoolingAttention(BaseModule):
@@ -124,7 +122,7 @@ class PoolingAttention(BaseModule):
         self.rel_pos_zero_init = rel_pos_zero_init
         self.memory = memory
         self.causal = causal
-        self.stride_kv = tuple(stride_kv)
+        self.stride_q, self.stride_kv = tuple(stride_q), tuple(stride_kv)
 
         def pooling(stride: Size) -> TokenPooling:
             return TokenPooling(in_dims, num_heads, pool_kernel, stride,
@@ -219,87 +217,85 @@ class PoolingAttention(BaseModule):
                 new_k, new_v = (x.masked_fill(~alive, 0.)
                                 for x in (new_k, new_v))
             num = len(memory.k)
-            # As all that is remembered: autocast on CUDA normalises in
-            # float32.
-            dtype = memory.raw_k[0].dtype
-            new_k, new_v = new_k.to(dtype), new_v.to(dtype)
             kept = LayerMemory(memory.raw_k, memory.raw_v,
                                (new_k, *memory.k)[:num],
                                (new_v, *memory.v)[:num])
         pick = slice(spec.stride - 1, None, spec.stride)
         return list(k[pick])[::-1], list(v[pick])[::-1], kept
 
+    def _positions(self, layout: Layout) -> Tuple[Tensor, ...]:
+        """Position tables that a layout needs."""
+        tables = self.rel_pos_t, self.rel_pos_h, self.rel_pos_w
+        if not layout.num_entries:
+            return tables
+        return (*tables, self.rel_pos_mem_t, self.rel_pos_mem_h,
+                self.rel_pos_mem_w)
+
+    def _fused(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout,
+               hidden: Optional[Tensor], shared: Dict) -> Tensor:
+        extra = layout.width(q.shape[-1]) - q.shape[-1]
+        folded = folded_tables(
+            self._positions(layout), layout, extra, self.scale,
+            self.compress_stride)
+        key = (*layout[1:], extra)
+        if key not in shared:
+            shared[key] = key_channels(layout, hidden, extra, q.dtype,
+                                       q.device)
+        return fused_attention(q, k, v, folded, shared[key], layout,
+                               self.scale, self.residual_pooling)
+
+    def _explicit(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout,
+                  hidden: Optional[Tensor], shared: Dict) -> Tensor:
+        tables = pair_tables(
+            self._positions(layout), layout, self.compress_stride)
+        return explicit_attention(q, k, v, *tables, hidden, layout,
+                                  self.scale, self.residual_pooling)
+
     def forward(
         self,
-        cls: Tensor,
-        grid: Tensor,
+        x: Tensor,
+        size: Size,
         memory: Optional[LayerMemory] = None,
         valid: Optional[Tensor] = None,
-        filled: Optional[Tensor] = None
-    ) -> Tuple[Tensor, Tensor, Optional[LayerMemory]]:
+        hidden: Optional[Tensor] = None,
+        shared: Optional[Dict] = None
+    ) -> Tuple[Tensor, Optional[LayerMemory]]:
         """Attend to the clip and to what is remembered.
 
         Args:
-            cls (Tensor): Class token, (B, 1, C).
-            grid (Tensor): Grid tokens, (B, T, H, W, C).
+            x (Tensor): Class token and grid tokens, (B, 1 + T*H*W, C).
+            size (tuple[int]): Grid (T, H, W).
             memory (LayerMemory, optional): Defaults to None: no memory.
             valid (Tensor, optional): Bool, (B, entries), newest first.
-            filled (Tensor, optional): Bool, (B, entries).
+            hidden (Tensor, optional): Bool, (B, M), oldest first: attended
+                entries that nobody sees.
+            shared (dict, optional): What the layers of one step share of what
+                they compute of ``hidden``. Defaults to None: nothing.
 
         Returns:
-            tuple: Class token (B, 1, C'), grid (B, T', H', W', C') and the
-            memory with the current clip as its newest entry (None if none
-            came in).
+            tuple: Tokens (B, 1 + T'*H'*W', C') and the memory with the
+            current clip as its newest entry (None if none came in).
         """
-        q_cls, q_grid = self.pool_q(cls, grid)
-        k_grid = self.pool_k(cls, grid)
-        key_size = tuple(k_grid[1].shape[1:4])
-        k, v = as_tokens(*k_grid), as_tokens(*self.pool_v(cls, grid))
-        q_cls, q_grid = [
-            self.q(x).unflatten(-1, (self.num_heads, -1))
-            for x in (q_cls, q_grid)
-        ]
-        q_size = tuple(q_grid.shape[1:4])
-
-        hidden, past = None, ()
+        q, k, v = pool_norm(
+            x, size, [self.pool_q.pool, self.pool_k.pool, self.pool_v.pool],
+            self.causal, self.pool_q.norm.eps)
+        key_size = self.key_size(size)
+        layout = Layout(
+            pooled_size(size, self.stride_q), key_size, causal=self.causal)
         if memory is not None:
-            spec = self.memory
-            # Memory is kept in the dtype of the activations (autocast).
-            new_k, new_v = k.to(q_grid.dtype), v.to(q_grid.dtype)
             past_k, past_v, memory = self._recall(memory, key_size, valid)
+            # Memory is kept in the dtype of the activations (autocast).
+            memory = LayerMemory((k, *memory.raw_k[:-1]),
+                                 (v, *memory.raw_v[:-1]), memory.k, memory.v)
             k, v = torch.cat((*past_k, k), 1), torch.cat((*past_v, v), 1)
-            entry_size = self.entry_size(key_size)
-            past = (memory_tables(self.rel_pos_mem_t, self.rel_pos_mem_h,
-                                  self.rel_pos_mem_w, q_size, entry_size,
-                                  spec.length, self.compress_stride),
-                    entry_size, spec.length)
-            mask = spec.attended(filled if spec.zero_mask else valid)
-            hidden = ~mask.repeat_interleave(past_k[0].shape[1], dim=1)
-            memory = LayerMemory((new_k, *memory.raw_k[:-1]),
-                                 (new_v, *memory.raw_v[:-1]), memory.k,
-                                 memory.v)
-        if self.causal or hidden is not None:
-            # A causal layer hides the current class token, which has seen
-            # all frames.
-            own = new_mask(k, 1, self.causal), new_mask(
-                k, math.prod(key_size), False)
-            hidden = torch.cat(own if hidden is None else (hidden, *own), 1)
-
-        pos = Positions(
-            current_tables(self.rel_pos_t, self.rel_pos_h, self.rel_pos_w,
-                           q_size, key_size),
-            key_size,
-            *past,
-            causal=self.causal)
-        k = self.k(k).unflatten(-1, (self.num_heads, -1))
-        v = self.v(v).unflatten(-1, (self.num_heads, -1))
+            layout = layout._replace(
+                entry_size=self.entry_size(key_size),
+                num_entries=self.memory.length)
+        q, k, v = [
+            layer(x).unflatten(-1, (self.num_heads, -1))
+            for layer, x in ((self.q, q), (self.k, k), (self.v, v))
+        ]
         # Tools that count operations or export know the plain form only.
-        attend = (
-            explicit_attention
-            if torch.jit.is_tracing() else fused_attention)
-        out_cls, out_grid = attend(q_cls, q_grid, k, v, hidden, pos,
-                                   self.scale)
-        if self.residual_pooling:
-            out_grid = out_grid + q_grid
-        return (self.proj(out_cls.flatten(-2)),
-                self.proj(out_grid.flatten(-2)), memory)
+        attend = self._explicit if torch.jit.is_tracing() else self._fused
+        out = attend(q, k, v, layout, hidden, {} if shared is None else shared)
+        return self.proj(out.flatten(-2)), memory

@@ -1,31 +1,22 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Decomposed relative positions: which table row belongs to which pair."""
-from typing import NamedTuple, Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-class AxisTables(NamedTuple):
-    """Position vectors of every query-key pair, an axis each.
-
-    Args:
-        t (Tensor): (T_q, T_k, C).
-        h (Tensor): (H_q, H_k, C).
-        w (Tensor): (W_q, W_k, C).
-    """
-    t: Tensor
-    h: Tensor
-    w: Tensor
+from mmaction_memvit.ops.attention import AxisTables, Layout, fold_tables
+from mmaction_memvit.ops.constants import constant, is_compiling
 
 
 def resize_table(table: Tensor, rows: int) -> Tensor:
     """Linearly resize a table (L, C) to (rows, C)."""
     if table.shape[0] == rows:
         return table
+    wide = table.to(torch.promote_types(table.dtype, torch.float32))
     return F.interpolate(
-        table.t()[None].float(), size=rows, mode='linear')[0].t().to(table)
+        wide.t()[None], size=rows, mode='linear')[0].t().to(table)
 
 
 def extend_table(table: Tensor, rows: int) -> Tensor:
@@ -134,3 +125,75 @@ def memory_tables(rel_t: Tensor, rel_h: Tensor, rel_w: Tensor,
     index = (q - k + (total - 1) * stride_t).clamp(0, rel_t.shape[0] - 1)
     return AxisTables(rel_t[index],
                       *spatial_tables(rel_h, rel_w, q_size[1:], k_size[1:]))
+
+
+def pair_tables(
+        tables: Tuple[Tensor, ...], layout: Layout,
+        stride_t: int) -> Tuple[AxisTables, Optional[AxisTables]]:
+    """Vectors of all pairs, of the clip's keys and of the memory's.
+
+    Args:
+        tables (tuple[Tensor]): Of time, height and width, (rows, C) each; with
+            memory its three as well.
+        layout (Layout): Which queries and keys there are.
+        stride_t (int): Temporal stride of the compression.
+
+    Returns:
+        tuple[AxisTables]: The second is None without memory.
+    """
+    current = current_tables(*tables[:3], layout.q_size, layout.k_size)
+    if not layout.num_entries:
+        return current, None
+    return current, memory_tables(*tables[3:], layout.q_size,
+                                  layout.entry_size, layout.num_entries,
+                                  stride_t)
+
+
+@constant
+def _folding_matrix(layout: Layout, rows: Tuple[int, ...], extra: int,
+                   scale: float, stride_t: int, dtype: torch.dtype,
+                   device: torch.device) -> Tensor:
+    """Makes folded tables of the tables, by one product.
+
+    Looking rows up, resizing and folding are linear, and the same each step:
+    this is what they make of the identity.
+
+    Args:
+        layout (Layout): Which queries and keys there are.
+        rows (tuple[int]): Rows of each table.
+        extra (int): Extra channels E.
+        scale (float): What attention multiplies all channels by.
+        stride_t (int): Temporal stride of the compression.
+        dtype (torch.dtype): Of the tables.
+        device (torch.device): Of the tables.
+
+    Returns:
+        Tensor: ((T + H + W) * E, sum of rows).
+    """
+    tables = torch.eye(sum(rows), dtype=torch.float64).split(rows)
+    folded = fold_tables(*pair_tables(tables, layout, stride_t), extra)
+    return (folded.flatten(0, 1) / scale).to(device, dtype)
+
+
+def folded_tables(tables: Tuple[Tensor, ...], layout: Layout, extra: int,
+                  scale: float, stride_t: int) -> Tensor:
+    """:func:`fold_tables` of :func:`pair_tables`, divided by ``scale``.
+
+    Args:
+        tables (tuple[Tensor]): As in :func:`pair_tables`.
+        layout (Layout): Which queries and keys there are.
+        extra (int): Extra channels E.
+        scale (float): What attention multiplies all channels by.
+        stride_t (int): Temporal stride of the compression.
+
+    Returns:
+        Tensor: (T + H + W, E, C).
+    """
+    if is_compiling():
+        pairs = pair_tables(tables, layout, stride_t)
+        return fold_tables(*pairs, extra) / scale
+    matrix = _folding_matrix(layout, tuple(len(x) for x in tables), extra,
+                             scale, stride_t, tables[0].dtype,
+                             tables[0].device)
+    with torch.autocast(matrix.device.type, enabled=False):
+        return matrix.mm(torch.cat(tables)).unflatten(0, (-1, extra))

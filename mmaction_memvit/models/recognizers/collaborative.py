@@ -10,7 +10,6 @@ from mmaction.utils import OptSampleList, SampleList
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..layers.clip_batch_norm import ClipGroups
 from ..utils.collaboration import ClipCollaboration
 from ..utils.features import concat_features, map_features
 
@@ -130,7 +129,7 @@ class RecognizerCollaboration(ClipCollaboration):
         if test_mode and self.test_cfg is not None:
             kwargs['fcn_test'] = self.test_cfg.get('fcn_test', False)
         if stage == 'head' and self.with_cls_head:
-            with ClipGroups(len(inputs), num_clips):
+            with self.clip_groups(len(inputs), num_clips):
                 return self.cls_head(feats, **kwargs), kwargs
         return feats, kwargs
 

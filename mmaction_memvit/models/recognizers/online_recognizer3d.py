@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 import torch
 from mmaction.models.recognizers import Recognizer3D
@@ -8,27 +8,23 @@ from mmaction.utils import OptSampleList, SampleList
 from mmengine.model import merge_dict
 from torch import Tensor
 
-from mmaction_memvit.structures import ClipIdentity, MemoryBank, StreamMemory
+from mmaction_memvit.memory import MemoryHost, clip_identities, run_part
 
 from ..utils.features import concat_features, map_features
-from ..utils.online import (
-    MemoryOwner,
-    clip_identities,
-    has_memory,
-)
 
 # Labels of clips for which nothing is annotated.
 UNLABELLED = -1
 
 
 @MODELS.register_module()
-class OnlineRecognizer3D(MemoryOwner, Recognizer3D):
+class OnlineRecognizer3D(MemoryHost, Recognizer3D):
     """Recognizer of long videos, clip by clip, that owns the memory.
 
-    Reads the streams' memories from a bank, hands them to the backbone with
-    the clips, and stores what comes back. Each mode has a bank of its own, so
-    validation cannot touch the training memory. With a backbone without
-    memory it is a :class:`Recognizer3D` on the same data: the baseline.
+    Reads the streams' memories from a bank, hands them with the clips to the
+    parts that remember (backbone, neck, head; see :class:`MemoryHost`), and
+    stores what comes back. Each mode has a bank of its own, so validation
+    cannot touch the training memory. Without a part that remembers it is a
+    :class:`Recognizer3D` on the same data: the baseline.
 
     Clips labelled -1 run through the backbone for their memory's sake and
     take no part in the loss. A head that knows labels of -1 itself, such as
@@ -44,7 +40,8 @@ class OnlineRecognizer3D(MemoryOwner, Recognizer3D):
 
     Raises:
         ValueError: If the data preprocessor blends clips (Mixup, CutMix) and
-            the backbone remembers: it would remember mixed streams.
+            the model remembers: it would remember mixed streams; or if a head
+            that remembers comes after a neck that does not.
     """
 
     def __init__(self,
@@ -53,46 +50,50 @@ class OnlineRecognizer3D(MemoryOwner, Recognizer3D):
                  max_streams: Optional[int] = None,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.init_banks(max_gap, max_streams)
+        self.init_host(max_gap, max_streams)
         if self.with_memory and getattr(self.data_preprocessor, 'blending',
                                         None) is not None:
             raise ValueError(
                 'blending mixes clips of different streams, which the memory '
                 'would keep: set data_preprocessor.blending to None, or '
                 'mem_len to 0')
+        if self.remembering[2] and self.with_neck and not self.remembering[1]:
+            raise ValueError(
+                f'{type(self.cls_head).__name__} remembers, but comes after '
+                f'{type(self.neck).__name__}, a neck that does not: use none, '
+                'or one that remembers')
 
-    @property
-    def with_memory(self) -> bool:
-        """bool: whether the backbone remembers."""
-        return has_memory(self.backbone)
+    def memory_parts(self) -> tuple:
+        """Backbone, neck and head; None for one that is not there."""
+        return (self.backbone, self.neck if self.with_neck else None,
+                self.cls_head if self.with_cls_head else None)
 
-    def _step(self, clips: Tensor, identities: List[ClipIdentity],
-              bank: MemoryBank, max_lanes: Optional[int]) -> Tuple:
-        """Features of one clip of each stream; the bank moves on.
+    def step(self,
+             clips: Tensor,
+             memory: Optional[tuple] = None,
+             elapsed: Optional[Tensor] = None) -> Tuple:
+        """One clip of each stream; a pure function.
 
-        ``max_lanes`` limits how many pass the backbone at a time.
+        Args:
+            clips (Tensor): (B, 3, T, H, W), normalised.
+            memory (tuple, optional): Of the clips before. Defaults to None:
+                nothing is remembered.
+            elapsed (Tensor, optional): (B, ) seconds since them.
+
+        Returns:
+            tuple: What the last part that remembers gives, at least the
+            backbone's features, of a head its scores; and the next memory
+            (None if none came in).
         """
-        num = len(identities)
-        parts = [
-            slice(i, i + (max_lanes or num))
-            for i in range(0, num, max_lanes or num)
-        ]
-        if not self.with_memory:
-            return concat_features([self.backbone(clips[p]) for p in parts])
-        memory = bank.read(
-            identities,
-            lambda lanes: self.backbone.init_memory(lanes, clips.shape[-2:]))
-        if len(parts) == 1:
-            feats, memory = self.backbone(clips, memory)
-        else:
-            steps = [
-                self.backbone(clips[p], memory.select(range(num)[p]))
-                for p in parts
-            ]
-            feats = concat_features([f for f, _ in steps])
-            memory = StreamMemory.cat([m for _, m in steps])
-        bank.write(identities, memory)
-        return feats
+        own, of_neck, of_head = memory or (None, None, None)
+        feats, own = run_part(self.backbone, clips, own, elapsed)
+        if of_neck is not None:
+            feats, of_neck = self.neck(feats, of_neck, elapsed)
+        if of_head is not None:
+            with torch.autocast(clips.device.type, enabled=False):
+                feats, of_head = self.cls_head(
+                    self._in_head_dtype(feats), of_head, elapsed)
+        return feats, None if memory is None else (own, of_neck, of_head)
 
     def extract_feat(self,
                      inputs: Tensor,
@@ -117,17 +118,18 @@ class OnlineRecognizer3D(MemoryOwner, Recognizer3D):
                 stage=stage,
                 data_samples=data_samples,
                 test_mode=test_mode)
-        num_views = inputs.shape[1]
-        identities = clip_identities(data_samples, num_views)
-        inputs = inputs.flatten(0, 1)
-        bank = self.bank(test_mode)
         test_cfg = (self.test_cfg or {}) if test_mode else {}
-        feats = self._step(inputs, identities, bank,
-                           test_cfg.get('max_testing_views'))
+        identities = None
+        if self.with_memory:
+            identities = clip_identities(data_samples, inputs.shape[1])
+        parts, = self.run([(inputs.flatten(0, 1), identities)],
+                          self.bank(test_mode),
+                          test_cfg.get('max_testing_views'))
+        feats = concat_features([out for _, out in parts])
         kwargs = dict()
         if test_mode and self.test_cfg is not None:
             kwargs['fcn_test'] = test_cfg.get('fcn_test', False)
-        if self.with_neck:
+        if self.with_neck and not self.remembering[1]:
             feats, loss_aux = self.neck(
                 feats, data_samples=None if test_mode else data_samples)
             if not test_mode:
@@ -160,11 +162,15 @@ class OnlineRecognizer3D(MemoryOwner, Recognizer3D):
         with torch.autocast(inputs.device.type, enabled=False):
             if not keep:
                 # The graph is kept: other processes expect gradients.
-                scores = self.cls_head(feats, **head_kwargs)
+                scores = (
+                    feats if self.remembering[2] else self.cls_head(
+                        feats, **head_kwargs))
                 return dict(loss_cls=scores.sum() * 0.)
             if len(keep) < len(data_samples):
                 data_samples = [data_samples[i] for i in keep]
                 feats = map_features(lambda x: x[keep], feats)
+            if self.remembering[2]:
+                return self.cls_head.loss_by_feat(feats, data_samples)
             losses = self.cls_head.loss(feats, data_samples, **head_kwargs)
         return merge_dict(losses, head_kwargs.get('loss_aux', dict()))
 
@@ -184,6 +190,8 @@ class OnlineRecognizer3D(MemoryOwner, Recognizer3D):
             inputs, data_samples=data_samples, test_mode=True)
         feats = self._in_head_dtype(feats)
         with torch.autocast(inputs.device.type, enabled=False):
+            if self.remembering[2]:
+                return self.cls_head.predict_by_feat(feats, data_samples)
             return self.cls_head.predict(feats, data_samples, **head_kwargs)
 
     def _in_head_dtype(self, feats: object) -> object:

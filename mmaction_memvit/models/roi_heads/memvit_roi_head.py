@@ -12,9 +12,8 @@ from mmengine.model import ModuleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mmaction_memvit.structures import BoxMemory
-
 from ..layers.box_block import BoxBlock
+from ..layers.box_memory import BoxMemory
 from .memvit_bbox_head import boxes_of
 
 Features = Union[Tensor, Sequence]
@@ -79,33 +78,34 @@ class MeMViTRoIHead(AVARoIHead):
         self.zero_mask = mem_mask == 'zero'
         self.num_slots = num_slots
 
-    @property
-    def with_memory(self) -> bool:
-        """bool: whether boxes are remembered."""
-        return self.mem_len > 0
-
     # ---------------------------------------------------------------- memory
-    def init_memory(self, batch_size: int) -> BoxMemory:
+    def init_memory(
+            self,
+            batch_size: int,
+            input_size: Optional[Tuple[int, int]] = None,
+            dtype: Optional[torch.dtype] = None,
+            device: Optional[torch.device] = None) -> Optional[BoxMemory]:
         """The memory at the start of streams: empty.
 
         Args:
             batch_size (int): Streams B.
+            input_size (tuple[int], optional): Not used.
+            dtype (torch.dtype, optional): Not used: the head runs in its
+                parameters' dtype, whatever the backbone's is.
+            device (torch.device, optional): Defaults to the parameters'.
 
         Returns:
-            BoxMemory: With no box in it.
-
-        Raises:
-            ValueError: If the head has no memory.
+            BoxMemory | None: With no box in it; None with ``mem_len`` 0 or
+            no ``box_block``.
         """
-        if not self.with_memory:
-            raise ValueError(
-                'this MeMViTRoIHead has no memory: set mem_len above 0, and '
-                'box_block to a dict')
+        if not self.mem_len:
+            return None
         num = self.mem_len * self.mem_stride
         param = self.box_blocks[0].norm1.weight
 
         def zeros(*shape: int, dtype: torch.dtype = torch.bool) -> Tensor:
-            return torch.zeros(shape, dtype=dtype, device=param.device)
+            return torch.zeros(
+                shape, dtype=dtype, device=device or param.device)
 
         entry = batch_size, self.num_slots, param.shape[0]
         return BoxMemory(
@@ -113,7 +113,7 @@ class MeMViTRoIHead(AVARoIHead):
                 tuple(zeros(*entry, dtype=param.dtype) for _ in range(num))
                 for _ in self.box_blocks),
             tuple(zeros(*entry[:2]) for _ in range(num)),
-            zeros(batch_size, num))
+            zeros(batch_size, num) if self.zero_mask else None)
 
     def _past(self, memory: BoxMemory, layer: int) -> Tuple[Tensor, Tensor]:
         """Attended boxes of a block and which of them count."""
@@ -167,7 +167,8 @@ class MeMViTRoIHead(AVARoIHead):
         self,
         feats: Features,
         boxes: Sequence[Tensor],
-        memory: Optional[BoxMemory] = None
+        memory: Optional[BoxMemory] = None,
+        elapsed: Optional[Tensor] = None
     ) -> Tuple[Tensor, Optional[BoxMemory]]:
         """Logits of the boxes of one clip of each stream.
 
@@ -179,6 +180,7 @@ class MeMViTRoIHead(AVARoIHead):
                 N_b may be 0.
             memory (BoxMemory, optional): Of the clips before. Defaults to
                 None: nothing is remembered.
+            elapsed (Tensor, optional): Not used: the head counts clips.
 
         Returns:
             tuple: Logits (sum of N_b, num_classes - 1), and the next memory

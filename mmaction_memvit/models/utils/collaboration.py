@@ -10,11 +10,11 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ..layers.clip_batch_norm import ClipGroups, group_batch_norms
-from .backbone_checkpoint import (
+from ..checkpoints.backbone import (
     any_checkpoint_fits,
     check_backbone_checkpoints,
 )
+from ..layers.clip_batch_norm import ClipGroups, group_batch_norms
 from .features import map_features, num_entries
 
 SCAN_MODES = ('batch', 'multi_iteration')
@@ -87,7 +87,8 @@ class ClipCollaboration:
         if freeze_backbone:
             self.backbone.requires_grad_(False)
         check_backbone_checkpoints(self.backbone)
-        self.train(self.training)
+        self.clip_groups = ClipGroups()
+        self._set_norms()
 
     def init_weights(self) -> None:
         """Initialise; of a checkpoint in ``init_cfg`` what fits is taken."""
@@ -97,13 +98,16 @@ class ClipCollaboration:
     def train(self, mode: bool = True) -> 'ClipCollaboration':
         """Set training mode; a frozen backbone stays in evaluation."""
         super().train(mode)
+        # Here too, because the runner may have put in SyncBatchNorm.
+        self._set_norms()
+        return self
+
+    def _set_norms(self) -> None:
         if self.freeze_backbone:
             self.backbone.eval()
-        # Here too, because the runner may have put in SyncBatchNorm.
         for name, child in self.named_children():
             if not (self.freeze_backbone and name == 'backbone'):
-                group_batch_norms(child)
-        return self
+                group_batch_norms(child, self.clip_groups)
 
     def run_backbone(self, clips: Tensor) -> object:
         """Features of clips (clips, 3, T, H, W)."""
@@ -136,19 +140,18 @@ class ClipCollaboration:
         """
         num_videos = len(inputs)
         if self.scan_mode == 'batch':
-            with ClipGroups(num_videos, num_clips):
+            with self.clip_groups(num_videos, num_clips):
                 return self.backbone_features(inputs.flatten(0, 1))
         parts = []
         for n, clip in enumerate(inputs.chunk(num_clips, 1)):
-            again = ClipGroups(num_videos, 1, share=0)
-            with ClipGroups(num_videos, 1, 1 / num_clips, n == 0):
+            with self.clip_groups(num_videos, 1, 1 / num_clips, n == 0):
                 parts.append(
                     checkpoint(
                         # What is kept until scan 2 is a view.
                         lambda x: self.backbone_features(x.flatten(0, 1)),
                         clip,
                         use_reentrant=False,
-                        context_fn=_contexts(again)))
+                        context_fn=self._contexts(num_videos, 1)))
         return _stack_clips(parts)
 
     def share_memory(self, feats: object, num_clips: int) -> object:
@@ -166,16 +169,20 @@ class ClipCollaboration:
         if num_clips == 1:
             _warn_of_one_clip()
         num_videos = num_entries(feats) // num_clips
-        with ClipGroups(num_videos, num_clips):
+        with self.clip_groups(num_videos, num_clips):
             if self.scan_mode == 'batch':
                 return self._remember(feats, num_clips)
-            again = ClipGroups(num_videos, num_clips, share=0)
             return checkpoint(
                 self._remember,
                 feats,
                 num_clips,
                 use_reentrant=False,
-                context_fn=_contexts(again))
+                context_fn=self._contexts(num_videos, num_clips))
+
+    def _contexts(self, num_videos: int, num_clips: int) -> Callable:
+        """Contexts of a checkpoint: that around it, and when repeated."""
+        return lambda: (nullcontext(),
+                        self.clip_groups(num_videos, num_clips, share=0))
 
     def _remember(self, feats: object, num_clips: int) -> object:
         """Features with memory of B * N clips."""
@@ -194,11 +201,6 @@ def _warn_of_one_clip() -> None:
         'recognizers to N * frames_per_clip)',
         logger='current',
         level=logging.WARNING)
-
-
-def _contexts(again: ClipGroups) -> Callable:
-    """Contexts of a checkpoint: that around it, when repeated ``again``."""
-    return lambda: (nullcontext(), again)
 
 
 def _stack_clips(parts: List) -> object:

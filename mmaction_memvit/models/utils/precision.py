@@ -1,16 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import torch
-from torch import Tensor
+from mmaction_memvit.ops.precision import activation_dtype
 
-
-def activation_dtype(x: Tensor) -> torch.dtype:
-    """What a layer makes of ``x``: autocast's dtype where that is on."""
-    device = x.device.type
-    if not hasattr(torch, 'get_autocast_dtype'):  # torch < 2.4
-        if device == 'cuda' and torch.is_autocast_enabled():
-            return torch.get_autocast_gpu_dtype()
-        if device == 'cpu' and torch.is_autocast_cpu_enabled():
-            return torch.get_autocast_cpu_dtype()
-    elif torch.is_autocast_enabled(device):
-        return torch.get_autocast_dtype(device)
-    return x.dtype
+__all__ = ['activation_dtype']

@@ -380,8 +380,7 @@ def test_bad_inputs():
     _, memory = model(clips(1, batch=2)[0], memory)
     with pytest.raises(ValueError, match='frame size changed'):
         model(clips(1, batch=2, size=(64, 32))[0], memory)
-    with pytest.raises(ValueError, match='mem_len'):
-        build(mem_len=0).init_memory(1)
+    assert build(mem_len=0).init_memory(1) is None
     with pytest.raises(ValueError, match='without memory'):
         build(mem_len=0)(clips(1, batch=2)[0], memory)
 
@@ -396,7 +395,7 @@ def test_frames_that_turn_within_a_stream_are_an_error():
     # Where nothing is remembered yet, the size may be another one.
     model(torch.randn(1, 3, 8, 64, 32), model.init_memory(1, (32, 64)))
     other = model.init_memory(1, (64, 32))
-    with pytest.raises(ValueError, match='sizes'):
+    with pytest.raises(ValueError, match='64'):
         type(memory).cat([memory, other])
     assert memory.select([0]).reset(torch.tensor([False])).frame_size == (
         32, 64)
@@ -417,19 +416,3 @@ def test_every_parameter_that_wants_a_gradient_has_one(at, stride):
     frozen = [name for name, p in model.named_parameters()
               if not p.requires_grad]
     assert bool(frozen) == (at == 'next' and stride == 2)
-
-
-def test_compressed_memory_has_the_dtype_of_the_rest(monkeypatch):
-    """On CUDA autocast normalises in float32, after the compression too."""
-    from mmaction_memvit.models.layers import memory_compression
-    compress = memory_compression.MemoryCompression.forward
-    monkeypatch.setattr(memory_compression.MemoryCompression, 'forward',
-                        lambda self, *args: compress(self, *args).float())
-    model = build(mem_stride=2)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        memory = model.init_memory(1)
-        for x in clips(3):
-            _, memory = model(x, memory)
-    dtypes = {x.dtype for layer in memory.layers for part in layer
-              for x in part}
-    assert dtypes == {torch.bfloat16}

@@ -67,11 +67,12 @@ def test_groups_are_those_by_hand(kind, affine):
     norm, x = make(kind, affine=affine)
     before = copy.deepcopy(norm)
     state = {k: v.clone() for k, v in norm.state_dict().items()}
-    group_batch_norms(norm)
+    groups = ClipGroups()
+    group_batch_norms(norm, groups)
     assert norm.state_dict().keys() == state.keys()
     x.requires_grad_()
     target = torch.randn_like(x)
-    with ClipGroups(B, N):
+    with groups(B, N):
         out = norm(x)
     expected, mean, var = by_hand(before, x, KINDS[kind][1])
     torch.testing.assert_close(out, expected)
@@ -91,17 +92,19 @@ def test_groups_are_those_by_hand(kind, affine):
 @pytest.mark.parametrize('momentum', [0.1, None])
 def test_passes_of_a_step_move_the_averages_as_one(momentum):
     norm, x = make('clips', momentum=momentum)
-    group_batch_norms(norm)
+    groups = ClipGroups()
+    group_batch_norms(norm, groups)
     parts = copy.deepcopy(norm)
+    of_parts = parts.clip_groups
     for step in range(3):
         y = x * (step + 1) + step
-        with ClipGroups(B, N):
+        with groups(B, N):
             norm(y)
         for n in range(N):
             clip = y.unflatten(0, (B, N))[:, n]
-            with ClipGroups(B, 1, 1 / N, n == 0):
+            with of_parts(B, 1, 1 / N, n == 0):
                 first = parts(clip)
-            with ClipGroups(B, 1, share=0):
+            with of_parts(B, 1, share=0):
                 torch.testing.assert_close(parts(clip), first)
     for key, value in norm.state_dict().items():
         torch.testing.assert_close(parts.state_dict()[key], value)
@@ -110,10 +113,11 @@ def test_passes_of_a_step_move_the_averages_as_one(momentum):
 def test_without_groups_or_in_evaluation_it_is_the_stock_layer():
     norm, x = make('clips')
     stock = copy.deepcopy(norm)
-    group_batch_norms(norm)
+    groups = ClipGroups()
+    group_batch_norms(norm, groups)
     torch.testing.assert_close(norm(x), stock(x))
     norm.eval(), stock.eval()
-    with ClipGroups(B, N):
+    with groups(B, N):
         torch.testing.assert_close(norm(x), stock(x))
     for key, value in norm.state_dict().items():
         torch.testing.assert_close(value, stock.state_dict()[key])
@@ -121,27 +125,34 @@ def test_without_groups_or_in_evaluation_it_is_the_stock_layer():
 
 def test_contexts_nest_and_can_be_entered_again():
     norm, x = make('clips')
-    group_batch_norms(norm)
-    groups = ClipGroups(B, N, share=0)
-    with groups, ClipGroups(B * N, 1, share=0):
+    groups = ClipGroups()
+    group_batch_norms(norm, groups)
+    context = groups(B, N, share=0)
+    with context, groups(B * N, 1, share=0):
         inner = norm(x)
-    with groups:
+    with context:
         outer = norm(x)
-    with groups:
+    with context:
         assert (norm(x) == outer).all()
     assert (inner - outer).abs().max() > 1e-3
-    assert norm.num_batches_tracked == 0
+    # What a backbone's own checkpointing computes later.
+    with groups(B, N):
+        norm(x)
+    assert (norm(x) == outer).all()
+    assert norm.num_batches_tracked == 1
 
 
 def test_conversion_to_and_from_sync():
     model = nn.Sequential(nn.Conv3d(3, C, 1), nn.BatchNorm3d(C))
-    group_batch_norms(model)
+    groups = ClipGroups()
+    group_batch_norms(model, groups)
     assert type(model[1]) is ClipBatchNorm3d
     assert type(pickle.loads(pickle.dumps(model))[1]) is ClipBatchNorm3d
-    model = group_batch_norms(convert_sync_batchnorm(model, 'torch'))
+    model = group_batch_norms(
+        convert_sync_batchnorm(model, 'torch'), groups)
     assert type(model[1]) is ClipSyncBatchNorm
     # As the runner does where there is one process.
-    model = group_batch_norms(revert_sync_batchnorm(model))
+    model = group_batch_norms(revert_sync_batchnorm(model), groups)
     assert type(model[1]) is ClipBatchNormXd
 
 
@@ -150,9 +161,10 @@ def test_small_groups_are_told_once(monkeypatch):
     monkeypatch.setattr(clip_batch_norm, 'print_log',
                         lambda message, **kwargs: told.append(message))
     clip_batch_norm._warn_of_few.cache_clear()
-    norm = group_batch_norms(nn.BatchNorm3d(C))
+    groups = ClipGroups()
+    norm = group_batch_norms(nn.BatchNorm3d(C), groups)
     for videos in (4, 3, 3):
-        with ClipGroups(videos, N):
+        with groups(videos, N):
             norm(torch.randn(videos * N, C, 1, 2, 2))
     message, = told
     assert 'groups of 3 clips' in message and 'norm_eval=True' in message
@@ -162,7 +174,8 @@ def test_accelerators_use_the_layer_of_the_host(monkeypatch):
     """One call of PyTorch's SyncBatchNorm, with clips as channels."""
     norm, x = make('sync')
     plain, _ = make('clips')
-    group_batch_norms(norm), group_batch_norms(plain)
+    groups = ClipGroups()
+    group_batch_norms(norm, groups), group_batch_norms(plain, groups)
     calls = []
 
     def apply(x, weight, bias, mean, var, eps, momentum, group, size):
@@ -179,7 +192,7 @@ def test_accelerators_use_the_layer_of_the_host(monkeypatch):
     monkeypatch.setattr(torch.distributed, 'get_world_size', lambda *x: 2)
     monkeypatch.setattr(ClipSyncBatchNorm, '_by_sums', lambda *x: False)
     group = norm.process_group = object()
-    with ClipGroups(B, N):
+    with groups(B, N):
         y, expected = norm(x), plain(x)
     assert calls == [(1., group, 2)]
     torch.testing.assert_close(y, expected)
@@ -196,9 +209,11 @@ def test_what_cannot_be_grouped_is_named():
             return x
 
     with pytest.raises(TypeError, match='1 is a .*Other.*BN3d'):
-        group_batch_norms(nn.Sequential(nn.Identity(), Other(3)))
+        group_batch_norms(
+            nn.Sequential(nn.Identity(), Other(3)), ClipGroups())
     norm, x = make('clips')
-    group_batch_norms(norm)
+    groups = ClipGroups()
+    group_batch_norms(norm, groups)
     with pytest.raises(ValueError, match='batch of 6.*4 clips.*3 videos'), \
             ClipGroups(3, 4):
         norm(x)

@@ -247,6 +247,7 @@ def test_a_memory_of_random_weights_is_told_once(monkeypatch):
     told = []
     monkeypatch.setattr(clip_memory, 'print_log',
                         lambda message, **kwargs: told.append(message))
+    clip_memory._warn_of_new.cache_clear()
     x = features(C, 2, 3, 3)
     trained = build().train()
     trained(x, num_clips=N)

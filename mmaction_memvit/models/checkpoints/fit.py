@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Fits checkpoints to a MeMViT: position tables, MMAction2's MViT."""
+import re
 from typing import Dict, List, Tuple
 
 from mmengine.logging import MMLogger
@@ -8,6 +9,7 @@ from torch import Tensor
 from ..layers.relative_position import extend_table, resize_table
 
 State = Dict[str, Tensor]
+_OF_MEMORY = re.compile(r'\.attn\.(compress_|rel_pos_mem_)')
 
 
 def _num_blocks(state: State, prefix: str) -> int:
@@ -25,7 +27,8 @@ def fit_position_tables(state: State, prefix: str, own: State,
 
     Tables of height and width are interpolated linearly; those of time are
     cut, or extended by repeating their last row (as for the released
-    weights).
+    weights). Memory of blocks that remember in the checkpoint and not here is
+    left out, which a warning tells.
 
     Args:
         state (dict): The state dict about to be loaded.
@@ -53,6 +56,19 @@ def fit_position_tables(state: State, prefix: str, own: State,
             f'blocks of width {found[1]}, but this MeMViT {expected[0]} of '
             f'width {expected[1]}; choose the arch it was made with '
             "('small' is MeMViT-16, 'base' MeMViT-24) or another checkpoint")
+    forgotten = [
+        key for key in state if key.startswith(f'{prefix}blocks.')
+        and _OF_MEMORY.search(key) and key[len(prefix):] not in own
+    ]
+    for key in forgotten:
+        del state[key]
+    if forgotten:
+        at = sorted({int(key[len(prefix):].split('.')[1])
+                     for key in forgotten})
+        MMLogger.get_current_instance().warning(
+            f'{len(forgotten)} tensors of the checkpoint are left out: it has '
+            f'memory in the blocks {at}, and this MeMViT has none there; '
+            'mem_len above 0 and mem_layers tell where')
     resized = []
     for key, target in own.items():
         table = state.get(prefix + key)

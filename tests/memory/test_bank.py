@@ -4,10 +4,9 @@ import copy
 import pytest
 import torch
 
-from mmaction_memvit.structures import (
-    ClipIdentity,
+from mmaction_memvit.memory import ClipIdentity, MemoryBank
+from mmaction_memvit.models.layers.stream_memory import (
     LayerMemory,
-    MemoryBank,
     StreamMemory,
 )
 
@@ -17,8 +16,7 @@ def memory_of(*values: float) -> StreamMemory:
     entry = torch.tensor(values, dtype=torch.float)[:, None, None].repeat(
         1, 3, 2)
     valid = torch.ones(len(values), 1, dtype=torch.bool)
-    return StreamMemory((LayerMemory((entry, ), (entry, ), (), ()), ), valid,
-                        valid.clone())
+    return StreamMemory((LayerMemory((entry, ), (entry, ), (), ()), ), valid)
 
 
 def init(batch_size: int) -> StreamMemory:
@@ -105,12 +103,14 @@ def test_not_finite_lanes_start_anew(bad):
 
 
 def test_forgets_the_oldest_streams_and_keeps_no_batches_alive():
-    bank = MemoryBank()
+    bank = MemoryBank(max_streams=5)
     for i in range(50):
         bank.write([clip(f'{i}a', 0), clip(f'{i}b', 0)], memory_of(i, -i))
-    assert len(bank) == 4
-    sizes = [e.memory.batch_size for e in bank._streams.values()]
-    assert sizes == [1, 1, 2, 2]
+    assert len(bank) == 5
+    # Of the stream whose neighbour was forgotten there is a copy.
+    sizes = [e.stored.memory.num_lanes() for e in bank._streams.values()]
+    assert sizes == [1, 2, 2, 2, 2]
+    assert values(bank.read([clip('47b', 1)], init)) == [-47]
     assert values(bank.read([clip('48b', 1)], init)) == [-48]
     assert len(MemoryBank(max_streams=1)) == 0
     bank.clear()
@@ -136,3 +136,62 @@ def test_a_copy_is_empty():
 def test_bad_arguments(kwargs):
     with pytest.raises(ValueError, match='is 0, but must be at least 1'):
         MemoryBank(**kwargs)
+
+
+def linear(bank, step, memory, weight):
+    """One step of a model whose memory is weight * memory + 1."""
+    value = memory.map(lambda x: x * weight + 1)
+    bank.write(step, value._replace(valid=torch.ones_like(memory.valid)))
+    return value.layers[0].raw_k[0][:, 0, 0]
+
+
+def test_the_graph_goes_on_within_a_window_and_ends_with_it():
+    bank, weight = MemoryBank(), torch.tensor(3., requires_grad=True)
+    # Lane 0 shows a all the way; lane 1 changes from b to c, then to d, which
+    # the bank knows from before.
+    bank.write([clip('d', 4)], memory_of(7))
+    with bank.window():
+        for a, other in ((0, ('b', 0)), (1, ('c', 0)), (2, ('d', 5))):
+            step = [clip('a', a), clip(*other)]
+            out = linear(bank, step, bank.read(step, init), weight)
+    # 1 + 3 + 9, whose derivative is 1 + 2 * 3; 7 * 3 + 1, with 7.
+    assert out.tolist() == [13, 22]
+    for lane, slope in ((0, 7), (1, 7)):
+        grad, = torch.autograd.grad(out[lane], weight, retain_graph=True)
+        assert grad == slope
+    # What ended within the window is kept too, and nothing has a graph.
+    step = [clip('c', 1), clip('a', 3), clip('b', 1), clip('d', 6)]
+    memory = bank.read(step, init)
+    assert values(memory) == [1, 13, 1, 22]
+    assert not any(x.requires_grad for x in memory.state_dict().values()
+                   if torch.is_tensor(x))
+
+
+def test_a_lane_that_is_not_finite_starts_anew_within_a_window():
+    bank, weight = MemoryBank(), torch.tensor(3., requires_grad=True)
+    with bank.window():
+        for position in range(3):
+            step = [clip('a', position), clip('b', position)]
+            memory = bank.read(step, init)
+            if position == 1:
+                memory = memory.map(
+                    lambda x: x + torch.tensor([float('inf'), 0])[:, None,
+                                                                  None])
+            out = linear(bank, step, memory, weight)
+    assert out.tolist() == [1, 13]
+    assert int(bank.num_not_finite) == 1
+    # Nor does it reach the next window.
+    with bank.window():
+        step = [clip('a', 3), clip('b', 3)]
+        out = linear(bank, step, bank.read(step, init), weight)
+    assert torch.autograd.grad(out.sum(), weight)[0] == 14
+
+
+def test_elapsed_seconds():
+    bank = MemoryBank(max_gap=5)
+    bank.write([ClipIdentity('a', 3, seconds=10.5)], memory_of(1))
+    known = [ClipIdentity('a', 5, seconds=13.), ClipIdentity('b', 0, 0, 2.)]
+    assert bank.elapsed(known) == [2.5, 0]
+    assert bank.elapsed([*known, clip('c', 0)]) is None
+    # A stream that starts anew has no past to count from.
+    assert bank.elapsed([ClipIdentity('a', 2, seconds=9.)]) == [0]

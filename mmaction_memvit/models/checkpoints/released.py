@@ -1,8 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """From the layout of the released MeMViT weights to ours."""
 import re
-from typing import Dict, List, Tuple
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
+import yaml
 from torch import Tensor
 
 # Each rule: a pattern of a released key and what becomes of it. The first
@@ -28,27 +29,45 @@ _RULES = (
     (r'box_blocks\.(\d+)\.(attn\.(?:[qkv]|proj)|mlp\.fc[12]|norm[12])\.(\w+)',
      r'roi_head.box_blocks.\1.\2.\3'),
 )
-_MEMORY_ONLY = re.compile(
-    r'blocks\.(\d+)\.attn\.(compress_|norm_compress_|rel_pos_mem_)')
+_OF_MEMORY = re.compile(
+    r'blocks\.(\d+)\.attn\.((?:norm_)?compress_|rel_pos_mem_)')
 
 
-def convert_released_state(
-        state: Dict[str, Tensor]) -> Tuple[Dict[str, Tensor], List[str]]:
-    """Rename the tensors of a released MeMViT checkpoint.
+class Converted(NamedTuple):
+    """A released checkpoint in this project's layout.
 
     Args:
-        state (dict): Its ``model_state``.
+        state (dict): State dict of a recognizer (``backbone.``,
+            ``cls_head.``), or with box blocks of a detector (``roi_head.``).
+        mem_layers (tuple[int]): Blocks that remember, as :class:`MeMViT`
+            takes them.
+        dropped (list[str]): Keys left out, which no output depends on.
+    """
+    state: Dict[str, Tensor]
+    mem_layers: Tuple[int, ...]
+    dropped: List[str]
+
+
+def convert_released(checkpoint: Dict) -> Converted:
+    """Convert a released MeMViT checkpoint.
+
+    All blocks carry tensors for memory, whether they remember or not. Those
+    of a block are left out where the checkpoint's own ``cfg`` says that it
+    does not remember, or where they hold nothing but zeros or no positions,
+    without which no block remembers.
+
+    Args:
+        checkpoint (dict): With ``model_state`` and, as YAML text, ``cfg``; or
+            the state itself.
 
     Returns:
-        tuple[dict, list[str]]: State dict of a recognizer (``backbone.``,
-        ``cls_head.``), or with box blocks of a detector (``roi_head.``), and
-        the keys dropped on purpose: what odd blocks, which have no memory,
-        carry for it all the same.
+        Converted: The same weights.
 
     Raises:
         ValueError: If a key is unknown, with the list of all such keys, or
             if this is no such checkpoint.
     """
+    state = checkpoint.get('model_state', checkpoint)
     blocks = {int(m[1]) for m in map(re.compile(r'blocks\.(\d+)\.').match,
                                      state) if m}
     if not blocks or 'patch_embed.proj.weight' not in state:
@@ -56,13 +75,14 @@ def convert_released_state(
             'this is not a released MeMViT checkpoint: it has no '
             f'blocks.0.* and patch_embed.proj.weight among its {len(state)} '
             f'tensors (they begin with {sorted(state)[:3]})')
+    remembering = _remembering(state, checkpoint.get('cfg'))
     # A stage ends where the width changes.
     last = sum(f'blocks.{i}.proj.weight' in state for i in blocks)
     with_boxes = any(key.startswith('box_blocks.') for key in state)
     converted, dropped, unknown = {}, [], []
     for key, value in state.items():
-        memory = _MEMORY_ONLY.match(key)
-        if memory and int(memory[1]) % 2:
+        memory = _OF_MEMORY.match(key)
+        if memory and int(memory[1]) not in remembering:
             dropped.append(key)
             continue
         for pattern, name in _RULES:
@@ -78,4 +98,25 @@ def convert_released_state(
         raise ValueError(
             f'{len(unknown)} of {len(state)} tensors are not part of a '
             f'released MeMViT checkpoint: {unknown}')
-    return converted, dropped
+    return Converted(converted, tuple(sorted(remembering)), dropped)
+
+
+def _remembering(state: Dict[str, Tensor], cfg: Optional[str]) -> Set[int]:
+    """Numbers of the blocks that remember."""
+    found: Dict[int, Set[str]] = {}
+    for key, value in state.items():
+        memory = _OF_MEMORY.match(key)
+        # Norms start from one.
+        if memory and 'norm_' not in memory[2] and value.any():
+            found.setdefault(int(memory[1]), set()).add(memory[2])
+    blocks = {i for i, kinds in found.items() if 'rel_pos_mem_' in kinds}
+    # Scalars stay text, and no tag of Python is followed.
+    options = yaml.load(cfg or '', Loader=yaml.BaseLoader)
+    options = options if isinstance(options, dict) else {}
+    memory = options.get('MEMVIT') or {}
+    if str(memory.get('ENABLE')).lower() == 'false':
+        return set()
+    excluded = memory.get('EXCLUDE_LAYERS') or []
+    if isinstance(excluded, str):
+        excluded = re.findall(r'\d+', excluded)
+    return blocks - set(map(int, excluded))

@@ -1,0 +1,275 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from collections import OrderedDict
+from contextlib import contextmanager
+from typing import (
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+import torch
+from torch import Tensor
+
+from . import state
+from .state import Memory
+
+
+class ClipIdentity(NamedTuple):
+    """Which clip of which stream a lane holds.
+
+    Args:
+        video_id (str): The video, or what else names what is watched.
+        position (int): The clip's place in it; grows along the stream.
+        view (int): Crop or other view, each a stream of its own. Defaults
+            to 0.
+        seconds (float, optional): Where the clip starts. Defaults to None:
+            nobody knows.
+    """
+    video_id: str
+    position: int
+    view: int = 0
+    seconds: Optional[float] = None
+
+    @property
+    def stream(self) -> Tuple[str, int]:
+        """tuple: what names the stream."""
+        return self.video_id, self.view
+
+
+class _Stored:
+    """The memory of a batch, of whose lanes some may be of use no more."""
+
+    def __init__(self, memory: Memory, finite: Optional[Tensor]) -> None:
+        self.memory = memory
+        # None where all lanes are known to be finite.
+        self.finite = finite
+
+    def select(self, rows: List[int]) -> Tuple[Memory, Optional[Tensor]]:
+        """Some lanes, without a copy where they are all as they stand."""
+        if rows == list(range(state.num_lanes(self.memory))):
+            return self.memory, self.finite
+        finite = self.finite
+        if finite is not None:
+            finite = finite[torch.tensor(rows, device=finite.device)]
+        return state.select(self.memory, rows), finite
+
+
+class _Entry(NamedTuple):
+    """What a stream left: its last clip, and its lane of a memory."""
+    clip: ClipIdentity
+    stored: _Stored
+    row: int
+
+
+class MemoryBank:
+    """The memories of streams, found again by identity.
+
+    The one place that holds state. A stream is continued only if the clip
+    that comes in follows the remembered one: same video and view, position
+    greater by at most ``max_gap``. Else it starts anew. Where in the batch a
+    stream stood does not matter, so smaller last batches, lanes that moved,
+    missing seconds and replaced samples need no special care.
+
+    A lane that is not finite starts anew when it is read, so that one bad
+    step does no lasting harm. An accelerator is never waited for.
+
+    Args:
+        max_gap (int): Greatest step of positions within a stream. Defaults
+            to 1.
+        max_streams (int, optional): Streams remembered at most; those not
+            seen for longest are forgotten. Defaults to None: twice the
+            largest batch.
+
+    Raises:
+        ValueError: If an argument is below 1.
+    """
+
+    def __init__(self,
+                 max_gap: int = 1,
+                 max_streams: Optional[int] = None) -> None:
+        for name, value in (('max_gap', max_gap), ('max_streams',
+                                                   max_streams)):
+            if value is not None and value < 1:
+                raise ValueError(f'{name} is {value}, but must be at least 1')
+        self.max_gap = max_gap
+        self.max_streams = max_streams
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, the counts too."""
+        self._streams: Dict[tuple, _Entry] = OrderedDict()
+        # Memories with their graph and without, while a window is open.
+        self._window: Optional[List[Tuple[_Stored, Memory]]] = None
+        self._largest_batch = 0
+        self.num_clips = 0
+        self.num_continued = 0
+        self.num_not_finite = torch.zeros((), dtype=torch.long)
+
+    def forget(self, video_id: str) -> None:
+        """Forget the streams of a video."""
+        for stream in [x for x in self._streams if x[0] == video_id]:
+            del self._streams[stream]
+
+    def __len__(self) -> int:
+        """Streams remembered."""
+        return len(self._streams)
+
+    def __deepcopy__(self, memo: dict) -> 'MemoryBank':
+        # A copied model (EMAHook) starts with no streams of its own.
+        return MemoryBank(self.max_gap, self.max_streams)
+
+    def _find(self, clip: ClipIdentity) -> Optional[_Entry]:
+        """The entry ``clip`` continues."""
+        entry = self._streams.get(clip.stream)
+        if entry and 0 < clip.position - entry.clip.position <= self.max_gap:
+            return entry
+        return None
+
+    def elapsed(self, clips: Sequence[ClipIdentity]) -> Optional[List[float]]:
+        """Seconds since each stream's clip before; to be asked before write.
+
+        Returns:
+            list[float] | None: B numbers, 0 where a stream starts; None if
+            a clip does not know its time.
+        """
+        if any(clip.seconds is None for clip in clips):
+            return None
+        before = [self._find(clip) for clip in clips]
+        return [
+            0. if x is None or x.clip.seconds is None else clip.seconds -
+            x.clip.seconds for clip, x in zip(clips, before)
+        ]
+
+    def read(self, clips: Sequence[ClipIdentity],
+             init: Callable[[int], Memory]) -> Memory:
+        """The memory of a batch of clips.
+
+        Args:
+            clips (Sequence[ClipIdentity]): What each lane holds, B.
+            init (Callable): Makes an empty memory of that many lanes.
+
+        Returns:
+            A memory of B lanes, empty where a stream starts. Of the streams
+            of the last batch, in their order, it is what was stored, without
+            a copy.
+        """
+        found = [self._find(clip) for clip in clips]
+        new = [entry is None for entry in found]
+        self.num_clips += len(clips)
+        self.num_continued += len(clips) - sum(new)
+        if all(new):
+            return init(len(clips))
+        memory, finite = _gather(found)
+        if finite is None:
+            return state.reset(memory, torch.tensor(new)) if any(new) \
+                else memory
+        forget = ~finite
+        if any(new):
+            forget = forget | torch.tensor(new).to(
+                forget.device, non_blocking=True)
+        return state.reset(memory, forget)
+
+    def write(self,
+              clips: Sequence[ClipIdentity],
+              memory: Memory,
+              batch_size: Optional[int] = None) -> None:
+        """Store what is remembered after these clips; the graph ends here.
+
+        Args:
+            clips (Sequence[ClipIdentity]): What each lane held, B.
+            memory: Of B lanes.
+            batch_size (int, optional): Size of the whole batch, where these
+                clips are a part of it. Defaults to None: B.
+        """
+        own = state.detach(memory)
+        finite: Optional[Tensor] = state.finite(own)
+        self.num_not_finite = self.num_not_finite.to(
+            finite.device) + (~finite).sum()
+        # On an accelerator, asking would make the host wait.
+        if finite.device.type == 'cpu' and finite.all():
+            finite = None
+        stored = _Stored(own if self._window is None else memory, finite)
+        if self._window is not None:
+            self._window.append((stored, own))
+        for row, clip in enumerate(clips):
+            self._streams[clip.stream] = _Entry(clip, stored, row)
+            self._streams.move_to_end(clip.stream)
+        self._largest_batch = max(self._largest_batch, batch_size
+                                  or len(clips))
+        limit = max(self.max_streams or 2 * self._largest_batch,
+                    len({clip.stream for clip in clips}))
+        while len(self._streams) > limit:
+            self._streams.popitem(last=False)
+        self._shrink(stored)
+
+    @contextmanager
+    def window(self) -> Iterator[None]:
+        """Within it the graph goes on from step to step; it ends at the end.
+
+        Streams may start, end, move and be replaced within a window as they
+        may between batches.
+        """
+        self._window = []
+        try:
+            yield
+        finally:
+            for stored, own in self._window or ():
+                stored.memory = own
+            self._window = None
+
+    def _shrink(self, latest: _Stored) -> None:
+        """Do not keep a whole batch alive for a few lanes of it."""
+        alive: Dict[int, List[tuple]] = {}
+        for stream, entry in self._streams.items():
+            if entry.stored is not latest:
+                alive.setdefault(id(entry.stored), []).append((stream, entry))
+        for streams in alive.values():
+            stored = streams[0][1].stored
+            if len(streams) == state.num_lanes(stored.memory):
+                continue
+            part = _Stored(*stored.select([entry.row for _, entry in streams]))
+            if self._window is not None:
+                self._window.append((part, state.detach(part.memory)))
+            for row, (stream, entry) in enumerate(streams):
+                self._streams[stream] = entry._replace(stored=part, row=row)
+
+
+def _gather(found: Sequence[Optional[_Entry]]
+            ) -> Tuple[Memory, Optional[Tensor]]:
+    """The lanes of entries as a batch, and which are finite.
+
+    Where there is no entry any lane will do, as it is reset; its own keeps a
+    batch in which one video ended where it is.
+    """
+    first = next(entry for entry in found if entry)
+    last = state.num_lanes(first.stored.memory) - 1
+    rows: Dict[int, List[int]] = {}
+    lanes: Dict[int, List[int]] = {}
+    sources: Dict[int, _Stored] = {}
+    for lane, entry in enumerate(found):
+        stored, row = (entry.stored, entry.row) if entry else (
+            first.stored, min(lane, last))
+        sources[id(stored)] = stored
+        rows.setdefault(id(stored), []).append(row)
+        lanes.setdefault(id(stored), []).append(lane)
+    parts = [sources[key].select(rows[key]) for key in sources]
+    if len(parts) == 1:
+        return parts[0]
+    order = [lane for part in lanes.values() for lane in part]
+    places = [order.index(lane) for lane in range(len(found))]
+    memory = state.cat([m for m, _ in parts])
+    finite = None
+    if any(f is not None for _, f in parts):
+        finite = torch.cat([
+            torch.ones(
+                state.num_lanes(m),
+                dtype=torch.bool,
+                device=state.tensors(m)[0].device) if f is None else f
+            for m, f in parts
+        ])
+    return _Stored(memory, finite).select(places)

@@ -1,0 +1,212 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What recognizers, detectors and inference of streams have in common.
+
+Any part of a model remembers (backbone, neck, head, RoI head) that has
+
+- ``init_memory(batch_size, input_size=None, dtype=None, device=None)``: the
+  memory at the start of B streams, empty, see :mod:`.state`; None where its
+  configuration remembers nothing; and
+- ``forward(x, memory, elapsed=None) -> (out, memory)``, pure. ``elapsed``:
+  (B, ) seconds since each stream's clip before, 0 where it starts; None if
+  nobody knows. ``forward(x)`` alone does as stock parts of its kind do.
+"""
+from collections import defaultdict
+from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+
+from .bank import ClipIdentity, MemoryBank
+from .state import Memory
+
+MODES = ('train', 'val', 'test', 'predict')
+Clips = Union[Tensor, Sequence[Tensor]]
+
+
+class MemoryHost:
+    """Mixin of models that own the memory of streams.
+
+    Each mode has a bank of its own, so validation cannot touch the training
+    memory. A model says which of its parts may remember, in the order they
+    run (:meth:`memory_parts`), and what one clip of each stream is
+    (:meth:`step`); its memory is the tuple of theirs.
+    """
+
+    def init_host(self, max_gap: int, max_streams: Optional[int]) -> None:
+        """Make a bank for each mode; arguments as :class:`MemoryBank`."""
+        self.banks = {mode: MemoryBank(max_gap, max_streams) for mode in MODES}
+        # Set by MemoryBankHook around validation and testing.
+        self.eval_mode = 'predict'
+        # Which of the parts remember.
+        self.remembering = tuple(map(remembers, self.memory_parts()))
+
+    def memory_parts(self) -> Sequence[Optional[nn.Module]]:
+        """Parts that may remember, in the order they run; None is none."""
+        raise NotImplementedError
+
+    def step(self,
+             clips: Tensor,
+             *args,
+             memory: Memory = None,
+             elapsed: Optional[Tensor] = None) -> Tuple[Any, Memory]:
+        """One clip of each stream; a pure function.
+
+        Args:
+            clips (Tensor): (B, 3, T, H, W), normalised.
+            *args: What else :meth:`run` was given of these lanes.
+            memory (tuple, optional): Of the clips before, a memory for each
+                of :meth:`memory_parts`. Defaults to None: nothing is
+                remembered.
+            elapsed (Tensor, optional): (B, ) seconds since them.
+
+        Returns:
+            tuple: What the model makes of the clips, and the next memory
+            (None if none came in).
+        """
+        raise NotImplementedError
+
+    @property
+    def with_memory(self) -> bool:
+        """bool: whether a part remembers."""
+        return any(self.remembering)
+
+    def bank(self, test_mode: bool) -> MemoryBank:
+        """The bank of what is going on now."""
+        return self.banks[self.eval_mode if test_mode else 'train']
+
+    def init_memory(self,
+                    batch_size: int,
+                    input_size: Optional[Tuple[int, int]] = None,
+                    dtype: Optional[torch.dtype] = None,
+                    device: Optional[torch.device] = None) -> Memory:
+        """The memory at the start of streams: a tuple, None where nothing.
+
+        Args:
+            batch_size (int): Streams B.
+            input_size (tuple[int], optional): Height and width of frames.
+            dtype (torch.dtype, optional): Of what is remembered.
+            device (torch.device, optional): Where it is.
+        """
+        return tuple(
+            part.init_memory(batch_size, input_size, dtype, device)
+            if hasattr(part, 'init_memory') else None
+            for part in self.memory_parts())
+
+    def run(self,
+            window: Sequence[Tuple],
+            bank: MemoryBank,
+            most: Optional[int] = None) -> List[List[Tuple[List[int], Any]]]:
+        """Run K consecutive clips of each lane; the bank moves on.
+
+        The clips of a window are one graph, which ends with it. A lane may
+        change its stream within it. Clips of different frame sizes pass the
+        model size by size, without padding: what a clip gives does not
+        depend on its neighbours.
+
+        Args:
+            window (Sequence[tuple]): For each of K steps: clips, (B, 3, T, H,
+                W) or B of (3, T, H, W); their B identities (None in a model
+                without memory); and what else :meth:`step` takes, as
+                sequences of B.
+            bank (MemoryBank): Where the memories are.
+            most (int, optional): Clips that pass the model at a time.
+                Defaults to None: any number.
+
+        Returns:
+            list[list[tuple]]: For each step, lanes and what :meth:`step` gave
+            for them, until all lanes are through.
+        """
+        with bank.window():
+            return [[(lanes, self._run_part(bank, lanes, *clip))
+                     for lanes in lanes_by_size(clip[0], most)]
+                    for clip in window]
+
+    def _run_part(self, bank: MemoryBank, lanes: List[int], clips: Clips,
+                  identities: Optional[Sequence[ClipIdentity]],
+                  *args: Sequence) -> Any:
+        """Some lanes of a step."""
+        num = len(clips)
+        if not torch.is_tensor(clips):
+            clips = torch.stack([clips[i] for i in lanes])
+        elif len(lanes) < num:
+            clips = clips[lanes[0]:lanes[-1] + 1]
+        args = [[arg[i] for i in lanes] for arg in args]
+        if not self.with_memory:
+            return self.step(clips, *args)[0]
+        who = [identities[i] for i in lanes]
+        seconds = bank.elapsed(who)
+        elapsed = None if seconds is None else torch.tensor(seconds).to(
+            clips.device, non_blocking=True)
+        memory = bank.read(
+            who, lambda lanes: self.init_memory(lanes, clips.shape[-2:]))
+        out, memory = self.step(clips, *args, memory=memory, elapsed=elapsed)
+        bank.write(who, memory, batch_size=num)
+        return out
+
+
+def remembers(part: Optional[nn.Module]) -> bool:
+    """Whether a part of a model remembers, as it is configured."""
+    init = getattr(part, 'init_memory', None)
+    return init is not None and init(
+        1, device=torch.device('meta')) is not None
+
+
+def run_part(part: Callable, x: Any, memory: Memory,
+             elapsed: Optional[Tensor], *args) -> Tuple[Any, Memory]:
+    """Run a part that may remember; ``memory`` None: it does not."""
+    if memory is None:
+        return part(x, *args), None
+    return part(x, *args, memory, elapsed)
+
+
+def clip_identities(data_samples: Sequence,
+                    num_views: int = 1) -> List[ClipIdentity]:
+    """Read which clip of which stream each sample is.
+
+    Args:
+        data_samples (list[ActionDataSample]): With ``video_id``,
+            ``timestamp`` (the clip's position) and, for models that keep
+            time, ``start_seconds`` in their metainfo; ``clip_range`` and
+            ``fps`` will do as well.
+        num_views (int): Crops of each sample. Defaults to 1.
+
+    Returns:
+        list[ClipIdentity]: One for each sample and view, views fastest.
+
+    Raises:
+        KeyError: If a sample does not say where it is from.
+    """
+    identities = []
+    for sample in data_samples:
+        missing = [
+            key for key in ('video_id', 'timestamp')
+            if sample.get(key, None) is None
+        ]
+        if missing:
+            raise KeyError(
+                f'a data sample has no {" and no ".join(missing)} in its '
+                'metainfo, so the memory does not know its stream: use '
+                'OnlineVideoDataset or OnlineAVADataset, and keep '
+                "'video_id' and 'timestamp' in PackActionInputs' meta_keys")
+        seconds = sample.get('start_seconds', None)
+        frames, fps = sample.get('clip_range', None), sample.get('fps', None)
+        if seconds is None and frames is not None and fps:
+            seconds = frames[0] / fps
+        identities += [
+            ClipIdentity(sample.video_id, sample.timestamp, view, seconds)
+            for view in range(num_views)
+        ]
+    return identities
+
+
+def lanes_by_size(clips: Clips, most: Optional[int] = None) -> List[List[int]]:
+    """Lanes that can be one batch: of equal frame size, ``most`` at most."""
+    groups = defaultdict(list)
+    for i, clip in enumerate(clips):
+        groups[tuple(clip.shape)].append(i)
+    most = most or len(clips)
+    return [
+        lanes[i:i + most] for lanes in groups.values()
+        for i in range(0, len(lanes), most)
+    ]
+

@@ -1,0 +1,1 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.

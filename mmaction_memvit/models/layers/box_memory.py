@@ -1,0 +1,66 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What a RoI head remembers of boxes (see :mod:`mmaction_memvit.memory`)."""
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmaction_memvit.memory.state import as_memory, reset_tensors, tree_map
+
+from .stream_memory import push_mask
+
+
+@as_memory
+class BoxMemory(NamedTuple):
+    """Box features of earlier clips, of the B streams of a batch.
+
+    A clip's boxes stand in S slots; masks tell which hold a box. S may differ
+    from entry to entry, as a clip may have more boxes than usual.
+
+    Args:
+        layers (tuple[tuple[Tensor]]): For each box block its entries, newest
+            first, (B, S, C) each.
+        slots (tuple[Tensor]): Bool, (B, S) for each entry: True where a slot
+            holds a box of the stream now in that lane.
+        filled (Tensor, optional): Bool, (B, entries): True where a clip of
+            any stream was ever stored. None unless in the ``zero`` mask mode.
+    """
+    layers: Tuple[Tuple[Tensor, ...], ...]
+    slots: Tuple[Tensor, ...]
+    filled: Optional[Tensor] = None
+
+    def reset(self, lanes: Tensor) -> 'BoxMemory':
+        """Forget what some lanes hold; ``lanes`` bool, (B, )."""
+        layers, slots, _ = reset_tensors(tuple(self), lanes)
+        return BoxMemory(layers, slots, self.filled)
+
+    def latest(self) -> List[Tensor]:
+        """The newest entries."""
+        return [entries[0] for entries in self.layers]
+
+    @staticmethod
+    def cat(memories: Sequence['BoxMemory']) -> 'BoxMemory':
+        """Put lanes side by side; the widest entry gives the slots."""
+
+        def join(*xs: Tensor) -> Tensor:
+            most = max(x.shape[1] for x in xs)
+            return torch.cat([
+                F.pad(x, (0, 0) * (x.dim() - 2) + (0, most - x.shape[1]))
+                for x in xs
+            ])
+
+        return tree_map(join, *memories)
+
+    def push(self, layers: Sequence[Tensor], slots: Tensor) -> 'BoxMemory':
+        """The memory after a clip, without its oldest entry.
+
+        Args:
+            layers (Sequence[Tensor]): Features of the clip's slots in each
+                box block, (B, S, C).
+            slots (Tensor): Bool, (B, S): which of them hold a box.
+        """
+        return BoxMemory(
+            tuple((new, *old[:-1]) for new, old in zip(layers, self.layers)),
+            (slots, *self.slots[:-1]),
+            None if self.filled is None else push_mask(self.filled))

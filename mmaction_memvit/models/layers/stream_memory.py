@@ -1,0 +1,86 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What MeMViT remembers of its streams (see :mod:`mmaction_memvit.memory`)."""
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from mmaction_memvit.memory.state import as_memory, reset_tensors
+
+
+@as_memory
+class LayerMemory(NamedTuple):
+    """Pooled keys and values one attention layer remembers, newest first.
+
+    Args:
+        raw_k (tuple[Tensor]): Keys as they left the pooling, one tensor
+            (B, 1 + T'H'W', C) an entry, class token first.
+        raw_v (tuple[Tensor]): The values, likewise.
+        k (tuple[Tensor]): Older keys, compressed, (B, 1 + T"H"W", C) each.
+        v (tuple[Tensor]): Older values, likewise.
+    """
+    raw_k: Tuple[Tensor, ...]
+    raw_v: Tuple[Tensor, ...]
+    k: Tuple[Tensor, ...]
+    v: Tuple[Tensor, ...]
+
+    @staticmethod
+    def empty(batch_size: int, tokens: int, compressed_tokens: int,
+              channels: int, num_raw: int, num_compressed: int,
+              dtype: torch.dtype, device: torch.device) -> 'LayerMemory':
+        """Before the first clip: zeros of the final shapes."""
+
+        def zeros(num: int, length: int) -> Tuple[Tensor, ...]:
+            return tuple(
+                torch.zeros(
+                    batch_size, length, channels, dtype=dtype, device=device)
+                for _ in range(num))
+
+        return LayerMemory(
+            zeros(num_raw, tokens), zeros(num_raw, tokens),
+            zeros(num_compressed, compressed_tokens),
+            zeros(num_compressed, compressed_tokens))
+
+
+@as_memory
+class StreamMemory(NamedTuple):
+    """Everything a backbone remembers of the B streams of a batch.
+
+    The number and the shape of its tensors are those of the first step,
+    whatever was seen; masks tell which entries count.
+
+    Args:
+        layers (tuple[LayerMemory]): One for each layer with memory.
+        valid (Tensor): Bool, (B, entries), newest entry first: True where the
+            entry belongs to the stream now in that lane.
+        frame_size (tuple[int]): Height and width of the clips' frames in
+            pixels; () if nobody says.
+        filled (Tensor, optional): Bool, (B, entries): True where a clip of
+            any stream was ever stored, a reset or not. None unless in the
+            ``zero`` mask mode, which attends to what a reset left.
+    """
+    layers: Tuple[LayerMemory, ...]
+    valid: Tensor
+    frame_size: Tuple[int, ...] = ()
+    filled: Optional[Tensor] = None
+
+    def reset(self, lanes: Tensor) -> 'StreamMemory':
+        """Forget what some lanes hold; ``lanes`` bool, (B, )."""
+        layers, valid, *_ = reset_tensors(tuple(self), lanes)
+        return StreamMemory(layers, valid, self.frame_size, self.filled)
+
+    def latest(self) -> List[Tensor]:
+        """The newest entries."""
+        return [x for layer in self.layers for part in layer for x in part[:1]]
+
+    def push(self, layers: Sequence[LayerMemory],
+             frame_size: Tuple[int, ...]) -> 'StreamMemory':
+        """The memory after a clip, which is the newest entry of layers."""
+        return StreamMemory(
+            tuple(layers), push_mask(self.valid), frame_size,
+            None if self.filled is None else push_mask(self.filled))
+
+
+def push_mask(mask: Tensor) -> Tensor:
+    """Bool (B, entries) after a clip: True comes in, the oldest leaves."""
+    return torch.cat((torch.ones_like(mask[:, :1]), mask[:, :-1]), dim=1)

@@ -1,0 +1,234 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from typing import Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .library import below_autograd, register, register_gradient, use_triton
+from .precision import statistics_dtype
+
+
+def layer_norm_definition(x: Tensor, gamma: Tensor, beta: Tensor,
+                          eps: float) -> Tensor:
+    """What :func:`layer_norm` computes, in plain PyTorch."""
+    dtype = statistics_dtype(x)
+    return F.layer_norm(
+        x.to(dtype), gamma.shape, gamma.to(dtype), beta.to(dtype),
+        eps).to(x.dtype)
+
+
+def add_layer_norm_definition(x: Tensor, branch: Tensor,
+                              scale: Optional[Tensor], gamma: Tensor,
+                              beta: Tensor,
+                              eps: float) -> Tuple[Tensor, Tensor]:
+    """What :func:`add_layer_norm` computes, in plain PyTorch."""
+    if scale is not None:
+        branch = branch * scale.view(-1, *[1] * (branch.dim() - 1))
+    total = x + branch.to(x.dtype)
+    return total, layer_norm_definition(total, gamma, beta, eps)
+
+
+def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor,
+               eps: float = 1e-6) -> Tensor:
+    """LayerNorm over the last dimension that keeps the dtype of ``x``.
+
+    Statistics are float32 (float64 for float64), under autocast too: bfloat16
+    comes in and goes out.
+
+    Args:
+        x (Tensor): (..., C).
+        gamma (Tensor): (C, ).
+        beta (Tensor): (C, ).
+        eps (float): Defaults to 1e-6.
+
+    Returns:
+        Tensor: (..., C), contiguous.
+    """
+    if torch.jit.is_tracing():
+        return layer_norm_definition(x, gamma, beta, eps)
+    return torch.ops.memvit.layer_norm(x, gamma, beta, eps)[0]
+
+
+def add_layer_norm(
+        x: Tensor,
+        branch: Tensor,
+        gamma: Tensor,
+        beta: Tensor,
+        eps: float = 1e-6,
+        scale: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+    """Add a residual branch, and normalise the sum.
+
+    Args:
+        x (Tensor): (B, ..., C).
+        branch (Tensor): Of the same shape.
+        gamma (Tensor): (C, ).
+        beta (Tensor): (C, ).
+        eps (float): Defaults to 1e-6.
+        scale (Tensor, optional): (B, ), what to scale the branch by
+            (stochastic depth); it gets no gradient. Defaults to None.
+
+    Returns:
+        tuple[Tensor]: The sum and the normalised sum, both in the dtype of
+        x, contiguous.
+    """
+    if torch.jit.is_tracing():
+        return add_layer_norm_definition(x, branch, scale, gamma, beta, eps)
+    return torch.ops.memvit.add_layer_norm(x, branch, scale, gamma, beta,
+                                           eps)[:2]
+
+
+# ------------------------------------------------------------- LayerNorm alone
+def norm_rows(x: Tensor, gamma: Tensor, beta: Tensor,
+              eps: float) -> Tuple[Tensor, Tensor, Tensor]:
+    """Plain LayerNorm of contiguous x: result, means, inverse deviations."""
+    dtype, shape = statistics_dtype(x), list(gamma.shape)
+    gamma, beta = gamma.to(dtype), beta.to(dtype)
+    # CPU kernels take bfloat16 with float32 parameters; no copy is needed.
+    mixed = x.device.type == 'cpu' and x.dtype == torch.bfloat16
+    out, mean, rstd = torch.native_layer_norm(
+        x if mixed else x.to(dtype), shape, gamma, beta, eps)
+    return out.to(x.dtype), mean.squeeze(-1), rstd.squeeze(-1)
+
+
+def norm_rows_backward(grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor,
+                       gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    """Plain backward of :func:`norm_rows`."""
+    dtype = statistics_dtype(x)
+    mixed = x.device.type == 'cpu' and x.dtype == torch.bfloat16
+    rows = x if mixed else x.to(dtype)
+    weight = gamma.to(dtype)
+    dx, dgamma, dbeta = torch.ops.aten.native_layer_norm_backward(
+        grad.to(rows.dtype).contiguous(), rows, list(gamma.shape),
+        mean.unsqueeze(-1), rstd.unsqueeze(-1), weight, weight,
+        [True, True, True])
+    return dx.to(x.dtype), dgamma.to(gamma.dtype), dbeta.to(gamma.dtype)
+
+
+def _forward(x: Tensor, gamma: Tensor, beta: Tensor,
+             eps: float) -> Tuple[Tensor, Tensor, Tensor]:
+    x = x.contiguous()
+    if use_triton(x):
+        from .triton_layer_norm import forward
+        return forward(x, gamma, beta, eps)
+    return norm_rows(x, gamma, beta, eps)
+
+
+def _fake(x, gamma, beta, eps):
+    stats = x.new_empty(x.shape[:-1], dtype=statistics_dtype(x))
+    return x.new_empty(x.shape), stats, torch.empty_like(stats)
+
+
+def _backward(grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor,
+              gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    grad, x = grad.contiguous(), x.contiguous()
+    if use_triton(x):
+        from .triton_layer_norm import backward
+        return backward(grad, x, mean, rstd, gamma)
+    return norm_rows_backward(grad, x, mean, rstd, gamma)
+
+
+def _backward_fake(grad, x, mean, rstd, gamma):
+    return (x.new_empty(x.shape), torch.empty_like(gamma),
+            torch.empty_like(gamma))
+
+
+class _LayerNorm(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, x, gamma, beta, eps):
+        out, mean, rstd = below_autograd('layer_norm', x, gamma, beta, eps)
+        ctx.save_for_backward(x, mean, rstd, gamma)
+        ctx.mark_non_differentiable(mean, rstd)
+        return out, mean, rstd
+
+    @staticmethod
+    def backward(ctx, grad, *_):
+        return (*torch.ops.memvit.layer_norm_backward(
+            grad, *ctx.saved_tensors), None)
+
+
+register('layer_norm', '(Tensor x, Tensor gamma, Tensor beta, float eps) -> '
+         '(Tensor, Tensor, Tensor)', _forward, _fake)
+register(
+    'layer_norm_backward', '(Tensor grad, Tensor x, Tensor mean, Tensor rstd, '
+    'Tensor gamma) -> (Tensor, Tensor, Tensor)', _backward, _backward_fake)
+register_gradient('layer_norm', _LayerNorm.apply)
+
+
+# ----------------------------------------------------- residual and LayerNorm
+def _add_forward(
+        x: Tensor, branch: Tensor, scale: Optional[Tensor], gamma: Tensor,
+        beta: Tensor, eps: float) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    if use_triton(x):
+        from .triton_layer_norm import add_forward
+        return add_forward(x.contiguous(), branch.contiguous(), scale, gamma,
+                           beta, eps)
+    branch = branch.to(x.dtype)
+    if scale is None:
+        total = x + branch
+    else:
+        total = torch.addcmul(
+            x, branch,
+            scale.to(x.dtype).view(-1, *[1] * (branch.dim() - 1)))
+    total = total.contiguous()
+    return (total, *norm_rows(total, gamma, beta, eps))
+
+
+def _add_fake(x, branch, scale, gamma, beta, eps):
+    return (x.new_empty(x.shape), *_fake(x, gamma, beta, eps))
+
+
+def _add_backward(
+        grad_total: Tensor, grad: Tensor, total: Tensor,
+        scale: Optional[Tensor], mean: Tensor, rstd: Tensor, gamma: Tensor
+) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of x, of the scaled branch (empty: that of x), parameters."""
+    if use_triton(total):
+        from .triton_layer_norm import add_backward
+        return add_backward(grad_total.contiguous(), grad.contiguous(), total,
+                            scale, mean, rstd, gamma)
+    dx, dgamma, dbeta = norm_rows_backward(grad, total, mean, rstd, gamma)
+    dx += grad_total
+    if scale is None:
+        return dx, dx.new_empty(0), dgamma, dbeta
+    scale = scale.to(dx.dtype).view(-1, *[1] * (dx.dim() - 1))
+    return dx, dx * scale, dgamma, dbeta
+
+
+def _add_backward_fake(grad_total, grad, total, scale, mean, rstd, gamma):
+    branch = total.new_empty(0 if scale is None else total.shape)
+    return (total.new_empty(total.shape), branch, torch.empty_like(gamma),
+            torch.empty_like(gamma))
+
+
+class _AddLayerNorm(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, x, branch, scale, gamma, beta, eps):
+        total, out, mean, rstd = below_autograd('add_layer_norm', x, branch,
+                                                scale, gamma, beta, eps)
+        ctx.save_for_backward(total, scale, mean, rstd, gamma)
+        ctx.mark_non_differentiable(mean, rstd)
+        ctx.branch_dtype = branch.dtype
+        return total, out, mean, rstd
+
+    @staticmethod
+    def backward(ctx, grad_total, grad, *_):
+        # Once: a checkpoint gives them out no second time.
+        total, scale, *saved = ctx.saved_tensors
+        dx, branch, dgamma, dbeta = torch.ops.memvit.add_layer_norm_backward(
+            grad_total, grad, total, scale, *saved)
+        branch = dx if scale is None else branch
+        return dx, branch.to(ctx.branch_dtype), None, dgamma, dbeta, None
+
+
+register(
+    'add_layer_norm', '(Tensor x, Tensor branch, Tensor? scale, Tensor gamma, '
+    'Tensor beta, float eps) -> (Tensor, Tensor, Tensor, Tensor)',
+    _add_forward, _add_fake)
+register(
+    'add_layer_norm_backward', '(Tensor grad_total, Tensor grad, Tensor total,'
+    ' Tensor? scale, Tensor mean, Tensor rstd, Tensor gamma) -> '
+    '(Tensor, Tensor, Tensor, Tensor)', _add_backward, _add_backward_fake)
+register_gradient('add_layer_norm', _AddLayerNorm.apply)
