@@ -8,6 +8,7 @@ import torch
 import triton
 from torch import Tensor
 
+
 def launch(kernel, grid: Sequence[int], like: Tensor, *args,
            **constants) -> None:
     """Run ``kernel`` on the device of ``like``; an empty grid runs nothing."""
@@ -21,8 +22,8 @@ def launch(kernel, grid: Sequence[int], like: Tensor, *args,
 
 @functools.lru_cache(None)
 def _processors(device: torch.device) -> int:
-    if device.type != 'cuda':
-        return 2
+    if device.type != 'cuda':  # Triton's interpreter
+        return 1
     return torch.cuda.get_device_properties(device).multi_processor_count
 
 

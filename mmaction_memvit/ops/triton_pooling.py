@@ -19,6 +19,8 @@ from . import triton_layer_norm
 from .triton_launch import launch, tile, wanted_programs
 from .triton_layer_norm import normalize
 
+Lists = List[Tensor]
+
 
 @triton.jit
 def _forward_kernel(x_ptr, w_ptr, gamma_ptr, beta_ptr, out_ptr, conv_ptr,
@@ -195,7 +197,8 @@ def _weight_kernel(x_ptr, dy_ptr, part_ptr, lines, first, T, H, W, OT, OH, OW,
                 # The same for all taps; loaded in the layout of x.
                 dy = tl.load(
                     dy_ptr + (dy_at + place)[None, :] + (tap * 0)[:, None],
-                    mask=(real & (place < OW * C))[None, :] & (tap >= 0)[:, None],
+                    mask=(real & (place < OW * C))[None, :] &
+                    (tap >= 0)[:, None],
                     other=0.)
                 acc += x.to(tl.float32) * dy.to(tl.float32)
     tap = tl.program_id(0) * (KT * KH * KW) + tap
@@ -242,7 +245,7 @@ def _taps_first(weights: List[Tensor]) -> Tensor:
 
 def forward(tokens: Tensor, weights: List[Tensor], gammas: List[Tensor],
             betas: List[Tensor], geometries: list, eps: float,
-            keep: bool) -> Tuple[List[Tensor], ...]:
+            keep: bool) -> Tuple[Lists, Lists, Lists, Lists]:
     """See :func:`pooling._forward`."""
     batch, num, channels = tokens.shape
     width = weights[0].shape[0]
@@ -384,7 +387,7 @@ def _weight_gradient(tokens: Tensor, dy: Tensor, weight: Tensor,
 def backward(grads: List[Tensor], tokens: Tensor, convs: List[Tensor],
              means: List[Tensor], rstds: List[Tensor], weights: List[Tensor],
              gammas: List[Tensor], geometries: list, need_tokens: bool,
-             need_weights: bool) -> Tuple[Tensor, List[Tensor], ...]:
+             need_weights: bool) -> Tuple[Tensor, Lists, Lists, Lists]:
     """See :func:`pooling._backward`."""
     tokens = tokens.contiguous()
     width = weights[0].shape[0]
