@@ -16,8 +16,10 @@ import triton.language as tl
 from torch import Tensor
 
 from . import triton_layer_norm
-from .triton_launch import TILE, launch, tile, wanted_programs
+from .triton_launch import launch, tile, wanted_programs
 from .triton_layer_norm import normalize
+
+Lists = List[Tensor]
 
 
 @triton.jit
@@ -95,10 +97,10 @@ def _gather(acc, dy_ptr, w_ptr, sample, place, t, h, w, live, first, col, real,
     t, h, w = t + PT, h + PH, w + PW
     base += ((t // ST * OH + h // SH) * OW + w // SW) * C
     tap = (t % ST * KH + h % SH) * KW + w % SW
-    for jt in tl.static_range((KT + ST - 1) // ST):
+    for jt in range((KT + ST - 1) // ST):
         ok_t = live & (t >= jt * ST) & (t // ST - jt < OT)
         ok_t = ok_t & (t % ST + jt * ST < KT)
-        for jh in tl.static_range((KH + SH - 1) // SH):
+        for jh in range((KH + SH - 1) // SH):
             ok_h = ok_t & (h >= jh * SH) & (h // SH - jh < OH)
             ok_h = ok_h & (h % SH + jh * SH < KH)
             for jw in tl.static_range((KW + SW - 1) // SW):
@@ -192,11 +194,13 @@ def _weight_kernel(x_ptr, dy_ptr, part_ptr, lines, first, T, H, W, OT, OH, OW,
                     mask=ok_w[:, None] & real[None, :],
                     other=0.)
                 place = (start + u) * C + col
+                # The same for all taps; loaded in the layout of x.
                 dy = tl.load(
-                    dy_ptr + dy_at + place,
-                    mask=real & (place < OW * C),
+                    dy_ptr + (dy_at + place)[None, :] + (tap * 0)[:, None],
+                    mask=(real & (place < OW * C))[None, :] &
+                    (tap >= 0)[:, None],
                     other=0.)
-                acc += x.to(tl.float32) * dy.to(tl.float32)[None, :]
+                acc += x.to(tl.float32) * dy.to(tl.float32)
     tap = tl.program_id(0) * (KT * KH * KW) + tap
     tl.store(
         part_ptr + tap.to(tl.int64)[:, None] * C + col[None, :],
@@ -225,6 +229,15 @@ def _sum_kernel(part_ptr, dweight_ptr, rows, D: tl.constexpr,
         mask=col < D)
 
 
+def _warps(width: int) -> int:
+    """Warps of a program for rows of ``width`` channels.
+
+    One as long as it holds a row: what all rows share (a tap, a parameter)
+    then gets where it is needed without a barrier.
+    """
+    return min(max(triton.next_power_of_2(width) // 256, 1), 8)
+
+
 def _taps_first(weights: List[Tensor]) -> Tensor:
     """Kernels (D, 1, kt, kh, kw), of one size, as (kernels, taps, D)."""
     return torch.stack([x.flatten(1).t() for x in weights])
@@ -232,7 +245,7 @@ def _taps_first(weights: List[Tensor]) -> Tensor:
 
 def forward(tokens: Tensor, weights: List[Tensor], gammas: List[Tensor],
             betas: List[Tensor], geometries: list, eps: float,
-            keep: bool) -> Tuple[List[Tensor], ...]:
+            keep: bool) -> Tuple[Lists, Lists, Lists, Lists]:
     """See :func:`pooling._forward`."""
     batch, num, channels = tokens.shape
     width = weights[0].shape[0]
@@ -252,7 +265,8 @@ def forward(tokens: Tensor, weights: List[Tensor], gammas: List[Tensor],
                 out.new_empty((batch, num_out, heads), dtype=torch.float32)
                 for _ in range(2)
             ]
-        block_p, block_d = tile(batch * num_out, width, heads, tokens)
+        warps = _warps(width)
+        block_p, block_d = tile(batch * num_out, width, heads, tokens, warps)
         launch(
             _forward_kernel, (triton.cdiv(batch * num_out, block_p), heads),
             tokens,
@@ -276,7 +290,7 @@ def forward(tokens: Tensor, weights: List[Tensor], gammas: List[Tensor],
             KEEP=keep,
             BLOCK_P=block_p,
             BLOCK_D=block_d,
-            num_warps=4)
+            num_warps=warps)
         for group, value in zip(results, made):
             group.append(value)
     return results
@@ -292,7 +306,7 @@ def _token_gradient(tokens: Tensor, dys: List[Tensor], weights: List[Tensor],
     block_c = 128 if channels % 128 == 0 else min(
         triton.next_power_of_2(channels), 128)
     blocks = triton.cdiv(channels, block_c)
-    block_p, block_c = tile(batch * num, block_c, blocks, tokens)
+    block_p, block_c = tile(batch * num, block_c, blocks, tokens, 1)
     pick = [min(i, len(dys) - 1) for i in range(3)]
     taps = _taps_first(weights)
     jobs = [(dys[i], taps[i], *geometries[i].out) for i in pick]
@@ -315,7 +329,7 @@ def _token_gradient(tokens: Tensor, dys: List[Tensor], weights: List[Tensor],
         NUM=len(dys),
         BLOCK_P=block_p,
         BLOCK_C=block_c,
-        num_warps=4,
+        num_warps=1,
         **{
             f'S{axis}{i}': geometries[job].stride['THW'.index(axis)]
             for i, job in enumerate(pick) for axis in 'THW'
@@ -329,8 +343,8 @@ def _weight_gradient(tokens: Tensor, dy: Tensor, weight: Tensor,
     batch, num, channels = tokens.shape
     taps, width = math.prod(geo.kernel), weight.shape[0]
     block_k = triton.next_power_of_2(taps)
-    block_c = min(max(TILE // block_k, 16), triton.next_power_of_2(channels))
-    block_c = max(block_c, 16)
+    block_c = max(4096 // block_k, 16)
+    block_c = min(block_c, max(triton.next_power_of_2(channels), 16))
     blocks = triton.cdiv(channels, block_c)
     lines = batch * geo.out[0] * geo.out[1]
     programs = min(lines, max(wanted_programs(tokens) // blocks, 1))
@@ -373,7 +387,7 @@ def _weight_gradient(tokens: Tensor, dy: Tensor, weight: Tensor,
 def backward(grads: List[Tensor], tokens: Tensor, convs: List[Tensor],
              means: List[Tensor], rstds: List[Tensor], weights: List[Tensor],
              gammas: List[Tensor], geometries: list, need_tokens: bool,
-             need_weights: bool) -> Tuple[Tensor, List[Tensor], ...]:
+             need_weights: bool) -> Tuple[Tensor, Lists, Lists, Lists]:
     """See :func:`pooling._backward`."""
     tokens = tokens.contiguous()
     width = weights[0].shape[0]
