@@ -56,7 +56,7 @@ class _Stored:
             return self.memory, self.finite
         finite = self.finite
         if finite is not None:
-            finite = finite[torch.tensor(rows, device=finite.device)]
+            finite = state.select(finite, rows)
         return state.select(self.memory, rows), finite
 
 
@@ -171,8 +171,7 @@ class MemoryBank:
                 else memory
         forget = ~finite
         if any(new):
-            forget = forget | torch.tensor(new).to(
-                forget.device, non_blocking=True)
+            forget = forget | state.on_device(torch.tensor(new), forget)
         return state.reset(memory, forget)
 
     def write(self,

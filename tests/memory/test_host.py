@@ -120,7 +120,7 @@ def test_a_window_is_one_graph_that_ends_with_it():
 def test_a_window_that_fails_leaves_no_graph():
     model = Host(True)
     bank = model.bank(False)
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         model.run([(clip(1.), at(('a', 0))), (None, None)], bank)
     memory = bank.read(at(('a', 1)), model.init_memory)
     assert memory[0].value.tolist() == [1]
