@@ -218,5 +218,5 @@ def test_what_cannot_be_grouped_is_named():
             groups(3, 4):
         norm(x)
     with pytest.raises(ValueError, match='one value per channel.*SyncBN'), \
-            ClipGroups(1, 6):
+            groups(1, 6):
         norm(x[..., :1, :1, :1])
