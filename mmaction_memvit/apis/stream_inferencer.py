@@ -1,8 +1,17 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import copy
+import itertools
 import os.path as osp
 import sys
-from typing import Dict, Iterator, List, NamedTuple, Optional, Union
+from typing import (
+    Dict,
+    Hashable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Union,
+)
 
 import numpy as np
 import torch
@@ -14,7 +23,7 @@ from mmengine.runner import load_checkpoint
 
 from mmaction_memvit.datasets.clip_grid import ClipGrid
 from mmaction_memvit.datasets.video_index import probe_video
-from mmaction_memvit.memory import MemoryBank
+from mmaction_memvit.memory import MemoryBank, MemoryHost
 
 _LOADERS = ('LoadVideoClip', 'DecordInit', 'DecordDecode', 'PyAVInit',
             'PyAVDecode', 'OpenCVInit', 'OpenCVDecode')
@@ -95,20 +104,22 @@ class StreamInferencer:
         else:
             load_checkpoint(self.model, checkpoint, map_location='cpu')
         self.model.to(device).eval()
+        # A model of MMAction2 has none to forget.
+        self.bank = MemoryBank()
+        if isinstance(self.model, MemoryHost):
+            self.bank = self.model.bank(True)
         if config.model.get('max_streams') is None:
             # A bank keeps as many streams as batches have lanes. Here every
             # batch has one, while any number of streams may run: they are
             # forgotten when they end.
-            for bank in self._banks():
-                bank.max_streams = sys.maxsize
+            self.bank.max_streams = sys.maxsize
         self._live: Dict[str, _LiveStream] = {}
+        self._runs = itertools.count()
 
-    def _predict(self, pipeline: Compose, results: dict, stream: str,
+    def _predict(self, pipeline: Compose, results: dict, stream: Hashable,
                  clip: int, fps: float) -> ClipPrediction:
         first = clip * self.grid.clip_stride
         results.update(
-            video_id=stream,
-            timestamp=clip,
             clip_len=self.grid.clip_len,
             frame_interval=self.grid.frame_interval,
             num_clips=1,
@@ -118,7 +129,11 @@ class StreamInferencer:
             segment_id='',
             fps=fps,
             clip_range=(first, first + self.grid.span - 1))
-        data = pseudo_collate([pipeline(results)])
+        data = pipeline(results)
+        # Whatever the pipeline packs.
+        data['data_samples'].set_metainfo(
+            dict(video_id=stream, timestamp=clip, start_seconds=first / fps))
+        data = pseudo_collate([data])
         with torch.no_grad():
             sample, = self.model.test_step(data)
         return ClipPrediction(clip, first / fps,
@@ -141,6 +156,8 @@ class StreamInferencer:
         if not entry['num_frames']:
             raise ValueError(f'{video}: {entry.get("problem", "no frames")}; '
                              'check the path, or encode the video anew')
+        # Not the path: one file may be watched twice at a time.
+        stream = video, next(self._runs)
         try:
             for clip in range(self.grid.num_clips(entry['num_frames'])):
                 results = dict(
@@ -148,12 +165,12 @@ class StreamInferencer:
                     total_frames=entry['num_frames'],
                     frame_inds=self.grid.frame_inds(clip,
                                                     entry['num_frames']))
-                step = self._predict(self.from_file, results, video, clip,
+                step = self._predict(self.from_file, results, stream, clip,
                                      entry['fps'])
                 yield step._replace(
                     end=min(step.end, entry['num_frames'] / entry['fps']))
         finally:
-            self._forget(video)
+            self.bank.forget(stream)
 
     def push(self,
              frames: Union[np.ndarray, List[np.ndarray]],
@@ -208,18 +225,10 @@ class StreamInferencer:
         """Forget a live stream, or with None everything."""
         if stream is None:
             self._live.clear()
-            for bank in self._banks():
-                bank.clear()
+            self.bank.clear()
         else:
             self._live.pop(stream, None)
-            self._forget(stream)
-
-    def _banks(self) -> List[MemoryBank]:
-        return list(getattr(self.model, 'banks', {}).values())
-
-    def _forget(self, stream: str) -> None:
-        for bank in self._banks():
-            bank.forget(stream)
+            self.bank.forget(stream)
 
 
 class _LiveStream:

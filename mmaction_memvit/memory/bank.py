@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from typing import (
     Callable,
     Dict,
+    Hashable,
     Iterator,
     List,
     NamedTuple,
@@ -23,20 +24,20 @@ class ClipIdentity(NamedTuple):
     """Which clip of which stream a lane holds.
 
     Args:
-        video_id (str): The video, or what else names what is watched.
+        video_id (Hashable): The video, or what else names what is watched.
         position (int): The clip's place in it; grows along the stream.
         view (int): Crop or other view, each a stream of its own. Defaults
             to 0.
         seconds (float, optional): Where the clip starts. Defaults to None:
             nobody knows.
     """
-    video_id: str
+    video_id: Hashable
     position: int
     view: int = 0
     seconds: Optional[float] = None
 
     @property
-    def stream(self) -> Tuple[str, int]:
+    def stream(self) -> Tuple[Hashable, int]:
         """tuple: what names the stream."""
         return self.video_id, self.view
 
@@ -55,7 +56,7 @@ class _Stored:
             return self.memory, self.finite
         finite = self.finite
         if finite is not None:
-            finite = finite[torch.tensor(rows, device=finite.device)]
+            finite = state.select(finite, rows)
         return state.select(self.memory, rows), finite
 
 
@@ -110,7 +111,7 @@ class MemoryBank:
         self.num_continued = 0
         self.num_not_finite = torch.zeros((), dtype=torch.long)
 
-    def forget(self, video_id: str) -> None:
+    def forget(self, video_id: Hashable) -> None:
         """Forget the streams of a video."""
         for stream in [x for x in self._streams if x[0] == video_id]:
             del self._streams[stream]
@@ -170,8 +171,7 @@ class MemoryBank:
                 else memory
         forget = ~finite
         if any(new):
-            forget = forget | torch.tensor(new).to(
-                forget.device, non_blocking=True)
+            forget = forget | state.on_device(torch.tensor(new), forget)
         return state.reset(memory, forget)
 
     def write(self,

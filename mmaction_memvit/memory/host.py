@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .bank import ClipIdentity, MemoryBank
-from .state import Memory
+from .state import Memory, on_device
 
 MODES = ('train', 'val', 'test', 'predict')
 Clips = Union[Tensor, Sequence[Tensor]]
@@ -135,8 +135,8 @@ class MemoryHost:
             return self.step(clips, *args)[0]
         who = [identities[i] for i in lanes]
         seconds = bank.elapsed(who)
-        elapsed = None if seconds is None else torch.tensor(seconds).to(
-            clips.device, non_blocking=True)
+        elapsed = None if seconds is None else on_device(
+            torch.tensor(seconds), clips)
         memory = bank.read(
             who, lambda lanes: self.init_memory(lanes, clips.shape[-2:]))
         out, memory = self.step(clips, *args, memory=memory, elapsed=elapsed)

@@ -49,6 +49,11 @@ def _descend(fn: Callable, first: Memory, *others: Memory) -> Memory:
     return first
 
 
+def on_device(x: Tensor, like: Tensor) -> Tensor:
+    """A small tensor where ``like`` is; an accelerator is not waited for."""
+    return x.to(like.device, non_blocking=True)
+
+
 def tree_map(fn: Callable[..., Tensor], memory: Memory,
              *others: Memory) -> Memory:
     """Apply ``fn`` to every tensor, or to those in the same place.
@@ -123,14 +128,14 @@ def reset(memory: Memory, lanes: Tensor) -> Memory:
 def reset_tensors(memory: Memory, lanes: Tensor) -> Memory:
     """As :func:`reset`, of a memory that has none of its own."""
     if isinstance(memory, Tensor):
-        lanes = lanes.to(memory.device).view(-1, *[1] * (memory.dim() - 1))
+        lanes = on_device(lanes, memory).view(-1, *[1] * (memory.dim() - 1))
         return torch.where(lanes, memory.new_zeros(()), memory)
     return _descend(lambda x: reset(x, lanes), memory)
 
 
 def select(memory: Memory, lanes: Lanes) -> Memory:
     """The memory of some lanes, in the given order, as a new batch."""
-    index = torch.as_tensor(lanes, device=tensors(memory)[0].device)
+    index = on_device(torch.as_tensor(lanes), tensors(memory)[0])
     return tree_map(lambda x: x.index_select(0, index), memory)
 
 

@@ -162,3 +162,12 @@ def test_a_short_video_is_one_padded_clip(tmp_path):
     write_video(short, 4, rate=10)
     step, = build()(short)
     assert (step.start, step.end) == pytest.approx((0., 0.4))
+
+
+def test_a_file_that_is_watched_twice_at_a_time(video):
+    model = build()
+    alone = list(model(video))
+    for first, second, expected in zip(model(video), model(video), alone):
+        assert torch.equal(first.scores, expected.scores)
+        assert torch.equal(second.scores, expected.scores)
+    assert len(model.bank) == 0

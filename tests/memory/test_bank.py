@@ -187,6 +187,30 @@ def test_a_lane_that_is_not_finite_starts_anew_within_a_window():
     assert torch.autograd.grad(out.sum(), weight)[0] == 14
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_an_accelerator_is_never_waited_for():
+    bank = MemoryBank()
+    device = torch.device('cuda')
+
+    def start(num):
+        return init(num).to(device)
+
+    bank.write([clip(n, 0) for n in 'abc'],
+               memory_of(1, float('nan'), 3).to(device))
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        for position, names in ((1, 'abc'), (2, 'axc'), (3, 'ca'),
+                                (4, 'ayzc')):
+            step = [clip(n, position) for n in names]
+            memory = bank.read(step, start)
+            bank.write(step, memory.map(lambda x: x + 1))
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+    assert memory.layers[0].raw_k[0][:, 0, 0].tolist() == [4, 0, 0, 6]
+
+
 def test_elapsed_seconds():
     bank = MemoryBank(max_gap=5)
     bank.write([ClipIdentity('a', 3, seconds=10.5)], memory_of(1))

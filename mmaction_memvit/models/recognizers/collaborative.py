@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What 2D and 3D recognizers with collaborative memory have in common."""
 import logging
+from functools import cache
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
@@ -72,7 +73,6 @@ class RecognizerCollaboration(ClipCollaboration):
         # MMAction2's recognizers do not take it.
         self.init_cfg = init_cfg
         self.video_loss_weight = video_loss_weight
-        self._told_crops = False
         self.init_collaboration(mode, memory_grad, freeze_backbone)
 
     def run_backbone(self, clips: Tensor) -> object:
@@ -242,7 +242,7 @@ class RecognizerCollaboration(ClipCollaboration):
             break
         if crops is None:
             crops = 1
-            self._tell_crops(num_views)
+            _warn_of_crops(num_views)
         clips = num_views // crops
         if clips * crops != num_views:
             raise ValueError(
@@ -259,20 +259,18 @@ class RecognizerCollaboration(ClipCollaboration):
                 'twice_sample, which makes more clips than it tells')
         return list(range(crop * clips, (crop + 1) * clips))
 
-    def _tell_crops(self, num_views: int) -> None:
-        """Warn, once, that nobody says which views are crops of one clip."""
-        if self._told_crops:
-            return
-        self._told_crops = True
-        print_log(
-            f'all {num_views} views of a video write its memory: they are '
-            'taken for different clips, one crop of each. If they are several '
-            'crops of fewer clips, tell it: test_cfg=dict(num_crops=3) in the '
-            "model, or 'num_clips' in PackActionInputs' meta_keys; the centre "
-            'crops alone then write. If they are clips, num_crops=1 silences '
-            'this',
-            logger='current',
-            level=logging.WARNING)
+
+@cache
+def _warn_of_crops(num_views: int) -> None:
+    """Warn that nobody says which views are crops of one clip."""
+    print_log(
+        f'all {num_views} views of a video write its memory: they are taken '
+        'for different clips, one crop of each. If they are several crops of '
+        'fewer clips, tell it: test_cfg=dict(num_crops=3) in the model, or '
+        "'num_clips' in PackActionInputs' meta_keys; the centre crops alone "
+        'then write. If they are clips, num_crops=1 silences this',
+        logger='current',
+        level=logging.WARNING)
 
 
 def _check_lengths(data_samples: SampleList, num_clips: int) -> None:

@@ -12,6 +12,8 @@ from mmengine.model import ModuleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmaction_memvit.memory.state import on_device
+
 from ..layers.box_block import BoxBlock
 from ..layers.box_memory import BoxMemory
 from .memvit_bbox_head import boxes_of
@@ -135,10 +137,11 @@ class MeMViTRoIHead(AVARoIHead):
         """Let boxes (N, C) see each other and the memory."""
         num_slots = max(-(-max(counts) // self.num_slots), 1) * self.num_slots
         # Counts are Python numbers: nothing here waits for the device.
-        place = torch.tensor([
-            lane * num_slots + i for lane, num in enumerate(counts)
-            for i in range(num)
-        ], dtype=torch.long, device=x.device)
+        place = on_device(
+            torch.tensor([
+                lane * num_slots + i for lane, num in enumerate(counts)
+                for i in range(num)
+            ], dtype=torch.long), x)
         batch = len(counts)
         flat = x.new_zeros(batch * num_slots, x.shape[1])
         slots = torch.zeros(

@@ -215,8 +215,8 @@ def test_what_cannot_be_grouped_is_named():
     groups = ClipGroups()
     group_batch_norms(norm, groups)
     with pytest.raises(ValueError, match='batch of 6.*4 clips.*3 videos'), \
-            ClipGroups(3, 4):
+            groups(3, 4):
         norm(x)
     with pytest.raises(ValueError, match='one value per channel.*SyncBN'), \
-            ClipGroups(1, 6):
+            groups(1, 6):
         norm(x[..., :1, :1, :1])

@@ -15,6 +15,7 @@ from mmengine.runner import load_checkpoint
 from torch.profiler import ProfilerActivity, profile
 
 from mmaction_memvit.models.layers.clip_batch_norm import ClipSyncBatchNorm
+from mmaction_memvit.models.recognizers import collaborative
 from mmaction_memvit.models.utils import collaboration
 
 B, N, CLASSES = 3, 3, 4
@@ -443,6 +444,7 @@ def test_one_clip_with_memory_is_told(monkeypatch):
 
 def test_silent_crops_are_told_once(monkeypatch):
     said = []
+    collaborative._warn_of_crops.cache_clear()
     monkeypatch.setattr(
         'mmaction_memvit.models.recognizers.collaborative.print_log',
         lambda text, logger, level: said.append((level, text)))

@@ -1,0 +1,172 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from typing import NamedTuple
+
+import pytest
+import torch
+from mmaction.structures import ActionDataSample
+from torch import Tensor, nn
+
+from mmaction_memvit.memory import (
+    ClipIdentity,
+    MemoryHost,
+    as_memory,
+    clip_identities,
+    remembers,
+    run_part,
+)
+
+
+@as_memory
+class Total(NamedTuple):
+    value: Tensor
+
+
+class Adder(nn.Module):
+    """Remembers value = weight * value + mean of the clip."""
+
+    def __init__(self, on: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(3.))
+        self.on = on
+
+    def init_memory(self, batch_size, input_size=None, dtype=None,
+                    device=None):
+        if not self.on:
+            return None
+        return Total(torch.zeros(batch_size, dtype=dtype, device=device))
+
+    def forward(self, x, memory=None, elapsed=None):
+        x = x if x.dim() == 1 else x.flatten(1).mean(1)
+        if memory is None:
+            return x
+        self.elapsed = None if elapsed is None else elapsed.tolist()
+        value = self.weight * memory.value + x
+        return value, Total(value)
+
+
+class Host(MemoryHost, nn.Module):
+
+    def __init__(self, *on: bool, **kwargs) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(Adder(x) for x in on)
+        self.init_host(**{**dict(max_gap=1, max_streams=None), **kwargs})
+
+    def memory_parts(self):
+        return list(self.parts)
+
+    def step(self, clips, memory=None, elapsed=None):
+        after = []
+        for part, own in zip(self.parts, memory or [None] * len(self.parts)):
+            clips, own = run_part(part, clips, own, elapsed)
+            after.append(own)
+        return clips, None if memory is None else tuple(after)
+
+
+def clip(*values: float, size: int = 4) -> Tensor:
+    return torch.tensor(values)[:, None, None, None, None].expand(
+        -1, 3, 1, size, size)
+
+
+def at(*clips: tuple) -> list:
+    return [ClipIdentity(*x) for x in clips]
+
+
+def only(parts: list) -> Tensor:
+    (_, out), = parts
+    return out
+
+
+def test_who_remembers():
+    assert remembers(Adder()) and not remembers(Adder(False))
+    assert not remembers(nn.Identity()) and not remembers(None)
+    assert Host(False, True).with_memory
+    assert not Host(False).with_memory
+
+
+def test_parts_remember_side_by_side():
+    model = Host(True, False, True)
+    # The first part gives 1, 4, 13; the last adds these up, times 3.
+    for position, expected in enumerate((1, 3 + 4, 21 + 13)):
+        step, = model.run([(clip(1.), at(('a', position)))], model.bank(True))
+        assert only(step).item() == expected
+    assert len(model.banks['predict']) == 1 and not len(model.banks['train'])
+
+
+def test_a_window_is_one_graph_that_ends_with_it():
+    model = Host(True)
+    bank = model.bank(False)
+    weight = model.parts[0].weight
+    # Lane 1 changes its video at the second step.
+    first = [(clip(1., 2.), at(('a', 0), ('b', 4))),
+             (clip(1., 5.), at(('a', 1), ('c', 0))),
+             (clip(1., 1.), at(('a', 2), ('c', 1)))]
+    last = only(model.run(first, bank)[-1])
+    assert last.tolist() == [13, 16]
+    for lane, slope in ((0, 1 + 2 * 3), (1, 5)):
+        grad, = torch.autograd.grad(last[lane], weight, retain_graph=True)
+        assert grad == slope
+    # The next window goes on from there, without the graph.
+    after, = model.run([(clip(1., 1.), at(('a', 3), ('c', 2)))], bank)
+    assert only(after).tolist() == [40, 49]
+    assert torch.autograd.grad(only(after)[0], weight)[0] == 13
+    # One clip at a time gives the same, with a graph of one clip.
+    single = Host(True)
+    for step in first:
+        out = only(single.run([step], single.bank(False))[0])
+    torch.testing.assert_close(out, last)
+    assert torch.autograd.grad(out[0], single.parts[0].weight)[0] == 4
+
+
+def test_a_window_that_fails_leaves_no_graph():
+    model = Host(True)
+    bank = model.bank(False)
+    with pytest.raises(TypeError):
+        model.run([(clip(1.), at(('a', 0))), (None, None)], bank)
+    memory = bank.read(at(('a', 1)), model.init_memory)
+    assert memory[0].value.tolist() == [1]
+    assert not memory[0].value.requires_grad
+
+
+def test_a_lane_does_not_depend_on_sizes_nor_on_how_many_pass_at_a_time():
+    for most in (None, 1, 2):
+        model = Host(True)
+        for position, expected in enumerate(([1, 2, 3], [4, 8, 12])):
+            clips = [clip(1.)[0], clip(2., size=6)[0], clip(3.)[0]]
+            parts, = model.run(
+                [(clips, at(*((n, position) for n in 'abc')))],
+                model.bank(True), most)
+            found = [None] * 3
+            for lanes, out in parts:
+                for lane, value in zip(lanes, out.tolist()):
+                    found[lane] = value
+            assert found == expected
+        assert len(parts) == (3 if most == 1 else 2)
+        assert model.bank(True).num_continued == 3
+
+
+def test_the_model_is_told_the_seconds():
+    model = Host(True)
+    for position, told in enumerate(([0, 0], [2.5, 0], [2.5, 2])):
+        who = [
+            ClipIdentity('a', position, seconds=2.5 * position),
+            ClipIdentity('b', max(position - 1, 0), seconds=2. * position)
+        ]
+        model.run([(clip(1., 1.), who)], model.bank(True))
+        assert model.parts[0].elapsed == told
+    model.run([(clip(1.), at(('a', 3)))], model.bank(True))
+    assert model.parts[0].elapsed is None
+
+
+def test_identities_come_from_the_samples():
+
+    def read(**metainfo):
+        return clip_identities([ActionDataSample(metainfo=metainfo)], 2)
+
+    assert read(video_id='a', timestamp=4) == at(('a', 4, 0), ('a', 4, 1))
+    assert read(
+        video_id='a', timestamp=4, start_seconds=8.)[1].seconds == 8
+    assert read(
+        video_id='a', timestamp=4, clip_range=(60, 99),
+        fps=30.)[0].seconds == 2
+    with pytest.raises(KeyError, match='video_id'):
+        read(timestamp=4)
