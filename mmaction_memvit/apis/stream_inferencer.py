@@ -13,8 +13,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
 from mmaction_memvit.datasets.clip_grid import ClipGrid
-from mmaction_memvit.datasets.video_index import probe_video
 from mmaction_memvit.structures import MemoryBank
+from mmaction_memvit.video import probe_video
 
 _LOADERS = ('LoadVideoClip', 'DecordInit', 'DecordDecode', 'PyAVInit',
             'PyAVDecode', 'OpenCVInit', 'OpenCVDecode')
@@ -145,6 +145,7 @@ class StreamInferencer:
             for clip in range(self.grid.num_clips(entry['num_frames'])):
                 results = dict(
                     filename=video,
+                    frame_table=entry,
                     total_frames=entry['num_frames'],
                     frame_inds=self.grid.frame_inds(clip,
                                                     entry['num_frames']))
