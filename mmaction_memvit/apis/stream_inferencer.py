@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import copy
+import itertools
 import os.path as osp
 import sys
 from typing import Dict, Iterator, List, NamedTuple, Optional, Union
@@ -102,6 +103,7 @@ class StreamInferencer:
             for bank in self._banks():
                 bank.max_streams = sys.maxsize
         self._live: Dict[str, _LiveStream] = {}
+        self._runs = itertools.count()
 
     def _predict(self, pipeline: Compose, results: dict, stream: str,
                  clip: int, fps: float) -> ClipPrediction:
@@ -137,6 +139,8 @@ class StreamInferencer:
         Raises:
             ValueError: If the video cannot be read.
         """
+        # Several runs along one file are several streams.
+        stream = f'{video}#{next(self._runs)}'
         entry = probe_video(video)
         if not entry['num_frames']:
             raise ValueError(f'{video}: {entry.get("problem", "no frames")}; '
@@ -149,12 +153,12 @@ class StreamInferencer:
                     total_frames=entry['num_frames'],
                     frame_inds=self.grid.frame_inds(clip,
                                                     entry['num_frames']))
-                step = self._predict(self.from_file, results, video, clip,
+                step = self._predict(self.from_file, results, stream, clip,
                                      entry['fps'])
                 yield step._replace(
                     end=min(step.end, entry['num_frames'] / entry['fps']))
         finally:
-            self._forget(video)
+            self._forget(stream)
 
     def push(self,
              frames: Union[np.ndarray, List[np.ndarray]],
@@ -167,7 +171,8 @@ class StreamInferencer:
                 each, any number of them.
             stream (str): Name of the stream; several may run side by side,
                 each remembered until :meth:`reset`. Defaults to 'live'.
-            fps (float): Frames per second of the stream. Defaults to 30.
+            fps (float): Frames per second of the stream; 30 if it is 0, as
+                of cameras that do not tell. Defaults to 30.
 
         Returns:
             list[ClipPrediction]: Of the clips these frames completed, often
@@ -176,6 +181,9 @@ class StreamInferencer:
         Raises:
             ValueError: If the frames are no such images.
         """
+        if not fps > 0:
+            # What cameras say that do not know it.
+            fps = 30.
         live = self._live.setdefault(stream, _LiveStream())
         steps = []
         for frame in frames:

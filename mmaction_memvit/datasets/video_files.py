@@ -181,10 +181,10 @@ class VideoFiles:
         cut = [(v['video_id'], e) for v, e in zip(videos, entries)
                if e['num_frames'] and 'problem' in e]
         if cut:
+            names = first_names(f'{v} ({e["problem"]})' for v, e in cut)
             print_log(
-                f'{len(cut)} videos are not in order and used as far as they '
-                'can be read: ' + first_names(f'{v} ({e["problem"]})'
-                                          for v, e in cut),
+                f'{len(cut)} videos are damaged or have odd times, and are '
+                f'used as far as they can be read: {names}',
                 logger='current',
                 level=logging.WARNING)
         drift = [(v['video_id'], e) for v, e in zip(videos, entries)

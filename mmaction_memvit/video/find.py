@@ -97,7 +97,8 @@ def find_videos(wanted: Mapping[str, Sequence[str]],
         are there; several where a name fits several files.
     """
     files = list_folders(
-        root, (osp.dirname(p) for paths in wanted.values() for p in paths))
+        root, (osp.dirname(osp.normpath(p)) for paths in wanted.values()
+               for p in paths))
     found = match_videos(wanted, files)
     lost = {n: [osp.basename(n)] for n in wanted if n not in found}
     if anywhere and lost and osp.isdir(root or '.'):
