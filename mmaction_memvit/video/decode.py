@@ -25,6 +25,8 @@ from .scan import (
 
 # Decoding so many frames takes no longer than seeking a keyframe.
 _SEEK_AFTER = 8
+# From so many keyframes earlier it is tried again.
+_KEYS_BACK = (1, 4, 16)
 _count_mode_told = False
 
 
@@ -169,11 +171,13 @@ class PyAVReader:
         if self._must_seek(ind):
             self._seek(ind)
         image = self._advance(ind)
-        if image is None and len(self._keys):
-            # From the keyframe before, as with intra refresh, where pictures
-            # are whole only some time after each place to start from.
-            key = np.searchsorted(self._keys, ind, 'right') - 2
-            self._seek(int(self._keys[key]) if key >= 0 else 0)
+        last = int(np.searchsorted(self._keys, ind, 'right')) - 1
+        for back in _KEYS_BACK:
+            if image is not None or last < 0:
+                break
+            # Pictures may be whole only some time after a place to start
+            # from, as with intra refresh and fields.
+            self._seek(int(self._keys[max(last - back, 0)]))
             self._sought = False
             image = self._advance(ind)
         if image is None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from .describe import Decoded, Packets, describe
 from .frames import VideoReadError
+from .h264 import may_have_fields
 from .picture import Picture
 
 try:
@@ -31,6 +32,8 @@ if av is not None:
     READ_ERRORS += (av.FFmpegError, )
 # So many frames at the start are compared with the packets.
 _NUM_HEAD = 48
+# And those after the last keyframe, at least so many.
+_NUM_TAIL = 16
 
 
 def probe_video(path: str, decode: bool = False) -> dict:
@@ -207,9 +210,8 @@ def _is_doubtful(packets: Packets, stream) -> bool:
         # Pictures that are reordered cannot be shown when they are decoded.
         if packets.num_untimed or (packets.dts == packets.times).all():
             return True
-    # A picture may be two packets, one for each field. Progressive is 1.
-    return context.name == 'h264' and int(
-        getattr(context, 'field_order', 0)) > 1
+    # A picture may be two packets, one for each field.
+    return context.name == 'h264' and may_have_fields(context.extradata)
 
 
 def _compare_ends(source: Source, container, stream, packets: Packets
@@ -226,7 +228,8 @@ def _compare_ends(source: Source, container, stream, packets: Packets
         return None, head
     if num < _NUM_HEAD:
         return (times if num == len(times) else None), head
-    for key in packets.times[packets.is_key][:-3:-1]:
+    keys = packets.times[packets.is_key]
+    for key in keys[keys <= times[-_NUM_TAIL]][:-3:-1]:
         tail = decode_frames(source, seek=int(key))
         got = tail.times[tail.times >= key]
         expected = times[times >= key]
