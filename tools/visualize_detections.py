@@ -31,15 +31,16 @@ from mmengine.fileio import exists, get, join_path
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mmaction_memvit.datasets.video_reader import (
-    BACKENDS,
-    ReaderCache,
-    choose_backend,
-)
 from mmaction_memvit.evaluation.functional import (
     image_key,
     read_ava_csv,
     read_label_map,
+)
+from mmaction_memvit.video import (
+    BACKENDS,
+    FrameTable,
+    ReaderCache,
+    choose_backend,
 )
 from mmaction_memvit.visualization.detections import draw_detections
 
@@ -216,7 +217,10 @@ class KeyframeReader:
         if info.get('filename'):
             name = info['filename']
             make = BACKENDS[choose_backend('auto')]
-            return self._cache.get(name, lambda: make(name)).read([center])[0]
+            entry = info.get('frame_table')
+            table = None if entry is None else FrameTable(entry)
+            reader = self._cache.get(name, lambda: make(name, table=table))
+            return reader.read([center])[0]
         name = info['filename_tmpl'].format(center + info['start_index'])
         return mmcv.imfrombytes(
             get(join_path(info['frame_dir'], name)), channel_order='rgb')

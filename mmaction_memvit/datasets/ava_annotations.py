@@ -27,7 +27,7 @@ from mmaction_memvit.evaluation.functional.ava_csv import (
     read_label_map,
 )
 
-from .video_index import first_names
+from ..video.index import first_names
 
 __all__ = [
     'AVABoxes', 'Proposals', 'count_matches', 'image_key', 'pick_proposals',

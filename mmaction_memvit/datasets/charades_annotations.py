@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.fileio import exists, get_text
 from mmengine.logging import print_log
 
-from .video_index import first_names
+from ..video.index import first_names
 
 #: Names of the classes, in the download of the annotations.
 CLASS_FILE = 'Charades_v1_classes.txt'

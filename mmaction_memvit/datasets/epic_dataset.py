@@ -9,6 +9,7 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
+from ..video.index import first_names
 from .epic_annotations import (
     EpicSegments,
     last_observed_frame,
@@ -17,7 +18,6 @@ from .epic_annotations import (
 from .epic_base import EpicVideoDataset, check_task
 from .source_options import check_choice
 from .video_files import leave_out
-from .video_index import first_names
 
 
 @DATASETS.register_module()

@@ -11,6 +11,8 @@ from mmengine.dataset import force_full_init
 from mmengine.fileio import exists
 from mmengine.logging import print_log
 
+from ..video.find import count_frame_images
+from ..video.index import first_names, in_threads, load_video_index
 from .ava_annotations import (
     AVABoxes,
     Proposals,
@@ -24,13 +26,7 @@ from .ava_annotations import (
 )
 from .source_options import check_choice, video_or_frames
 from .stream_dataset import StreamDataset
-from .video_files import (
-    VideoFiles,
-    count_frame_images,
-    in_threads,
-    leave_out,
-)
-from .video_index import first_names, load_video_index
+from .video_files import VideoFiles, leave_out, video_source
 
 PREPARE_AVA = 'python tools/data/ava/prepare_ava.py'
 
@@ -364,7 +360,8 @@ class OnlineAVADataset(StreamDataset):
         if self.use_frames:
             return self._count_folders([{'video_id': v} for v in video_ids],
                                        files)
-        return files.find(video_ids, self.data_prefix['video'])
+        return files.find({v: [v]
+                           for v in video_ids}, self.data_prefix['video'])
 
     def _count_folders(self, videos: list[dict],
                        files: VideoFiles) -> list[dict]:
@@ -657,7 +654,7 @@ class OnlineAVADataset(StreamDataset):
             info.update(
                 frame_dir=video['frame_dir'], filename_tmpl=self.filename_tmpl)
         else:
-            info['filename'] = video['filename']
+            info.update(video_source(video))
         if self._proposals is not None:
             first, last = (0, 0) if pick < 0 else _span(
                 self._proposals.first_box, pick)

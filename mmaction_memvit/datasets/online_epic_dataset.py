@@ -10,6 +10,7 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
+from ..video.index import first_names
 from .clip_grid import ClipGrid
 from .epic_annotations import EpicSegments
 from .epic_base import EpicVideoDataset, check_task
@@ -23,7 +24,6 @@ from .epic_grid import (
     seconds_to_segments,
 )
 from .source_options import check_choice
-from .video_index import first_names
 
 #: Positions left out between two queries of ``anticipation_grid='segments'``,
 #: so that no memory goes from one to the next.

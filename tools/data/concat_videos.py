@@ -35,10 +35,8 @@ import av
 import numpy as np
 from mmengine.utils import track_parallel_progress, track_progress
 
-from mmaction_memvit.datasets.video_index import (
-    probe_video,
-    write_video_index,
-)
+from mmaction_memvit.video import probe_video
+from mmaction_memvit.video.index import write_video_index
 
 
 def parse_args(argv=None):

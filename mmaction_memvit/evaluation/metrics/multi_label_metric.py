@@ -13,7 +13,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from ...datasets.charades_annotations import CLASS_FILE, read_class_names
-from ...datasets.video_index import first_names
+from ...video.index import first_names
 from ..functional import evaluate_multi_label
 
 POOLINGS = ('max', 'mean')
