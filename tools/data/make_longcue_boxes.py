@@ -32,6 +32,7 @@ from typing import Any
 
 from mmengine.fileio import dump, put_text
 
+from mmaction_memvit.annotations.label_map import write_label_map
 from mmaction_memvit.datasets.generated.longcue_boxes import (
     BoxVideoPlan,
     LongCueBoxesSpec,
@@ -52,7 +53,6 @@ from mmaction_memvit.datasets.generated.video_set import (
     make_videos,
     store_video,
 )
-from mmaction_memvit.evaluation.functional import write_label_map
 
 META_FILE = 'longcue_boxes_meta.json'
 INDEX_FILE = 'index.json'

@@ -37,7 +37,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .ava_csv import ActionBoxes, Key, image_key
+from mmaction_memvit.annotations.ava import ActionBoxes
+from mmaction_memvit.annotations.ava_rows import Key, image_key
 
 
 class _Convention(NamedTuple):

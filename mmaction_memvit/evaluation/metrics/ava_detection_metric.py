@@ -11,17 +11,16 @@ from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from ..functional import (
-    AVA_CONVENTIONS,
+from mmaction_memvit.annotations.ava import (
     ActionBoxes,
-    evaluate_ava,
-    find_problems,
-    image_key,
-    read_ava_csv,
+    read_action_boxes,
     read_exclusions,
-    read_label_map,
     write_results_csv,
 )
+from mmaction_memvit.annotations.ava_rows import image_key
+from mmaction_memvit.annotations.label_map import read_label_map
+
+from ..functional import AVA_CONVENTIONS, evaluate_ava, find_problems
 
 
 @METRICS.register_module()
@@ -123,11 +122,14 @@ class AVADetectionMetric(BaseMetric):
         self.names = read_label_map(
             label_file) if label_file else dict.fromkeys(
                 range(1, num_classes), '')
+        top = num_classes if custom_classes is None else (
+            max(self.names) + 1 if label_file else None)
         self.class_ids = self._choose_classes(custom_classes)
         # What is wrong here should not come out after the first epoch.
-        self.truth = read_ava_csv(ann_file, bad_rows=bad_rows)
+        self.truth = read_action_boxes(
+            ann_file, num_classes=top, bad_rows=bad_rows)
         self.excluded = read_exclusions(exclude_file) if exclude_file else ()
-        self._check_truth(custom_classes is not None)
+        self._check_truth()
 
     def _choose_classes(self, custom: Sequence[int] | None) -> np.ndarray:
         """The id that each column of the scores stands for, with a 0."""
@@ -156,19 +158,10 @@ class AVADetectionMetric(BaseMetric):
         self.names = {i: self.names.get(i, '') for i in custom}
         return np.array([0, *custom])
 
-    def _check_truth(self, is_custom: bool) -> None:
+    def _check_truth(self) -> None:
         """Compare the ground truth with the classes."""
         present = set(np.unique(self.truth.labels).tolist())
         where = self.label_file or f'num_classes={self.num_classes}'
-        if not is_custom:
-            outside = sorted(
-                i for i in present if not 0 < i < self.num_classes)
-            if outside:
-                raise ValueError(
-                    f'{self.ann_file} has the class ids {outside[:10]}, but '
-                    f'with num_classes={self.num_classes} they go from 1 to '
-                    f'{self.num_classes - 1}. Correct the file or '
-                    'num_classes.')
         if not present & set(self.names):
             raise ValueError(
                 f'{self.ann_file} has the class ids {sorted(present)[:10]}, '

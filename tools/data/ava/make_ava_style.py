@@ -38,16 +38,16 @@ import mmengine
 import numpy as np
 from mmengine.utils import track_iter_progress, track_parallel_progress
 
+from mmaction_memvit.annotations.label_map import (
+    read_label_map as read_ava_label_map,
+)
+from mmaction_memvit.annotations.label_map import write_label_map
 from mmaction_memvit.datasets.video_files import VIDEO_SUFFIXES
 from mmaction_memvit.datasets.video_index import (
     first_names,
     probe_video,
     write_video_index,
 )
-from mmaction_memvit.evaluation.functional import (
-    read_label_map as read_ava_label_map,
-)
-from mmaction_memvit.evaluation.functional import write_label_map
 
 # The tool of the folder above, however this one was started.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
