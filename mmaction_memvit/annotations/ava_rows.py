@@ -184,9 +184,10 @@ def write_rows(path: str, rows: Iterable[Iterable]) -> None:
     writer = csv.writer(text, lineterminator='\n')
     for row in rows:
         name, *_ = row = list(row)
-        if not name or name != name.strip() or '\0' in name:
+        if not name or name != name.strip() or '\0' in name or '\r' in name:
             raise data_error(
                 path, f'the video {name!r} has no name, or white space at its '
-                'ends, which tables do not keep', 'rename it')
+                'ends or carriage returns, which tables do not keep',
+                'rename it')
         writer.writerow(row)
     put_text(text.getvalue(), path)

@@ -9,12 +9,13 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
-from .charades_annotations import (
+from mmaction_memvit.annotations.charades import (
     NUM_CLASSES,
     TIME_TOLERANCE,
     CharadesVideo,
     read_charades,
 )
+
 from .source_options import (
     check_command,
     check_no_index,

@@ -9,11 +9,12 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
-from .epic_annotations import (
-    EpicSegments,
+from mmaction_memvit.annotations.epic_segments import EpicSegments
+from mmaction_memvit.annotations.epic_times import (
     last_observed_frame,
     segment_frames,
 )
+
 from .epic_base import EpicVideoDataset, check_task
 from .source_options import check_choice
 from .video_files import leave_out

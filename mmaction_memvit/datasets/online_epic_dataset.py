@@ -10,8 +10,9 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
+from mmaction_memvit.annotations.epic_segments import EpicSegments
+
 from .clip_grid import ClipGrid
-from .epic_annotations import EpicSegments
 from .epic_base import EpicVideoDataset, check_task
 from .epic_grid import (
     SAME_TIME,

@@ -25,7 +25,9 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ..datasets.epic_annotations import NUM_NOUNS, NUM_VERBS, EpicActions
+from mmaction_memvit.annotations.epic import NUM_NOUNS, NUM_VERBS
+from mmaction_memvit.annotations.epic_actions import EpicActions
+
 from .epic_truth import CHALLENGES
 from .functional.epic_recognition import (
     NUM_KEPT,

@@ -6,14 +6,17 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from ..datasets.epic_annotations import (
+from mmaction_memvit.annotations.epic import (
     NUM_NOUNS,
     NUM_VERBS,
+    read_epic_segments,
+)
+from mmaction_memvit.annotations.epic_lists import (
     load_epic_actions,
     read_epic_participants,
-    read_epic_segments,
     read_epic_tail,
 )
+
 from .functional.epic_anticipation import evaluate_epic_anticipation
 from .functional.epic_recognition import TASKS, evaluate_epic_recognition
 
@@ -29,7 +32,7 @@ class EpicTruth:
     """Segments with their labels and subsets.
 
     Args:
-        ann_file (str): List of segments, see ``epic_annotations.py``. Lists
+        ann_file (str): List of segments, see :mod:`~.epic`. Lists
             without labels, such as of the test set, can be scored but not
             measured.
         tail_verbs (str, optional): ``EPIC_100_tail_verbs.csv``. Defaults to

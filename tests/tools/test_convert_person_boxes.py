@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.videos import need_shared_data
+
 from mmaction_memvit.annotations.proposals import read_proposals
 
 TOOL = Path(

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from mmaction_memvit.datasets.epic_annotations import read_epic_segments
+from mmaction_memvit.annotations.epic import read_epic_segments
 from mmaction_memvit.evaluation.epic_dump import read_epic_dump
 from mmaction_memvit.evaluation.epic_submission import (
     SLS_FIELDS,

@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
 
+from mmaction_memvit.annotations.video_list import FORMATS, read_video_list
 from mmaction_memvit.datasets.video_files import probe_videos
 from mmaction_memvit.datasets.video_index import (
     check_on_disk,
@@ -23,7 +24,6 @@ from mmaction_memvit.datasets.video_index import (
     load_video_index,
     probe_video,
 )
-from mmaction_memvit.datasets.video_list import FORMATS, read_video_list
 
 
 def parse_args(argv=None):

@@ -12,7 +12,9 @@ from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from ...datasets.charades_annotations import CLASS_FILE, read_class_names
+from mmaction_memvit.annotations.charades import CLASS_FILE
+from mmaction_memvit.annotations.class_names import read_class_names
+
 from ...datasets.video_index import first_names
 from ..functional import evaluate_multi_label
 
@@ -87,7 +89,10 @@ class MultiLabelMAPMetric(BaseMetric):
         self._names_from = 'class_names'
         if isinstance(class_names, str):
             self._names_from += f'={class_names!r}'
-            class_names = read_class_names(class_names)
+            class_names = read_class_names(
+                class_names, f'unpack {CLASS_FILE} of the official '
+                'annotations (Charades.zip) there, or do without names by '
+                'class_names=None')
         self.view_pooling = view_pooling
         self.scores = scores
         self.class_names = class_names

@@ -4,10 +4,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mmaction_memvit.datasets.epic_annotations import (
+from mmaction_memvit.annotations.epic import read_epic_segments
+from mmaction_memvit.annotations.epic_lists import (
     read_epic_classes,
     read_epic_participants,
-    read_epic_segments,
     read_epic_tail,
     read_epic_video_info,
 )

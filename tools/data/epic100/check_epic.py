@@ -16,10 +16,8 @@ import os.path as osp
 import sys
 from concurrent.futures.process import BrokenProcessPool
 
-from mmaction_memvit.datasets.epic_annotations import (
-    read_epic_segments,
-    read_epic_video_info,
-)
+from mmaction_memvit.annotations.epic import read_epic_segments
+from mmaction_memvit.annotations.epic_lists import read_epic_video_info
 from mmaction_memvit.datasets.video_files import probe_videos
 from mmaction_memvit.datasets.video_index import (
     first_names,
