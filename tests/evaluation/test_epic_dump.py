@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from mmaction_memvit.evaluation.epic_dump import (
+from mmaction_memvit.evaluation.submissions.epic_dump import (
     read_epic_dump,
     write_epic_dump,
 )

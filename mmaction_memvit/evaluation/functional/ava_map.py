@@ -40,6 +40,8 @@ import numpy as np
 from mmaction_memvit.annotations.ava import ActionBoxes
 from mmaction_memvit.annotations.ava_rows import Key, image_key
 
+from .text_table import text_table
+
 
 class _Convention(NamedTuple):
     counts_empty_keyframes: bool
@@ -140,11 +142,7 @@ class AVAReport(NamedTuple):
             str(official.num_found.sum()),
             *(_show(result.mean) for result in self.results.values())
         ])
-        widths = [max(map(len, column)) for column in zip(heads, *rows)]
-        return '\n'.join(
-            '  '.join(cell.ljust(width) if k == 1 else cell.rjust(width)
-                      for k, (cell, width) in enumerate(zip(row, widths)))
-            for row in [heads, *rows])
+        return text_table([heads, *rows], left=(1, ))
 
 
 def evaluate_ava(truth: ActionBoxes,

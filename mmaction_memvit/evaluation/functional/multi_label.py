@@ -10,6 +10,8 @@ from mmaction.evaluation.functional.accuracy import (
     binary_precision_recall_curve,
 )
 
+from .text_table import text_table
+
 
 class MultiLabelReport(NamedTuple):
     """Average precision by class.
@@ -62,17 +64,10 @@ class MultiLabelReport(NamedTuple):
         rows.append(('', f"mean of {means['classes']}",
                      str(self.num_videos), _show(means['mAP']),
                      _show(means['mAP_labelled'])))
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        lines = [
-            '  '.join(cell.ljust(width) if k == 1 else cell.rjust(width)
-                      for k, (cell, width) in enumerate(zip(row, widths)))
-            for row in rows
-        ]
-        lines.append(
-            f'AP: average precision over all {self.num_videos} videos, such '
+        return text_table(rows, left=(1, )) + (
+            f'\nAP: average precision over all {self.num_videos} videos, such '
             'without any class being negatives; AP labelled: over the '
             f'{self.num_videos - self.num_empty} that have a class')
-        return '\n'.join(lines)
 
 
 def evaluate_multi_label(scores: np.ndarray,

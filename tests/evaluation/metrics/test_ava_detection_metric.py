@@ -22,7 +22,6 @@ from mmaction_memvit.datasets.samplers.stream_plan import (
 from mmaction_memvit.evaluation.functional import evaluate_ava
 from mmaction_memvit.evaluation.metrics import (
     AVADetectionMetric,
-    ava_detection_metric,
 )
 
 # Uneven videos: keyframes of each.
@@ -84,16 +83,6 @@ def write_files(folder):
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):
     return write_files(tmp_path_factory.mktemp('ava'))
-
-
-@pytest.fixture
-def log(monkeypatch):
-    """What the metric says: (level, text)."""
-    lines = []
-    monkeypatch.setattr(
-        ava_detection_metric, 'print_log',
-        lambda text, logger=None, level=20: lines.append((level, text)))
-    return lines
 
 
 def evaluate(samples, files, batch_size=1, size=None, **kwargs):
@@ -390,7 +379,7 @@ def test_stored_results_are_small(files):
     metric.process(None, [sample])
     assert len(pickle.dumps(metric.results)) < 600
     for key in ('bboxes', 'scores'):
-        stored = metric.results[0][key]
+        stored = metric.results[0][1][key]
         assert stored.dtype == np.float32
         assert stored.base is None
 

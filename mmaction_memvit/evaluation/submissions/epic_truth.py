@@ -17,8 +17,9 @@ from mmaction_memvit.annotations.epic_lists import (
     read_epic_tail,
 )
 
-from .functional.epic_anticipation import evaluate_epic_anticipation
-from .functional.epic_recognition import TASKS, evaluate_epic_recognition
+from ..functional.epic_anticipation import evaluate_epic_anticipation
+from ..functional.epic_recognition import TASKS, evaluate_epic_recognition
+from ..functional.text_table import text_table
 
 #: Challenges by the name that stands in a submission.
 CHALLENGES = {
@@ -162,8 +163,4 @@ def format_epic_table(measures: Mapping[str, float]) -> str:
             lines.append([subset or 'overall', *(
                 '' if cell is None else f'{100 * cell:.2f}'
                 for cell in cells)])
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    return '\n'.join('  '.join([
-        line[0].ljust(widths[0]),
-        *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))
-    ]).rstrip() for line in lines)
+    return text_table(lines)
