@@ -34,8 +34,9 @@ from mmengine.runner import Runner
 from mmaction_memvit.annotations.ava import read_action_boxes
 from mmaction_memvit.annotations.ava_rows import image_key
 from mmaction_memvit.annotations.label_map import read_label_map
-from mmaction_memvit.datasets.video_reader import (
+from mmaction_memvit.video import (
     BACKENDS,
+    FrameTable,
     ReaderCache,
     choose_backend,
 )
@@ -214,7 +215,10 @@ class KeyframeReader:
         if info.get('filename'):
             name = info['filename']
             make = BACKENDS[choose_backend('auto')]
-            return self._cache.get(name, lambda: make(name)).read([center])[0]
+            entry = info.get('frame_table')
+            table = None if entry is None else FrameTable(entry)
+            reader = self._cache.get(name, lambda: make(name, table=table))
+            return reader.read([center])[0]
         name = info['filename_tmpl'].format(center + info['start_index'])
         return mmcv.imfrombytes(
             get(join_path(info['frame_dir'], name)), channel_order='rgb')

@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import copy
+import itertools
 import os.path as osp
 import sys
 from typing import Dict, Iterator, List, NamedTuple, Optional, Union
@@ -13,8 +14,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
 from mmaction_memvit.datasets.clip_grid import ClipGrid
-from mmaction_memvit.datasets.video_index import probe_video
 from mmaction_memvit.structures import MemoryBank
+from mmaction_memvit.video import probe_video
 
 _LOADERS = ('LoadVideoClip', 'DecordInit', 'DecordDecode', 'PyAVInit',
             'PyAVDecode', 'OpenCVInit', 'OpenCVDecode')
@@ -102,6 +103,7 @@ class StreamInferencer:
             for bank in self._banks():
                 bank.max_streams = sys.maxsize
         self._live: Dict[str, _LiveStream] = {}
+        self._runs = itertools.count()
 
     def _predict(self, pipeline: Compose, results: dict, stream: str,
                  clip: int, fps: float) -> ClipPrediction:
@@ -137,6 +139,8 @@ class StreamInferencer:
         Raises:
             ValueError: If the video cannot be read.
         """
+        # Several runs along one file are several streams.
+        stream = f'{video}#{next(self._runs)}'
         entry = probe_video(video)
         if not entry['num_frames']:
             raise ValueError(f'{video}: {entry.get("problem", "no frames")}; '
@@ -145,15 +149,16 @@ class StreamInferencer:
             for clip in range(self.grid.num_clips(entry['num_frames'])):
                 results = dict(
                     filename=video,
+                    frame_table=entry,
                     total_frames=entry['num_frames'],
                     frame_inds=self.grid.frame_inds(clip,
                                                     entry['num_frames']))
-                step = self._predict(self.from_file, results, video, clip,
+                step = self._predict(self.from_file, results, stream, clip,
                                      entry['fps'])
                 yield step._replace(
                     end=min(step.end, entry['num_frames'] / entry['fps']))
         finally:
-            self._forget(video)
+            self._forget(stream)
 
     def push(self,
              frames: Union[np.ndarray, List[np.ndarray]],
@@ -166,7 +171,8 @@ class StreamInferencer:
                 each, any number of them.
             stream (str): Name of the stream; several may run side by side,
                 each remembered until :meth:`reset`. Defaults to 'live'.
-            fps (float): Frames per second of the stream. Defaults to 30.
+            fps (float): Frames per second of the stream; 30 if it is 0, as
+                of cameras that do not tell. Defaults to 30.
 
         Returns:
             list[ClipPrediction]: Of the clips these frames completed, often
@@ -175,6 +181,9 @@ class StreamInferencer:
         Raises:
             ValueError: If the frames are no such images.
         """
+        if not fps > 0:
+            # What cameras say that do not know it.
+            fps = 30.
         live = self._live.setdefault(stream, _LiveStream())
         steps = []
         for frame in frames:

@@ -16,6 +16,8 @@ from mmaction_memvit.annotations.charades import (
     read_charades,
 )
 
+from ..video.find import count_frame_images
+from ..video.index import first_names, in_threads
 from .source_options import (
     check_command,
     check_no_index,
@@ -23,8 +25,7 @@ from .source_options import (
 )
 from .stream_dataset import StreamDataset
 from .transforms.clip_labels import LabelSampledClips
-from .video_files import VideoFiles, count_frame_images, in_threads, leave_out
-from .video_index import first_names
+from .video_files import VideoFiles, leave_out, video_source
 
 CHECK_CHARADES = 'python tools/data/charades/check_charades.py'
 
@@ -190,7 +191,8 @@ class CharadesDataset(StreamDataset):
         if self.use_frames:
             videos = self._count_folders(list(rows.values()), files)
         else:
-            videos = files.find(rows, self.data_prefix['video'])
+            videos = files.find({v: [v]
+                                 for v in rows}, self.data_prefix['video'])
         if not videos:
             raise ValueError(f'no video of {self.ann_file!r} is left. Remedy: '
                              'see the warnings above')
@@ -271,5 +273,5 @@ class CharadesDataset(StreamDataset):
                 frame_dir=video['frame_dir'],
                 filename_tmpl=self._frame_names(video['video_id']))
         else:
-            info['filename'] = video['filename']
+            info.update(video_source(video))
         return info

@@ -11,11 +11,11 @@ from mmengine.logging import print_log
 
 from mmaction_memvit.structures import WindowDataSample
 
+from ..video.index import first_names
 from .clip_windows import max_clips, window_times
 from .online_ava_dataset import OnlineAVADataset
 from .source_options import check_choice
 from .stream_dataset import subset
-from .video_index import first_names
 
 
 @DATASETS.register_module()

@@ -2,7 +2,6 @@
 """What the data sets of EPIC-KITCHENS-100 share: segments and videos."""
 import logging
 import os.path as osp
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Callable, Optional, Union
 
@@ -22,6 +21,8 @@ from mmaction_memvit.annotations.epic_lists import (
 )
 from mmaction_memvit.annotations.epic_segments import EpicSegments
 
+from ..video.find import count_frame_images
+from ..video.index import first_names, in_threads
 from .source_options import (
     check_choice,
     check_command,
@@ -29,15 +30,7 @@ from .source_options import (
     video_or_frames,
 )
 from .stream_dataset import StreamDataset
-from .video_files import (
-    VIDEO_SUFFIXES,
-    VideoFiles,
-    count_frame_images,
-    in_threads,
-    leave_out,
-    list_video_files,
-)
-from .video_index import first_names, load_video_index
+from .video_files import VideoFiles, leave_out, video_source
 
 CHECK_EPIC = 'python tools/data/epic100/check_epic.py'
 #: Places of the files of a video under the folder of all videos.
@@ -272,40 +265,12 @@ class EpicVideoDataset(StreamDataset):
         if self.use_frames:
             videos = self._count_folders(videos, files, infos)
         else:
-            videos = self._find_files(videos, files)
+            return files.find({
+                v['video_id']: _places('video', v)
+                for v in videos
+            }, self.data_prefix['video'], anywhere=True)
         for video in videos:
             del video['participant']
-        return videos
-
-    def _find_files(self, videos: list[dict],
-                    files: VideoFiles) -> list[dict]:
-        prefix = self.data_prefix['video']
-        looked = self.missing_video != 'unchecked'
-        if looked:
-            names = list_video_files(prefix, [
-                p for v in videos for p in _places('video', v)])
-        else:
-            names = load_video_index(self.index_file, files.build_command)
-        by_stem = defaultdict(list)
-        for name in names:
-            stem, suffix = osp.splitext(osp.basename(name))
-            if suffix.lower() in VIDEO_SUFFIXES:
-                by_stem[stem].append(name)
-        for video in videos:
-            found = by_stem.get(video['video_id'], [])
-            if len(found) > 1:
-                raise ValueError(
-                    f"video {video['video_id']!r} fits {len(found)} files: "
-                    f'{first_names(found)}. Remedy: keep one of them, or let '
-                    'data_prefix name the folder that has it')
-            path = found[0] if found else video['video_id']
-            video.update(path=path, filename=osp.join(prefix, path))
-        there = [v['video_id'] in by_stem for v in videos]
-        if looked:
-            videos = files.keep(videos, there)
-        videos = files.add_frame_counts(videos)
-        for video in videos:
-            del video['path']
         return videos
 
     def _count_folders(self, videos: list[dict], files: VideoFiles,
@@ -370,7 +335,7 @@ class EpicVideoDataset(StreamDataset):
         if self.use_frames:
             return dict(
                 frame_dir=video['frame_dir'], filename_tmpl=self.filename_tmpl)
-        return dict(filename=video['filename'])
+        return video_source(video)
 
 
 def frame_rate(num_frames: int, info: EpicVideo) -> float:

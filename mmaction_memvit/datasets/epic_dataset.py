@@ -15,10 +15,10 @@ from mmaction_memvit.annotations.epic_times import (
     segment_frames,
 )
 
+from ..video.index import first_names
 from .epic_base import EpicVideoDataset, check_task
 from .source_options import check_choice
 from .video_files import leave_out
-from .video_index import first_names
 
 
 @DATASETS.register_module()

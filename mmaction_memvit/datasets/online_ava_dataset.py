@@ -25,15 +25,11 @@ from mmaction_memvit.annotations.proposals import (
     read_proposals,
 )
 
+from ..video.find import count_frame_images
+from ..video.index import first_names, in_threads, load_video_index
 from .source_options import check_choice, video_or_frames
 from .stream_dataset import StreamDataset
-from .video_files import (
-    VideoFiles,
-    count_frame_images,
-    in_threads,
-    leave_out,
-)
-from .video_index import first_names, load_video_index
+from .video_files import VideoFiles, leave_out, video_source
 
 PREPARE_AVA = 'python tools/data/ava/prepare_ava.py'
 
@@ -367,7 +363,8 @@ class OnlineAVADataset(StreamDataset):
         if self.use_frames:
             return self._count_folders([{'video_id': v} for v in video_ids],
                                        files)
-        return files.find(video_ids, self.data_prefix['video'])
+        return files.find({v: [v]
+                           for v in video_ids}, self.data_prefix['video'])
 
     def _count_folders(self, videos: list[dict],
                        files: VideoFiles) -> list[dict]:
@@ -660,7 +657,7 @@ class OnlineAVADataset(StreamDataset):
             info.update(
                 frame_dir=video['frame_dir'], filename_tmpl=self.filename_tmpl)
         else:
-            info['filename'] = video['filename']
+            info.update(video_source(video))
         if self._proposals is not None:
             first, last = (0, 0) if pick < 0 else _span(
                 self._proposals.first_box, pick)

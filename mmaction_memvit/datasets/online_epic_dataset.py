@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 
 from mmaction_memvit.annotations.epic_segments import EpicSegments
 
+from ..video.index import first_names
 from .clip_grid import ClipGrid
 from .epic_base import EpicVideoDataset, check_task
 from .epic_grid import (
@@ -24,7 +25,6 @@ from .epic_grid import (
     seconds_to_segments,
 )
 from .source_options import check_choice
-from .video_index import first_names
 
 #: Positions left out between two queries of ``anticipation_grid='segments'``,
 #: so that no memory goes from one to the next.

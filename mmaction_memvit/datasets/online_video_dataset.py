@@ -10,11 +10,11 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
+from ..video.index import first_names
 from .clip_grid import ClipGrid
 from .listed_video_dataset import ListedVideoDataset
 from .source_options import check_choice
-from .video_files import leave_out
-from .video_index import first_names
+from .video_files import leave_out, video_source
 
 
 @DATASETS.register_module()
@@ -190,11 +190,12 @@ class OnlineVideoDataset(ListedVideoDataset):
         unused = []
         if self.ann_format == 'segments':
             for video, first, count in zip(videos, firsts, counts):
-                shared = self._shared_seconds(video, np.arange(count))
-                chosen = np.where(shared.any(1), shared.argmax(1), -1)
-                clip_segment[first:first + count] = chosen
-                used = np.flatnonzero(shared.any(0)) if self.multi_class \
-                    else chosen
+                clips, segments, shared = self._overlaps(video, count)
+                # Of each clip, the segment that shares most, then the first.
+                best = np.lexsort((-segments, shared))
+                clip_segment[first + clips[best]] = segments[best]
+                used = segments if self.multi_class else clip_segment[
+                    first:first + count]
                 unused += [
                     self._segment_id(video, k) for k in np.setdiff1d(
                         np.arange(len(video['segments'])), used)
@@ -232,23 +233,40 @@ class OnlineVideoDataset(ListedVideoDataset):
 
     # -- clips --------------------------------------------------------------
 
-    def _shared_seconds(self, video: dict,
-                        positions: np.ndarray) -> np.ndarray:
-        """Seconds that clips share with the segments, 0 where too few.
+    def _overlaps(self, video: dict, num_clips: int, first_clip: int = 0
+                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which of consecutive clips share enough time with which segments.
+
+        Args:
+            video (dict): The video.
+            num_clips (int): How many clips.
+            first_clip (int): The first of them. Defaults to 0.
 
         Returns:
-            np.ndarray: Of shape (number of positions, number of segments).
+            tuple[np.ndarray, np.ndarray, np.ndarray]: Clips, segments and
+            seconds that they share, one entry a pair, by segments.
         """
+        positions = first_clip + np.arange(num_clips)
         first, last = self.grid.frame_range(positions, video['num_frames'])
-        start = first[:, None] / video['fps']
-        end = (last[:, None] + 1) / video['fps']
-        times = np.asarray([s[:2] for s in video['segments']])
-        shared = np.minimum(end, times[:, 1]) - np.maximum(start, times[:, 0])
-        needed = np.minimum(end - start, times[:, 1] - times[:, 0])
+        start, end = first / video['fps'], (last + 1) / video['fps']
+        times = np.asarray([s[:2] for s in video['segments']],
+                           dtype=float).reshape(-1, 2)
+        # Only clips that overlap a segment: both ends increase.
+        low = np.searchsorted(end, times[:, 0], 'right')
+        high = np.maximum(low, np.searchsorted(start, times[:, 1], 'left'))
+        sizes = high - low
+        segments = np.repeat(np.arange(len(times)), sizes)
+        offsets = np.arange(len(segments)) - np.repeat(
+            np.cumsum(sizes) - sizes, sizes)
+        clips = low[segments] + offsets
+        begin, stop = times[segments].T
+        shared = np.minimum(end[clips], stop) - np.maximum(start[clips], begin)
+        needed = np.minimum(end[clips] - start[clips], stop - begin)
         # Rounding: half a clip exactly must count as half a clip.
         shared = shared.round(9)
-        enough = shared >= (self.min_overlap * needed).round(9)
-        return np.where(enough & (shared > 0), shared, 0.)
+        enough = (shared >= (self.min_overlap * needed).round(9)) & (shared >
+                                                                     0)
+        return positions[clips[enough]], segments[enough], shared[enough]
 
     @staticmethod
     def _segment_id(video: dict, number: int) -> str:
@@ -272,7 +290,7 @@ class OnlineVideoDataset(ListedVideoDataset):
         segment = int(self._clip_segment[idx])
         return {
             **self.sample_info(idx),
-            'filename': video['filename'],
+            **video_source(video),
             'label': self._label(video, position, segment),
             'segment_id':
             '' if segment < 0 else self._segment_id(video, segment),
@@ -294,8 +312,6 @@ class OnlineVideoDataset(ListedVideoDataset):
             return labels[0] if labels else -1
         labels = video['label']
         if self.ann_format == 'segments':
-            found = self._shared_seconds(video, np.asarray([position]))[0] > 0
-            labels = [
-                x for s, f in zip(video['segments'], found) if f for x in s[2]
-            ]
+            found = self._overlaps(video, 1, position)[1]
+            labels = [x for k in found for x in video['segments'][k][2]]
         return self.multi_hot(labels)

@@ -12,12 +12,12 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 from mmengine.utils import is_abs
 
+from ..video import VideoReadError
+from ..video.index import first_names
 from .shared_state import SharedState
 from .source_options import check_choice
 from .transforms.consistent import PerVideoAugment, seeded
 from .video_files import VideoFiles
-from .video_index import first_names
-from .video_reader import VideoReadError
 
 # Mistakes in a config or in code; never a reason to go on with other videos.
 _NOT_THE_VIDEO = (KeyError, TypeError, AttributeError, NameError, ImportError,

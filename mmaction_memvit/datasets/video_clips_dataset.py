@@ -7,10 +7,10 @@ import numpy as np
 from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 
+from ..video.index import first_names
 from .listed_video_dataset import ListedVideoDataset
 from .source_options import check_choice
-from .video_files import leave_out
-from .video_index import first_names
+from .video_files import leave_out, video_source
 
 
 @DATASETS.register_module()
@@ -154,7 +154,7 @@ class VideoClipsDataset(ListedVideoDataset):
         label = video['label']
         return {
             **self.sample_info(idx),
-            'filename': video['filename'],
+            **video_source(video),
             'label': self.multi_hot(label) if self.multi_class else label,
             'total_frames': video['num_frames'],
             'fps': video['fps'],

@@ -3,35 +3,28 @@
 import logging
 import os
 import os.path as osp
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import (
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    as_completed,
-)
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Optional
 
 from mmengine.dist import is_main_process
-from mmengine.fileio import exists, isdir, list_dir_or_file
+from mmengine.fileio import exists
 from mmengine.logging import print_log
-from mmengine.utils import ProgressBar
 
-from .video_index import (
+from ..video import probe_video
+from ..video.find import find_videos, match_videos
+from ..video.index import (
     check_on_disk,
     first_names,
+    in_threads,
+    is_outdated,
     load_video_index,
-    probe_video,
 )
 
-#: Suffixes of video files, in small letters.
-VIDEO_SUFFIXES = frozenset(
-    '.3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm '
-    '.wmv'.split())
 # Without an index so many videos are counted without a hint to build one.
 _FEW_VIDEOS = 20
-_NUM_IO_THREADS = 16
+# What a FrameTable needs of an entry.
+_TABLE_KEYS = ('num_frames', 'fps', 'width', 'height', 'table')
 # Entries of this process, so that the datasets of a run that share videos
 # count them once: (path, size, time of change) -> entry.
 _probed: dict[tuple, dict] = {}
@@ -95,34 +88,48 @@ class VideoFiles:
             f'check {self.prefix}{looked_for}, or leave them out by '
             "missing_video='skip'")
 
-    def find(self, video_ids: Iterable[str], prefix: str) -> list[dict]:
-        """Finds the files of videos that annotations name without suffix.
+    def find(self,
+             wanted: Mapping[str, Sequence[str]],
+             prefix: str,
+             anywhere: bool = False) -> list[dict]:
+        """Finds the files of videos that annotations name.
 
         Args:
-            video_ids (Iterable[str]): Names of videos.
-            prefix (str): The folder that the names start from.
+            wanted (Mapping[str, Sequence[str]]): Paths from ``prefix`` at
+                which a video may be, with suffix or without, by its name.
+            prefix (str): The folder.
+            anywhere (bool): Whether a video may also be in any other folder
+                under ``prefix``. Defaults to False.
 
         Returns:
-            list[dict]: ``video_id``, ``filename``, ``num_frames`` and ``fps``
-            of those that are there and can be read.
+            list[dict]: ``video_id``, ``filename``, ``num_frames``, ``fps``
+            and, where the file was scanned, ``frame_table`` of those that are
+            there and can be read.
 
         Raises:
             FileNotFoundError: If one is missing and must not.
             ValueError: If a name fits several files, the index does not fit
                 or a video cannot be read.
         """
-        ids = list(video_ids)
         # The index tells the suffixes, where nobody is to look.
         looked = self.missing_video != 'unchecked' or not self.index_file
-        found = match_videos(
-            ids,
-            list_video_files(prefix, ids) if looked else load_video_index(
-                self.index_file, self.build_command))
-        paths = {v: found.get(v, v) for v in ids}
-        videos = [
-            dict(video_id=v, path=p, filename=osp.join(prefix, p))
-            for v, p in paths.items()
-        ]
+        if looked:
+            found = find_videos(wanted, prefix, anywhere)
+        else:
+            found = match_videos(
+                wanted, load_video_index(self.index_file, self.build_command))
+        for name, paths in found.items():
+            if len(paths) > 1:
+                raise ValueError(
+                    f'video {name!r} fits {len(paths)} files: '
+                    f'{first_names(paths)}. Remedy: keep one of them, or let '
+                    'data_prefix name the folder that has it')
+        videos = []
+        for name, paths in wanted.items():
+            path = found.get(name, paths)[0]
+            videos.append(
+                dict(video_id=name, path=path, filename=osp.join(prefix,
+                                                                 path)))
         if looked:
             videos = self.keep(
                 videos, [v['video_id'] in found for v in videos],
@@ -134,10 +141,11 @@ class VideoFiles:
         return videos
 
     def add_frame_counts(self, videos: list[dict]) -> list[dict]:
-        """Adds ``num_frames`` and ``fps`` to the videos.
+        """Adds ``num_frames``, ``fps`` and ``frame_table`` to the videos.
 
         Args:
-            videos (list[dict]): The videos; they get the two keys.
+            videos (list[dict]): The videos; they get the keys, the last one
+                where the file was scanned.
 
         Returns:
             list[dict]: Those that can be read.
@@ -154,6 +162,8 @@ class VideoFiles:
         for video, entry in zip(videos, entries):
             video['num_frames'] = entry['num_frames']
             video['fps'] = float(entry['fps'])
+            if 'table' in entry:
+                video['frame_table'] = {k: entry[k] for k in _TABLE_KEYS}
         broken = [
             f"{v['filename']} ({e.get('problem', 'no frames')})"
             for v, e in zip(videos, entries) if not e['num_frames']
@@ -171,18 +181,20 @@ class VideoFiles:
         cut = [(v['video_id'], e) for v, e in zip(videos, entries)
                if e['num_frames'] and 'problem' in e]
         if cut:
+            names = first_names(f'{v} ({e["problem"]})' for v, e in cut)
             print_log(
-                f'{len(cut)} videos are damaged and used as far as they can '
-                'be read: ' + first_names(f'{v} ({e["problem"]})'
-                                          for v, e in cut),
+                f'{len(cut)} videos are damaged or have odd times, and are '
+                f'used as far as they can be read: {names}',
                 logger='current',
                 level=logging.WARNING)
         drift = [(v['video_id'], e) for v, e in zip(videos, entries)
                  if 'time_drift' in e]
         if drift and self.need_times:
             worst = max(e['time_drift'] for _, e in drift)
+            late = sum('start' in e for _, e in drift)
             print_log(
-                f'{len(drift)} videos have a variable frame rate: '
+                f'{len(drift)} videos have a variable frame rate, or pictures '
+                f'that begin after time 0 ({late} of them): '
                 f'{first_names(v for v, _ in drift)}. The times of their '
                 f'annotations are off by up to {worst:g} s. Remedy: encode '
                 'them at a constant rate ("ffmpeg -i IN -r 30 OUT") and build '
@@ -202,6 +214,14 @@ class VideoFiles:
                 f'{first_names(lacking)}; {known}. Remedy: '
                 f'{self.build_command}, which keeps what is there')
         entries = [index[p] for p in paths]
+        if any(is_outdated(e) for e in entries):
+            print_log(
+                f'index_file {self.index_file!r} is of an older version and '
+                'does not tell when frames are shown, so that every video is '
+                'scanned when it is opened, and numbers of frames may differ. '
+                f'Remedy: {self.build_command}',
+                logger='current',
+                level=logging.WARNING)
         if self.missing_video != 'unchecked':
             sizes = in_threads(_size_of, [v['filename'] for v in videos])
             changed = [
@@ -260,178 +280,9 @@ def leave_out(names: list[str], kept: list, policy: str, error: type,
     return kept
 
 
-def list_video_files(prefix: str, video_ids: Iterable[str]) -> list[str]:
-    """The files of the folders in which the videos must lie.
-
-    Args:
-        prefix (str): The folder that names start from.
-        video_ids (Iterable[str]): Names of videos, with folders if they have
-            any.
-
-    Returns:
-        list[str]: Paths from ``prefix``, with suffix, sorted; nothing of
-        folders that do not exist.
-    """
-    found = []
-    for folder in sorted({osp.dirname(v) for v in video_ids}):
-        path = osp.join(prefix, folder) if folder else prefix or '.'
-        if isdir(path):
-            found += [
-                osp.join(folder, name)
-                for name in list_dir_or_file(path, list_dir=False)
-            ]
-    return sorted(found)
-
-
-def match_videos(video_ids: Iterable[str],
-                 files: Iterable[str]) -> dict[str, str]:
-    """Finds the files of videos that annotations name without suffix.
-
-    Args:
-        video_ids (Iterable[str]): Names of videos, with suffix or without.
-        files (Iterable[str]): Paths of files.
-
-    Returns:
-        dict[str, str]: Path by name, of the videos that have one.
-
-    Raises:
-        ValueError: If a name fits several video files.
-    """
-    files = list(files)
-    exact = set(files)
-    by_stem = defaultdict(list)
-    for path in files:
-        stem, suffix = osp.splitext(path)
-        if suffix.lower() in VIDEO_SUFFIXES:
-            by_stem[stem].append(path)
-    found = {}
-    for name in video_ids:
-        if name in exact:
-            found[name] = name
-            continue
-        fitting = by_stem.get(name, [])
-        if len(fitting) > 1:
-            raise ValueError(f'video {name!r} fits {len(fitting)} files: '
-                             f'{first_names(fitting)}. Remedy: keep one of '
-                             'them in the folder')
-        if fitting:
-            found[name] = fitting[0]
-    return found
-
-
-def count_frame_images(folder: str,
-                       filename_tmpl: str = 'img_{:05}.jpg',
-                       start_index: int = 1,
-                       guess: int = 0,
-                       is_there: Callable[[str], bool] = exists) -> int:
-    """Counts the images of a frame folder with few looks into it.
-
-    The folder is not listed: some 30 questions find the end of numbers
-    without gaps, three if the guess is right.
-
-    Args:
-        folder (str): The folder.
-        filename_tmpl (str): Name of an image, by its number. Defaults to
-            ``'img_{:05}.jpg'``.
-        start_index (int): Number of the first image. Defaults to 1.
-        guess (int): Expected number of images; 0 for none. Defaults to 0.
-        is_there (Callable): Whether a file exists. Defaults to MMEngine's
-            ``exists``.
-
-    Returns:
-        int: Number of images, 0 if the first one does not exist.
-    """
-
-    def has(num: int) -> bool:
-        """Whether there are at least num images."""
-        name = filename_tmpl.format(start_index + num - 1)
-        return is_there(osp.join(folder, name))
-
-    if not has(1):
-        return 0
-    low, high = 1, 2
-    if guess > 1:
-        if has(guess):
-            low, high = guess, guess + 1
-        else:
-            high = guess
-    step = 1
-    while high > low and (guess <= 1 or high > guess) and has(high):
-        low, high, step = high, high + 2 * step, 2 * step
-    # There are at least low and fewer than high images.
-    while high - low > 1:
-        middle = (low + high) // 2
-        if has(middle):
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-def probe_videos(paths: Mapping[str, str],
-                 num_workers: int = 1,
-                 decode: bool = False,
-                 probe: Optional[Callable[[str, bool], dict]] = None
-                 ) -> Iterator[tuple[str, dict]]:
-    """Counts the frames of many videos in processes.
-
-    Args:
-        paths (Mapping[str, str]): Path of each video by its name.
-        num_workers (int): Number of processes. Defaults to 1: this one.
-        decode (bool): See :func:`probe_video`. Defaults to False.
-        probe (Callable, optional): What counts the frames of one, from its
-            path and ``decode``. Defaults to None: :func:`probe_video`.
-
-    Yields:
-        tuple[str, dict]: Name and entry of each video, as they are done.
-
-    Raises:
-        BrokenProcessPool: If a process crashes.
-    """
-    probe = probe or probe_video
-    if num_workers == 1 or len(paths) < 2:
-        for name, path in paths.items():
-            yield name, probe(path, decode)
-        return
-    # Unlike multiprocessing.Pool, this one notices when a worker crashes.
-    with ProcessPoolExecutor(num_workers) as pool:
-        futures = {
-            pool.submit(probe, path, decode): name
-            for name, path in paths.items()
-        }
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def in_threads(func: Callable[[Any], Any],
-               items: list,
-               num_threads: int = _NUM_IO_THREADS,
-               show: bool = False) -> list:
-    """Asks about files in threads: network file systems answer slowly.
-
-    Args:
-        func (Callable): The question.
-        items (list): What it is asked of.
-        num_threads (int): Number of threads. Defaults to 16.
-        show (bool): Whether to show progress. Defaults to False.
-
-    Returns:
-        list: The answers, in order.
-    """
-    bar = ProgressBar(len(items)) if show else None
-    answers = []
-    with ThreadPoolExecutor(num_threads) as pool:
-        for answer in pool.map(func, items, chunksize=1):
-            answers.append(answer)
-            if bar is not None:
-                bar.update()
-    if bar is not None:
-        bar.file.write('\n')
-    return answers
+def video_source(video: dict) -> dict:
+    """The keys that tell loading transforms where frames are."""
+    return {k: video[k] for k in ('filename', 'frame_table') if k in video}
 
 
 def _probe_once(filename: str) -> dict:

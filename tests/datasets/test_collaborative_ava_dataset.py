@@ -16,7 +16,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from mmaction_memvit.datasets.clip_windows import max_clips, window_times
-from mmaction_memvit.datasets.video_reader import VideoReadError
+from mmaction_memvit.video import VideoReadError
 
 # 10 frames a second; seconds and keyframes of the videos.
 FPS = 10

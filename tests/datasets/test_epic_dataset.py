@@ -24,7 +24,7 @@ from mmengine.registry import DefaultScope
 from mmaction_memvit.annotations.epic_lists import EpicVideo
 from mmaction_memvit.datasets import EpicDataset
 from mmaction_memvit.datasets.epic_base import frame_rate
-from mmaction_memvit.datasets.video_reader import VideoReadError
+from mmaction_memvit.video import VideoReadError
 
 pytest.importorskip('av')
 

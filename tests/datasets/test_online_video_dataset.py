@@ -21,8 +21,7 @@ from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
 from mmaction_memvit.datasets import OnlineVideoDataset
-from mmaction_memvit.datasets.video_index import probe_video
-from mmaction_memvit.datasets.video_reader import VideoReadError
+from mmaction_memvit.video import VideoReadError, probe_video
 
 pytest.importorskip('av')
 

@@ -6,7 +6,7 @@ import pytest
 from mmengine.registry import DefaultScope
 
 from mmaction_memvit.datasets.stream_dataset import StreamDataset
-from mmaction_memvit.datasets.video_reader import VideoReadError
+from mmaction_memvit.video import VideoReadError
 
 # See test_online_video_dataset.py for epochs, workers and failures in real
 # videos.

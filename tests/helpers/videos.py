@@ -49,6 +49,7 @@ def write_video(path,
                 height: int = 64,
                 width: int = 64,
                 container_options: Optional[dict] = None,
+                pix_fmt: str = 'yuv420p',
                 **options) -> str:
     """Writes frames first, first + 1, ... as a video.
 
@@ -64,6 +65,7 @@ def write_video(path,
         height: In pixels.
         width: In pixels.
         container_options: Options of the container.
+        pix_fmt: Format of the pixels.
         options: Options of the encoder.
     """
     av = pytest.importorskip('av')
@@ -72,7 +74,7 @@ def write_video(path,
     with av.open(str(path), 'w', options=container_options or {}) as out:
         stream = out.add_stream(codec, rate=rate, options=options)
         stream.width, stream.height = width, height
-        stream.pix_fmt = 'yuv420p'
+        stream.pix_fmt = pix_fmt
         stream.gop_size = gop
         stream.codec_context.max_b_frames = b_frames
         stream.codec_context.thread_count = 1

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from helpers.videos import truncate, write_video
 
-from mmaction_memvit.datasets import OnlineVideoDataset, video_index
+from mmaction_memvit.datasets import OnlineVideoDataset
+from mmaction_memvit.video import index as video_index
 
 pytest.importorskip('av')
 TOOL = Path(__file__).resolve().parents[2] / 'tools/data/build_video_index.py'
@@ -76,7 +77,7 @@ def test_unsound_videos_are_reported(tool, root, capsys):
 
 def test_goes_on_where_it_was(tool, root, capsys, monkeypatch):
     probed = []
-    probe = tool.probe_video
+    probe = video_index.probe_video
 
     def spy(path, decode):
         probed.append(os.path.basename(path))
@@ -84,7 +85,7 @@ def test_goes_on_where_it_was(tool, root, capsys, monkeypatch):
             raise KeyboardInterrupt
         return probe(path, decode)
 
-    monkeypatch.setattr(tool, 'probe_video', spy)
+    monkeypatch.setattr(video_index, 'probe_video', spy)
     write_video(root / 'videos/stop.mp4', 10)
     (root / 'more.txt').write_text('stop.mp4 0\n')
     code, index = run(tool, root, lists=('list.txt', 'more.txt'))
@@ -133,7 +134,7 @@ def test_a_wrong_root_changes_nothing(tool, root, capsys):
 
 
 def test_a_killed_run_loses_little(tool, root, monkeypatch):
-    probe, seen = tool.probe_video, []
+    probe, seen = video_index.probe_video, []
 
     def spy(path, decode):
         if (root / 'index.json').exists():
@@ -141,10 +142,31 @@ def test_a_killed_run_loses_little(tool, root, monkeypatch):
                 (root / 'index.json').read_text())))
         return probe(path, decode)
 
-    monkeypatch.setattr(tool, 'probe_video', spy)
+    monkeypatch.setattr(video_index, 'probe_video', spy)
     monkeypatch.setattr(video_index, '_SAVE_EVERY', 0.)
     assert run(tool, root)[0] == 0
     assert seen == [['a b.mp4']]
+
+
+def test_without_lists_all_videos_of_a_folder(tool, root):
+    # Folders may be links, also to themselves.
+    (root / 'videos').rename(root / 'disk')
+    (root / 'videos').mkdir()
+    (root / 'videos/P01').symlink_to('../disk')
+    (root / 'disk/again').symlink_to('.')
+    (root / 'disk/notes.txt').touch()
+    code, index = run(tool, root, lists=())
+    assert code == 0
+    assert set(index) == {'P01/a b.mp4', 'P01/c!(1).avi'}
+
+
+def test_an_index_without_tables_is_made_anew(tool, root, capsys):
+    code, index = run(tool, root)
+    old = {k: {**v, 'num_frames': 7} for k, v in index.items()}
+    for entry in old.values():
+        del entry['table']
+    (root / 'index.json').write_text(json.dumps(old))
+    assert run(tool, root)[1] == index
 
 
 def test_segments_and_several_labels(tool, root):

@@ -7,7 +7,8 @@ import pytest
 from helpers.charades import write_frames, write_list, write_videos
 from helpers.videos import truncate
 
-from mmaction_memvit.datasets import CharadesDataset, video_index
+from mmaction_memvit.datasets import CharadesDataset
+from mmaction_memvit.video import index as video_index
 
 pytest.importorskip('av')
 TOOL = (Path(__file__).resolve().parents[2]

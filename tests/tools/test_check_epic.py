@@ -13,7 +13,7 @@ import pytest
 from helpers.epic import write_official, write_text
 from helpers.videos import truncate, write_video
 
-from mmaction_memvit.datasets import video_index
+from mmaction_memvit.video import index as video_index
 
 pytest.importorskip('av')
 TOOL = (Path(__file__).resolve().parents[2]

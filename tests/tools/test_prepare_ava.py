@@ -144,9 +144,9 @@ def test_no_start_fits(tool, root, capsys):
 
 
 def test_goes_on_where_it_was(tool, root, capsys, monkeypatch):
-    from mmaction_memvit.datasets import video_files
+    from mmaction_memvit.video import index as video_index
     probed = []
-    probe = video_files.probe_video
+    probe = video_index.probe_video
 
     def spy(path, decode):
         probed.append(os.path.basename(path))
@@ -154,7 +154,7 @@ def test_goes_on_where_it_was(tool, root, capsys, monkeypatch):
             raise KeyboardInterrupt
         return probe(path, decode)
 
-    monkeypatch.setattr(video_files, 'probe_video', spy)
+    monkeypatch.setattr(video_index, 'probe_video', spy)
     code, index = run(tool, root)
     assert code == 130 and set(index) == {'a!(1).mp4'}
     assert 'run it again' in capsys.readouterr().out

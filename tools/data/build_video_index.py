@@ -1,9 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Counts the frames of all videos of a list, once, for the datasets.
+"""Finds out when the frames of videos are shown, once, for all datasets.
 
-Writes a JSON file {video: {num_frames, fps, width, height, size}} that
-OnlineVideoDataset takes as ``index_file``. Frames are counted by reading the
-files, as headers are not to be trusted. What is already in the output is kept
+Writes a JSON file that datasets take as ``index_file``: {video: {num_frames,
+fps, width, height, size, table}}, of the videos of some lists, or of all in a
+folder, whatever the dataset. Files are read through, as headers are not to be
+trusted. What is already in the output is kept
 as long as the file has the same size or is not there now, so that an
 interrupted run goes on where it was, and a longer list costs only what is new.
 """
@@ -12,17 +13,15 @@ import os
 import os.path as osp
 import sys
 from collections import Counter
-from concurrent.futures.process import BrokenProcessPool
 
 from mmaction_memvit.annotations.video_list import FORMATS, read_video_list
-from mmaction_memvit.datasets.video_files import probe_videos
-from mmaction_memvit.datasets.video_index import (
+from mmaction_memvit.video.find import list_videos
+from mmaction_memvit.video.index import (
     check_on_disk,
     first_names,
-    gather_entries,
     known_entries,
     load_video_index,
-    probe_video,
+    update_index,
 )
 
 
@@ -30,7 +29,11 @@ def parse_args(argv=None):
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
-        'lists', nargs='+', metavar='LIST', help='annotation lists')
+        'lists',
+        nargs='*',
+        metavar='LIST',
+        help='annotation lists (default: all videos under --data-root, also '
+        'for AVA, EPIC-KITCHENS and Charades)')
     parser.add_argument(
         '--data-root', default='.', help='folder that the paths start from')
     parser.add_argument('--out', required=True, help='the JSON file to write')
@@ -65,8 +68,13 @@ def parse_args(argv=None):
     return args
 
 
-def list_videos(args):
+def videos_of(args):
     """The paths of all lists, each once, in order."""
+    if not args.lists:
+        videos = list_videos(args.data_root)
+        if not videos:
+            raise ValueError(f'--data-root {args.data_root!r} has no videos')
+        return videos
     videos = {}
     for name in args.lists:
         # Several labels a line are fine here: only the paths matter.
@@ -133,10 +141,10 @@ def report(args, index, videos, away):
         shown = ', '.join(f'{k} ({n})' for k, n in counts.most_common(5))
         print(f'  {what}: {shown}' + (', ...' if len(counts) > 5 else ''))
     for what, group, key in (
-        ('variable frame rate (segment times are off by so many seconds)',
-         drift, 'time_drift'),
-        ('damaged or cut off; what can be read will be used', damaged,
-         'problem'),
+        ('variable frame rate, or a start after time 0 (times of segments are '
+         'off by so many seconds)', drift, 'time_drift'),
+        ('damaged, with odd times or cut off; what can be read will be used',
+         damaged, 'problem'),
         ('unreadable', unreadable, 'problem'),
     ):
         print(f'  {what}: {len(group)}')
@@ -151,7 +159,7 @@ def main(argv=None):
     args = parse_args(argv)
     try:
         check_root(args)
-        videos = list_videos(args)
+        videos = videos_of(args)
         index, away = keep_known(args)
     except (OSError, ValueError) as e:
         print(f'error: {e}', file=sys.stderr)
@@ -161,16 +169,9 @@ def main(argv=None):
         for v in videos if v not in index
     }
     try:
-        gather_entries(
-            index,
-            probe_videos(todo, args.num_workers, args.decode, probe_video),
-            len(todo), args.out)
-    except BrokenProcessPool:
-        left = [v for v in todo if v not in index]
-        print(f'\nA worker process crashed while it read one of {len(left)} '
-              f'videos, such as {left[0]!r}. Remedy: run this again with '
-              '--num-workers 1; the last video before the crash is the one '
-              'to take out')
+        update_index(index, todo, args.out, args.num_workers, args.decode)
+    except RuntimeError as e:
+        print(f'error: {e}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print('\nInterrupted; run it again to go on')

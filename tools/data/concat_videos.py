@@ -41,10 +41,8 @@ from mmaction_memvit.annotations.video_list import (
     read_clip_table,
     write_video_list,
 )
-from mmaction_memvit.datasets.video_index import (
-    probe_video,
-    write_video_index,
-)
+from mmaction_memvit.video import probe_video
+from mmaction_memvit.video.index import write_video_index
 
 BOX_COLUMNS = ('class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2')
 

@@ -29,7 +29,7 @@ from mmaction_memvit.annotations.video_list import (
     read_clip_table,
     write_video_list,
 )
-from mmaction_memvit.datasets.video_files import VIDEO_SUFFIXES
+from mmaction_memvit.video.find import list_videos
 
 
 def parse_args(argv=None):
@@ -60,10 +60,7 @@ def read_folders(args):
         if not x.startswith('.'))
     rows = []
     for label, name in enumerate(names[:args.num_classes]):
-        found = sorted(
-            x for x in list_dir_or_file(
-                osp.join(args.table, name), list_dir=False, recursive=True)
-            if osp.splitext(x)[1].lower() in VIDEO_SUFFIXES)
+        found = list_videos(osp.join(args.table, name))
         if not found:
             sys.exit(f'{osp.join(args.table, name)} has no video; each folder '
                      f'in {args.table} must be a class with its videos')

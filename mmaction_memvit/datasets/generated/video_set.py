@@ -11,7 +11,8 @@ import mmengine
 import numpy as np
 from mmengine.fileio import load
 
-from ..video_index import probe_video, write_video_index
+from ...video import probe_video
+from ...video.index import write_video_index
 
 # Grey levels by which the brightness of a decoded video may differ from what
 # was drawn, in the mean. Quantisation costs 2 to 4.

@@ -2,8 +2,7 @@
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from ..video_index import probe_video
-from ..video_reader import VideoReadError
+from ...video import VideoReadError, probe_video
 
 
 @TRANSFORMS.register_module()
@@ -25,6 +24,7 @@ class VideoInit(BaseTransform):
 
         - total_frames (int)
         - fps, avg_fps (float)
+        - frame_table (dict): see :mod:`mmaction_memvit.video.frames`
 
     Raises:
         VideoReadError: In use, if the video cannot be read.
@@ -48,4 +48,5 @@ class VideoInit(BaseTransform):
                 'path; convert or leave out videos that do not decode')
         results['total_frames'] = entry['num_frames']
         results['fps'] = results['avg_fps'] = entry['fps']
+        results['frame_table'] = entry
         return results

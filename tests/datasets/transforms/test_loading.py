@@ -8,9 +8,8 @@ import pytest
 from helpers.videos import read_number, truncate, write_video
 from mmaction.registry import TRANSFORMS
 
-from mmaction_memvit.datasets import video_reader
 from mmaction_memvit.datasets.transforms import LoadVideoClip
-from mmaction_memvit.datasets.video_reader import VideoReadError
+from mmaction_memvit.video import VideoReadError, decode, probe_video
 
 pytest.importorskip('av')
 NUM = 60
@@ -116,18 +115,47 @@ def test_failures(video, tmp_path):
     (dict(backend='opencv'), "backend='opencv'"),
     (dict(num_threads=-1), 'num_threads=-1'),
     (dict(cache_size=-1), 'cache_size=-1'),
+    (dict(short_side=0), 'short_side=0'),
+    (dict(short_side=8, size=(8, 8)), 'exclude'),
 ])
 def test_bad_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):
         LoadVideoClip(**kwargs)
 
 
-def test_auto_without_pyav(monkeypatch, video):
-    pytest.importorskip('decord')
-    monkeypatch.setattr(video_reader, 'av', None)
-    transform = LoadVideoClip()
-    assert transform.backend == 'decord'
-    assert numbers(load(transform, video, [9, 10])) == [9, 10]
+@pytest.mark.parametrize('backend', ['pyav', 'decord'])
+def test_scaled_while_it_is_read(video, backend):
+    pytest.importorskip({'pyav': 'av', 'decord': 'decord'}[backend])
+    stock = load(LoadVideoClip(), video, [3, 40])
+    boxes = np.array([[0.25, 0.5, 0.75, 1.]], dtype=np.float32)
+    for ours, resize in ((dict(short_side=32),
+                          dict(scale=(-1, 32))),
+                         (dict(short_side=65), dict(scale=(-1, 65))),
+                         (dict(size=(56, 40)),
+                          dict(scale=(56, 40), keep_ratio=False))):
+        expected = TRANSFORMS.build(dict(type='Resize', **resize))(
+            {**stock, 'imgs': list(stock['imgs']), 'modality': 'RGB'})
+        transform = LoadVideoClip(backend=backend, **ours)
+        got = transform(
+            dict(filename=video, frame_inds=[3, 40], gt_bboxes=boxes.copy()))
+        assert got['img_shape'] == tuple(expected['img_shape'])
+        assert got['original_shape'] == (48, 64)
+        height, width = got['img_shape']
+        np.testing.assert_array_equal(
+            got['gt_bboxes'], boxes * (width, height, width, height))
+        assert numbers(got) == [3, 40]
+        difference = np.abs(
+            np.asarray(got['imgs'], int) - np.asarray(expected['imgs'], int))
+        # Kinds of interpolation differ at the edges of the blocks.
+        assert difference.mean() < 4
+
+
+def test_known_frames_are_not_scanned(video, monkeypatch):
+    entry = probe_video(video)
+    monkeypatch.setattr(decode, 'scan_video', None)
+    results = LoadVideoClip()(
+        dict(filename=video, frame_inds=[3, 40], frame_table=entry))
+    assert numbers(results) == [3, 40]
 
 
 def test_other_io_backend(video):

@@ -7,7 +7,7 @@ from mmaction.apis import inference_recognizer, init_recognizer
 from mmengine.config import Config
 
 from mmaction_memvit.datasets.transforms import VideoInit
-from mmaction_memvit.datasets.video_reader import VideoReadError
+from mmaction_memvit.video import VideoReadError
 
 pytest.importorskip('av')
 

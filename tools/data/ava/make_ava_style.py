@@ -42,12 +42,9 @@ from mmaction_memvit.annotations.label_map import (
     read_label_map as read_ava_label_map,
 )
 from mmaction_memvit.annotations.label_map import write_label_map
-from mmaction_memvit.datasets.video_files import VIDEO_SUFFIXES
-from mmaction_memvit.datasets.video_index import (
-    first_names,
-    probe_video,
-    write_video_index,
-)
+from mmaction_memvit.video import probe_video
+from mmaction_memvit.video.find import is_video, walk
+from mmaction_memvit.video.index import first_names, write_video_index
 
 # The tool of the folder above, however this one was started.
 sys.path.insert(0, osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -344,14 +341,12 @@ def find_videos(root: str) -> tuple[set[str], dict[str, list[str]]]:
     if not osp.isdir(root):
         raise TableError(f'--video-root {root} is no folder')
     files, stems = set(), defaultdict(list)
-    for folder, _, names in os.walk(root, followlinks=True):
+    for folder, _, names in walk(root):
         for name in names:
-            path = osp.relpath(osp.join(folder, name), root)
-            path = path.replace(os.sep, '/')
+            path = osp.join(folder, name).replace(os.sep, '/')
             files.add(path)
-            stem, suffix = osp.splitext(path)
-            if suffix.lower() in VIDEO_SUFFIXES:
-                stems[stem].append(path)
+            if is_video(path):
+                stems[osp.splitext(path)[0]].append(path)
     if not files:
         raise TableError(f'--video-root {root} is empty')
     return files, stems

@@ -19,7 +19,6 @@ import os.path as osp
 import re
 import sys
 from collections import Counter
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from glob import glob
 
@@ -27,18 +26,12 @@ import numpy as np
 
 from mmaction_memvit.annotations.ava import read_ava_boxes, read_exclusions
 from mmaction_memvit.annotations.label_map import read_label_map
-from mmaction_memvit.datasets.video_files import (
-    count_frame_images,
-    in_threads,
-    list_video_files,
-    match_videos,
-    probe_videos,
-)
-from mmaction_memvit.datasets.video_index import (
+from mmaction_memvit.video.find import count_frame_images, find_videos
+from mmaction_memvit.video.index import (
     first_names,
-    gather_entries,
-    known_entries,
+    in_threads,
     load_video_index,
+    update_index,
     write_video_index,
 )
 
@@ -213,19 +206,18 @@ def check_annotations(args):
 
 def count_videos(args, video_ids, index):
     """Fills the index; returns the keys of the videos that are there."""
-    files = list_video_files(args.videos, video_ids)
-    found = match_videos(video_ids, files)
-    paths = {p: osp.join(args.videos, p) for p in found.values()}
-    known = known_entries(index, paths)
-    todo = {n: p for n, p in paths.items() if n not in known}
-    for name in todo:
-        index.pop(name, None)
-    tell_known(args, len(known))
+    found = find_videos({v: [v] for v in video_ids}, args.videos)
+    for name, paths in found.items():
+        if len(paths) > 1:
+            raise ValueError(f'video {name!r} fits {len(paths)} files: '
+                             f'{first_names(paths)}. Remedy: keep one of '
+                             'them in the folder')
+    found = {v: paths[0] for v, paths in found.items()}
     # Where no video is, an old index stays as it is.
-    if paths:
-        gather_entries(index,
-                       probe_videos(todo, args.num_workers, args.decode),
-                       len(todo), args.out)
+    if found:
+        paths = {p: osp.join(args.videos, p) for p in found.values()}
+        tell_known(args, update_index(index, paths, args.out,
+                                      args.num_workers, args.decode))
     return found
 
 
@@ -357,13 +349,8 @@ def main(argv=None):
     count = count_videos if args.videos else count_folders
     try:
         found = count(args, list(times), index)
-    except ValueError as e:
+    except (ValueError, RuntimeError) as e:
         print(f'error: {e}', file=sys.stderr)
-        return 2
-    except BrokenProcessPool:
-        print('\nA worker process crashed. Remedy: run this again with '
-              '--num-workers 1; the last video before the crash is the one '
-              'to take out')
         return 2
     except KeyboardInterrupt:
         print('\nInterrupted; run it again to go on')

@@ -11,7 +11,6 @@ import argparse
 import os
 import os.path as osp
 import sys
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 import numpy as np
@@ -21,18 +20,12 @@ from mmaction_memvit.annotations.charades import (
     NUM_CLASSES,
     read_charades,
 )
-from mmaction_memvit.datasets.video_files import (
-    count_frame_images,
-    list_video_files,
-    match_videos,
-    probe_videos,
-)
-from mmaction_memvit.datasets.video_index import (
+from mmaction_memvit.video import probe_video
+from mmaction_memvit.video.find import count_frame_images, find_videos
+from mmaction_memvit.video.index import (
     first_names,
-    gather_entries,
-    known_entries,
     load_video_index,
-    probe_video,
+    update_index,
 )
 
 
@@ -100,7 +93,12 @@ def probe_frames(path, decode=False, fps=24.):
 def find(args, ids):
     """Names of files or folders, by video."""
     if args.videos:
-        return match_videos(ids, list_video_files(args.videos, ids))
+        found = find_videos({v: [v] for v in ids}, args.videos)
+        several = [v for v, paths in found.items() if len(paths) > 1]
+        if several:
+            raise ValueError(f'{first_names(several)}: several files of one '
+                             'name. Remedy: keep one of them in the folder')
+        return {v: paths[0] for v, paths in found.items()}
     return {v: v for v in ids if osp.isdir(osp.join(args.frames, v))}
 
 
@@ -111,14 +109,11 @@ def probe_all(args, found):
     index = {}
     if args.index and osp.exists(args.index):
         index = load_video_index(args.index)
-    known = {} if args.decode else known_entries(index, paths)
-    todo = {name: path for name, path in paths.items() if name not in known}
     probe = probe_video if args.videos else partial(
         probe_frames, fps=args.fps)
     # Videos of other lists stay.
-    gather_entries(
-        index, probe_videos(todo, args.num_workers, args.decode, probe),
-        len(todo), args.index)
+    update_index(index, paths, args.index, args.num_workers, args.decode,
+                 probe)
     return {name: index[name] for name in paths}
 
 
@@ -191,13 +186,8 @@ def main(argv=None):
         check_class_file(args.lists)
         found = find(args, videos)
         entries = probe_all(args, found)
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RuntimeError) as e:
         print(f'error: {e}', file=sys.stderr)
-        return 2
-    except BrokenProcessPool:
-        print('\nA worker process crashed while it read a video. Remedy: run '
-              'this again with --num-workers 1; the last video before the '
-              'crash is the one to take out')
         return 2
     problems = report(args, videos, found, entries)
     print(f'{problems} of {len(videos)} are not in order' if problems else

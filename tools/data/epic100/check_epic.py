@@ -14,20 +14,17 @@ import argparse
 import os
 import os.path as osp
 import sys
-from concurrent.futures.process import BrokenProcessPool
 
 from mmaction_memvit.annotations.epic import read_epic_segments
 from mmaction_memvit.annotations.epic_lists import read_epic_video_info
-from mmaction_memvit.datasets.video_files import probe_videos
-from mmaction_memvit.datasets.video_index import (
+from mmaction_memvit.video import probe_video
+from mmaction_memvit.video.find import find_videos, walk
+from mmaction_memvit.video.index import (
     first_names,
-    gather_entries,
-    known_entries,
     load_video_index,
-    probe_video,
+    update_index,
 )
 
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm')
 FRAME_SUFFIXES = ('.jpg', '.jpeg', '.png')
 # The challenge's frames were extracted at these rates, not at the videos'.
 NOMINAL_RATES = (60., 50.)
@@ -98,32 +95,19 @@ def last_stops(args):
     return stops
 
 
-def find_videos(root, wanted):
-    """Files of the wanted videos by name, and no archives."""
-    found = {}
-    for folder, _, files in os.walk(root):
-        for file in sorted(files):
-            name, suffix = osp.splitext(file)
-            if name not in wanted:
-                continue
-            if suffix.lower() in VIDEO_SUFFIXES:
-                found.setdefault(name, []).append(osp.join(folder, file))
-    return found, {}
-
-
 def find_frames(root, wanted):
     """Folders of the wanted videos, and archives that are to be unpacked."""
     found, archives = {}, {}
-    for folder, folders, files in os.walk(root):
-        for name in sorted(folders):
+    for folder, folders, files in walk(root):
+        for name in folders:
             if name in wanted:
                 found.setdefault(name, []).append(osp.join(folder, name))
         # The frames themselves need not be listed once more.
-        folders[:] = sorted(n for n in folders if n not in wanted)
-        for file in sorted(files):
+        folders[:] = [n for n in folders if n not in wanted]
+        for file in files:
             name, suffix = osp.splitext(file)
             if name in wanted and suffix.lower() == '.tar':
-                archives[name] = osp.join(folder, file)
+                archives[name] = osp.join(root, folder, file)
     return found, archives
 
 
@@ -173,20 +157,12 @@ def probe_frames(path, decode=False):
     return entry
 
 
-def probe_all(args, paths, index):
+def probe_all(args, files, index):
     """Entries of all videos or folders, by name; the index gets them too."""
-    probe = probe_video if args.videos else probe_frames
-    if not paths:
-        return {}
     root = args.videos or args.frames
-    files = {name: osp.relpath(path, root) for name, path in paths.items()}
-    todo = {files[name]: path for name, path in paths.items()}
-    if not args.decode:
-        known = known_entries(index, todo)
-        todo = {file: p for file, p in todo.items() if file not in known}
-    gather_entries(
-        index, probe_videos(todo, args.num_workers, args.decode, probe),
-        len(todo), args.index)
+    update_index(index, {f: osp.join(root, f) for f in files.values()},
+                 args.index, args.num_workers, args.decode,
+                 probe_video if args.videos else probe_frames)
     return {name: index[file] for name, file in files.items()}
 
 
@@ -285,15 +261,16 @@ def main(argv=None):
     except (OSError, ValueError, ImportError) as e:
         print(f'error: {e}', file=sys.stderr)
         return 2
-    find = find_videos if args.videos else find_frames
-    found, archives = find(args.videos or args.frames, stops)
-    paths = {v: found[v][0] for v in stops if v in found}
+    if args.videos:
+        found, archives = find_videos({v: [v] for v in stops}, args.videos,
+                                      anywhere=True), {}
+    else:
+        found, archives = find_frames(args.frames, stops)
+    files = {v: found[v][0] for v in stops if v in found}
     try:
-        entries = probe_all(args, paths, index)
-    except BrokenProcessPool:
-        print('\nA worker process crashed while it read a video. Remedy: run '
-              'this again with --num-workers 1; the last video before the '
-              'crash is the one to take out')
+        entries = probe_all(args, files, index)
+    except RuntimeError as e:
+        print(f'error: {e}', file=sys.stderr)
         return 2
     problems = report(args, stops, infos, found, archives, entries)
     print(f'{problems} of {len(stops)} are not in order' if problems else

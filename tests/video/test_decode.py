@@ -11,13 +11,15 @@ from helpers.videos import (
     write_video,
 )
 
-from mmaction_memvit.datasets import video_reader
-from mmaction_memvit.datasets.video_reader import (
+from mmaction_memvit.video import (
     DecordReader,
     PyAVReader,
     ReaderCache,
     VideoReadError,
+    backends,
+    cache,
     choose_backend,
+    decode,
 )
 
 av = pytest.importorskip('av')
@@ -64,7 +66,7 @@ def test_exact_frames_anywhere(videos, kind):
         clips.append(range(start, start + 16, rng.choice([1, 4])))
     for clip in clips:
         assert numbers(reader, clip) == list(clip)
-    assert reader.num_frames in (NUM, None)
+    assert reader.num_frames == NUM
     reader.close()
 
 
@@ -91,28 +93,6 @@ def test_edit_list_hides_the_frames_before_it(videos, tmp_path):
     assert reader.num_frames == NUM - start
     for clip in (range(0, 8), range(100, 130, 3), range(5, 9)):
         assert numbers(reader, clip) == [start + i for i in clip]
-
-
-def test_times_that_lie_are_found_out_late(videos, monkeypatch):
-    # The header of a video at constant rate is believed, until a frame has
-    # another time than it should.
-    reader = PyAVReader(videos['b_frames.mp4'])
-    if not hasattr(reader._stream, 'index_entries'):
-        pytest.skip('this PyAV does not show the header of a stream')
-    assert reader._from_header
-    reader._times = reader._times + np.arange(NUM) // 50
-    assert numbers(reader, range(0, 40, 4)) == list(range(0, 40, 4))
-    assert reader._from_header
-    assert numbers(reader, range(60, 90, 4)) == list(range(60, 90, 4))
-    assert not reader._from_header
-
-
-def test_times_that_run_backwards_are_found_out(videos, monkeypatch):
-    monkeypatch.setattr(PyAVReader, '_invents_times', lambda self: False)
-    reader = PyAVReader(videos['h264.avi'])
-    assert reader.num_frames == NUM
-    assert numbers(reader, range(0, 60, 3)) == list(range(0, 60, 3))
-    assert reader.num_frames is None
 
 
 def test_same_frames_as_decord_and_opencv(videos):
@@ -145,11 +125,11 @@ def test_decord_reader(videos):
 def test_a_clip_late_in_the_video_decodes_no_more(videos):
     reader = PyAVReader(videos['b_frames.mp4'])
     counted = []
-    decode = reader._number
+    number_of = reader._number
 
     def count(frame):
         counted.append(frame)
-        return decode(frame)
+        return number_of(frame)
 
     reader._number = count
     costs = []
@@ -183,11 +163,11 @@ def test_bytes_and_threads(videos):
 
 def test_counting_is_said_once(videos, monkeypatch, caplog):
     told = []
-    monkeypatch.setattr(video_reader, '_count_mode_told', False)
-    monkeypatch.setattr(video_reader, 'print_log',
+    monkeypatch.setattr(decode, '_count_mode_told', False)
+    monkeypatch.setattr(decode, 'print_log',
                         lambda text, **kwargs: told.append(text))
     for _ in range(2):
-        assert PyAVReader(videos['h264.avi']).num_frames is None
+        assert PyAVReader(videos['h264.avi']).num_frames == NUM
     assert len(told) == 1 and 'ffmpeg' in told[0]
 
 
@@ -232,7 +212,7 @@ def test_choose_backend(monkeypatch):
     assert choose_backend('auto') == 'pyav'
     with pytest.raises(ValueError, match="'opencv' is unknown.*'pyav'"):
         choose_backend('opencv')
-    monkeypatch.setattr(video_reader, 'av', None)
+    monkeypatch.setattr(backends.scan, 'av', None)
     with pytest.raises(ImportError, match='pip install av'):
         choose_backend('pyav')
 
@@ -270,13 +250,13 @@ def test_reader_cache_of_size_zero():
 def test_reader_cache_tells_when_it_is_too_small(monkeypatch, num_videos,
                                                  warns):
     told = []
-    monkeypatch.setattr(video_reader, 'print_log',
+    monkeypatch.setattr(cache, 'print_log',
                         lambda text, **kwargs: told.append(text))
-    cache = ReaderCache(4)
+    readers = ReaderCache(4)
     for step in range(20):
         for lane in range(num_videos):
             # Every lane goes on to another video now and then.
-            cache.get(f'{lane}-{step // 9}', FakeReader)
+            readers.get(f'{lane}-{step // 9}', FakeReader)
     assert len(told) == int(warns)
     if warns:
         assert 'cache_size=4' in told[0] and 'batch size' in told[0]

@@ -1,19 +1,14 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import csv
-import json
 import os
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from helpers.videos import need_shared_data, truncate, write_video
 
-from mmaction_memvit.datasets import video_index
-from mmaction_memvit.datasets.video_index import (
-    first_names,
-    load_video_index,
-    probe_video,
-    write_video_index,
-)
+from mmaction_memvit.video import FrameTable, PyAVReader, probe_video
+from mmaction_memvit.video.describe import announced_seconds
 
 av = pytest.importorskip('av')
 
@@ -28,21 +23,19 @@ av = pytest.importorskip('av')
 ])
 def test_sound_videos(tmp_path, name, kwargs, decode):
     path = write_video(tmp_path / name, 50, rate=25, width=96, **kwargs)
-    assert probe_video(path, decode) == dict(
-        num_frames=50, fps=25., width=96, height=64,
-        size=os.path.getsize(path))
+    entry = probe_video(path, decode)
+    table = FrameTable(entry)
+    assert np.allclose(table.seconds, np.arange(50) / 25, atol=1e-3)
+    assert [table.frame_at(x) for x in (-1, 0, .041, 1, 9)] == [0, 0, 1, 25,
+                                                                49]
+    del entry['table']
+    assert entry == dict(num_frames=50, fps=25., width=96, height=64,
+                         size=os.path.getsize(path))
 
 
 def test_one_frame(tmp_path):
     entry = probe_video(write_video(tmp_path / 'a.mp4', 1))
     assert entry['num_frames'] == 1 and entry['fps'] == 30
-
-
-def test_without_pyav(tmp_path, monkeypatch):
-    path = write_video(tmp_path / 'a.mp4', 50)
-    expected = probe_video(path)
-    monkeypatch.setattr(video_index, 'av', None)
-    assert probe_video(path) == expected
 
 
 def test_variable_rate(tmp_path):
@@ -63,7 +56,6 @@ def test_cut_off(tmp_path):
     assert 20 < entry['num_frames'] < 200
     assert 'of 200 frames' in entry['problem']
     # All that is announced can be read.
-    from mmaction_memvit.datasets.video_reader import PyAVReader
     PyAVReader(path).read(range(entry['num_frames']))
     assert probe_video(path, decode=True)['num_frames'] >= entry['num_frames']
 
@@ -123,7 +115,7 @@ def test_announced_end(tag, whole, streams, expected):
     stream = SimpleNamespace(metadata={} if tag is None else {'DURATION': tag})
     container = SimpleNamespace(
         duration=whole and int(whole * 1e6), streams=[stream] * streams)
-    assert video_index._announced_seconds(container, stream) == expected
+    assert announced_seconds(container, stream) == expected
 
 
 def test_damage_in_the_middle_is_found_by_decoding(tmp_path):
@@ -174,36 +166,3 @@ def test_jhmdb_headers_are_wrong_and_not_believed():
             # One box a frame.
             assert boxes[path.stem] == decoded
     assert wrong == len(rows)
-
-
-def test_files(tmp_path):
-    path = str(tmp_path / 'new' / 'index.json')
-    index = {'a b.mp4': dict(num_frames=3, fps=30., width=8, height=8, size=1)}
-    write_video_index(index, path)
-    assert load_video_index(path) == index
-    assert os.listdir(tmp_path / 'new') == ['index.json']
-
-
-@pytest.mark.parametrize('text, match', [
-    ('{', 'no JSON'),
-    ('[1]', 'holds a list'),
-    (json.dumps({'a.mp4': 7}), "'a.mp4' is 7"),
-    (json.dumps({'a.mp4': dict(num_frames='7', fps=1)}), 'num_frames'),
-    (json.dumps({'a.mp4': dict(num_frames=7, fps=0)}), 'fps > 0'),
-])
-def test_bad_files(tmp_path, text, match):
-    path = tmp_path / 'index.json'
-    path.write_text(text)
-    with pytest.raises(ValueError, match=match) as error:
-        load_video_index(str(path), 'run this')
-    assert 'Remedy: run this' in str(error.value)
-
-
-def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match='build_video_index'):
-        load_video_index(str(tmp_path / 'absent.json'))
-
-
-def test_first_names():
-    assert first_names(['a', 'b']) == "'a', 'b'"
-    assert first_names('abcde') == "'a', 'b', 'c' and 2 more"

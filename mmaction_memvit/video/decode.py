@@ -1,0 +1,332 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Readers that return exactly the asked frames of a long video.
+
+Frames are numbered by the video's :class:`FrameTable`.
+"""
+import logging
+from collections.abc import Sequence
+from itertools import chain
+from typing import Optional
+
+import numpy as np
+from mmengine.logging import print_log
+
+from .frames import FrameTable, VideoReadError
+from .picture import Picture
+from .scan import (
+    READ_ERRORS,
+    Source,
+    av,
+    open_video,
+    scan_video,
+    time_of,
+    video_stream,
+)
+
+# Decoding so many frames takes no longer than seeking a keyframe.
+_SEEK_AFTER = 8
+_count_mode_told = False
+
+
+def read_table(source: Source, name: str) -> FrameTable:
+    """Scans a video, where no index tells its frames.
+
+    Args:
+        source (str | io.BytesIO): Path of the video, or its bytes.
+        name (str): What error messages call it.
+
+    Returns:
+        FrameTable: Its frames.
+
+    Raises:
+        VideoReadError: If it cannot be opened or has no video stream.
+    """
+    try:
+        entry = scan_video(source)
+    except READ_ERRORS as e:
+        raise VideoReadError(f'cannot open video {name}: {e}') from e
+    if not entry['num_frames']:
+        raise VideoReadError(f'no frame of video {name} can be decoded')
+    return FrameTable(entry)
+
+
+class PyAVReader:
+    """Random access to the frames of one video by PyAV.
+
+    A clip costs the decoding from the last keyframe before it, or from where
+    the previous clip ended when that is nearer, wherever in the video it
+    lies. Frames that are not asked for, and that no other frame refers to,
+    are not decoded.
+
+    Args:
+        source (str | io.BytesIO): Path of the video, or its bytes.
+        num_threads (int): Decoding threads, 0 for as many as FFmpeg likes.
+            Defaults to 1.
+        name (str, optional): What error messages call the video. Defaults to
+            None, the path.
+        table (FrameTable, optional): Its frames. Defaults to None: the file
+            is scanned.
+
+    Raises:
+        VideoReadError: If the file cannot be opened or has no video stream.
+    """
+
+    def __init__(self,
+                 source: Source,
+                 num_threads: int = 1,
+                 name: Optional[str] = None,
+                 table: Optional[FrameTable] = None) -> None:
+        self._source = source
+        self._num_threads = num_threads
+        self._name = name or str(source)
+        self._container = None
+        self._picture: Optional[Picture] = None
+        self._reformatter = av.video.reformatter.VideoReformatter()
+        self.table = table or read_table(source, self._name)
+        self._keys = self.table.keys
+        try:
+            self._open()
+        except READ_ERRORS as e:
+            self.close()
+            raise VideoReadError(
+                f'cannot open video {self._name}: {e}') from e
+        if self.table.is_counted:
+            _tell_counting(self._name)
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames."""
+        return self.table.num_frames
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def read(self,
+             frame_inds: Sequence[int],
+             size: Optional[tuple[int, int]] = None) -> list[np.ndarray]:
+        """Reads frames.
+
+        Args:
+            frame_inds (Sequence[int]): Frame numbers from 0, in any order;
+                repeated ones give separate arrays.
+            size (tuple[int, int], optional): Width and height to scale them
+                to, in the conversion to RGB. Defaults to None: as shown.
+
+        Returns:
+            list[np.ndarray]: RGB frames, uint8, of shape (H, W, 3).
+
+        Raises:
+            VideoReadError: If a frame does not exist or cannot be decoded.
+        """
+        inds = [int(i) for i in frame_inds]
+        wanted = sorted(set(inds))
+        check_range(wanted, self.num_frames, self._name)
+        self._size = size or (self.table.width, self.table.height)
+        self._set_wanted(wanted)
+        try:
+            try:
+                frames = {i: self._read_one(i) for i in wanted}
+            except _UnknownTime:
+                # Demuxers that make up times make up others after a seek.
+                self._keys = self._keys[:0]
+                self._open()
+                self._set_wanted(wanted)
+                _tell_counting(self._name)
+                frames = {i: self._read_one(i) for i in wanted}
+            return in_order(frames, inds)
+        except READ_ERRORS as e:
+            self._next = None
+            if isinstance(e, VideoReadError):
+                raise
+            raise VideoReadError(
+                f'cannot decode frames {wanted[0]} to {wanted[-1]} of '
+                f'{self._name}: {e}') from e
+
+    # -- moving -------------------------------------------------------------
+
+    def _open(self) -> None:
+        self.close()
+        self._container = open_video(self._source)
+        self._stream = video_stream(self._container)
+        self._context = self._stream.codec_context
+        self._context.thread_count = self._num_threads
+        if self._num_threads != 1:
+            self._stream.thread_type = 'AUTO'
+        self._wanted: set = set()
+        self._last_wanted = -1
+        self._restart(self._container.demux(self._stream), first_frame=0)
+
+    def _restart(self, packets, first_frame: int) -> None:
+        self._frames = self._decode(packets)
+        # The frame number that decoding would give next; None: none known.
+        self._next: Optional[int] = first_frame
+        self._sought = False
+
+    def _read_one(self, ind: int) -> np.ndarray:
+        if self._must_seek(ind):
+            self._seek(ind)
+        image = self._advance(ind)
+        if image is None and len(self._keys):
+            # From the keyframe before, as with intra refresh, where pictures
+            # are whole only some time after each place to start from.
+            key = np.searchsorted(self._keys, ind, 'right') - 2
+            self._seek(int(self._keys[key]) if key >= 0 else 0)
+            self._sought = False
+            image = self._advance(ind)
+        if image is None:
+            raise VideoReadError(
+                f'frame {ind} of {self._name} cannot be decoded (the file is '
+                'damaged or ends before it)')
+        return image
+
+    def _advance(self, ind: int) -> Optional[np.ndarray]:
+        """Decodes up to a frame; None if it does not come."""
+        for frame in self._frames:
+            number = self._number(frame)
+            # Frames before a keyframe that follow it in the file lack what
+            # they refer to after a seek.
+            if number is None or number < self._next:
+                continue
+            if self._sought and not _is_intra(frame):
+                break
+            self._sought = False
+            self._next = number + 1
+            if number == ind:
+                return self._to_array(frame)
+            if number > ind:
+                break
+        self._next = None
+        return None
+
+    def _must_seek(self, ind: int) -> bool:
+        if self._next is None or ind < self._next:
+            return True
+        # Is there a keyframe far enough on, not after the wanted frame?
+        left, right = np.searchsorted(
+            self._keys, [self._next + _SEEK_AFTER, ind], 'right')
+        return bool(right > left)
+
+    def _seek(self, ind: int) -> None:
+        target, back = ind, 1
+        wanted, last = self._wanted, self._last_wanted
+        while target > 0 and len(self._keys):
+            self._container.seek(
+                int(self.table.times[target]),
+                stream=self._stream,
+                backward=True)
+            packets = self._container.demux(self._stream)
+            packet = next((p for p in packets if p.is_keyframe), None)
+            time = None if packet is None else time_of(packet)
+            if time is not None:
+                # The keyframe itself may be hidden (an edit list that starts
+                # behind it): the next shown frame counts.
+                key = int(np.searchsorted(self.table.times, time))
+                if key <= ind:
+                    self._restart(chain([packet], packets), first_frame=key)
+                    self._sought = True
+                    return
+            # Landed behind the frame: a seek goes by decoding times.
+            target, back = max(0, target - back), back * 8
+        self._open()
+        self._wanted, self._last_wanted = wanted, last
+
+    # -- decoding -----------------------------------------------------------
+
+    def _set_wanted(self, wanted: list[int]) -> None:
+        """What may be left out: frames that are not asked for."""
+        self._wanted, self._last_wanted = set(), -1
+        if self.table.is_counted or self._num_threads != 1:
+            return
+        times = self.table.times[wanted].tolist()
+        self._wanted, self._last_wanted = set(times), times[-1]
+
+    def _decode(self, packets):
+        for packet in packets:
+            time = packet.pts
+            skip = (time is not None and time < self._last_wanted
+                    and time not in self._wanted)
+            # Frames that others refer to are decoded all the same. What
+            # follows the last wanted one may be the next clip.
+            self._context.skip_frame = 'NONREF' if skip else 'DEFAULT'
+            yield from packet.decode()
+
+    def _number(self, frame) -> Optional[int]:
+        """Number of a decoded frame, None if it is not in the table."""
+        if self.table.is_counted:
+            return self._next
+        time, times = time_of(frame), self.table.times
+        if time is None:
+            return None
+        number = int(np.searchsorted(times, time))
+        if number < len(times) and times[number] == time:
+            return number
+        if times[0] < time < times[-1]:
+            raise _UnknownTime(
+                f'{self._name} shows a frame at {time} that its table does '
+                'not have: the file has changed. Remedy: build the index anew')
+        return None
+
+    def _to_array(self, frame) -> np.ndarray:
+        if self._picture is None:
+            self._picture = Picture.of(frame, self._stream)
+        width, height = self._size
+        if self._picture.is_turned:
+            width, height = height, width
+        # One converter for all frames: setting one up costs more than using
+        # it. The copy is writable and outlives the decoder's buffer.
+        options = dict(format='rgb24', width=width, height=height)
+        try:
+            # In one thread: freed in a forked worker, a converter waits for
+            # ever for threads that stayed behind in the parent.
+            image = self._reformatter.reformat(frame, threads=1, **options)
+        except TypeError:  # PyAV of old has no such threads
+            image = self._reformatter.reformat(frame, **options)
+        return np.array(self._picture.orient(image.to_ndarray()), order='C')
+
+
+def _is_intra(frame) -> bool:
+    kind = frame.pict_type
+    return str(getattr(kind, 'name', kind)) in ('I', '1')
+
+
+class _UnknownTime(VideoReadError):
+    """A decoded frame has a time that the table does not have."""
+
+
+def check_range(wanted: list[int], num_frames: int, name: str) -> None:
+    """Raises a VideoReadError if frames do not exist."""
+    if not wanted or wanted[0] < 0 or wanted[-1] >= num_frames:
+        asked = f'frames {wanted[0]} to {wanted[-1]}' if wanted else 'nothing'
+        raise VideoReadError(f'{asked} asked of {name}, which has '
+                             f'{num_frames} frames, numbered from 0')
+
+
+def in_order(frames: dict[int, np.ndarray],
+             inds: list[int]) -> list[np.ndarray]:
+    """Frames in the asked order; no two share memory.
+
+    Transforms such as MMAction2's ``Flip`` work in place: a frame that stands
+    twice in a clip would be flipped twice.
+    """
+    used = set()
+    out = []
+    for i in inds:
+        out.append(frames[i].copy() if i in used else frames[i])
+        used.add(i)
+    return out
+
+
+def _tell_counting(name: str) -> None:
+    global _count_mode_told
+    if not _count_mode_told:
+        _count_mode_told = True
+        print_log(
+            f'{name} stores no usable frame times, so that its clips are read '
+            'from the start of the file, which is slow for long videos. '
+            'Remedy: "ffmpeg -i IN -c copy OUT.mp4", or encode it anew. Told '
+            'once, for the first such video.',
+            logger='current',
+            level=logging.WARNING)

@@ -1,0 +1,203 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What a scan says of a video: its entry in an index."""
+from fractions import Fraction
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from .frames import pack
+from .picture import Picture
+
+# Seconds by which a video may end before what its file announces.
+_END_TOLERANCE = 1.
+# Frames that reordering may put out of order, at most.
+_MAX_REORDER = 20
+# A pause is a jump of time if it is longer than so many seconds and frames.
+_JUMP = (5., 50)
+
+
+class Packets(NamedTuple):
+    """What the packets of a video stream tell, in file order.
+
+    Args:
+        times (np.ndarray): int64 presentation times, else decoding times.
+        dts (np.ndarray): int64 decoding times of those that have one.
+        is_key (np.ndarray): Whether it is a keyframe.
+        is_shown (np.ndarray): Whether its picture is shown.
+        num_untimed (int): How many have no presentation time.
+        is_timeless (bool): Whether one has no time at all.
+        num_damaged (int): Damaged or cut-off packets, in none of the others.
+    """
+    times: np.ndarray
+    dts: np.ndarray
+    is_key: np.ndarray
+    is_shown: np.ndarray
+    num_untimed: int
+    is_timeless: bool
+    num_damaged: int
+
+
+class Decoded(NamedTuple):
+    """What decoding gives.
+
+    Args:
+        times (np.ndarray): int64 times of the frames, in order.
+        error (str): Why it ended early, if it did.
+        picture (Picture, optional): How the first frame is shown.
+        is_timeless (bool): Whether a frame has no time.
+    """
+    times: np.ndarray
+    error: str = ''
+    picture: Optional[Picture] = None
+    is_timeless: bool = False
+
+
+def describe(container, stream, packets: Packets, frames: np.ndarray,
+             seen: Decoded, size: int, counted: bool) -> dict:
+    """The entry of the frames that were found."""
+    unit = stream.time_base or Fraction(1, 1000000)
+    zero = 0. if container.start_time is None else container.start_time / 1e6
+    num = len(frames)
+    announced = stream.frames if 'mp4' in container.format.name else 0
+    known = int(len(packets.times) + packets.num_damaged)
+    error = seen.error
+    if packets.num_damaged:
+        error = error or f'{packets.num_damaged} damaged packet(s)'
+    if announced > known:
+        error = error or 'cut off'
+    error = error or _find_early_end(frames, container, stream)
+    problems = []
+    if error:
+        whole = f' of {announced}' if announced > num else ''
+        problems.append(f'{error}; {num}{whole} frames can be read')
+    picture = seen.picture or Picture(stream.width, stream.height)
+    seconds = frames * float(unit)
+    timeless = packets.is_timeless or seen.is_timeless
+    has_times = not counted and not packets.num_untimed
+    if not has_times:
+        # Times that the demuxer makes up may begin anywhere.
+        zero = float(seconds.min()) if num else 0.
+    fps, drift, problem = _rate(seconds - zero, stream, counted, timeless)
+    if problem:
+        problems.append(problem)
+    entry = dict(num_frames=num, fps=fps, width=picture.width,
+                 height=picture.height, size=size)
+    if problems:
+        entry['problem'] = '; '.join(problems)
+    start = float(seconds[0]) - zero if num and has_times else 0.
+    if fps and start > 0.5 / fps:
+        entry['start'] = round(start, 3)
+    if drift:
+        entry['time_drift'] = drift
+    keys = [] if counted else np.unique(
+        np.searchsorted(frames, packets.times[packets.is_key]))
+    table = dict(
+        time_base=[unit.numerator, unit.denominator],
+        zero=0. if counted else zero,
+        times=None if counted else pack(frames),
+        keys=pack(np.asarray(keys, np.int64)[np.asarray(keys) < num]))
+    reason = _why_not_decord(container, stream, packets, counted, num)
+    if reason:
+        table['decord'] = reason
+    return {**entry, 'table': table}
+
+
+def _rate(seconds: np.ndarray, stream, counted: bool,
+          timeless: bool) -> tuple[float, float, str]:
+    """Frames per second, drift of their times, and what is wrong."""
+    declared = float(stream.average_rate or stream.guessed_rate or 0)
+    if timeless:
+        declared = float(stream.guessed_rate or declared)
+    num = len(seconds)
+    if num < 2:
+        return round(declared, 6), 0., ''
+    if timeless:
+        if stream.time_base and 'avi' in stream.container.format.name:
+            return round(declared, 6), 0., ''
+        return round(declared, 6), 0., (
+            f'stores no times, and {declared:g} frames per second are a '
+            'guess. Remedy: "ffmpeg -framerate FPS -i IN -c copy OUT.mp4"')
+    steps = np.diff(seconds)
+    usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.
+    if not usual:
+        return round(declared, 6), 0., 'all frames have the same time'
+    back = np.maximum.accumulate(seconds) - seconds
+    if counted and back.max() > _MAX_REORDER * usual:
+        fps = declared if abs(declared * usual - 1) < 0.1 else 1 / usual
+        return round(fps, 6), 0., (
+            f'times run backwards by up to {back.max():.2f} s before frame '
+            f'{int(back.argmax())}, so that frames are counted and second s '
+            f'means frame s * {fps:g}. Remedy: "ffmpeg -i IN -r {fps:g} '
+            'OUT.mp4", or split the file there')
+    seconds = np.sort(seconds)
+    steps = np.diff(seconds)
+    usual = float(np.median(steps[steps > 0]))
+    fps = (num - 1) / (seconds[-1] - seconds[0])
+    # Container clocks tick in milliseconds or coarser; the declared rate is
+    # more exact where the two agree to half a frame over the whole video.
+    if declared and abs(num - 1 - (seconds[-1] - seconds[0]) * declared) < .5:
+        fps = declared
+    elif counted:
+        fps = declared if abs(declared * usual - 1) < 0.1 else 1 / usual
+    drift = np.abs(seconds - np.arange(num) / fps).max()
+    drift = round(float(drift), 3) if drift > max(0.1, 1.5 / fps) else 0.
+    problem = ''
+    if steps.max() > max(_JUMP[0], _JUMP[1] * usual):
+        problem = (f'times jump by {steps.max():.2f} s after frame '
+                   f'{int(steps.argmax())}, and {fps:g} frames per second '
+                   'are a mean. Remedy: split the file there')
+    return round(fps, 6), drift, problem
+
+
+def _find_early_end(times: np.ndarray, container, stream) -> str:
+    """Says if the frames of a Matroska file end before they should.
+
+    Matroska and WebM announce no number of frames, but how long they last.
+    What other formats say of it is a guess of FFmpeg's, or not to be trusted.
+    """
+    # A single frame may be shown for as long as one likes.
+    if 'matroska' not in container.format.name or len(times) < 2:
+        return ''
+    announced = announced_seconds(container, stream)
+    ticks = np.sort(times).astype(np.float64)
+    # How long the last frame is shown is not stored: not longer than others.
+    end = (ticks[-1] + np.diff(ticks).max()) * float(stream.time_base)
+    if announced is None or end > announced - _END_TOLERANCE:
+        return ''
+    return f'cut off after {end:.2f} of {announced:.2f} s'
+
+
+def announced_seconds(container, stream) -> Optional[float]:
+    """When the video of a Matroska file ends, if the file tells."""
+    # Not stream.duration: FFmpeg puts the container's there.
+    whole = None if container.duration is None else container.duration / 1e6
+    try:
+        hours, minutes, seconds = stream.metadata['DURATION'].split(':')
+        own = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except (KeyError, ValueError):
+        own = None
+    # A tag of more than the whole file stems from before the video was cut.
+    if own is not None and (whole is None or own <= whole + _END_TOLERANCE):
+        return own
+    # Sound and subtitles may be longer than the video.
+    return whole if len(container.streams) == 1 else None
+
+
+def _why_not_decord(container, stream, packets: Packets, counted: bool,
+                    num: int) -> str:
+    """Why decord 0.6 numbers the frames of a file wrongly, if it does."""
+    codec, form = stream.codec_context.name, container.format.name
+    if codec == 'hevc':
+        return 'HEVC'
+    if counted or 'avi' in form or 'mpeg' in form:
+        return f'the frame times of {form}'
+    if codec == 'mpeg4' and stream.codec_context.has_b_frames:
+        return 'MPEG-4 with B-frames'
+    if num != len(packets.times):
+        return 'pictures that are not shown'
+    later = np.minimum.accumulate(packets.times[::-1])[::-1]
+    keys = packets.is_key.copy()
+    keys[:1] = False
+    if (later[keys] < packets.times[keys]).any():
+        return 'open groups of pictures'
+    return ''

@@ -1,0 +1,121 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""The table of a video's frames: when each picture is shown.
+
+The number of a frame is its rank among the pictures that a player shows.
+:func:`~mmaction_memvit.video.scan.probe_video` makes a table, as an entry of
+an index file (JSON)::
+
+    {"num_frames": 9000, "fps": 30.0, "width": 640, "height": 480,
+     "size": 5242880,
+     "table": {"time_base": [1, 15360], "zero": 0.0,
+               "times": [0, 512, 9000], "keys": [0, 250, 36]}}
+
+``width`` and ``height`` (pixels) are those that a player shows, ``size``
+(bytes) is the file's. Where there is something to tell, ``problem`` says what
+is wrong with a file, ``start`` how many seconds after time 0 its pictures
+begin, and ``time_drift`` by how many seconds at most frames are shown at
+another time than frame number / fps. A file that cannot be read has
+``num_frames`` 0.
+"""
+import base64
+import zlib
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cached_property
+from typing import Optional, Union
+
+import numpy as np
+
+Packed = Union[list, str]
+
+
+class VideoReadError(RuntimeError):
+    """A video, or the asked frames of it, cannot be read."""
+
+
+class FrameTable:
+    """When the frames of a video are shown, and where decoding can begin.
+
+    Args:
+        entry (Mapping): An entry of an index with a ``table``. It is unpacked
+            when it is used.
+    """
+
+    def __init__(self, entry: Mapping) -> None:
+        self.num_frames: int = entry['num_frames']
+        self.fps: float = entry['fps']
+        self.width: int = entry['width']
+        self.height: int = entry['height']
+        self._table = entry['table']
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether times do not tell frames, which are counted instead."""
+        return self._table['times'] is None
+
+    @property
+    def not_by_decord(self) -> str:
+        """Why decord numbers the frames wrongly; empty if it does not."""
+        return self._table.get('decord', '')
+
+    @cached_property
+    def times(self) -> Optional[np.ndarray]:
+        """np.ndarray: int64 times, in the file's unit; None if counted."""
+        return None if self.is_counted else unpack(self._table['times'])
+
+    @cached_property
+    def keys(self) -> np.ndarray:
+        """np.ndarray: int64 numbers of the frames that can be sought."""
+        return unpack(self._table['keys'])
+
+    @cached_property
+    def seconds(self) -> np.ndarray:
+        """np.ndarray: float64, when a player shows each frame."""
+        zero = self._table['zero']
+        if self.is_counted:
+            return np.arange(self.num_frames) / self.fps + zero
+        unit = Fraction(*self._table['time_base'])
+        return self.times * float(unit) - zero
+
+    def frame_at(self, seconds: float) -> int:
+        """The frame that a player shows at a time.
+
+        Args:
+            seconds (float): The time, as ``ffmpeg -ss`` counts it.
+
+        Returns:
+            int: Its number; the first one before pictures begin, the last
+            one after they end.
+        """
+        # Half a microsecond: seconds are quotients of whole numbers.
+        found = np.searchsorted(self.seconds, seconds + 5e-7, 'right') - 1
+        return int(max(found, 0))
+
+
+def pack(values: np.ndarray) -> Packed:
+    """Whole numbers in little space.
+
+    Args:
+        values (np.ndarray): int64 of shape (N,).
+
+    Returns:
+        list | str: ``[first, step, count]`` if the steps are equal, else the
+        compressed steps as text.
+    """
+    values = np.asarray(values, dtype=np.int64)
+    steps = np.diff(values, prepend=0)
+    if len(values) < 2 or (steps[1:] == steps[-1]).all():
+        first = int(values[0]) if len(values) else 0
+        step = int(steps[-1]) if len(values) > 1 else 0
+        return [first, step, len(values)]
+    data = zlib.compress(steps.astype('<i8').tobytes(), 9)
+    return base64.b64encode(data).decode('ascii')
+
+
+def unpack(packed: Packed) -> np.ndarray:
+    """The numbers that :func:`pack` packed, int64 of shape (N,)."""
+    if isinstance(packed, str):
+        data = zlib.decompress(base64.b64decode(packed))
+        return np.cumsum(np.frombuffer(data, '<i8')).astype(np.int64)
+    first, step, count = packed
+    return first + step * np.arange(count, dtype=np.int64)

@@ -1,0 +1,252 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Makes the frame table of a video by one scan, checked against the decoder.
+
+All packets are read, which takes about as long as copying the file. The first
+frames and those after the last keyframe are decoded and compared with what
+the packets tell. Where packets cannot be trusted (times that repeat, run
+backwards or are missing, damage, fields, reordering that the times deny), or
+do not agree with the decoder, everything is decoded.
+"""
+import io
+import os.path as osp
+from array import array
+from typing import Optional, Union
+
+import numpy as np
+
+from .describe import Decoded, Packets, describe
+from .frames import VideoReadError
+from .picture import Picture
+
+try:
+    import av
+except ImportError:
+    av = None
+
+Source = Union[str, io.BytesIO]
+
+#: What PyAV raises for files that are not in order.
+READ_ERRORS = (OSError, ValueError, IndexError, EOFError, VideoReadError)
+if av is not None:
+    READ_ERRORS += (av.FFmpegError, )
+# So many frames at the start are compared with the packets.
+_NUM_HEAD = 48
+
+
+def probe_video(path: str, decode: bool = False) -> dict:
+    """The entry of a video in an index; no error if it cannot be read.
+
+    Args:
+        path (str): Path of the video.
+        decode (bool): Whether to decode all frames, which also finds damage
+            in the middle of a file and takes much longer. Defaults to False.
+
+    Returns:
+        dict: See :mod:`mmaction_memvit.video.frames`. A file that cannot be
+        read gives ``num_frames`` 0 and a ``problem``.
+    """
+    try:
+        entry = scan_video(path, decode)
+        if not entry['num_frames']:
+            entry.setdefault('problem', 'no frame can be decoded')
+        return entry
+    except READ_ERRORS as e:
+        size = osp.getsize(path) if osp.isfile(path) else 0
+        return dict(num_frames=0, fps=0., width=0, height=0, size=size,
+                    problem=f'cannot be read: {e}')
+
+
+def scan_video(source: Source, decode: bool = False) -> dict:
+    """As :func:`probe_video`, but a file that cannot be opened is an error.
+
+    Args:
+        source (str | io.BytesIO): Path of the video, or its bytes.
+        decode (bool): See :func:`probe_video`. Defaults to False.
+
+    Returns:
+        dict: See :mod:`mmaction_memvit.video.frames`.
+
+    Raises:
+        VideoReadError: If there is no video stream.
+        OSError, av.FFmpegError: If the file cannot be opened.
+    """
+    size = source.getbuffer().nbytes if isinstance(source, io.BytesIO) else \
+        osp.getsize(source)
+    with open_video(source) as container:
+        stream = video_stream(container)
+        packets = read_packets(container, stream)
+        frames, seen = None, Decoded(np.zeros(0, np.int64))
+        if not decode and not _is_doubtful(packets, stream):
+            frames, seen = _compare_ends(source, container, stream, packets)
+        counted = False
+        if frames is None:
+            seen = decode_frames(source)
+            frames = seen.times
+            counted = seen.is_timeless or (np.diff(frames) <= 0).any() or (
+                packets.num_untimed and not _seek_holds(source, packets,
+                                                        frames))
+        return describe(container, stream, packets, frames, seen, size,
+                        bool(counted))
+
+
+# -- reading ----------------------------------------------------------------
+
+
+def open_video(source: Source):
+    """Opens a file by PyAV.
+
+    Args:
+        source (str | io.BytesIO): Path of the video, or its bytes.
+
+    Returns:
+        av.container.InputContainer: The open file.
+
+    Raises:
+        ImportError: If PyAV is not installed.
+    """
+    if av is None:
+        raise ImportError('PyAV is not installed; run "pip install av"')
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
+    elif '://' not in source:
+        # "12:30:45.mp4" would be of the protocol "12".
+        source = osp.abspath(source)
+    return av.open(source, metadata_errors='ignore')
+
+
+def video_stream(container):
+    """The first video stream of a container, decoded in one thread."""
+    if not container.streams.video:
+        raise VideoReadError('no video stream')
+    stream = container.streams.video[0]
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def time_of(item) -> Optional[int]:
+    """Presentation time of a packet or frame, else its decoding time."""
+    return item.dts if item.pts is None else item.pts
+
+
+def read_packets(container, stream) -> Packets:
+    """Reads all packets of a stream without decoding them."""
+    times, dts = array('q'), array('q')
+    is_key, is_shown = bytearray(), bytearray()
+    damaged = untimed = timeless = 0
+    is_vp8 = stream.codec_context.name == 'vp8'
+    for packet in container.demux(stream):
+        if not packet.size:
+            # What ends the stream, and what AVI puts for a dropped frame.
+            continue
+        if packet.is_corrupt:
+            damaged += 1
+            continue
+        time = time_of(packet)
+        untimed += packet.pts is None
+        timeless += time is None
+        times.append(len(times) if time is None else time)
+        if packet.dts is not None:
+            dts.append(packet.dts)
+        is_key.append(packet.is_keyframe)
+        # RFC 6386, 9.1: bit 4 of a frame of VP8 tells whether it is shown.
+        hidden = packet.is_discard or (is_vp8
+                                       and not memoryview(packet)[0] & 16)
+        is_shown.append(not hidden)
+    return Packets(
+        np.array(times, np.int64), np.array(dts, np.int64),
+        np.array(is_key, bool), np.array(is_shown, bool), untimed,
+        bool(timeless), damaged)
+
+
+def decode_frames(source: Source,
+                  limit: Optional[int] = None,
+                  seek: Optional[int] = None) -> Decoded:
+    """Decodes a file, of which it keeps the times of the frames.
+
+    Args:
+        source (str | io.BytesIO): Path of the video, or its bytes.
+        limit (int, optional): Most frames. Defaults to None: all.
+        seek (int, optional): Time of a keyframe to start from. Defaults to
+            None: the start.
+
+    Returns:
+        Decoded: Times and what else was seen.
+    """
+    times, error, picture, timeless = array('q'), '', None, False
+    with open_video(source) as container:
+        stream = video_stream(container)
+        try:
+            if seek is not None:
+                container.seek(seek, stream=stream, backward=True)
+            for frame in container.decode(stream):
+                if picture is None:
+                    picture = Picture.of(frame, stream)
+                time = time_of(frame)
+                timeless |= time is None
+                times.append(len(times) if time is None else time)
+                if len(times) == limit:
+                    break
+        except (av.FFmpegError, ValueError) as e:
+            error = f'decoding fails after {len(times)} frames ({e})'
+    return Decoded(np.array(times, np.int64), error, picture, timeless)
+
+
+# -- comparing --------------------------------------------------------------
+
+
+def _is_doubtful(packets: Packets, stream) -> bool:
+    """Whether packets may tell other frames than those that are shown."""
+    context, shown = stream.codec_context, packets.times[packets.is_shown]
+    if packets.num_damaged or packets.is_timeless:
+        return True
+    if (np.diff(packets.dts) <= 0).any():
+        return True
+    if len(np.unique(shown)) < len(shown):
+        return True
+    if context.has_b_frames and len(packets.dts) == len(packets.times) > 2:
+        # Pictures that are reordered cannot be shown when they are decoded.
+        if packets.num_untimed or (packets.dts == packets.times).all():
+            return True
+    # A picture may be two packets, one for each field. Progressive is 1.
+    return context.name == 'h264' and int(
+        getattr(context, 'field_order', 0)) > 1
+
+
+def _compare_ends(source: Source, container, stream, packets: Packets
+                  ) -> tuple[Optional[np.ndarray], Decoded]:
+    """Times by packets as far as the decoder agrees, None if it does not."""
+    times = np.sort(packets.times[packets.is_shown])
+    head = decode_frames(source, _NUM_HEAD)
+    first = int(np.searchsorted(times, head.times[0])) if len(
+        head.times) else 0
+    # What comes before the first keyframe is never shown.
+    times = times[first:]
+    num = len(head.times)
+    if not num or head.error or (head.times != times[:num]).any():
+        return None, head
+    if num < _NUM_HEAD:
+        return (times if num == len(times) else None), head
+    for key in packets.times[packets.is_key][:-3:-1]:
+        tail = decode_frames(source, seek=int(key))
+        got = tail.times[tail.times >= key]
+        expected = times[times >= key]
+        if not len(got):
+            continue
+        if len(got) > len(expected) or (got != expected[:len(got)]).any():
+            return None, head
+        error = ''
+        if len(got) < len(expected):
+            error = 'the end cannot be decoded'
+        num = len(times) - len(expected) + len(got)
+        return times[:num], head._replace(error=error)
+    return None, head
+
+
+def _seek_holds(source: Source, packets: Packets, frames: np.ndarray) -> bool:
+    """Whether frames have the same times after a seek."""
+    keys = packets.times[packets.is_key]
+    if len(keys) < 2:
+        return True
+    tail = decode_frames(source, seek=int(keys[-1])).times
+    return 0 < len(tail) <= len(frames) and bool(
+        (frames[-len(tail):] == tail).all())

@@ -1,0 +1,301 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Whatever the file: frames are those of sequential decoding, or it is told.
+
+The kinds of files follow public bug reports; they are made by PyAV alone.
+"""
+import os
+import random
+import struct
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from helpers.videos import read_number, write_video
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mmaction_memvit.video import (
+    DecordReader,
+    FrameTable,
+    PyAVReader,
+    VideoReadError,
+    probe_video,
+)
+
+av = pytest.importorskip('av')
+
+
+def truth(path):
+    """Numbers and times of the frames, decoded from first to last."""
+    numbers, times = [], []
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            numbers.append(read_number(frame.to_ndarray(format='rgb24')))
+            times.append(frame.time)
+        zero = container.start_time
+    return numbers, times, 0 if zero is None else zero / 1e6
+
+
+def check(path, seed=0):
+    """Compares the reader with sequential decoding; returns the entry."""
+    path = str(path)
+    numbers, times, zero = truth(path)
+    entry = probe_video(path)
+    assert entry['num_frames'] == len(numbers), entry
+    if 'problem' not in entry and len(numbers) > 1 and None not in times:
+        # A rate that many frames have, so that a second is a second.
+        usual = np.median(np.diff(np.sort(times)))
+        assert abs(entry['fps'] * usual - 1) < 0.25 or 'time_drift' in entry
+        table = FrameTable(entry)
+        if not table.is_counted and not path.endswith('.avi'):
+            np.testing.assert_allclose(
+                table.seconds, np.subtract(times, zero), atol=1e-5)
+            assert table.seconds[0] < 0.1 or 'start' in entry
+    rng = random.Random(seed)
+    reader = PyAVReader(path, table=FrameTable(entry))
+    size = (entry['height'], entry['width'], 3)
+    for _ in range(6):
+        start = rng.randrange(len(numbers))
+        step = rng.choice([1, 2, 4])
+        # A clip and the one that follows it.
+        for first in (start, start + 5 * step):
+            clip = range(min(first, len(numbers) - 1),
+                         min(first + 5 * step, len(numbers)), step)
+            images = reader.read(clip)
+            assert [read_number(x) for x in images] == [
+                numbers[i] for i in clip]
+            assert images[0].shape == size
+    return entry
+
+
+def remux(source, target, begin=0., shift=0., change=lambda packet: None,
+          **options):
+    """Copies the packets from a time on, as "ffmpeg -c copy" does."""
+    with av.open(str(source)) as src, av.open(
+            str(target), 'w', options=options) as out:
+        stream = src.streams.video[0]
+        if hasattr(out, 'add_stream_from_template'):
+            copied = out.add_stream_from_template(stream)
+        else:
+            copied = out.add_stream(template=stream)
+        ticks = round(begin / stream.time_base)
+        src.seek(ticks, stream=stream)
+        for packet in src.demux(stream):
+            if packet.dts is None or change(packet) == 'drop':
+                continue
+            move = round((shift - begin) / packet.time_base)
+            packet.pts += move
+            packet.dts += move
+            packet.stream = copied
+            out.mux(packet)
+    return str(target)
+
+
+def joined(first, second, target, counters_go_on):
+    """Two transport streams, one after the other."""
+    data = bytearray(open(first, 'rb').read() + open(second, 'rb').read())
+    counters = {}
+    for i in range(0, len(data) if counters_go_on else 0, 188):
+        pid = (data[i + 1] & 31) << 8 | data[i + 2]
+        if data[i + 3] & 16:
+            counters[pid] = (counters.get(pid, -1) + 1) % 16
+            data[i + 3] = data[i + 3] & 240 | counters[pid]
+    target.write_bytes(data)
+    return str(target)
+
+
+CODECS = {
+    'libx264': ('mp4', 'mov', 'mkv', 'ts', 'avi', 'flv'),
+    'libx265': ('mp4', 'mkv', 'ts'),
+    'mpeg4': ('mp4', 'avi', 'mkv'),
+    'mpeg2video': ('ts', 'mpg', 'mkv'),
+    'libvpx': ('webm', ),
+    'mjpeg': ('avi', 'mov'),
+}
+
+
+@st.composite
+def encodings(draw):
+    codec = draw(st.sampled_from(sorted(CODECS)))
+    suffix = draw(st.sampled_from(CODECS[codec]))
+    options = dict(
+        codec=codec,
+        gop=draw(st.sampled_from([1, 5, 12, 30, 200])),
+        b_frames=draw(st.integers(0, 3)),
+        rate=draw(st.sampled_from([25, 30, 50])))
+    if codec == 'libx264':
+        options.update(draw(st.sampled_from([
+            {}, {'x264-params': 'open-gop=1:scenecut=0'},
+            {'x264-params': 'intra-refresh=1'},
+            {'flags': '+ildct+ilme'}, {'preset': 'ultrafast'}])))
+    if codec == 'mjpeg':
+        options['pix_fmt'] = 'yuvj420p'
+    if codec == 'libx265':
+        options['x265-params'] = 'log-level=none:pools=none'
+    if suffix in ('mp4', 'mov') and draw(st.booleans()):
+        options['container_options'] = {
+            'movflags': draw(st.sampled_from([
+                'faststart', 'frag_keyframe+empty_moov',
+                'frag_keyframe+empty_moov+dash+global_sidx']))}
+    return suffix, draw(st.integers(1, 100)), options
+
+
+@settings(max_examples=18, deadline=None, derandomize=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(encodings(), st.sampled_from(
+    ['', '', 'cut', 'edit', 'joined', 'shifted', 'head', 'pts=dts']),
+    st.booleans(), st.integers(0, 99))
+def test_frames_are_those_of_sequential_decoding(tmp_path, encoding, what,
+                                                 goes_on, seed):
+    suffix, num, options = encoding
+    path = write_video(tmp_path / f'a.{suffix}', num, **options)
+    number = random.Random(seed)
+    if what == 'edit' and suffix in ('mp4', 'mov', 'mkv'):
+        path = remux(path, tmp_path / f'b.{suffix}', number.random() * 2)
+    elif what == 'shifted' and suffix in ('mp4', 'mkv', 'ts'):
+        path = remux(path, tmp_path / f'b.{suffix}', shift=1.5)
+    elif what == 'pts=dts' and suffix in ('mp4', 'mkv'):
+        def change(packet):
+            packet.pts = packet.dts
+        path = remux(path, tmp_path / f'b.{suffix}', change=change)
+    elif what in ('cut', 'head') and suffix == 'ts':
+        data = open(path, 'rb').read()
+        at = 188 * number.randrange(len(data) // 376)
+        (tmp_path / 'b.ts').write_bytes(
+            data[at:] if what == 'head' else data[:len(data) - at])
+        path = str(tmp_path / 'b.ts')
+    elif what == 'joined' and suffix == 'ts':
+        other = write_video(tmp_path / 'c.ts', num, first=300, **options)
+        path = joined(path, other, tmp_path / 'b.ts', goes_on)
+    try:
+        numbers = truth(path)[0]
+    except av.FFmpegError:
+        numbers = []
+    if not numbers:
+        assert probe_video(path)['problem']
+        return
+    check(path, seed)
+
+
+def test_joined_recordings(tmp_path):
+    for name, first in (('a.ts', 0), ('b.ts', 200)):
+        write_video(tmp_path / name, 100, first=first)
+    for goes_on in (False, True):
+        entry = check(joined(tmp_path / 'a.ts', tmp_path / 'b.ts',
+                             tmp_path / 'c.ts', goes_on))
+        assert entry['num_frames'] == 200
+        assert entry['fps'] == 30 and 'backwards' in entry['problem']
+    # With a pause between them, frames per second are but a mean.
+    later = remux(tmp_path / 'b.ts', tmp_path / 'd.ts', shift=60.)
+    entry = check(joined(tmp_path / 'a.ts', later, tmp_path / 'c.ts', True))
+    assert 'jump' in entry['problem'] and 'Remedy' in entry['problem']
+
+
+def test_hidden_pictures_of_vp8(tmp_path):
+    # RFC 6386, 9.1: the fifth bit tells whether a picture is shown. What two
+    # passes of the encoder make of alternate reference frames.
+    path = write_video(tmp_path / 'a.webm', 60, codec='libvpx', gop=30)
+    data = bytearray(open(path, 'rb').read())
+    with av.open(path) as container:
+        packets = [bytes(p) for p in container.demux(video=0) if p.size]
+    for i in range(7, 60, 10):
+        data[data.index(packets[i])] &= ~16
+    (tmp_path / 'b.webm').write_bytes(data)
+    entry = check(tmp_path / 'b.webm')
+    assert entry['num_frames'] == 54
+    assert FrameTable(entry).not_by_decord
+
+
+def test_pictures_begin_after_time_0(tmp_path):
+    # "ffmpeg -ss 3 -i IN -c copy OUT": sound from there on, pictures from the
+    # next keyframe on.
+    path = str(tmp_path / 'a.mkv')
+    with av.open(path, 'w') as out:
+        stream = out.add_stream('libx264', rate=30)
+        stream.width = stream.height = 64
+        stream.pix_fmt = 'yuv420p'
+        sound = out.add_stream('pcm_s16le', rate=8000)
+        for i in range(6):
+            frame = av.AudioFrame('s16', sound.layout.name, 8000)
+            frame.sample_rate, frame.pts = 8000, 8000 * i
+            frame.time_base = Fraction(1, 8000)
+            out.mux(sound.encode(frame))
+        for i in range(90):
+            frame = av.VideoFrame(64, 64, 'yuv420p')
+            frame.pts = 60 + i
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+        out.mux(sound.encode())
+    entry = probe_video(path)
+    assert entry['start'] == entry['time_drift'] == pytest.approx(2, abs=0.05)
+    table = FrameTable(entry)
+    assert entry['fps'] == 30 and table.frame_at(3.001) == 30
+
+
+def turned(path, degrees):
+    """Sets the display matrix of an mp4, as phones do."""
+    a, b = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    data = bytearray(open(path, 'rb').read())
+    at = data.index(b'tkhd') + 4 + 40
+    one = 1 << 16
+    data[at:at + 36] = struct.pack('>9i', a * one, b * one, 0, -b * one,
+                                   a * one, 0, 0, 0, 1 << 30)
+    open(path, 'wb').write(data)
+
+
+@pytest.mark.parametrize('degrees, quarters', [(90, 3), (180, 2), (270, 1)])
+def test_turned_pictures(tmp_path, degrees, quarters):
+    path = write_video(tmp_path / 'a.mp4', 20, width=96)
+    lying = PyAVReader(path).read([7])[0]
+    turned(path, degrees)
+    entry = probe_video(path)
+    image, = PyAVReader(path).read([7])
+    # 90 degrees clockwise are three quarters the other way.
+    np.testing.assert_array_equal(image, np.rot90(lying, quarters))
+    assert image.shape == (entry['height'], entry['width'], 3)
+    scaled, = PyAVReader(path).read([7], (32, 40))
+    assert scaled.shape == (40, 32, 3)
+    pytest.importorskip('decord')
+    theirs, = DecordReader(path).read([7])
+    assert np.abs(theirs.astype(int) - image).max() <= 8
+
+
+def test_pixels_that_are_not_square(tmp_path):
+    pytest.importorskip('decord')
+    path = str(tmp_path / 'a.mp4')
+    with av.open(path, 'w') as out:
+        stream = out.add_stream('libx264', rate=30)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, 'yuv420p'
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        for _ in range(5):
+            out.mux(stream.encode(av.VideoFrame(96, 64, 'yuv420p')))
+        out.mux(stream.encode())
+    entry = probe_video(path)
+    assert (entry['width'], entry['height']) == (128, 64)
+    for reader in (PyAVReader, DecordReader):
+        assert reader(path).read([2])[0].shape == (64, 128, 3)
+
+
+@pytest.mark.parametrize('name, options', [
+    ('a.mp4', dict(codec='libx265', **{'x265-params': 'log-level=none'})),
+    ('b.mp4', {'x264-params': 'open-gop=1:scenecut=0', 'b_frames': 3}),
+    ('c.avi', {}),
+    ('d.ts', {}),
+])
+def test_decord_refuses_what_it_numbers_wrongly(tmp_path, name, options):
+    pytest.importorskip('decord')
+    path = write_video(tmp_path / name, 60, gop=24, **options)
+    with pytest.raises(VideoReadError, match='pyav'):
+        DecordReader(path)
+
+
+def test_names_with_colons(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.rename(write_video('a.mp4', 5), '12:30:45.mp4')
+    assert probe_video('12:30:45.mp4')['num_frames'] == 5
+    assert read_number(PyAVReader('12:30:45.mp4').read([3])[0]) == 3
+
+
+def test_streams_without_times(tmp_path):
+    entry = check(write_video(tmp_path / 'a.h264', 40))
+    assert 'Remedy' in entry['problem']
