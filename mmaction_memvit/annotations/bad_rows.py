@@ -13,6 +13,19 @@ from .table import check_choice, data_error
 _SHOWN = 3
 
 
+class BadRow(ValueError):
+    """A row cannot be used.
+
+    Args:
+        kind (str): What is wrong in general, for the counts.
+        message (str): Value, limit and remedy.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 class BadRows:
     """What to do about rows that cannot be used.
 
@@ -60,6 +73,14 @@ class BadRows:
         if len(rows):
             self.kinds[kind] += len(rows)
         self.bad[rows] = True
+
+    def add(self, row: int, error: BadRow) -> None:
+        """Notes a row."""
+        self.flag(np.asarray([row]), error.kind, lambda _: str(error))
+
+    def where(self, row: int) -> str:
+        """File and line of a row, for messages."""
+        return f'{self.path}:{self.lines[row]}'
 
     def good(self) -> np.ndarray:
         """Which rows can be used; raises an error or logs the others.

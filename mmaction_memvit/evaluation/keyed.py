@@ -127,8 +127,9 @@ class KeyedMetric(BaseMetric):
             raise ValueError(
                 f'{len(twice)} {self.unit} were scored twice'
                 + (', with different scores or labels' if different else '') +
-                f', such as {self.names(twice)}. Every one must be evaluated '
-                f'exactly once: {_ONCE}; names of videos must be different.')
+                f', such as {self.name_keys(twice)}. Every one must be '
+                f'evaluated exactly once: {_ONCE}; names of videos must be '
+                'different.')
         if missing:
             self._tell_missing(found)
         return self.measure({key: found[key] for key in sorted(found)})
@@ -146,7 +147,7 @@ class KeyedMetric(BaseMetric):
         self.warn(f'{text}. The measures leave the others out')
 
     @staticmethod
-    def names(keys: Sequence[tuple]) -> str:
+    def name_keys(keys: Sequence[tuple]) -> str:
         """The first keys, for messages."""
         return first_names([key[0] if len(key) == 1 else key for key in keys])
 

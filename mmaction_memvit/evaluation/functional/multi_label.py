@@ -10,7 +10,7 @@ from mmaction.evaluation.functional.accuracy import (
     binary_precision_recall_curve,
 )
 
-from .text_table import text_table
+from .text_table import format_share, text_table
 
 
 class MultiLabelReport(NamedTuple):
@@ -57,13 +57,13 @@ class MultiLabelReport(NamedTuple):
         """
         means = self.metrics()
         rows = [('', 'class', 'videos', 'AP', 'AP labelled')]
-        rows += [(str(i), self.names[i], str(num), _show(a), _show(b))
-                 for i, (num, a, b) in enumerate(
+        rows += [(str(i), self.names[i], str(num), format_share(a),
+                  format_share(b)) for i, (num, a, b) in enumerate(
                      zip(self.num_positives, self.ap, self.ap_labelled))
                  if num]
         rows.append(('', f"mean of {means['classes']}",
-                     str(self.num_videos), _show(means['mAP']),
-                     _show(means['mAP_labelled'])))
+                     str(self.num_videos), format_share(means['mAP']),
+                     format_share(means['mAP_labelled'])))
         return text_table(rows, left=(1, )) + (
             f'\nAP: average precision over all {self.num_videos} videos, such '
             'without any class being negatives; AP labelled: over the '
@@ -126,7 +126,3 @@ def _class_ap(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
             scores[:, i], labels[:, i])
         ap[i] = -np.sum(np.diff(recall) * precision[:-1])
     return ap
-
-
-def _show(ap: float) -> str:
-    return f'{ap:.4f}'

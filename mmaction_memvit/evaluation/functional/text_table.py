@@ -20,3 +20,8 @@ def text_table(rows: Sequence[Sequence[str]],
         '  '.join(cell.ljust(width) if k in left else cell.rjust(width)
                   for k, (cell, width) in enumerate(zip(row, widths))).rstrip()
         for row in rows)
+
+
+def format_share(share: float) -> str:
+    """Four digits of a share, '-' for none."""
+    return '-' if share != share else f'{share:.4f}'

@@ -146,8 +146,8 @@ class MultiLabelMAPMetric(KeyedMetric):
         if broken.any():
             bad = [key for key, x in zip(found, broken) if x]
             self.warn(f'{len(bad)} of {len(found)} videos have scores that '
-                      f'are not finite: {self.names(bad)}. They are ranked '
-                      'last')
+                      f'are not finite: {self.name_keys(bad)}. They are '
+                      'ranked last')
             scores[broken] = scores[~broken].min(initial=0) - 1
         report = evaluate_multi_label(scores, labels, self.class_names)
         metrics = report.metrics()

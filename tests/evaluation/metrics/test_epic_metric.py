@@ -151,7 +151,7 @@ def test_anticipation_of_segments(files, log):
     metric = EpicAnticipationMetric(**files)
     without = [s for s in samples if s.narration_id != 'P02_07_0']
     evaluate(metric, without)
-    with pytest.raises(ValueError, match='not scored: P01_01_1, P02_07_0'):
+    with pytest.raises(ValueError, match="not scored: 'P01_01_1', 'P02_07_0'"):
         evaluate(EpicAnticipationMetric(tau_a=0.5, **files), [
             s for s in without if s.narration_id != 'P01_01_1'])
 
@@ -259,8 +259,8 @@ def test_missing_segments_are_named(files, tmp_path, log):
     samples = segment_samples()
     some = [s for s in samples if s.narration_id not in ('P01_01_2',
                                                          'P02_07_1')]
-    with pytest.raises(ValueError, match='2 of 8 segments of val.csv were not '
-                       'scored: P01_01_2, P02_07_1.'):
+    with pytest.raises(ValueError, match="2 of 8 .*not scored: 'P01_01_2', '"
+                       "P02_07_1'"):
         evaluate(EpicRecognitionMetric(**files), some)
     truth = EpicTruth(**files)
     scores = {task: torch.stack([s.pred_score[task] for s in samples]).numpy()
@@ -281,12 +281,10 @@ def test_missing_segments_are_named(files, tmp_path, log):
 
 def test_duplicate_and_unknown_segments_are_named(files):
     samples = segment_samples()
-    with pytest.raises(ValueError, match='1 segments were scored twice: '
-                       'P01_01_3'):
+    with pytest.raises(ValueError, match="1 samples .*twice.*'P01_01_3'"):
         evaluate(EpicRecognitionMetric(**files), [*samples, samples[3]])
     extra = make_sample(random_scores(1), narration_id='P09_01_0')
-    with pytest.raises(ValueError, match='1 scored segments are not in '
-                       'val.csv: P09_01_0'):
+    with pytest.raises(ValueError, match="1 .*not in val.csv: 'P09_01_0'"):
         evaluate(EpicRecognitionMetric(**files), [*samples, extra])
     with pytest.raises(ValueError, match='without `narration_id`.*online='):
         evaluate(EpicRecognitionMetric(**files),
@@ -390,7 +388,7 @@ def test_too_far_from_all_tokens(files):
     samples = [s for s in clip_samples()
                if (s.video_id, s.timestamp) != ('P01_01', 3)]
     # The video now ends at 6.0, the segment starts at 7.9.
-    with pytest.raises(ValueError, match='1 of 8.* not scored: P01_01_4. No '
+    with pytest.raises(ValueError, match="1 of 8.* not scored: 'P01_01_4'. No "
                        'token'):
         evaluate(EpicRecognitionMetric(online=True, **files), samples)
     evaluate(EpicRecognitionMetric(online=True, max_distance=1.91, **files),
@@ -434,14 +432,14 @@ def test_observation_may_not_be_old(files):
                if (s.video_id, s.timestamp) != ('P01_01', 3)]
     # Needed is what ends at 6.9 or before; there is a token until 6.0.
     evaluate(EpicAnticipationMetric(online=True, **files), samples)
-    with pytest.raises(ValueError, match='not scored: P01_01_4'):
+    with pytest.raises(ValueError, match="not scored: 'P01_01_4'"):
         evaluate(EpicAnticipationMetric(online=True, max_distance=0.89,
                                         **files), samples)
     # A video that begins late is not one with nothing to observe.
     samples = [s for s in clip_samples()
                if (s.video_id, s.timestamp) != ('P01_01', 0)]
-    with pytest.raises(ValueError, match='not scored: P01_01_1, P01_01_2, '
-                       'P01_01_3'):
+    with pytest.raises(ValueError, match="not scored: 'P01_01_1', 'P01_01_2', "
+                       "'P01_01_3'"):
         evaluate(EpicAnticipationMetric(online=True, **files), samples)
 
 
@@ -577,8 +575,7 @@ def test_a_part_of_the_videos_in_anticipation(files, tmp_path, log):
 
 def test_bad_clips(files):
     samples = clip_samples()
-    with pytest.raises(ValueError, match="timestamp 1 of video 'P01_01' was "
-                       'scored twice'):
+    with pytest.raises(ValueError, match=r"twice.*\('P01_01', 1\)"):
         evaluate(EpicRecognitionMetric(online=True, **files),
                  [*samples, samples[1]])
     for key in ('video_id', 'timestamp', 'token_times'):

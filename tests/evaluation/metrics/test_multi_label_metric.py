@@ -262,7 +262,7 @@ def test_a_video_with_two_results():
         other = samples[0].clone()
         for key, value in change.items():
             setattr(other, key, value)
-        with pytest.raises(ValueError, match="'v0' was scored twice.*VideoAc"):
+        with pytest.raises(ValueError, match="twice.*'v0'"):
             evaluate([*samples, other], NUM_VIDEOS)
 
 
@@ -279,8 +279,8 @@ def test_samples_that_do_not_fit(change, words):
 
 
 @pytest.mark.parametrize('kwargs, words', [
-    (dict(view_pooling='sum'), "'max', 'mean'.*'sum'"),
-    (dict(scores='softmax'), "'logit', 'prob'.*'softmax'"),
+    (dict(view_pooling='sum'), "'sum'.*'max', 'mean'"),
+    (dict(scores='softmax'), "'softmax'.*'logit', 'prob'"),
 ])
 def test_bad_arguments(kwargs, words):
     with pytest.raises(ValueError, match=words):

@@ -43,6 +43,24 @@ _OTHER_FILES = re.compile(
 _CUT_START = 900
 
 
+def add_frame_options(parser):
+    """Adds what says how frame folders look."""
+    parser.add_argument(
+        '--fps',
+        type=float,
+        default=30.,
+        help='frame rate of frame folders (default: %(default)g)')
+    parser.add_argument(
+        '--filename-tmpl',
+        default='img_{:05}.jpg',
+        help='names of frames (default: %(default)s)')
+    parser.add_argument(
+        '--start-index',
+        type=int,
+        default=1,
+        help='number of the first frame (default: %(default)s)')
+
+
 def parse_args(argv=None):
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
@@ -74,20 +92,7 @@ def parse_args(argv=None):
         '--timestamp-start',
         type=int,
         help='timestamp of the first frame (default: find out)')
-    parser.add_argument(
-        '--fps',
-        type=float,
-        default=30.,
-        help='frame rate of frame folders (default: %(default)g)')
-    parser.add_argument(
-        '--filename-tmpl',
-        default='img_{:05}.jpg',
-        help='names of frames (default: %(default)s)')
-    parser.add_argument(
-        '--start-index',
-        type=int,
-        default=1,
-        help='number of the first frame (default: %(default)s)')
+    add_frame_options(parser)
     parser.add_argument(
         '--num-workers',
         type=int,
