@@ -1,8 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Actions of EPIC-KITCHENS-100: pairs of verb and noun."""
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Optional
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -14,17 +13,13 @@ class EpicActions:
 
     Args:
         pairs (Iterable[tuple[int, int]]): Verb and noun of action 0, 1, ...
-        names (Sequence[str], optional): Their names. Defaults to None:
-            ``'verb,noun'`` in class numbers.
 
     Raises:
-        ValueError: If there are no pairs, a pair occurs twice or has a
-            negative number, or there are not as many names.
+        ValueError: If there are no pairs, or a pair occurs twice or has a
+            negative number.
     """
 
-    def __init__(self,
-                 pairs: Iterable[tuple[int, int]],
-                 names: Optional[Sequence[str]] = None) -> None:
+    def __init__(self, pairs: Iterable[tuple[int, int]]) -> None:
         pairs = [(int(v), int(n)) for v, n in pairs]
         if not pairs:
             raise ValueError('there are 0 actions, at least 1 is needed; were '
@@ -38,12 +33,6 @@ class EpicActions:
         if self.pairs.min() < 0:
             raise ValueError('classes of actions must not be negative, but '
                              f'{tuple(self.pairs.min(0))} are among them')
-        if names is None:
-            names = [f'{v},{n}' for v, n in pairs]
-        if len(names) != len(pairs):
-            raise ValueError(f'{len(names)} names for {len(pairs)} actions')
-        #: tuple[str]: Name of every action.
-        self.names = tuple(names)
         self._numbers = np.full(self.pairs.max(0) + 1, -1, np.int64)
         self._numbers[tuple(self.pairs.T)] = np.arange(len(pairs))
 

@@ -171,8 +171,7 @@ def read_epic_actions(path: str) -> EpicActions:
     """Reads ``actions.csv``.
 
     Args:
-        path (str): CSV file with columns ``id``, ``verb``, ``noun`` and
-            optionally ``action``, the name.
+        path (str): CSV file with columns ``id``, ``verb``, ``noun``.
 
     Returns:
         EpicActions: The actions, numbered as in the file.
@@ -185,11 +184,8 @@ def read_epic_actions(path: str) -> EpicActions:
     table = _read(path, ('id', 'verb', 'noun'))
     order = _order(table)
     verbs, nouns = (table.integers(name)[order] for name in ('verb', 'noun'))
-    names = None
-    if 'action' in table:
-        names = [table['action'][row] for row in order]
     try:
-        return EpicActions(zip(verbs, nouns), names)
+        return EpicActions(zip(verbs, nouns))
     except ValueError as e:
         raise ValueError(f'{path}: {e}') from e
 

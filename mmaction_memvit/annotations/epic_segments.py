@@ -3,34 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple, Union
+from typing import Union
 
 import numpy as np
 
 from .epic_actions import EpicActions
 from .table import data_error
-
-
-class EpicSegment(NamedTuple):
-    """One annotated segment.
-
-    Args:
-        narration_id (str): Names the segment.
-        video_id (str): Names its video.
-        start (float): Start in seconds; NaN if it is not known.
-        stop (float): Stop in seconds; NaN if it is not known.
-        verb (int): Class of the verb; -1 if it is not annotated.
-        noun (int): Class of the noun; -1 if it is not annotated.
-        action (int): Number of the pair in :class:`EpicActions`; -1 if it is
-            not known or not among them.
-    """
-    narration_id: str
-    video_id: str
-    start: float
-    stop: float
-    verb: int
-    noun: int
-    action: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +46,6 @@ class EpicSegments:
     def __len__(self) -> int:
         """Number of segments."""
         return len(self.narration_ids)
-
-    def __getitem__(self, row: int) -> EpicSegment:
-        """One segment."""
-        return EpicSegment(self.narration_ids[row], self.video_ids[row],
-                           float(self.starts[row]), float(self.stops[row]),
-                           int(self.verbs[row]), int(self.nouns[row]),
-                           int(self.actions[row]))
 
     @property
     def labelled(self) -> bool:

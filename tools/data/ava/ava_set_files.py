@@ -4,7 +4,7 @@ import os.path as osp
 from collections import Counter, defaultdict
 
 import numpy as np
-from ava_set_rows import DIGITS, _is_int
+from ava_set_rows import DIGITS, is_int
 
 from mmaction_memvit.annotations.ava_rows import write_rows
 from mmaction_memvit.annotations.box_table import SPLITS, Box
@@ -37,7 +37,7 @@ def person_numbers(rows: list[Box]) -> dict[str, dict[str, int]]:
         else:
             names[row.file].setdefault('', -1)
     for file, found in names.items():
-        if all(_is_int(x) for x in found if x):
+        if all(is_int(x) for x in found if x):
             names[file] = {x: int(x) if x else -1 for x in found}
     return names
 

@@ -161,11 +161,11 @@ def set_labels(args, rows: list[Box], bad: BadRows) -> dict[int, str]:
         raise ValueError(
             f'{args.table} labels no box; the column label must hold names '
             'or ids, several joined by ";"')
-    are_ids = all(_is_int(x) for x in used)
+    are_ids = all(is_int(x) for x in used)
     names = names_of(args.label_map) if args.label_map else None
     if names is None and not are_ids:
-        if len(used) > 1 and any(_is_int(x) for x in used):
-            number = next(x for x in sorted(used) if _is_int(x))
+        if len(used) > 1 and any(is_int(x) for x in used):
+            number = next(x for x in sorted(used) if is_int(x))
             print(f'labels are taken as names, {number!r} among them')
         names = dict(enumerate(sorted(used), start=1))
     shift = 1 - args.label_base
@@ -191,7 +191,8 @@ def set_labels(args, rows: list[Box], bad: BadRows) -> dict[int, str]:
     return dict(sorted(names.items()))
 
 
-def _is_int(text: str) -> bool:
+def is_int(text: str) -> bool:
+    """Whether a text is a number of ASCII digits."""
     return text.isascii() and text.isdigit()
 
 
@@ -199,7 +200,7 @@ def _label_id(text: str, by_name: dict, names: Optional[dict], shift: int,
               are_ids: bool) -> int:
     if text in by_name:
         return by_name[text]
-    if not are_ids or not _is_int(text):
+    if not are_ids or not is_int(text):
         raise BadRow(
             'unknown label', f'label={text!r} is not in the label map, which '
             f'has {first_names(by_name)}; mend one of them')
