@@ -165,14 +165,12 @@ def test_a_csv_of_results_scores_the_same(tmp_path, data, trained_by_two):
         load_from=str(trained_by_two / 'run/epoch_2.pth'))
     cfg.test_evaluator.results_file = str(results)
     metrics = make_runner(cfg).test()
-    from mmaction_memvit.evaluation.functional import (
-        evaluate_ava,
-        read_ava_csv,
-        read_label_map,
-    )
+    from mmaction_memvit.annotations.ava import read_action_boxes
+    from mmaction_memvit.annotations.label_map import read_label_map
+    from mmaction_memvit.evaluation.functional import evaluate_ava
     report = evaluate_ava(
-        read_ava_csv(str(data / 'boxes.csv')),
-        read_ava_csv(str(results), has_scores=True),
+        read_action_boxes(str(data / 'boxes.csv')),
+        read_action_boxes(str(results), has_scores=True),
         read_label_map(str(data / 'labels.pbtxt')))
     for name in ('mmaction2', 'official'):
         assert report.metrics(name)['overall'] == pytest.approx(

@@ -11,7 +11,7 @@ from helpers.videos import write_video
 from mmaction.registry import MODELS
 from mmengine.registry import init_default_scope
 
-from mmaction_memvit.evaluation.epic_dump import read_epic_dump
+from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
 
 pytest.importorskip('av')
 SIZES = dict(verb=4, noun=5)

@@ -31,11 +31,9 @@ from mmengine.fileio import exists, get, join_path
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mmaction_memvit.evaluation.functional import (
-    image_key,
-    read_ava_csv,
-    read_label_map,
-)
+from mmaction_memvit.annotations.ava import read_action_boxes
+from mmaction_memvit.annotations.ava_rows import image_key
+from mmaction_memvit.annotations.label_map import read_label_map
 from mmaction_memvit.video import (
     BACKENDS,
     FrameTable,
@@ -184,7 +182,7 @@ class Predictions:
     """
 
     def __init__(self, path: str) -> None:
-        self.rows = read_ava_csv(path, has_scores=True)
+        self.rows = read_action_boxes(path, has_scores=True)
         self.keys = set(self.rows.keys)
         self._number = {key: i for i, key in enumerate(self.rows.keys)}
         order = np.argsort(self.rows.images, kind='stable')

@@ -12,12 +12,12 @@ import os.path as osp
 from generated.longcue_boxes import answer_box_questions
 from mmengine.fileio import load
 
-from mmaction_memvit.evaluation.functional import (
-    evaluate_ava,
-    read_ava_csv,
+from mmaction_memvit.annotations.ava import (
+    read_action_boxes,
     read_exclusions,
-    read_label_map,
 )
+from mmaction_memvit.annotations.label_map import read_label_map
+from mmaction_memvit.evaluation.functional import evaluate_ava
 from mmaction_memvit.visualization.delay_accuracy import (
     accuracy_by_delay,
     format_delay_table,
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
     data = osp.join(args.out_dir, DATA)
     meta = load(osp.join(data, 'longcue_boxes_meta.json'))
     questions = meta['splits']['val']['questions']
-    truth = read_ava_csv(osp.join(data, 'val.csv'))
+    truth = read_action_boxes(osp.join(data, 'val.csv'))
     excluded = read_exclusions(osp.join(data, 'val_excluded.csv'))
     names = read_label_map(osp.join(data, 'label_map.pbtxt'))
 
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
             answer_box_questions(results, questions))
         reports[name] = evaluate_ava(
             truth,
-            read_ava_csv(results, has_scores=True),
+            read_action_boxes(results, has_scores=True),
             names,
             excluded=excluded)
 

@@ -15,8 +15,11 @@ from typing import Dict, List, Sequence
 import numpy as np
 from mmengine.fileio import load
 
-from mmaction_memvit.evaluation.epic_dump import read_epic_dump
-from mmaction_memvit.evaluation.epic_truth import EpicTruth, format_epic_table
+from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
+from mmaction_memvit.evaluation.submissions.epic_truth import (
+    EpicTruth,
+    format_epic_table,
+)
 from mmaction_memvit.visualization.delay_accuracy import (
     accuracy_by_delay,
     format_delay_table,

@@ -17,7 +17,7 @@ of the video, which therefore begins with half a clip in which nothing
 happens. A clip of ``clip_len`` frames around the keyframe is then exactly
 clip ``c``.
 """
-import csv
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +26,8 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+
+from mmaction_memvit.annotations.ava import read_action_boxes
 
 from .drawing import Picture, draw_background, draw_sign, paste
 from .longcue import SPLITS, LongCueSpec, plan_times
@@ -435,25 +437,15 @@ def answer_box_questions(results_file: str,
         ValueError: If the file is malformed or the results are not those of
             the questions' videos.
     """
+    rows = read_action_boxes(results_file, has_scores=True)
     wanted = {(q['video'], int(q['timestamp'])) for q in questions}
-    found: dict[tuple[str, int], list[tuple[list[float], int, float]]] = {}
-    seen = set()
-    with open(results_file, newline='', encoding='utf-8-sig') as file:
-        for number, row in enumerate(csv.reader(file), start=1):
-            try:
-                video, timestamp = row[0], int(row[1])
-                box = [float(value) for value in row[2:6]]
-                action, score = int(row[6]), float(row[7])
-            except (IndexError, ValueError) as error:
-                raise ValueError(
-                    f'{results_file}:{number}: {",".join(row)!r} is no line '
-                    '"video,timestamp,x1,y1,x2,y2,action,score" '
-                    f'({error})') from error
-            seen.add(video)
-            if (video, timestamp) in wanted:
-                found.setdefault((video, timestamp), []).append(
-                    (box, action, score))
-    missing = sorted({video for video, _ in wanted} - seen)
+    found = defaultdict(list)
+    for image, box, action, score in zip(rows.images, rows.boxes.tolist(),
+                                         rows.labels.tolist(),
+                                         rows.scores.tolist()):
+        if rows.keys[image] in wanted:
+            found[rows.keys[image]].append((box, action, score))
+    missing = sorted({v for v, _ in wanted} - {v for v, _ in rows.keys})
     if missing:
         raise ValueError(
             f'{results_file} has no detection in {len(missing)} of the '

@@ -9,14 +9,15 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
-from ..video.find import count_frame_images
-from ..video.index import first_names, in_threads
-from .charades_annotations import (
+from mmaction_memvit.annotations.charades import (
     NUM_CLASSES,
     TIME_TOLERANCE,
     CharadesVideo,
     read_charades,
 )
+
+from ..video.find import count_frame_images
+from ..video.index import first_names, in_threads
 from .source_options import (
     check_command,
     check_no_index,

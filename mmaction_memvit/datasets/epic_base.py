@@ -9,17 +9,20 @@ import numpy as np
 from mmengine.fileio import isdir
 from mmengine.logging import print_log
 
-from ..video.find import count_frame_images
-from ..video.index import first_names, in_threads
-from .epic_annotations import (
+from mmaction_memvit.annotations.epic import (
     NUM_NOUNS,
     NUM_VERBS,
-    EpicSegments,
+    read_epic_segments,
+)
+from mmaction_memvit.annotations.epic_lists import (
     EpicVideo,
     load_epic_actions,
-    read_epic_segments,
     read_epic_video_info,
 )
+from mmaction_memvit.annotations.epic_segments import EpicSegments
+
+from ..video.find import count_frame_images
+from ..video.index import first_names, in_threads
 from .source_options import (
     check_choice,
     check_command,

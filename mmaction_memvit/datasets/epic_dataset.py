@@ -9,12 +9,13 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
-from ..video.index import first_names
-from .epic_annotations import (
-    EpicSegments,
+from mmaction_memvit.annotations.epic_segments import EpicSegments
+from mmaction_memvit.annotations.epic_times import (
     last_observed_frame,
     segment_frames,
 )
+
+from ..video.index import first_names
 from .epic_base import EpicVideoDataset, check_task
 from .source_options import check_choice
 from .video_files import leave_out

@@ -5,8 +5,9 @@ from typing import Callable, Optional, Union
 
 import torch
 
+from mmaction_memvit.annotations.video_list import read_video_list
+
 from .stream_dataset import StreamDataset
-from .video_list import read_video_list
 
 BUILD_INDEX = 'python tools/data/build_video_index.py'
 

@@ -11,19 +11,22 @@ from mmengine.dataset import force_full_init
 from mmengine.fileio import exists
 from mmengine.logging import print_log
 
-from ..video.find import count_frame_images
-from ..video.index import first_names, in_threads, load_video_index
-from .ava_annotations import (
+from mmaction_memvit.annotations.ava import (
     AVABoxes,
-    Proposals,
-    count_matches,
-    image_key,
-    pick_proposals,
     read_ava_boxes,
     read_exclusions,
-    read_label_map,
+)
+from mmaction_memvit.annotations.ava_rows import image_key
+from mmaction_memvit.annotations.label_map import read_label_map
+from mmaction_memvit.annotations.proposals import (
+    Proposals,
+    count_matches,
+    pick_proposals,
     read_proposals,
 )
+
+from ..video.find import count_frame_images
+from ..video.index import first_names, in_threads, load_video_index
 from .source_options import check_choice, video_or_frames
 from .stream_dataset import StreamDataset
 from .video_files import VideoFiles, leave_out, video_source

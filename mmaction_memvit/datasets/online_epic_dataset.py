@@ -10,9 +10,10 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
+from mmaction_memvit.annotations.epic_segments import EpicSegments
+
 from ..video.index import first_names
 from .clip_grid import ClipGrid
-from .epic_annotations import EpicSegments
 from .epic_base import EpicVideoDataset, check_task
 from .epic_grid import (
     SAME_TIME,

@@ -4,17 +4,13 @@ import copy
 import numpy as np
 import pytest
 import torch
-from helpers.charades import HEADER, write_frames, write_list, write_videos
-from helpers.videos import need_shared_data, read_number, truncate
+from helpers.charades import write_frames, write_list, write_videos
+from helpers.videos import read_number, truncate
 from mmaction.registry import DATASETS, TRANSFORMS
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
 
-from mmaction_memvit.datasets.charades_annotations import (
-    read_charades,
-    read_class_names,
-)
 from mmaction_memvit.datasets.charades_dataset import CharadesDataset
 
 ROWS = [('46GP8', 'c002 1.00 2.00;c147 0.00 1.50', 2.),
@@ -62,104 +58,6 @@ def build(root, pipeline=(), **kwargs):
             pipeline=list(pipeline)),
         **kwargs
     })
-
-
-# The list
-
-
-@pytest.mark.parametrize('name, num, empty, reversed_actions', [
-    ('Charades_v1_train.csv', 7985, 174, 7),
-    ('Charades_v1_test_min.csv', 1863, 49, 0),
-])
-def test_official_lists(name, num, empty, reversed_actions, warnings):
-    path = need_shared_data('charades') / name
-    rows = read_charades(str(path))
-    assert len(rows) == len({row.video_id for row in rows}) == num
-    assert sum(not len(row.classes) for row in rows) == empty
-    assert set(np.concatenate([r.classes for r in rows])) == set(range(157))
-    broken = sum(int(np.isnan(row.times).any(1).sum()) for row in rows)
-    assert broken == reversed_actions
-    if broken:
-        assert len(warnings) == 1 and '7 actions end before' in warnings[0]
-        skipped = read_charades(str(path), reversed_times='skip')
-        assert sum(len(r.classes) for r in rows) - sum(
-            len(r.classes) for r in skipped) == 7
-        with pytest.raises(ValueError, match=(
-                r"train.csv:\d+: action 'c\d\d\d .*ends before it starts.*"
-                "reversed_times='keep'")):
-            read_charades(str(path), reversed_times='error')
-    else:
-        assert warnings == []
-
-
-@pytest.mark.parametrize('row, words', [
-    (('B', 'c157 0.00 1.00', 2), ["list.csv:3: action 'c157 0.00 1.00' of "
-                                  "video 'B'", 'c000 to c156', 'num_classes']),
-    (('B', 'x012 0.00 1.00', 2), [':3:', 'x012', 'malformed']),
-    (('B', 'c12 0.00 1.00', 2), [':3:', 'malformed']),
-    (('B', 'c012 0.00', 2), [':3:', 'malformed', 'semicolons']),
-    (('B', 'c012 0.00 nan', 2), [':3:', 'malformed']),
-    (('B', 'c012 0.00 1.00;c001 3.00 4.10', 2), [
-        "'c001 3.00 4.10'", '2.10 s after the video', 'lasts 2 s',
-        'time_tolerance']),
-    (('B', 'c012 -1.00 1.00', 2), [':3:', 'negative']),
-    (('B', '', 'long'), [':3:', "length 'long' of video 'B'", 'above 0']),
-    (('B', '', 0), [':3:', "length '0'"]),
-    (('', '', 2), [':3:', 'id is empty']),
-    (('A', '', 2), [':3:', "'A' is listed before, on line 2"]),
-    (('B', 'c012 0.00 1.00,c001 0.00 1.00', 2), [
-        ':3: 6 fields', 'names 5', 'double quotes']),
-])
-def test_bad_rows(tmp_path, row, words):
-    path = write_list(tmp_path / 'list.csv', [('A', '', 2.), row])
-    with pytest.raises(ValueError) as error:
-        read_charades(path)
-    for word in words:
-        assert word in str(error.value)
-
-
-def test_bad_files(tmp_path):
-    for text, words in (('', "no column 'id'"), (HEADER, 'holds no video'),
-                        ('id,actions\nA,\n', "no column 'length'")):
-        (tmp_path / 'list.csv').write_text(text)
-        with pytest.raises(ValueError, match=words):
-            read_charades(str(tmp_path / 'list.csv'))
-    with pytest.raises(FileNotFoundError, match="'absent.csv'.*ann_file"):
-        read_charades('absent.csv')
-
-
-def test_a_row_that_is_cut_off(tmp_path):
-    (tmp_path / 'list.csv').write_text(f'{HEADER}\nA,HR43,"He sits')
-    with pytest.raises(ValueError, match=':2: 3 fields.*cut off') as error:
-        read_charades(str(tmp_path / 'list.csv'))
-    assert 'double quotes' in str(error.value)
-
-
-def test_class_names(tmp_path):
-    path = tmp_path / 'classes.txt'
-    for text, names in (
-        ('\ufeffc000 Holding some clothes\r\nc001  To c001 it\n\n',
-         ['Holding some clothes', 'To c001 it']),
-        # Not numbers, unless of all.
-        ('c000 one\ntwo\n', ['c000 one', 'two']),
-        ('one\n\ntwo', ['one', '', 'two']),
-        ('', [])):
-        path.write_text(text)
-        assert read_class_names(str(path)) == names
-    path.write_text('c000 a\nc002 b')
-    with pytest.raises(
-            ValueError, match=r'txt:2: class c002 stands where c001 must'):
-        read_class_names(str(path))
-
-
-def test_rounded_times_and_line_breaks_in_fields(tmp_path):
-    text = 'id,script,actions,length\nA,"one\ntwo",c001 0.00 3.90,2\n' \
-        'B,x,c001 0.00 4.10,2\n'
-    (tmp_path / 'list.csv').write_text('\ufeff' + text)
-    with pytest.raises(ValueError, match=r'list.csv:4: .*4.10.*2 s are'):
-        read_charades(str(tmp_path / 'list.csv'))
-    row, _ = read_charades(str(tmp_path / 'list.csv'), time_tolerance=2.5)
-    assert row.times.tolist() == [[0, 3.9]]
 
 
 # Samples

@@ -16,10 +16,10 @@ from generated.kitchen import (
     render_pictures,
 )
 
-from mmaction_memvit.datasets.epic_annotations import (
+from mmaction_memvit.annotations.epic import read_epic_segments
+from mmaction_memvit.annotations.epic_lists import (
     read_epic_classes,
     read_epic_participants,
-    read_epic_segments,
     read_epic_tail,
     read_epic_video_info,
 )

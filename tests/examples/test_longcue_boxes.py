@@ -255,7 +255,7 @@ def test_bad_results(tmp_path):
     with pytest.raises(ValueError, match="1 of the.*'val_00000'"):
         answer_box_questions(str(results), questions)
     results.write_text('val_00000,1,0,0,1,1,2\n')
-    with pytest.raises(ValueError, match='results.csv:1: .*score'):
+    with pytest.raises(ValueError, match='results.csv: .*line 1: .*score'):
         answer_box_questions(str(results), questions)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers.videos import need_shared_data
 
-from mmaction_memvit.datasets.ava_annotations import read_proposals
+from mmaction_memvit.annotations.proposals import read_proposals
 
 TOOL = Path(
     __file__).resolve().parents[2] / 'tools/data/ava/convert_person_boxes.py'
@@ -77,19 +77,20 @@ def test_boxes_that_are_clipped_or_left_out(tool, tmp_path, capsys):
 @pytest.mark.parametrize('row, match', [
     ('a,1,0,0,1', '5 columns'),
     (',1,0,0,1,1,,1', 'no name'),
-    ('a,1.5,0,0,1,1,,1', 'timestamp 1.5'),
+    ('a,1.5,0,0,1,1,,1', "timestamp '1.5'"),
     ('a,1,0,0,100,200,,1', 'leaves the image.*--image-size'),
-    ('a,1,0,0,x,1,,1', "'x'"),
-    ('a,1,0,0,nan,1,,1', 'leaves the image'),
-    ('a,1,0,0,1,1,12,3', 'score 3 is not from 0 to 1'),
-    ('a,1,0,0,1,1,,nan', 'score nan'),
-    ('a,1,0,0,1,1,,', 'could not convert'),
+    ('a,1,0,0,x,1,,1', '0,0,x,1'),
+    ('a,1,0,0,nan,1,,1', '0,0,nan,1'),
+    ('a,1,0,0,1,1,12,3', "'3' is not from 0 to 1"),
+    ('a,1,0,0,1,1,,nan', "score 'nan'"),
+    ('a,1,0,0,1,1,,', "score ''"),
 ])
 def test_bad_rows(tool, tmp_path, capsys, row, match):
     text = f'a,1,0,0,1,1,,0.9\n{row}\n'
     assert run(tool, tmp_path, text) == (2, None)
     errors = capsys.readouterr().err
-    assert 'boxes.csv, line 2: ' in errors and '--skip-bad-rows' in errors
+    assert 'boxes.csv: ' in errors and 'line 2: ' in errors
+    assert '--skip-bad-rows' in errors
     assert re.search(match, errors)
     code, found = run(tool, tmp_path, text, '--skip-bad-rows')
     assert code == 0 and found['a,0001'].shape == (1, 5)
@@ -124,7 +125,6 @@ def test_real_file(tmp_path):
         env={**os.environ, 'PYTHONPATH': str(TOOL.parents[3])},
         timeout=120)
     assert result.returncode == 0, result.stderr
-    assert '24/24' in result.stdout
     assert '24 boxes on 14 keyframes of 1 videos' in result.stdout
     found = pickle.loads(out.read_bytes())
     np.testing.assert_allclose(

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from helpers.epic import write_official, write_text
 
-from mmaction_memvit.evaluation.epic_dump import write_epic_dump
-from mmaction_memvit.evaluation.epic_truth import EpicTruth
 from mmaction_memvit.evaluation.metrics import EpicRecognitionMetric
+from mmaction_memvit.evaluation.submissions.epic_dump import write_epic_dump
+from mmaction_memvit.evaluation.submissions.epic_truth import EpicTruth
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 SIZES = ('--num-verbs', '4', '--num-nouns', '5')

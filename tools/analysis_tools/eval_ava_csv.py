@@ -17,13 +17,15 @@ from collections.abc import Sequence
 
 from mmengine.fileio import exists
 
+from mmaction_memvit.annotations.ava import (
+    read_action_boxes,
+    read_exclusions,
+)
+from mmaction_memvit.annotations.label_map import read_label_map
 from mmaction_memvit.evaluation.functional import (
     AVA_CONVENTIONS,
     evaluate_ava,
     find_problems,
-    read_ava_csv,
-    read_exclusions,
-    read_label_map,
 )
 
 
@@ -73,8 +75,8 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
     """
     args = parse_args(args)
     try:
-        truth = read_ava_csv(args.ann_file)
-        found = read_ava_csv(args.results, has_scores=True)
+        truth = read_action_boxes(args.ann_file)
+        found = read_action_boxes(args.results, has_scores=True)
         excluded = read_exclusions(
             args.exclude_file) if args.exclude_file else set()
         names = read_label_map(

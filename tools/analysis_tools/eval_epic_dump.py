@@ -12,14 +12,14 @@ import sys
 
 import numpy as np
 
-from mmaction_memvit.datasets.epic_annotations import read_epic_segments
-from mmaction_memvit.evaluation.epic_dump import read_epic_dump
-from mmaction_memvit.evaluation.epic_submission import (
+from mmaction_memvit.annotations.epic import read_epic_segments
+from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
+from mmaction_memvit.evaluation.submissions.epic_submission import (
     SLS_FIELDS,
     validate_epic_submission,
     write_epic_submission,
 )
-from mmaction_memvit.evaluation.epic_truth import (
+from mmaction_memvit.evaluation.submissions.epic_truth import (
     CHALLENGES,
     EpicTruth,
     format_epic_table,

@@ -14,7 +14,7 @@ import os.path as osp
 import sys
 from collections import Counter
 
-from mmaction_memvit.datasets.video_list import FORMATS, read_video_list
+from mmaction_memvit.annotations.video_list import FORMATS, read_video_list
 from mmaction_memvit.video.find import list_videos
 from mmaction_memvit.video.index import (
     check_on_disk,

@@ -35,8 +35,16 @@ import av
 import numpy as np
 from mmengine.utils import track_parallel_progress, track_progress
 
+from mmaction_memvit.annotations.class_names import write_class_names
+from mmaction_memvit.annotations.table import data_error, read_table
+from mmaction_memvit.annotations.video_list import (
+    read_clip_table,
+    write_video_list,
+)
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.index import write_video_index
+
+BOX_COLUMNS = ('class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2')
 
 
 def parse_args(argv=None):
@@ -97,48 +105,23 @@ def parse_args(argv=None):
     return args
 
 
-def read_table(args):
-    """The rows of the table, labels as int."""
-    if not osp.exists(args.table):
-        sys.exit(f'{args.table} does not exist')
-    # utf-8-sig: Excel's CSV begins with a mark that is no part of a name.
-    with open(args.table, newline='', encoding='utf-8-sig') as f:
-        rows = list(csv.DictReader(f))
-    needed = ('path', 'label', 'class', 'source_group')
-    if not rows or any(k not in rows[0] for k in needed):
-        sys.exit(f'{args.table} must have rows and the columns '
-                 f'{",".join(needed)}')
-    rows = [{**r, 'label': int(r['label'])} for r in rows]
-    if args.num_classes is not None:
-        rows = [r for r in rows if r['label'] < args.num_classes]
-    return rows
-
-
 def read_boxes(path):
     """The boxes of the clips: {(class, clip): {frame from 0: [box, ...]}}."""
-    if not osp.exists(path):
-        sys.exit(f'{path} does not exist')
-    needed = ('class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2')
+    form = f'name the columns {",".join(BOX_COLUMNS)} in the first line'
+    table = read_table(path).with_header(BOX_COLUMNS, form)
+    frames = table.integers(
+        'frame', 1, remedy='count frames from 1; if they begin at 0, add 1')
     boxes = defaultdict(lambda: defaultdict(list))
-    with open(path, newline='', encoding='utf-8-sig') as f:
-        reader = csv.DictReader(f)
-        absent = [k for k in needed if k not in (reader.fieldnames or ())]
-        if absent:
-            sys.exit(f'{path} lacks the column(s) {",".join(absent)}; it must '
-                     f'have {",".join(needed)}')
-        for row in reader:
-            try:
-                frame = int(row['frame'])
-                box = tuple(float(row[k]) for k in needed[3:])
-            except (TypeError, ValueError) as e:
-                sys.exit(f'{path}:{reader.line_num}: {e}; frame must be a '
-                         'whole number, x1, y1, x2 and y2 numbers')
-            if frame < 1:
-                sys.exit(f'{path}:{reader.line_num}: frame {frame}, but '
-                         'frames count from 1; add 1 to all of them')
-            boxes[row['class'], row['video']][frame - 1].append(box)
+    sides = np.stack([table.numbers(k) for k in BOX_COLUMNS[3:]], 1)
+    for row, key in enumerate(zip(table['class'], table['video'])):
+        if not np.isfinite(sides[row]).all():
+            raise data_error(
+                table.where(row), 'x1, y1, x2, y2 = '
+                f'{[table[k][row] for k in BOX_COLUMNS[3:]]} are no four '
+                'numbers', 'correct the row')
+        boxes[key][int(frames[row]) - 1].append(tuple(sides[row].tolist()))
     if not boxes:
-        sys.exit(f'{path} holds no box')
+        raise data_error(path, 'it holds no box', form)
     return boxes
 
 
@@ -282,11 +265,14 @@ def main(argv=None):
     """Makes the videos, the lists and the index."""
     args = parse_args(argv)
     rng = random.Random(args.seed)
-    rows = read_table(args)
     boxes = None
-    if args.boxes:
-        boxes = {k: dict(v) for k, v in read_boxes(args.boxes).items()}
-        check_boxes(args, rows, boxes)
+    try:
+        rows = read_clip_table(args.table, args.num_classes)
+        if args.boxes:
+            boxes = {k: dict(v) for k, v in read_boxes(args.boxes).items()}
+            check_boxes(args, rows, boxes)
+    except (OSError, ValueError) as e:
+        sys.exit(str(e))
     train, val = split_groups(rows, args.val_share, rng)
     if not train or not val:
         groups = {r['source_group'] for r in rows}
@@ -338,15 +324,13 @@ def write_lists(args, rows, parts, segments):
     lines, index = defaultdict(list), {}
     for (part, name), found in zip(parts, segments):
         index[name] = probe_video(osp.join(args.out, name))
-        for start, end, label in found:
-            lines[part].append(f'{name} {start:.6f} {end:.6f} {label}\n')
-    for part, text in lines.items():
-        with open(osp.join(args.out, f'{part}.txt'), 'w') as f:
-            f.writelines(text)
-    names = {r['label']: r['class'] for r in rows}
-    with open(osp.join(args.out, 'classes.txt'), 'w') as f:
-        for label in range(max(names) + 1):
-            f.write(names.get(label, f'unused_{label}') + '\n')
+        lines[part] += [(name, f'{start:.6f}', f'{end:.6f}', label)
+                        for start, end, label in found]
+    for part, listed in lines.items():
+        write_video_list(osp.join(args.out, f'{part}.txt'), listed)
+    write_class_names(
+        osp.join(args.out, 'classes.txt'),
+        {r['label']: r['class'] for r in rows})
     write_video_index(index, osp.join(args.out, 'index.json'))
 
 

@@ -16,15 +16,19 @@ video is a group. The same seed gives the same lists. Then count the frames:
         data/custom/val.txt --data-root VIDEOS --out data/custom/index.json
 """
 import argparse
-import os
 import os.path as osp
 import random
 import sys
 from collections import Counter
 
-from concat_videos import read_table, split_groups
+from concat_videos import split_groups
 from mmengine.fileio import list_dir_or_file
 
+from mmaction_memvit.annotations.class_names import write_class_names
+from mmaction_memvit.annotations.video_list import (
+    read_clip_table,
+    write_video_list,
+)
 from mmaction_memvit.video.find import list_videos
 
 
@@ -77,19 +81,25 @@ def read_folders(args):
 def main(argv=None):
     """Writes the lists."""
     args = parse_args(argv)
-    rows = read_folders(args) if osp.isdir(args.table) else read_table(args)
+    try:
+        rows = read_folders(args) if osp.isdir(args.table) else \
+            read_clip_table(args.table, args.num_classes)
+        write(args, rows)
+    except (OSError, ValueError) as e:
+        sys.exit(str(e))
+
+
+def write(args, rows):
+    """Divides the videos and writes the lists."""
     parts = split_groups(rows, args.val_share, random.Random(args.seed))
     if not all(parts):
         sys.exit(f'{len(rows)} videos cannot be split; change --val-share')
-    os.makedirs(args.out, exist_ok=True)
     for name, part in zip(('train', 'val'), parts):
-        with open(osp.join(args.out, f'{name}.txt'), 'w') as f:
-            f.writelines(
-                f'{row["path"]} {row["label"]}\n'
-                for row in sorted(part, key=lambda x: x['path']))
+        write_video_list(
+            osp.join(args.out, f'{name}.txt'),
+            sorted((row['path'], row['label']) for row in part))
     classes = {row['label']: row['class'] for row in rows}
-    with open(osp.join(args.out, 'classes.txt'), 'w') as f:
-        f.writelines(f'{classes[k]}\n' for k in sorted(classes))
+    write_class_names(osp.join(args.out, 'classes.txt'), classes)
     print(f'{args.out}: {len(classes)} classes, {len(parts[0])} training '
           f'videos, {len(parts[1])} validation videos')
     spaces = [row['path'] for row in rows if len(row['path'].split()) > 1]

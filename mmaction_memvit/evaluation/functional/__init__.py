@@ -1,13 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from .ava_csv import (
-    ActionBoxes,
-    image_key,
-    read_ava_csv,
-    read_exclusions,
-    read_label_map,
-    write_label_map,
-    write_results_csv,
-)
 from .ava_map import (
     AVA_CONVENTIONS,
     AVAReport,
@@ -26,11 +17,8 @@ from .epic_recognition import (
 from .multi_label import MultiLabelReport, evaluate_multi_label
 
 __all__ = [
-    'AVA_CONVENTIONS', 'AVAReport', 'ActionBoxes', 'ClassAP',
-    'MultiLabelReport', 'action_ranks', 'best_actions', 'find_problems',
-    'class_mean_recall', 'class_ranks', 'evaluate_ava',
-    'evaluate_epic_anticipation', 'evaluate_epic_recognition',
-    'evaluate_multi_label', 'frame_ap', 'image_key', 'read_ava_csv',
-    'read_exclusions', 'read_label_map', 'write_label_map',
-    'write_results_csv'
+    'AVA_CONVENTIONS', 'AVAReport', 'ClassAP', 'MultiLabelReport',
+    'action_ranks', 'best_actions', 'class_mean_recall', 'class_ranks',
+    'evaluate_ava', 'evaluate_epic_anticipation', 'evaluate_epic_recognition',
+    'evaluate_multi_label', 'find_problems', 'frame_ap'
 ]

@@ -37,7 +37,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .ava_csv import ActionBoxes, Key, image_key
+from mmaction_memvit.annotations.ava import ActionBoxes
+from mmaction_memvit.annotations.ava_rows import Key, image_key
+
+from .text_table import format_share, text_table
 
 
 class _Convention(NamedTuple):
@@ -131,19 +134,15 @@ class AVAReport(NamedTuple):
             str(class_id), self.names.get(class_id, ''),
             str(official.num_truth[i]),
             str(official.num_found[i]),
-            *(_show(result.ap[i]) for result in self.results.values())
+            *(format_share(result.ap[i]) for result in self.results.values())
         ] for i, class_id in enumerate(self.class_ids.tolist())]
         rows.append([
             '', 'mean',
             str(official.num_truth.sum()),
             str(official.num_found.sum()),
-            *(_show(result.mean) for result in self.results.values())
+            *(format_share(result.mean) for result in self.results.values())
         ])
-        widths = [max(map(len, column)) for column in zip(heads, *rows)]
-        return '\n'.join(
-            '  '.join(cell.ljust(width) if k == 1 else cell.rjust(width)
-                      for k, (cell, width) in enumerate(zip(row, widths)))
-            for row in [heads, *rows])
+        return text_table([heads, *rows], left=(1, ))
 
 
 def evaluate_ava(truth: ActionBoxes,
@@ -308,10 +307,6 @@ def find_problems(truth: ActionBoxes, found: ActionBoxes,
 
 def _mean(ap: np.ndarray) -> float:
     return float(np.nanmean(ap)) if not np.isnan(ap).all() else 0.0
-
-
-def _show(ap: float) -> str:
-    return '-' if np.isnan(ap) else f'{ap:.4f}'
 
 
 def _take(rows: ActionBoxes, which: np.ndarray) -> ActionBoxes:

@@ -10,6 +10,8 @@ from mmaction.evaluation.functional.accuracy import (
     binary_precision_recall_curve,
 )
 
+from .text_table import format_share, text_table
+
 
 class MultiLabelReport(NamedTuple):
     """Average precision by class.
@@ -55,24 +57,17 @@ class MultiLabelReport(NamedTuple):
         """
         means = self.metrics()
         rows = [('', 'class', 'videos', 'AP', 'AP labelled')]
-        rows += [(str(i), self.names[i], str(num), _show(a), _show(b))
-                 for i, (num, a, b) in enumerate(
+        rows += [(str(i), self.names[i], str(num), format_share(a),
+                  format_share(b)) for i, (num, a, b) in enumerate(
                      zip(self.num_positives, self.ap, self.ap_labelled))
                  if num]
         rows.append(('', f"mean of {means['classes']}",
-                     str(self.num_videos), _show(means['mAP']),
-                     _show(means['mAP_labelled'])))
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        lines = [
-            '  '.join(cell.ljust(width) if k == 1 else cell.rjust(width)
-                      for k, (cell, width) in enumerate(zip(row, widths)))
-            for row in rows
-        ]
-        lines.append(
-            f'AP: average precision over all {self.num_videos} videos, such '
+                     str(self.num_videos), format_share(means['mAP']),
+                     format_share(means['mAP_labelled'])))
+        return text_table(rows, left=(1, )) + (
+            f'\nAP: average precision over all {self.num_videos} videos, such '
             'without any class being negatives; AP labelled: over the '
             f'{self.num_videos - self.num_empty} that have a class')
-        return '\n'.join(lines)
 
 
 def evaluate_multi_label(scores: np.ndarray,
@@ -131,7 +126,3 @@ def _class_ap(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
             scores[:, i], labels[:, i])
         ap[i] = -np.sum(np.diff(recall) * precision[:-1])
     return ap
-
-
-def _show(ap: float) -> str:
-    return f'{ap:.4f}'

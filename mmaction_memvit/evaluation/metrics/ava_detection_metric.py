@@ -1,31 +1,28 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from mmaction.registry import METRICS
-from mmengine.evaluator import BaseMetric
-from mmengine.logging import print_log
 
-from ..functional import (
-    AVA_CONVENTIONS,
+from mmaction_memvit.annotations.ava import (
     ActionBoxes,
-    evaluate_ava,
-    find_problems,
-    image_key,
-    read_ava_csv,
+    read_action_boxes,
     read_exclusions,
-    read_label_map,
     write_results_csv,
 )
+from mmaction_memvit.annotations.ava_rows import image_key
+from mmaction_memvit.annotations.label_map import read_label_map
+from mmaction_memvit.annotations.table import check_choice
+
+from ..functional import AVA_CONVENTIONS, evaluate_ava, find_problems
+from ..keyed import KeyedMetric, to_numpy
 
 
 @METRICS.register_module()
-class AVADetectionMetric(BaseMetric):
+class AVADetectionMetric(KeyedMetric):
     """Frame mAP of spatio-temporal action detection, as in AVA.
 
     It takes the arguments of MMAction2's ``AVAMetric``, and in the convention
@@ -83,6 +80,7 @@ class AVADetectionMetric(BaseMetric):
     """
 
     default_prefix = 'mAP'
+    unit = 'keyframes'
 
     def __init__(self,
                  ann_file: str,
@@ -101,10 +99,7 @@ class AVADetectionMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         if tuple(options) != ('mAP', ):
             raise ValueError(f"options can only be ('mAP', ), not {options}.")
-        if convention not in AVA_CONVENTIONS:
-            raise ValueError('convention must be one of '
-                             f'{list(AVA_CONVENTIONS)}, but is '
-                             f'{convention!r}.')
+        check_choice('convention', convention, tuple(AVA_CONVENTIONS))
         if not 0 < iou_thr <= 1:
             raise ValueError('iou_thr must be above 0 and at most 1, but is '
                              f'{iou_thr}.')
@@ -118,16 +113,18 @@ class AVADetectionMetric(BaseMetric):
         self.convention = convention
         self.iou_thr = iou_thr
         self.results_file = results_file
-        self._expected = None
 
         self.names = read_label_map(
             label_file) if label_file else dict.fromkeys(
                 range(1, num_classes), '')
+        top = num_classes if custom_classes is None else (
+            max(self.names) + 1 if label_file else None)
         self.class_ids = self._choose_classes(custom_classes)
         # What is wrong here should not come out after the first epoch.
-        self.truth = read_ava_csv(ann_file, bad_rows=bad_rows)
+        self.truth = read_action_boxes(
+            ann_file, num_classes=top, bad_rows=bad_rows)
         self.excluded = read_exclusions(exclude_file) if exclude_file else ()
-        self._check_truth(custom_classes is not None)
+        self._check_truth()
 
     def _choose_classes(self, custom: Sequence[int] | None) -> np.ndarray:
         """The id that each column of the scores stands for, with a 0."""
@@ -156,19 +153,10 @@ class AVADetectionMetric(BaseMetric):
         self.names = {i: self.names.get(i, '') for i in custom}
         return np.array([0, *custom])
 
-    def _check_truth(self, is_custom: bool) -> None:
+    def _check_truth(self) -> None:
         """Compare the ground truth with the classes."""
         present = set(np.unique(self.truth.labels).tolist())
         where = self.label_file or f'num_classes={self.num_classes}'
-        if not is_custom:
-            outside = sorted(
-                i for i in present if not 0 < i < self.num_classes)
-            if outside:
-                raise ValueError(
-                    f'{self.ann_file} has the class ids {outside[:10]}, but '
-                    f'with num_classes={self.num_classes} they go from 1 to '
-                    f'{self.num_classes - 1}. Correct the file or '
-                    'num_classes.')
         if not present & set(self.names):
             raise ValueError(
                 f'{self.ann_file} has the class ids {sorted(present)[:10]}, '
@@ -177,130 +165,78 @@ class AVADetectionMetric(BaseMetric):
         others = sorted(present - set(self.names))
         if others:
             num = int(np.isin(self.truth.labels, others).sum())
-            print_log(
+            self.log(
                 f'{num} of {len(self.truth.labels)} rows of {self.ann_file} '
-                f'are of {len(others)} classes that are not evaluated.',
-                logger='current')
+                f'are of {len(others)} classes that are not evaluated')
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Store one result per keyframe, those without a box included.
-
-        Args:
-            data_batch (Any): Not used.
-            data_samples (Sequence[dict]): Scored keyframes, with
-                ``video_id``, ``timestamp`` and ``pred_instances`` with
-                ``bboxes`` (P, 4), as shares of the image, and ``scores``
-                (P, num_classes).
-        """
-        for sample in data_samples:
-            for key in ('video_id', 'timestamp', 'pred_instances'):
-                if sample.get(key) is None:
-                    raise ValueError(
-                        f'AVADetectionMetric got a sample without `{key}`. '
-                        + ('It needs a detector, which gives '
-                           '`pred_instances`. ' if key == 'pred_instances'
-                           else f"Keep '{key}' in the meta_keys of "
-                           'PackActionInputs and use a data set whose '
-                           'samples have it, such as OnlineAVADataset. ') +
-                        f'The sample has {sorted(sample)}.')
-            name = image_key(sample['video_id'], int(sample['timestamp']))
-            boxes, scores = (
-                self._to_numpy(sample['pred_instances'], key, name)
-                for key in ('bboxes', 'scores'))
-            if boxes.shape != (len(scores), 4) or scores.shape[1:] != (
-                    self.num_classes, ):
-                raise ValueError(
-                    f'pred_instances of {name} must have bboxes (P, 4) and '
-                    f'scores (P, {self.num_classes}), but has '
-                    f'{boxes.shape} and {scores.shape}. num_classes of '
-                    'metric and head must be the same.')
-            if len(boxes) and not np.abs(boxes).max() <= 2:
-                raise ValueError(
-                    f'pred_instances.bboxes of {name} must be shares of the '
-                    "image's width and height, from 0 to 1, but go from "
-                    f'{boxes.min()} to {boxes.max()}. Divide pixels by the '
-                    'size of the image.')
-            self.results.append({
-                'video_id': sample['video_id'],
-                'timestamp': int(sample['timestamp']),
-                'bboxes': boxes,
-                'scores': scores
-            })
-
-    @staticmethod
-    def _to_numpy(instances: Any, key: str, name: str) -> np.ndarray:
-        """One field of the instances as float32."""
-        value = instances.get(key)
-        if not isinstance(value, torch.Tensor):
-            raise ValueError(f'pred_instances of {name} must have `{key}` as '
-                             f'a tensor, but has {type(value).__name__}.')
-        # A view would keep the scores of the whole batch alive.
-        return np.array(value.detach().float().cpu().numpy())
-
-    def evaluate(self, size: int) -> dict:
-        """Collect the keyframes of all processes and compute the measures.
+    def result_of(self, sample: dict) -> tuple[tuple, dict]:
+        """Boxes and scores of a keyframe, which may have none.
 
         Args:
-            size (int): Number of keyframes in the data set. Fewer results are
-                worth a warning in the log.
+            sample (dict): Scored keyframe, with ``video_id``, ``timestamp``
+                and ``pred_instances`` with ``bboxes`` (P, 4), as shares of
+                the image, and ``scores`` (P, num_classes).
 
         Returns:
-            dict: Measures by name with prefix, e.g. ``mAP/overall``, on every
-            process.
+            tuple: Video and timestamp; ``bboxes`` and ``scores``, float32.
         """
-        self._expected = size
-        return super().evaluate(size)
+        key = (self.field(sample, 'video_id'),
+               int(self.field(sample, 'timestamp')))
+        name = image_key(*key)
+        instances = self.field(sample, 'pred_instances', 'It needs a detector,'
+                               ' which gives `pred_instances`. ')
+        kept = {}
+        for field in ('bboxes', 'scores'):
+            value = instances.get(field)
+            if not isinstance(value, torch.Tensor):
+                raise ValueError(
+                    f'pred_instances of {name} must have `{field}` as a '
+                    f'tensor, but has {type(value).__name__}.')
+            kept[field] = to_numpy(value.float())
+        boxes, scores = kept['bboxes'], kept['scores']
+        if boxes.shape != (len(scores), 4) or scores.shape[1:] != (
+                self.num_classes, ):
+            raise ValueError(
+                f'pred_instances of {name} must have bboxes (P, 4) and '
+                f'scores (P, {self.num_classes}), but has '
+                f'{boxes.shape} and {scores.shape}. num_classes of '
+                'metric and head must be the same.')
+        if len(boxes) and not np.abs(boxes).max() <= 2:
+            raise ValueError(
+                f'pred_instances.bboxes of {name} must be shares of the '
+                "image's width and height, from 0 to 1, but go from "
+                f'{boxes.min()} to {boxes.max()}. Divide pixels by the '
+                'size of the image.')
+        return key, kept
 
-    def compute_metrics(self, results: list[dict]) -> dict:
-        """Compute the frame mAP.
-
-        Args:
-            results (list[dict]): The keyframes of all processes, as stored
-                by :meth:`process`, in any order.
+    def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
+        """Computes the frame mAP.
 
         Returns:
             dict: ``overall``, ``overall_mmaction2``, ``overall_official``
             and, with AVA's classes, ``person_movement``,
             ``object_manipulation`` and ``person_interaction``.
         """
-        if self._expected is not None and len(results) < self._expected:
-            self._warn(f'{len(results)} keyframes were scored, but the data '
-                       f'set has {self._expected}.')
-        found = self._tabulate(results)
+        boxes = self._tabulate(found)
         if self.results_file is not None:
-            write_results_csv(self.results_file, found)
-            print_log(
-                f'{len(found.labels)} detections on {len(found.keys)} '
-                f'keyframes are written to {self.results_file}.',
-                logger='current')
-        for message in find_problems(self.truth, found, self.excluded):
-            self._warn(message)
-        if not len(found.labels):
-            self._warn('No box has a score above '
-                       f'action_thr={self.action_thr}: nothing was detected.')
-        report = evaluate_ava(self.truth, found, self.names, None,
+            write_results_csv(self.results_file, boxes)
+            self.log(f'{len(boxes.labels)} detections on {len(boxes.keys)} '
+                     f'keyframes are written to {self.results_file}')
+        for message in find_problems(self.truth, boxes, self.excluded):
+            self.warn(message.rstrip('.'))
+        if not len(boxes.labels):
+            self.warn('no box has a score above '
+                      f'action_thr={self.action_thr}: nothing was detected')
+        report = evaluate_ava(self.truth, boxes, self.names, None,
                               self.excluded, self.iou_thr)
-        print_log(
-            f'Average precision of {len(found.keys)} keyframes at IoU '
-            f'{self.iou_thr}, in both conventions:\n{report.table()}',
-            logger='current')
+        self.log(
+            f'Average precision of {len(boxes.keys)} keyframes at IoU '
+            f'{self.iou_thr}, in both conventions:\n{report.table()}')
         return report.metrics(self.convention)
 
-    def _tabulate(self, results: list[dict]) -> ActionBoxes:
-        """Put detections in rows, sorted by keyframe, box and class."""
-        results = sorted(
-            results, key=lambda x: (x['video_id'], x['timestamp']))
-        keys = [(x['video_id'], x['timestamp']) for x in results]
-        for key, following in zip(keys, keys[1:]):
-            if key == following:
-                raise ValueError(
-                    f'The keyframe at timestamp {key[1]} of video {key[0]!r} '
-                    'was scored twice. Every keyframe must be evaluated '
-                    'exactly once: use batch_sampler=dict(type='
-                    "'StreamBatchSampler') with sampler=dict(type="
-                    "'DefaultSampler', shuffle=False), or without streams "
-                    "dict(type='DefaultSampler', shuffle=False, "
-                    'round_up=False).')
+    def _tabulate(self, found: dict[tuple, dict]) -> ActionBoxes:
+        """Puts detections in rows, sorted by keyframe, box and class."""
+        keys, results = list(found), list(found.values())
         boxes = [np.zeros((0, 4), np.float32), *(x['bboxes'] for x in results)]
         scores = [np.zeros((0, self.num_classes), np.float32),
                   *(x['scores'] for x in results)]
@@ -310,11 +246,11 @@ class AVADetectionMetric(BaseMetric):
         scores[:, 0] = -np.inf
         broken = ~np.isfinite(scores[:, 1:]).all(1)
         if broken.any():
-            self._warn(
+            self.warn(
                 f'{int(broken.sum())} of {len(scores)} boxes have scores '
                 'that are not finite, the first one on keyframe '
                 f"'{image_key(*keys[images[broken.argmax()]])}'. These "
-                'scores are left out.')
+                'scores are left out')
             scores[~np.isfinite(scores)] = -np.inf
         if self.action_thr < 0:
             # Column 0 where no score is finite.
@@ -327,7 +263,3 @@ class AVADetectionMetric(BaseMetric):
         box, column = np.nonzero(wanted)
         return ActionBoxes(keys, images[box], boxes[box],
                            self.class_ids[column], scores[box, column])
-
-    @staticmethod
-    def _warn(message: str) -> None:
-        print_log(message, logger='current', level=logging.WARNING)

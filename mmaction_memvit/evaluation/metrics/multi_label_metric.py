@@ -1,20 +1,19 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from mmaction.registry import METRICS
-from mmengine.evaluator import BaseMetric
-from mmengine.logging import print_log
 
-from ...datasets.charades_annotations import CLASS_FILE, read_class_names
-from ...video.index import first_names
+from mmaction_memvit.annotations.charades import CLASS_FILE
+from mmaction_memvit.annotations.class_names import read_class_names
+from mmaction_memvit.annotations.table import check_choice
+
 from ..functional import evaluate_multi_label
+from ..keyed import KeyedMetric, is_probability, to_numpy
 
 POOLINGS = ('max', 'mean')
 # So many samples are looked at to tell softmax from logits.
@@ -22,7 +21,7 @@ _ENOUGH = 8
 
 
 @METRICS.register_module()
-class MultiLabelMAPMetric(BaseMetric):
+class MultiLabelMAPMetric(KeyedMetric):
     """mAP of videos that have several labels each, as Charades.
 
     The head must hand over the logits of every view: ``average_clips=None``,
@@ -71,6 +70,8 @@ class MultiLabelMAPMetric(BaseMetric):
     """
 
     default_prefix = 'multi_label'
+    unit = 'videos'
+    needs_all = True
 
     def __init__(self,
                  view_pooling: str = 'max',
@@ -79,110 +80,81 @@ class MultiLabelMAPMetric(BaseMetric):
                  collect_device: str = 'cpu',
                  prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        for name, value, choices in (('view_pooling', view_pooling, POOLINGS),
-                                     ('scores', scores, ('logit', 'prob'))):
-            if value not in choices:
-                raise ValueError(
-                    f'{name} must be one of {choices}, but is {value!r}.')
+        check_choice('view_pooling', view_pooling, POOLINGS)
+        check_choice('scores', scores, ('logit', 'prob'))
         self._names_from = 'class_names'
         if isinstance(class_names, str):
             self._names_from += f'={class_names!r}'
-            class_names = read_class_names(class_names)
+            class_names = read_class_names(
+                class_names, f'unpack {CLASS_FILE} of the official '
+                'annotations (Charades.zip) there, or do without names by '
+                'class_names=None')
         self.view_pooling = view_pooling
         self.scores = scores
         self.class_names = class_names
-        self._expected: int | None = None
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Store one result per video.
-
-        Args:
-            data_batch (Any): Not used.
-            data_samples (Sequence[dict]): Scored videos, with ``pred_score``
-                (views, num_classes) or (num_classes, ), ``gt_label``
-                (num_classes, ) of zeros and ones, ``video_id`` and optionally
-                ``num_clips`` and ``clip_len``.
-        """
-        for sample in data_samples:
-            name = sample.get('video_id')
-            if name is None:
-                raise ValueError(
-                    'MultiLabelMAPMetric got a sample without `video_id`, so '
-                    'it cannot tell whether every video was scored once. '
-                    "Keep 'video_id' in the meta_keys of PackActionInputs "
-                    'and use a data set whose samples have it, such as '
-                    f'CharadesDataset. The sample has {sorted(sample)}.')
-            scores = sample.get('pred_score')
-            if not isinstance(scores, torch.Tensor) or scores.ndim not in (
-                    1, 2) or not len(scores):
-                raise ValueError(
-                    '`pred_score` must be a tensor of shape (views, '
-                    f'num_classes) or (num_classes, ), but that of {name!r} '
-                    f'is {getattr(scores, "shape", type(scores).__name__)}.')
-            if scores.ndim == 1:
-                self._check_not_averaged(name, sample)
-            scores = np.atleast_2d(scores.detach().double().cpu().numpy())
-            self._check_names(scores.shape[1])
-            self.results.append({
-                'video_id': name,
-                'pred': self._pool(name, scores),
-                'label': self._label(name, sample, scores.shape[1]),
-                'softmax': bool(scores.min() >= 0 and np.all(
-                    abs(scores.sum(1) - 1) < 0.01)),
-            })
-        if len(self.results) >= _ENOUGH:
-            # Better now than after hours of testing.
-            self._check_no_softmax(self.results[:_ENOUGH])
-
-    def evaluate(self, size: int) -> dict:
-        """Collect the videos of all processes and compute the measures.
+    def result_of(self, sample: dict) -> tuple[tuple, dict]:
+        """Pooled scores and labels of a video.
 
         Args:
-            size (int): Number of videos in the data set.
+            sample (dict): Scored video, with ``pred_score`` (views,
+                num_classes) or (num_classes, ), ``gt_label`` (num_classes, )
+                of zeros and ones, ``video_id`` and optionally ``num_clips``
+                and ``clip_len``.
 
         Returns:
-            dict: Measures by name with prefix, e.g. ``multi_label/mAP``, on
-            every process.
+            tuple: The video, and ``pred``, ``label``, ``softmax``.
         """
-        self._expected = size
-        # Which results repeat others is told by their videos; none is cut.
-        return super().evaluate(sys.maxsize)
+        name = self.field(sample, 'video_id')
+        scores = sample.get('pred_score')
+        if not isinstance(scores, torch.Tensor) or scores.ndim not in (
+                1, 2) or not len(scores):
+            raise ValueError(
+                '`pred_score` must be a tensor of shape (views, '
+                f'num_classes) or (num_classes, ), but that of {name!r} '
+                f'is {getattr(scores, "shape", type(scores).__name__)}.')
+        if scores.ndim == 1:
+            self._check_not_averaged(name, sample)
+        scores = np.atleast_2d(to_numpy(scores, torch.float64))
+        self._check_names(scores.shape[1])
+        return (name, ), {
+            'pred': self._pool(name, scores),
+            'label': self._label(name, sample, scores.shape[1]),
+            'softmax': is_probability(scores, 0.01),
+        }
 
-    def compute_metrics(self, results: list[dict]) -> dict:
-        """Compute AP by class and its means.
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Stores one result per video; see :meth:`result_of`."""
+        super().process(data_batch, data_samples)
+        if len(self.results) >= _ENOUGH:
+            # Better now than after hours of testing.
+            self._check_no_softmax([x for _, x in self.results[:_ENOUGH]])
 
-        Args:
-            results (list[dict]): The videos of all processes, as stored by
-                :meth:`process`, in any order.
+    def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
+        """Computes AP by class and its means.
 
         Returns:
             dict: ``mAP``, ``mAP_labelled`` and ``classes``.
         """
-        self._check_no_softmax(results)
-        videos = self._once(results)
-        self._check_complete(videos)
-        names = sorted(videos)
-        if not names:
+        if not found:
             raise ValueError('No video was scored. Check that the data set '
                              'of the evaluation is not empty.')
-        scores = np.stack([videos[name]['pred'] for name in names])
-        labels = np.stack([videos[name]['label'] for name in names])
+        self._check_no_softmax(list(found.values()))
+        scores = np.stack([x['pred'] for x in found.values()])
+        labels = np.stack([x['label'] for x in found.values()])
         broken = ~np.isfinite(scores).all(1)
         if broken.any():
-            bad = first_names(names[i] for i in np.flatnonzero(broken))
-            print_log(
-                f'{int(broken.sum())} of {len(names)} videos have scores that '
-                f'are not finite: {bad}. They are ranked last.',
-                logger='current',
-                level=logging.WARNING)
+            bad = [key for key, x in zip(found, broken) if x]
+            self.warn(f'{len(bad)} of {len(found)} videos have scores that '
+                      f'are not finite: {self.name_keys(bad)}. They are '
+                      'ranked last')
             scores[broken] = scores[~broken].min(initial=0) - 1
         report = evaluate_multi_label(scores, labels, self.class_names)
         metrics = report.metrics()
-        print_log(
+        self.log(
             f'{report.num_videos} videos, {report.num_empty} of them without '
             f'a class; {metrics["classes"]} of {labels.shape[1]} classes '
-            f'occur and count in the mean:\n{report.table()}',
-            logger='current')
+            f'occur and count in the mean:\n{report.table()}')
         return metrics
 
     def _check_names(self, num_classes: int) -> None:
@@ -248,33 +220,3 @@ class MultiLabelMAPMetric(BaseMetric):
                 'head has applied a softmax, which lets the labels of a '
                 'video compete. Set average_clips=None in the head (and '
                 "multi_class=True); its 'prob' is for single labels.")
-
-    @staticmethod
-    def _once(results: list[dict]) -> dict[str, dict]:
-        """Results by video; the same one of two whatever their order."""
-        videos: dict[str, dict] = {}
-        for result in sorted(results, key=lambda x: x['pred'].tobytes()):
-            first = videos.setdefault(result['video_id'], result)
-            if not (np.array_equal(first['label'], result['label'])
-                    and np.allclose(first['pred'], result['pred'], 0.01, 0.01,
-                                    equal_nan=True)):
-                raise ValueError(
-                    f"Video {result['video_id']!r} was scored twice, with "
-                    'different scores or labels. Samples must be whole '
-                    'videos with names of their own; for clips of a video, '
-                    'take VideoAccMetric with mean_average_precision.')
-        return videos
-
-    def _check_complete(self, videos: dict[str, dict]) -> None:
-        """Raise an error if videos of the data set were not scored."""
-        if self._expected is None or len(videos) >= self._expected:
-            return
-        known = (self.dataset_meta or {}).get('video_ids', ())
-        missing = sorted(set(known) - set(videos))
-        raise ValueError(
-            f'{len(videos)} videos were scored, but the data set has '
-            f'{self._expected}'
-            + (f'; without scores are {first_names(missing)}' if missing else
-               '') + '. Every video must be scored: let the sampler be '
-            "dict(type='DefaultSampler', shuffle=False), and names of videos "
-            'be different.')

@@ -1,20 +1,21 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from mmaction.evaluation import AccMetric
 from mmaction.registry import METRICS
-from mmengine.logging import print_log
+
+from mmaction_memvit.annotations.table import check_choice
+
+from ..keyed import KeyedMetric, is_probability
 
 
 @METRICS.register_module()
-class VideoAccMetric(AccMetric):
+class VideoAccMetric(KeyedMetric, AccMetric):
     """Accuracy of videos whose clips were scored one by one.
 
     The scores of all labelled clips of one video are averaged, of one
@@ -55,6 +56,7 @@ class VideoAccMetric(AccMetric):
     """
 
     default_prefix = 'acc'
+    unit = 'clips'
 
     _measures = ('top_k_accuracy', 'mean_class_accuracy',
                  'mean_average_precision', 'mmit_mean_average_precision')
@@ -73,9 +75,7 @@ class VideoAccMetric(AccMetric):
             raise ValueError(
                 f'metric_list holds {unknown}, which is none of '
                 f'{list(self._measures)}.')
-        if average not in ('prob', 'score'):
-            raise ValueError(
-                f"average must be 'prob' or 'score', but is {average!r}.")
+        check_choice('average', average, ('prob', 'score'))
         if metric_options is None:
             metric_options = {}
         topk = metric_options.get('top_k_accuracy', {}).get('topk', (1, 5))
@@ -95,151 +95,84 @@ class VideoAccMetric(AccMetric):
             },
             prefix=prefix)
         self.average = average
-        self._expected = None
         self._warned_topk = False
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Store one result per clip, unlabelled ones included.
-
-        ``BaseMetric.evaluate`` cuts the results of all processes at the
-        length of the data set; with one result per sample it cuts none.
+    def result_of(self, sample: dict) -> tuple[tuple, dict]:
+        """Scores and label of a clip, also of one without label.
 
         Args:
-            data_batch (Any): Not used.
-            data_samples (Sequence[dict]): Scored clips, with ``pred_score``
-                (num_classes, ), ``gt_label`` (1, ) or (num_classes, ),
-                ``video_id``, ``timestamp`` and optionally ``segment_id``.
-        """
-        for sample in data_samples:
-            for key in ('video_id', 'timestamp'):
-                if sample.get(key) is None:
-                    raise ValueError(
-                        f'VideoAccMetric got a sample without `{key}`, so '
-                        'it cannot tell which video its scores belong to. '
-                        f"Keep '{key}' in the meta_keys of "
-                        'PackActionInputs and use a data set whose samples '
-                        'have it, such as OnlineVideoDataset. The sample '
-                        f'has {sorted(sample)}.')
-            scores = sample['pred_score']
-            if not isinstance(scores, torch.Tensor) or scores.ndim != 1:
-                raise ValueError(
-                    '`pred_score` must be a tensor of shape (num_classes, ) '
-                    'per clip, but is '
-                    f'{getattr(scores, "shape", type(scores).__name__)}.')
-            label = sample['gt_label'].cpu().numpy()
-            self.results.append({
-                'video_id': sample['video_id'],
-                'segment_id': sample.get('segment_id') or '',
-                'timestamp': int(sample['timestamp']),
-                # numpy has no bfloat16.
-                'pred': scores.detach().float().cpu().numpy(),
-                'label': int(label[0]) if label.size == 1 else label
-            })
-
-    def evaluate(self, size: int) -> dict:
-        """Collect the clips of all processes and compute the measures.
-
-        Args:
-            size (int): Number of clips in the data set. Fewer results are
-                worth a warning in the log.
+            sample (dict): Scored clip, with ``pred_score`` (num_classes, ),
+                ``gt_label`` (1, ) or (num_classes, ), ``video_id``,
+                ``timestamp`` and optionally ``segment_id``.
 
         Returns:
-            dict: Measures by name with prefix, e.g. ``acc/top1``, on every
-            process.
+            tuple: Video, segment and position; ``pred`` and ``label``.
         """
-        self._expected = size
-        return super().evaluate(size)
+        key = (self.field(sample, 'video_id'), sample.get('segment_id') or '',
+               int(self.field(sample, 'timestamp')))
+        scores = sample['pred_score']
+        if not isinstance(scores, torch.Tensor) or scores.ndim != 1:
+            raise ValueError(
+                '`pred_score` must be a tensor of shape (num_classes, ) '
+                'per clip, but is '
+                f'{getattr(scores, "shape", type(scores).__name__)}.')
+        label = sample['gt_label'].cpu().numpy()
+        return key, {
+            'pred': scores.detach().float().cpu().numpy(),
+            'label': int(label[0]) if label.size == 1 else label
+        }
 
-    def compute_metrics(self, results: list[dict]) -> dict:
-        """Average the scores of each video or segment and compare.
-
-        Args:
-            results (list[dict]): The clips of all processes, as stored by
-                :meth:`process`, in any order.
+    def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
+        """Averages the scores of each video or segment and compares.
 
         Returns:
             dict: Measures by name, e.g. ``top1``, ``top5``, ``mean1``.
         """
-        if self._expected is not None and len(results) < self._expected:
-            print_log(
-                f'{len(results)} clips were scored, but the data set has '
-                f'{self._expected}. The measures leave the others out.',
-                logger='current',
-                level=logging.WARNING)
-        groups = self._group(results)
+        groups = defaultdict(dict)
+        for (video, segment, time), clip in found.items():
+            if np.min(clip['label']) >= 0:
+                groups[video, segment][time] = clip
         if not groups:
             raise ValueError(
-                f'None of the {len(results)} clips has a label, so there is '
+                f'None of the {len(found)} clips has a label, so there is '
                 'no accuracy to compute. Check that the annotation file of '
                 'the evaluation data holds labels and that samples keep '
                 'them.')
         preds, labels, num_broken = [], [], 0
-        for key in sorted(groups):
-            clips = groups[key]
+        for key, clips in groups.items():
             labels.append(self._agree_on_label(key, clips))
             scores = [
-                self._score(clip['pred']) for clip in clips
+                self._score(clip['pred']) for clip in clips.values()
                 if np.isfinite(clip['pred']).all()
             ]
             num_broken += len(clips) - len(scores)
             if scores:
                 preds.append(np.sum(scores, axis=0) / len(scores))
             else:
-                preds.append(self._miss(clips[0]['pred'].size, labels[-1]))
+                size = next(iter(clips.values()))['pred'].size
+                preds.append(self._miss(size, labels[-1]))
         if num_broken:
-            print_log(
+            self.warn(
                 f'{num_broken} labelled clips have scores that are not '
                 'finite. They are left out of the averages; a video or '
-                'segment with no other counts as missed.',
-                logger='current',
-                level=logging.WARNING)
+                'segment with no other counts as missed')
         num_clips = sum(map(len, groups.values()))
-        print_log(
-            f'VideoAccMetric: {len(groups)} labelled videos or segments '
-            f'from {num_clips} clips, {len(results) - num_clips} clips '
-            'without label.',
-            logger='current')
+        self.log(f'{len(groups)} labelled videos or segments from {num_clips} '
+                 f'clips, {len(found) - num_clips} clips without label')
         self._check_topk(len(preds[0]))
         return self.calculate(preds, labels)
 
     @staticmethod
-    def _group(results: list[dict]) -> dict[tuple, list[dict]]:
-        """Labelled clips by (video, segment), in the order of the video."""
-        groups = defaultdict(dict)
-        for clip in results:
-            key = (clip['video_id'], clip['segment_id'])
-            time = clip['timestamp']
-            if time in groups[key]:
-                raise ValueError(
-                    f'The clip at timestamp {time} of video {key[0]!r}'
-                    + (f', segment {key[1]!r},' if key[1] else '') +
-                    ' was scored twice. Every clip must be evaluated exactly '
-                    'once: use batch_sampler=dict(type='
-                    "'StreamBatchSampler') with sampler=dict(type="
-                    "'DefaultSampler', shuffle=False), or without streams "
-                    "dict(type='DefaultSampler', shuffle=False, "
-                    'round_up=False).')
-            groups[key][time] = clip
-        labelled = {}
-        for key, clips in groups.items():
-            kept = [
-                clips[time] for time in sorted(clips)
-                if np.min(clips[time]['label']) >= 0
-            ]
-            if kept:
-                labelled[key] = kept
-        return labelled
-
-    @staticmethod
-    def _agree_on_label(key: tuple, clips: list[dict]) -> int | np.ndarray:
+    def _agree_on_label(key: tuple,
+                        clips: dict[int, dict]) -> int | np.ndarray:
         """The one label of a video or segment."""
-        first = clips[0]
-        for clip in clips:
+        begin, first = next(iter(clips.items()))
+        for time, clip in clips.items():
             if not np.array_equal(clip['label'], first['label']):
                 raise ValueError(
                     f'Video {key[0]!r}, segment {key[1]!r}, has label '
-                    f'{first["label"]} at timestamp {first["timestamp"]} '
-                    f'but {clip["label"]} at {clip["timestamp"]}. If the '
+                    f'{first["label"]} at timestamp {begin} '
+                    f'but {clip["label"]} at {time}. If the '
                     'video has several labelled segments, list '
                     "'segment_id' in the meta_keys of PackActionInputs; if "
                     'not, correct its labels.')
@@ -257,8 +190,7 @@ class VideoAccMetric(AccMetric):
         pred = pred.astype(np.float64)
         if self.average == 'score':
             return pred
-        # Probabilities in half precision miss a sum of 1 by some thousandths.
-        if pred.min() >= 0 and abs(pred.sum() - 1) < 0.02:
+        if is_probability(pred):
             return pred
         exps = np.exp(pred - pred.max())
         return exps / exps.sum()
@@ -279,9 +211,7 @@ class VideoAccMetric(AccMetric):
         if ('top_k_accuracy' in self.metrics and max(topk) > num_classes
                 and not self._warned_topk):
             self._warned_topk = True
-            print_log(
+            self.warn(
                 f'topk={topk} asks for more than the {num_classes} classes '
                 f'there are; top{max(topk)} counts as top{num_classes}, '
-                'which is always 1.',
-                logger='current',
-                level=logging.WARNING)
+                'which is always 1')

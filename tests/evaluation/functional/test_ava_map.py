@@ -5,12 +5,12 @@ import time
 import numpy as np
 import pytest
 
+from mmaction_memvit.annotations.ava import ActionBoxes
+from mmaction_memvit.annotations.ava_rows import image_key
 from mmaction_memvit.evaluation.functional import (
-    ActionBoxes,
     evaluate_ava,
     find_problems,
     frame_ap,
-    image_key,
 )
 
 CLASSES = [1, 2, 4, 5]

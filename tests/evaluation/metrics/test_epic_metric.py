@@ -11,13 +11,12 @@ from mmaction.registry import METRICS
 from mmaction.structures import ActionDataSample
 from mmengine.evaluator import Evaluator
 
-from mmaction_memvit.evaluation.epic_dump import read_epic_dump
-from mmaction_memvit.evaluation.epic_truth import EpicTruth
 from mmaction_memvit.evaluation.metrics import (
     EpicAnticipationMetric,
     EpicRecognitionMetric,
-    epic_metric,
 )
+from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
+from mmaction_memvit.evaluation.submissions.epic_truth import EpicTruth
 
 NUM_VERBS, NUM_NOUNS = 5, 6
 # A token every half second; segments that overlap, lie between centres of
@@ -47,17 +46,6 @@ def files(tmp_path):
                                        'participant_id', 'P02'),
         num_verbs=NUM_VERBS,
         num_nouns=NUM_NOUNS)
-
-
-@pytest.fixture
-def logs(monkeypatch):
-    """What is logged, as (level, text)."""
-    lines = []
-    monkeypatch.setattr(
-        epic_metric, 'print_log',
-        lambda text, logger=None, level=logging.INFO: lines.append(
-            (level, text)))
-    return lines
 
 
 def make_sample(scores, **meta):
@@ -124,7 +112,7 @@ def log_mean_prob(rows):
 # -- segments ---------------------------------------------------------------
 
 
-def test_segments(files, tmp_path, logs):
+def test_segments(files, tmp_path, log):
     samples = segment_samples()
     got = evaluate(EpicRecognitionMetric(**files), samples[::-1])
     truth = EpicTruth(**files)
@@ -134,16 +122,16 @@ def test_segments(files, tmp_path, logs):
     assert got == {f'epic/{name}': value for name, value in want.items()}
     assert len(got) == 12
     assert set(got.values()) - {0., 1.}
-    table = logs[-1][1].splitlines()
+    table = log[-1][1].splitlines()
     assert table[0].endswith('8 segments of val.csv, in per cent')
     assert table[1].split()[:4] == ['verb', 'top1', 'verb', 'top5']
     assert [line.split()[0] for line in table[2:]] == ['overall', 'unseen',
                                                        'tail']
     assert f'{100 * want["action_top5"]:.2f}' == table[2].split()[-1]
-    assert all(level == logging.INFO for level, _ in logs)
+    assert all(level == logging.INFO for level, _ in log)
 
 
-def test_anticipation_of_segments(files, logs):
+def test_anticipation_of_segments(files, log):
     metric = METRICS.build(
         dict(type='EpicAnticipationMetric', prefix='ant', **files))
     # The first starts before tau_a, so that no sample of it exists; one that
@@ -158,12 +146,12 @@ def test_anticipation_of_segments(files, logs):
     want = EpicTruth(**files).measure('action_anticipation', scores)
     assert got == {f'ant/{name}': value for name, value in want.items()}
     assert len(got) == 9
-    assert '1 segments start before anything could be' in logs[0][1]
-    assert 'P01_01_0' in logs[0][1]
+    assert '1 segments start before anything could be' in log[0][1]
+    assert 'P01_01_0' in log[0][1]
     metric = EpicAnticipationMetric(**files)
     without = [s for s in samples if s.narration_id != 'P02_07_0']
     evaluate(metric, without)
-    with pytest.raises(ValueError, match='not scored: P01_01_1, P02_07_0'):
+    with pytest.raises(ValueError, match="not scored: 'P01_01_1', 'P02_07_0'"):
         evaluate(EpicAnticipationMetric(tau_a=0.5, **files), [
             s for s in without if s.narration_id != 'P01_01_1'])
 
@@ -267,12 +255,12 @@ def test_a_head_of_actions_is_enough(files, tmp_path):
         evaluate(EpicRecognitionMetric(task='action', **files), samples)
 
 
-def test_missing_segments_are_named(files, tmp_path, logs):
+def test_missing_segments_are_named(files, tmp_path, log):
     samples = segment_samples()
     some = [s for s in samples if s.narration_id not in ('P01_01_2',
                                                          'P02_07_1')]
-    with pytest.raises(ValueError, match='2 of 8 segments of val.csv were not '
-                       'scored: P01_01_2, P02_07_1.'):
+    with pytest.raises(ValueError, match="2 of 8 .*not scored: 'P01_01_2', '"
+                       "P02_07_1'"):
         evaluate(EpicRecognitionMetric(**files), some)
     truth = EpicTruth(**files)
     scores = {task: torch.stack([s.pred_score[task] for s in samples]).numpy()
@@ -287,37 +275,35 @@ def test_missing_segments_are_named(files, tmp_path, logs):
     want = truth.measure('action_recognition',
                          {t: s[rows] for t, s in scores.items()}, rows)
     assert list(got.values()) == list(want.values())
-    warned = [text for level, text in logs if level == logging.WARNING]
+    warned = [text for level, text in log if level == logging.WARNING]
     assert len(warned) == 2 and 'P01_01_2' in warned[0]
 
 
 def test_duplicate_and_unknown_segments_are_named(files):
     samples = segment_samples()
-    with pytest.raises(ValueError, match='1 segments were scored twice: '
-                       'P01_01_3'):
+    with pytest.raises(ValueError, match="1 samples .*twice.*'P01_01_3'"):
         evaluate(EpicRecognitionMetric(**files), [*samples, samples[3]])
     extra = make_sample(random_scores(1), narration_id='P09_01_0')
-    with pytest.raises(ValueError, match='1 scored segments are not in '
-                       'val.csv: P09_01_0'):
+    with pytest.raises(ValueError, match="1 .*not in val.csv: 'P09_01_0'"):
         evaluate(EpicRecognitionMetric(**files), [*samples, extra])
     with pytest.raises(ValueError, match='without `narration_id`.*online='):
         evaluate(EpicRecognitionMetric(**files),
                  [make_sample(random_scores(1), video_id='P01_01')])
 
 
-def test_scores_that_are_not_finite(files, logs):
+def test_scores_that_are_not_finite(files, log):
     samples = segment_samples()
     good = evaluate(EpicRecognitionMetric(**files), samples)
     samples[1].pred_score['verb'][0] = float('nan')
     got = evaluate(EpicRecognitionMetric(**files), samples)
-    warned = [text for level, text in logs if level == logging.WARNING]
+    warned = [text for level, text in log if level == logging.WARNING]
     assert len(warned) == 1 and 'P01_01_1' in warned[0]
     # All nouns are as before; the verb is missed even among the five.
     assert got['epic/noun_top1'] == good['epic/noun_top1']
     assert got['epic/verb_top5'] == 7 / 8 and good['epic/verb_top5'] == 1
 
 
-def test_no_labels_no_measures(files, tmp_path, logs):
+def test_no_labels_no_measures(files, tmp_path, log):
     files['ann_file'] = write_official(tmp_path / 'test.csv',
                                        [row[:3] for row in SEGMENTS])
     path = str(tmp_path / 'out/dump.pkl')
@@ -329,11 +315,11 @@ def test_no_labels_no_measures(files, tmp_path, logs):
     assert scores['noun'].shape == (8, NUM_NOUNS)
 
 
-def test_fewer_samples_than_expected(files, logs):
+def test_fewer_samples_than_expected(files, log):
     metric = EpicRecognitionMetric(**files)
     metric.process(None, [s.to_dict() for s in segment_samples()])
     metric.evaluate(20)
-    assert logs[0][0] == logging.WARNING and 'set has 20' in logs[0][1]
+    assert log[0][0] == logging.WARNING and 'set has 20' in log[0][1]
     with pytest.raises(ValueError, match='No sample'):
         EpicRecognitionMetric(**files).compute_metrics([])
 
@@ -402,7 +388,7 @@ def test_too_far_from_all_tokens(files):
     samples = [s for s in clip_samples()
                if (s.video_id, s.timestamp) != ('P01_01', 3)]
     # The video now ends at 6.0, the segment starts at 7.9.
-    with pytest.raises(ValueError, match='1 of 8.* not scored: P01_01_4. No '
+    with pytest.raises(ValueError, match="1 of 8.* not scored: 'P01_01_4'. No "
                        'token'):
         evaluate(EpicRecognitionMetric(online=True, **files), samples)
     evaluate(EpicRecognitionMetric(online=True, max_distance=1.91, **files),
@@ -446,14 +432,14 @@ def test_observation_may_not_be_old(files):
                if (s.video_id, s.timestamp) != ('P01_01', 3)]
     # Needed is what ends at 6.9 or before; there is a token until 6.0.
     evaluate(EpicAnticipationMetric(online=True, **files), samples)
-    with pytest.raises(ValueError, match='not scored: P01_01_4'):
+    with pytest.raises(ValueError, match="not scored: 'P01_01_4'"):
         evaluate(EpicAnticipationMetric(online=True, max_distance=0.89,
                                         **files), samples)
     # A video that begins late is not one with nothing to observe.
     samples = [s for s in clip_samples()
                if (s.video_id, s.timestamp) != ('P01_01', 0)]
-    with pytest.raises(ValueError, match='not scored: P01_01_1, P01_01_2, '
-                       'P01_01_3'):
+    with pytest.raises(ValueError, match="not scored: 'P01_01_1', 'P01_01_2', "
+                       "'P01_01_3'"):
         evaluate(EpicAnticipationMetric(online=True, **files), samples)
 
 
@@ -554,7 +540,7 @@ def test_unknown_videos_stay_apart(files):
                     samples) == want
 
 
-def test_a_part_of_the_videos_in_anticipation(files, tmp_path, logs):
+def test_a_part_of_the_videos_in_anticipation(files, tmp_path, log):
     """What cannot be observed in the others is left out with them."""
     rows = ['P02_07_0', 'P02_07_1', 'P02_07_2']
     for online, samples in ((True, clip_samples()),
@@ -572,8 +558,8 @@ def test_a_part_of_the_videos_in_anticipation(files, tmp_path, logs):
         # Of a video that was evaluated it counts as missed.
         assert np.isnan(scores['verb']).all(1).tolist() == [True, False,
                                                             False]
-        assert any('1 segments start before' in text for _, text in logs)
-        warned = [text for level, text in logs if level == logging.WARNING]
+        assert any('1 segments start before' in text for _, text in log)
+        warned = [text for level, text in log if level == logging.WARNING]
         assert '5 of 8' in warned[-1] and 'P01_01_0' in warned[-1]
         # As a list of these videos only has it.
         few = write_official(tmp_path / 'few.csv', SEGMENTS[5:])
@@ -589,8 +575,7 @@ def test_a_part_of_the_videos_in_anticipation(files, tmp_path, logs):
 
 def test_bad_clips(files):
     samples = clip_samples()
-    with pytest.raises(ValueError, match="timestamp 1 of video 'P01_01' was "
-                       'scored twice'):
+    with pytest.raises(ValueError, match=r"twice.*\('P01_01', 1\)"):
         evaluate(EpicRecognitionMetric(online=True, **files),
                  [*samples, samples[1]])
     for key in ('video_id', 'timestamp', 'token_times'):
@@ -607,8 +592,7 @@ def test_bad_clips(files):
 def test_tokens_far_from_segments_are_not_kept(files):
     metric = EpicRecognitionMetric(online=True, **files)
     metric.process(None, [s.to_dict() for s in clip_samples()])
-    kept = {(r['video_id'], r['timestamp']): len(r['times'])
-            for r in metric.results}
+    kept = {key: len(r['times']) for key, r in metric.results}
     assert len(kept) == len(clip_samples())
     assert kept['P03_01', 0] == 0 and kept['P02_07', 2] == TOKENS
     # From 4.0 + 1 to 7.9 - 1 nothing is needed, borders are.

@@ -14,7 +14,6 @@ from mmengine.evaluator import DumpResults, Evaluator
 from mmaction_memvit.evaluation.functional import evaluate_multi_label
 from mmaction_memvit.evaluation.metrics import (
     MultiLabelMAPMetric,
-    multi_label_metric,
 )
 
 NUM_CLASSES, NUM_VIDEOS, VIEWS = 5, 13, 6
@@ -50,15 +49,6 @@ def evaluate(samples, size=None, meta=None, **kwargs):
     return metric.evaluate(len(samples) if size is None else size)
 
 
-@pytest.fixture
-def log(monkeypatch):
-    lines = []
-    monkeypatch.setattr(
-        multi_label_metric, 'print_log',
-        lambda text, logger=None, level=20: lines.append(text))
-    return lines
-
-
 @pytest.mark.parametrize('pooling', ['max', 'mean'])
 @pytest.mark.parametrize('kind', ['logit', 'prob'])
 def test_views_are_pooled(pooling, kind, log):
@@ -79,8 +69,8 @@ def test_views_are_pooled(pooling, kind, log):
     }
     assert result['multi_label/classes'] == 4
     assert len(log) == 1
-    assert '13 videos, 2 of them without' in log[0]
-    assert '4 of 5 classes' in log[0]
+    assert '13 videos, 2 of them without' in log[0][1]
+    assert '4 of 5 classes' in log[0][1]
 
 
 def test_poolings_differ():
@@ -222,7 +212,7 @@ def test_names_of_classes(tmp_path, log):
     lines = [f'c00{i} Doing {i}' for i in range(5)]
     path.write_text('\n'.join(lines) + '\n\n')
     evaluate(make_dataset(), class_names=str(path))
-    assert '3  Doing 3 ' in log[-1] and 'c003' not in log[-1]
+    assert '3  Doing 3 ' in log[-1][1] and 'c003' not in log[-1][1]
     with pytest.raises(ValueError, match='class_names has 1 .*5 classes'):
         evaluate(make_dataset(), class_names=['one'])
     # Before all videos are scored.
@@ -242,7 +232,7 @@ def test_scores_that_are_not_finite(log):
     samples = make_dataset()
     samples[1].pred_score[2, 3] = float('nan')
     result = evaluate(samples)
-    assert 'v1' in log[0] and '1 of 13' in log[0]
+    assert 'v1' in log[0][1] and '1 of 13' in log[0][1]
     for sample in samples[1:2]:
         sample.pred_score = torch.full((VIEWS, NUM_CLASSES), -100.)
     assert evaluate(samples) == result
@@ -272,7 +262,7 @@ def test_a_video_with_two_results():
         other = samples[0].clone()
         for key, value in change.items():
             setattr(other, key, value)
-        with pytest.raises(ValueError, match="'v0' was scored twice.*VideoAc"):
+        with pytest.raises(ValueError, match="twice.*'v0'"):
             evaluate([*samples, other], NUM_VIDEOS)
 
 
@@ -289,8 +279,8 @@ def test_samples_that_do_not_fit(change, words):
 
 
 @pytest.mark.parametrize('kwargs, words', [
-    (dict(view_pooling='sum'), "'max', 'mean'.*'sum'"),
-    (dict(scores='softmax'), "'logit', 'prob'.*'softmax'"),
+    (dict(view_pooling='sum'), "'sum'.*'max', 'mean'"),
+    (dict(scores='softmax'), "'softmax'.*'logit', 'prob'"),
 ])
 def test_bad_arguments(kwargs, words):
     with pytest.raises(ValueError, match=words):

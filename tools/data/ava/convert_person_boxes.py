@@ -10,20 +10,17 @@ The result is a pickled dict {'video,0902': array of shape (N, 5)}, for
 ``proposal_file`` of OnlineAVADataset and of MMAction2's AVADataset.
 """
 import argparse
-import os
-import os.path as osp
-import pickle
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 
 import numpy as np
-from mmengine.utils import ProgressBar
+import pandas as pd
 
-from mmaction_memvit.datasets.ava_annotations import image_key
-
-# Rows between two updates of the progress bar.
-_STEP = 20000
-_MOST_TOLD = 5
+from mmaction_memvit.annotations.proposals import (
+    BOX,
+    read_person_boxes,
+    write_proposals,
+)
 
 
 def parse_args(argv=None):
@@ -64,105 +61,31 @@ def parse_args(argv=None):
     return args
 
 
-def read_row(line, args):
-    """Video, timestamp, box and score of a row, and whether it was clipped.
-
-    Raises:
-        ValueError: If the row cannot be read.
-    """
-    fields = [x.strip() for x in line.split(',')]
-    if len(fields) not in (6, 7, 8):
-        raise ValueError(
-            f'has {len(fields)} columns, but must have 6 to 8: '
-            'video,timestamp,x1,y1,x2,y2[,label][,score]')
-    if not fields[0]:
-        raise ValueError('has no name of a video')
-    time = float(fields[1])
-    if time != int(time) or time < 0:
-        raise ValueError(f'timestamp {fields[1]} is no whole number of at '
-                         'least 0')
-    box = [float(x) for x in fields[2:6]]
-    if args.image_size:
-        width, height = args.image_size
-        box = [x / s for x, s in zip(box, (width, height) * 2)]
-    if not all(-args.tolerance <= x <= 1 + args.tolerance for x in box):
-        raise ValueError(
-            f'box {",".join(fields[2:6])} leaves the image: x1,y1,x2,y2 must '
-            'be shares of its width and height, from 0 to 1' +
-            ('' if args.image_size else '; for pixels give --image-size'))
-    clipped = [min(max(x, 0.), 1.) for x in box]
-    score = float(fields[-1]) if len(fields) > 6 else 1.
-    if not 0 <= score <= 1 + 1e-6:
-        raise ValueError(f'score {fields[-1]} is not from 0 to 1')
-    return fields[0], int(time), clipped, score, clipped != box
-
-
-def read_file(path, args, found, counts):
-    """Adds the boxes of a file to ``found``; counts what happens."""
-    # utf-8-sig: Excel's CSV begins with a mark that is no part of a name.
-    with open(path, newline='', encoding='utf-8-sig') as f:
-        lines = f.read().splitlines()
-    bar = ProgressBar(max(len(lines), 1))
-    problems = []
-    for number, line in enumerate(lines, 1):
-        if number % _STEP == 0:
-            bar.update(_STEP)
-        if not line.strip():
-            continue
-        counts['rows'] += 1
-        try:
-            video, time, box, score, clipped = read_row(line, args)
-        except ValueError as e:
-            counts['bad rows, left out'] += 1
-            problems.append(f'{path}, line {number}: {e}')
-            continue
-        if score < args.min_score:
-            counts[f'boxes below --min-score {args.min_score:g}, left out'] \
-                += 1
-        elif box[0] >= box[2] or box[1] >= box[3]:
-            counts['boxes without area, left out'] += 1
-        else:
-            counts['boxes clipped at the border of the image'] += clipped
-            boxes = found[video, time]
-            known = boxes.get(tuple(box))
-            if known is not None:
-                counts['repeated boxes, such as one row a label, merged'] += 1
-                score = max(score, known)
-            boxes[tuple(box)] = score
-    bar.update(len(lines) - len(lines) // _STEP * _STEP)
-    bar.file.write('\n')
-    if problems:
-        told = '\n  '.join(problems[:_MOST_TOLD])
-        rest = len(problems) - _MOST_TOLD
-        more = f'\n  and {rest} more' if rest > 0 else ''
-        print(f'  {told}{more}', file=sys.stderr)
-        if not args.skip_bad_rows:
-            raise ValueError(
-                f'{path}: {len(problems)} of {counts["rows"]} rows cannot be '
-                'read. Remedy: correct the file, or leave such rows out by '
-                '--skip-bad-rows')
-
-
-def write(found, path):
-    """Writes the proposals so that an interruption leaves no half a file."""
-    tables = {
-        image_key(*key): np.asarray([(*b, s) for b, s in boxes.items()],
-                                    dtype=np.float32)
-        for key, boxes in sorted(found.items())
+def merge(args, frames, counts):
+    """Boxes and scores by keyframe; counts what is left out."""
+    table = pd.concat(frames, ignore_index=True)
+    low = table['score'] < args.min_score
+    flat = ~low & ((table['x1'] >= table['x2']) | (table['y1'] >= table['y2']))
+    counts[f'boxes below --min-score {args.min_score:g}, left out'] = low.sum()
+    counts['boxes without area, left out'] = flat.sum()
+    table = table[~low & ~flat]
+    counts['boxes clipped at the border of the image'] = table[
+        'clipped'].sum()
+    boxes = table.groupby(
+        ['video', 'timestamp', *BOX], sort=False)['score'].max().reset_index()
+    counts['repeated boxes, such as one row a label, merged'] = len(
+        table) - len(boxes)
+    return {
+        key: group[[*BOX, 'score']].to_numpy(np.float32)
+        for key, group in boxes.groupby(['video', 'timestamp'])
     }
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    part = f'{path}.{os.getpid()}.part'
-    with open(part, 'wb') as f:
-        pickle.dump(tables, f)
-    os.replace(part, path)
-    return tables
 
 
 def report(tables, counts, path):
     """Prints what was found."""
     sizes = np.asarray([len(t) for t in tables.values()])
     scores = np.concatenate([t[:, 4] for t in tables.values()])
-    videos = {k.rpartition(',')[0] for k in tables}
+    videos = {video for video, _ in tables}
     print(f'{path}: {len(scores)} boxes on {len(tables)} keyframes of '
           f'{len(videos)} videos')
     print(f'  boxes of a keyframe: {sizes.min()} to {sizes.max()}, '
@@ -180,15 +103,20 @@ def report(tables, counts, path):
 def main(argv=None):
     """Converts the files; returns the exit code."""
     args = parse_args(argv)
-    found, counts = defaultdict(dict), Counter()
+    counts, frames = Counter(), []
     try:
         for path in args.boxes:
-            print(path)
-            read_file(path, args, found, counts)
-        if not found:
+            frame, num = read_person_boxes(
+                path, args.image_size, args.tolerance,
+                'skip' if args.skip_bad_rows else 'error', '--skip-bad-rows')
+            frames.append(frame)
+            counts['rows'] += num
+            counts['bad rows, left out'] += num - len(frame)
+        tables = merge(args, frames, counts)
+        if not tables:
             raise ValueError(f'no box is left of {counts["rows"]} rows: '
                              f'{dict(counts)}')
-        tables = write(found, args.out)
+        write_proposals(args.out, tables)
     except (OSError, ValueError) as e:
         print(f'error: {e}', file=sys.stderr)
         return 2

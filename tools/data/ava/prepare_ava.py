@@ -16,6 +16,7 @@ frame folders. The tool
 import argparse
 import os
 import os.path as osp
+import re
 import sys
 from collections import Counter
 from functools import partial
@@ -23,11 +24,8 @@ from glob import glob
 
 import numpy as np
 
-from mmaction_memvit.datasets.ava_annotations import (
-    read_ava_boxes,
-    read_exclusions,
-    read_label_map,
-)
+from mmaction_memvit.annotations.ava import read_ava_boxes, read_exclusions
+from mmaction_memvit.annotations.label_map import read_label_map
 from mmaction_memvit.video.find import count_frame_images, find_videos
 from mmaction_memvit.video.index import (
     first_names,
@@ -37,10 +35,30 @@ from mmaction_memvit.video.index import (
     write_video_index,
 )
 
-# Parts of the names of official files that are no annotations.
-_OTHER_FILES = ('excluded_timestamps', 'included_timestamps',
-                'predicted_boxes', 'detection', 'file_names')
+# Official files that are no annotations; PySlowFast's person boxes are called
+# ava_detection_train_boxes_and_labels_include_negative.csv and the like.
+_OTHER_FILES = re.compile(
+    'excluded_timestamps|included_timestamps|predicted_boxes|ava_detection_|'
+    'file_names')
 _CUT_START = 900
+
+
+def add_frame_options(parser):
+    """Adds what says how frame folders look."""
+    parser.add_argument(
+        '--fps',
+        type=float,
+        default=30.,
+        help='frame rate of frame folders (default: %(default)g)')
+    parser.add_argument(
+        '--filename-tmpl',
+        default='img_{:05}.jpg',
+        help='names of frames (default: %(default)s)')
+    parser.add_argument(
+        '--start-index',
+        type=int,
+        default=1,
+        help='number of the first frame (default: %(default)s)')
 
 
 def parse_args(argv=None):
@@ -74,20 +92,7 @@ def parse_args(argv=None):
         '--timestamp-start',
         type=int,
         help='timestamp of the first frame (default: find out)')
-    parser.add_argument(
-        '--fps',
-        type=float,
-        default=30.,
-        help='frame rate of frame folders (default: %(default)g)')
-    parser.add_argument(
-        '--filename-tmpl',
-        default='img_{:05}.jpg',
-        help='names of frames (default: %(default)s)')
-    parser.add_argument(
-        '--start-index',
-        type=int,
-        default=1,
-        help='number of the first frame (default: %(default)s)')
+    add_frame_options(parser)
     parser.add_argument(
         '--num-workers',
         type=int,
@@ -131,10 +136,10 @@ def find_files(args):
         excluded += [p for p in found if 'excluded_timestamps' in p]
         if folder in folders:
             maps += sorted(glob(osp.join(glob_safe(folder), '*.pbtxt')))
-            files += [
-                p for p in found if not any(
-                    x in osp.basename(p) for x in _OTHER_FILES)
-            ]
+            others = [p for p in found
+                      if _OTHER_FILES.search(osp.basename(p))]
+            files += [p for p in found if p not in others]
+            print_others(set(others) - set(excluded))
     if args.exclude is not None:
         excluded = args.exclude
     if not files:
@@ -142,6 +147,13 @@ def find_files(args):
             f'{args.annotations} holds no CSV file of annotations. Remedy: '
             'download them from the page of AVA, or name the files')
     return files, excluded, maps
+
+
+def print_others(paths):
+    """Says which tables are not read."""
+    if paths:
+        print('no annotations by their names, passed over: '
+              f'{", ".join(sorted(paths))}; to read one, name it')
 
 
 def glob_safe(folder):

@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from mmaction_memvit.datasets.charades_annotations import (
+from mmaction_memvit.annotations.charades import (
     CLASS_FILE,
     NUM_CLASSES,
     read_charades,

@@ -15,10 +15,8 @@ import os
 import os.path as osp
 import sys
 
-from mmaction_memvit.datasets.epic_annotations import (
-    read_epic_segments,
-    read_epic_video_info,
-)
+from mmaction_memvit.annotations.epic import read_epic_segments
+from mmaction_memvit.annotations.epic_lists import read_epic_video_info
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.find import find_videos, walk
 from mmaction_memvit.video.index import (

@@ -11,10 +11,10 @@ import sys
 
 import numpy as np
 
-from mmaction_memvit.datasets.epic_annotations import (
+from mmaction_memvit.annotations.epic import read_epic_segments
+from mmaction_memvit.annotations.epic_lists import (
     build_epic_actions,
     read_epic_classes,
-    read_epic_segments,
     read_epic_tail,
 )
 

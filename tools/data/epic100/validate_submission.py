@@ -7,9 +7,11 @@ anything.
 import argparse
 import sys
 
-from mmaction_memvit.datasets.epic_annotations import read_epic_segments
-from mmaction_memvit.evaluation.epic_submission import validate_epic_submission
-from mmaction_memvit.evaluation.epic_truth import CHALLENGES
+from mmaction_memvit.annotations.epic import read_epic_segments
+from mmaction_memvit.evaluation.submissions.epic_submission import (
+    validate_epic_submission,
+)
+from mmaction_memvit.evaluation.submissions.epic_truth import CHALLENGES
 
 
 def parse_args(argv=None):

@@ -18,21 +18,13 @@ import os.path as osp
 import pickle
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from mmengine.fileio import exists, get
 
-from .functional.epic_recognition import TASKS
+from mmaction_memvit.annotations.pickles import read_pickle
+from mmaction_memvit.annotations.table import data_error, read_bytes
 
-# All that a pickle of arrays, lists and text needs.
-_HARMLESS = {
-    ('numpy', 'ndarray'), ('numpy', 'dtype'), ('_codecs', 'encode'),
-    *((f'numpy.{core}.{module}', name) for core in ('core', '_core')
-      for module, name in (('multiarray', '_reconstruct'),
-                           ('multiarray', 'scalar'),
-                           ('numeric', '_frombuffer')))
-}
+from ..functional.epic_recognition import TASKS
 
 
 def write_epic_dump(path: str, narration_ids: Sequence[str],
@@ -79,19 +71,21 @@ def read_epic_dump(path: str) -> tuple[list[str], dict[str, np.ndarray]]:
         ValueError: If the file has another form, or a segment comes twice.
     """
     check_dump_name(path)
-    if not exists(path):
-        raise FileNotFoundError(f'dump {path!r} does not exist')
-    content = io.BytesIO(get(path))
-    try:
-        if path.endswith('.npz'):
-            with np.load(content, allow_pickle=False) as arrays:
+    remedy = 'take a file that write_epic_dump or a metric has written'
+    if path.endswith('.npz'):
+        content = read_bytes(path, remedy)
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 data = {name: arrays[name] for name in arrays.files}
-        else:
-            data = dict(_ArrayUnpickler(content).load())
-    # A damaged pickle may raise nearly anything.
-    except Exception as e:
-        raise ValueError(f'{path!r} is no dump of EPIC scores: '
-                         f'{type(e).__name__}: {e}') from e
+        # A damaged archive may raise nearly anything.
+        except Exception as e:
+            raise data_error(path, f'it is no dump of EPIC scores: '
+                             f'{type(e).__name__}: {e}', remedy) from e
+    else:
+        data = read_pickle(path, remedy)
+    if not isinstance(data, dict):
+        raise data_error(path, f'it is no dump, but a {type(data).__name__}',
+                         remedy)
     if 'narration_id' not in data:
         raise ValueError(f"{path!r} has no 'narration_id', only "
                          f'{sorted(map(str, data))}')
@@ -134,14 +128,3 @@ def _compact(array: np.ndarray) -> np.ndarray:
     with np.errstate(over='ignore'):
         small = array.astype(np.float32)
     return small if np.array_equal(small, array, equal_nan=True) else array
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Loads arrays, lists, dicts, numbers and text, but runs no code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _HARMLESS:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(
-            f'it holds {module}.{name}, but only NumPy arrays, lists and '
-            'dicts are read')

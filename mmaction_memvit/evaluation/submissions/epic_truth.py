@@ -6,16 +6,20 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from ..datasets.epic_annotations import (
+from mmaction_memvit.annotations.epic import (
     NUM_NOUNS,
     NUM_VERBS,
+    read_epic_segments,
+)
+from mmaction_memvit.annotations.epic_lists import (
     load_epic_actions,
     read_epic_participants,
-    read_epic_segments,
     read_epic_tail,
 )
-from .functional.epic_anticipation import evaluate_epic_anticipation
-from .functional.epic_recognition import TASKS, evaluate_epic_recognition
+
+from ..functional.epic_anticipation import evaluate_epic_anticipation
+from ..functional.epic_recognition import TASKS, evaluate_epic_recognition
+from ..functional.text_table import text_table
 
 #: Challenges by the name that stands in a submission.
 CHALLENGES = {
@@ -29,7 +33,7 @@ class EpicTruth:
     """Segments with their labels and subsets.
 
     Args:
-        ann_file (str): List of segments, see ``epic_annotations.py``. Lists
+        ann_file (str): List of segments, see :mod:`~.epic`. Lists
             without labels, such as of the test set, can be scored but not
             measured.
         tail_verbs (str, optional): ``EPIC_100_tail_verbs.csv``. Defaults to
@@ -159,8 +163,4 @@ def format_epic_table(measures: Mapping[str, float]) -> str:
             lines.append([subset or 'overall', *(
                 '' if cell is None else f'{100 * cell:.2f}'
                 for cell in cells)])
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    return '\n'.join('  '.join([
-        line[0].ljust(widths[0]),
-        *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))
-    ]).rstrip() for line in lines)
+    return text_table(lines)

@@ -25,14 +25,16 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ..datasets.epic_annotations import NUM_NOUNS, NUM_VERBS, EpicActions
-from .epic_truth import CHALLENGES
-from .functional.epic_recognition import (
+from mmaction_memvit.annotations.epic import NUM_NOUNS, NUM_VERBS
+from mmaction_memvit.annotations.epic_actions import EpicActions
+
+from ..functional.epic_recognition import (
     NUM_KEPT,
     best_actions,
     log_softmax,
     marginal_scores,
 )
+from .epic_truth import CHALLENGES
 
 VERSION = '0.2'
 SLS_FIELDS = ('sls_pt', 'sls_tl', 'sls_td')

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from mmaction_memvit.evaluation.epic_dump import (
+from mmaction_memvit.evaluation.submissions.epic_dump import (
     read_epic_dump,
     write_epic_dump,
 )
@@ -62,7 +62,7 @@ def test_no_code_is_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / 'a.pkl'
     path.write_bytes(pickle.dumps({'narration_id': Harmful()}))
-    with pytest.raises(ValueError, match='mkdir, but only NumPy'):
+    with pytest.raises(ValueError, match='mkdir'):
         read_epic_dump(str(path))
     assert not (tmp_path / 'harm').exists()
 
@@ -76,7 +76,7 @@ def test_bad_dumps(tmp_path):
     for content in (b'', b'text', b'PK\x03\x04'):
         for name in ('a.npz', 'a.pkl'):
             (tmp_path / name).write_bytes(content)
-            with pytest.raises(ValueError, match='is no dump'):
+            with pytest.raises(ValueError, match=name):
                 read_epic_dump(str(tmp_path / name))
     verb = np.zeros((3, 2))
     np.savez(path, verb=verb)

@@ -5,8 +5,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from mmaction_memvit.datasets.epic_annotations import EpicActions
-from mmaction_memvit.evaluation.epic_submission import (
+from mmaction_memvit.annotations.epic_actions import EpicActions
+from mmaction_memvit.evaluation.submissions.epic_submission import (
     validate_epic_submission,
     write_epic_submission,
 )

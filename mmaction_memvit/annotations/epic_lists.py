@@ -1,0 +1,213 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Lists beside the segments of EPIC-KITCHENS-100.
+
+Classes, rare classes, participants, videos and actions.
+"""
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional, Union
+
+import numpy as np
+
+from .epic import REMEDY, read_epic_segments
+from .epic_actions import EpicActions
+from .epic_segments import EpicSegments
+from .table import Table, data_error, read_table
+
+
+class EpicVideo(NamedTuple):
+    """What the video list says of a video.
+
+    Args:
+        duration (float): Seconds.
+        fps (float): Frames per second.
+        width (int): Pixels.
+        height (int): Pixels.
+    """
+    duration: float
+    fps: float
+    width: int
+    height: int
+
+
+def _read(path: str, columns: Sequence[str]) -> Table:
+    return read_table(path, REMEDY).with_header(columns, REMEDY)
+
+
+def _order(table: Table) -> np.ndarray:
+    """Rows by id; ids must be 0, 1, 2, ..."""
+    ids = table.integers('id')
+    if not len(ids) or sorted(ids) != list(range(len(ids))):
+        absent = sorted(set(range(len(ids))) - set(ids.tolist()))
+        raise data_error(
+            table.path, f'the ids of {len(ids)} rows must be 0 to '
+            f'{len(ids) - 1}, once each; {absent[:3]} are not there',
+            'complete the list')
+    return np.argsort(ids)
+
+
+def read_epic_classes(path: str) -> tuple[str, ...]:
+    """Reads a list of classes, e.g. ``EPIC_100_verb_classes.csv``.
+
+    Args:
+        path (str): CSV file with columns ``id`` and ``key``.
+
+    Returns:
+        tuple[str]: Name of class 0, 1, ...
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a column is missing or ids are not 0, 1, 2, ...
+    """
+    table = _read(path, ('id', 'key'))
+    return tuple(table['key'][row] for row in _order(table))
+
+
+def read_epic_tail(path: str, num_classes: Optional[int] = None) -> np.ndarray:
+    """Reads a list of rare classes, e.g. ``EPIC_100_tail_verbs.csv``.
+
+    Args:
+        path (str): CSV file with one column, ``verb`` or ``noun``.
+        num_classes (int, optional): Ids must be below it. Defaults to None:
+            not checked.
+
+    Returns:
+        np.ndarray: Class ids, int64, ascending.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it has another form or an id is out of range.
+    """
+    table = read_table(path, REMEDY)
+    name = table[0][0] if len(table) and len(table.cells) == 1 else None
+    if name not in ('verb', 'noun'):
+        first = [column[0] for column in table.cells if column]
+        raise data_error(path, "it should have one column, 'verb' or 'noun', "
+                         f'but its first line is {",".join(first)!r}', REMEDY)
+    last = None if num_classes is None else num_classes - 1
+    return np.unique(table.with_header((), REMEDY).integers(name, 0, last))
+
+
+def read_epic_participants(path: str) -> tuple[str, ...]:
+    """Reads ``EPIC_100_unseen_participant_ids_validation.csv`` or the like.
+
+    For validation labels take the list of the validation set, not of the
+    test set.
+
+    Args:
+        path (str): CSV file with a column ``participant_id``.
+
+    Returns:
+        tuple[str]: The participants.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it has another form.
+    """
+    return tuple(_read(path, ('participant_id', ))['participant_id'])
+
+
+def read_epic_video_info(path: str) -> dict[str, EpicVideo]:
+    """Reads ``EPIC_100_video_info.csv``.
+
+    Args:
+        path (str): CSV file with columns ``video_id``, ``duration``, ``fps``
+            and ``resolution``.
+
+    Returns:
+        dict[str, EpicVideo]: What is known of every video.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a column is missing, a number cannot be read or is not
+            above 0, or a video occurs twice.
+    """
+    table = _read(path, ('video_id', 'duration', 'fps', 'resolution'))
+    columns = [table[name] for name in ('video_id', 'duration', 'fps',
+                                        'resolution')]
+    videos: dict[str, EpicVideo] = {}
+    for row, (video, duration, fps, size) in enumerate(zip(*columns)):
+        if video in videos:
+            raise data_error(table.where(row), f'video {video!r} is listed '
+                             'twice', 'list it once')
+        try:
+            width, height = map(int, size.split('x'))
+            info = EpicVideo(float(duration), float(fps), width, height)
+        except ValueError:
+            info = EpicVideo(0, 0, 0, 0)
+        if not (np.isfinite(info).all() and min(info) > 0):
+            raise data_error(
+                table.where(row), f'video {video!r} has duration '
+                f'{duration!r}, fps {fps!r} and resolution {size!r}; these '
+                'must be above 0', "correct it, as in '12.5', '59.94', "
+                "'1920x1080'")
+        videos[video] = info
+    return videos
+
+
+def build_epic_actions(*tables: EpicSegments) -> EpicActions:
+    """Actions that occur in lists of segments.
+
+    Training and validation set together have the 3,806 actions of the
+    challenges. They are numbered in the order of their text ``verb_noun``
+    (10_3 comes before 1_3), which is the order of ``actions.csv``.
+
+    Args:
+        *tables (EpicSegments): Labelled segments.
+
+    Returns:
+        EpicActions: The actions.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    pairs = set()
+    for table in tables:
+        pairs.update(zip(table.verbs.tolist(), table.nouns.tolist()))
+    pairs = [pair for pair in pairs if min(pair) >= 0]
+    return EpicActions(sorted(pairs, key=lambda pair: '{}_{}'.format(*pair)))
+
+
+def read_epic_actions(path: str) -> EpicActions:
+    """Reads ``actions.csv``.
+
+    Args:
+        path (str): CSV file with columns ``id``, ``verb``, ``noun``.
+
+    Returns:
+        EpicActions: The actions, numbered as in the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a column is missing, ids are not 0, 1, 2, ... or a
+            pair occurs twice.
+    """
+    table = _read(path, ('id', 'verb', 'noun'))
+    order = _order(table)
+    verbs, nouns = (table.integers(name)[order] for name in ('verb', 'noun'))
+    try:
+        return EpicActions(zip(verbs, nouns))
+    except ValueError as e:
+        raise ValueError(f'{path}: {e}') from e
+
+
+def load_epic_actions(source: Union[str, Sequence[str]],
+                      **options: Any) -> EpicActions:
+    """Reads actions from ``actions.csv`` or builds them from segments.
+
+    Args:
+        source (str | Sequence[str]): ``actions.csv``, or the lists of
+            segments of all splits with labels, usually training and
+            validation.
+        **options: Options of :func:`read_epic_segments`.
+
+    Returns:
+        EpicActions: The actions.
+    """
+    if isinstance(source, str):
+        if not source.lower().endswith(('.pkl', '.pickle')):
+            first = [c[0] for c in read_table(source, REMEDY).cells if c]
+            if {'id', 'verb', 'noun'} <= set(first):
+                return read_epic_actions(source)
+        source = [source]
+    return build_epic_actions(
+        *(read_epic_segments(path, **options) for path in source))

@@ -1,0 +1,91 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Reads pickles without running what they say.
+
+Pickles of the web hold whatever their author wanted. Only arrays, text,
+numbers, lists and dicts, and tables of pandas, are built; anything else is an
+error.
+"""
+import importlib
+import io
+import pickle
+from typing import Any
+
+from pandas.compat import pickle_compat
+
+from .table import data_error, read_bytes
+
+# All that a pickle of arrays, lists and text needs.
+_ARRAYS = {
+    ('numpy', 'ndarray'), ('numpy', 'dtype'), ('_codecs', 'encode'),
+    ('copy_reg', '_reconstructor'), ('copyreg', '_reconstructor'),
+    ('__builtin__', 'object'), ('builtins', 'object'),
+    ('builtins', 'bytearray'), ('collections', 'OrderedDict'),
+    *((f'numpy.{core}.{module}', name) for core in ('core', '_core')
+      for module, name in (('multiarray', '_reconstruct'),
+                           ('multiarray', 'scalar'),
+                           ('numeric', '_frombuffer')))
+}
+_TIMES = {('datetime', x) for x in ('date', 'datetime', 'time', 'timedelta')}
+# What tables are made of besides, wherever pandas 1 to 3 keeps it. None of it
+# calls, opens or imports anything that the pickle names.
+_TABLES = {
+    'BlockManager', 'DataFrame', 'DatetimeArray', 'Index', 'Int64Index',
+    'RangeIndex', 'StringArray', 'StringDtype', 'TimedeltaArray',
+    '__pyx_unpickle_NDArrayBacked', '_new_Index', '_timedelta_unpickle',
+    '_unpickle_block', '_unpickle_timestamp', 'new_block'
+}
+
+
+class _Safe:
+    """Builds what is listed above and runs no code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = (module, name) in _ARRAYS or (module, name) in _TIMES or (
+            module.split('.')[0] == 'pandas' and name in _TABLES)
+        if not known and (module, name) not in (
+                ('builtins', 'slice'), ('__builtin__', 'slice')):
+            raise pickle.UnpicklingError(
+                f'it holds {module}.{name}, but only arrays, lists, dicts and '
+                'tables are read')
+        if module.startswith('numpy._core'):
+            # What NumPy 2 wrote, with NumPy 1.
+            try:
+                importlib.import_module(module)
+            except ImportError:
+                module = module.replace('_core', 'core')
+        return super().find_class(module, name)
+
+
+class _SafeUnpickler(_Safe, pickle.Unpickler):
+    pass
+
+
+class _SafeTableUnpickler(_Safe, pickle_compat.Unpickler):
+    """Slower; knows what other versions of pandas wrote."""
+
+
+def read_pickle(path: str, remedy: str, is_table: bool = False) -> Any:
+    """Content of a pickle; no code in it is run.
+
+    Args:
+        path (str): Path or URL.
+        remedy (str): What to do if it is no such file or not there.
+        is_table (bool): Whether it should be a table of pandas. Defaults to
+            False.
+
+    Returns:
+        Any: Arrays, text, numbers, lists, dicts or a table of pandas.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no pickle, or holds anything else.
+    """
+    content = read_bytes(path, remedy)
+    unpickler = _SafeTableUnpickler if is_table else _SafeUnpickler
+    try:
+        # latin1: arrays that Python 2 wrote.
+        return unpickler(io.BytesIO(content), encoding='latin1').load()
+    # A damaged pickle may raise nearly anything.
+    except Exception as e:
+        raise data_error(path, f'cannot be unpickled ({type(e).__name__}: '
+                         f'{e})', remedy) from e

@@ -1,0 +1,268 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Person boxes found by a detector (*proposals*) in AVA's form.
+
+A pickled dict maps ``'video,0902'`` to an array of shape (N, 5): box and
+score; or (N, 4): no score. tools/data/ava/convert_person_boxes.py makes one
+out of a CSV file, which is read here, too.
+"""
+import logging
+import os
+import os.path as osp
+import pickle
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+import pandas as pd
+from mmengine.logging import print_log
+
+from .ava import starts
+from .ava_rows import TOLERANCE, AVARows, Key, image_key
+from .pickles import read_pickle
+from .table import data_error, first_names, read_table
+
+CONVERT_BOXES = 'tools/data/ava/convert_person_boxes.py'
+BOX = ('x1', 'y1', 'x2', 'y2')
+
+
+class Proposals(NamedTuple):
+    """Person boxes of K keyframes.
+
+    Attributes:
+        first_box (np.ndarray): Boxes of keyframe k are first_box[k] to
+            first_box[k + 1] - 1; int64 of shape (K + 1,).
+        boxes (np.ndarray): x1, y1, x2, y2 as shares of the image, float32 of
+            shape (P, 4).
+        scores (np.ndarray): Ones where the file has none; float32 of shape
+            (P,).
+    """
+    first_box: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+
+
+def read_person_boxes(
+        path: str,
+        image_size: Optional[tuple[float, float]] = None,
+        tolerance: float = 0.01,
+        bad_rows: str = 'error',
+        option: str = "bad_rows='skip'") -> tuple[pd.DataFrame, int]:
+    """Reads a CSV file of person boxes, as PySlowFast's AVA models have it.
+
+    Rows are ``video,timestamp,x1,y1,x2,y2[,label][,score]``, one a box.
+
+    Args:
+        path (str): Path or URL of the file.
+        image_size (tuple, optional): Width and height of all videos, if boxes
+            are in pixels. Defaults to None: they are shares.
+        tolerance (float): Shares by which boxes may leave the image; they are
+            clipped. Defaults to 0.01.
+        bad_rows (str): ``'error'`` or ``'skip'``. Defaults to ``'error'``.
+        option (str): How users ask for the latter, for messages.
+
+    Returns:
+        tuple: Good rows, with columns ``video``, ``timestamp``, ``x1`` to
+        ``y2``, ``score``, ``clipped``; and the number of all rows.
+
+    Raises:
+        ValueError: If there is a bad row, unless they are skipped.
+    """
+    table = read_table(path)
+    rows = AVARows(table, bad_rows, option=option)
+    rows.boxed[:] = True
+    rows.check_widths((6, 7, 8),
+                      'video,timestamp,x1,y1,x2,y2[,label][,score]')
+    rows.check_times()
+    if image_size is not None:
+        rows.boxes = rows.boxes / np.tile(image_size, 2)
+    rows.check_boxes(tolerance, '' if image_size else
+                     'for pixels give --image-size')
+    scores = np.where(table.widths == 8, table.numbers(7), np.where(
+        table.widths == 7, table.numbers(6), 1.))
+    with np.errstate(invalid='ignore'):
+        known = (scores >= 0) & (scores <= 1 + 1e-6)
+    rows.bad.flag(~known, 'score', lambda i: 'score '
+                  f'{table[int(table.widths[i]) - 1][i]!r} is not from 0 to 1')
+    keep = np.flatnonzero(rows.bad.good())
+    boxes = np.clip(rows.boxes[keep], 0, 1)
+    found = pd.DataFrame(dict(zip(BOX, boxes.T)))
+    found.insert(0, 'video', np.asarray(rows.videos, object)[keep])
+    found.insert(1, 'timestamp', rows.times[keep].astype(np.int64))
+    found['score'] = scores[keep]
+    found['clipped'] = (boxes != rows.boxes[keep]).any(1)
+    return found, len(table)
+
+
+def write_proposals(path: str, tables: Mapping[Key, np.ndarray]) -> None:
+    """Writes proposals so that an interruption leaves no half a file.
+
+    Args:
+        path (str): The pickle file. Folders are made.
+        tables (Mapping): Boxes and scores (N, 5) by video and timestamp.
+    """
+    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
+    part = f'{path}.{os.getpid()}.part'
+    with open(part, 'wb') as f:
+        pickle.dump({
+            image_key(*key): np.asarray(table, np.float32)
+            for key, table in sorted(tables.items())
+        }, f)
+    os.replace(part, path)
+
+
+def read_proposals(path: str) -> dict[Key, Any]:
+    """Loads a pickle file of person boxes and checks its keys.
+
+    Args:
+        path (str): Path or URL of the file. No code in it is run.
+
+    Returns:
+        dict[tuple[str, int], np.ndarray]: Boxes by video and timestamp, as
+        they are in the file.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it is no such file.
+    """
+    remedy = f'make one by {CONVERT_BOXES} out of a CSV file of person boxes'
+    found = read_pickle(path, f'{remedy}, or set proposal_file=None to look '
+                        'at the ground-truth boxes only')
+    if not isinstance(found, Mapping):
+        raise data_error(path, f'it holds a {type(found).__name__}, not a '
+                         "dict that maps 'video,0902' to boxes", remedy)
+    keys = {}
+    for name, boxes in found.items():
+        video, comma, time = name.rpartition(',') if isinstance(
+            name, str) else ('', '', '')
+        if not (comma and video and time.strip().isdecimal()):
+            raise data_error(path, f'the key {name!r} is not of the form '
+                             "'video,0902'", remedy)
+        keys[video, int(time)] = boxes
+    if len(keys) < len(found):
+        raise data_error(path, f'{len(found) - len(keys)} keyframes come '
+                         "twice, such as 'video,0902' beside 'video,902'",
+                         remedy)
+    return keys
+
+
+def pick_proposals(found: Mapping[Key, Any],
+                   keys: list[Key],
+                   path: str,
+                   score_thr: float = 0.9,
+                   keep_best: bool = True,
+                   max_num: int = 1000) -> Proposals:
+    """The person boxes of keyframes that are good enough.
+
+    Coordinates that leave the image by at most 0.001 are clipped; boxes
+    without area, which detectors give at the border, are dropped. Both are
+    counted in the log.
+
+    Args:
+        found (Mapping): Of :func:`read_proposals`.
+        keys (list[tuple[str, int]]): The keyframes.
+        path (str): The file, for messages.
+        score_thr (float): Least score. Boxes without score are all good
+            enough. Defaults to 0.9.
+        keep_best (bool): Whether a keyframe with boxes keeps its best one
+            if none reaches ``score_thr``. Defaults to True.
+        max_num (int): Most boxes of a keyframe, the first in the file.
+            Defaults to 1000.
+
+    Returns:
+        Proposals: Boxes of the keyframes, in their order; a keyframe that
+        the file does not know has none.
+
+    Raises:
+        ValueError: If the boxes have another shape or leave the image.
+    """
+    table, owner = _stack(found, keys, path)
+    bad = ~np.isfinite(table).all(1) | (table[:, :4] < -TOLERANCE).any(1) | (
+        table[:, :4] > 1 + TOLERANCE).any(1)
+    if bad.any():
+        i = int(bad.argmax())
+        raise data_error(
+            path, f'{int(bad.sum())} of {len(bad)} boxes leave the image, '
+            f'such as {table[i, :4].tolist()} of '
+            f'{image_key(*keys[owner[i]])!r}; x1, y1, x2, y2 must be shares '
+            'of its width and height, from 0 to 1', 'divide pixels by the '
+            f'size of the image, or make the file by {CONVERT_BOXES}')
+    outside = ((table[:, :4] < 0) | (table[:, :4] > 1)).any(1)
+    table[:, :4] = table[:, :4].clip(0, 1)
+    flat = ~(table[:, 2:4] > table[:, :2]).all(1)
+    for mask, what in ((outside, 'leave the image by rounding and are '
+                        'clipped'), (flat, 'have no area and are dropped')):
+        if mask.any():
+            print_log(
+                f'{path}: {int(mask.sum())} of {len(mask)} proposals {what}',
+                logger='current',
+                level=logging.WARNING)
+    table, owner = table[~flat], owner[~flat]
+    good = table[:, 4] >= np.float32(score_thr)
+    if keep_best and len(table):
+        first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+        best = np.maximum.reduceat(table[:, 4], first)
+        good |= table[:, 4] >= np.repeat(
+            best, np.diff(np.r_[first, len(owner)]))
+    table, owner = table[good], owner[good]
+    keep = np.arange(len(owner)) - starts(owner, len(keys))[owner] < max_num
+    table, owner = table[keep], owner[keep]
+    return Proposals(
+        starts(owner, len(keys)), np.ascontiguousarray(table[:, :4]),
+        np.ascontiguousarray(table[:, 4]))
+
+
+def _stack(found: Mapping[Key, Any], keys: list[Key],
+           path: str) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes and scores of all keyframes, float32 (P, 5), and owners."""
+    tables, owners = [np.zeros((0, 5))], []
+    for k, key in enumerate(keys):
+        boxes = found.get(key)
+        if boxes is None or not len(boxes):
+            continue
+        boxes = np.asarray(boxes)
+        if boxes.ndim != 2 or boxes.shape[1] not in (
+                4, 5) or boxes.dtype.kind not in 'fiu':
+            raise data_error(
+                path, f'{image_key(*key)!r} holds an array of shape '
+                f'{boxes.shape} and type {boxes.dtype}, but must hold numbers '
+                'of shape (N, 5), x1, y1, x2, y2 and score, or (N, 4)',
+                f'make it by {CONVERT_BOXES}')
+        if boxes.shape[1] == 4:
+            boxes = np.column_stack((boxes, np.ones(len(boxes))))
+        tables.append(boxes)
+        owners += [k] * len(boxes)
+    return (np.concatenate(tables).astype(np.float32),
+            np.asarray(owners, np.int64))
+
+
+def count_matches(found: Mapping[Key, Any], keys: list[Key], path: str,
+                  ann_file: str) -> int:
+    """How many keyframes a file of proposals knows; warns if few.
+
+    Args:
+        found (Mapping): Of :func:`read_proposals`.
+        keys (list[tuple[str, int]]): The keyframes.
+        path (str): The proposal file, for messages.
+        ann_file (str): The annotation file, for messages.
+
+    Returns:
+        int: Number of keyframes that the file knows.
+
+    Raises:
+        ValueError: If it knows none.
+    """
+    num = sum(k in found for k in keys)
+    if 2 * num >= len(keys):
+        return num
+    what = (f'it has boxes for {num} of {len(keys)} keyframes of '
+            f'{ann_file!r}; its keys are '
+            f'{first_names(image_key(*k) for k in found)}, and keyframes are '
+            f'{first_names(image_key(*k) for k in keys)}')
+    if not num:
+        raise data_error(path, what, 'give the proposals of these videos, '
+                         'with the same names and timestamps')
+    print_log(
+        f'{path}: {what}. Is it the file of another set or version?',
+        logger='current',
+        level=logging.WARNING)
+    return num

@@ -1,0 +1,238 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Lists of labelled videos, MMAction2's and those of segments."""
+import io
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Optional, Union
+
+from mmengine.fileio import put_text
+
+from .table import (
+    check_choice,
+    data_error,
+    read_lines,
+    read_table,
+    to_numbers,
+)
+
+FORMATS = {
+    'video': 'path label [label ...]',
+    'segments': 'path start end label[,label ...]',
+}
+# Of tables that lists are made from.
+CLIP_COLUMNS = ('path', 'label', 'class', 'source_group')
+# A path that would look like a comment, or lose its white space, is written
+# with ./ before it.
+_ODD = re.compile(r'(\./)*[#\s\ufeff]')
+
+
+def read_video_list(ann_file: str,
+                    ann_format: str = 'video',
+                    delimiter: str = ' ',
+                    multi_class: bool = False,
+                    num_classes: Optional[int] = None,
+                    need_label: bool = True) -> list[dict]:
+    """Reads a list of labelled videos.
+
+    Lines are split from the right, so that paths may hold spaces. Two forms
+    are known:
+
+    - ``'video'``: ``path label``, as in MMAction2; with ``multi_class``
+      ``path label label ...``.
+    - ``'segments'``: ``path start end label``, one line a segment, times in
+      seconds from the video's first frame; several labels of a segment are
+      joined by commas. The lines of a video need not stand together.
+
+    Label -1 says "not annotated". Empty lines and lines that begin with
+    ``#`` are passed over; a path that begins so is written ``./#...``.
+
+    Args:
+        ann_file (str): Path of the list.
+        ann_format (str): ``'video'`` or ``'segments'``. Defaults to
+            ``'video'``.
+        delimiter (str): What stands between the fields; ``' '`` means any
+            white space. Defaults to ``' '``.
+        multi_class (bool): Whether a video or segment may have several
+            labels. Defaults to False.
+        num_classes (int, optional): Labels must be below it. Defaults to
+            None: not checked.
+        need_label (bool): Whether a line of form ``'video'`` must have a
+            label; else one without gets -1. Defaults to True.
+
+    Returns:
+        list[dict]: For every video, in the order of first mention, ``path``
+        (str), ``label`` (int, or list[int] with ``multi_class``) and, for
+        ``'segments'``, ``segments``: list of ``(start, end, labels)``,
+        seconds and a tuple of int.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the list is empty, a line is malformed, a label is out
+            of range, or a video is listed twice. The message names file and
+            line.
+    """
+    check_choice('ann_format', ann_format, tuple(FORMATS))
+    lines = read_lines(ann_file, 'check ann_file, and data_root, which a '
+                       'relative ann_file is joined to')
+    rows: dict[str, dict] = {}
+    first: dict[str, int] = {}
+    for number, text in enumerate(lines, start=1):
+        text = text.strip()
+        if not text or text.startswith('#'):
+            continue
+        line = _Line(text, f'{ann_file}:{number}', delimiter, multi_class,
+                     num_classes)
+        if ann_format == 'segments':
+            path, segment = line.segment()
+            row = rows.setdefault(path, {
+                'path': path, 'label': [] if multi_class else -1,
+                'segments': []})
+            row['segments'].append(segment)
+            continue
+        path, label = line.video(need_label)
+        if path in rows:
+            raise data_error(
+                line.where, f'{path!r} is listed before, on line '
+                f'{first[path]}', 'list a video once; several labels go on '
+                'one line with multi_class=True, or into segments with '
+                "ann_format='segments'")
+        rows[path], first[path] = {'path': path, 'label': label}, number
+    if not rows:
+        raise data_error(ann_file, 'it holds no video', 'give it lines of the '
+                         f'form "{FORMATS[ann_format]}"')
+    return list(rows.values())
+
+
+class _Line(NamedTuple):
+    """One line of a list and where it stands."""
+    text: str
+    where: str
+    delimiter: str
+    multi_class: bool
+    num_classes: Optional[int]
+
+    def split(self, text: str, num: int) -> list[str]:
+        delimiter = None if self.delimiter == ' ' else self.delimiter
+        path, *fields = text.rsplit(delimiter, num)
+        return [path.rstrip() if fields else path, *fields]
+
+    def video(self, need_label: bool) -> tuple[str, Union[int, list[int]]]:
+        path, labels = self.text, []
+        while self.multi_class or not labels:
+            parts = self.split(path, 1)
+            if len(parts) < 2 or not _is_int(parts[1]):
+                break
+            path = parts[0]
+            labels.insert(0, int(parts[1]))
+        if not labels and need_label:
+            raise self.malformed('video', 'it ends with no label')
+        self.check(labels)
+        if self.multi_class:
+            return _unescaped(path), [x for x in labels if x >= 0]
+        return _unescaped(path), labels[0] if labels else -1
+
+    def segment(self) -> tuple[str, tuple[float, float, tuple[int, ...]]]:
+        parts = self.split(self.text, 3)
+        if len(parts) < 4:
+            raise self.malformed('segments', f'it has {len(parts)} of 4 '
+                                 'fields')
+        start, end = to_numbers(parts[1:3]).tolist()
+        labels = parts[3].split(',')
+        if not all(map(_is_int, labels)):
+            raise self.malformed('segments', 'the label must be a whole '
+                                 'number')
+        if len(labels) > 1 and not self.multi_class:
+            raise self.malformed('segments', 'it has several labels, which '
+                                 'needs multi_class=True')
+        if not 0 <= start < end < float('inf'):
+            raise self.malformed(
+                'segments', f'start={parts[1]}, end={parts[2]}, but seconds '
+                'with 0 <= start < end are needed')
+        labels = list(map(int, labels))
+        self.check(labels)
+        return _unescaped(parts[0]), (start, end, tuple(
+            x for x in labels if x >= 0))
+
+    def check(self, labels: list[int]) -> None:
+        top = float('inf') if self.num_classes is None else self.num_classes
+        for label in labels:
+            if not -1 <= label < top:
+                last = '' if self.num_classes is None else (
+                    f' to {top - 1} (num_classes={top})')
+                raise data_error(
+                    self.where, f'label {label} is out of range; labels go '
+                    f'from 0{last}, and -1 means not annotated', 'correct the '
+                    'line or num_classes; labels count from 0')
+
+    def malformed(self, ann_format: str, why: str) -> Exception:
+        between = 'white space' if self.delimiter == ' ' else repr(
+            self.delimiter)
+        return data_error(
+            self.where, f'malformed line {self.text!r}: {why}', 'lines must '
+            f'read "{FORMATS[ann_format]}", the fields separated by {between}')
+
+
+def _is_int(text: str) -> bool:
+    return bool(re.fullmatch(r'\s*[+-]?\d+\s*', text))
+
+
+def _unescaped(path: str) -> str:
+    return path[2:] if path[:2] == './' and _ODD.match(path[2:]) else path
+
+
+def write_video_list(ann_file: str, rows: Iterable[tuple]) -> None:
+    """Writes a list that :func:`read_video_list` gives back.
+
+    Args:
+        ann_file (str): Path of the list. Folders are made.
+        rows (Iterable[tuple]): Path and label of videos, or path, start, end
+            and label of segments, the times in seconds.
+
+    Raises:
+        ValueError: If a path would not be read back, as it has line breaks
+            or ends with white space.
+    """
+    out = io.StringIO()
+    for path, *fields in rows:
+        if not path or path != path.rstrip() or re.search('[\0\r\n]', path):
+            raise data_error(
+                ann_file, f'the path {path!r} is empty, ends with white space '
+                'or has line breaks, which lists cannot hold', 'rename it')
+        dots = './' if _ODD.match(path) else ''
+        out.write(' '.join([dots + path, *map(str, fields)]) + '\n')
+    put_text(out.getvalue(), ann_file)
+
+
+def read_clip_table(path: str,
+                    num_classes: Optional[int] = None) -> list[dict[str, Any]]:
+    """Reads the table of clips that lists and long videos are made from.
+
+    Args:
+        path (str): CSV file with columns ``path``, ``label``, ``class`` (its
+            name) and ``source_group``.
+        num_classes (int, optional): Rows with greater labels are left out.
+            Defaults to None.
+
+    Returns:
+        list[dict]: The four columns of every row, the label as int.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a column is missing, there is no row, or a label is no
+            number or has two names.
+    """
+    form = f'give it a first line {",".join(CLIP_COLUMNS)}, and rows'
+    table = read_table(path).with_header(CLIP_COLUMNS, form)
+    labels = table.integers('label', 0)
+    rows, names = [], {}
+    for i, (label, name) in enumerate(zip(labels.tolist(), table['class'])):
+        if names.setdefault(label, name) != name:
+            raise data_error(
+                table.where(i), f'label {label} is called {names[label]!r} '
+                f'before and {name!r} here', 'give every label one name')
+        if num_classes is None or label < num_classes:
+            rows.append(dict(zip(CLIP_COLUMNS, (
+                table['path'][i], label, name, table['source_group'][i]))))
+    if not rows:
+        raise data_error(path, 'it holds no clip', form)
+    return rows

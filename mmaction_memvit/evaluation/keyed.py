@@ -1,0 +1,218 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What all metrics have in common: each key once, whoever scored it."""
+from __future__ import annotations
+
+import logging
+import pickle
+import sys
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from mmaction_memvit.annotations.table import first_names
+
+_ONCE = ("use batch_sampler=dict(type='StreamBatchSampler') with "
+         "sampler=dict(type='DefaultSampler', shuffle=False), or without "
+         "streams dict(type='DefaultSampler', shuffle=False, round_up=False)")
+
+
+class KeyedMetric(BaseMetric):
+    """Base of metrics whose samples have keys, such as video and position.
+
+    Every key must be scored exactly once, by any process, in any batch and
+    order; the measures are the same. Keys that come twice are an error that
+    names them, unless all keys are there and the second result says the same,
+    as of samplers that fill up the last batch. Keys that are missing are a
+    warning, or an error.
+
+    A metric says how a sample becomes a key and a value
+    (:meth:`result_of`) and what is measured of all (:meth:`measure`).
+
+    Args:
+        collect_device (str): 'cpu' or 'gpu', where results of several
+            processes are collected. Defaults to 'cpu'.
+        prefix (str, optional): Goes before the names of the measures. None
+            means the metric's own. Defaults to None.
+    """
+
+    #: What a key names, for messages.
+    unit = 'samples'
+    #: Whether it is an error if fewer keys than the data set has were scored.
+    needs_all = False
+
+    def __init__(self,
+                 collect_device: str = 'cpu',
+                 prefix: str | None = None,
+                 **kwargs: Any) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix,
+                         **kwargs)
+        self._expected: int | None = None
+
+    @abstractmethod
+    def result_of(self, sample: dict) -> tuple[tuple, Any]:
+        """Key and value of a scored sample.
+
+        Args:
+            sample (dict): The sample, as the model hands it over.
+
+        Returns:
+            tuple: The key, a tuple that can be sorted, and what is kept.
+        """
+
+    @abstractmethod
+    def measure(self, found: dict[tuple, Any]) -> dict[str, float]:
+        """Measures of all samples.
+
+        Args:
+            found (dict): Values by key, sorted by key.
+
+        Returns:
+            dict[str, float]: Measures by name.
+        """
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Stores key and value of every sample.
+
+        Args:
+            data_batch (Any): Not used.
+            data_samples (Sequence[dict]): Scored samples.
+        """
+        self.results += map(self.result_of, data_samples)
+
+    def evaluate(self, size: int) -> dict:
+        """Collects the results of all processes and computes the measures.
+
+        Args:
+            size (int): Number of samples in the data set.
+
+        Returns:
+            dict: Measures by name with prefix, on every process.
+        """
+        self._expected = size
+        # Repeated results are told by their keys; none is cut off.
+        return super().evaluate(sys.maxsize)
+
+    def compute_metrics(self, results: list[tuple[tuple, Any]]) -> dict:
+        """Looks for doubled and missing keys and computes the measures.
+
+        Args:
+            results (list[tuple]): Keys and values of all processes, in any
+                order.
+
+        Returns:
+            dict: Measures by name.
+        """
+        found: dict[tuple, Any] = {}
+        repeated, different = set(), set()
+        for key, value in results:
+            if key in found:
+                repeated.add(key)
+                if not _is_same(found[key], value):
+                    different.add(key)
+                # The same one whatever the order.
+                value = min(found[key], value, key=pickle.dumps)
+            found[key] = value
+        missing = self._expected is not None and len(found) < self._expected
+        if missing and self.needs_all and not different:
+            self._tell_missing(found)
+        # What samplers add to fill up the last batch is no mistake.
+        padded = self._expected is not None and not missing
+        twice = sorted(different if padded else repeated)
+        if twice:
+            raise ValueError(
+                f'{len(twice)} {self.unit} were scored twice'
+                + (', with different scores or labels' if different else '') +
+                f', such as {self.name_keys(twice)}. Every one must be '
+                f'evaluated exactly once: {_ONCE}; names of videos must be '
+                'different.')
+        if missing:
+            self._tell_missing(found)
+        return self.measure({key: found[key] for key in sorted(found)})
+
+    def _tell_missing(self, found: dict[tuple, Any]) -> None:
+        known = (self.dataset_meta or {}).get('video_ids', ())
+        missing = sorted(set(known) - {key[0] for key in found})
+        text = (f'{len(found)} {self.unit} were scored, but the data set has '
+                f'{self._expected}')
+        if missing:
+            text += f'; without scores are {first_names(missing)}'
+        if self.needs_all:
+            raise ValueError(f'{text}. All must be scored: {_ONCE}, and let '
+                             'names of videos be different.')
+        self.warn(f'{text}. The measures leave the others out')
+
+    @staticmethod
+    def name_keys(keys: Sequence[tuple]) -> str:
+        """The first keys, for messages."""
+        return first_names([key[0] if len(key) == 1 else key for key in keys])
+
+    def field(self, sample: dict, name: str, hint: str = '') -> Any:
+        """A field that a sample must have.
+
+        Args:
+            sample (dict): The sample.
+            name (str): The field.
+            hint (str): What gives it.
+
+        Returns:
+            Any: Its value.
+
+        Raises:
+            ValueError: If it is not there.
+        """
+        if sample.get(name) is None:
+            raise ValueError(
+                f'{type(self).__name__} got a sample without `{name}`. Remedy:'
+                f" keep '{name}' in the meta_keys of PackActionInputs and use "
+                f'a data set whose samples have it. {hint}The sample has '
+                f'{sorted(sample)}.')
+        return sample[name]
+
+    def log(self, text: str) -> None:
+        """Says something in the log."""
+        print_log(f'{type(self).__name__}: {text}', logger='current')
+
+    def warn(self, text: str) -> None:
+        """Warns in the log."""
+        print_log(
+            f'{type(self).__name__}: {text}.',
+            logger='current',
+            level=logging.WARNING)
+
+
+def _is_same(first: Any, other: Any) -> bool:
+    """Whether two results say the same, but for rounding."""
+    if isinstance(first, dict):
+        return first.keys() == other.keys() and all(
+            _is_same(first[key], other[key]) for key in first)
+    if isinstance(first, np.ndarray) and first.dtype.kind == 'f':
+        return first.shape == other.shape and np.allclose(
+            first, other, 0.01, 0.01, equal_nan=True)
+    return np.array_equal(first, other)
+
+
+def to_numpy(value: Any, dtype: torch.dtype = torch.float32) -> np.ndarray:
+    """A copy of a tensor as an array; float64 and arrays stay what they are.
+
+    A view would keep the scores of the whole batch alive, and NumPy has no
+    bfloat16.
+    """
+    if not isinstance(value, torch.Tensor):
+        return np.asarray(value)
+    value = value.detach().cpu()
+    kind = torch.float64 if value.dtype == torch.float64 else dtype
+    return np.array(value.to(kind).numpy())
+
+
+def is_probability(rows: np.ndarray, tolerance: float = 0.02) -> bool:
+    """Whether all rows go from 0 to 1 and sum to 1.
+
+    Probabilities in half precision miss a sum of 1 by some thousandths.
+    """
+    return bool(rows.min() >= 0
+                and np.abs(rows.sum(-1) - 1).max() < tolerance)

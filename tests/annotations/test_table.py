@@ -1,0 +1,108 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmaction_memvit.annotations.bad_rows import BadRows
+from mmaction_memvit.annotations.table import (
+    is_whole,
+    read_lines,
+    read_table,
+    read_text,
+    to_numbers,
+)
+
+
+@pytest.mark.parametrize('delimiter', [',', '\t', ';'])
+@pytest.mark.parametrize('mark', ['', '\ufeff'])
+@pytest.mark.parametrize('end', ['\n', '\r\n', '\r'])
+def test_dialects(write, delimiter, mark, end):
+    rows = ['a,b,c', '1, 2 ,3', '', ',,', '4,5']
+    table = read_table(
+        write(mark + end.join(rows).replace(',', delimiter) + end))
+    assert [table[k] for k in range(4)] == [
+        ['a', '1', '4'], ['b', '2', '5'], ['c', '3', ''], ['', '', '']]
+    assert table.lines.tolist() == [1, 2, 5]
+    assert table.widths.tolist() == [3, 3, 2]
+
+
+def test_quotes_and_lines(write):
+    table = read_table(write('"a,1","say ""hi""\nall",3\n\n"x"\ny,"",5\n'))
+    assert table[0] == ['a,1', 'x', 'y']
+    assert table[1] == ['say "hi"\nall', '', '']
+    assert table.lines.tolist() == [1, 4, 5]
+    assert table.widths.tolist() == [3, 1, 3]
+
+
+def test_header(write):
+    table = read_table(write('id,label\nx,3\n"y,z",4\n')).with_header(
+        ['label'], 'x')
+    assert 'id' in table and 'name' not in table and len(table) == 2
+    assert table['id'] == ['x', 'y,z']
+    assert table.integers('label', 0, 4).tolist() == [3, 4]
+    with pytest.raises(ValueError, match=r'file.csv:3: .*4.* 0 to 3'):
+        table.integers('label', 0, 3)
+    with pytest.raises(ValueError, match=r"file.csv:1: .*'name'.*id,label"):
+        read_table(write('id,label\nx,3\n')).with_header(['name'], 'x')
+    with pytest.raises(ValueError, match=r'file.csv:3: 1 fields.*2'):
+        read_table(write('id,label\nx,3\ny\n')).with_header(['id'], 'x')
+    with pytest.raises(ValueError, match=r"file.csv:1: .*'id'"):
+        read_table(write('')).with_header(['id'], 'x')
+
+
+@pytest.mark.parametrize('encoding, words', [
+    ('cp1252', '0xe9'), ('utf-16', 'UTF-16'), ('utf-16-le', 'UTF-16'),
+])
+def test_other_encodings(write, encoding, words):
+    text = 'video,label\na,run\nb,caf\xe9\n'
+    path = write(text.encode(encoding))
+    for read in (read_text, read_lines, read_table):
+        with pytest.raises(ValueError) as error:
+            read(path)
+        line = 3 if encoding == 'cp1252' else 1
+        assert f'file.csv:{line}: ' in str(error.value)
+        assert words in str(error.value) and 'iconv' in str(error.value)
+
+
+@pytest.mark.parametrize('rows', [1, 20000])
+def test_open_quotes(write, rows):
+    path = write('a,b\n"c",1\nd,"run\n' + 'e,2\n' * rows)
+    with pytest.raises(ValueError, match=r'file.csv:3: .*quote.*Remedy'):
+        read_table(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent.csv'.*Remedy: look"):
+        read_text(str(tmp_path / 'absent.csv'), 'look')
+
+
+def test_numbers():
+    values = to_numbers(['0.1', '', ' 2', 'x', '1_0', 'nan', 'inf', '1e-3'])
+    np.testing.assert_array_equal(
+        values, [.1, np.nan, 2, np.nan, np.nan, np.nan, np.inf, 1e-3])
+    assert to_numbers(['', '3'], -1).tolist() == [-1, 3]
+    assert is_whole(values).tolist() == [False, False, True, *[False] * 5]
+
+
+@given(st.lists(st.floats(allow_nan=False), max_size=5))
+def test_numbers_are_exact(values):
+    assert to_numbers([repr(x) for x in values]).tolist() == values
+
+
+def test_bad_rows(log):
+    bad = BadRows('file.csv', np.arange(2, 9), 'skip', '--skip')
+    mask = np.array([0, 1, 0, 1, 1, 1, 1], bool)
+    bad.flag(mask, 'odd', lambda row: f'value {row}')
+    # The first fault of a row counts.
+    bad.flag(np.array([0, 1]), 'even', lambda row: f'number {row}')
+    assert bad.good().tolist() == [False, False, True, *[False] * 4]
+    (told, ) = log
+    for words in ('file.csv: 6 of 7', '5 odd, 1 even', 'line 2: number 0',
+                  'line 3: value 1', '; ...'):
+        assert words in told
+    bad.policy = 'error'
+    with pytest.raises(ValueError, match='line 2.*Remedy.*--skip'):
+        bad.good()
+    with pytest.raises(ValueError, match="'drop'.*error.*skip"):
+        BadRows('file.csv', np.arange(2), 'drop')

@@ -1,0 +1,129 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmaction_memvit.annotations.video_list import (
+    read_clip_table,
+    read_video_list,
+    write_video_list,
+)
+
+
+def test_video_list(write):
+    path = write('\ufeffa.mp4 3\r\n\n# a comment\n'
+                 'b c/d  e! (1).avi  0\n f.mp4\t-1 \n')
+    assert read_video_list(path) == [
+        dict(path='a.mp4', label=3),
+        dict(path='b c/d  e! (1).avi', label=0),
+        dict(path='f.mp4', label=-1),
+    ]
+
+
+def test_several_labels(write):
+    path = write('a b.mp4 3 1 2\nc.mp4 -1\n')
+    assert read_video_list(path, multi_class=True) == [
+        dict(path='a b.mp4', label=[3, 1, 2]),
+        dict(path='c.mp4', label=[]),
+    ]
+    # Only the last field is the label when there is one label.
+    assert read_video_list(path)[0] == dict(path='a b.mp4 3 1', label=2)
+
+
+def test_delimiter(write):
+    path = write('take 2,5\ntake 3,7\n')
+    assert [r['path'] for r in read_video_list(path, delimiter=',')
+            ] == ['take 2', 'take 3']
+
+
+def test_without_labels(write):
+    path = write('a b.mp4\n')
+    assert read_video_list(path, need_label=False) == [
+        dict(path='a b.mp4', label=-1)
+    ]
+    with pytest.raises(ValueError, match='file.csv:1: .*no label'):
+        read_video_list(path)
+
+
+def test_segments(write):
+    path = write('a b.mp4 0 2.5 1\nc.mp4 1 2 0\na b.mp4 2.5 4 2\n')
+    assert read_video_list(path, 'segments') == [
+        dict(
+            path='a b.mp4', label=-1, segments=[(0, 2.5, (1, )),
+                                                (2.5, 4, (2, ))]),
+        dict(path='c.mp4', label=-1, segments=[(1, 2, (0, ))]),
+    ]
+    path = write('a.mp4 0 2.5 1,4\na.mp4 2 3 -1\n')
+    assert read_video_list(
+        path, 'segments', multi_class=True)[0]['segments'] == [
+            (0, 2.5, (1, 4)), (2, 3, ())]
+
+
+@pytest.mark.parametrize('text, kwargs, match', [
+    ('', {}, 'no video.*"path label'),
+    ('\n# nothing\n', {}, 'no video'),
+    ('a.mp4 0\nb.mp4 x\n', {}, r'file.csv:2: .*b.mp4 x'),
+    ('a.mp4 0\nb.mp4 5\n', dict(num_classes=5),
+     r'file.csv:2: label 5 .*0 to 4 \(num_classes=5\)'),
+    ('a.mp4 -2\n', {}, 'file.csv:1: label -2'),
+    ('a.mp4 0\nb.mp4 0\na.mp4 1\n', {}, 'file.csv:3.*before, on line 1'),
+    ('a.mp4 1 2\n', dict(ann_format='segments'), '3 of 4 fields'),
+    ('a.mp4 1 x 2\n', dict(ann_format='segments'), 'seconds'),
+    ('a.mp4 1 nan 2\n', dict(ann_format='segments'), 'seconds'),
+    ('a.mp4 3 2 2\n', dict(ann_format='segments'), 'start=3, end=2'),
+    ('a.mp4 -1 2 2\n', dict(ann_format='segments'), 'start=-1'),
+    ('a.mp4 1 2 1,3\n', dict(ann_format='segments'), 'multi_class=True'),
+    ('a.mp4 1 2 run\n', dict(ann_format='segments'), 'a whole number'),
+    ('a.mp4 1 2 9\n', dict(ann_format='segments', num_classes=3), 'label 9'),
+    ('a.mp4 1\n', dict(ann_format='frames'), "ann_format='frames'"),
+])
+def test_errors(write, text, kwargs, match):
+    with pytest.raises(ValueError, match=match):
+        read_video_list(write(text), **kwargs)
+
+
+def test_missing_list(tmp_path):
+    with pytest.raises(FileNotFoundError, match='absent.txt.*data_root'):
+        read_video_list(str(tmp_path / 'absent.txt'))
+
+
+# -- written lists ----------------------------------------------------------
+
+TEXT = st.characters(
+    exclude_categories=['Cs'], exclude_characters='\0\r\n')
+PATHS = st.text(TEXT, min_size=1, max_size=6).filter(
+    lambda x: x == x.rstrip()) | st.sampled_from(
+        ['#fails/0.mp4', './#a', '././# b', '# 1 hit.mp4', ' a.mp4', 'a 3',
+         '\ufeffa', 'caf\xe9', 'cafe\u0301', '"a, b".mp4', './a.mp4'])
+
+
+@given(st.lists(st.tuples(PATHS, st.integers(-1, 9)), min_size=1, max_size=4,
+                unique_by=lambda x: x[0]))
+def test_what_is_written_is_read(tmp_path_factory, rows):
+    path = str(tmp_path_factory.getbasetemp() / 'written/list.txt')
+    write_video_list(path, rows)
+    assert read_video_list(path) == [dict(path=p, label=k) for p, k in rows]
+    write_video_list(path, [(p, .5, k + 3.25, k) for p, k in rows])
+    assert [(r['path'], r['segments']) for r in read_video_list(
+        path, 'segments')] == [
+            (p, [(.5, k + 3.25, () if k < 0 else (k, ))]) for p, k in rows]
+
+
+@pytest.mark.parametrize('path', ['', 'a ', 'a\nb'])
+def test_paths_that_lists_cannot_hold(tmp_path, path):
+    with pytest.raises(ValueError, match='Remedy: rename'):
+        write_video_list(str(tmp_path / 'x.txt'), [(path, 1)])
+
+
+def test_table_of_clips(write):
+    head = 'path,label,class,source_group\n'
+    path = write(head + '"a,b.mp4",2,sit,x\nc.mp4,5,run,y\n')
+    assert read_clip_table(path) == [
+        {'path': 'a,b.mp4', 'label': 2, 'class': 'sit', 'source_group': 'x'},
+        {'path': 'c.mp4', 'label': 5, 'class': 'run', 'source_group': 'y'}]
+    assert len(read_clip_table(path, num_classes=5)) == 1
+    for text, words in ((head, 'no clip'), ('path,label\n', "'class'"),
+                        (head + 'a,x,b,c\n', "csv:2: label 'x'"),
+                        (head + 'a,1,b,c\na,1,d,c\n', "csv:3: .*'b'.*'d'")):
+        with pytest.raises(ValueError, match=words):
+            read_clip_table(write(text))

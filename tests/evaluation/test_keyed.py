@@ -1,0 +1,88 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import numpy as np
+import pytest
+import torch
+
+from mmaction_memvit.evaluation.keyed import (
+    KeyedMetric,
+    is_probability,
+    to_numpy,
+)
+
+
+class MeanScore(KeyedMetric):
+    """A metric of a few lines: the mean of the samples' scores."""
+    default_prefix = 'mean'
+
+    def result_of(self, sample):
+        key = self.field(sample, 'video_id'), self.field(sample, 'timestamp')
+        return key, {'score': to_numpy(sample['score'])}
+
+    def measure(self, found):
+        assert list(found) == sorted(found)
+        return {'score': float(np.mean([x['score'] for x in found.values()]))}
+
+
+def sample(video, position, score):
+    return dict(video_id=video, timestamp=position,
+                score=torch.tensor([float(score)]))
+
+
+SAMPLES = [sample('b', 1, 3), sample('a', 0, 1), sample('b', 0, 5)]
+
+
+def evaluate(samples, size, metric=MeanScore):
+    metric = metric()
+    metric.process(None, samples)
+    return metric.evaluate(size)
+
+
+def test_each_key_counts_once(log):
+    assert evaluate(SAMPLES, 3) == {'mean/score': 3}
+    # A sampler that fills up the last batch.
+    assert evaluate([*SAMPLES, SAMPLES[1], SAMPLES[1]], 3) == {'mean/score': 3}
+    assert not log
+
+
+def test_which_of_two_counts_does_not_depend_on_order():
+    close = sample('a', 0, 1.001)
+    one, two = (evaluate(x, 3) for x in ([*SAMPLES, close],
+                                         [close, *SAMPLES]))
+    assert one == two
+
+
+@pytest.mark.parametrize('samples, size', [
+    ([*SAMPLES, sample('a', 0, 2)], 3), ([*SAMPLES, SAMPLES[1]], 4)])
+def test_doubled_keys_are_named(samples, size):
+    with pytest.raises(ValueError, match=r"1 samples .*twice.*\('a', 0\)"):
+        evaluate(samples, size)
+
+
+def test_missing_keys_are_told(log):
+    metric = MeanScore()
+    metric.dataset_meta = dict(video_ids=['a', 'b', 'c'])
+    metric.process(None, SAMPLES[:2])
+    assert metric.evaluate(3) == {'mean/score': 2}
+    (level, text), = log
+    assert level > 20 and '2 samples' in text and '3' in text and "'c'" in text
+
+    class Strict(MeanScore):
+        needs_all = True
+
+    with pytest.raises(ValueError, match='2 samples.*3'):
+        evaluate(SAMPLES[:2], 3, Strict)
+
+
+def test_a_field_that_is_not_there():
+    with pytest.raises(ValueError, match='`timestamp`.*meta_keys.*video_id'):
+        evaluate([dict(video_id='a')], 1)
+
+
+def test_arrays():
+    batch = torch.rand(4, 3, dtype=torch.bfloat16)
+    array = to_numpy(batch[0])
+    assert array.dtype == np.float32 and array.base is None
+    assert to_numpy(batch[0].double()).dtype == np.float64
+    assert is_probability(np.array([[.5, .5], [.25, .749]]))
+    assert not is_probability(np.array([[.5, .5], [.5, .6]]))
+    assert not is_probability(np.array([[1.5, -.5]]))
