@@ -218,6 +218,8 @@ class ConfigSubject(Subject):
                         'video_loss_weight'):
                 model.pop(key, None)
             model.type = 'Recognizer3D'
+            # Its clips come as a batch, not as views of one video.
+            model.get('test_cfg', {}).pop('max_testing_views', None)
         if how == 'graph':
             model.cuda_graph = True
         self.model = MODELS.build(model)
