@@ -243,8 +243,14 @@ class ConfigSubject(Subject):
             self.sample(f'{self.how} {id(inputs)} {i}', device)
             for i in range(videos)
         ]
+        memory = None
+        if self.part == 'backbone' and getattr(self.model.backbone,
+                                               'mem_len', 0):
+            memory = self.model.backbone.init_memory(
+                clips, (self.size, self.size))
         return SimpleNamespace(
-            clips=clips, inputs=inputs, samples=samples, position=0)
+            clips=clips, inputs=inputs, samples=samples, position=0,
+            past=memory)
 
     def sample(self, video: str, device: torch.device) -> object:
         """What is known of an input: identity, and label or boxes."""
@@ -292,7 +298,11 @@ class ConfigSubject(Subject):
         if self.part == 'backbone':
             x = data['inputs']
             x = x.flatten(0, 1) if x.ndim == 6 else x
-            feats = self.model.backbone(x)
+            if state.past is None:
+                feats = self.model.backbone(x)
+            else:
+                feats, state.past = self.model.backbone(x, state.past)
+                state.past = state.past.detach()
             while not torch.is_tensor(feats):
                 feats = feats[-1]
             return feats.float().mean()
