@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
@@ -204,7 +205,8 @@ def verdict(rows: Sequence[dict]) -> List[str]:
 def run_tests(args: argparse.Namespace, out: Path) -> str:
     """The tests marked ``cuda``, within their share of the time."""
     command = [sys.executable, '-m', 'pytest', '-m', 'cuda', '-q', '-p',
-               'no:cacheprovider', str(ROOT / 'tests')]
+               'no:cacheprovider', '--continue-on-collection-errors',
+               str(ROOT / 'tests')]
     if args.dry:
         command[-1] += '/models/test_devices.py'
         command.append('--collect-only')
@@ -216,18 +218,19 @@ def run_tests(args: argparse.Namespace, out: Path) -> str:
             timeout=args.seconds * TEST_SHARE)
         text, code = done.stdout, f'exit code {done.returncode}'
     except subprocess.TimeoutExpired as late:
-        text, code = (late.stdout or b'').decode(errors='replace'), 'cut off'
+        text, code = late.stdout or '', 'cut off'
+        if isinstance(text, bytes):
+            text = text.decode(errors='replace')
     (out / 'tests.log').write_text(text)
     return f'pytest -m cuda: {code}\n' + '\n'.join(text.splitlines()[-15:])
 
 
-def run_parts(args: argparse.Namespace, out: Path,
-              until: float) -> List[dict]:
-    """Measure; after every group the tables are written."""
+def run_parts(args: argparse.Namespace, out: Path, until: float,
+              rows: List[dict]) -> None:
+    """Measure; after every group rows grow and the tables are written."""
     import benchmark_memvit as tool
     from benchmarking.runs import Bench, Group
     device = tool.set_up('cpu' if args.dry else 'cuda')
-    rows: List[dict] = []
     texts: List[str] = [tool.machine(device)]
     for part in parts_of(args.dry):
         if time.time() + part.seconds > until:
@@ -251,7 +254,6 @@ def run_parts(args: argparse.Namespace, out: Path,
             tool.save(str(out / 'speed.md'), texts, rows, bench)
         del bench
     print(texts[0], flush=True)
-    return rows
 
 
 def main() -> None:
@@ -263,9 +265,10 @@ def main() -> None:
     print(tests, flush=True)
     rows: List[dict] = []
     try:
-        rows = run_parts(args, out, until)
-    except ImportError as error:
-        print(f'the package cannot be imported: {error}')
+        run_parts(args, out, until, rows)
+    except Exception:  # noqa: BLE001
+        # Of what was measured before, tables and verdict are wanted.
+        traceback.print_exc()
     lines = verdict(rows)
     (out / 'verdict.txt').write_text('\n'.join([tests, *lines]) + '\n')
     print('\n'.join([tests.split('\n')[0], *lines]))

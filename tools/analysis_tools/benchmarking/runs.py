@@ -138,7 +138,7 @@ class Run:
                 self.state.memory = memory
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=graph_pool()):
+        with torch.cuda.graph(graph):
             self.step()
             # Entries move on by a place: none may be written before it is
             # read.
@@ -171,16 +171,6 @@ class Run:
             work = device_work(self.call)
             found.update(launches=work.launches, busy=work.busy)
         return found
-
-
-_POOL: List = []
-
-
-def graph_pool() -> object:
-    """The memory that all graphs share: one replays at a time."""
-    if not _POOL:
-        _POOL.append(torch.cuda.graph_pool_handle())
-    return _POOL[0]
 
 
 def measure(runs: Dict[object, Run], rounds: int,
