@@ -50,6 +50,9 @@ demo-collaborative: env
 test: env
 	@OMP_NUM_THREADS=1 '$(VENV)/bin/python' -m pytest \
 	  -n $(TEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@if '$(VENV)/bin/python' -c \
+	  'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+	  '$(VENV)/bin/python' -m pytest tests -m cuda; fi
 
 lint: python
 	@$(INSTALL) --only-lint

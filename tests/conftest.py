@@ -1,4 +1,11 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Tests compute on the CPU, but for those marked ``cuda``.
+
+Numbers of a CPU can be compared to the last digits, and a run's with those of
+processes that it starts; MMEngine would take any GPU it sees. So a session
+sees one only if asked for its tests, by ``pytest -m cuda``.
+"""
+import os
 import os.path as osp
 import random
 import sys
@@ -11,8 +18,28 @@ import torch
 TESTS = osp.dirname(osp.abspath(__file__))
 sys.path[:0] = [TESTS, osp.join(osp.dirname(TESTS), 'examples')]
 
-# First of all, so that tests may import from the healed host.
-import mmaction_memvit  # noqa: E402,F401
+
+def pytest_configure(config):
+    """Hide GPUs, before anything looks for one, and heal the host."""
+    if not _asks_for_gpu(config):
+        os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    # First of all, so that tests may import from the healed host.
+    import mmaction_memvit  # noqa: F401
+
+
+def _asks_for_gpu(config):
+    marks = config.option.markexpr
+    return 'cuda' in marks and 'not cuda' not in marks
+
+
+def pytest_runtest_setup(item):
+    """Skip tests of a GPU where there is none."""
+    if item.get_closest_marker('cuda') is None:
+        return
+    if not _asks_for_gpu(item.config):
+        pytest.skip('tests of a GPU run by themselves: pytest -m cuda')
+    if not torch.cuda.is_available():
+        pytest.skip('PyTorch sees no GPU')
 
 
 @pytest.fixture(autouse=True)

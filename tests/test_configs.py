@@ -277,6 +277,8 @@ def shrink_data(loader, folder):
     """Takes the videos of the test, and small images of them."""
     loader.num_workers = 0
     loader.persistent_workers = False
+    # Of no use without a GPU, which PyTorch would say each time.
+    loader.pop('pin_memory', None)
     loader.batch_size = min(loader.batch_size, 2)
     for dataset in every_dict(loader.dataset):
         if 'ann_file' not in dataset:

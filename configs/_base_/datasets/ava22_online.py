@@ -60,6 +60,7 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=4,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     batch_sampler=dict(type='StreamBatchSampler'),
     dataset=dict(
@@ -72,6 +73,7 @@ val_dataloader = dict(
     batch_size=2,
     num_workers=4,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     batch_sampler=dict(type='StreamBatchSampler'),
     dataset=dict(

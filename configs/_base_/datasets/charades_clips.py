@@ -53,6 +53,7 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=8,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     # A last batch of one video would have nothing to normalise over.
     drop_last=True,
@@ -64,6 +65,7 @@ val_dataloader = dict(
     batch_size=1,
     num_workers=8,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         ann_file=f'{anno_root}/Charades_v1_test.csv',
@@ -74,6 +76,7 @@ test_dataloader = dict(
     batch_size=1,
     num_workers=8,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         ann_file=f'{anno_root}/Charades_v1_test.csv',

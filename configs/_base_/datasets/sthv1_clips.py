@@ -46,6 +46,7 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=8,
     persistent_workers=True,
+    pin_memory=True,
     # A last batch of one video would be none for batch normalisation.
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -59,6 +60,7 @@ val_dataloader = dict(
     batch_size=1,
     num_workers=8,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
@@ -71,6 +73,7 @@ test_dataloader = dict(
     batch_size=1,
     num_workers=8,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,

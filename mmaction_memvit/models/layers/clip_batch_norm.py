@@ -149,8 +149,12 @@ class _ClipNorm:
         y, mean, var = self._normalize(x, num_clips)
         if self.track_running_stats and groups.share:
             self._track(mean, var, groups)
-        y = y.reshape(num_videos, -1, num_clips, *shape[1:])
-        return y.transpose(1, 2).reshape(shape)
+        y = y.reshape(num_videos, -1, num_clips, *shape[1:]).transpose(1, 2)
+        if shape[0] > num_videos * num_clips:
+            return y.reshape(shape)
+        # No view to autograd: what follows may work in place, and through a
+        # view its gradient would be copied three times.
+        return torch.ops.aten._unsafe_view(y, shape)
 
     def _num_processes(self) -> int:
         """Processes that groups reach over."""
@@ -165,10 +169,10 @@ class _ClipNorm:
             x, *stats, weight, bias, training=True, momentum=1., eps=self.eps)
         return (y, *stats)
 
-    def _stats_like(self, x: Tensor) -> List[Tensor]:
+    def _stats_like(self, x: Tensor) -> Tuple[Tensor, ...]:
         like = self.running_mean if self.track_running_stats else self.weight
         dtype = x.dtype if like is None else like.dtype
-        return [x.new_zeros(x.shape[1], dtype=dtype) for _ in range(2)]
+        return x.new_zeros(2, x.shape[1], dtype=dtype).unbind()
 
     def _affine(self, num_clips: int) -> List[Optional[Tensor]]:
         return [
@@ -183,12 +187,12 @@ class _ClipNorm:
         rate = self.momentum
         if rate is None:
             rate = 1. / float(self.num_batches_tracked)
-        for running, new in ((self.running_mean, mean), (self.running_var,
-                                                         var)):
-            if groups.first:
-                running.mul_(1 - rate)
-            new = new.view(groups.num_clips, -1).mean(0)
-            running.add_(new, alpha=rate * groups.share)
+        running = [self.running_mean, self.running_var]
+        new = [x.view(groups.num_clips, -1).mean(0) for x in (mean, var)]
+        # Both at once: a model has many of these small steps.
+        if groups.first:
+            torch._foreach_mul_(running, 1 - rate)
+        torch._foreach_add_(running, new, alpha=rate * groups.share)
 
 
 class ClipBatchNorm1d(_ClipNorm, nn.BatchNorm1d):

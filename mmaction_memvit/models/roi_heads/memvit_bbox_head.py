@@ -162,11 +162,13 @@ class MeMViTBBoxHead(BBoxHeadAVA):
             ``bbox_targets``.
         """
         targets = self.get_targets(sampling_results)
+        # Where the boxes were sampled: the device need not be asked.
+        labelled = (targets[:, 1:].sum(1) > 0).nonzero()[:, 0]
+        targets, labelled = (
+            x.to(cls_score.device, non_blocking=True)
+            for x in (targets, labelled))
         labels = targets[:, 1:]
-        # Both sides know how many positives there are without asking the
-        # device: a ground-truth box has a label.
         losses = dict()
-        labelled = labels.sum(1) > 0
         if any(len(res.pos_priors) for res in sampling_results):
             recall, precision, recalls, precisions = self.topk_accuracy(
                 cls_score[labelled], labels[labelled])

@@ -189,7 +189,9 @@ class MeMViTRoIHead(AVARoIHead):
             tuple: Logits (sum of N_b, num_classes - 1), and the next memory
             (None if none came in).
         """
-        rois = bbox2roi(boxes)
+        # They may be on the host, see sample_boxes.
+        device = next(self.bbox_head.parameters()).device
+        rois = bbox2roi(boxes).to(device, non_blocking=True)
         num = len(rois)
         if not num:
             # CUDA's RoIAlign stops at no box. One is looked at and dropped,
@@ -216,13 +218,15 @@ class MeMViTRoIHead(AVARoIHead):
                 ``proposals``.
 
         Returns:
-            list[SamplingResult]: Of each clip.
+            list[SamplingResult]: Of each clip, on the host: it is a hundred
+            operators on a handful of boxes, many of which would wait for the
+            device.
         """
         results = []
         for sample in data_samples:
-            gt = sample.gt_instances
+            gt = sample.gt_instances.cpu()
             if 'proposals' in sample:
-                priors = sample.proposals.bboxes
+                priors = sample.proposals.bboxes.cpu()
             else:
                 priors = gt.bboxes.new_zeros(0, 4)
             candidates = InstanceData(priors=priors)

@@ -1,0 +1,320 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Models in one mode, dtype and batch size, timed in turn."""
+import statistics
+import time
+from contextlib import nullcontext
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from .counting import (
+    OperatorCounter,
+    ceiling,
+    device_work,
+    saved_bytes,
+    synchronisations,
+    tensors_of,
+)
+from .subjects import Subject, build_subject, short_name
+
+DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
+# Milliseconds of a turn of a model on a GPU.
+TURN = 40
+WARM_UP = 3
+
+
+class Group(NamedTuple):
+    """What models are compared in.
+
+    Attributes:
+        mode (str): 'infer' or 'train'.
+        dtype (str): 'fp32', or that of autocast.
+        batch_size (int): Clips, or videos with several clips.
+    """
+
+    mode: str
+    dtype: str
+    batch_size: int
+
+    def __str__(self) -> str:
+        mode = dict(infer='inference', train='training step')[self.mode]
+        return f'{mode}, {self.dtype}, batch size {self.batch_size}'
+
+
+def clock(step: Callable[[], object], steps: int,
+          cuda: bool = False) -> float:
+    """Milliseconds a step, on a GPU by its own events."""
+    if not cuda:
+        start = time.perf_counter()
+        for _ in range(steps):
+            step()
+        return (time.perf_counter() - start) * 1e3 / steps
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    for _ in range(steps):
+        step()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end) / steps
+
+
+class Run:
+    """A model, ready to be stepped along a stream.
+
+    Args:
+        subject (Subject): The model, on its device.
+        group (Group): Mode, dtype and batch size.
+        device (torch.device): Where it is.
+
+    Attributes:
+        peak (float): MiB on a GPU of weights and a step, None on a CPU.
+    """
+
+    def __init__(self, subject: Subject, group: Group,
+                 device: torch.device) -> None:
+        self.subject, self.group, self.device = subject, group, device
+        self.cuda = device.type == 'cuda'
+        self.train = group.mode == 'train'
+        subject.model.train(self.train)
+        self.optimizer = torch.optim.SGD(
+            subject.model.parameters(), 1e-6, momentum=0.9)
+        before = torch.cuda.memory_allocated() if self.cuda else 0
+        if self.cuda:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        with self.autocast():
+            self.state = subject.make(group.batch_size, device)
+        self.call = self.step
+        if subject.how == 'graph' and hasattr(self.state, 'memory'):
+            self.call = self.capture()
+        else:
+            for _ in range(WARM_UP):
+                self.step()
+        self.peak = None
+        if self.cuda:
+            torch.cuda.synchronize()
+            own = sum(p.nbytes for p in subject.model.parameters())
+            self.peak = (torch.cuda.max_memory_allocated() - before +
+                         own) / 2**20
+
+    def autocast(self) -> object:
+        """Context of the group's dtype."""
+        if self.group.dtype == 'fp32':
+            return nullcontext()
+        return torch.autocast(
+            self.device.type,
+            dtype=DTYPES[self.group.dtype],
+            cache_enabled=self.subject.how != 'graph')
+
+    def forward(self) -> Tensor:
+        """Loss or scores of the stream's next clips."""
+        with self.autocast():
+            return self.subject.forward(self.state, self.train)
+
+    def step(self) -> None:
+        """One step of inference or training, the optimizer's included."""
+        if not self.train:
+            with torch.no_grad():
+                self.out = self.forward()
+            return
+        self.optimizer.zero_grad(set_to_none=True)
+        out = self.forward()
+        out.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.out = out.detach()
+
+    def capture(self) -> Callable[[], None]:
+        """The step as a CUDA graph, the memory in static buffers."""
+        held = [x.clone() for x in tensors_of(self.state.memory)]
+        own = list(tensors_of(self.state.memory))
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        memory = self.state.memory
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                self.step()
+                self.state.memory = memory
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.step()
+            # Entries move on by a place: none may be written before it is
+            # read.
+            new = [x.clone() for x in tensors_of(self.state.memory)]
+            for old, x in zip(own, new):
+                old.copy_(x)
+        for old, x in zip(own, held):
+            old.copy_(x)
+        self.graph = graph
+        return graph.replay
+
+    def facts(self, profile: bool) -> Dict[str, Optional[float]]:
+        """Operators, launches, synchronisations, memory of a step."""
+        found = dict(
+            peak_mib=self.peak, kept_mib=None, operators=None, waits=None,
+            launches=None, busy=None)
+        if not self.cuda and self.train:
+            found['kept_mib'] = saved_bytes(
+                self.forward, self.subject.model) / 2**20
+        if self.subject.how == 'eager':
+            with torch.set_grad_enabled(self.train), \
+                    OperatorCounter() as counter:
+                out = self.forward()
+                if self.train:
+                    out.backward()
+            found.update(operators=counter.operators, waits=counter.waiting)
+            if self.cuda:
+                found['waits'] = synchronisations(self.call)
+        if self.cuda and profile:
+            work = device_work(self.call)
+            found.update(launches=work.launches, busy=work.busy)
+        return found
+
+
+def measure(runs: Dict[object, Run], rounds: int,
+            cuda: bool) -> Dict[object, List[float]]:
+    """Milliseconds a step of every run, round after round."""
+    turns = {}
+    for key, run in runs.items():
+        once = clock(run.call, 1, cuda)
+        turns[key] = max(1, min(20, int(TURN / once))) if cuda else 1
+    times: Dict[object, List[float]] = {key: [] for key in runs}
+    for _ in range(rounds):
+        for key, run in runs.items():
+            times[key].append(clock(run.call, turns[key], cuda))
+    return times
+
+
+class Bench:
+    """Models on a device, and the table of what they do.
+
+    Args:
+        models (list[tuple[str, str]]): Names of models, see
+            :func:`build_subject`, and 'eager', 'compile' or 'graph'.
+        device (torch.device): Where.
+        size (int, optional): Height and width of frames.
+        reference (str, optional): Name of the model that ratios are to, run
+            eagerly. Defaults to None: the first one.
+        profile (bool): Whether to look at launches on a GPU. Defaults to
+            True.
+    """
+
+    def __init__(self,
+                 models: Sequence[Tuple[str, str]],
+                 device: torch.device,
+                 size: Optional[int] = None,
+                 reference: Optional[str] = None,
+                 profile: bool = True) -> None:
+        self.device, self.profile = device, profile
+        self.cuda = device.type == 'cuda'
+        self.reference: str = short_name(reference or models[0][0])
+        self.subjects: Dict[tuple, Subject] = {}
+        self.models: List[dict] = []
+        self.ceilings: Dict[str, tuple] = {}
+        self.errors: Dict[tuple, str] = {}
+        for name, how in models:
+            self.add(name, how, size)
+
+    def add(self, name: str, how: str, size: Optional[int]) -> None:
+        """Build a model; if it cannot be, remember why."""
+        path, name = name, short_name(name)
+        try:
+            subject = build_subject(path, how, size)
+            if all(x['model'] != name for x in self.models):
+                params = sum(p.numel() for p in subject.model.parameters())
+                self.models.append(
+                    dict(model=name, params_m=params / 1e6,
+                         gmacs=None if how == 'compile' else
+                         subject.giga_macs()))
+            subject.model.to(self.device)
+            self.subjects[name, how] = subject
+        except Exception as error:  # noqa: BLE001
+            self.errors[name, how] = describe(error)
+
+    def start(self, group: Group,
+              only: Optional[Sequence[str]]) -> Dict[tuple, Run]:
+        """The runs of a group; of those that fail the reason is kept."""
+        runs = {}
+        for key, subject in self.subjects.items():
+            if only is not None and key[0] not in only:
+                continue
+            if key[1] == 'graph' and not self.cuda:
+                self.errors[(*key, group)] = 'CUDA graphs need a GPU'
+                continue
+            try:
+                runs[key] = Run(subject, group, self.device)
+            except Exception as error:  # noqa: BLE001
+                self.errors[(*key, group)] = describe(error)
+                subject.model.zero_grad(set_to_none=True)
+        return runs
+
+    def rows(self,
+             group: Group,
+             rounds: int,
+             only: Optional[Sequence[str]] = None) -> List[dict]:
+        """Measure all models in turn, or those of some names."""
+        runs = self.start(group, only)
+        times = measure(runs, rounds, self.cuda)
+        rows = [
+            self.row(key, runs[key], times[key]) for key in runs
+        ]
+        del runs
+        if self.cuda:
+            torch.cuda.empty_cache()
+        base = [x for x in rows
+                if (x['model'], x['how']) == (self.reference, 'eager')]
+        for row in rows:
+            for new, old in (('ratio', 'clips_per_second'),
+                             ('peak_ratio', 'peak_mib'),
+                             ('kept_ratio', 'kept_mib')):
+                known = base and base[0][old] and row[old]
+                row[new] = row[old] / base[0][old] if known else None
+        for (name, how, *where), error in self.errors.items():
+            if not where or where[0] == group:
+                rows.append(
+                    dict(model=name, how=how, error=error,
+                         **group._asdict()))
+        return rows
+
+    def row(self, key: tuple, run: Run, times: List[float]) -> dict:
+        """What is known of a run."""
+        group, (name, how) = run.group, key
+        milliseconds = statistics.median(times)
+        clips = run.state.clips
+        row = dict(
+            model=name, how=how, **group._asdict(), clips=clips,
+            ms=milliseconds, fastest_ms=min(times), slowest_ms=max(times),
+            clips_per_second=1e3 * clips / milliseconds,
+            finite=bool(torch.isfinite(run.out).all()))
+        try:
+            row.update(run.facts(self.profile))
+        except Exception as error:  # noqa: BLE001
+            row['note'] = describe(error)
+        finally:
+            run.subject.model.zero_grad(set_to_none=True)
+        for known in ('peak_mib', 'kept_mib', 'operators'):
+            row.setdefault(known, None)
+        macs = next((x['gmacs'] for x in self.models if x['model'] == name),
+                    None)
+        if macs:
+            # A backward pass computes twice what the forward pass does.
+            passes = 3 if run.train else 1
+            row['tflops'] = 2 * passes * macs * clips / milliseconds
+            row['ceiling_share'] = row['tflops'] / self.ceiling(group.dtype)
+        return row
+
+    def ceiling(self, dtype: str) -> float:
+        """TFLOP/s of a large matrix product."""
+        if dtype not in self.ceilings:
+            self.ceilings[dtype] = ceiling(
+                self.device, DTYPES[dtype],
+                lambda step, n: clock(step, n, self.cuda))
+        return self.ceilings[dtype][1]
+
+
+def describe(error: Exception) -> str:
+    """One line of an error."""
+    text = ' '.join(str(error).split())
+    return f'{type(error).__name__}: {text[:200]}'

@@ -1,0 +1,327 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Models to measure, by name or config, with made-up clips for them."""
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Callable, Iterator, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.analysis import FlopAnalyzer
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from mmaction_memvit.structures import WindowDataSample
+
+from .counting import OperatorCounter
+
+NAMES = 'mvit-ARCH, memvit[-ARCH]-mM[gGAP][-cp] or a config file'
+PATTERN = re.compile(r'(?P<kind>mvit|memvit)(-(?P<arch>tiny|small|base))?'
+                     r'(-m(?P<mem_len>\d+)(g(?P<gap>\d+))?)?(?P<cp>-cp)?')
+FRAMES = dict(tiny=8, small=16, base=32)
+TINY = dict(
+    embed_dims=32, num_layers=4, num_heads=1, downscale_indices=[1, 2, 3])
+NUM_CLASSES = 400
+# Of each clip, for detectors.
+NUM_BOXES = 5
+WAYS = ('eager', 'compile', 'graph')
+
+
+class Subject:
+    """A model and what it does in a step, on clips of noise.
+
+    Attributes:
+        how (str): 'eager', 'compile' or 'graph'.
+        model (nn.Module): Its weights.
+    """
+
+    how: str
+    model: nn.Module
+
+    def make(self, batch_size: int, device: torch.device) -> SimpleNamespace:
+        """Inputs of a step, with ``clips``, how many they are."""
+        raise NotImplementedError
+
+    def forward(self, state: SimpleNamespace, train: bool) -> Tensor:
+        """The loss, or scores, of the stream's next clips."""
+        raise NotImplementedError
+
+    def giga_macs(self) -> float:
+        """Multiply-adds of a clip in inference, in thousands of millions.
+
+        To be counted where the model was built, on the CPU: there nothing is
+        hidden in a fused operator.
+        """
+        self.model.eval()
+        state = self.make(1, torch.device('cpu'))
+        with torch.no_grad(), OperatorCounter() as counter:
+            self.forward(state, False)
+        return counter.flops / 2e9 / state.clips
+
+
+class Classifier(nn.Module):
+    """A backbone with a linear head on its class token."""
+
+    def __init__(self, backbone: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.fc = nn.Linear(channels, NUM_CLASSES)
+
+    def forward(self, x: Tensor, memory: Optional[tuple]) -> tuple:
+        """Scores of clips, and the next memory."""
+        if memory is None:
+            return self.fc(self.backbone(x)[-1][1]), None
+        feats, memory = self.backbone(x, memory)
+        return self.fc(feats[-1][1]), memory
+
+
+class FirstClip(nn.Module):
+    """A classifier on clips that start streams."""
+
+    def __init__(self, model: Classifier, start: Callable) -> None:
+        super().__init__()
+        self.model, self.start = model, start
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores."""
+        return self.model(x, self.start())[0]
+
+
+class NamedSubject(Subject):
+    """MeMViT, or MMAction2's MViT, with a linear head.
+
+    Args:
+        name (str): Such as 'memvit-m2', 'memvit-base-m4g2-cp', 'mvit-small'.
+        how (str): See :class:`Subject`.
+        size (int): Height and width of frames.
+    """
+
+    def __init__(self, name: str, how: str, size: int) -> None:
+        found = PATTERN.fullmatch(name)
+        if found is None:
+            raise ValueError(f'no model is called {name!r}: {NAMES}')
+        self.how, self.size = how, size
+        arch = found['arch'] or 'small'
+        self.frames = FRAMES[arch]
+        mem_len = int(found['mem_len'] or 0)
+        self.remembers = found['kind'] == 'memvit' and mem_len > 0
+        cfg = dict(
+            arch=TINY if arch == 'tiny' else arch,
+            temporal_size=self.frames,
+            spatial_size=size)
+        if found['kind'] == 'mvit':
+            cfg['type'] = 'mmaction.MViT'
+        else:
+            cfg.update(
+                type='MeMViT', mem_len=mem_len,
+                mem_stride=int(found['gap'] or 1),
+                with_cp=found['cp'] is not None)
+        # PyTorch's own initialisation will do, init_weights takes seconds.
+        self.model = Classifier(MODELS.build(cfg), 256
+                                if arch == 'tiny' else 768)
+        self.call = self.model
+        if how == 'compile':
+            self.call = torch.compile(self.model, dynamic=False)
+
+    def start(self, batch_size: int) -> Optional[tuple]:
+        """Memory at the start of streams, None without one."""
+        if not self.remembers:
+            return None
+        return self.model.backbone.init_memory(batch_size,
+                                               (self.size, self.size))
+
+    def giga_macs(self) -> float:
+        # By tracing: attention is then written out, as it is defined. The
+        # fused form has wider heads, which carry the positions.
+        first = FirstClip(self.model.eval(), lambda: self.start(1))
+        x = torch.randn(1, 3, self.frames, self.size, self.size)
+        with torch.no_grad():
+            return FlopAnalyzer(first, (x, )).total() / 1e9
+
+    def make(self, batch_size: int, device: torch.device) -> SimpleNamespace:
+        size = self.size, self.size
+        return SimpleNamespace(
+            clips=batch_size,
+            x=torch.randn(batch_size, 3, self.frames, *size, device=device),
+            y=torch.randint(NUM_CLASSES, (batch_size, ), device=device),
+            memory=self.start(batch_size))
+
+    def forward(self, state: SimpleNamespace, train: bool) -> Tensor:
+        scores, memory = self.call(state.x, state.memory)
+        if memory is not None:
+            state.memory = memory.detach()
+        if not train:
+            return scores
+        return F.cross_entropy(scores.float(), state.y)
+
+
+def every_dict(node: object) -> Iterator[dict]:
+    """The dicts within a config, outermost first."""
+    if isinstance(node, dict):
+        yield node
+        node = node.values()
+    if not isinstance(node, (str, bytes)) and hasattr(node, '__iter__'):
+        for x in node:
+            yield from every_dict(x)
+
+
+def clips_of(cfg: Config) -> Tuple[int, int, int]:
+    """Clips of a video, frames of a clip, their size: as in training."""
+    data = list(every_dict(cfg.get('train_dataloader') or {}))
+    found = {}
+    for key in ('num_clips', 'clip_len'):
+        found[key] = next((x[key] for x in data if key in x), 1)
+    size = None
+    for x in data:
+        if str(x.get('type', '')).endswith('Crop'):
+            size = x.get('crop_size', x.get('size', size))
+        elif str(x.get('type', '')).endswith('Resize') and not x.get(
+                'keep_ratio', True):
+            size = x['scale']
+    size = min(size) if isinstance(size, (tuple, list)) else size
+    return found['num_clips'], found['clip_len'], size or 224
+
+
+class ConfigSubject(Subject):
+    """A recognizer or detector of a config, from uint8 clips to the loss.
+
+    A part of it, to tell what the rest costs, goes by an ending of the name:
+    ``CONFIG@backbone`` is the backbone alone; ``CONFIG@plain``, of a model
+    with collaborative memory, the recognizer without, for the same clips.
+
+    Args:
+        name (str): The file, and such an ending.
+        how (str): See :class:`Subject`; 'compile' is of the backbone,
+            'graph' asks the recognizer for its ``cuda_graph``.
+        size (int, optional): Height and width of frames. Defaults to None:
+            as in training.
+    """
+
+    def __init__(self, name: str, how: str, size: Optional[int]) -> None:
+        init_default_scope('mmaction')
+        path, _, self.part = name.partition('@')
+        if self.part not in ('', 'plain', 'backbone'):
+            raise ValueError(f'{name!r} ends with none of @plain, @backbone')
+        self.how = how
+        cfg = Config.fromfile(path)
+        self.num_clips, self.frames, trained = clips_of(cfg)
+        self.size = size or trained
+        model = cfg.model
+        self.detects = 'roi_head' in model
+        self.collaborates = model.type.startswith('Collaborative')
+        if self.part == 'plain':
+            for key in ('neck', 'mode', 'init_cfg', 'memory_grad',
+                        'video_loss_weight'):
+                model.pop(key, None)
+            model.type = 'Recognizer3D'
+            # Its clips come as a batch, not as views of one video.
+            model.get('test_cfg', {}).pop('max_testing_views', None)
+        if how == 'graph':
+            model.cuda_graph = True
+        self.model = MODELS.build(model)
+        if how == 'compile':
+            self.model.backbone.compile(dynamic=False)
+
+    def make(self, batch_size: int, device: torch.device) -> SimpleNamespace:
+        clips = batch_size * self.num_clips
+        videos, views = batch_size, self.num_clips
+        if self.part == 'plain':
+            videos, views = clips, 1
+        shape = (3, self.frames, self.size, self.size)
+        if not self.detects or self.collaborates:
+            shape = (views, *shape)
+        inputs = [
+            torch.randint(256, shape, dtype=torch.uint8, device=device)
+            for _ in range(videos)
+        ]
+        # Lanes of different runs are different streams.
+        samples = [
+            self.sample(f'{self.how} {id(inputs)} {i}', device)
+            for i in range(videos)
+        ]
+        memory = None
+        if self.part == 'backbone' and getattr(self.model.backbone,
+                                               'mem_len', 0):
+            memory = self.model.backbone.init_memory(
+                clips, (self.size, self.size))
+        return SimpleNamespace(
+            clips=clips, inputs=inputs, samples=samples, position=0,
+            past=memory)
+
+    def sample(self, video: str, device: torch.device) -> object:
+        """What is known of an input: identity, and label or boxes."""
+        clips = [
+            ActionDataSample(
+                metainfo=dict(
+                    video_id=video, timestamp=i, img_key=f'{video} {i}',
+                    img_shape=(self.size, self.size)))
+            for i in range(self.num_clips if self.detects else 1)
+        ]
+        if not self.detects:
+            return self.labelled(clips[0])
+        for clip in clips:
+            corner = torch.rand(NUM_BOXES, 2, device=device) * 0.5
+            boxes = torch.cat((corner, corner + 0.4), 1) * self.size
+            labels = torch.zeros(
+                NUM_BOXES, self.model.roi_head.bbox_head.num_classes,
+                device=device)
+            labels[:, 1] = 1
+            clip.proposals = InstanceData(bboxes=boxes)
+            clip.gt_instances = InstanceData(bboxes=boxes, labels=labels)
+        if not self.collaborates:
+            return clips[0]
+        every = torch.arange(self.num_clips, device=device)
+        return WindowDataSample.of(
+            clips, every, every.expand(self.num_clips, -1), video_id=video)
+
+    def labelled(self, sample: ActionDataSample) -> ActionDataSample:
+        """The sample with label 0, of every task there is."""
+        head = self.model.cls_head
+        label: object = 0
+        if getattr(head, 'label_order', None):
+            label = [0] * len(head.label_order)
+        elif getattr(head, 'multi_class', False):
+            label = torch.zeros(head.num_classes)
+        return sample.set_gt_label(label)
+
+    def forward(self, state: SimpleNamespace, train: bool) -> Tensor:
+        for sample in state.samples:
+            sample.set_metainfo(dict(timestamp=state.position))
+        state.position += 1
+        data = self.model.data_preprocessor(
+            dict(inputs=list(state.inputs), data_samples=state.samples),
+            train)
+        if self.part == 'backbone':
+            x = data['inputs']
+            x = x.flatten(0, 1) if x.ndim == 6 else x
+            if state.past is None:
+                feats = self.model.backbone(x)
+            else:
+                feats, state.past = self.model.backbone(x, state.past)
+                state.past = state.past.detach()
+            while not torch.is_tensor(feats):
+                feats = feats[-1]
+            return feats.float().mean()
+        out = self.model(**data, mode='loss' if train else 'predict')
+        if train:
+            return self.model.parse_losses(out)[0]
+        if self.detects:
+            return out[0].pred_instances.scores
+        return out[0].pred_score
+
+
+def build_subject(name: str, how: str, size: Optional[int]) -> Subject:
+    """A model by name or config, on the CPU."""
+    if '.py' in name:
+        return ConfigSubject(name, how, size)
+    return NamedSubject(name, how, size or 224)
+
+
+def short_name(name: str) -> str:
+    """A model's name in tables: of a config without folder and ending."""
+    path, _, part = name.partition('@')
+    return Path(path).stem + (f' @{part}' if part else '')
