@@ -10,15 +10,15 @@ import torch
 from helpers.runs import config, made_up_loader, make_runner, train
 from mmaction.registry import DATASETS, MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from torch import Tensor, nn
-
 from mmaction_memvit.datasets.generated.longcue import (
     LongCueSpec,
     plan_videos,
     render_video,
 )
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
 from mmaction_memvit.memory import as_memory
 
 DOC = Path(__file__).resolve().parents[1] / 'docs' / \
