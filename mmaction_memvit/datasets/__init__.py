@@ -3,6 +3,7 @@ from .ava import OnlineAVADataset
 from .charades import CharadesDataset
 from .epic import EpicDataset
 from .epic_stream import OnlineEpicDataset
+from .named import NamedVideoDataset
 from .samplers import *  # noqa: F403
 from .stream import StreamDataset
 from .transforms import *  # noqa: F403
@@ -11,6 +12,6 @@ from .windows import CollaborativeAVADataset
 
 __all__ = [
     'CharadesDataset', 'CollaborativeAVADataset', 'EpicDataset',
-    'OnlineAVADataset', 'OnlineEpicDataset', 'OnlineVideoDataset',
-    'StreamDataset', 'VideoClipsDataset'
+    'NamedVideoDataset', 'OnlineAVADataset', 'OnlineEpicDataset',
+    'OnlineVideoDataset', 'StreamDataset', 'VideoClipsDataset'
 ]

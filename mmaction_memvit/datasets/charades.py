@@ -1,6 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Charades: home videos with several actions each."""
-from typing import Callable, Union
+from typing import Callable, Optional, Union
 
 import torch
 from mmaction.registry import DATASETS
@@ -43,6 +43,7 @@ class CharadesDataset(NamedVideoDataset):
         ann_file (str): ``Charades_v1_train.csv`` or ``Charades_v1_test.csv``,
             or a file with the columns id, actions and length.
         pipeline (list[dict | Callable]): The transforms.
+        data_prefix (dict, optional): See :class:`NamedVideoDataset`.
         num_classes (int): Number of classes. Defaults to 157.
         reversed_times (str): What to do with actions that end before they
             start, see :func:`read_charades`. Defaults to ``'keep'``.
@@ -62,6 +63,7 @@ class CharadesDataset(NamedVideoDataset):
     def __init__(self,
                  ann_file: str,
                  pipeline: list[Union[dict, Callable]],
+                 data_prefix: Optional[dict] = None,
                  num_classes: int = NUM_CLASSES,
                  reversed_times: str = 'keep',
                  time_tolerance: float = TIME_TOLERANCE,
@@ -74,6 +76,7 @@ class CharadesDataset(NamedVideoDataset):
         super().__init__(
             ann_file,
             pipeline=pipeline,
+            data_prefix=data_prefix,
             num_classes=num_classes,
             multi_class=True,
             **kwargs)

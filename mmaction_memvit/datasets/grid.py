@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Where the samples of videos are: pure arithmetic of frames and seconds."""
 import math
+from collections.abc import Sequence
 from typing import Optional, Union
 
 import numpy as np
@@ -54,6 +55,22 @@ class ClipGrid:
         begin = max(full * self.clip_stride, self._covered(full))
         rest = num_frames - begin >= self.frame_interval
         return full + int(rest and self.last_clip == 'pad')
+
+    def plan(self, lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """The clips of several videos, one video after the other.
+
+        Args:
+            lengths (Sequence[int]): Number of frames of each video.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: Number of the video and position of
+            every clip, both int32 (clips, ).
+        """
+        counts = np.asarray([self.num_clips(n) for n in lengths])
+        video = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        firsts = np.cumsum(counts) - counts
+        position = np.arange(len(video)) - firsts[video]
+        return video, position.astype(np.int32)
 
     def num_left_out(self, num_frames: int) -> int:
         """Number of frames after the last clip."""

@@ -180,11 +180,10 @@ class OnlineVideoDataset(ListedVideoDataset):
 
     def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
         """Divides the videos into clips: a few bytes for every clip."""
-        counts = np.asarray(
-            [self.grid.num_clips(v['num_frames']) for v in videos])
-        video = np.repeat(np.arange(len(videos), dtype=np.int32), counts)
+        grid = self.grid
+        video, position = grid.plan([v['num_frames'] for v in videos])
+        counts = np.bincount(video)
         firsts = np.cumsum(counts) - counts
-        position = np.arange(len(video)) - firsts[video]
         segment = np.full(len(video), -1, np.int32)
         if self.ann_format == 'segments':
             for its, first, count in zip(videos, firsts, counts):
@@ -192,7 +191,6 @@ class OnlineVideoDataset(ListedVideoDataset):
                     self._spans(its, np.arange(count)), _times(its),
                     self.min_overlap)
         self._report_unused(videos, segment, firsts, counts)
-        grid = self.grid
         text = (f' of {grid.clip_len} x {grid.frame_interval} frames, '
                 f'{counts.min()} to {counts.max()} a video')
         if self.ann_format == 'segments':
@@ -204,8 +202,7 @@ class OnlineVideoDataset(ListedVideoDataset):
             text += (f"; last_clip='drop' leaves out {lost} frames at the "
                      f'ends ({lost / total:.1%})')
         self._summary = text
-        return dict(
-            video=video, position=position.astype(np.int32), segment=segment)
+        return dict(video=video, position=position, segment=segment)
 
     def _report_unused(self, videos: list[dict], segment: np.ndarray,
                        firsts: np.ndarray, counts: np.ndarray) -> None:
