@@ -15,11 +15,12 @@ from ..annotations.proposals import (
     read_proposals,
 )
 from ..annotations.table import check_choice
+from ..options import tell
 from ..video.index import first_names
 from .ava_truth import Keyframes, read_truth
 from .grid import KeyframeGrid
 from .named import NamedVideoDataset
-from .source import drop, tell
+from .source import drop
 
 PREPARE_AVA = 'python tools/data/ava/prepare_ava.py'
 
@@ -313,10 +314,6 @@ class OnlineAVADataset(NamedVideoDataset):
                              'of their videos')
         return keep
 
-    def summary(self) -> str:
-        """Numbers of keyframes, boxes and proposals."""
-        return self._summary
-
     def _report(self, videos: list[dict]) -> None:
         table = self.keyframes
         counts = table.num_boxes()
@@ -330,7 +327,7 @@ class OnlineAVADataset(NamedVideoDataset):
             num = np.diff(table.proposals.first_box)
             text += (f'; {num.sum()} proposals, none for {(num == 0).sum()} '
                      'keyframes')
-        self._summary = text
+        self.summary = text
         boxed = set(table.video[counts > 0].tolist())
         without = [v['video_id'] for i, v in enumerate(videos)
                    if i not in boxed]

@@ -9,7 +9,7 @@ import numpy as np
 from ..annotations.ava import AVABoxes, read_ava_boxes
 from ..annotations.label_map import read_label_map
 from ..annotations.proposals import Proposals
-from .source import tell
+from ..options import tell
 
 # Greatest class where custom classes are chosen and nobody says which exist.
 _ANY_CLASS = 2**15
@@ -120,13 +120,9 @@ class Keyframes:
         return int(i) if i < end and self.time[i] == time else -1
 
     def truth(self, number: int) -> dict:
-        """Boxes and actions of a keyframe, none for -1.
+        """Copies of ``gt_bboxes``, ``gt_labels`` and ``entity_ids``.
 
-        Args:
-            number (int): Its number.
-
-        Returns:
-            dict: ``gt_bboxes``, ``gt_labels`` and ``entity_ids``, copies.
+        Keyframe -1 is a moment without any.
         """
         table = self.boxes
         first, last = _span(table.first_box,
@@ -141,14 +137,7 @@ class Keyframes:
             entity_ids=table.persons[first:last].copy())
 
     def proposed(self, number: int) -> dict:
-        """Proposals of a keyframe, none for -1.
-
-        Args:
-            number (int): Its number.
-
-        Returns:
-            dict: ``proposals`` and ``scores``, copies.
-        """
+        """Copies of ``proposals`` and ``scores``, none for keyframe -1."""
         own = slice(*_span(self.proposals.first_box, number))
         return dict(
             proposals=self.proposals.boxes[own].copy(),

@@ -10,8 +10,8 @@ from ..annotations.charades import (
     TIME_TOLERANCE,
     read_charades,
 )
+from ..options import retire
 from .named import NamedVideoDataset
-from .options import retire
 from .transforms.clip_labels import LabelSampledClips
 
 
@@ -109,12 +109,9 @@ class CharadesDataset(NamedVideoDataset):
         for video in videos:
             row = rows[video['video_id']]
             video.update(actions=row.classes, action_times=row.times)
-        self._num_empty = sum(not len(v['actions']) for v in videos)
+        empty = sum(not len(v['actions']) for v in videos)
+        self.summary = f', {empty} of them without actions'
         return videos
-
-    def summary(self) -> str:
-        """How many videos have no actions."""
-        return f', {self._num_empty} of them without actions'
 
     def sample_keys(self, idx: int, video: dict) -> dict:
         """Label and actions of a video."""

@@ -16,10 +16,10 @@ from ..annotations.epic_lists import (
 from ..annotations.epic_segments import EpicSegments
 from ..annotations.epic_times import last_observed_frame, segment_frames
 from ..annotations.table import check_choice
+from ..options import tell
 from ..video.index import first_names
 from .grid import SAME_TIME
 from .named import NamedVideoDataset
-from .source import drop, tell
 
 CHECK_EPIC = 'tools/data/epic100/check_epic.py'
 #: Where downloads put the files of a video, under the folder of all videos.
@@ -197,13 +197,8 @@ class EpicVideoDataset(NamedVideoDataset):
             [ends[name] for name in self.segments.video_ids])
 
     def names_of(self, rows: np.ndarray) -> list[str]:
-        """Names of some segments, '' for the others.
-
-        Args:
-            rows (np.ndarray): bool, (N, ).
-        """
-        return [name if x else ''
-                for name, x in zip(self.segments.narration_ids, rows)]
+        """Names of the segments that are marked, bool (N, )."""
+        return np.asarray(self.segments.narration_ids, object)[rows].tolist()
 
 
 def _check_frame_options(frame_fps: Union[float, str],
@@ -338,11 +333,12 @@ class EpicDataset(EpicVideoDataset):
                         segments.starts - self.tau_a <= SAME_TIME)
         usable = self._inside(videos)
         for reason, mask in reasons.items():
-            names = list(filter(None, self.names_of(mask)))
+            names = self.names_of(mask)
             if names:
                 tell(f'{len(names)} segments {reason}; they are left out: '
                      f'{first_names(names)}', logging.INFO)
             usable &= ~mask
+        self.summary = f', for {self.task}'
         rows = np.flatnonzero(usable).astype(np.int32)
         if not len(rows):
             raise ValueError(f'no segment of {self.ann_file!r} is left. '
@@ -353,24 +349,20 @@ class EpicDataset(EpicVideoDataset):
 
     def _inside(self, videos: list[dict]) -> np.ndarray:
         """Which segments are used, by when they start."""
-        names = self.names_of(self.after_the_end(videos))
-        late = list(filter(None, names))
-        text = (f'segments of {self.ann_file!r} start after the end of their '
-                'video')
-        if self.outside_video == 'keep':
-            if late:
-                tell(f'{len(late)} of {len(names)} {text}: '
-                     f'{first_names(late)}; they show its last frame')
-            return np.ones(len(names), dtype=bool)
-        kept = drop(
-            list(range(len(names))), names, self.outside_video, text,
-            f"check the videos by {CHECK_EPIC}, or set outside_video='keep' "
-            "or 'skip'")
-        return np.isin(np.arange(len(names)), kept)
-
-    def summary(self) -> str:
-        """The task."""
-        return f', for {self.task}'
+        late = self.after_the_end(videos)
+        names = self.names_of(late)
+        if not names:
+            return ~late
+        text = (f'{len(names)} of {len(late)} segments of {self.ann_file!r} '
+                f'start after the end of their video: {first_names(names)}')
+        if self.outside_video == 'error':
+            raise ValueError(f'{text}. Remedy: check the videos by '
+                             f"{CHECK_EPIC}, or set outside_video='keep' or "
+                             "'skip'")
+        keep = self.outside_video == 'keep'
+        tell(f'{text}; they '
+             + ('show its last frame' if keep else 'are left out'))
+        return ~late | keep
 
     def describe_sample(self, info: dict) -> str:
         """The segment of a sample, for error messages."""

@@ -8,18 +8,17 @@ import torch
 from mmaction.registry import DATASETS
 
 from ..annotations.table import check_choice
+from ..options import check_whole, tell
 from ..video.index import first_names
 from .epic import CHECK_EPIC, EpicVideoDataset
 from .grid import (
     SAME_TIME,
     ClipGrid,
-    check_whole,
     cut_tokens,
     frames_on_screen,
     seconds_to_segments,
 )
 from .labels import choose_by_share, choose_by_time, latest_first
-from .source import tell
 
 #: Positions left out between two queries of ``anticipation_grid='segments'``,
 #: so that no memory goes from one to the next.
@@ -252,20 +251,20 @@ class OnlineEpicDataset(EpicVideoDataset):
 
     def _report(self, videos: list[dict], before: np.ndarray) -> None:
         grid, segments = self.grid, self.segments
-        self._summary = (
+        self.summary = (
             f' of {grid.clip_len} x {grid.frame_interval} frames and '
             f'{self.num_tokens} tokens, {len(segments)} segments, for '
             f'{self.task}')
         if self.by_query:
-            self._summary += (f': {int((before == 0).sum())} segments, each '
+            self.summary += (f': {int((before == 0).sum())} segments, each '
                               f'after up to {self.context_clips} clips')
         elif self.max_idle is not None:
             total = sum(grid.num_clips(self._grid_frames(v)) for v in videos)
             left = total - len(before)
-            self._summary += (
+            self.summary += (
                 f'; {left} clips ({left / total:.1%}) are left out, more than '
                 f'max_idle={self.max_idle:g} s from all segments')
-        late = list(filter(None, self.names_of(self.after_the_end(videos))))
+        late = self.names_of(self.after_the_end(videos))
         if late:
             tell(f'{len(late)} of {len(segments)} segments start after the '
                  f'end of their video: {first_names(late)}. Check the videos '
@@ -274,10 +273,6 @@ class OnlineEpicDataset(EpicVideoDataset):
         if empty:
             tell(f'{empty} segments have no length and are the label of no '
                  'token', logging.INFO)
-
-    def summary(self) -> str:
-        """Sizes of clips, and what is left out."""
-        return self._summary
 
     # -- clips --------------------------------------------------------------
 

@@ -1,20 +1,100 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """How samples are fetched, the same in whatever worker and order."""
+import copy
 from typing import Any, Optional
 
 import numpy as np
+import torch
 from mmaction.datasets.base import BaseActionDataset
 from mmengine.dataset import force_full_init
+from torch.utils.data import get_worker_info
 
+from ..options import tell
 from ..video import VideoReadError
 from ..video.index import first_names
-from .shared_state import SharedState
-from .source import tell
 from .transforms.consistent import PerVideoAugment, seeded
 
 # Mistakes in a config or in code; never a reason to go on with other videos.
 _NOT_THE_VIDEO = (KeyError, TypeError, AttributeError, NameError, ImportError,
                   AssertionError, NotImplementedError)
+# Counters of different workers do not share memory cells, so that none is
+# lost without a lock, which could be neither copied nor pickled.
+_NUM_SLOTS = 16
+
+
+def _shared(tensor: torch.Tensor) -> torch.Tensor:
+    try:
+        return tensor.share_memory_()
+    except (RuntimeError, OSError) as e:
+        tell(f'No shared memory ({e}): persistent data loader workers do not '
+             'learn the epoch, and failures that they meet are not counted. '
+             'Remedy: give the container more of it, such as '
+             '"docker run --shm-size=8g"')
+        return tensor
+
+
+class SharedState:
+    """Epoch, seed and failures by video, in memory shared with workers.
+
+    Workers that live on over epochs see nothing of what the main process
+    changes on their dataset, and it nothing of what they do, but for this.
+    """
+
+    def __init__(self, num_videos: int, seed: int = 0) -> None:
+        self._numbers = _shared(
+            torch.tensor([0, seed, 0, 0], dtype=torch.int64))
+        self._failures = _shared(
+            torch.zeros(_NUM_SLOTS, num_videos, dtype=torch.int32))
+
+    @property
+    def epoch(self) -> int:
+        """Number of the current epoch."""
+        return int(self._numbers[0])
+
+    @epoch.setter
+    def epoch(self, value: int) -> None:
+        self._numbers[0] = int(value)
+        self._numbers[2] = 1
+
+    @property
+    def epoch_is_told(self) -> bool:
+        """Whether anybody tells the epoch."""
+        return bool(self._numbers[2])
+
+    def first_warning(self) -> bool:
+        """Whether nobody, in any worker, has asked this before."""
+        first = not self._numbers[3]
+        self._numbers[3] = 1
+        return bool(first)
+
+    @property
+    def seed(self) -> int:
+        """Seed of all that is drawn by epoch."""
+        return int(self._numbers[1])
+
+    @seed.setter
+    def seed(self, value: int) -> None:
+        self._numbers[1] = int(value)
+
+    def add_failure(self, video: int) -> bool:
+        """Counts a failure of a video; says whether it is its first one."""
+        worker = get_worker_info()
+        slot = 0 if worker is None else 1 + worker.id % (_NUM_SLOTS - 1)
+        first = not self._failures[:, video].any()
+        self._failures[slot, video] += 1
+        return bool(first)
+
+    def failures(self) -> np.ndarray:
+        """Failures of every video, of all workers, int64 (num_videos,)."""
+        return self._failures.sum(0).numpy()
+
+    def __deepcopy__(self, memo: dict) -> 'SharedState':
+        # A copied tensor would no longer be shared.
+        other = copy.copy(self)
+        other._numbers = _shared(self._numbers.clone())
+        other._failures = _shared(self._failures.clone())
+        memo[id(self)] = other
+        return other
 
 
 class FetchingDataset(BaseActionDataset):
@@ -72,12 +152,9 @@ class FetchingDataset(BaseActionDataset):
         return self._state.epoch
 
     def set_epoch(self, epoch: int, seed: Optional[int] = None) -> None:
-        """Tells the epoch, also to data loader workers that live on.
+        """Tells the epoch, from 0, also to data loader workers that live on.
 
-        Args:
-            epoch (int): Number of the epoch, from 0.
-            seed (int, optional): What ``seed`` becomes. Defaults to None: it
-                stays.
+        ``seed`` replaces that of the data set; None lets it stay.
         """
         self._state.epoch = epoch
         if seed is not None:
@@ -107,13 +184,10 @@ class FetchingDataset(BaseActionDataset):
 
     @force_full_init
     def failure_counts(self) -> dict[str, int]:
-        """How often a video could not be read and a sample was replaced.
+        """How often a video could not be read, by ``video_id``.
 
-        Counts of all workers since the start, also while they live.
-
-        Returns:
-            dict[str, int]: Number of failures by ``video_id``, of the videos
-            that have any.
+        Counts of all workers since the start, also while they live; videos
+        without failures are not in it.
         """
         counts = self._state.failures()
         return {self._video_ids[i]: int(counts[i])

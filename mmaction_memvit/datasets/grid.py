@@ -6,6 +6,8 @@ from typing import Optional, Union
 
 import numpy as np
 
+from ..options import check_whole
+
 # Seconds, and frames, closer than this are the same: rounding must not decide.
 SAME_TIME = 1e-6
 
@@ -57,14 +59,13 @@ class ClipGrid:
         return full + int(rest and self.last_clip == 'pad')
 
     def plan(self, lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """The clips of several videos, one video after the other.
+        """Video and position of the clips of several videos, in order.
 
         Args:
             lengths (Sequence[int]): Number of frames of each video.
 
         Returns:
-            tuple[np.ndarray, np.ndarray]: Number of the video and position of
-            every clip, both int32 (clips, ).
+            tuple[np.ndarray, np.ndarray]: Both int32 (clips, ).
         """
         counts = np.asarray([self.num_clips(n) for n in lengths])
         video = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
@@ -80,26 +81,13 @@ class ClipGrid:
                     num_frames: int) -> tuple[Numbers, Numbers]:
         """First and last frame, inclusive, that clips stand for.
 
-        Args:
-            positions (int | np.ndarray): Numbers of the clips.
-            num_frames (int): Number of frames of the video.
-
-        Returns:
-            tuple: First and last frames, in the form of ``positions``.
+        Both are in the form of ``positions``, an int or an array.
         """
         first = positions * self.clip_stride
         return first, np.minimum(first + self.span, num_frames) - 1
 
     def frame_inds(self, position: int, num_frames: int) -> np.ndarray:
-        """Frames to sample for a clip.
-
-        Args:
-            position (int): Number of the clip.
-            num_frames (int): Number of frames of the video.
-
-        Returns:
-            np.ndarray: int64 of shape (clip_len,), not decreasing.
-        """
+        """Frames to sample for a clip, int64 (clip_len,), not decreasing."""
         inds = np.arange(self.clip_len, dtype=np.int64) * self.frame_interval
         return np.minimum(position * self.clip_stride + inds, num_frames - 1)
 
@@ -171,23 +159,12 @@ class KeyframeGrid:
         return steps
 
 
-def check_whole(name: str, value: int, least: int = 1) -> int:
-    """An option that must be a whole number, as an int."""
-    if not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f'{name}={value!r} must be a whole number of at '
-                         f'least {least}')
-    return int(value)
-
-
 def max_clips(center: Numbers, stride: Numbers, first: Numbers,
               last: Numbers) -> Numbers:
-    """How many different clips a video has, ``stride`` apart.
+    """How many different clips a video has, ``stride`` timestamps apart.
 
-    Args:
-        center (int | np.ndarray): Timestamp of one of them.
-        stride (int | np.ndarray): From one to the next.
-        first (int | np.ndarray): Least timestamp of the video.
-        last (int | np.ndarray): Greatest timestamp of the video.
+    ``center`` is the timestamp of one of them, ``first`` and ``last`` are the
+    least and the greatest of the video.
     """
     return 1 + (center - first) // stride + (last - center) // stride
 
@@ -202,7 +179,7 @@ def window_times(center: int, num_clips: int, stride: int, first: int,
     clips that it has, and repeats the first and the last.
 
     Args:
-        center (int): Timestamp of the keyframe, from ``first`` to ``last``.
+        center (int): Timestamp of the keyframe.
         num_clips (int): N.
         stride (int): Timestamps from one clip to the next.
         first (int): Least timestamp of the video.
@@ -229,18 +206,9 @@ def frames_needed(num_clips: int,
                   fps: Optional[float] = None) -> int:
     """Frames of a video of which ``SampleFrames`` draws different clips.
 
-    Args:
-        num_clips (int): Number of the clips.
-        clip_len (int): Frames of a clip.
-        frame_interval (int): Frames from one to the next; at ``target_fps``,
-            where that is given.
-        target_fps (float, optional): Frames per second that clips are
-            resampled to. Defaults to None: none.
-        fps (float, optional): Frames per second of the video. Defaults to
-            None: not known, taken for ``target_fps`` as by ``SampleFrames``.
-
-    Returns:
-        int: Least number of frames; with fewer, a clip appears twice.
+    With fewer, a clip appears twice. ``frame_interval`` counts at
+    ``target_fps``, where that is given; ``fps`` is the video's own rate, None
+    or 0 if it is not known and so taken for ``target_fps``.
     """
     span = clip_len * frame_interval
     if target_fps and fps:
@@ -252,16 +220,9 @@ def frames_on_screen(seconds: Numbers, fps: float,
                      num_frames: int) -> Numbers:
     """Frames that are on screen at some instants, never a later one.
 
-    Frame i is on screen from ``i / fps`` until the next one begins.
-
-    Args:
-        seconds (float | np.ndarray): The instants. Those before or after the
-            video show its first or last frame.
-        fps (float): Frames per second of the video.
-        num_frames (int): Frames of the video.
-
-    Returns:
-        int | np.ndarray: Frames from 0, int64, in the form of ``seconds``.
+    Frame i is on screen from ``i / fps`` until the next one begins; before
+    and after the video its first and last are shown. Frames count from 0,
+    int64, in the form of ``seconds``.
     """
     # What is a whole number but for rounding is that number.
     frames = np.floor(np.asarray(seconds) * fps + SAME_TIME).astype(np.int64)
@@ -281,7 +242,7 @@ def cut_tokens(start: float, span: float, num_tokens: int,
 
     Returns:
         np.ndarray: Seconds, float64 (num_tokens, 2), within the video; NaN
-        for tokens that lie outside of it, which show repeated frames only.
+        for tokens outside of it, which show repeated frames only.
     """
     edges = start + span * np.arange(num_tokens + 1) / num_tokens
     times = np.stack([edges[:-1], edges[1:]], 1)
@@ -295,12 +256,12 @@ def cut_tokens(start: float, span: float, num_tokens: int,
 def seconds_to_segments(begins: np.ndarray, ends: np.ndarray,
                         starts: np.ndarray,
                         stops: np.ndarray) -> np.ndarray:
-    """How far spans of time are from the nearest segment.
+    """How far K spans of time are from the nearest of N segments.
 
     Args:
-        begins (np.ndarray): Begins of K spans, in seconds.
+        begins (np.ndarray): Begins of the spans in seconds, (K, ).
         ends (np.ndarray): Their ends.
-        starts (np.ndarray): Starts of N segments.
+        starts (np.ndarray): Starts of the segments in seconds, (N, ).
         stops (np.ndarray): Their stops.
 
     Returns:

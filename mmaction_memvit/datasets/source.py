@@ -1,6 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Where the pictures of an annotation file's videos are, and how many."""
-import logging
 import os
 import os.path as osp
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,8 +8,8 @@ from typing import Optional
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import exists
-from mmengine.logging import print_log
 
+from ..options import tell
 from ..video import probe_video
 from ..video.find import count_frame_images, find_videos, match_videos
 from ..video.index import (
@@ -60,10 +59,7 @@ class Source:
     need_times: bool = False
 
     def listed(self, paths: Sequence[str]) -> list[dict]:
-        """The video files that a list gives the paths of.
-
-        Args:
-            paths (Sequence[str]): Paths from the folder, also the names.
+        """The video files that a list gives the paths of, also their names.
 
         Returns:
             list[dict]: Those that are there and can be read.
@@ -315,11 +311,6 @@ def drop(items: list,
         raise error(f'{text}. Remedy: {remedy}')
     tell(f'{text}; they are left out')
     return [item for item, fault in zip(items, faults) if not fault]
-
-
-def tell(text: str, level: int = logging.WARNING) -> None:
-    """Logs a message, a warning by default."""
-    print_log(text, logger='current', level=level)
 
 
 def _probe_once(filename: str) -> dict:

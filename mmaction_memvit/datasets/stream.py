@@ -11,8 +11,9 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.utils import is_abs
 
 from ..annotations.table import check_choice
+from ..options import tell
 from .fetch import FetchingDataset
-from .source import SOURCE_KEYS, Source, tell
+from .source import SOURCE_KEYS, Source
 
 BUILD_INDEX = 'python tools/data/build_video_index.py'
 
@@ -72,6 +73,8 @@ class StreamDataset(FetchingDataset):
 
     #: Whether annotations are in seconds of the videos.
     need_times: bool = False
+    #: What the log says beside the size of the data set; plan_samples sets it.
+    summary: str = ''
 
     def __init__(self,
                  ann_file: str,
@@ -142,10 +145,6 @@ class StreamDataset(FetchingDataset):
         """
         return {}
 
-    def summary(self) -> str:
-        """What the log says of the data set beside its size."""
-        return ''
-
     def build_command(self) -> str:
         """How to write the index, for error messages."""
         return (f'run "{BUILD_INDEX} --data-root '
@@ -169,11 +168,7 @@ class StreamDataset(FetchingDataset):
         return path
 
     def load_data_list(self) -> list[dict]:
-        """Loads the videos and plans the samples.
-
-        Returns:
-            list[dict]: The videos, see :meth:`load_videos`.
-        """
+        """Loads the videos and plans the samples; gives the videos."""
         videos = self.load_videos()
         if not videos:
             raise ValueError(f'no video of {self.ann_file!r} is left. Remedy: '
@@ -181,9 +176,11 @@ class StreamDataset(FetchingDataset):
         self._set_videos([v['video_id'] for v in videos])
         self.samples = self.plan_samples(videos)
         hours = sum(v['num_frames'] / v['fps'] for v in videos) / 3600
+        num = len(self.samples['video'])
         tell(f'{osp.basename(self.ann_file)}: {len(videos)} videos, '
-             f"{hours:.4g} h, {len(self.samples['video'])} {self.sample_kind}s"
-             f'{self.summary()}', logging.INFO)
+             f'{hours:.4g} h'
+             + f', {num} {self.sample_kind}s' * (self.sample_kind != 'video')
+             + self.summary, logging.INFO)
         return videos
 
     def full_init(self) -> None:
@@ -207,14 +204,7 @@ class StreamDataset(FetchingDataset):
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
-        """What the pipeline gets for a sample.
-
-        Args:
-            idx (int): Number of the sample.
-
-        Returns:
-            dict: The keys that the class describes.
-        """
+        """What the pipeline gets for a sample: the keys of the class."""
         return self.sample_info(range(len(self))[idx])
 
     def sample_info(self, idx: int) -> dict:
@@ -250,11 +240,7 @@ class StreamDataset(FetchingDataset):
 
     @force_full_init
     def stream_keys(self) -> list[tuple[str, int]]:
-        """Video and position of every sample, without reading any video.
-
-        Returns:
-            list[tuple[str, int]]: ``(video_id, timestamp)`` by index.
-        """
+        """``(video_id, timestamp)`` of every sample; reads no video."""
         names = self._video_ids
         return [(names[v], p) for v, p in zip(
             self.samples['video'].tolist(), self.samples['position'].tolist())]

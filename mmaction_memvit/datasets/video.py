@@ -8,10 +8,11 @@ from mmaction.registry import DATASETS
 
 from ..annotations.table import check_choice
 from ..annotations.video_list import read_video_list
+from ..options import tell
 from ..video.index import first_names
 from .grid import ClipGrid, frames_needed
 from .labels import choose_by_share, shared_time
-from .source import drop, tell
+from .source import drop
 from .stream import BUILD_INDEX, StreamDataset
 
 
@@ -185,12 +186,21 @@ class OnlineVideoDataset(ListedVideoDataset):
         counts = np.bincount(video)
         firsts = np.cumsum(counts) - counts
         segment = np.full(len(video), -1, np.int32)
+        unused = []
         if self.ann_format == 'segments':
             for its, first, count in zip(videos, firsts, counts):
-                segment[first:first + count] = choose_by_share(
-                    self._spans(its, np.arange(count)), _times(its),
-                    self.min_overlap)
-        self._report_unused(videos, segment, firsts, counts)
+                spans, times = self._spans(its, np.arange(count)), _times(its)
+                own = choose_by_share(spans, times, self.min_overlap)
+                segment[first:first + count] = own
+                if self.multi_class:
+                    own = shared_time(spans, times, self.min_overlap)[1]
+                unused += [_segment_id(its, k) for k in np.setdiff1d(
+                    np.arange(len(times)), own)]
+        if unused:
+            tell(f'{len(unused)} labelled segments are the label of no clip: '
+                 f'{first_names(unused)}. They are shorter than a clip, '
+                 'hidden by others, or after the end of the video. Remedy, '
+                 'where they matter: a smaller clip_stride')
         text = (f' of {grid.clip_len} x {grid.frame_interval} frames, '
                 f'{counts.min()} to {counts.max()} a video')
         if self.ann_format == 'segments':
@@ -201,31 +211,8 @@ class OnlineVideoDataset(ListedVideoDataset):
             total = sum(v['num_frames'] for v in videos)
             text += (f"; last_clip='drop' leaves out {lost} frames at the "
                      f'ends ({lost / total:.1%})')
-        self._summary = text
+        self.summary = text
         return dict(video=video, position=position, segment=segment)
-
-    def _report_unused(self, videos: list[dict], segment: np.ndarray,
-                       firsts: np.ndarray, counts: np.ndarray) -> None:
-        unused = []
-        for video, first, count in zip(videos, firsts, counts):
-            used = segment[first:first + count]
-            if self.multi_class and self.ann_format == 'segments':
-                used = shared_time(
-                    self._spans(video, np.arange(count)), _times(video),
-                    self.min_overlap)[1]
-            unused += [
-                _segment_id(video, k) for k in np.setdiff1d(
-                    np.arange(len(video.get('segments', ()))), used)
-            ]
-        if unused:
-            tell(f'{len(unused)} labelled segments are the label of no clip: '
-                 f'{first_names(unused)}. They are shorter than a clip, '
-                 'hidden by others, or after the end of the video. Remedy, '
-                 'where they matter: a smaller clip_stride')
-
-    def summary(self) -> str:
-        """Sizes of clips, and what is not annotated or left out."""
-        return self._summary
 
     def _spans(self, video: dict, positions: np.ndarray) -> np.ndarray:
         """Start and end of clips in seconds, (C, 2)."""
@@ -328,15 +315,10 @@ class VideoClipsDataset(ListedVideoDataset):
                           f'{needed})' * short)
         told = ', '.join(
             f'{k}={v}' for k, v in clips.items() if v is not None)
-        what = ('fewer frames than SampleFrames needs to take different clips '
-                f'with {told}')
-        if videos and all(faults):
-            raise ValueError(
-                f'no video of {self.ann_file!r} is left: all {len(videos)} '
-                f'have {what}. {_most_clips(videos, clips)}')
         return drop(
             videos, faults, self.short_video,
-            f'videos of {self.ann_file!r} have {what}',
+            f'videos of {self.ann_file!r} have fewer frames than SampleFrames '
+            f'needs to take different clips with {told}',
             "set short_video='skip', fewer clips (num_clips of SampleFrames) "
             'or shorter ones')
 
@@ -358,20 +340,3 @@ class VideoClipsDataset(ListedVideoDataset):
         """Label of a video."""
         return dict(label=self.label_of(video['label']))
 
-
-def _most_clips(videos: list[dict], clips: dict) -> str:
-    """How many clips the longest of the videos would give."""
-
-    def fits(video: dict) -> int:
-        one = frames_needed(**{**clips, 'num_clips': 1}, fps=video['fps'])
-        return video['num_frames'] - one + 1
-
-    longest = max(videos, key=fits)
-    most = fits(longest)
-    enough = f'enough for num_clips={most}' if most > 1 else \
-        'not enough for two different clips'
-    return (f"The longest, {longest['filename']!r}, has "
-            f"{longest['num_frames']} of "
-            f"{frames_needed(**clips, fps=longest['fps'])} frames, {enough}. "
-            f'Remedy: set num_clips={max(most, 1)} of SampleFrames, or take '
-            'shorter clips (clip_len, frame_interval)')

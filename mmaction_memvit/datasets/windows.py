@@ -10,10 +10,10 @@ from mmengine.dataset import force_full_init
 from mmaction_memvit.structures import WindowDataSample
 
 from ..annotations.table import check_choice
+from ..options import check_whole, rename
 from ..video.index import first_names
 from .ava import OnlineAVADataset
-from .grid import check_whole, max_clips, window_times
-from .options import rename
+from .grid import max_clips, window_times
 
 
 @DATASETS.register_module()
@@ -115,11 +115,14 @@ class CollaborativeAVADataset(OnlineAVADataset):
                                     grid.last(v['num_frames'], v['fps']))
                                    for v in videos])
         self._check_short(videos)
-        self._step = 1 if self.test_mode else self.window_step
+        step = 1 if self.test_mode else self.window_step
+        self.summary = (f' of {self.num_clips} clips, {self.stride_seconds:g} '
+                        f's apart, one for every {step} keyframes'
+                        f'{self.summary}')
         # Keyframes are sorted by video.
         ends = np.cumsum(np.bincount(self.keyframes.video))
         first = np.concatenate([
-            np.arange(start, end, self._step)
+            np.arange(start, end, step)
             for start, end in zip(np.append(0, ends), ends)
         ])
         video = self.keyframes.video[first]
@@ -127,13 +130,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
             video=video,
             position=self.keyframes.time[first],
             first=first,
-            end=np.minimum(first + self._step, ends[video]))
-
-    def summary(self) -> str:
-        """Sizes of windows, and numbers of keyframes and boxes."""
-        return (f' of {self.num_clips} clips, {self.stride_seconds:g} s '
-                f'apart, one for every {self._step} keyframes'
-                f'{super().summary()}')
+            end=np.minimum(first + step, ends[video]))
 
     def _check_short(self, videos: list[dict]) -> None:
         if self.short_video == 'repeat':
@@ -246,15 +243,8 @@ class CollaborativeAVADataset(OnlineAVADataset):
     def prepare_data(self, idx: Union[int, slice]) -> Any:
         """Runs the pipeline for each clip of a sample.
 
-        Args:
-            idx (int | slice): As :meth:`get_data_info`.
-
-        Returns:
-            dict | None: Inputs and data samples; None if, in training, the
-            video cannot be read.
-
-        Raises:
-            VideoReadError: If, in test mode, the video cannot be read.
+        Arguments, result and errors are those of :class:`StreamDataset`, but
+        for slices, see :meth:`get_data_info`.
         """
         info = self.get_data_info(idx)
         parts = []

@@ -4,7 +4,6 @@ import json
 import pytest
 from helpers.videos import write_video
 
-from mmaction_memvit.datasets.options import rename, retire
 from mmaction_memvit.datasets.source import Source
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.index import write_video_index
@@ -80,16 +79,3 @@ def test_folders_of_frames(tmp_path, policy, indexed):
         assert find() == dict(a=('x/a', 12, fps))
     else:
         assert find() == dict(a=('x/a', 12, fps), c=('c', 3, fps))
-
-
-def test_options_of_former_versions(warnings):
-    for _ in range(2):
-        kwargs = dict(old_test_name=3, always_so=True, other=1)
-        assert rename(kwargs, 'new', 5, 'old_test_name') == 3
-        retire(kwargs, always_so=True)
-        assert kwargs == dict(other=1)
-    assert rename(kwargs, 'new', 5, 'old_test_name') == 5
-    # Once each.
-    assert len(warnings) == 2 and 'new' in warnings[0]
-    with pytest.raises(ValueError, match='always_so=False'):
-        retire(dict(always_so=False), always_so=True)

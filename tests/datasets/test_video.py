@@ -1,6 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import copy
-import csv
 import json
 import pickle
 import time
@@ -8,7 +7,6 @@ import time
 import numpy as np
 import pytest
 from helpers.videos import (
-    need_shared_data,
     read_number,
     truncate,
     write_video,
@@ -17,7 +15,6 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from mmaction_memvit.datasets import OnlineVideoDataset
 from mmaction_memvit.video import VideoReadError, probe_video
 
 pytest.importorskip('av')
@@ -543,27 +540,6 @@ def test_copies_have_counters_of_their_own(broken):
     assert dataset.epoch == 0 and other.epoch == 3
     # Spawned workers get the dataset pickled.
     assert len(pickle.loads(pickle.dumps(dataset))) == len(dataset)
-
-
-def test_jhmdb(tmp_path):
-    folder = need_shared_data('jhmdb')
-    with open(folder / 'labels.csv', newline='') as f:
-        rows = [r for r in csv.DictReader(f) if '(' in r['path']
-                or '!' in r['path']][:5]
-    assert rows
-    (tmp_path / 'list.txt').write_text(
-        ''.join(f"{r['path']} {r['label']}\n" for r in rows))
-    dataset = OnlineVideoDataset(
-        str(tmp_path / 'list.txt'),
-        pipeline=OURS,
-        data_prefix=dict(video=str(folder)),
-        clip_len=4,
-        frame_interval=4,
-        test_mode=True)
-    assert dataset.video_ids == [r['path'] for r in rows]
-    for i in range(len(dataset)):
-        assert dataset[i]['inputs'].shape == (1, 3, 4, 64, 64)
-        assert 15 <= dataset.get_data_info(i)['total_frames'] <= 40
 
 
 def test_logged_summary(root, log):

@@ -1,15 +1,15 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from mmaction.registry import DATA_SAMPLERS
-from mmengine.logging import print_log
 from torch.utils.data import Sampler
 
+from ...options import check_no_more, check_whole, retire, tell
 from .stream_batch_sampler import read_stream_keys, set_dataset_epoch
 
 
@@ -36,27 +36,18 @@ class DistinctVideoBatchSampler(Sampler):
             ``shuffle`` this is an evaluation. The runner fills it in.
         batch_size (int): Samples, or slices, of one process. The runner fills
             it in.
-        drop_last (bool): Only False. Defaults to False.
 
     Raises:
-        ValueError: If ``batch_size`` or ``drop_last`` is out of range, or
-            the data set does not tell its videos.
+        ValueError: If ``batch_size`` is out of range, or the data set does
+            not tell its videos.
     """
 
-    def __init__(self,
-                 sampler: Sampler,
-                 batch_size: int,
-                 drop_last: bool = False) -> None:
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f'batch_size={batch_size!r} must be a whole '
-                             'number, at least 1')
-        if drop_last:
-            raise ValueError('drop_last must be False, but is True: batches '
-                             'of training are all of one size anyway, and in '
-                             'evaluation every sample counts')
+    def __init__(self, sampler: Sampler, batch_size: int,
+                 **kwargs: Any) -> None:
+        retire(kwargs, drop_last=False)
+        check_no_more(kwargs, self)
         self.sampler = sampler
-        self.batch_size = batch_size
-        self.drop_last = False
+        self.batch_size = check_whole('batch_size', batch_size)
         keys = read_stream_keys(sampler.dataset)
         numbers: dict[str, int] = {}
         self.videos = np.asarray(
@@ -71,13 +62,11 @@ class DistinctVideoBatchSampler(Sampler):
         self._steps = math.ceil(len(keys) / total)
         most = np.bincount(self.videos).max()
         if most > self._steps or len(numbers) < total:
-            print_log(
+            tell(
                 f'{len(numbers)} videos with up to {most} samples cannot fill '
                 f'{self._steps} batches of {total} without the same video '
                 'twice in one, so batch normalisation will see clips that '
-                'look alike: use a smaller batch, or more or shorter videos',
-                logger='current',
-                level=logging.WARNING)
+                'look alike: use a smaller batch, or more or shorter videos')
 
     def __iter__(self) -> Iterator[list]:
         """Iterate over the batches of the sampler's current epoch."""

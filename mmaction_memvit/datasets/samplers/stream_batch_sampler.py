@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 from mmaction.registry import DATA_SAMPLERS
-from mmengine.logging import print_log
-from mmengine.utils import track_iter_progress
 from torch.utils.data import ConcatDataset, Sampler
 
+from ...options import check_no_more, check_whole, retire, tell
 from .stream_plan import (
     Streams,
     can_split,
@@ -22,10 +21,10 @@ from .stream_plan import (
     plan_train_epoch,
 )
 
-# From this many samples on reading the keys one by one shows a progress bar.
-_SLOW_TO_READ = 20000
 # A larger share of repeated clips in training is worth a warning.
 _MUCH_PADDING = 0.1
+_REMEDY = ('Use OnlineVideoDataset or give your data set `stream_keys()`, a '
+           'list of (video_id, position).')
 
 
 @DATA_SAMPLERS.register_module()
@@ -68,8 +67,6 @@ class StreamBatchSampler(Sampler):
             many clips, of which each epoch shows the next one. For data with
             a few videos that are much longer than the others. None shows
             all. Defaults to None.
-        drop_last (bool): Only False, as dropping a batch would drop clips
-            from the middle of streams. Defaults to False.
 
     Raises:
         ValueError: If an argument is out of its range, the sampler or data
@@ -91,22 +88,14 @@ class StreamBatchSampler(Sampler):
                  mode: str | None = None,
                  split_videos: bool = False,
                  max_stream_len: int | None = None,
-                 drop_last: bool = False) -> None:
-        if (not isinstance(batch_size, int) or isinstance(batch_size, bool)
-                or batch_size < 1):
-            raise ValueError(
-                f'batch_size must be an integer of at least 1, but is '
-                f'{batch_size!r}. It is the number of videos a process '
-                'shows side by side.')
-        if drop_last:
-            raise ValueError(
-                'drop_last must be False, but is True. Training batches are '
-                'all of one size anyway, and in evaluation every clip counts.')
+                 **kwargs: Any) -> None:
+        retire(kwargs, drop_last=False)
+        check_no_more(kwargs, self)
+        self.batch_size = check_whole('batch_size', batch_size)
         if max_stream_len is not None and max_stream_len < 1:
             raise ValueError(
-                f'max_stream_len must be at least 1 or None, but is '
-                f'{max_stream_len}. It is the most clips an epoch shows of '
-                'a video.')
+                f'max_stream_len={max_stream_len} must be at least 1 or None: '
+                'the most clips an epoch shows of a video')
         for name in ('dataset', 'shuffle', 'seed', 'epoch', 'rank',
                      'world_size'):
             if not hasattr(sampler, name):
@@ -117,8 +106,7 @@ class StreamBatchSampler(Sampler):
         if mode is None:
             mode = self._infer_mode(sampler)
         elif mode not in ('train', 'eval'):
-            raise ValueError(
-                f"mode must be 'train', 'eval' or None, but is {mode!r}.")
+            raise ValueError(f"mode={mode!r} must be 'train', 'eval' or None")
         if mode == 'eval' and (split_videos or max_stream_len):
             raise ValueError(
                 f'split_videos={split_videos} and max_stream_len='
@@ -126,11 +114,9 @@ class StreamBatchSampler(Sampler):
                 'every video whole. Remove them from this data loader.')
 
         self.sampler = sampler
-        self.batch_size = batch_size
         self.mode = mode
         self.split_videos = split_videos
         self.max_stream_len = max_stream_len
-        self.drop_last = False
         self.streams = index_streams(read_stream_keys(sampler.dataset))
         if mode == 'train':
             self._prepare_training()
@@ -148,13 +134,11 @@ class StreamBatchSampler(Sampler):
                 "or the batch sampler's mode to 'train' or 'eval'.")
         if (not sampler.shuffle and test_mode is False
                 and sampler.world_size > 1):
-            print_log(
+            tell(
                 'StreamBatchSampler plans an evaluation, because the sampler '
                 'has shuffle=False: ranks may get different numbers of '
                 'steps. If this is for training in a fixed order, set the '
-                "batch sampler's mode='train'.",
-                logger='current',
-                level=logging.WARNING)
+                "batch sampler's mode='train'.")
         return 'train' if sampler.shuffle else 'eval'
 
     def _prepare_training(self) -> None:
@@ -184,10 +168,8 @@ class StreamBatchSampler(Sampler):
                  'repeat a clip.')
         if share > _MUCH_PADDING:
             text += f' To repeat fewer: {self._find_remedy(lengths)}.'
-        print_log(
-            text,
-            logger='current',
-            level=logging.WARNING if share > _MUCH_PADDING else logging.INFO)
+        tell(text,
+             logging.WARNING if share > _MUCH_PADDING else logging.INFO)
 
     def _find_remedy(self, lengths: np.ndarray) -> str:
         """What to change when many clips repeat."""
@@ -220,12 +202,11 @@ class StreamBatchSampler(Sampler):
         self._batches = plan_evaluation(self.streams, self.sampler.rank,
                                         world_size, self.batch_size)
         self._steps = len(self._batches)
-        print_log(
+        tell(
             f'StreamBatchSampler (eval): {len(lengths)} videos with '
             f'{lengths.sum()} clips in {world_size * self.batch_size} lanes '
             f'({world_size} processes x {self.batch_size}), every clip '
-            f'once; {self._steps} steps on this process.',
-            logger='current')
+            f'once; {self._steps} steps on this process.', logging.INFO)
 
     def __iter__(self) -> Iterator[list[int]]:
         """Iterate over the batches of the sampler's current epoch."""
@@ -277,8 +258,7 @@ def read_stream_keys(dataset: Any) -> list[tuple[str, int]]:
         raise ValueError(
             f'{type(dataset).__name__} has neither `stream_keys` nor '
             '`get_data_info`, so the video and position of its samples are '
-            'not known. Use OnlineVideoDataset or give your data set '
-            '`stream_keys()`, a list of (video_id, position).')
+            f'not known. {_REMEDY}')
     if len(keys) != len(dataset):
         raise ValueError(
             f'{type(dataset).__name__}.stream_keys() gives {len(keys)} keys '
@@ -289,23 +269,15 @@ def read_stream_keys(dataset: Any) -> list[tuple[str, int]]:
 
 def _read_data_infos(dataset: Any) -> list[tuple[str, int]]:
     """Read the keys from the annotation of every sample."""
-    indices = range(len(dataset))
-    if len(indices) >= _SLOW_TO_READ:
-        print_log(
-            f'{type(dataset).__name__} has no `stream_keys`; reading the '
-            f'annotations of {len(indices)} samples one by one.',
-            logger='current')
-        indices = track_iter_progress(list(indices))
+    tell(f'{type(dataset).__name__} has no `stream_keys`; reading the '
+         f'annotations of {len(dataset)} samples one by one', logging.INFO)
     keys = []
-    for index in indices:
-        info = dataset.get_data_info(index)
+    for info in map(dataset.get_data_info, range(len(dataset))):
         if 'video_id' not in info or 'timestamp' not in info:
             raise ValueError(
                 f'{type(dataset).__name__} has no `stream_keys`, and its '
-                f'annotation of sample {index} has no `video_id` and '
-                f'`timestamp`, only {sorted(info)}. Use OnlineVideoDataset '
-                'or give your data set `stream_keys()`, a list of '
-                '(video_id, position).')
+                'annotations have no `video_id` and `timestamp`, only '
+                f'{sorted(info)}. {_REMEDY}')
         keys.append((info['video_id'], info['timestamp']))
     return keys
 

@@ -46,9 +46,8 @@ def index_streams(keys: Sequence[tuple[Hashable, int]]) -> Streams:
     """Sort the clips of a data set into streams.
 
     Args:
-        keys (Sequence[tuple]): ``(video_id, position)`` of every index of
-            the data set, in index order. Positions are integers; holes are
-            allowed and the clips may come in any order.
+        keys (Sequence[tuple]): ``(video_id, position)`` of every index. Holes
+            are allowed and the clips may come in any order.
 
     Returns:
         Streams: The same clips, video by video.
@@ -103,15 +102,14 @@ def limit_streams(streams: Streams,
     streams in an epoch: they would overwrite each other's memory.
 
     Args:
-        streams (Streams): The clips, from :func:`index_streams`.
+        streams (Streams): The clips.
         max_stream_len (int): Most clips of a piece, at least 1.
         seed (int): Seed of the run; draws which piece comes first.
         epoch (int): Number of the epoch, from 0.
 
     Returns:
-        Streams: All videos, with at most ``max_stream_len`` clips each. A
-        piece at the end of a video is as long as the others; it overlaps
-        the one before.
+        Streams: All videos, with at most ``max_stream_len`` clips each; a
+        piece at the end of a video overlaps the one before.
     """
     lengths = np.minimum(streams.lengths, max_stream_len)
     num_pieces = -(-streams.lengths // max_stream_len)
@@ -123,15 +121,9 @@ def limit_streams(streams: Streams,
 
 def order_longest_first(lengths: np.ndarray,
                         rng: np.random.Generator | None = None) -> np.ndarray:
-    """Order videos by descending length.
+    """Numbers of the videos, longest first.
 
-    Args:
-        lengths (np.ndarray): Clips of each video, (V, ).
-        rng (np.random.Generator, optional): Draws the order of videos of
-            one length. None keeps the given order. Defaults to None.
-
-    Returns:
-        np.ndarray: Video numbers, (V, ).
+    ``rng`` draws the order of videos of one length; None keeps the given one.
     """
     order = np.arange(len(lengths)) if rng is None else rng.permutation(
         len(lengths))
@@ -139,15 +131,9 @@ def order_longest_first(lengths: np.ndarray,
 
 
 def deal_to_shortest(lengths: np.ndarray, num_lanes: int) -> np.ndarray:
-    """Give each video in turn to the lane with the fewest clips so far.
+    """Lane of each video: in turn, the one with the fewest clips so far.
 
-    Args:
-        lengths (np.ndarray): Clips of each video in dealing order, (V, ).
-        num_lanes (int): Number of lanes. Of equally short lanes the first
-            takes the video.
-
-    Returns:
-        np.ndarray: The lane of each video, (V, ).
+    Of equally short lanes the first takes the video.
     """
     # One integer per lane, load * num_lanes + lane, keeps the heap quick.
     heap = list(range(num_lanes))
@@ -164,13 +150,6 @@ def can_split(lengths: np.ndarray, num_lanes: int) -> bool:
     The two parts of a split video run at the end of one lane and at the
     beginning of the next. No video may be longer than a lane, or both would
     run at the same time and overwrite each other's memory.
-
-    Args:
-        lengths (np.ndarray): Clips of each video, (V, ).
-        num_lanes (int): Number of lanes.
-
-    Returns:
-        bool: True if the longest video fits the shortest lane.
     """
     return bool(lengths.max() <= lengths.sum() // num_lanes)
 
@@ -178,20 +157,11 @@ def can_split(lengths: np.ndarray, num_lanes: int) -> bool:
 def count_train_steps(lengths: np.ndarray,
                       num_lanes: int,
                       split_videos: bool = False) -> int:
-    """Steps of a training epoch, one number for all epochs and ranks.
+    """Steps of a training epoch, at least 1, the same in all epochs and ranks.
 
     Dealing longest first leads to the same loads whichever of two equally
     long videos goes first, so the length of the fullest lane depends on
     neither seed nor epoch.
-
-    Args:
-        lengths (np.ndarray): Clips of each video, (V, ).
-        num_lanes (int): Number of lanes of all ranks together.
-        split_videos (bool): As in :func:`plan_train_epoch`. Defaults to
-            False.
-
-    Returns:
-        int: Number of steps, at least 1.
     """
     if split_videos and can_split(lengths, num_lanes):
         return int(-(-lengths.sum() // num_lanes))
@@ -225,10 +195,8 @@ def plan_train_epoch(streams: Streams,
         shuffle (bool): Whether which videos share a lane, their order in it
             and the lanes' places are drawn anew every epoch. Defaults to
             True.
-        split_videos (bool): Whether a video that does not fit the end of a
-            lane goes on at the beginning of the next one, where its memory
-            starts anew, so that at most one clip per lane is padding. Without
-            effect if a video is longer than a lane. Defaults to False.
+        split_videos (bool): As in :class:`StreamBatchSampler`. Defaults to
+            False.
 
     Returns:
         np.ndarray: Data set indices, (steps, batch_size).
@@ -290,16 +258,13 @@ def check_enough_videos(num_videos: int, world_size: int,
     """Raise a ValueError if a training lane would stay without a video."""
     num_lanes = world_size * batch_size
     if num_videos < num_lanes:
+        remedy = (f'a batch size of at most {num_videos // world_size}'
+                  if num_videos >= world_size else
+                  f'at most {num_videos} processes')
         raise ValueError(
             f'{num_videos} videos cannot feed {num_lanes} lanes (world size '
             f'{world_size} x batch size {batch_size}): every lane needs a '
-            'video of its own in training. Use a batch size of at most '
-            f'{num_videos // world_size} or list more videos.'
-            if num_videos >= world_size else
-            f'{num_videos} videos cannot feed {num_lanes} lanes (world size '
-            f'{world_size} x batch size {batch_size}): every lane needs a '
-            f'video of its own in training. Use at most {num_videos} '
-            'processes or list more videos.')
+            f'video of its own in training. Use {remedy} or list more videos.')
 
 
 def _deal_into_lanes(streams: Streams, num_lanes: int, own: np.ndarray,

@@ -44,14 +44,7 @@ class DropLostBoxes(BaseTransform):
         self.min_size = min_size
 
     def transform(self, results: dict) -> dict:
-        """Drops the boxes.
-
-        Args:
-            results (dict): The result dict.
-
-        Returns:
-            dict: The result dict.
-        """
+        """Drops the boxes."""
         for key, others in _BELONGING.items():
             boxes = results.get(key)
             if boxes is None:

@@ -35,14 +35,7 @@ class LabelSampledClips(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Chooses the labels.
-
-        Args:
-            results (dict): The result dict.
-
-        Returns:
-            dict: The result dict.
-        """
+        """Chooses the labels."""
         for key, source in (('action_times', 'CharadesDataset'),
                             ('frame_inds', 'SampleFrames before it')):
             if key not in results:
@@ -60,6 +53,3 @@ class LabelSampledClips(BaseTransform):
         label[results['actions'][shown.any(1)]] = 1
         results['label'] = label
         return results
-
-    def __repr__(self) -> str:
-        return f'{self.__class__.__name__}()'

@@ -111,14 +111,7 @@ class LoadVideoClip(BaseTransform):
         self._owner = os.getpid()
 
     def transform(self, results: dict) -> dict:
-        """Loads the frames.
-
-        Args:
-            results (dict): The result dict.
-
-        Returns:
-            dict: The result dict.
-        """
+        """Loads the frames."""
         if 'frame_inds' not in results:
             raise KeyError(
                 "LoadVideoClip needs results['frame_inds']. Remedy: use "

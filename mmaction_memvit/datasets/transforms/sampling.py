@@ -62,14 +62,7 @@ class SampleKeyframeClip(BaseTransform):
         self.perturb = perturb
 
     def transform(self, results: dict) -> dict:
-        """Chooses the frames.
-
-        Args:
-            results (dict): The result dict.
-
-        Returns:
-            dict: The result dict.
-        """
+        """Chooses the frames."""
         for key in ('center_frame', 'total_frames'):
             if key not in results:
                 raise KeyError(

@@ -33,14 +33,7 @@ class TrimToSegment(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Restricts the sample to its segment.
-
-        Args:
-            results (dict): The result dict.
-
-        Returns:
-            dict: The result dict.
-        """
+        """Restricts the sample to its segment."""
         if 'segment_frames' not in results:
             raise KeyError("TrimToSegment needs results['segment_frames']. "
                            'Remedy: use EpicDataset, which gives it')
@@ -54,6 +47,3 @@ class TrimToSegment(BaseTransform):
         results['total_frames'] = last - first + 1
         results['start_index'] = results.get('first_number', 0) + first
         return results
-
-    def __repr__(self) -> str:
-        return f'{self.__class__.__name__}()'

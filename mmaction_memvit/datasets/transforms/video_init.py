@@ -31,14 +31,7 @@ class VideoInit(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Adds the length of the video.
-
-        Args:
-            results (dict): Of one sample.
-
-        Returns:
-            dict: ``results``.
-        """
+        """Adds the length of the video."""
         if 'total_frames' in results:
             return results
         entry = probe_video(results['filename'])

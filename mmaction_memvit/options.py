@@ -1,8 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Options of former versions: they work, and a warning says so once."""
+"""Options and what is said about them: checks, former names, messages."""
+import logging
 from typing import Any
 
-from .source import tell
+import numpy as np
+from mmengine.logging import print_log
 
 _told: set[str] = set()
 
@@ -50,3 +52,24 @@ def retire(kwargs: dict, **only: Any) -> None:
                              f'{value!r}. Remedy: leave it out')
         _tell_once(f'{name}={value!r} is always so and no option any more. '
                    'Remedy: leave it out')
+
+
+def check_no_more(kwargs: dict, owner: Any) -> None:
+    """Raises a TypeError if there are options that nobody knows."""
+    if kwargs:
+        raise TypeError(f'{type(owner).__name__} has no option '
+                        f'{", ".join(kwargs)}')
+
+
+def check_whole(name: str, value: int, least: int = 1) -> int:
+    """An option that must be a whole number, as an int."""
+    if (not isinstance(value, (int, np.integer)) or isinstance(value, bool)
+            or value < least):
+        raise ValueError(f'{name}={value!r} must be a whole number of at '
+                         f'least {least}')
+    return int(value)
+
+
+def tell(text: str, level: int = logging.WARNING) -> None:
+    """Logs a message, a warning by default."""
+    print_log(text, logger='current', level=level)
