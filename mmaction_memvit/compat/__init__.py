@@ -20,6 +20,7 @@ from .runtime import (
     heal_distributed_on_cpu,
     heal_inherited_collate_fn,
     heal_metrics_file,
+    heal_report_of_environment,
     heal_resume,
 )
 from .versions import SUPPORTED_VERSIONS
@@ -61,6 +62,7 @@ def heal_host() -> None:
     heal_resume()
     heal_distributed_on_cpu()
     heal_metrics_file()
+    heal_report_of_environment()
     heal_config_lookup()
     heal_inherited_collate_fn()
     heal_color_jitter()

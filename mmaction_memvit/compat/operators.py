@@ -15,7 +15,7 @@ from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from typing import NoReturn
 
-from .errors import HostError
+from .errors import PACKAGE, HostError
 from .versions import REMEDIES
 
 EXTENSION = 'mmcv._ext'
@@ -26,15 +26,13 @@ def _refused(name: str) -> Callable:
 
     def operator(*args, **kwargs) -> NoReturn:
         raise HostError(
-            f"MMCV's operator {name!r} is not compiled here, and {PURPOSE} "
-            f'Remedy: {REMEDIES["ops"]}.')
+            f"MMCV's operator {name!r} is not compiled here, and "
+            f'{PACKAGE} stands in for RoIAlign and NMS only, which is what '
+            'action detection and most detectors of persons need. Remedy: '
+            f'{REMEDIES["ops"]}.')
 
     operator.__name__ = name
     return operator
-
-
-PURPOSE = ('mmaction_memvit replaces RoIAlign and NMS only, which is what '
-           'action detection and most detectors of persons need.')
 
 
 class OperatorsInPython(types.ModuleType):
@@ -56,7 +54,7 @@ class OperatorsInPython(types.ModuleType):
 
     @staticmethod
     def nms(boxes, scores, iou_threshold: float, offset: int):
-        """What ``mmcv.ops.nms`` calls; see :func:`mmaction_memvit.ops.nms.nms`."""
+        """What ``mmcv.ops.nms`` calls."""
         from mmaction_memvit.ops.nms import nms
         return nms(boxes, scores, iou_threshold, offset)
 

@@ -6,6 +6,7 @@ untouched and may be called again.
 """
 import functools
 import pickle
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -116,6 +117,35 @@ def heal_metrics_file() -> None:
 
     if not hasattr(logger_hook.dump, '__wrapped__'):
         logger_hook.dump = master_only(logger_hook.dump)
+
+
+def heal_report_of_environment() -> None:
+    """Lets the runner start beside a torchvision that does not load.
+
+    PyPI's torchvision beside a torch for the CPU raises "operator
+    torchvision::nms does not exist", a RuntimeError, where MMEngine's report
+    expects a missing module at most.
+    """
+    from mmengine.runner import runner
+
+    original = runner.collect_env
+    if hasattr(original, '__wrapped__'):
+        return
+
+    @functools.wraps(original)
+    def collect_env() -> dict:
+        try:
+            return original()
+        except RuntimeError as error:
+            if 'torchvision' not in str(error):
+                raise
+        sys.modules['torchvision'] = None
+        try:
+            return {**original(), 'TorchVision': 'does not load'}
+        finally:
+            del sys.modules['torchvision']
+
+    runner.collect_env = collect_env
 
 
 def heal_config_lookup() -> None:

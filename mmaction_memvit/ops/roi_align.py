@@ -98,8 +98,8 @@ class _Axis:
         kwargs = dict(dtype=self.start.dtype, device=self.start.device)
         index = torch.arange(num, **kwargs)
         bins = torch.arange(self.num_bins, **kwargs)[:, None]
-        number = bins * self.num[..., None] + index
-        position = self.start[..., None] + (number + 0.5) * self.step[..., None]
+        number = bins * self.num[..., None] + index + 0.5
+        position = self.start[..., None] + number * self.step[..., None]
         valid = (index < self.num[..., None]) & (position >= -1) & (
             position <= self.size)
         return position.clamp(0, self.size - 1), valid

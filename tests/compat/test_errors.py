@@ -30,7 +30,8 @@ class TestVersions:
         for text in (name, version, low, high or low, 'pip install'):
             assert text in str(error.value)
 
-    @pytest.mark.parametrize('version', ['2.1.0', '2.13.0+cpu', '2.6.0a0+git', '2.1.0a0+32f93b1'])
+    @pytest.mark.parametrize(
+        'version', ['2.1.0', '2.13.0+cpu', '2.6.0a0+git', '2.1.0a0+32f93b1'])
     def test_local_and_pre_release_versions_pass(self, version, monkeypatch):
         monkeypatch.setattr(torch, '__version__', version)
         check_version('torch')

@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import pickle
+import sys
 import zipfile
 from unittest.mock import MagicMock
 
@@ -206,6 +207,21 @@ class TestColorJitter:
                                 staticmethod(original))
             heal_color_jitter()
             assert (ColorJitter.adjust_hue is original) == is_kept
+
+
+def test_runner_starts_beside_a_torchvision_that_does_not_load(
+        tmp_path, monkeypatch):
+    from mmengine.runner import runner
+    for name in list(sys.modules):
+        if name.partition('.')[0] == 'torchvision':
+            monkeypatch.delitem(sys.modules, name)
+    (tmp_path / 'torchvision.py').write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(RuntimeError):
+        runner.collect_env.__wrapped__()
+    assert runner.collect_env()['TorchVision'] == 'does not load'
+    assert 'torchvision' not in sys.modules
 
 
 def test_inherited_collate_fn_loses_its_scope(monkeypatch):
