@@ -248,9 +248,11 @@ def _average_gathered(x: Tensor, images: Tensor, y: _Axis,
 
 def _is_traced() -> bool:
     """Whether PyTorch is compiling, exporting or tracing."""
-    compiling = getattr(torch.compiler, 'is_compiling',
-                        torch._dynamo.is_compiling)
-    return torch.jit.is_tracing() or compiling()
+    if hasattr(torch.compiler, 'is_compiling'):
+        is_compiling = torch.compiler.is_compiling()
+    else:  # torch 2.1
+        is_compiling = torch._dynamo.is_compiling()
+    return torch.jit.is_tracing() or is_compiling
 
 
 def _exact(device_type: str) -> contextlib.AbstractContextManager:
@@ -331,7 +333,7 @@ def roi_align(input: Tensor,
                 *_axes(boxes, shape, output_size, sampling_ratio, aligned)):
             return pooled(_average_gathered)
         # Samples are at most four times as many as pixels.
-        numbers = input[0].numel() * (4 if pool_mode == 'max' else 1)
+        numbers = input.shape[1:].numel() * (4 if pool_mode == 'max' else 1)
         num = max(CHUNK_NUMBERS // max(numbers, 1), 1)
         return torch.cat([
             pooled(dense, slice(i, i + num))
