@@ -135,6 +135,9 @@ class TestWheel:
         ], tmp_path, PYTHONPATH=str(site))
         assert str(site) in output
         assert "'type': 'MViT'" in output
+        tool = site / 'mmaction_memvit/.mim/tools/check_env.py'
+        assert '--detection' in run([sys.executable, str(tool), '--help'],
+                                    tmp_path)
 
 
 class TestCheckout:
