@@ -82,7 +82,7 @@ class _Axis:
         low = (bins * self.num[..., None])
         firsts = torch.minimum(
             torch.maximum(firsts, low), low + self.num[..., None])
-        counts = firsts.diff(dim=-1)  # (R, P, size + 1)
+        counts = firsts[..., 1:] - firsts[..., :-1]  # (R, P, size + 1)
         middle = self.start[..., None] + self.step[..., None] * (
             firsts[..., 1:] + firsts[..., :-1]) / 2
         middle = middle.clamp(0, size - 1)
