@@ -82,7 +82,8 @@ def _forward_kernel(x_ptr, w_ptr, gamma_ptr, beta_ptr, out_ptr, conv_ptr,
 def _gather(acc, dy_ptr, w_ptr, sample, place, t, h, w, live, first, col, real,
             OT, OH, OW, PT, PH, PW, C: tl.constexpr, D: tl.constexpr,
             KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
-            ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr):
+            ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
+            UNROLL: tl.constexpr):
     """Add what the places of one pooling send back to the tokens.
 
     Only kernel places that the stride can reach are looked at:
@@ -103,26 +104,29 @@ def _gather(acc, dy_ptr, w_ptr, sample, place, t, h, w, live, first, col, real,
         for jh in range((KH + SH - 1) // SH):
             ok_h = ok_t & (h >= jh * SH) & (h // SH - jh < OH)
             ok_h = ok_h & (h % SH + jh * SH < KH)
-            for jw in tl.static_range((KW + SW - 1) // SW):
-                ok = ok_h & (w >= jw * SW) & (w // SW - jw < OW)
-                ok = ok & (w % SW + jw * SW < KW)
-                inside = ok[:, None] & real[None, :]
-                dy = tl.load(
-                    dy_ptr + (base - ((jt * OH + jh) * OW + jw) * C)[:, None] +
-                    col[None, :],
-                    mask=inside,
-                    other=0.).to(tl.float32)
-                step = (jt * ST * KH + jh * SH) * KW + jw * SW
-                if ST * SH * SW == 1:
-                    weight = tl.load(
-                        w_ptr + step * D + col % D, mask=real, other=0.)
-                    acc += dy * weight.to(tl.float32)[None, :]
-                else:
-                    weight = tl.load(
-                        w_ptr + (tap + step)[:, None] * D + (col % D)[None, :],
+            for start in range(0, (KW + SW - 1) // SW, UNROLL):
+                for u in tl.static_range(UNROLL):
+                    jw = start + u
+                    ok = ok_h & (w >= jw * SW) & (w // SW - jw < OW)
+                    ok = ok & (w % SW + jw * SW < KW)
+                    inside = ok[:, None] & real[None, :]
+                    at = base - ((jt * OH + jh) * OW + jw) * C
+                    dy = tl.load(
+                        dy_ptr + at[:, None] + col[None, :],
                         mask=inside,
-                        other=0.)
-                    acc += dy * weight.to(tl.float32)
+                        other=0.).to(tl.float32)
+                    step = (jt * ST * KH + jh * SH) * KW + jw * SW
+                    if UNROLL > 1:  # all rows meet the same tap
+                        weight = tl.load(
+                            w_ptr + step * D + col % D, mask=real, other=0.)
+                        acc += dy * weight.to(tl.float32)[None, :]
+                    else:
+                        weight = tl.load(
+                            w_ptr + (tap + step)[:, None] * D +
+                            (col % D)[None, :],
+                            mask=inside,
+                            other=0.)
+                        acc += dy * weight.to(tl.float32)
     return acc
 
 
@@ -134,7 +138,8 @@ def _tokens_kernel(
         KW: tl.constexpr, NUM: tl.constexpr, ST0: tl.constexpr,
         SH0: tl.constexpr, SW0: tl.constexpr, ST1: tl.constexpr,
         SH1: tl.constexpr, SW1: tl.constexpr, ST2: tl.constexpr,
-        SH2: tl.constexpr, SW2: tl.constexpr, BLOCK_P: tl.constexpr,
+        SH2: tl.constexpr, SW2: tl.constexpr, UNROLL0: tl.constexpr,
+        UNROLL1: tl.constexpr, UNROLL2: tl.constexpr, BLOCK_P: tl.constexpr,
         BLOCK_C: tl.constexpr):
     row = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     col = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -146,15 +151,15 @@ def _tokens_kernel(
     acc = tl.zeros((BLOCK_P, BLOCK_C), dtype=tl.float32)
     acc = _gather(acc, dy0_ptr, w0_ptr, sample, place, t, h, w, live, first,
                   col, real, OT0, OH0, OW0, PT, PH, PW, C, D, KT, KH, KW, ST0,
-                  SH0, SW0)
+                  SH0, SW0, UNROLL0)
     if NUM > 1:
         acc = _gather(acc, dy1_ptr, w1_ptr, sample, place, t, h, w, live,
                       first, col, real, OT1, OH1, OW1, PT, PH, PW, C, D, KT,
-                      KH, KW, ST1, SH1, SW1)
+                      KH, KW, ST1, SH1, SW1, UNROLL1)
     if NUM > 2:
         acc = _gather(acc, dy2_ptr, w2_ptr, sample, place, t, h, w, live,
                       first, col, real, OT2, OH2, OW2, PT, PH, PW, C, D, KT,
-                      KH, KW, ST2, SH2, SW2)
+                      KH, KW, ST2, SH2, SW2, UNROLL2)
     tl.store(
         dx_ptr + (row.to(tl.int64) * C)[:, None] + col[None, :],
         acc.to(dx_ptr.dtype.element_ty),
@@ -310,6 +315,15 @@ def _token_gradient(tokens: Tensor, dys: List[Tensor], weights: List[Tensor],
     pick = [min(i, len(dys) - 1) for i in range(3)]
     taps = _taps_first(weights)
     jobs = [(dys[i], taps[i], *geometries[i].out) for i in pick]
+    strides = {
+        f'S{axis}{i}': geometries[job].stride['THW'.index(axis)]
+        for i, job in enumerate(pick) for axis in 'THW'
+    }
+    unroll = {
+        f'UNROLL{i}':
+        geo.kernel[2] if max(geometries[job].stride) == 1 else 1
+        for i, job in enumerate(pick)
+    }
     launch(
         _tokens_kernel, (triton.cdiv(batch * num, block_p), blocks),
         tokens,
@@ -330,10 +344,8 @@ def _token_gradient(tokens: Tensor, dys: List[Tensor], weights: List[Tensor],
         BLOCK_P=block_p,
         BLOCK_C=block_c,
         num_warps=1,
-        **{
-            f'S{axis}{i}': geometries[job].stride['THW'.index(axis)]
-            for i, job in enumerate(pick) for axis in 'THW'
-        })
+        **strides,
+        **unroll)
     return dx
 
 
