@@ -74,7 +74,7 @@ def test_pooling_of_memvit_16(programs):
                                          geometries, 1e-6, True)
     triton_pooling.backward(outs, tokens, *kept, weights, norms, geometries,
                             True, True)
-    for name in ('_forward_kernel', '_tokens_kernel', '_weight_kernel'):
+    for name in ('forward_kernel', 'tokens_kernel', 'weight_kernel'):
         ptx = programs[name]
         # Eight channels a load, none by itself.
         assert 'ld.global.v4.b32' in ptx and 'ld.global.b16' not in ptx
