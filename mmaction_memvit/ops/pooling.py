@@ -83,8 +83,8 @@ def pool_norm(tokens: Tensor,
         tokens (Tensor): (B, P + T*H*W, C), P tokens that are no grid first.
             Under autocast it is cast to autocast's dtype.
         size (tuple[int]): Grid (T, H, W).
-        pools (Sequence[Pool]): At most three; one call for queries, keys and
-            values reads the grid once where that is faster.
+        pools (Sequence[Pool]): At most three, with kernels of one size: one
+            call serves queries, keys and values.
         causal (bool): Whether a token sees itself and the past only.
             Defaults to False.
         eps (float): Of the norms. Defaults to 1e-6.
