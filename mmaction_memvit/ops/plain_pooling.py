@@ -9,6 +9,8 @@ from torch import Tensor
 from .layer_norm import norm_rows, norm_rows_backward
 from .precision import statistics_dtype
 
+Lists = List[Tensor]
+
 
 def _channels_last(x: Tensor) -> bool:
     """Whether convolutions take the layout of the tokens.
@@ -47,7 +49,7 @@ def _kernel(weight: Tensor, x: Tensor) -> Tensor:
 
 def forward(tokens: Tensor, weights: List[Tensor], gammas: List[Tensor],
             betas: List[Tensor], geometries: list, eps: float,
-            keep: bool) -> Tuple[List[Tensor], ...]:
+            keep: bool) -> Tuple[Lists, Lists, Lists, Lists]:
     """See :func:`pooling._forward`."""
     batch, num, channels = tokens.shape
     size, width = geometries[0].size, weights[0].shape[0]
@@ -73,7 +75,7 @@ def forward(tokens: Tensor, weights: List[Tensor], gammas: List[Tensor],
 def backward(grads: List[Tensor], tokens: Tensor, convs: List[Tensor],
              means: List[Tensor], rstds: List[Tensor], weights: List[Tensor],
              gammas: List[Tensor], geometries: list, need_tokens: bool,
-             need_weights: bool) -> Tuple[Tensor, List[Tensor], ...]:
+             need_weights: bool) -> Tuple[Tensor, Lists, Lists, Lists]:
     """See :func:`pooling._backward`."""
     batch, num, channels = tokens.shape
     size, width = geometries[0].size, weights[0].shape[0]

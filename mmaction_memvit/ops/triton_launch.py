@@ -2,14 +2,11 @@
 """What the launches of all Triton kernels share."""
 import functools
 from contextlib import nullcontext
-from typing import Sequence
+from typing import Sequence, Tuple
 
 import torch
 import triton
 from torch import Tensor
-
-# Elements of a program's tile: 32 for each of its 128 threads.
-TILE = 4096
 
 
 def launch(kernel, grid: Sequence[int], like: Tensor, *args,
@@ -25,8 +22,8 @@ def launch(kernel, grid: Sequence[int], like: Tensor, *args,
 
 @functools.lru_cache(None)
 def _processors(device: torch.device) -> int:
-    if device.type != 'cuda':
-        return 2
+    if device.type != 'cuda':  # Triton's interpreter
+        return 1
     return torch.cuda.get_device_properties(device).multi_processor_count
 
 
@@ -35,14 +32,15 @@ def wanted_programs(like: Tensor) -> int:
     return 4 * _processors(like.device)
 
 
-def tile(rows: int, width: int, others: int, like: Tensor) -> Sequence[int]:
+def tile(rows: int, width: int, others: int, like: Tensor,
+         warps: int) -> Tuple[int, int]:
     """Rows and columns of a tile, powers of two, for rows of ``width``.
 
-    Fewer rows where programs (``others`` times the tiles) would not fill the
-    device.
+    A thread gets 32 elements, or fewer where programs (``others`` times the
+    tiles) would not fill the device.
     """
     block = max(triton.next_power_of_2(width), 16)
-    height = max(TILE // block, 1)
+    height = max(1024 * warps // block, 1)
     while height > 4 and -(-rows // height) * others < wanted_programs(like):
         height //= 2
     return height, block

@@ -142,7 +142,7 @@ def add_forward(
     out = torch.empty_like(x)
     total = None if branch is None else torch.empty_like(x)
     rows = mean.numel()
-    block_p, block_d = tile(rows, width, 1, x)
+    block_p, block_d = tile(rows, width, 1, x, 4)
     launch(
         _forward_kernel, (triton.cdiv(rows, block_p), ),
         x,
@@ -184,7 +184,7 @@ def add_backward(
     dbranch = x.new_empty(0 if scale is None else x.shape)
     dgamma, dbeta = torch.empty_like(gamma), torch.empty_like(gamma)
     # Two sums and two tiles are held in registers: half the rows.
-    block_p, block_d = tile(rows, width, 1, x)
+    block_p, block_d = tile(rows, width, 1, x, 4)
     block_p = max(block_p // 2, 1)
     num = min(triton.cdiv(rows, block_p), wanted_programs(x))
     part = x.new_empty((num, 2, width), dtype=torch.float32)

@@ -16,8 +16,10 @@ import triton.language as tl
 from torch import Tensor
 
 from . import triton_layer_norm
-from .triton_launch import TILE, launch, tile, wanted_programs
+from .triton_launch import launch, tile, wanted_programs
 from .triton_layer_norm import normalize
+
+Lists = List[Tensor]
 
 
 @triton.jit
@@ -80,7 +82,8 @@ def _forward_kernel(x_ptr, w_ptr, gamma_ptr, beta_ptr, out_ptr, conv_ptr,
 def _gather(acc, dy_ptr, w_ptr, sample, place, t, h, w, live, first, col, real,
             OT, OH, OW, PT, PH, PW, C: tl.constexpr, D: tl.constexpr,
             KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
-            ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr):
+            ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
+            UNROLL: tl.constexpr):
     """Add what the places of one pooling send back to the tokens.
 
     Only kernel places that the stride can reach are looked at:
@@ -95,32 +98,35 @@ def _gather(acc, dy_ptr, w_ptr, sample, place, t, h, w, live, first, col, real,
     t, h, w = t + PT, h + PH, w + PW
     base += ((t // ST * OH + h // SH) * OW + w // SW) * C
     tap = (t % ST * KH + h % SH) * KW + w % SW
-    for jt in tl.static_range((KT + ST - 1) // ST):
+    for jt in range((KT + ST - 1) // ST):
         ok_t = live & (t >= jt * ST) & (t // ST - jt < OT)
         ok_t = ok_t & (t % ST + jt * ST < KT)
-        for jh in tl.static_range((KH + SH - 1) // SH):
+        for jh in range((KH + SH - 1) // SH):
             ok_h = ok_t & (h >= jh * SH) & (h // SH - jh < OH)
             ok_h = ok_h & (h % SH + jh * SH < KH)
-            for jw in tl.static_range((KW + SW - 1) // SW):
-                ok = ok_h & (w >= jw * SW) & (w // SW - jw < OW)
-                ok = ok & (w % SW + jw * SW < KW)
-                inside = ok[:, None] & real[None, :]
-                dy = tl.load(
-                    dy_ptr + (base - ((jt * OH + jh) * OW + jw) * C)[:, None] +
-                    col[None, :],
-                    mask=inside,
-                    other=0.).to(tl.float32)
-                step = (jt * ST * KH + jh * SH) * KW + jw * SW
-                if ST * SH * SW == 1:
-                    weight = tl.load(
-                        w_ptr + step * D + col % D, mask=real, other=0.)
-                    acc += dy * weight.to(tl.float32)[None, :]
-                else:
-                    weight = tl.load(
-                        w_ptr + (tap + step)[:, None] * D + (col % D)[None, :],
+            for start in range(0, (KW + SW - 1) // SW, UNROLL):
+                for u in tl.static_range(UNROLL):
+                    jw = start + u
+                    ok = ok_h & (w >= jw * SW) & (w // SW - jw < OW)
+                    ok = ok & (w % SW + jw * SW < KW)
+                    inside = ok[:, None] & real[None, :]
+                    at = base - ((jt * OH + jh) * OW + jw) * C
+                    dy = tl.load(
+                        dy_ptr + at[:, None] + col[None, :],
                         mask=inside,
-                        other=0.)
-                    acc += dy * weight.to(tl.float32)
+                        other=0.).to(tl.float32)
+                    step = (jt * ST * KH + jh * SH) * KW + jw * SW
+                    if UNROLL > 1:  # all rows meet the same tap
+                        weight = tl.load(
+                            w_ptr + step * D + col % D, mask=real, other=0.)
+                        acc += dy * weight.to(tl.float32)[None, :]
+                    else:
+                        weight = tl.load(
+                            w_ptr + (tap + step)[:, None] * D +
+                            (col % D)[None, :],
+                            mask=inside,
+                            other=0.)
+                        acc += dy * weight.to(tl.float32)
     return acc
 
 
@@ -132,7 +138,8 @@ def _tokens_kernel(
         KW: tl.constexpr, NUM: tl.constexpr, ST0: tl.constexpr,
         SH0: tl.constexpr, SW0: tl.constexpr, ST1: tl.constexpr,
         SH1: tl.constexpr, SW1: tl.constexpr, ST2: tl.constexpr,
-        SH2: tl.constexpr, SW2: tl.constexpr, BLOCK_P: tl.constexpr,
+        SH2: tl.constexpr, SW2: tl.constexpr, UNROLL0: tl.constexpr,
+        UNROLL1: tl.constexpr, UNROLL2: tl.constexpr, BLOCK_P: tl.constexpr,
         BLOCK_C: tl.constexpr):
     row = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     col = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -144,15 +151,15 @@ def _tokens_kernel(
     acc = tl.zeros((BLOCK_P, BLOCK_C), dtype=tl.float32)
     acc = _gather(acc, dy0_ptr, w0_ptr, sample, place, t, h, w, live, first,
                   col, real, OT0, OH0, OW0, PT, PH, PW, C, D, KT, KH, KW, ST0,
-                  SH0, SW0)
+                  SH0, SW0, UNROLL0)
     if NUM > 1:
         acc = _gather(acc, dy1_ptr, w1_ptr, sample, place, t, h, w, live,
                       first, col, real, OT1, OH1, OW1, PT, PH, PW, C, D, KT,
-                      KH, KW, ST1, SH1, SW1)
+                      KH, KW, ST1, SH1, SW1, UNROLL1)
     if NUM > 2:
         acc = _gather(acc, dy2_ptr, w2_ptr, sample, place, t, h, w, live,
                       first, col, real, OT2, OH2, OW2, PT, PH, PW, C, D, KT,
-                      KH, KW, ST2, SH2, SW2)
+                      KH, KW, ST2, SH2, SW2, UNROLL2)
     tl.store(
         dx_ptr + (row.to(tl.int64) * C)[:, None] + col[None, :],
         acc.to(dx_ptr.dtype.element_ty),
@@ -192,11 +199,13 @@ def _weight_kernel(x_ptr, dy_ptr, part_ptr, lines, first, T, H, W, OT, OH, OW,
                     mask=ok_w[:, None] & real[None, :],
                     other=0.)
                 place = (start + u) * C + col
+                # The same for all taps; loaded in the layout of x.
                 dy = tl.load(
-                    dy_ptr + dy_at + place,
-                    mask=real & (place < OW * C),
+                    dy_ptr + (dy_at + place)[None, :] + (tap * 0)[:, None],
+                    mask=(real & (place < OW * C))[None, :] &
+                    (tap >= 0)[:, None],
                     other=0.)
-                acc += x.to(tl.float32) * dy.to(tl.float32)[None, :]
+                acc += x.to(tl.float32) * dy.to(tl.float32)
     tap = tl.program_id(0) * (KT * KH * KW) + tap
     tl.store(
         part_ptr + tap.to(tl.int64)[:, None] * C + col[None, :],
@@ -225,6 +234,15 @@ def _sum_kernel(part_ptr, dweight_ptr, rows, D: tl.constexpr,
         mask=col < D)
 
 
+def _warps(width: int) -> int:
+    """Warps of a program for rows of ``width`` channels.
+
+    One as long as it holds a row: what all rows share (a tap, a parameter)
+    then gets where it is needed without a barrier.
+    """
+    return min(max(triton.next_power_of_2(width) // 256, 1), 8)
+
+
 def _taps_first(weights: List[Tensor]) -> Tensor:
     """Kernels (D, 1, kt, kh, kw), of one size, as (kernels, taps, D)."""
     return torch.stack([x.flatten(1).t() for x in weights])
@@ -232,7 +250,7 @@ def _taps_first(weights: List[Tensor]) -> Tensor:
 
 def forward(tokens: Tensor, weights: List[Tensor], gammas: List[Tensor],
             betas: List[Tensor], geometries: list, eps: float,
-            keep: bool) -> Tuple[List[Tensor], ...]:
+            keep: bool) -> Tuple[Lists, Lists, Lists, Lists]:
     """See :func:`pooling._forward`."""
     batch, num, channels = tokens.shape
     width = weights[0].shape[0]
@@ -252,7 +270,8 @@ def forward(tokens: Tensor, weights: List[Tensor], gammas: List[Tensor],
                 out.new_empty((batch, num_out, heads), dtype=torch.float32)
                 for _ in range(2)
             ]
-        block_p, block_d = tile(batch * num_out, width, heads, tokens)
+        warps = _warps(width)
+        block_p, block_d = tile(batch * num_out, width, heads, tokens, warps)
         launch(
             _forward_kernel, (triton.cdiv(batch * num_out, block_p), heads),
             tokens,
@@ -276,7 +295,7 @@ def forward(tokens: Tensor, weights: List[Tensor], gammas: List[Tensor],
             KEEP=keep,
             BLOCK_P=block_p,
             BLOCK_D=block_d,
-            num_warps=4)
+            num_warps=warps)
         for group, value in zip(results, made):
             group.append(value)
     return results
@@ -292,10 +311,19 @@ def _token_gradient(tokens: Tensor, dys: List[Tensor], weights: List[Tensor],
     block_c = 128 if channels % 128 == 0 else min(
         triton.next_power_of_2(channels), 128)
     blocks = triton.cdiv(channels, block_c)
-    block_p, block_c = tile(batch * num, block_c, blocks, tokens)
+    block_p, block_c = tile(batch * num, block_c, blocks, tokens, 1)
     pick = [min(i, len(dys) - 1) for i in range(3)]
     taps = _taps_first(weights)
     jobs = [(dys[i], taps[i], *geometries[i].out) for i in pick]
+    strides = {
+        f'S{axis}{i}': geometries[job].stride['THW'.index(axis)]
+        for i, job in enumerate(pick) for axis in 'THW'
+    }
+    unroll = {
+        f'UNROLL{i}':
+        geo.kernel[2] if max(geometries[job].stride) == 1 else 1
+        for i, job in enumerate(pick)
+    }
     launch(
         _tokens_kernel, (triton.cdiv(batch * num, block_p), blocks),
         tokens,
@@ -315,11 +343,9 @@ def _token_gradient(tokens: Tensor, dys: List[Tensor], weights: List[Tensor],
         NUM=len(dys),
         BLOCK_P=block_p,
         BLOCK_C=block_c,
-        num_warps=4,
-        **{
-            f'S{axis}{i}': geometries[job].stride['THW'.index(axis)]
-            for i, job in enumerate(pick) for axis in 'THW'
-        })
+        num_warps=1,
+        **strides,
+        **unroll)
     return dx
 
 
@@ -329,8 +355,8 @@ def _weight_gradient(tokens: Tensor, dy: Tensor, weight: Tensor,
     batch, num, channels = tokens.shape
     taps, width = math.prod(geo.kernel), weight.shape[0]
     block_k = triton.next_power_of_2(taps)
-    block_c = min(max(TILE // block_k, 16), triton.next_power_of_2(channels))
-    block_c = max(block_c, 16)
+    block_c = max(4096 // block_k, 16)
+    block_c = min(block_c, max(triton.next_power_of_2(channels), 16))
     blocks = triton.cdiv(channels, block_c)
     lines = batch * geo.out[0] * geo.out[1]
     programs = min(lines, max(wanted_programs(tokens) // blocks, 1))
@@ -373,7 +399,7 @@ def _weight_gradient(tokens: Tensor, dy: Tensor, weight: Tensor,
 def backward(grads: List[Tensor], tokens: Tensor, convs: List[Tensor],
              means: List[Tensor], rstds: List[Tensor], weights: List[Tensor],
              gammas: List[Tensor], geometries: list, need_tokens: bool,
-             need_weights: bool) -> Tuple[Tensor, List[Tensor], ...]:
+             need_weights: bool) -> Tuple[Tensor, Lists, Lists, Lists]:
     """See :func:`pooling._backward`."""
     tokens = tokens.contiguous()
     width = weights[0].shape[0]

@@ -1,0 +1,104 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Operators against their definitions in float64, on any device.
+
+tests/ops/test_kernels.py runs them again: in Triton's interpreter, which
+must be chosen before Triton is imported, and on a GPU.
+"""
+import os
+
+import pytest
+import torch
+
+from mmaction_memvit.ops import Pool, add_layer_norm, layer_norm, pool_norm
+from mmaction_memvit.ops.layer_norm import (
+    add_layer_norm_definition,
+    layer_norm_definition,
+)
+from mmaction_memvit.ops.pooling import pool_norm_definition
+
+DEVICE = os.environ.get('MEMVIT_TEST_DEVICE', 'cpu')
+pytestmark = pytest.mark.cuda if DEVICE == 'cuda' else []
+# Of values and of gradients, relative to the largest.
+TOLERANCES = {
+    torch.float32: (1e-5, 1e-4),
+    torch.float16: (5e-3, 1e-2),
+    torch.bfloat16: (3e-2, 6e-2),
+}
+DTYPES = list(TOLERANCES) if DEVICE == 'cuda' else [torch.float32]
+
+
+def leaf(*shape, dtype=torch.float32):
+    x = torch.randn(shape, dtype=dtype).to(DEVICE)
+    return x.requires_grad_()
+
+
+def compare(compute, define, leaves, dtype):
+    """Values and gradients of ``compute`` and of ``define`` in float64."""
+    exact = [x.detach().double().requires_grad_() for x in leaves]
+    outs, expected = compute(*leaves), define(*exact)
+    grads = [torch.randn_like(x) for x in outs]
+    got = torch.autograd.grad(outs, leaves, grads)
+    want = torch.autograd.grad(expected, exact, [x.double() for x in grads])
+    for tolerance, pairs in zip(TOLERANCES[dtype],
+                                (zip(outs, expected), zip(got, want))):
+        for a, b in pairs:
+            assert a.shape == b.shape
+            if a.numel():
+                scale = b.abs().max() + 1e-9
+                assert (a - b).abs().max() / scale < tolerance
+    assert all(x.dtype == y.dtype for x, y in zip(got, leaves))
+    assert all(x.dtype == dtype and x.is_contiguous() for x in outs)
+
+
+POOLINGS = [
+    # batch, first, size, heads, width, kernel, strides, causal
+    (2, 1, (2, 3, 3), 2, 20, (3, 3, 3), [(1, 1, 1), (1, 2, 2), (1, 2, 2)], 0),
+    (1, 1, (3, 9, 5), 1, 24, (3, 3, 3), [(1, 8, 8), (1, 4, 4)], 1),
+    (1, 1, (5, 4, 3), 1, 300, (7, 3, 3), [(4, 2, 2)], 0),
+    (1, 0, (3, 3, 4), 3, 16, (3, 5, 1), [(2, 1, 3), (1, 1, 1)], 1),
+    (0, 1, (3, 3, 4), 2, 8, (3, 3, 3), [(1, 1, 1)], 0),
+]
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('case', POOLINGS, ids=str)
+def test_pooling(case, dtype):
+    batch, first, size, heads, width, kernel, strides, causal = case
+    num, causal = len(strides), bool(causal)
+    tokens = leaf(batch, heads * width, first + size[0] * size[1] * size[2],
+                  dtype=dtype)
+
+    def pools(params):
+        return [
+            Pool(*params[i::num], stride) for i, stride in enumerate(strides)
+        ]
+
+    compare(
+        # Not contiguous: (B, C, N) transposed.
+        lambda x, *params: pool_norm(
+            x.transpose(1, 2), size, pools(params), causal),
+        lambda x, *params: [
+            pool_norm_definition(x.transpose(1, 2), size, p, causal)
+            for p in pools(params)
+        ],
+        [
+            tokens, *(leaf(width, 1, *kernel) for _ in strides),
+            *(leaf(width) for _ in range(2 * num))
+        ],
+        dtype)
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('shape', [(3, 7, 20), (0, 20), (40, 33), (2, 600)])
+def test_layer_norms(shape, dtype):
+    x, branch = leaf(*shape, dtype=dtype), leaf(*shape, dtype=dtype)
+    params = [leaf(shape[-1]), leaf(shape[-1])]
+    scale = torch.rand(shape[0]).to(DEVICE, dtype)
+    compare(lambda *args: [layer_norm(*args)],
+            lambda *args: [layer_norm_definition(*args, 1e-6)], [x, *params],
+            dtype)
+    for s in (None, scale):
+        compare(
+            lambda *args, s=s: add_layer_norm(*args, 1e-6, s),
+            lambda x, branch, *args, s=s: add_layer_norm_definition(
+                x, branch, s, *args, 1e-6), [x, branch, *params], dtype)
