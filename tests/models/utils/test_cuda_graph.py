@@ -108,6 +108,8 @@ def test_on_a_cpu_it_runs_eagerly():
 
 
 @pytest.mark.cuda
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_graphs_on_a_gpu_equal_eager(dtype):
     model, eager = build(cuda_graph=True).cuda(), build().cuda()
