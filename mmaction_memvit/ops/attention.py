@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from .constants import constant
+from .constants import constant, is_compiling
 
 Size = Tuple[int, int, int]
 # The product of the two is what hides a key: exp() of it is exactly 0. Each
@@ -215,11 +215,47 @@ def key_channels(layout: Layout, hidden: Optional[Tensor], extra: int,
                        hides).view(hidden.shape[0], -1, extra)
 
 
-class _FoldQueries(Function):
-    """Queries with their extra channels, in one buffer.
+def fold_queries_definition(q: Tensor, folded: Tensor, bias: Tensor,
+                            size: Size) -> Tuple[Tensor, Tensor]:
+    """Queries with their extra channels, and those of the grid without.
 
-    Also gives back the grid's queries, so that the gradient of what they are
-    added to later joins this one in one pass.
+    Args:
+        q (Tensor): (B, 1 + T*H*W, heads, C).
+        folded (Tensor): :func:`fold_tables` divided by attention's scale.
+        bias (Tensor): Added to the extra channels, (T, E) or (1, E).
+        size (tuple[int]): (T, H, W).
+
+    Returns:
+        tuple[Tensor]: (B, 1 + T*H*W, heads, C + E) and (B, T*H*W, heads, C).
+    """
+    b, _, n, _ = q.shape
+    e = folded.shape[1]
+    grid = q[:, 1:].unflatten(1, size)
+    by_t, by_h, by_w = (x.transpose(1, 2) for x in folded.split(size))
+    by_th = by_t[:, None] + by_h
+    extra = torch.matmul(grid.flatten(3, 4), by_th).unflatten(3, (-1, n))
+    extra = extra + torch.matmul(grid, by_w)
+    extra = extra + bias.view(1, -1, 1, 1, 1, e)
+    # The class query has no position; it hides what the others hide.
+    cls = bias[-1].expand(b, 1, n, e)
+    extra = torch.cat((cls, extra.flatten(1, 3)), dim=1)
+    return torch.cat((q, extra), dim=-1), q[:, 1:]
+
+
+def unfold_output_definition(out: Tensor, grid: Optional[Tensor],
+                             channels: int) -> Tensor:
+    """Channels that are the output; the grid's queries added, if given."""
+    tokens = out.transpose(1, 2)[..., :channels]
+    if grid is None:
+        return tokens.contiguous()
+    return torch.cat((tokens[:, :1], tokens[:, 1:] + grid), dim=1)
+
+
+class _FoldQueries(Function):
+    """:func:`fold_queries_definition` in few kernels.
+
+    The grid's queries are a second result for the gradient of what they are
+    added to later to join this one in one pass.
     """
 
     @staticmethod
@@ -267,7 +303,7 @@ class _FoldQueries(Function):
 
 
 class _UnfoldOutput(Function):
-    """The channels that are the output; the grid's queries added to it."""
+    """:func:`unfold_output_definition` in few kernels."""
 
     @staticmethod
     def forward(ctx, out: Tensor, grid: Optional[Tensor],
@@ -307,15 +343,17 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, folded: Tensor,
     b, _, n, c = k.shape
     extra = folded.shape[1]
     bias = _query_bias(layout, extra, q.dtype, q.device)
-    q_wide, grid = _FoldQueries.apply(q, folded.to(q.dtype), bias,
-                                      layout.q_size)
+    # The compiler fuses by itself.
+    fold, unfold = (fold_queries_definition, unfold_output_definition) \
+        if is_compiling() else (_FoldQueries.apply, _UnfoldOutput.apply)
+    q_wide, grid = fold(q, folded.to(q.dtype), bias, layout.q_size)
     k_wide = torch.cat((k, channels[:, :, None].expand(b, -1, n, -1)), dim=-1)
     out = F.scaled_dot_product_attention(
         q_wide.transpose(1, 2),
         k_wide.transpose(1, 2),
         F.pad(v, (0, extra)).transpose(1, 2),
         scale=scale)
-    return _UnfoldOutput.apply(out, grid if residual else None, c)
+    return unfold(out, grid if residual else None, c)
 
 
 def _axis_scores(q: Tensor,
