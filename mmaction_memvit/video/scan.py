@@ -132,7 +132,8 @@ def video_stream(container):
 
 def _is_cover(stream) -> bool:
     # AV_DISPOSITION_ATTACHED_PIC; PyAV of old does not tell.
-    return bool(int(getattr(stream, 'disposition', 0)) & 0x400)
+    flags = getattr(stream, 'disposition', 0)
+    return bool(int(getattr(flags, 'value', flags)) & 0x400)
 
 
 def time_of(item) -> Optional[int]:
