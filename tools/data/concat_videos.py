@@ -32,6 +32,7 @@ from collections import defaultdict
 from functools import partial
 
 import av
+import numpy as np
 from mmengine.utils import track_parallel_progress, track_progress
 
 from mmaction_memvit.annotations.class_names import write_class_names
