@@ -66,28 +66,31 @@ class Layout(NamedTuple):
     num_entries: int = 0
     causal: bool = False
 
-    @property
-    def key_grids(self) -> Tuple[Size, ...]:
-        """tuple: grids of the current and of all remembered keys."""
-        if not self.num_entries:
-            return (self.k_size, )
-        frames, *size = self.entry_size
-        return self.k_size, (self.num_entries * frames, *size)
 
-    @property
-    def num_channels(self) -> Tuple[int, int]:
-        """tuple: position channels, and those with hiding and filling.
+# Functions, as torch < 2.9 does not compile properties of named tuples.
+def key_grids(layout: Layout) -> Tuple[Size, ...]:
+    """Grids (T, H, W) of the current and of all remembered keys."""
+    if not layout.num_entries:
+        return (layout.k_size, )
+    frames, height, width = layout.entry_size
+    return layout.k_size, (layout.num_entries * frames, height, width)
 
-        One-hot positions of an axis add up to one, so the first row and
-        column of a key grid need no channel of their own: what they score
-        goes to every frame.
-        """
-        used = sum(t + h + w - 2 for t, h, w in self.key_grids)
-        return used, used + bool(self.num_entries or self.causal)
 
-    def width(self, channels: int) -> int:
-        """Channels a head has with the extra ones."""
-        return -(-(channels + self.num_channels[1]) // _ALIGN) * _ALIGN
+def num_channels(layout: Layout) -> Tuple[int, int]:
+    """Position channels, and those with the one that hides.
+
+    One-hot positions of an axis add up to one, so the first row and column of
+    a key grid need no channel of their own: what they score goes to every
+    frame.
+    """
+    used = sum([t + h + w - 2 for t, h, w in key_grids(layout)])
+    return used, used + int(layout.num_entries > 0 or layout.causal)
+
+
+def extra_channels(layout: Layout, channels: int) -> int:
+    """All extra channels E of heads of a width, those that fill included."""
+    num = channels + num_channels(layout)[1]
+    return num + -num % _ALIGN - channels
 
 
 def fold_tables(current: AxisTables, memory: Optional[AxisTables],
@@ -135,7 +138,7 @@ def _query_bias(layout: Layout, extra: int, dtype: torch.dtype,
     """What is added to the extra channels of queries: (T, E) or (1, E)."""
     frames = layout.q_size[0] if layout.causal else 1
     channel = torch.arange(extra, device=device)
-    used, hiding = layout.num_channels
+    used, hiding = num_channels(layout)
     bias = _HIDE_Q * ((channel >= used) & (channel < hiding))
     future = channel > torch.arange(frames, device=device)[:, None]
     future = future & (channel < frames) & layout.causal
@@ -155,7 +158,7 @@ def _key_positions(layout: Layout, extra: int, dtype: torch.dtype,
     One-hot positions; class tokens have none.
     """
     channel = torch.arange(extra, device=device)
-    grids = layout.key_grids
+    grids = key_grids(layout)
     frames = sum(x[0] for x in grids)
     starts = [0, frames, frames + sum(x[1] - 1 for x in grids)]
     parts = []
@@ -171,7 +174,7 @@ def _key_positions(layout: Layout, extra: int, dtype: torch.dtype,
             hot = hot | own.view(shape)
             starts[axis] += size[axis] - skip
         parts.append(hot.flatten(0, 2).to(dtype))
-    cls = channel == layout.num_channels[0]
+    cls = channel == num_channels(layout)[0]
     cls = (_HIDE_K * (cls & layout.causal)).to(dtype)[None]
     past = [
         F.pad(x, (0, 0, 1, 0)) for x in parts[-1].chunk(layout.num_entries)
@@ -186,7 +189,7 @@ def _entry_hides(layout: Layout, extra: int, dtype: torch.dtype,
     num, (past, current) = layout.num_entries, _tokens(layout)
     entry = torch.arange(num * past + current, device=device) // past
     hides = entry == torch.arange(num, device=device)[:, None]
-    column = torch.arange(extra, device=device) == layout.num_channels[0]
+    column = torch.arange(extra, device=device) == num_channels(layout)[0]
     return (_HIDE_K * (hides[..., None] & column)).flatten(1).to(dtype)
 
 
@@ -205,7 +208,8 @@ def key_channels(layout: Layout, hidden: Optional[Tensor], extra: int,
     Returns:
         Tensor: (B, K, E), or (1, K, E) without memory.
     """
-    keys = layout._replace(q_size=())
+    keys = Layout((), layout.k_size, layout.entry_size, layout.num_entries,
+                  layout.causal)
     positions = _key_positions(keys, extra, dtype, device)
     if hidden is None:
         return positions[None]
