@@ -69,7 +69,7 @@ def test_the_recipe():
     assert (step.milestones, step.gamma) == ([11, 15], 0.1)
     for mode in MODES:
         data = cfg[f'{mode}_dataloader'].dataset
-        assert (data.num_clips, data.clip_stride) == (9, 1)
+        assert (data.num_clips, data.stride_seconds) == (9, 1)
         # From the one file of paths.
         assert data.label_file.endswith('v2.2_for_activitynet_2019.pbtxt')
         assert data.timestamp_start == 900

@@ -21,7 +21,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
-from mmaction_memvit.datasets.clip_grid import ClipGrid
+from mmaction_memvit.datasets.grid import ClipGrid
 from mmaction_memvit.memory import MemoryBank, MemoryHost
 from mmaction_memvit.video import probe_video
 

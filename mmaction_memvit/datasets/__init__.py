@@ -1,12 +1,17 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from .charades_dataset import CharadesDataset  # noqa: F401
-from .collaborative_ava_dataset import (  # noqa: F401
-    CollaborativeAVADataset,
-)
-from .epic_dataset import EpicDataset  # noqa: F401
-from .online_ava_dataset import OnlineAVADataset  # noqa: F401
-from .online_epic_dataset import OnlineEpicDataset  # noqa: F401
-from .online_video_dataset import OnlineVideoDataset  # noqa: F401
-from .samplers import *  # noqa: F401,F403
-from .transforms import *  # noqa: F401,F403
-from .video_clips_dataset import VideoClipsDataset  # noqa: F401
+from .ava import OnlineAVADataset
+from .charades import CharadesDataset
+from .epic import EpicDataset
+from .epic_stream import OnlineEpicDataset
+from .named import NamedVideoDataset
+from .samplers import *  # noqa: F403
+from .stream import StreamDataset
+from .transforms import *  # noqa: F403
+from .video import OnlineVideoDataset, VideoClipsDataset
+from .windows import CollaborativeAVADataset
+
+__all__ = [
+    'CharadesDataset', 'CollaborativeAVADataset', 'EpicDataset',
+    'NamedVideoDataset', 'OnlineAVADataset', 'OnlineEpicDataset',
+    'OnlineVideoDataset', 'StreamDataset', 'VideoClipsDataset'
+]

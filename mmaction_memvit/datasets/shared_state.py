@@ -1,12 +1,12 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What the main process and data loader workers tell each other."""
 import copy
-import logging
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
+
+from .source import tell
 
 # Counters of different workers do not share memory cells, so that none is
 # lost without a lock, which could be neither copied nor pickled.
@@ -17,13 +17,10 @@ def _shared(tensor: torch.Tensor) -> torch.Tensor:
     try:
         return tensor.share_memory_()
     except (RuntimeError, OSError) as e:
-        print_log(
-            f'No shared memory ({e}): persistent data loader workers do not '
-            'learn the epoch, and failures that they meet are not counted. '
-            'Remedy: give the container more of it, such as '
-            '"docker run --shm-size=8g"',
-            logger='current',
-            level=logging.WARNING)
+        tell(f'No shared memory ({e}): persistent data loader workers do not '
+             'learn the epoch, and failures that they meet are not counted. '
+             'Remedy: give the container more of it, such as '
+             '"docker run --shm-size=8g"')
         return tensor
 
 

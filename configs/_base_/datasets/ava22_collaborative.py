@@ -5,7 +5,8 @@ _base_ = ['ava22_online.py']
 clip = dict(clip_len=32, frame_interval=2)
 meta_keys = ('img_shape', 'img_key', 'video_id', 'timestamp',
              'orig_proposals')
-window = dict(type='CollaborativeAVADataset', num_clips=9, clip_stride=1)
+window = dict(
+    type='CollaborativeAVADataset', num_clips=9, clip_stride_seconds=1)
 # As in SlowFast. All clips of a window are cropped and flipped alike.
 train_pipeline = [
     dict(type='SampleKeyframeClip', **clip),

@@ -25,7 +25,7 @@ data = dict(
     timestamp_end=None,
     keyframe_rate=2,
     num_clips=3,
-    clip_stride=0.5)
+    clip_stride_seconds=0.5)
 # ---------------------------------------------------------------------------
 
 model = dict(

@@ -1,5 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import gc
 from fractions import Fraction
 
 import cv2
@@ -18,12 +17,10 @@ from helpers.videos import (
     write_video,
 )
 from mmaction.registry import DATASETS
-from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope
 
 from mmaction_memvit.annotations.epic_lists import EpicVideo
 from mmaction_memvit.datasets import EpicDataset
-from mmaction_memvit.datasets.epic_base import frame_rate
+from mmaction_memvit.datasets.epic import frame_rate
 from mmaction_memvit.video import VideoReadError
 
 pytest.importorskip('av')
@@ -42,30 +39,6 @@ ROWS = [
 ]
 PACK = dict(type='PackActionInputs',
             meta_keys=('narration_id', 'video_id', 'timestamp'))
-
-
-@pytest.fixture(scope='module', autouse=True)
-def quick_collection():
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
-
-
-@pytest.fixture
-def log(tmp_path):
-    name = f'test_{tmp_path.name}'
-    path = tmp_path / 'log.txt'
-    logger = MMLogger.get_instance(name, log_file=str(path), log_level='INFO')
-    yield path.read_text
-    for handler in list(logger.handlers):
-        handler.close()
-    MMLogger._instance_dict.pop(name)
 
 
 @pytest.fixture(scope='module')
@@ -283,8 +256,6 @@ def test_broken_video(root, tmp_path, log):
     (dict(data_prefix=dict(path='')), 'dict\\(video'),
     (dict(data_prefix=dict(img='')), 'need a video_info_file'),
     (dict(data_prefix=dict(img=''), frame_fps=-1), 'frame_fps=-1'),
-    (dict(data_prefix=dict(img=''), frame_fps=60, index_file='x'),
-     'is for videos'),
     (dict(data_prefix=dict(img=''), video_info_file='info.csv',
           missing_video='unchecked'), 'frame_fps, as a number'),
     (dict(missing_video='unchecked'), 'needs an index_file'),

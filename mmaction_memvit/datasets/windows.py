@@ -1,21 +1,19 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Windows of clips around keyframes with boxes."""
-from collections.abc import Sequence
 from typing import Any, Optional, Union
 
 import numpy as np
 import torch
 from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
-from mmengine.logging import print_log
 
 from mmaction_memvit.structures import WindowDataSample
 
+from ..annotations.table import check_choice
 from ..video.index import first_names
-from .clip_windows import max_clips, window_times
-from .online_ava_dataset import OnlineAVADataset
-from .source_options import check_choice
-from .stream_dataset import subset
+from .ava import OnlineAVADataset
+from .grid import check_whole, max_clips, window_times
+from .options import rename
 
 
 @DATASETS.register_module()
@@ -23,8 +21,8 @@ class CollaborativeAVADataset(OnlineAVADataset):
     """Clips around keyframes, with all their boxes, for a shared memory.
 
     Keyframes, boxes and proposals are those of :class:`OnlineAVADataset`. A
-    sample is a *window*: ``num_clips`` clips of a video, ``clip_stride``
-    seconds apart, around a keyframe. Each clip passes the pipeline by itself
+    sample is a *window*: ``num_clips`` clips of a video, some seconds apart,
+    around a keyframe. Each clip passes the pipeline by itself
     and comes with the boxes and labels of its own keyframe. Random transforms
     draw anew for each clip, but those in ``PerVideoAugment`` once a window
     and epoch, which is what clips that are compared should have.
@@ -62,7 +60,8 @@ class CollaborativeAVADataset(OnlineAVADataset):
             is ``PackActionInputs`` with 'video_id' and 'timestamp' among its
             meta_keys.
         num_clips (int): N. Defaults to 9.
-        clip_stride (float): Seconds from one clip to the next. Defaults to 1.
+        clip_stride_seconds (float): Seconds from one clip to the next; the
+            former name ``clip_stride`` works. Defaults to 1.
         window_step (int, optional): In training, keyframes for each window.
             Defaults to None: ``num_clips``.
         keyframes_per_item (int): In testing, most keyframes of a slice.
@@ -73,8 +72,8 @@ class CollaborativeAVADataset(OnlineAVADataset):
         **kwargs: Further arguments of :class:`OnlineAVADataset`.
 
     Raises:
-        ValueError: If an argument is out of range, or ``clip_stride`` is no
-            whole number of timestamps, or a video too short.
+        ValueError: If an argument is out of range, the stride is no whole
+            number of timestamps, or a video is too short.
     """
 
     sample_kind = 'window'
@@ -84,28 +83,20 @@ class CollaborativeAVADataset(OnlineAVADataset):
                  ann_file: str,
                  pipeline: list,
                  num_clips: int = 9,
-                 clip_stride: float = 1,
+                 clip_stride_seconds: float = 1,
                  window_step: Optional[int] = None,
                  keyframes_per_item: int = 16,
                  short_video: str = 'error',
                  **kwargs) -> None:
-        for name, value in (('num_clips', num_clips),
-                            ('window_step', window_step),
-                            ('keyframes_per_item', keyframes_per_item)):
-            if value is not None and (not isinstance(value, int)
-                                      or value < 1):
-                raise ValueError(f'{name}={value} must be a whole number, at '
-                                 'least 1')
         check_choice('short_video', short_video, ('error', 'repeat'))
-        self.num_clips = num_clips
-        self.clip_stride = clip_stride
-        self.window_step = window_step or num_clips
-        self.keyframes_per_item = keyframes_per_item
+        self.num_clips = check_whole('num_clips', num_clips)
+        self.stride_seconds = rename(kwargs, 'clip_stride_seconds',
+                                     clip_stride_seconds, 'clip_stride')
+        self.window_step = self.num_clips if window_step is None else \
+            check_whole('window_step', window_step)
+        self.keyframes_per_item = check_whole('keyframes_per_item',
+                                              keyframes_per_item)
         self.short_video = short_video
-        # By sample: its first keyframe, and the one after the last.
-        self._items = np.zeros((0, 2), np.int64)
-        # By video: timestamps of a stride, the least and the greatest.
-        self._grids = np.zeros((0, 3), np.int64)
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
 
     def draws_by_epoch(self) -> bool:
@@ -114,76 +105,57 @@ class CollaborativeAVADataset(OnlineAVADataset):
 
     # -- loading ------------------------------------------------------------
 
-    def load_data_list(self) -> list[dict]:
-        """Loads the annotations and plans the windows.
-
-        Returns:
-            list[dict]: As in :class:`OnlineAVADataset`.
-        """
-        videos = super().load_data_list()
-        self._grids = np.asarray([self._grid(v) for v in videos])
+    def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
+        """Divides the keyframes of every video into windows."""
+        super().plan_samples(videos)
+        grid = self.grid
+        # By video: timestamps of a stride, the least and the greatest.
+        self._limits = np.asarray([(grid.steps(self.stride_seconds, v['fps']),
+                                    grid.start,
+                                    grid.last(v['num_frames'], v['fps']))
+                                   for v in videos])
         self._check_short(videos)
-        step = 1 if self.test_mode else self.window_step
+        self._step = 1 if self.test_mode else self.window_step
         # Keyframes are sorted by video.
-        starts = np.flatnonzero(
-            np.diff(self._clip_video, prepend=-1)).tolist()
-        items = []
-        for first, end in zip(starts,
-                              [*starts[1:], len(self._clip_video)]):
-            for i in range(first, end, step):
-                items.append((i, min(i + step, end)))
-        self._items = np.asarray(items, np.int64).reshape(-1, 2)
-        print_log(
-            f'{len(items)} windows of {self.num_clips} clips, '
-            f'{self.clip_stride:g} s apart, one for every {step} keyframes',
-            logger='current')
-        return videos
+        ends = np.cumsum(np.bincount(self.keyframes.video))
+        first = np.concatenate([
+            np.arange(start, end, self._step)
+            for start, end in zip(np.append(0, ends), ends)
+        ])
+        video = self.keyframes.video[first]
+        return dict(
+            video=video,
+            position=self.keyframes.time[first],
+            first=first,
+            end=np.minimum(first + self._step, ends[video]))
 
-    def _grid(self, video: dict) -> tuple[int, int, int]:
-        """Timestamps of a stride, least and greatest timestamp of a video."""
-        rate, fps = self.keyframe_rate, video['fps']
-        stride = self.clip_stride * (fps if rate == 'frames' else rate)
-        steps = round(stride)
-        if steps < 1 or (rate != 'frames' and abs(steps - stride) > 1e-6):
-            raise ValueError(
-                f'clip_stride={self.clip_stride} s are {stride:g} timestamps '
-                f'at keyframe_rate={rate!r}, but must be a whole number of '
-                'them, at least 1: clips stand at timestamps')
-        start = self.timestamp_start
-        last = start + int(video['num_frames'] / fps *
-                           (fps if rate == 'frames' else rate)) + 1
-        if self.timestamp_end is not None:
-            last = min(last, self.timestamp_end)
-        while self._frame_of(last, fps) >= video['num_frames']:
-            last -= 1
-        return steps, start, last
+    def summary(self) -> str:
+        """Sizes of windows, and numbers of keyframes and boxes."""
+        return (f' of {self.num_clips} clips, {self.stride_seconds:g} s '
+                f'apart, one for every {self._step} keyframes'
+                f'{super().summary()}')
 
     def _check_short(self, videos: list[dict]) -> None:
         if self.short_video == 'repeat':
             return
-        num = max_clips(self._clip_position,
-                        *self._grids[self._clip_video].T)
-        most = {}
-        for video in np.unique(self._clip_video):
-            # Clips of a stride from any keyframe.
-            most[videos[video]['video_id']] = int(
-                num[self._clip_video == video].min())
+        num = max_clips(self.keyframes.time,
+                        *self._limits[self.keyframes.video].T)
+        # Clips of a stride from any keyframe.
+        most = {
+            videos[v]['video_id']: int(num[self.keyframes.video == v].min())
+            for v in np.unique(self.keyframes.video)
+        }
         short = [name for name, num in most.items() if num < self.num_clips]
         if short:
             raise ValueError(
                 f'{len(short)} of {len(most)} videos have fewer than '
-                f'num_clips={self.num_clips} clips, {self.clip_stride:g} s '
+                f'num_clips={self.num_clips} clips, {self.stride_seconds:g} s '
                 f'apart: {first_names(short)}; {short[0]!r} has '
-                f'{most[short[0]]}. Remedy: set num_clips or clip_stride '
-                "lower, or short_video='repeat' to repeat clips of such "
-                'videos, or leave them out of the annotations')
+                f'{most[short[0]]}. Remedy: set num_clips or '
+                "clip_stride_seconds lower, or short_video='repeat' to repeat "
+                'clips of such videos, or leave them out of the annotations')
 
     # -- samples ------------------------------------------------------------
-
-    @force_full_init
-    def __len__(self) -> int:
-        """Number of windows."""
-        return len(self._items)
 
     @force_full_init
     def item_slices(self) -> list[slice]:
@@ -193,54 +165,33 @@ class CollaborativeAVADataset(OnlineAVADataset):
             list[slice]: Of samples of one video each, up to
             ``keyframes_per_item``; together, all of them.
         """
-        videos = self._clip_video[self._items[:, 0]]
+        videos = self.samples['video']
         ends = [*(np.flatnonzero(np.diff(videos)) + 1).tolist(), len(videos)]
-        slices, first = [], 0
-        for end in ends:
-            slices += [
-                slice(i, min(i + self.keyframes_per_item, end))
-                for i in range(first, end, self.keyframes_per_item)
-            ]
-            first = end
-        return slices
+        size = self.keyframes_per_item
+        return [
+            slice(i, min(i + size, end))
+            for first, end in zip([0, *ends], ends)
+            for i in range(first, end, size)
+        ]
 
-    @force_full_init
-    def stream_keys(self) -> list[tuple[str, int]]:
-        """Video and first keyframe of every sample, without reading any.
-
-        Returns:
-            list[tuple[str, int]]: ``(video_id, timestamp)`` by index.
-        """
-        return [(self._video_ids[self._clip_video[i]],
-                 int(self._clip_position[i])) for i in self._items[:, 0]]
-
-    @force_full_init
-    def get_subset_(self, indices: Union[Sequence[int], int]) -> None:
-        """Keeps some of the samples only.
-
-        Args:
-            indices (int | Sequence[int]): Numbers of the samples to keep, or
-                how many of the first (of the last, if negative).
-        """
-        self._items = self._items[subset(indices)]
-
-    def _centres(self, idx: Union[int, slice]) -> list[int]:
+    def _centres(self, idx: Union[int, slice]) -> np.ndarray:
         """Numbers of the keyframes that a sample is about."""
         numbers = range(len(self))[idx]
         if isinstance(idx, slice):
-            centres = self._items[numbers.start:numbers.stop, 0].tolist()
-            if (not self.test_mode or not centres or numbers.step != 1
-                    or len(set(self._clip_video[centres])) > 1):
+            own = slice(numbers.start, numbers.stop)
+            if (not self.test_mode or not numbers or numbers.step != 1
+                    or len(set(self.samples['video'][own].tolist())) > 1):
                 raise IndexError(
                     f'{idx} is no sample: in test mode, a slice of samples of '
                     'one video in a row is one; see item_slices()')
-            return centres
-        first, end = self._items[numbers].tolist()
-        if self.test_mode:
-            return [first]
-        seed = (self._state.seed, self.epoch, int(self._clip_video[first]))
-        rng = np.random.default_rng([p % 2**32 for p in seed])
-        return [min(first + int(rng.integers(self.window_step)), end - 1)]
+            return self.samples['first'][own]
+        first, end = (int(self.samples[k][numbers]) for k in ('first', 'end'))
+        if not self.test_mode:
+            seed = (self._state.seed, self.epoch, self.samples['video'][
+                numbers])
+            rng = np.random.default_rng([int(p) % 2**32 for p in seed])
+            first = min(first + int(rng.integers(self.window_step)), end - 1)
+        return np.asarray([first])
 
     @force_full_init
     def get_data_info(self, idx: Union[int, slice]) -> dict:
@@ -258,11 +209,10 @@ class CollaborativeAVADataset(OnlineAVADataset):
             ``video_id`` and ``timestamp``, of the first of these.
         """
         centres = self._centres(idx)
-        video = int(self._clip_video[centres[0]])
-        stride, first, last = self._grids[video].tolist()
-        own = self._clip_position[centres]
+        video = int(self.keyframes.video[centres[0]])
+        own = self.keyframes.time[centres]
         windows = np.stack([
-            window_times(t, self.num_clips, stride, first, last)
+            window_times(t, self.num_clips, *self._limits[video].tolist())
             for t in own.tolist()
         ])
         if self.test_mode:
@@ -274,19 +224,17 @@ class CollaborativeAVADataset(OnlineAVADataset):
             times = windows[0]
             scored = np.flatnonzero(times == own[0])[:1]
             windows = np.arange(self.num_clips)[None]
-        # Keyframes are sorted by video, then time.
-        start, end = np.searchsorted(self._clip_video, (video, video + 1))
-        found = start + np.searchsorted(self._clip_position[start:end], times)
-        clips = []
-        for time, row in zip(times.tolist(), found.tolist()):
-            if row < end and self._clip_position[row] == time:
-                clips.append(self.keyframe_info(row))
-            else:
-                clips.append(self.keyframe_info(centres[0], time))
+        number = range(len(self))[idx]
+        common = self.sample_info(
+            number.start if isinstance(idx, slice) else number)
         if not self.test_mode:
-            for clip in clips:
-                # PerVideoAugment draws once a sample, not once a video.
-                clip['aug_seed'] += (centres[0] + 1) << 32
+            # PerVideoAugment draws once a sample, not once a video.
+            common['aug_seed'] += (int(centres[0]) + 1) << 32
+        its = self.get_video_info(video)
+        clips = [
+            dict(common, timestamp=t, **self.keyframe_keys(its, video, t))
+            for t in times.tolist()
+        ]
         return dict(
             video=video,
             video_id=self._video_ids[video],
@@ -316,6 +264,10 @@ class CollaborativeAVADataset(OnlineAVADataset):
                 return None
             parts.append(part)
         return pack_window(parts, info)
+
+    def sample_keys(self, idx: int, video: dict) -> dict:
+        """Nothing but what :meth:`get_data_info` adds clip by clip."""
+        return {}
 
 
 def pack_window(parts: list[dict], info: dict) -> dict:

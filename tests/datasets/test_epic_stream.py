@@ -1,5 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import gc
 import pickle
 import time
 from fractions import Fraction
@@ -17,11 +16,9 @@ from helpers.videos import need_shared_data, read_number, write_video
 from mmaction.registry import DATASETS
 from mmaction.structures import ActionDataSample
 from mmengine.dataset import DefaultSampler
-from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope
 
 from mmaction_memvit.datasets import StreamBatchSampler
-from mmaction_memvit.datasets.online_epic_dataset import QUERY_BREAK
+from mmaction_memvit.datasets.epic_stream import QUERY_BREAK
 from mmaction_memvit.evaluation.metrics import (
     EpicAnticipationMetric,
     EpicRecognitionMetric,
@@ -46,30 +43,6 @@ ROWS = [
 ]
 CLIP = dict(clip_len=4, frame_interval=3)
 SPAN = Fraction(4, 10)
-
-
-@pytest.fixture(scope='module', autouse=True)
-def quick_collection():
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
-
-
-@pytest.fixture
-def log(tmp_path):
-    name = f'test_{tmp_path.name}'
-    path = tmp_path / 'log.txt'
-    logger = MMLogger.get_instance(name, log_file=str(path), log_level='INFO')
-    yield path.read_text
-    for handler in list(logger.handlers):
-        handler.close()
-    MMLogger._instance_dict.pop(name)
 
 
 @pytest.fixture(scope='module')

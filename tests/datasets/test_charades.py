@@ -8,10 +8,7 @@ from helpers.charades import write_frames, write_list, write_videos
 from helpers.videos import read_number, truncate
 from mmaction.registry import DATASETS, TRANSFORMS
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
-
-from mmaction_memvit.datasets.charades_dataset import CharadesDataset
 
 ROWS = [('46GP8', 'c002 1.00 2.00;c147 0.00 1.50', 2.),
         ('0IH69', '', 1.5),
@@ -30,11 +27,6 @@ def many_hot(classes, num_classes=157):
     label = torch.zeros(num_classes)
     label[classes] = 1
     return label
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
 
 
 @pytest.fixture(scope='module')
@@ -157,18 +149,12 @@ def test_a_video_that_cannot_be_read(root, tmp_path):
     (dict(missing_video='no'), "missing_video='no'"),
     (dict(reversed_times='swap'), "'swap'.*'keep'"),
     (dict(num_classes=100), 'c147.*c000 to c099'),
-    (dict(data_prefix=dict(img='frames'), index_file='i.json'), 'is for vid'),
     (dict(test_mode=True, pipeline=[dict(type='LabelSampledClips')]),
      'LabelSampledClips.*all of their actions'),
 ])
 def test_bad_arguments(root, kwargs, words):
     with pytest.raises(ValueError, match=words):
         build(root, **kwargs)
-
-
-def test_it_is_exported():
-    from mmaction_memvit import datasets
-    assert datasets.CharadesDataset is CharadesDataset
 
 
 # Labels of clips

@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import copy
 import csv
-import gc
 import json
 import pickle
 import time
@@ -16,8 +15,6 @@ from helpers.videos import (
 )
 from mmaction.registry import DATASETS
 from mmengine.dataset import pseudo_collate
-from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
 from mmaction_memvit.datasets import OnlineVideoDataset
@@ -27,33 +24,6 @@ pytest.importorskip('av')
 
 FRAMES = {'a.mp4': 40, 'sub dir/b! (1).mp4': 70, 'c.avi': 33}
 LIST = 'a.mp4 0\nsub dir/b! (1).mp4 1\nc.avi 2\n'
-
-
-@pytest.fixture(scope='module', autouse=True)
-def quick_collection():
-    # BaseDataset collects garbage for every dataset; not what was imported.
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
-
-
-@pytest.fixture
-def log(tmp_path):
-    """What is logged, by workers too."""
-    name = f'test_{tmp_path.name}'
-    path = tmp_path / 'log.txt'
-    logger = MMLogger.get_instance(
-        name, log_file=str(path), log_level='INFO')
-    yield path.read_text
-    for handler in list(logger.handlers):
-        handler.close()
-    MMLogger._instance_dict.pop(name)
 
 
 @pytest.fixture(scope='module')

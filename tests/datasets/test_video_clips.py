@@ -5,20 +5,14 @@ import torch
 from helpers.videos import read_number, write_video
 from mmaction.registry import TRANSFORMS
 from mmaction.structures import ActionDataSample
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.datasets import VideoClipsDataset
-from mmaction_memvit.datasets.video_clips_dataset import frames_needed
+from mmaction_memvit.datasets.grid import frames_needed
 from mmaction_memvit.models.recognizers.collaborative import _check_lengths
 
 pytest.importorskip('av')
 LENGTHS = (10, 20, 21, 22)
 CLIP = dict(clip_len=4, frame_interval=5)
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
 
 
 @pytest.fixture(scope='module')

@@ -1,0 +1,388 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Keyframes of long videos with boxes, as in AVA."""
+import logging
+from collections.abc import Sequence
+from typing import Callable, Optional, Union
+
+import numpy as np
+from mmaction.registry import DATASETS
+
+from ..annotations.ava import read_exclusions
+from ..annotations.ava_rows import image_key
+from ..annotations.proposals import (
+    count_matches,
+    pick_proposals,
+    read_proposals,
+)
+from ..annotations.table import check_choice
+from ..video.index import first_names
+from .ava_truth import Keyframes, read_truth
+from .grid import KeyframeGrid
+from .named import NamedVideoDataset
+from .source import drop, tell
+
+PREPARE_AVA = 'python tools/data/ava/prepare_ava.py'
+
+
+@DATASETS.register_module()
+class OnlineAVADataset(NamedVideoDataset):
+    """Keyframes of videos with boxes and actions, for models with memory.
+
+    Reads AVA and everything of its form, of any length and frame rate, from
+    video files without extracting frames, or from MMAction2's frame folders.
+    A sample is a keyframe.
+
+    A timestamp counts ``1 / keyframe_rate`` seconds; ``timestamp_start`` is
+    that of the first frame of file or folder. Keyframe t shows frame
+    ``round((t - timestamp_start) / keyframe_rate * fps)``, from 0:
+
+    ======================  ===============  =============
+    data                    timestamp_start  keyframe_rate
+    ======================  ===============  =============
+    AVA, whole films        0                1
+    AVA, 15-minute cuts     900              1
+    MultiSports (frames)    1                ``'frames'``
+    ======================  ===============  =============
+
+    Samples hold, beside the keys of :class:`StreamDataset`, what
+    :class:`SampleKeyframeClip` and then ``LoadVideoClip`` or
+    ``RawFrameDecode`` need:
+
+    - ``img_key`` (str): video and timestamp, as ``'1j20qq1JyX4,0902'``,
+    - ``center_frame`` (int): frame of the keyframe, from 0,
+    - ``gt_bboxes`` (np.ndarray): float32 of shape (N, 4), shares of the
+      image; N may be 0,
+    - ``gt_labels`` (np.ndarray): float32 of shape (N, num_classes), ones for
+      the actions of a box; column 0 is not used,
+    - ``entity_ids`` (np.ndarray): int64 of shape (N,), numbers of persons,
+      -1 where there are none,
+    - ``proposals`` (np.ndarray): float32 of shape (P, 4), shares of the image,
+      and ``scores`` of shape (P,), if ``proposal_file`` is given or in test
+      mode, which without one takes the ground-truth boxes,
+    - ``orig_proposals`` (np.ndarray): a copy of ``proposals`` that no
+      geometric transform touches.
+
+    Other than in MMAction2's ``AVADataset``: a keyframe that the proposal
+    file does not know has no proposals, where that one takes the whole
+    image; ``timestamp_start`` and ``timestamp_end`` are not 900 and 1800
+    unless they are set; keyframes are ordered by video and time.
+
+    Args:
+        ann_file (str): CSV file ``video,timestamp,x1,y1,x2,y2,action
+            [,person]``; rows without box are keyframes without box.
+        pipeline (list[dict | Callable]): The transforms.
+        exclude_file (str, optional): CSV file ``video,timestamp`` of
+            keyframes that are never used. Defaults to None.
+        label_file (str, optional): Label map in either of AVA's .pbtxt
+            forms. Gives the names of classes in ``metainfo`` and checks
+            ``custom_classes``. Defaults to None.
+        proposal_file (str, optional): Pickle file of person boxes, see
+            :func:`read_proposals`. Defaults to None.
+        num_classes (int): One more than the greatest class. Defaults to 81.
+        custom_classes (Sequence[int], optional): Classes to use, which
+            become classes 1, 2, ...; needs ``num_classes =
+            len(custom_classes) + 1``. Boxes without any of them are left
+            out, and keyframes without such boxes. Defaults to None.
+        person_det_score_thr (float): Least score of proposals. Defaults to
+            0.9.
+        keep_best (bool): Whether a keyframe keeps its best proposal where
+            none reaches the score, as in MMAction2. Defaults to True.
+        num_max_proposals (int): Most proposals of a keyframe, the first in
+            the file. Defaults to 1000.
+        keyframes (str): Which keyframes are samples: ``'annotated'``, those
+            of ``ann_file``; ``'proposals'``, these and those with a proposal
+            that reaches ``person_det_score_thr``; or ``'all'``, every
+            timestamp in ``keyframe_range``. The further ones have no ground
+            truth: in training, they feed the memory, and proposals there
+            count as persons without action. Only videos of ``ann_file`` are
+            used. Defaults to ``'annotated'``.
+        keyframe_range (Sequence[int], optional): First and last timestamp
+            that ``'all'`` and ``'proposals'`` add. Defaults to None: as far
+            as the video goes.
+        timestamp_start (int): Timestamp of the first frame. Defaults to 0.
+        timestamp_end (int, optional): Greatest timestamp. Defaults to None:
+            no limit.
+        keyframe_rate (float | str): Timestamps per second; ``'frames'`` if
+            timestamps are numbers of frames. Defaults to 1.
+        outside_video (str): What to do with keyframes after the end of
+            their video: ``'error'`` or ``'skip'`` (leave them out, with a
+            warning). Defaults to ``'error'``.
+        bad_rows (str): What to do with bad rows of ``ann_file``, see
+            :func:`read_ava_boxes`: ``'error'`` or ``'skip'``. Defaults to
+            ``'error'``.
+        **kwargs: Further arguments of :class:`NamedVideoDataset` and
+            :class:`StreamDataset`. ``missing_video='unchecked'`` believes,
+            for frame folders without an index, ``timestamp_end``.
+    """
+
+    sample_kind = 'keyframe'
+
+    def __init__(self,
+                 ann_file: str,
+                 pipeline: list[Union[dict, Callable]],
+                 exclude_file: Optional[str] = None,
+                 label_file: Optional[str] = None,
+                 proposal_file: Optional[str] = None,
+                 num_classes: int = 81,
+                 custom_classes: Optional[Sequence[int]] = None,
+                 person_det_score_thr: float = 0.9,
+                 keep_best: bool = True,
+                 num_max_proposals: int = 1000,
+                 keyframes: str = 'annotated',
+                 keyframe_range: Optional[Sequence[int]] = None,
+                 timestamp_start: int = 0,
+                 timestamp_end: Optional[int] = None,
+                 keyframe_rate: Union[float, str] = 1,
+                 outside_video: str = 'error',
+                 bad_rows: str = 'error',
+                 **kwargs) -> None:
+        check_choice('keyframes', keyframes, ('annotated', 'proposals', 'all'))
+        check_choice('outside_video', outside_video, ('error', 'skip'))
+        if keyframes == 'proposals' and proposal_file is None:
+            raise ValueError(
+                "keyframes='proposals' needs a proposal_file, which is None. "
+                'Remedy: make one by tools/data/ava/make_ava_style.py or '
+                "convert_person_boxes.py, or set keyframes='annotated'")
+        if not 0 <= person_det_score_thr <= 1:
+            raise ValueError(f'person_det_score_thr={person_det_score_thr} '
+                             'must be from 0 to 1')
+        if num_max_proposals < 1:
+            raise ValueError(f'num_max_proposals={num_max_proposals} must be '
+                             'at least 1')
+        if num_classes < 2:
+            raise ValueError(f'num_classes={num_classes} must be at least 2: '
+                             'column 0 is not used')
+        first, last = keyframe_range or (0, 0)
+        if first > last:
+            raise ValueError(f'keyframe_range={keyframe_range} must be first '
+                             'and last timestamp')
+        self.grid = KeyframeGrid(timestamp_start, timestamp_end, keyframe_rate)
+        self.need_times = keyframe_rate != 'frames'
+        self.exclude_file = exclude_file
+        self.label_file = label_file
+        self.proposal_file = proposal_file
+        self.custom_classes = custom_classes
+        self.person_det_score_thr = person_det_score_thr
+        self.keep_best = keep_best
+        self.num_max_proposals = num_max_proposals
+        self.which = keyframes
+        self.keyframe_range = keyframe_range
+        self.outside_video = outside_video
+        self.bad_rows = bad_rows
+        #: Keyframes: All that are used, whatever subset the samples are.
+        self.keyframes: Optional[Keyframes] = None
+        super().__init__(
+            ann_file, pipeline=pipeline, num_classes=num_classes, **kwargs)
+
+    # -- loading ------------------------------------------------------------
+
+    def _join_prefix(self) -> None:
+        super()._join_prefix()
+        for name in ('exclude_file', 'label_file', 'proposal_file'):
+            setattr(self, name, self._join_root(getattr(self, name)))
+
+    def build_command(self) -> str:
+        """How to write the index, for error messages."""
+        if not self.use_frames:
+            return super().build_command()
+        return (f'run "{PREPARE_AVA} {self.ann_file} --frames '
+                f"{self.data_prefix['img'] or '.'} --fps {self.fps:g} --out "
+                f'{self.index_file or "INDEX.json"}"')
+
+    def describe_sample(self, info: dict) -> str:
+        """The place of a sample in its video, for error messages."""
+        return (f"keyframe {info['timestamp']} "
+                f'({super().describe_sample(info)})')
+
+    def load_videos(self) -> list[dict]:
+        """Reads the boxes and looks for the videos."""
+        grid = self.grid
+        self._boxes, classes = read_truth(
+            self.ann_file, self.num_classes, self.custom_classes,
+            self.label_file, (grid.start, grid.end), self.bad_rows)
+        if classes is not None:
+            self._metainfo.setdefault('classes', classes)
+        expected = 0
+        if grid.end is not None:
+            expected = grid.frame_of(grid.end, self.fps)
+        elif self.missing_video == 'unchecked' and not self.index_file:
+            raise ValueError(
+                "missing_video='unchecked' with frame folders needs an "
+                'index_file or timestamp_end, which tell the number of frames')
+        names = self._boxes.videos
+        videos = self.find_videos(names, dict.fromkeys(names, expected))
+        self._check_length(videos)
+        return videos
+
+    def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
+        """Chooses the keyframes and finds their boxes and proposals."""
+        boxes = self._boxes
+        found = read_proposals(self.proposal_file) if self.proposal_file \
+            else {}
+        number = {v['video_id']: i for i, v in enumerate(videos)}
+        # Keyframes of videos that were left out are left out with them.
+        kept = np.asarray([number.get(v, -1) for v in boxes.videos])
+        video = kept[boxes.video]
+        rows = np.flatnonzero(video >= 0)
+        table = np.stack([video[rows], boxes.timestamp[rows], rows])
+        table = np.concatenate(
+            [table, *self._more_keyframes(videos, number, found)], 1)
+        # Annotated ones come first and so win over equal ones without boxes.
+        table = table[:, np.lexsort(table[1::-1])]
+        table = table[:, (np.diff(table[:2], prepend=-1) != 0).any(0)]
+        table = table[:, self._usable(videos, *table)]
+        video, time, rows = table
+        proposals = None
+        if self.proposal_file is not None:
+            keys = [(videos[v]['video_id'], t)
+                    for v, t in zip(video.tolist(), time.tolist())]
+            count_matches(found, [k for k, r in zip(keys, rows) if r >= 0]
+                          or keys, self.proposal_file, self.ann_file)
+            proposals = pick_proposals(
+                found, keys, self.proposal_file, self.person_det_score_thr,
+                self.keep_best, self.num_max_proposals)
+        self.keyframes = Keyframes(video, time, rows, boxes, self.num_classes,
+                                   proposals)
+        self._report(videos)
+        return dict(video=self.keyframes.video, position=self.keyframes.time)
+
+    def _more_keyframes(self, videos: list[dict], number: dict[str, int],
+                        found: dict) -> list[np.ndarray]:
+        """Keyframes beside the annotated ones: video, timestamp and -1."""
+        grid = self.grid
+        low, high = self.keyframe_range or (grid.start, np.inf)
+        low = max(low, grid.start)
+        if self.which == 'annotated':
+            return []
+        if self.which == 'all':
+            times = [
+                np.arange(low, min(high, grid.last(v['num_frames'], v['fps']))
+                          + 1) for v in videos
+            ]
+            own = np.repeat(np.arange(len(times)), [len(t) for t in times])
+            keys = np.stack([own, np.concatenate(times)])
+        else:
+            high = high if grid.end is None else min(high, grid.end)
+            keys = np.asarray(
+                [(number[v], t) for (v, t), boxes in found.items()
+                 if v in number and low <= t <= high
+                 and self._is_good(boxes)], np.int64).reshape(-1, 2).T
+        return [np.concatenate([keys, np.full_like(keys[:1], -1)])]
+
+    def _is_good(self, boxes) -> bool:
+        """Whether any of a keyframe's proposals reaches the score."""
+        boxes = np.asarray(boxes)
+        if boxes.ndim != 2 or boxes.shape[1] != 5:
+            # Without score; other forms are refused when boxes are picked.
+            return boxes.size > 0
+        return bool((boxes[:, 4] >= self.person_det_score_thr).any())
+
+    def _usable(self, videos: list[dict], video: np.ndarray, time: np.ndarray,
+                rows: np.ndarray) -> np.ndarray:
+        """Which keyframes are in their videos and not excluded."""
+        fps = np.asarray([v['fps'] for v in videos])[video]
+        length = np.asarray([v['num_frames'] for v in videos])[video]
+        center = self.grid.frame_of(time, fps)
+        outside = (center < 0) | (center >= length)
+        keys = [(videos[v]['video_id'], t)
+                for v, t in zip(video.tolist(), time.tolist())]
+        never = read_exclusions(self.exclude_file) if self.exclude_file \
+            else ()
+        excluded = np.asarray([key in never for key in keys], dtype=bool)
+        # Those that nobody annotated are no mistake of the annotations.
+        wrong = outside & ~excluded & (rows >= 0)
+        hint = ''
+        if (wrong.mean() > 0.5 and self.grid.start == 0
+                and self.grid.rate == 1 and time.min() >= 900
+                and ((time - 900) * fps < length).all()):
+            hint = ("; these look like AVA's 15-minute cuts, for which "
+                    'timestamp_start=900')
+        drop(keys, [
+            f'{image_key(*key)} (frame {c} of {n})' if x else ''
+            for key, c, n, x in zip(keys, center, length, wrong)
+        ], self.outside_video, f'keyframes of {self.ann_file!r} are after the '
+            'end of their videos', f'check timestamp_start={self.grid.start} '
+            f'and keyframe_rate={self.grid.rate!r}{hint}; or leave such '
+            "keyframes out by outside_video='skip'")
+        self._num_excluded = int((excluded & ~outside).sum())
+        keep = ~(outside | excluded)
+        if not keep.any():
+            raise ValueError(f'no keyframe of {self.ann_file!r} is left: '
+                             f'{self._num_excluded} are excluded by '
+                             f'{self.exclude_file!r}, the others are outside '
+                             'of their videos')
+        return keep
+
+    def summary(self) -> str:
+        """Numbers of keyframes, boxes and proposals."""
+        return self._summary
+
+    def _report(self, videos: list[dict]) -> None:
+        table = self.keyframes
+        counts = table.num_boxes()
+        text = (f"; {len(table)} keyframes (keyframes='{self.which}'), "
+                f'{(table.rows >= 0).sum()} of them annotated, with '
+                f'{counts.sum()} boxes; {self._num_excluded} keyframes '
+                'excluded')
+        for what, num in self._boxes.skipped.items():
+            text += f'; {num} {what}'
+        if table.proposals is not None:
+            num = np.diff(table.proposals.first_box)
+            text += (f'; {num.sum()} proposals, none for {(num == 0).sum()} '
+                     'keyframes')
+        self._summary = text
+        boxed = set(table.video[counts > 0].tolist())
+        without = [v['video_id'] for i, v in enumerate(videos)
+                   if i not in boxed]
+        if without:
+            tell(f'{len(without)} of {len(videos)} videos have no annotated '
+                 f'box: {first_names(without)}',
+                 logging.INFO if self.test_mode else logging.WARNING)
+
+    def _check_length(self, videos: list[dict]) -> None:
+        """Warns of whole films that are taken for cuts of them."""
+        grid = self.grid
+        if grid.start == 0 or grid.end is None or grid.rate == 'frames':
+            return
+        seconds = (grid.end - grid.start) / grid.rate
+        long = [v['video_id'] for v in videos
+                if v['num_frames'] / v['fps'] > 1.5 * seconds]
+        if long:
+            tell(f'{len(long)} of {len(videos)} videos last much longer than '
+                 f'from timestamp_start={grid.start} to timestamp_end='
+                 f'{grid.end}: {first_names(long)}. If they are whole films, '
+                 'set timestamp_start=0; else boxes and frames do not belong '
+                 'together')
+
+    # -- samples ------------------------------------------------------------
+
+    def sample_keys(self, idx: int, video: dict) -> dict:
+        """Place, boxes and actions of a keyframe."""
+        return self.keyframe_keys(video, int(self.samples['video'][idx]),
+                                  int(self.samples['position'][idx]))
+
+    def keyframe_keys(self, video: dict, number: int, time: int) -> dict:
+        """What is known of a moment, which has no box if it is no keyframe.
+
+        Args:
+            video (dict): The video.
+            number (int): Its number.
+            time (int): The timestamp.
+
+        Returns:
+            dict: The keys that the class describes.
+        """
+        keyframe = self.keyframes.find(number, time)
+        keys = dict(
+            img_key=image_key(video['video_id'], time),
+            center_frame=self.grid.frame_of(time, video['fps']),
+            **self.keyframes.truth(keyframe))
+        if self.keyframes.proposals is not None:
+            keys.update(self.keyframes.proposed(keyframe))
+        elif self.test_mode:
+            boxes = keys['gt_bboxes'].copy()
+            keys.update(
+                proposals=boxes, scores=np.ones(len(boxes), np.float32))
+        if 'proposals' in keys:
+            keys['orig_proposals'] = keys['proposals'].copy()
+        return keys

@@ -1,0 +1,206 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""How samples are fetched, the same in whatever worker and order."""
+from typing import Any, Optional
+
+import numpy as np
+from mmaction.datasets.base import BaseActionDataset
+from mmengine.dataset import force_full_init
+
+from ..video import VideoReadError
+from ..video.index import first_names
+from .shared_state import SharedState
+from .source import tell
+from .transforms.consistent import PerVideoAugment, seeded
+
+# Mistakes in a config or in code; never a reason to go on with other videos.
+_NOT_THE_VIDEO = (KeyError, TypeError, AttributeError, NameError, ImportError,
+                  AssertionError, NotImplementedError)
+
+
+class FetchingDataset(BaseActionDataset):
+    """How samples are fetched: draws by seed and epoch, and replacements.
+
+    A sample that cannot be read in training is reported once for its video
+    and another one, chosen by seed, epoch and index alone, takes its place;
+    :meth:`failure_counts` tells how often. In test mode it is an error. What
+    transforms draw in training depends on seed, epoch and index alone, if
+    someone tells the epoch, as ``StreamBatchSampler`` does; else, with
+    MMAction2's samplers, on the generators of the process, as usual. Samples
+    of one video must then not have to agree: where they do, see
+    :attr:`batch_sampler`, a warning says once that they are augmented alike
+    in all epochs.
+
+    It is the part of :class:`~mmaction_memvit.datasets.stream.StreamDataset`
+    that knows nothing of places in videos.
+
+    Args:
+        ann_file (str): Path of the annotations.
+        seed (int): Seed of all that is drawn. Defaults to 0.
+        **kwargs: Arguments of MMAction2's ``BaseActionDataset``.
+    """
+
+    #: What a sample is called in messages.
+    sample_kind: str = 'clip'
+    #: Type of the batch sampler that training needs: it tells the epoch, on
+    #: which samples of a video must agree. 'StreamBatchSampler' for places in
+    #: streams; None for samples that have nothing to do with each other.
+    batch_sampler: Optional[str] = 'StreamBatchSampler'
+
+    def __init__(self, ann_file: str, seed: int = 0, **kwargs) -> None:
+        #: dict[str, np.ndarray]: Arrays with one entry a sample; ``video`` is
+        #: the number of its video, ``position`` its place there.
+        self.samples: dict[str, np.ndarray] = {}
+        self._video_ids: list[str] = []
+        self._state = SharedState(0, seed)
+        super().__init__(ann_file, **kwargs)
+
+    def _set_videos(self, video_ids: list[str]) -> None:
+        self._video_ids = video_ids
+        self._state = SharedState(len(video_ids), self._state.seed)
+
+    def describe_sample(self, info: dict) -> str:
+        """The place of a sample in its video, for error messages."""
+        if 'frame_inds' not in info:
+            return f"position {info['timestamp']}" if self._is_stream else (
+                'its frames')
+        frames = np.asarray(info['frame_inds']).ravel()
+        return f'frames {int(frames[0])} to {int(frames[-1])}'
+
+    @property
+    def epoch(self) -> int:
+        """The epoch set last, in this process or in the one that loads."""
+        return self._state.epoch
+
+    def set_epoch(self, epoch: int, seed: Optional[int] = None) -> None:
+        """Tells the epoch, also to data loader workers that live on.
+
+        Args:
+            epoch (int): Number of the epoch, from 0.
+            seed (int, optional): What ``seed`` becomes. Defaults to None: it
+                stays.
+        """
+        self._state.epoch = epoch
+        if seed is not None:
+            self._state.seed = seed
+
+    @property
+    def _is_stream(self) -> bool:
+        return self.batch_sampler == 'StreamBatchSampler'
+
+    @property
+    def _epoch_is_missing(self) -> bool:
+        return not self.test_mode and not self._state.epoch_is_told
+
+    def draws_by_epoch(self) -> bool:
+        """Whether something is drawn once an epoch, for several samples."""
+        return any(
+            isinstance(x, PerVideoAugment) for x in self.pipeline.transforms)
+
+    def _warn_of_missing_epoch(self) -> None:
+        if (self.batch_sampler is not None and self.draws_by_epoch()
+                and self._state.first_warning()):
+            tell(f'{type(self).__name__}: nobody tells the epoch, so what is '
+                 'drawn once an epoch, by PerVideoAugment or otherwise, is '
+                 'the same in all epochs. Remedy: in train_dataloader, '
+                 f'batch_sampler=dict(type={self.batch_sampler!r}); or call '
+                 'set_epoch(epoch) before every epoch')
+
+    @force_full_init
+    def failure_counts(self) -> dict[str, int]:
+        """How often a video could not be read and a sample was replaced.
+
+        Counts of all workers since the start, also while they live.
+
+        Returns:
+            dict[str, int]: Number of failures by ``video_id``, of the videos
+            that have any.
+        """
+        counts = self._state.failures()
+        return {self._video_ids[i]: int(counts[i])
+                for i in counts.nonzero()[0]}
+
+    def prepare_data(self, idx: int) -> Any:
+        """Runs the pipeline for a sample.
+
+        Args:
+            idx (int): Number of the sample.
+
+        Returns:
+            Any: What the pipeline returns; None if, in training, the video
+            cannot be read.
+
+        Raises:
+            VideoReadError: If, in test mode, the video cannot be read.
+        """
+        return self.run_pipeline(
+            self.get_data_info(idx), int(self.samples['video'][idx]), idx)
+
+    def run_pipeline(self, info: dict, video: int, *draw: int) -> Any:
+        """Runs the pipeline for a clip.
+
+        Args:
+            info (dict): What the pipeline gets.
+            video (int): Number of the clip's video.
+            *draw (int): What, beside seed and epoch, tells what transforms
+                draw in training.
+
+        Returns:
+            Any: As :meth:`prepare_data`, and likewise errors.
+        """
+        if self._epoch_is_missing:
+            self._warn_of_missing_epoch()
+        try:
+            # Draws of an epoch that never ends would be the same for ever.
+            if self.test_mode or self._epoch_is_missing:
+                return self.pipeline(info)
+            # A sample's draws depend on seed, epoch and sample alone, not on
+            # how many workers there are nor on what they drew before.
+            with seeded(info['aug_seed'], info['epoch'], *draw):
+                return self.pipeline(info)
+        except _NOT_THE_VIDEO:
+            raise
+        except Exception as e:
+            # Once there are images it is no longer the video's fault.
+            if 'imgs' in info:
+                raise
+            self._report_failure(info, video, e)
+        return None
+
+    def _report_failure(self, info: dict, video: int, e: Exception) -> None:
+        name = info.get('filename', info.get('frame_dir'))
+        why = (str(e).strip().splitlines() or [''])[0]
+        what = (f'video {name!r}: {self.describe_sample(info)} cannot be read '
+                f'({type(e).__name__}: {why})')
+        if self.test_mode:
+            cut = '' if self.use_frames else (
+                f'; or, if it is cut off, {self.build_command()}, so that '
+                'only what can be read is used')
+            raise VideoReadError(
+                f'{what}. Remedy: replace the file; or take it out of '
+                f'{self.ann_file!r}{cut}') from e
+        if self._state.add_failure(video):
+            stream = ', and its stream starts anew' if self._is_stream else ''
+            tell(f'{what}. Another {self.sample_kind} takes its place{stream}.'
+                 ' Told once for a video; see failure_counts() for more')
+
+    def __getitem__(self, idx: int) -> Any:
+        """Loads a sample, in training another one if it cannot be read."""
+        if not self._fully_initialized or self.test_mode:
+            return super().__getitem__(idx)
+        chosen = idx
+        for attempt in range(self.max_refetch + 1):
+            data = self.prepare_data(chosen)
+            if data is not None:
+                return data
+            # Not the global generator: which worker meets the failure must
+            # not decide what is trained on.
+            parts = (self._state.seed, self.epoch, idx, attempt)
+            rng = np.random.default_rng([p % 2**32 for p in parts])
+            chosen = int(rng.integers(len(self)))
+        counts = self.failure_counts()
+        raise RuntimeError(
+            f'sample {idx} and {self.max_refetch} replacements in a row gave '
+            f'nothing; {len(counts)} videos could not be read in this '
+            f'training: {first_names(counts)}. Remedy: see the warnings '
+            'about these videos; if they are in order, look for a transform '
+            'that returns None')

@@ -1,0 +1,377 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Data sets over lists of labelled videos: streams of clips, whole videos."""
+from typing import Callable, Optional, Union
+
+import numpy as np
+import torch
+from mmaction.registry import DATASETS
+
+from ..annotations.table import check_choice
+from ..annotations.video_list import read_video_list
+from ..video.index import first_names
+from .grid import ClipGrid, frames_needed
+from .labels import choose_by_share, shared_time
+from .source import drop, tell
+from .stream import BUILD_INDEX, StreamDataset
+
+
+class ListedVideoDataset(StreamDataset):
+    """Base of data sets whose videos stand in a list, by their paths.
+
+    Samples have a ``label``: an int, -1 for "not annotated"; with
+    ``multi_class`` a float Tensor of shape (num_classes,), all -1 then.
+
+    Args:
+        ann_file (str): Path of the list, see :func:`read_video_list`.
+        pipeline (list[dict | Callable]): The transforms.
+        ann_format (str): ``'video'``, a line ``path label`` a video (with
+            ``multi_class`` ``path label label ...``), or ``'segments'``, a
+            line ``path start end label`` (seconds) a labelled segment.
+            Defaults to ``'video'``.
+        delimiter (str): What stands between the fields of the list; ``' '``
+            means any white space. Defaults to ``' '``.
+        num_classes (int, optional): Number of classes; labels must be below
+            it. Defaults to None: the number of ``classes`` in ``metainfo``
+            if there are any, else labels are not checked.
+        multi_class (bool): Whether a sample may have several labels, which
+            needs ``num_classes``. Defaults to False.
+        **kwargs: Further arguments of :class:`StreamDataset`; paths of the
+            list start from ``data_prefix['video']``.
+    """
+
+    def __init__(self,
+                 ann_file: str,
+                 pipeline: list[Union[dict, Callable]],
+                 ann_format: str = 'video',
+                 delimiter: str = ' ',
+                 **kwargs) -> None:
+        self.ann_format = ann_format
+        self.delimiter = delimiter
+        self.need_times = ann_format == 'segments'
+        if 'img' in (kwargs.get('data_prefix') or {}):
+            raise ValueError(f"data_prefix={kwargs['data_prefix']} must be "
+                             'dict(video=...): the list names video files')
+        super().__init__(ann_file, pipeline=pipeline, **kwargs)
+
+    def load_videos(self) -> list[dict]:
+        """Reads the list and looks for the videos."""
+        classes = self._metainfo.get('classes')
+        if self.num_classes is None and classes is not None:
+            self.num_classes = len(classes)
+        if self.multi_class and self.num_classes is None:
+            raise ValueError('multi_class=True needs num_classes, which is '
+                             'None. Remedy: set num_classes in the config')
+        rows = {
+            row.pop('path'): row
+            for row in read_video_list(
+                self.ann_file,
+                ann_format=self.ann_format,
+                delimiter=self.delimiter,
+                multi_class=self.multi_class,
+                num_classes=self.num_classes,
+                need_label=not self.test_mode)
+        }
+        videos = self.source().listed(list(rows))
+        return [{**video, **rows[video['video_id']]} for video in videos]
+
+    def build_command(self) -> str:
+        """How to write the index, for error messages."""
+        command = (f'run "{BUILD_INDEX} {self.ann_file} --data-root '
+                   f"{self.data_prefix['video'] or '.'} --out "
+                   f'{self.index_file or "INDEX.json"}')
+        if self.ann_format != 'video':
+            command += f' --ann-format {self.ann_format}'
+        if self.delimiter != ' ':
+            command += f' --delimiter {self.delimiter!r}'
+        return command + '"'
+
+    def label_of(self, label: Union[int, list[int]]
+                 ) -> Union[int, torch.Tensor]:
+        """A label as the class describes it."""
+        if not self.multi_class:
+            return label
+        if not label:
+            return torch.full((self.num_classes, ), -1.)
+        return torch.zeros(self.num_classes).index_fill_(
+            0, torch.tensor(label), 1.)
+
+
+@DATASETS.register_module()
+class OnlineVideoDataset(ListedVideoDataset):
+    """Consecutive clips of labelled videos, for models with memory.
+
+    Every video gives clips 0, 1, 2, ... of ``clip_len`` frames that are
+    ``frame_interval`` frames apart. Clips start ``clip_stride`` frames after
+    each other; by default one starts where the one before it ends.
+
+    With ``ann_format='segments'`` a clip gets the label of the segment that
+    it shares most time with (of equal ones, the first in the list), provided
+    that this is ``min_overlap`` of the clip or of the segment; else its label
+    is -1, not annotated. With ``multi_class`` it gets the labels of all
+    segments that meet this condition.
+
+    Samples hold, beside the keys of :class:`StreamDataset`, what
+    ``LoadVideoClip`` or MMAction2's ``DecordInit``, ``DecordDecode`` need,
+    without a sampling transform:
+
+    - ``label``: see :class:`ListedVideoDataset`,
+    - ``segment_id`` (str): the labelled segment, unique in the dataset; ``''``
+      without one,
+    - ``clip_range`` (tuple[int]): first and last frame that the clip stands
+      for, from 0, inclusive,
+    - ``frame_inds`` (np.ndarray): int64 of shape (clip_len,),
+    - ``clip_len``, ``frame_interval``, ``num_clips`` (1).
+
+    Args:
+        ann_file (str): Path of the list.
+        pipeline (list[dict | Callable]): The transforms.
+        clip_len (int): Frames of a clip. Defaults to 16.
+        frame_interval (int): Frames from one sampled frame to the next.
+            Defaults to 4.
+        clip_stride (int, optional): Frames from the start of a clip to the
+            start of the next; less than ``clip_len * frame_interval`` gives
+            clips that overlap. Defaults to None: clip_len * frame_interval.
+        last_clip (str): What becomes of the frames after the last full clip,
+            if they are at least ``frame_interval``: ``'pad'`` makes a clip of
+            them that repeats the last frame, ``'drop'`` leaves them out and
+            says how many. Defaults to ``'pad'``.
+        short_video (str): What to do with videos shorter than a clip:
+            ``'error'``, ``'pad'`` (repeat the last frame) or ``'skip'``
+            (leave them out, with a warning). Defaults to ``'error'``.
+        min_overlap (float): See above, in (0, 1]. Defaults to 0.5.
+        **kwargs: Further arguments of :class:`ListedVideoDataset` and
+            :class:`StreamDataset`.
+    """
+
+    def __init__(self,
+                 ann_file: str,
+                 pipeline: list[Union[dict, Callable]],
+                 clip_len: int = 16,
+                 frame_interval: int = 4,
+                 clip_stride: Optional[int] = None,
+                 last_clip: str = 'pad',
+                 short_video: str = 'error',
+                 min_overlap: float = 0.5,
+                 **kwargs) -> None:
+        self.grid = ClipGrid(clip_len, frame_interval, clip_stride, last_clip)
+        check_choice('short_video', short_video, ('error', 'pad', 'skip'))
+        if not 0 < min_overlap <= 1:
+            raise ValueError(f'min_overlap={min_overlap} must be above 0 and '
+                             'at most 1')
+        self.short_video = short_video
+        self.min_overlap = min_overlap
+        super().__init__(ann_file, pipeline=pipeline, **kwargs)
+
+    def load_videos(self) -> list[dict]:
+        """Reads the list, looks for the videos and checks their lengths."""
+        videos = super().load_videos()
+        if self.short_video == 'pad':
+            return videos
+        grid = self.grid
+        return drop(
+            videos, [
+                f"{v['filename']} ({v['num_frames']} frames)"
+                if v['num_frames'] < grid.span else '' for v in videos
+            ], self.short_video, f'videos of {self.ann_file!r} are shorter '
+            f'than a clip of clip_len={grid.clip_len} x frame_interval='
+            f'{grid.frame_interval} = {grid.span} frames',
+            "set short_video='pad' or 'skip', or a smaller clip_len or "
+            'frame_interval')
+
+    def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
+        """Divides the videos into clips: a few bytes for every clip."""
+        grid = self.grid
+        video, position = grid.plan([v['num_frames'] for v in videos])
+        counts = np.bincount(video)
+        firsts = np.cumsum(counts) - counts
+        segment = np.full(len(video), -1, np.int32)
+        if self.ann_format == 'segments':
+            for its, first, count in zip(videos, firsts, counts):
+                segment[first:first + count] = choose_by_share(
+                    self._spans(its, np.arange(count)), _times(its),
+                    self.min_overlap)
+        self._report_unused(videos, segment, firsts, counts)
+        text = (f' of {grid.clip_len} x {grid.frame_interval} frames, '
+                f'{counts.min()} to {counts.max()} a video')
+        if self.ann_format == 'segments':
+            share = (segment < 0).mean()
+            text += f', {share:.1%} of the clips not annotated'
+        if grid.last_clip == 'drop':
+            lost = sum(grid.num_left_out(v['num_frames']) for v in videos)
+            total = sum(v['num_frames'] for v in videos)
+            text += (f"; last_clip='drop' leaves out {lost} frames at the "
+                     f'ends ({lost / total:.1%})')
+        self._summary = text
+        return dict(video=video, position=position, segment=segment)
+
+    def _report_unused(self, videos: list[dict], segment: np.ndarray,
+                       firsts: np.ndarray, counts: np.ndarray) -> None:
+        unused = []
+        for video, first, count in zip(videos, firsts, counts):
+            used = segment[first:first + count]
+            if self.multi_class and self.ann_format == 'segments':
+                used = shared_time(
+                    self._spans(video, np.arange(count)), _times(video),
+                    self.min_overlap)[1]
+            unused += [
+                _segment_id(video, k) for k in np.setdiff1d(
+                    np.arange(len(video.get('segments', ()))), used)
+            ]
+        if unused:
+            tell(f'{len(unused)} labelled segments are the label of no clip: '
+                 f'{first_names(unused)}. They are shorter than a clip, '
+                 'hidden by others, or after the end of the video. Remedy, '
+                 'where they matter: a smaller clip_stride')
+
+    def summary(self) -> str:
+        """Sizes of clips, and what is not annotated or left out."""
+        return self._summary
+
+    def _spans(self, video: dict, positions: np.ndarray) -> np.ndarray:
+        """Start and end of clips in seconds, (C, 2)."""
+        first, last = self.grid.frame_range(positions, video['num_frames'])
+        return np.stack([first, last + 1], 1) / video['fps']
+
+    def sample_keys(self, idx: int, video: dict) -> dict:
+        """Frames and label of a clip."""
+        position = int(self.samples['position'][idx])
+        num_frames = video['num_frames']
+        first, last = self.grid.frame_range(position, num_frames)
+        segment = int(self.samples['segment'][idx])
+        return {
+            'label': self.label_of(self._labels_at(video, position, segment)),
+            'segment_id': '' if segment < 0 else _segment_id(video, segment),
+            'clip_range': (int(first), int(last)),
+            'frame_inds': self.grid.frame_inds(position, num_frames),
+            'clip_len': self.grid.clip_len,
+            'frame_interval': self.grid.frame_interval,
+            'num_clips': 1,
+        }
+
+    def _labels_at(self, video: dict, position: int,
+                   segment: int) -> Union[int, list[int]]:
+        if self.ann_format == 'video':
+            return video['label']
+        if self.multi_class:
+            found = shared_time(
+                self._spans(video, np.asarray([position])), _times(video),
+                self.min_overlap)[1]
+            return [x for k in found for x in video['segments'][k][2]]
+        labels = video['segments'][segment][2] if segment >= 0 else ()
+        return labels[0] if labels else -1
+
+
+def _times(video: dict) -> np.ndarray:
+    """Start and end of a video's segments in seconds, (S, 2)."""
+    return np.asarray([s[:2] for s in video['segments']],
+                      dtype=float).reshape(-1, 2)
+
+
+def _segment_id(video: dict, number: int) -> str:
+    return f"{video['video_id']}#{number}"
+
+
+@DATASETS.register_module()
+class VideoClipsDataset(ListedVideoDataset):
+    """Labelled videos, of which the pipeline takes clips.
+
+    MMAction2's ``VideoDataset`` for videos whose lengths are known before
+    they are opened. Pipelines begin with MMAction2's ``SampleFrames`` and
+    :class:`LoadVideoClip`::
+
+        [dict(type='SampleFrames', clip_len=8, frame_interval=8, num_clips=8),
+         dict(type='LoadVideoClip'), ...]
+
+    Samples hold the keys of :class:`StreamDataset`, and ``label``.
+
+    Args:
+        ann_file (str): Path of the list, of form ``'video'``.
+        pipeline (list[dict | Callable]): The transforms.
+        short_video (str): What to do in training with videos too short for
+            the clips of ``SampleFrames``, if these are several, all to be
+            different: ``'error'``, ``'skip'`` (leave them out, with a
+            warning) or ``'keep'`` (clips repeat themselves; models with
+            collaborative memory take that for an error). In test mode all are
+            kept. Defaults to ``'error'``.
+        **kwargs: Further arguments of :class:`ListedVideoDataset` and
+            :class:`StreamDataset`.
+    """
+
+    sample_kind = 'video'
+    batch_sampler = None
+
+    def __init__(self,
+                 ann_file: str,
+                 pipeline: list[Union[dict, Callable]],
+                 short_video: str = 'error',
+                 **kwargs) -> None:
+        check_choice('short_video', short_video, ('error', 'skip', 'keep'))
+        if kwargs.get('ann_format', 'video') != 'video':
+            raise ValueError(
+                f"ann_format={kwargs['ann_format']!r}: VideoClipsDataset "
+                "reads 'video' only. Remedy: cut the segments out, or use "
+                'OnlineVideoDataset')
+        self.short_video = short_video
+        super().__init__(ann_file, pipeline=pipeline, **kwargs)
+
+    def load_videos(self) -> list[dict]:
+        """Reads the list, looks for the videos and checks their lengths."""
+        videos = super().load_videos()
+        clips = self._clips()
+        if self.test_mode or self.short_video == 'keep' or clips is None:
+            return videos
+        faults = []
+        for video in videos:
+            needed = frames_needed(**clips, fps=video['fps'])
+            short = video['num_frames'] < needed
+            faults.append(f"{video['filename']} ({video['num_frames']} of "
+                          f'{needed})' * short)
+        told = ', '.join(
+            f'{k}={v}' for k, v in clips.items() if v is not None)
+        what = ('fewer frames than SampleFrames needs to take different clips '
+                f'with {told}')
+        if videos and all(faults):
+            raise ValueError(
+                f'no video of {self.ann_file!r} is left: all {len(videos)} '
+                f'have {what}. {_most_clips(videos, clips)}')
+        return drop(
+            videos, faults, self.short_video,
+            f'videos of {self.ann_file!r} have {what}',
+            "set short_video='skip', fewer clips (num_clips of SampleFrames) "
+            'or shorter ones')
+
+    def _clips(self) -> Optional[dict]:
+        """How the pipeline samples several clips of a video, if it does."""
+        found = None
+        for step in self.pipeline.transforms:
+            clips = {
+                k: getattr(step, k, None)
+                for k in ('num_clips', 'clip_len', 'frame_interval',
+                          'target_fps')
+            }
+            *sizes, _ = clips.values()
+            if None not in sizes and sizes[0] > 1:
+                found = clips
+        return found
+
+    def sample_keys(self, idx: int, video: dict) -> dict:
+        """Label of a video."""
+        return dict(label=self.label_of(video['label']))
+
+
+def _most_clips(videos: list[dict], clips: dict) -> str:
+    """How many clips the longest of the videos would give."""
+
+    def fits(video: dict) -> int:
+        one = frames_needed(**{**clips, 'num_clips': 1}, fps=video['fps'])
+        return video['num_frames'] - one + 1
+
+    longest = max(videos, key=fits)
+    most = fits(longest)
+    enough = f'enough for num_clips={most}' if most > 1 else \
+        'not enough for two different clips'
+    return (f"The longest, {longest['filename']!r}, has "
+            f"{longest['num_frames']} of "
+            f"{frames_needed(**clips, fps=longest['fps'])} frames, {enough}. "
+            f'Remedy: set num_clips={max(most, 1)} of SampleFrames, or take '
+            'shorter clips (clip_len, frame_interval)')

@@ -1,0 +1,171 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmaction_memvit.datasets.grid import (
+    ClipGrid,
+    KeyframeGrid,
+    cut_tokens,
+    frames_on_screen,
+    max_clips,
+    seconds_to_segments,
+    window_times,
+)
+
+RATES = (Fraction(60000, 1001), Fraction(50), Fraction(30000, 1001),
+         Fraction(90), Fraction(25))
+# Times as annotators give them: multiples of a hundredth.
+centi = st.integers(0, 3000)
+segment_lists = st.lists(
+    st.tuples(centi, st.integers(0, 500)), min_size=0, max_size=8)
+
+
+def clips(grid, num_frames):
+    return [
+        tuple(int(x) for x in grid.frame_range(p, num_frames))
+        for p in range(grid.num_clips(num_frames))
+    ]
+
+
+def test_by_hand():
+    grid = ClipGrid(4, 2)
+    assert grid.span == grid.clip_stride == 8
+    assert clips(grid, 16) == [(0, 7), (8, 15)]
+    # One frame is less than a step: that clip would show nothing new.
+    assert clips(grid, 17) == [(0, 7), (8, 15)]
+    assert clips(grid, 18) == [(0, 7), (8, 15), (16, 17)]
+    np.testing.assert_array_equal(grid.frame_inds(1, 18), [8, 10, 12, 14])
+    np.testing.assert_array_equal(grid.frame_inds(2, 19), [16, 18, 18, 18])
+    drop = ClipGrid(4, 2, last_clip='drop')
+    assert clips(drop, 18) == [(0, 7), (8, 15)]
+    assert drop.num_left_out(18) == 2 and grid.num_left_out(18) == 0
+    overlap = ClipGrid(4, 2, clip_stride=3)
+    assert clips(overlap, 14) == [(0, 7), (3, 10), (6, 13)]
+    assert clips(overlap, 16) == [(0, 7), (3, 10), (6, 13), (9, 15)]
+    sparse = ClipGrid(2, 1, clip_stride=5)
+    assert clips(sparse, 10) == [(0, 1), (5, 6)]
+    assert clips(sparse, 11) == [(0, 1), (5, 6), (10, 10)]
+    assert clips(grid, 3) == [(0, 2)]
+
+
+@given(
+    clip_len=st.integers(1, 20),
+    interval=st.integers(1, 6),
+    stride=st.integers(1, 60) | st.none(),
+    last_clip=st.sampled_from(['pad', 'drop']),
+    num_frames=st.integers(1, 500))
+def test_properties(clip_len, interval, stride, last_clip, num_frames):
+    grid = ClipGrid(clip_len, interval, stride, last_clip)
+    ranges = clips(grid, num_frames)
+    left_out = grid.num_left_out(num_frames)
+    firsts = [a for a, _ in ranges]
+    assert firsts == [p * grid.clip_stride for p in range(len(ranges))]
+    assert all(a <= b < num_frames for a, b in ranges)
+    for position, (first, last) in enumerate(ranges):
+        inds = grid.frame_inds(position, num_frames)
+        assert inds.shape == (clip_len, ) and inds.dtype == np.int64
+        assert inds[0] == first and inds[-1] <= last
+        assert (np.diff(inds)[:-1] >= np.diff(inds)[1:]).all()
+        assert set(np.diff(inds)) <= set(range(interval + 1))
+    if grid.clip_stride <= grid.span:
+        # Nothing is lost but, at the end, less than a step or what was asked
+        # to be dropped.
+        covered = {i for a, b in ranges for i in range(a, b + 1)}
+        assert covered == set(range(num_frames - left_out))
+        if last_clip == 'pad':
+            assert left_out < interval
+    if last_clip == 'drop' and num_frames >= grid.span:
+        assert all(b - a + 1 == grid.span for a, b in ranges)
+
+
+@pytest.mark.parametrize('kwargs, match', [
+    (dict(clip_len=0), 'clip_len=0 must be a whole number of at least 1'),
+    (dict(frame_interval=-1), 'frame_interval=-1'),
+    (dict(clip_stride=0), 'clip_stride=0'),
+    (dict(clip_stride=1.5), 'clip_stride=1.5'),
+    (dict(last_clip='keep'), "last_clip='keep'.*'pad' or 'drop'"),
+])
+def test_errors(kwargs, match):
+    with pytest.raises(ValueError, match=match):
+        ClipGrid(**{'clip_len': 4, 'frame_interval': 2, **kwargs})
+
+
+@settings(max_examples=200, deadline=None)
+@given(step=st.integers(0, 200000), rate=st.sampled_from(RATES))
+def test_frame_on_screen_is_never_a_later_one(step, rate):
+    """Against exact fractions, at instants of a grid of 30 a second."""
+    instant = Fraction(step, 30)
+    frame = frames_on_screen(float(instant), float(rate), 10**9)
+    assert Fraction(frame) / rate <= instant < Fraction(frame + 1) / rate
+
+
+def test_frames_outside_of_the_video():
+    frames = frames_on_screen(np.array([-3., -.01, 0, 1.99, 2, 9]), 50., 100)
+    assert frames.tolist() == [0, 0, 0, 99, 99, 99]
+    assert isinstance(frames_on_screen(0.5, 50., 100), int)
+
+
+def test_cut_tokens():
+    assert cut_tokens(1., 2., 4, 9.).tolist() == [[1, 1.5], [1.5, 2],
+                                                  [2, 2.5], [2.5, 3]]
+    # The end of the video cuts the third token and leaves none of the last.
+    times = cut_tokens(1., 2., 4, 2.2)
+    np.testing.assert_allclose(times[2], [2, 2.2])
+    assert np.isnan(times[3]).all() and np.isfinite(times[:3]).all()
+    # So does its start.
+    times = cut_tokens(-1.25, 2., 4, 9.)
+    assert np.isnan(times[:2]).all()
+    np.testing.assert_allclose(times[2:], [[0, .25], [.25, .75]])
+
+
+@settings(max_examples=200, deadline=None)
+@given(segments=segment_lists, first=centi, length=st.integers(0, 300))
+def test_seconds_to_segments(segments, first, length):
+    starts = np.asarray([s for s, _ in segments], float) / 100
+    stops = np.asarray([s + n for s, n in segments], float) / 100
+    begins = first / 100 + np.arange(3.)
+    ends = begins + length / 100
+    found = seconds_to_segments(begins, ends, starts, stops)
+    for begin, end, distance in zip(begins, ends, found):
+        gaps = [max(0, begin - b, a - end) for a, b in zip(starts, stops)]
+        assert distance == pytest.approx(min(gaps, default=np.inf))
+
+
+@given(
+    st.integers(-5, 5), st.integers(0, 30), st.integers(1, 9),
+    st.integers(1, 4), st.data())
+def test_window_times(first, length, num, stride, data):
+    last = first + length
+    center = data.draw(st.integers(first, last))
+    times = window_times(center, num, stride, first, last).tolist()
+    assert len(times) == num and center in times
+    assert times[0] >= first and times[-1] <= last
+    grid = [t for t in range(first, last + 1) if (t - center) % stride == 0]
+    assert max_clips(center, stride, first, last) == len(grid)
+    if len(grid) < num:
+        assert sorted(set(times)) == grid
+        return
+    assert set(np.diff(times)) <= {stride}
+    # Centred, where the video does not end.
+    wanted = center - num // 2 * stride
+    if grid[0] <= wanted and wanted + (num - 1) * stride <= grid[-1]:
+        assert times[0] == wanted
+    else:
+        assert times[0] == grid[0] or times[-1] == grid[-1]
+
+
+@given(
+    start=st.integers(-5, 5),
+    rate=st.sampled_from([1, 2, 0.5, 'frames']),
+    fps=st.sampled_from([10., 29.97, 60.]),
+    num_frames=st.integers(1, 900))
+def test_last_keyframe_of_a_video(start, rate, fps, num_frames):
+    grid = KeyframeGrid(start, None, rate)
+    assert grid.frame_of(start, fps) == 0
+    last = grid.last(num_frames, fps)
+    assert grid.frame_of(last, fps) < num_frames <= grid.frame_of(
+        last + 1, fps)
