@@ -5,6 +5,7 @@ Numbers of a CPU can be compared to the last digits, and a run's with those of
 processes that it starts; MMEngine would take any GPU it sees. So a session
 sees one only if asked for its tests, by ``pytest -m cuda``.
 """
+import logging
 import os
 import os.path as osp
 import random
@@ -48,3 +49,5 @@ def seed_of_each_test():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+    # The benchmark tool is quiet; tests after it are not.
+    logging.disable(logging.NOTSET)

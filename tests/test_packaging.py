@@ -111,7 +111,7 @@ class TestWheel:
         assert not [
             line for line in hard if re.search('mmcv|mmengine|mmdet', line)
         ]
-        for extra in ('detection', 'video', 'tests', 'dev'):
+        for extra in ('detection', 'tests', 'dev'):
             assert f'Provides-Extra: {extra}' in text
 
     def test_installed_wheel_serves_base_configs(self, wheel, tmp_path):
@@ -135,6 +135,9 @@ class TestWheel:
         ], tmp_path, PYTHONPATH=str(site))
         assert str(site) in output
         assert "'type': 'MViT'" in output
+        tool = site / 'mmaction_memvit/.mim/tools/check_env.py'
+        assert '--detection' in run([sys.executable, str(tool), '--help'],
+                                    tmp_path)
 
 
 class TestCheckout:

@@ -47,8 +47,7 @@ class Report:
     def add(self, name, found, state=OK, remark='', remedy=''):
         """Adds a row; ``remedy`` holds commands in backticks."""
         self.rows.append((name, found, state, remark))
-        self.commands += re.findall(r'`((?:\w+=\S+ )*(?:pip|apt-get) [^`]+)`',
-                                    remedy)
+        self.commands += re.findall('`((?:pip|apt-get) [^`]+)`', remedy)
 
     def command(self):
         """Returns one command of all: apt-get, pip uninstall, pip install."""
@@ -118,6 +117,9 @@ def try_recognition():
     import mmaction_memvit  # first: it heals what the others need
     import torch  # isort: skip
     from mmaction.registry import MODELS  # isort: skip
+    if util.find_spec('pkg_resources') is None:
+        raise ImportError('no `_base_` of another package is found: '
+                          + versions.REMEDIES['pkg_resources'])
     arch = dict(embed_dims=16, num_layers=1, num_heads=1, downscale_indices=[])
     model = MODELS.build(
         dict(type='MeMViT', arch=arch, spatial_size=32, temporal_size=4))

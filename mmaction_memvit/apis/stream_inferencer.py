@@ -61,6 +61,8 @@ class StreamInferencer:
             ``test_dataloader`` gives clip length and transforms.
         checkpoint (str, optional): Weights. Defaults to None: as initialised.
         device (str): Defaults to 'cpu'.
+        cuda_graph (bool, optional): Option of the recognizer. Defaults to
+            None: as the config says.
 
     Raises:
         FileNotFoundError: If config or checkpoint do not exist.
@@ -78,7 +80,8 @@ class StreamInferencer:
     def __init__(self,
                  config: Union[str, Config],
                  checkpoint: Optional[str] = None,
-                 device: str = 'cpu') -> None:
+                 device: str = 'cpu',
+                 cuda_graph: Optional[bool] = None) -> None:
         for path in (config, checkpoint):
             if isinstance(path, str) and '://' not in path and \
                     not osp.isfile(path):
@@ -99,6 +102,8 @@ class StreamInferencer:
         self.from_frames = Compose(
             [t for t in self.pipeline if t['type'] not in _LOADERS])
         self.model = MODELS.build(config.model)
+        if cuda_graph is not None:
+            self.model.cuda_graph = cuda_graph
         if checkpoint is None:
             self.model.init_weights()
         else:

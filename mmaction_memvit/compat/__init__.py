@@ -20,6 +20,7 @@ from .runtime import (
     heal_distributed_on_cpu,
     heal_inherited_collate_fn,
     heal_metrics_file,
+    heal_removed_numpy_names,
     heal_report_of_environment,
     heal_resume,
 )
@@ -66,4 +67,5 @@ def heal_host() -> None:
     heal_config_lookup()
     heal_inherited_collate_fn()
     heal_color_jitter()
+    heal_removed_numpy_names()
     explain_missing_detection()

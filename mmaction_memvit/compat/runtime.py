@@ -5,8 +5,10 @@ One function per fault, with the version it answers. Each leaves a sound host
 untouched and may be called again.
 """
 import functools
+import importlib
 import pickle
 import sys
+import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -209,8 +211,7 @@ def heal_color_jitter() -> None:
     """Lets MMAction2's ColorJitter turn hues under NumPy 2.
 
     It adds a negative Python integer to unsigned bytes, which NumPy 2 refuses
-    ("Python integer -24 out of bounds for uint8"). Of what recognition uses,
-    this is the only thing that NumPy 2 breaks.
+    ("Python integer -24 out of bounds for uint8").
     """
     import numpy as np
     from mmaction.datasets.transforms import ColorJitter
@@ -219,3 +220,22 @@ def heal_color_jitter() -> None:
         ColorJitter.adjust_hue(np.zeros((1, 1, 3)), -0.1)
     except OverflowError:
         ColorJitter.adjust_hue = staticmethod(_adjust_hue)
+
+
+def heal_removed_numpy_names() -> None:
+    """Lends MMAction2 the names that it uses and NumPy 2 dropped.
+
+    AVAMetric stopped at ``np.NAN``, for a class without labels, and poses at
+    ``np.Inf``. NumPy itself stays as it is.
+    """
+    import numpy as np
+    names = dict(NAN='nan', Inf='inf', trapz='trapezoid')
+    gone = {k: getattr(np, v) for k, v in names.items() if not hasattr(np, k)}
+    if not gone:
+        return
+    lent = types.ModuleType('numpy')
+    vars(lent).update(gone, __getattr__=functools.partial(getattr, np))
+    for name in ('evaluation.functional.accuracy',
+                 'evaluation.functional.ava_evaluation.metrics',
+                 'datasets.transforms.pose_transforms', 'utils.misc'):
+        importlib.import_module(f'mmaction.{name}').np = lent

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from .constants import constant
+from .constants import constant, is_compiling
 
 Size = Tuple[int, int, int]
 # The product of the two is what hides a key: exp() of it is exactly 0. Each
@@ -66,28 +66,31 @@ class Layout(NamedTuple):
     num_entries: int = 0
     causal: bool = False
 
-    @property
-    def key_grids(self) -> Tuple[Size, ...]:
-        """tuple: grids of the current and of all remembered keys."""
-        if not self.num_entries:
-            return (self.k_size, )
-        frames, *size = self.entry_size
-        return self.k_size, (self.num_entries * frames, *size)
 
-    @property
-    def num_channels(self) -> Tuple[int, int]:
-        """tuple: position channels, and those with hiding and filling.
+# Functions, as torch < 2.9 does not compile properties of named tuples.
+def key_grids(layout: Layout) -> Tuple[Size, ...]:
+    """Grids (T, H, W) of the current and of all remembered keys."""
+    if not layout.num_entries:
+        return (layout.k_size, )
+    frames, height, width = layout.entry_size
+    return layout.k_size, (layout.num_entries * frames, height, width)
 
-        One-hot positions of an axis add up to one, so the first row and
-        column of a key grid need no channel of their own: what they score
-        goes to every frame.
-        """
-        used = sum(t + h + w - 2 for t, h, w in self.key_grids)
-        return used, used + bool(self.num_entries or self.causal)
 
-    def width(self, channels: int) -> int:
-        """Channels a head has with the extra ones."""
-        return -(-(channels + self.num_channels[1]) // _ALIGN) * _ALIGN
+def num_channels(layout: Layout) -> Tuple[int, int]:
+    """Position channels, and those with the one that hides.
+
+    One-hot positions of an axis add up to one, so the first row and column of
+    a key grid need no channel of their own: what they score goes to every
+    frame.
+    """
+    used = sum([t + h + w - 2 for t, h, w in key_grids(layout)])
+    return used, used + int(layout.num_entries > 0 or layout.causal)
+
+
+def extra_channels(layout: Layout, channels: int) -> int:
+    """All extra channels E of heads of a width, those that fill included."""
+    num = channels + num_channels(layout)[1]
+    return num + -num % _ALIGN - channels
 
 
 def fold_tables(current: AxisTables, memory: Optional[AxisTables],
@@ -135,7 +138,7 @@ def _query_bias(layout: Layout, extra: int, dtype: torch.dtype,
     """What is added to the extra channels of queries: (T, E) or (1, E)."""
     frames = layout.q_size[0] if layout.causal else 1
     channel = torch.arange(extra, device=device)
-    used, hiding = layout.num_channels
+    used, hiding = num_channels(layout)
     bias = _HIDE_Q * ((channel >= used) & (channel < hiding))
     future = channel > torch.arange(frames, device=device)[:, None]
     future = future & (channel < frames) & layout.causal
@@ -155,7 +158,7 @@ def _key_positions(layout: Layout, extra: int, dtype: torch.dtype,
     One-hot positions; class tokens have none.
     """
     channel = torch.arange(extra, device=device)
-    grids = layout.key_grids
+    grids = key_grids(layout)
     frames = sum(x[0] for x in grids)
     starts = [0, frames, frames + sum(x[1] - 1 for x in grids)]
     parts = []
@@ -171,7 +174,7 @@ def _key_positions(layout: Layout, extra: int, dtype: torch.dtype,
             hot = hot | own.view(shape)
             starts[axis] += size[axis] - skip
         parts.append(hot.flatten(0, 2).to(dtype))
-    cls = channel == layout.num_channels[0]
+    cls = channel == num_channels(layout)[0]
     cls = (_HIDE_K * (cls & layout.causal)).to(dtype)[None]
     past = [
         F.pad(x, (0, 0, 1, 0)) for x in parts[-1].chunk(layout.num_entries)
@@ -186,7 +189,7 @@ def _entry_hides(layout: Layout, extra: int, dtype: torch.dtype,
     num, (past, current) = layout.num_entries, _tokens(layout)
     entry = torch.arange(num * past + current, device=device) // past
     hides = entry == torch.arange(num, device=device)[:, None]
-    column = torch.arange(extra, device=device) == layout.num_channels[0]
+    column = torch.arange(extra, device=device) == num_channels(layout)[0]
     return (_HIDE_K * (hides[..., None] & column)).flatten(1).to(dtype)
 
 
@@ -205,7 +208,8 @@ def key_channels(layout: Layout, hidden: Optional[Tensor], extra: int,
     Returns:
         Tensor: (B, K, E), or (1, K, E) without memory.
     """
-    keys = layout._replace(q_size=())
+    keys = Layout((), layout.k_size, layout.entry_size, layout.num_entries,
+                  layout.causal)
     positions = _key_positions(keys, extra, dtype, device)
     if hidden is None:
         return positions[None]
@@ -215,11 +219,47 @@ def key_channels(layout: Layout, hidden: Optional[Tensor], extra: int,
                        hides).view(hidden.shape[0], -1, extra)
 
 
-class _FoldQueries(Function):
-    """Queries with their extra channels, in one buffer.
+def fold_queries_definition(q: Tensor, folded: Tensor, bias: Tensor,
+                            size: Size) -> Tuple[Tensor, Tensor]:
+    """Queries with their extra channels, and those of the grid without.
 
-    Also gives back the grid's queries, so that the gradient of what they are
-    added to later joins this one in one pass.
+    Args:
+        q (Tensor): (B, 1 + T*H*W, heads, C).
+        folded (Tensor): :func:`fold_tables` divided by attention's scale.
+        bias (Tensor): Added to the extra channels, (T, E) or (1, E).
+        size (tuple[int]): (T, H, W).
+
+    Returns:
+        tuple[Tensor]: (B, 1 + T*H*W, heads, C + E) and (B, T*H*W, heads, C).
+    """
+    b, _, n, _ = q.shape
+    e = folded.shape[1]
+    grid = q[:, 1:].unflatten(1, size)
+    by_t, by_h, by_w = (x.transpose(1, 2) for x in folded.split(size))
+    by_th = by_t[:, None] + by_h
+    extra = torch.matmul(grid.flatten(3, 4), by_th).unflatten(3, (-1, n))
+    extra = extra + torch.matmul(grid, by_w)
+    extra = extra + bias.view(1, -1, 1, 1, 1, e)
+    # The class query has no position; it hides what the others hide.
+    cls = bias[-1].expand(b, 1, n, e)
+    extra = torch.cat((cls, extra.flatten(1, 3)), dim=1)
+    return torch.cat((q, extra), dim=-1), q[:, 1:]
+
+
+def unfold_output_definition(out: Tensor, grid: Optional[Tensor],
+                             channels: int) -> Tensor:
+    """Channels that are the output; the grid's queries added, if given."""
+    tokens = out.transpose(1, 2)[..., :channels]
+    if grid is None:
+        return tokens.contiguous()
+    return torch.cat((tokens[:, :1], tokens[:, 1:] + grid), dim=1)
+
+
+class _FoldQueries(Function):
+    """:func:`fold_queries_definition` in few kernels.
+
+    The grid's queries are a second result for the gradient of what they are
+    added to later to join this one in one pass.
     """
 
     @staticmethod
@@ -267,7 +307,7 @@ class _FoldQueries(Function):
 
 
 class _UnfoldOutput(Function):
-    """The channels that are the output; the grid's queries added to it."""
+    """:func:`unfold_output_definition` in few kernels."""
 
     @staticmethod
     def forward(ctx, out: Tensor, grid: Optional[Tensor],
@@ -307,15 +347,17 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, folded: Tensor,
     b, _, n, c = k.shape
     extra = folded.shape[1]
     bias = _query_bias(layout, extra, q.dtype, q.device)
-    q_wide, grid = _FoldQueries.apply(q, folded.to(q.dtype), bias,
-                                      layout.q_size)
+    # The compiler fuses by itself.
+    fold, unfold = (fold_queries_definition, unfold_output_definition) \
+        if is_compiling() else (_FoldQueries.apply, _UnfoldOutput.apply)
+    q_wide, grid = fold(q, folded.to(q.dtype), bias, layout.q_size)
     k_wide = torch.cat((k, channels[:, :, None].expand(b, -1, n, -1)), dim=-1)
     out = F.scaled_dot_product_attention(
         q_wide.transpose(1, 2),
         k_wide.transpose(1, 2),
         F.pad(v, (0, extra)).transpose(1, 2),
         scale=scale)
-    return _UnfoldOutput.apply(out, grid if residual else None, c)
+    return unfold(out, grid if residual else None, c)
 
 
 def _axis_scores(q: Tensor,

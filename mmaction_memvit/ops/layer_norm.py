@@ -140,10 +140,14 @@ class _LayerNorm(torch.autograd.Function):
         out, mean, rstd = below_autograd('layer_norm', x, gamma, beta, eps)
         ctx.save_for_backward(x, mean, rstd, gamma)
         ctx.mark_non_differentiable(mean, rstd)
+        # Zeros for what is no result would be a kernel each.
+        ctx.set_materialize_grads(False)
         return out, mean, rstd
 
     @staticmethod
     def backward(ctx, grad, *_):
+        if grad is None:
+            return None, None, None, None
         return (*torch.ops.memvit.layer_norm_backward(
             grad, *ctx.saved_tensors), None)
 
@@ -210,6 +214,7 @@ class _AddLayerNorm(torch.autograd.Function):
                                                 scale, gamma, beta, eps)
         ctx.save_for_backward(total, scale, mean, rstd, gamma)
         ctx.mark_non_differentiable(mean, rstd)
+        ctx.set_materialize_grads(False)
         ctx.branch_dtype = branch.dtype
         return total, out, mean, rstd
 
@@ -217,6 +222,9 @@ class _AddLayerNorm(torch.autograd.Function):
     def backward(ctx, grad_total, grad, *_):
         # Once: a checkpoint gives them out no second time.
         total, scale, *saved = ctx.saved_tensors
+        grad_total, grad = (
+            torch.zeros_like(total) if x is None else x
+            for x in (grad_total, grad))
         dx, branch, dgamma, dbeta = torch.ops.memvit.add_layer_norm_backward(
             grad_total, grad, total, scale, *saved)
         branch = dx if scale is None else branch

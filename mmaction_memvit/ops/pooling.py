@@ -83,8 +83,8 @@ def pool_norm(tokens: Tensor,
         tokens (Tensor): (B, P + T*H*W, C), P tokens that are no grid first.
             Under autocast it is cast to autocast's dtype.
         size (tuple[int]): Grid (T, H, W).
-        pools (Sequence[Pool]): At most three; one call for queries, keys and
-            values reads the grid once where that is faster.
+        pools (Sequence[Pool]): At most three, with kernels of one size: one
+            call serves queries, keys and values.
         causal (bool): Whether a token sees itself and the past only.
             Defaults to False.
         eps (float): Of the norms. Defaults to 1e-6.
@@ -208,6 +208,8 @@ class _PoolNorm(torch.autograd.Function):
         kept = (*convs, *means, *rstds)
         ctx.save_for_backward(tokens, *kept, *weights, *gammas)
         ctx.mark_non_differentiable(*kept)
+        # Zeros for what is no result would be a kernel each.
+        ctx.set_materialize_grads(False)
         ctx.options = options
         return (*outs, *kept)
 
@@ -216,8 +218,12 @@ class _PoolNorm(torch.autograd.Function):
         tokens, *saved = ctx.saved_tensors
         num = len(saved) // 5
         size, strides, causal = ctx.options[:3]
+        grads = [
+            torch.zeros_like(conv) if grad is None else grad
+            for grad, conv in zip(grads, saved[:num])
+        ]
         dtokens, *params = torch.ops.memvit.pool_norm_backward(
-            list(grads[:num]), tokens,
+            grads, tokens,
             *[saved[i * num:i * num + num] for i in range(5)], size, strides,
             causal, ctx.needs_input_grad[0], any(ctx.needs_input_grad[2:]))
         params = [x for group in params for x in group] or [None] * 3 * num

@@ -5,15 +5,18 @@ From `Mask R-CNN <https://arxiv.org/abs/1703.06870>`_, section 3. It stands in
 for ``mmcv.ops.roi_align`` where that is not compiled.
 """
 import contextlib
-from typing import Tuple, Union
+from typing import Callable, Tuple, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Maps of at most this many pixels are pooled by two matrix products over the
-# whole map. On larger ones a box is a small part, and is gathered.
+# Maps of at most this many pixels are pooled on a GPU by two matrix products
+# over the whole map. On larger ones a box is a small part, and is gathered.
 DENSE_PIXELS = 4096
+# On a CPU, how many times as long a pixel takes in the products as a corner of
+# a sample when gathered, about: measured.
+PIXELS_PER_CORNER = 8
 # Numbers that a chunk of boxes may hold at a time, where nothing is traced.
 CHUNK_NUMBERS = 1 << 26
 # Since torch 2.4 one function tells of autocast on every device.
@@ -79,7 +82,7 @@ class _Axis:
         low = (bins * self.num[..., None])
         firsts = torch.minimum(
             torch.maximum(firsts, low), low + self.num[..., None])
-        counts = firsts.diff(dim=-1)  # (R, P, size + 1)
+        counts = firsts[..., 1:] - firsts[..., :-1]  # (R, P, size + 1)
         middle = self.start[..., None] + self.step[..., None] * (
             firsts[..., 1:] + firsts[..., :-1]) / 2
         middle = middle.clamp(0, size - 1)
@@ -190,16 +193,31 @@ def _max_dense(x: Tensor, images: Tensor, y: _Axis, by_x: _Axis) -> Tensor:
     return values.masked_fill(empty[:, None], 0)
 
 
+def max_samples(y: _Axis, by_x: _Axis) -> int:
+    """Samples a bin and axis of the largest box. A GPU waits here."""
+    num = y.sampling_ratio
+    if not num and len(y.num):
+        num = int(torch.cat([y.num, by_x.num]).max())
+    return max(num, 1)
+
+
+def gathering_pays(x: Tensor, y: _Axis, by_x: _Axis) -> bool:
+    """Whether samples are gathered, rather than whole maps multiplied."""
+    pixels = x.shape[2] * x.shape[3]
+    if x.device.type != 'cpu':
+        # Without a look at the boxes, for which a GPU would wait. Where it
+        # gathers, MMDetection, whose maps are that large, has waited for the
+        # boxes of each of them before.
+        return pixels > DENSE_PIXELS
+    corners = 4 * y.num_bins * by_x.num_bins * max_samples(y, by_x)**2
+    return corners <= PIXELS_PER_CORNER * pixels
+
+
 def _average_gathered(x: Tensor, images: Tensor, y: _Axis,
                       by_x: _Axis) -> Tensor:
     """Means over bins, from the four pixels around each sample."""
     batch, channels, height, width = x.shape
-    num_boxes, num = len(images), y.sampling_ratio
-    if not num and num_boxes:
-        # MMDetection, whose maps are that large, has waited for the boxes
-        # of each of them before.
-        num = int(torch.cat([y.num, by_x.num]).max())
-    num = max(num, 1)
+    num_boxes, num = len(images), max_samples(y, by_x)
 
     def corners(axis: _Axis) -> Tuple[Tensor, Tensor]:
         """(R, P, num, 2) pixels and weights."""
@@ -230,9 +248,11 @@ def _average_gathered(x: Tensor, images: Tensor, y: _Axis,
 
 def _is_traced() -> bool:
     """Whether PyTorch is compiling, exporting or tracing."""
-    compiling = getattr(torch.compiler, 'is_compiling',
-                        torch._dynamo.is_compiling)
-    return torch.jit.is_tracing() or compiling()
+    if hasattr(torch.compiler, 'is_compiling'):
+        is_compiling = torch.compiler.is_compiling()
+    else:  # torch 2.1
+        is_compiling = torch._dynamo.is_compiling()
+    return torch.jit.is_tracing() or is_compiling
 
 
 def _exact(device_type: str) -> contextlib.AbstractContextManager:
@@ -259,7 +279,7 @@ def roi_align(input: Tensor,
     The gradient goes to ``input`` only, as in MMCV. Nothing waits for a GPU,
     but for the number of samples on maps above ``DENSE_PIXELS`` pixels with
     ``sampling_ratio=0``, and not even there while tracing or compiling. A box
-    of negative size counts as one of size zero.
+    of negative size counts as one of size zero; a bin without samples is 0.
 
     Args:
         input (Tensor): (B, C, H, W) maps, of any floating type.
@@ -289,15 +309,7 @@ def roi_align(input: Tensor,
                          f'but have shape {tuple(rois.shape)}')
     if isinstance(output_size, int):
         output_size = output_size, output_size
-    height, width = input.shape[2:]
-    is_traced = _is_traced()
-    pool = _average_dense if pool_mode == 'avg' else _max_dense
-    per_box = input.shape[1] * height * width
-    if pool_mode == 'max':
-        per_box *= 4
-    elif not is_traced and height * width > DENSE_PIXELS:
-        pool, per_box = _average_gathered, 0
-
+    shape = input.shape[2:]
     rois = rois.detach()
     # Places need more digits than half precision has.
     exact = torch.promote_types(
@@ -308,16 +320,24 @@ def roi_align(input: Tensor,
     # Autocast would round the products, which MMCV's operator does not.
     with _exact(input.device.type):
 
-        def of(part: slice) -> Tensor:
-            axes = _axes(boxes[part], (height, width), output_size,
-                         sampling_ratio, aligned)
+        def pooled(pool: Callable, part: slice = slice(None)) -> Tensor:
+            axes = _axes(boxes[part], shape, output_size, sampling_ratio,
+                         aligned)
             return pool(input, images[part], *axes)
 
-        num = max(CHUNK_NUMBERS // per_box, 1) if per_box else 0
-        if is_traced or not num or len(rois) <= num:
-            return of(slice(None))
+        dense = _average_dense if pool_mode == 'avg' else _max_dense
+        if _is_traced():
+            return pooled(dense)
+        if pool_mode == 'avg' and gathering_pays(
+                input,
+                *_axes(boxes, shape, output_size, sampling_ratio, aligned)):
+            return pooled(_average_gathered)
+        # Samples are at most four times as many as pixels.
+        numbers = input.shape[1:].numel() * (4 if pool_mode == 'max' else 1)
+        num = max(CHUNK_NUMBERS // max(numbers, 1), 1)
         return torch.cat([
-            of(slice(i, i + num)) for i in range(0, len(rois), num)
+            pooled(dense, slice(i, i + num))
+            for i in range(0, max(len(rois), 1), num)
         ])
 
 

@@ -108,6 +108,8 @@ def _rate(seconds: np.ndarray, stream, counted: bool,
     declared = float(stream.average_rate or stream.guessed_rate or 0)
     if timeless:
         declared = float(stream.guessed_rate or declared)
+    # A single picture may tell none; this is FFmpeg's.
+    declared = declared or 25.
     num = len(seconds)
     if num < 2:
         return round(declared, 6), 0., ''
@@ -135,7 +137,7 @@ def _rate(seconds: np.ndarray, stream, counted: bool,
     fps = (num - 1) / (seconds[-1] - seconds[0])
     # Container clocks tick in milliseconds or coarser; the declared rate is
     # more exact where the two agree to half a frame over the whole video.
-    if declared and abs(num - 1 - (seconds[-1] - seconds[0]) * declared) < .5:
+    if abs(num - 1 - (seconds[-1] - seconds[0]) * declared) < .5:
         fps = declared
     elif counted:
         fps = declared if abs(declared * usual - 1) < 0.1 else 1 / usual

@@ -118,12 +118,22 @@ def open_video(source: Source):
 
 
 def video_stream(container):
-    """The first video stream of a container, decoded in one thread."""
-    if not container.streams.video:
+    """The first video stream of a container, decoded in one thread.
+
+    Cover pictures are streams too, but not what is watched.
+    """
+    streams = [s for s in container.streams.video if not _is_cover(s)]
+    if not streams:
         raise VideoReadError('no video stream')
-    stream = container.streams.video[0]
+    stream = streams[0]
     stream.codec_context.thread_count = 1
     return stream
+
+
+def _is_cover(stream) -> bool:
+    # AV_DISPOSITION_ATTACHED_PIC; PyAV of old does not tell.
+    flags = getattr(stream, 'disposition', 0)
+    return bool(int(getattr(flags, 'value', flags)) & 0x400)
 
 
 def time_of(item) -> Optional[int]:

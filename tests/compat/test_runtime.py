@@ -245,3 +245,10 @@ def test_inherited_collate_fn_loses_its_scope(monkeypatch):
         batch_size=1, collate_fn=dict(type='repeat_pseudo_collate'), seed=3)
     # What the caller holds is untouched.
     assert cfg['collate_fn']['_scope_'] == 'mmaction'
+
+
+def test_ava_metric_of_a_class_without_labels():
+    """Its precision is NaN: ``np.NAN``, which NumPy 2 dropped."""
+    from mmaction.evaluation.functional.ava_evaluation import metrics
+    assert np.isnan(metrics.compute_average_precision(None, None))
+    assert metrics.np.float32 is np.float32

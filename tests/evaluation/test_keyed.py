@@ -10,7 +10,7 @@ from mmaction_memvit.evaluation.keyed import (
 )
 
 
-class MeanScore(KeyedMetric):
+class MeanScoreMetric(KeyedMetric):
     """A metric of a few lines: the mean of the samples' scores."""
     default_prefix = 'mean'
 
@@ -31,7 +31,7 @@ def sample(video, position, score):
 SAMPLES = [sample('b', 1, 3), sample('a', 0, 1), sample('b', 0, 5)]
 
 
-def evaluate(samples, size, metric=MeanScore):
+def evaluate(samples, size, metric=MeanScoreMetric):
     metric = metric()
     metric.process(None, samples)
     return metric.evaluate(size)
@@ -59,14 +59,14 @@ def test_doubled_keys_are_named(samples, size):
 
 
 def test_missing_keys_are_told(log):
-    metric = MeanScore()
+    metric = MeanScoreMetric()
     metric.dataset_meta = dict(video_ids=['a', 'b', 'c'])
     metric.process(None, SAMPLES[:2])
     assert metric.evaluate(3) == {'mean/score': 2}
     (level, text), = log
     assert level > 20 and '2 samples' in text and '3' in text and "'c'" in text
 
-    class Strict(MeanScore):
+    class Strict(MeanScoreMetric):
         needs_all = True
 
     with pytest.raises(ValueError, match='2 samples.*3'):

@@ -52,10 +52,10 @@ def compare(compute, define, leaves, dtype):
 
 POOLINGS = [
     # batch, first, size, heads, width, kernel, strides, causal
-    (2, 1, (2, 3, 3), 2, 20, (3, 3, 3), [(1, 1, 1), (1, 2, 2), (1, 2, 2)], 0),
-    (1, 1, (3, 9, 5), 1, 24, (3, 3, 3), [(1, 8, 8), (1, 4, 4)], 1),
-    (1, 1, (5, 4, 3), 1, 300, (7, 3, 3), [(4, 2, 2)], 0),
-    (1, 0, (3, 3, 4), 3, 16, (3, 5, 1), [(2, 1, 3), (1, 1, 1)], 1),
+    (2, 1, (1, 3, 2), 2, 20, (3, 3, 3), [(1, 1, 1), (1, 2, 2), (1, 2, 2)], 0),
+    (1, 1, (2, 9, 3), 1, 24, (3, 3, 3), [(1, 8, 8)], 1),
+    (1, 1, (5, 2, 3), 1, 300, (7, 3, 3), [(4, 2, 2)], 0),
+    (1, 0, (3, 3, 4), 3, 16, (3, 3, 1), [(2, 1, 3)], 1),
     (0, 1, (3, 3, 4), 2, 8, (3, 3, 3), [(1, 1, 1)], 0),
 ]
 
@@ -89,7 +89,7 @@ def test_pooling(case, dtype):
 
 
 @pytest.mark.parametrize('dtype', DTYPES)
-@pytest.mark.parametrize('shape', [(3, 7, 20), (0, 20), (40, 33), (2, 600)])
+@pytest.mark.parametrize('shape', [(3, 7, 20), (0, 20), (40, 33)])
 def test_layer_norms(shape, dtype):
     x, branch = leaf(*shape, dtype=dtype), leaf(*shape, dtype=dtype)
     params = [leaf(shape[-1]), leaf(shape[-1])]

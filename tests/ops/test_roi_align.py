@@ -64,7 +64,7 @@ def some_boxes(num, width, height, batch):
 @pytest.mark.parametrize('mode, ratio, aligned, dense', FORMS)
 def test_every_form_equals_the_definition(mode, ratio, aligned, dense,
                                           monkeypatch):
-    monkeypatch.setattr(module, 'DENSE_PIXELS', 1000 if dense else 0)
+    monkeypatch.setattr(module, 'gathering_pays', lambda *args: not dense)
     monkeypatch.setattr(module, 'CHUNK_NUMBERS', 2000)
     maps = torch.randn(2, 2, 9, 7, dtype=torch.float64)
     rois = some_boxes(12, 9 * 7, 7 * 9, 2).double()
@@ -81,7 +81,7 @@ def test_every_form_equals_the_definition(mode, ratio, aligned, dense,
 
 @pytest.mark.parametrize('mode, ratio, aligned, dense', FORMS)
 def test_gradient(mode, ratio, aligned, dense, monkeypatch):
-    monkeypatch.setattr(module, 'DENSE_PIXELS', 1000 if dense else 0)
+    monkeypatch.setattr(module, 'gathering_pays', lambda *args: not dense)
     maps = torch.randn(2, 2, 5, 6, dtype=torch.float64, requires_grad=True)
     rois = some_boxes(4, 60, 50, 2).double()
     assert torch.autograd.gradcheck(
@@ -94,7 +94,7 @@ def test_gradient(mode, ratio, aligned, dense, monkeypatch):
 @pytest.mark.parametrize('mode, ratio, aligned, dense', FORMS)
 def test_operator_of_mmcv(mode, ratio, aligned, dense, monkeypatch):
     from mmcv.ops import RoIAlign as Compiled
-    monkeypatch.setattr(module, 'DENSE_PIXELS', 1000 if dense else 0)
+    monkeypatch.setattr(module, 'gathering_pays', lambda *args: not dense)
     maps = torch.randn(2, 3, 14, 16, requires_grad=True)
     rois = some_boxes(40, 256, 224, 2)
     if mode == 'max':
@@ -113,7 +113,7 @@ def test_operator_of_mmcv(mode, ratio, aligned, dense, monkeypatch):
 @pytest.mark.parametrize('mode', ['avg', 'max'])
 @pytest.mark.parametrize('dense', [True, False])
 def test_no_boxes(mode, dense, monkeypatch):
-    monkeypatch.setattr(module, 'DENSE_PIXELS', 1000 if dense else 0)
+    monkeypatch.setattr(module, 'gathering_pays', lambda *args: not dense)
     maps = torch.randn(1, 3, 8, 8, requires_grad=True)
     out = roi_align(maps, torch.zeros(0, 5), 7, pool_mode=mode)
     assert out.shape == (0, 3, 7, 7)
@@ -126,7 +126,7 @@ def test_no_boxes(mode, dense, monkeypatch):
                                          ('max', True)])
 def test_half_precision(dtype, mode, dense, monkeypatch):
     """Places of boxes keep their digits; values are rounded."""
-    monkeypatch.setattr(module, 'DENSE_PIXELS', 1000 if dense else 0)
+    monkeypatch.setattr(module, 'gathering_pays', lambda *args: not dense)
     maps = torch.rand(2, 3, 14, 14).to(dtype)
     rois = some_boxes(10, 224, 224, 2)
     out = roi_align(maps, rois, 7, 1 / 16, pool_mode=mode)
@@ -161,6 +161,9 @@ def test_compiles_as_one_graph(mode):
         torch.testing.assert_close(*results, atol=1e-5, rtol=0)
 
 
+@pytest.mark.skipif(
+    not hasattr(torch.export, 'Dim'),
+    reason='torch.export has named dimensions since torch 2.2')
 @pytest.mark.parametrize('mode', ['avg', 'max'])
 def test_exports_and_traces_for_any_number_of_boxes(mode):
     layer = RoIAlign(3, 1 / 16, 0, mode).eval()
@@ -177,6 +180,16 @@ def test_exports_and_traces_for_any_number_of_boxes(mode):
     for node in exported.graph.nodes:
         if node.op == 'call_function':
             assert getattr(node.target, 'namespace', 'aten') == 'aten'
+
+
+@pytest.mark.parametrize('shape, pays', [((14, 14), True), ((4, 4), False)])
+def test_large_maps_are_gathered_on_a_cpu(shape, pays, monkeypatch):
+    calls = []
+    original = module._average_gathered
+    monkeypatch.setattr(module, '_average_gathered',
+                        lambda *args: calls.append(0) or original(*args))
+    roi_align(torch.rand(1, 1, *shape), torch.tensor([[0., 1, 1, 3, 3]]), 7)
+    assert bool(calls) == pays
 
 
 def test_wrong_arguments_are_named():

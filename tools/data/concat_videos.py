@@ -41,7 +41,7 @@ from mmaction_memvit.annotations.video_list import (
     read_clip_table,
     write_video_list,
 )
-from mmaction_memvit.video import probe_video
+from mmaction_memvit.video import PyAVReader, probe_video, scan_video
 from mmaction_memvit.video.index import write_video_index
 
 BOX_COLUMNS = ('class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2')
@@ -192,19 +192,16 @@ def played_frames(num, repeat):
 
 def read_clip(path, size, repeat):
     """All frames of a clip at a size; forwards, backwards, forwards, ..."""
-    with av.open(path) as container:
-        frames = [
-            frame.reformat(*size, format='yuv420p').to_ndarray()
-            for frame in container.decode(video=0)
-        ]
+    reader = PyAVReader(path)
+    frames = reader.read(range(reader.num_frames), size)
+    reader.close()
     return [frames[i] for i in played_frames(len(frames), repeat)]
 
 
 def clip_size(path):
-    """Width and height of a video in pixels."""
-    with av.open(path) as container:
-        stream = container.streams.video[0]
-        return stream.width, stream.height
+    """Width and height of a video in pixels, as a player shows it."""
+    entry = scan_video(path)
+    return entry['width'], entry['height']
 
 
 def output_size(path, short_side):
@@ -250,8 +247,7 @@ def make_video(task, data_root, size, fps, repeat, boxes=None):
                               source, boxes.get(clip_key(clip), {}),
                               len(frames) // repeat, size, repeat)]
             for image in frames:
-                frame = av.VideoFrame.from_ndarray(
-                    np.ascontiguousarray(image), format='yuv420p')
+                frame = av.VideoFrame.from_ndarray(image, format='rgb24')
                 frame.pts = num
                 num += 1
                 out.mux(stream.encode(frame))

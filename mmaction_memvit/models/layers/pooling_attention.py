@@ -11,6 +11,7 @@ from mmaction_memvit.ops import pool_norm
 from mmaction_memvit.ops.attention import (
     Layout,
     explicit_attention,
+    extra_channels,
     fused_attention,
     key_channels,
 )
@@ -233,7 +234,7 @@ class PoolingAttention(BaseModule):
 
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout,
                hidden: Optional[Tensor], shared: Dict) -> Tensor:
-        extra = layout.width(q.shape[-1]) - q.shape[-1]
+        extra = extra_channels(layout, q.shape[-1])
         folded = folded_tables(
             self._positions(layout), layout, extra, self.scale,
             self.compress_stride)
@@ -280,17 +281,16 @@ class PoolingAttention(BaseModule):
             x, size, [self.pool_q.pool, self.pool_k.pool, self.pool_v.pool],
             self.causal, self.pool_q.norm.eps)
         key_size = self.key_size(size)
-        layout = Layout(
-            pooled_size(size, self.stride_q), key_size, causal=self.causal)
+        q_size = pooled_size(size, self.stride_q)
+        layout = Layout(q_size, key_size, causal=self.causal)
         if memory is not None:
             past_k, past_v, memory = self._recall(memory, key_size, valid)
             # Memory is kept in the dtype of the activations (autocast).
             memory = LayerMemory((k, *memory.raw_k[:-1]),
                                  (v, *memory.raw_v[:-1]), memory.k, memory.v)
             k, v = torch.cat((*past_k, k), 1), torch.cat((*past_v, v), 1)
-            layout = layout._replace(
-                entry_size=self.entry_size(key_size),
-                num_entries=self.memory.length)
+            layout = Layout(q_size, key_size, self.entry_size(key_size),
+                            self.memory.length, self.causal)
         q, k, v = [
             layer(x).unflatten(-1, (self.num_heads, -1))
             for layer, x in ((self.q, q), (self.k, k), (self.v, v))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmaction_memvit.memory import MemoryHost, clip_identities, run_part
 
+from ..utils.cuda_graph import CUDAGraphStep
 from ..utils.features import concat_features, map_features
 
 # Labels of clips for which nothing is annotated.
@@ -36,6 +37,9 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
             it, the stream starts anew. Defaults to 1.
         max_streams (int, optional): Streams remembered at most. Defaults to
             None: twice the largest batch.
+        cuda_graph (bool): Whether evaluation replays its steps from CUDA
+            graphs, one for each of the first four input shapes (see
+            docs/speed.md). Defaults to False.
         **kwargs: For :class:`Recognizer3D`.
 
     Raises:
@@ -48,9 +52,12 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
                  *args,
                  max_gap: int = 1,
                  max_streams: Optional[int] = None,
+                 cuda_graph: bool = False,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.init_host(max_gap, max_streams)
+        self.cuda_graph = cuda_graph
+        self._graphs: Optional[CUDAGraphStep] = None
         if self.with_memory and getattr(self.data_preprocessor, 'blending',
                                         None) is not None:
             raise ValueError(
@@ -85,6 +92,14 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
             backbone's features, of a head its scores; and the next memory
             (None if none came in).
         """
+        if self.training or not self.cuda_graph:
+            return self._step(clips, memory, elapsed)
+        if self._graphs is None:
+            self._graphs = CUDAGraphStep(self, self._step)
+        return self._graphs(clips, memory, elapsed)
+
+    def _step(self, clips: Tensor, memory: Optional[tuple],
+              elapsed: Optional[Tensor]) -> Tuple:
         own, of_neck, of_head = memory or (None, None, None)
         feats, own = run_part(self.backbone, clips, own, elapsed)
         if of_neck is not None:

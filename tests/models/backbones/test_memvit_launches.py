@@ -1,0 +1,118 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What a step asks of the host: on a GPU, small steps are bound by it."""
+from collections import Counter
+
+import pytest
+import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.registry import init_default_scope
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmaction_memvit.models import MeMViT
+
+# Reached: 509 and 1,227.
+FORWARD, TRAINING = 530, 1300
+# Operators by which the host reads from the device.
+SYNCS = ('_local_scalar_dense', 'nonzero', 'is_nonzero', 'masked_select',
+         'unique', 'equal')
+
+
+class Operators(TorchDispatchMode):
+    """Counts dispatched operators, views apart."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        returns = func._schema.returns
+        view = returns and all(
+            x.alias_info is not None and not x.alias_info.is_write
+            for x in returns)
+        if not view and func is not torch.ops.aten._unsafe_view.default:
+            self.counts[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture(scope='module')
+def model():
+    return MeMViT('small', spatial_size=64, mem_len=2)
+
+
+def test_operators_of_a_forward_pass(model):
+    model.eval()
+    memory = model.init_memory(2)
+    with torch.no_grad():
+        for _ in range(2):
+            with Operators() as ops:
+                _, memory = model(torch.randn(2, 3, 16, 64, 64), memory)
+    assert sum(ops.counts.values()) <= FORWARD, ops.counts
+
+
+def test_operators_of_a_training_step(model):
+    model.train()
+    head = nn.Linear(768, 400)
+    memory = model.init_memory(2)
+    for _ in range(2):
+        model.zero_grad()
+        head.zero_grad()
+        with Operators() as ops:
+            feats, memory = model(
+                torch.randn(2, 3, 16, 64, 64), memory.detach())
+            nn.functional.cross_entropy(
+                head(feats[-1][1]), torch.tensor([1, 2])).backward()
+    assert sum(ops.counts.values()) <= TRAINING, ops.counts
+
+
+def recognizer():
+    init_default_scope('mmaction')
+    return MODELS.build(
+        dict(
+            type='OnlineRecognizer3D',
+            backbone=dict(
+                type='MeMViT',
+                arch='tiny',
+                spatial_size=32,
+                temporal_size=4,
+                mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2))),
+            cls_head=dict(type='MViTHead', in_channels=256, num_classes=3)))
+
+
+def step(model, position, device='cpu'):
+    """Training, of streams of which one starts anew now and then."""
+    samples = [
+        ActionDataSample(metainfo=dict(video_id=video, timestamp=position))
+        for video in ('a', f'b{position // 2}')
+    ]
+    feats, _ = model.extract_feat(
+        torch.randn(2, 1, 3, 4, 32, 32, device=device), data_samples=samples)
+    feats[-1][1].sum().backward()
+
+
+def test_no_step_waits_for_the_device():
+    model = recognizer().train()
+    for position in range(5):
+        with Operators() as ops:
+            step(model, position)
+        # On a CPU, and there alone, the bank asks whether lanes are finite.
+        assert ops.counts.pop('_local_scalar_dense') == 1
+        assert not set(ops.counts) & set(SYNCS)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_no_step_waits_for_a_gpu(dtype):
+    model = recognizer().cuda().train()
+    with torch.autocast('cuda', dtype, enabled=dtype != torch.float32):
+        for position in range(8):
+            # Kernels are tuned and constants made in the first steps.
+            if position == 4:
+                torch.cuda.set_sync_debug_mode('error')
+            try:
+                step(model, position, 'cuda')
+            finally:
+                torch.cuda.set_sync_debug_mode('default')

@@ -1,0 +1,66 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What clips that share a memory dispatch, beside clips that do not."""
+from collections import Counter
+
+import pytest
+import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.registry import init_default_scope
+from torch.utils._python_dispatch import TorchDispatchMode
+
+B, N = 2, 4
+MODEL = dict(
+    backbone=dict(
+        type='ResNet3dSlowOnly',
+        depth=18,
+        base_channels=4,
+        pretrained=None,
+        lateral=False,
+        conv1_kernel=(1, 7, 7),
+        norm_eval=False),
+    cls_head=dict(type='I3DHead', num_classes=3, in_channels=32))
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmaction')
+
+
+class Operators(TorchDispatchMode):
+    """Counts operators by name, but for views."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if all(x.alias_info is None or x.alias_info.is_write
+               for x in func._schema.returns):
+            self.counts[func._schema.name.split('::')[-1]] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def training_step(num_videos, num_clips, **cfg):
+    model = MODELS.build({**MODEL, **cfg}).train()
+    inputs = torch.randn(num_videos, num_clips, 3, 2, 32, 32)
+    samples = [ActionDataSample().set_gt_label(0) for _ in range(num_videos)]
+    with Operators() as operators:
+        losses = model(inputs, samples, mode='loss')
+        sum(v for k, v in losses.items() if 'loss' in k).backward()
+    norms = sum(isinstance(x, torch.nn.BatchNorm3d) for x in model.modules())
+    return operators.counts, norms
+
+
+def test_training_dispatches_little_more_than_without_memory():
+    plain, _ = training_step(B * N, 1, type='Recognizer3D')
+    shared, norms = training_step(
+        B, N, type='CollaborativeRecognizer3D',
+        neck=dict(type='CollaborativeMemory', in_channels=32))
+    more = shared - plain
+    # Activations in place after a view would copy their gradients.
+    assert more['new_empty_strided'] == 0
+    assert more['copy_'] + more['clone'] < 10
+    # A norm of groups: zeros for their statistics, weights and their
+    # gradients once a group, the running averages.
+    assert sum(more.values()) <= 10 * norms + 80
