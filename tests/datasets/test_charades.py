@@ -101,7 +101,7 @@ def test_clips_have_the_same_speed_at_any_rate(root):
 
 
 def test_test_mode_names_the_videos(root):
-    dataset = build(root, test_mode=True)
+    dataset = build(root, test_mode=True, multi_class=True)
     assert dataset.metainfo['video_ids'] == [row[0] for row in ROWS]
     subset = dataset.get_subset([2, 0])
     assert subset.metainfo['video_ids'] == ['N11GT', '46GP8']

@@ -121,6 +121,9 @@ def test_strides_and_even_numbers(root):
     keys = [(v, t) for v, (_, times) in VIDEOS.items() for t in times]
     dataset = build(root, window_step=1, num_clips=4, clip_stride_seconds=3)
     assert seconds(dataset[keys.index(('long', 10))]) == [4, 7, 10, 13]
+    # Under its former name.
+    former = build(root, window_step=1, num_clips=4, clip_stride=3)
+    assert seconds(former[keys.index(('long', 10))]) == [4, 7, 10, 13]
     assert seconds(dataset[keys.index(('long', 18))]) == [9, 12, 15, 18]
     # Timestamps that are frames, and half seconds.
     dataset = build(
