@@ -7,14 +7,10 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from generated.longcue import LongCueSpec, plan_videos, render_video
 from helpers.runs import config, made_up_loader, make_runner, train
 from mmaction.registry import DATASETS, MODELS
 from mmaction.structures import ActionDataSample
-from mmaction_memvit.datasets.generated.longcue import (
-    LongCueSpec,
-    plan_videos,
-    render_video,
-)
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
