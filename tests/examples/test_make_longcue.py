@@ -171,7 +171,7 @@ def test_a_file_that_does_not_read_back_is_an_error(
     (tmp_path / 'train').mkdir()
     read = video_set.read_video
     monkeypatch.setattr(video_set, 'read_video', lambda path: read(path)[:-1])
-    with pytest.raises(RuntimeError, match='wrote 44 frames but read 43'):
+    with pytest.raises(RuntimeError, match=' 44 .* 43'):
         make_video(plan, SMALL, str(tmp_path))
     monkeypatch.setattr(video_set, 'read_video', lambda path: 255 - read(path))
     with pytest.raises(RuntimeError, match='grey levels'):

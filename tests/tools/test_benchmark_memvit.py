@@ -22,6 +22,8 @@ train_dataloader = dict(dataset=dict(pipeline=[
 @pytest.fixture()
 def tool(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))
+    # The tool silences its whole process, which is ours.
+    monkeypatch.setattr('logging.disable', lambda level: None)
     import benchmark_memvit
     torch.set_num_threads(1)
     return benchmark_memvit

@@ -32,12 +32,9 @@ def test_slowfast_costs_what_the_paper_says(run):
     plain, slow, each = run('--model', 'SlowFast-50 4x16', '--reduction', '4',
                             '--num-clips', '2')
     assert round(float(plain['GMACs'])) == 36
-    assert round(float(slow['GMACs'])) == int(slow['paper']) == 37
     for row in (slow, each):
         assert 0 < float(row['more'].strip('+ %')) < 3
-        off = 100 * (float(row['GMACs']) / 37 - 1)
-        assert -1 < float(row['off by'].strip(' %')) < 0
-        assert float(row['off by'].strip(' %')) == pytest.approx(off, abs=.06)
+        assert round(float(row['GMACs'])) == 37
     # By hand: W_k, W_v and the outer product at 4 x 8 x 8 places; W_q, M and
     # W_o once.
     macs = 256 * (2 * 2048 * 512 + 512 * 512) + 2 * 2048 * 512 + 512 * 512
@@ -51,13 +48,12 @@ def test_parameters_are_the_papers(run):
     rows = run('--model', 'SlowOnly-50 8x8', '--size', '64', '--num-clips',
                '1')
     assert [x['params/M'] for x in rows[1:]] == [
-        x['paper/M'] for x in rows[1:]] == ['49.2', '40.9', '36.7', '34.6']
+        '49.2', '40.9', '36.7', '34.6']
 
 
 def test_every_host_is_a_config(tool):
     args = argparse.Namespace(
         config=None, channels=None, frames=None, size=None, num_clips=None)
-    assert set(tool.PAPER_GMACS) < set(tool.HOSTS)
     for name in tool.HOSTS:
         host = tool.load_host(args, name)
         assert host.neck['type'] == 'CollaborativeMemory'
@@ -85,7 +81,6 @@ def test_a_config_tells_its_memory(run, tmp_path):
     assert (plain['memory'], row['memory'], row['infusion'], row['r'],
             row['model']) == ('none', 'average', 'residual', '2', 'small.py')
     assert float(row['params/M']) >= float(plain['params/M'])
-    assert not {'paper/M', 'paper', 'off by'} & set(row)
     # What the command line says goes before.
     rows = run(*small, '--memory', 'associative', '--reduction', '1', '4')
     assert [(x['memory'], x['infusion'], x['r']) for x in rows[1:]] == [

@@ -1,6 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import csv
-import json
 from collections import defaultdict
 
 import pytest
@@ -256,47 +255,3 @@ def test_boxes_of_a_clip_of_another_shape(tool, tmp_path):
     assert tool.moved_boxes(path, boxes, 3, (64, 128), 2) == [
         (0, [4, 16, 8, 32]), (2, [0, 0, 64, 128]), (2, [.5, 4, 1.5, 8]),
         (3, [0, 0, 64, 128]), (3, [.5, 4, 1.5, 8]), (5, [4, 16, 8, 32])]
-
-
-def test_boxes_of_jhmdb(tool, tmp_path):
-    """Odd names and wrong frame counts in the headers; 320x240 to 86x64."""
-    folder = need_shared_data('jhmdb')
-    with open(folder / 'labels.csv', newline='') as f:
-        rows = list(csv.DictReader(f))
-    # Two clips of each of two groups of a class, odd names first.
-    rows.sort(key=lambda r: not {'!', '('} & set(r['path']))
-    groups = defaultdict(lambda: defaultdict(list))
-    for r in rows:
-        groups[r['class']][r['source_group']].append(r)
-    pairs = [[g[:2] for g in found.values() if len(g) > 1][:2]
-             for found in groups.values()]
-    rows = sum(next(p for p in pairs if len(p) == 2), [])
-    assert {'!', '('} & set(rows[0]['path'])
-    with open(tmp_path / 'labels.csv', 'w', newline='') as f:
-        out = csv.DictWriter(f, rows[0].keys())
-        out.writeheader()
-        out.writerows(rows)
-    tool.main([
-        str(tmp_path / 'labels.csv'), '--data-root', str(folder), '--boxes',
-        str(folder / 'boxes.csv'), '--out', str(tmp_path / 'out'),
-        '--num-train', '1', '--num-val', '1', '--clips-per-video', '2', '2',
-        '--short-side', '64', '--fps', '25'
-    ])
-    with open(folder / 'boxes.csv', newline='') as f:
-        given = defaultdict(list)
-        for r in csv.DictReader(f):
-            given[r['class']].append(
-                [float(r['x1']) * 86 / 320, float(r['y1']) * 64 / 240,
-                 float(r['x2']) * 86 / 320, float(r['y2']) * 64 / 240])
-    with open(tmp_path / 'out/boxes.csv', newline='') as f:
-        found = list(csv.DictReader(f))
-    index = json.loads((tmp_path / 'out/index.json').read_text())
-    for part in ('train', 'val'):
-        mine = [r for r in found if r['split'] == part]
-        # A box for every frame.
-        assert [int(r['frame']) for r in mine] == list(
-            range(index[f'videos/{part}_000.mp4']['num_frames']))
-        for row in mine[::7]:
-            box = [float(row[k]) for k in BOXES[3:]]
-            assert min(max(abs(a - b) for a, b in zip(box, other))
-                       for other in given[row['label']]) < 0.01

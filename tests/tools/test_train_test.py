@@ -1,11 +1,11 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers.tools import load_tool
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 CONFIG = """
@@ -23,14 +23,9 @@ randomness = dict(seed=7)
 @pytest.fixture(scope='module')
 def tools():
     """tools/train.py and tools/test.py as modules."""
-    sys.path.insert(0, str(TOOLS))
-    saved = {name: sys.modules.pop(name, None) for name in ('train', 'test')}
-    yield importlib.import_module('train'), importlib.import_module('test')
-    sys.path.remove(str(TOOLS))
-    for name, module in saved.items():
-        sys.modules.pop(name, None)
-        if module is not None:
-            sys.modules[name] = module
+    yield load_tool('tools/train.py'), load_tool('tools/test.py')
+    # Imported by the other one.
+    sys.modules.pop('train', None)
 
 
 @pytest.fixture()

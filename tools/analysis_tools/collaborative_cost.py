@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-r"""What collaborative memory costs: parameters and GMACs beside the paper's.
+r"""What collaborative memory costs: parameters and GMACs.
 
     python tools/analysis_tools/collaborative_cost.py
     python tools/analysis_tools/collaborative_cost.py --reduction 1 2 4 8 \
@@ -11,9 +11,9 @@ r"""What collaborative memory costs: parameters and GMACs beside the paper's.
 
 A config with a memory in it is counted as it stands, but for what the command
 line says: N clips as in its training, crops as in its testing. GMACs are those
-of one clip; 'of N' those of the N clips that share a memory, which has the
-same size whatever N is. Counted are convolutions and matrix products, on
-shapes alone: nothing is computed.
+of one clip, 'more' than without memory; 'of N' those of the N clips that share
+a memory, which has the same size whatever N is. Counted are convolutions and
+matrix products, on shapes alone: nothing is computed.
 """
 import argparse
 import math
@@ -43,32 +43,11 @@ HOSTS = {
     'R(2+1)D-34 32x2': 'r2plus1d_r34-memory_k400-pre_8xb1-32x2x1',
     'R(2+1)D-101 32x2': 'r2plus1d_r101-memory_8xb1-32x2x1',
 }
-# GFLOPs of a clip that the paper prints, multiply-adds: without, with memory.
-PAPER_GMACS = {
-    'SlowFast-50 4x16': (36, 37),
-    'SlowFast-101 8x8': (126, 128),
-    'SlowFast-101+NL 8x8': (135, 137),
-    'R(2+1)D-101 32x2': (None, 243),
-}
-# Millions of parameters by reduction.
-PAPER_PARAMS = {'SlowOnly-50 8x8': {1: 49.2, 2: 40.9, 4: 36.7, 8: 34.6}}
 DEFAULT = dict(memory='associative', infusion='gating', reduction=4)
-COLUMNS = ('model', 'memory', 'infusion', 'r', 'N', 'params/M', 'paper/M',
-           'GMACs', 'more', 'paper', 'off by', 'of N')
-PAPER_COLUMNS = ('paper/M', 'paper', 'off by')
+COLUMNS = ('model', 'memory', 'infusion', 'r', 'N', 'params/M', 'GMACs',
+           'more', 'of N')
 # Of the paper, where a config does not tell.
 SIZE, NUM_CLIPS = 256, 9
-NOTES = """
-'more': than without memory. 'off by': from what the paper prints, rounded to
-whole GFLOPs; they fit 256x256 crops, of which a video has 30. With 224x224
-all are a quarter less. Where ours are not the paper's:
-
-- SlowFast-101+NL: MMCV's non-local block projects keys and values before it
-  pools them, PySlowFast's afterwards: 4.8 GMACs of the difference.
-- R(2+1)D-101: the paper takes that of CorrNet's authors, not described in it;
-  this is MMAction2's backbone at depth 101. The paper does not print the
-  figure without memory, nor any of R(2+1)D-34 and SlowOnly-50.
-"""
 
 
 class Host(NamedTuple):
@@ -249,27 +228,19 @@ def places_of(args: argparse.Namespace, host: Host) -> dict[str, object]:
     return {' slow': slow, ' each': host.channels}
 
 
-def off_by(ours: float, paper: Optional[float]) -> str:
-    """The difference from a figure of the paper, in percent."""
-    return '' if paper is None else f'{100 * (ours / paper - 1):+.1f} %'
-
-
 def digits(number: float, decimals: int) -> str:
     """With so many decimals, or as many as show three digits."""
     needed = 2 - math.floor(math.log10(number)) if number > 0 else 0
     return f'{number:.{max(decimals, needed)}f}'
 
 
-def rows_of(args: argparse.Namespace, name: Optional[str],
-            host: Host) -> list[list[str]]:
+def rows_of(args: argparse.Namespace, host: Host) -> list[list[str]]:
     """Rows of the table of a model."""
     size = (3, host.frames, *host.size)
     plain_params, plain = count(host.model, size, None, 1)
-    paper = PAPER_GMACS.get(name, (None, None))
     rows = [[
-        host.title, 'none', '', '', '', digits(plain_params / 1e6, 1), '',
-        digits(plain / 1e9, 2), '', f'{paper[0] or ""}',
-        off_by(plain / 1e9, paper[0]), ''
+        host.title, 'none', '', '', '', digits(plain_params / 1e6, 1),
+        digits(plain / 1e9, 2), '', ''
     ]]
     options = {**DEFAULT, **host.neck, 'type': 'CollaborativeMemory'}
     reductions = args.reduction or ([options['reduction']]
@@ -279,30 +250,21 @@ def rows_of(args: argparse.Namespace, name: Optional[str],
              for r in reductions for n in host.num_clips]
     for place, where in places_of(args, host).items():
         for memory, infusion, reduction, num_clips in cases:
-            chosen = dict(
-                memory=memory, infusion=infusion, reduction=reduction)
-            neck = {**options, **chosen, 'in_channels': where}
+            neck = dict(
+                options,
+                memory=memory,
+                infusion=infusion,
+                reduction=reduction,
+                in_channels=where)
             params, macs = count(host.model, size, neck, num_clips)
             each = macs / num_clips
-            printed = paper[1] if chosen == DEFAULT else None
-            known = PAPER_PARAMS.get(name, {}).get(reduction, '')
             rows.append([
                 host.title, memory + place, infusion, f'{reduction}',
-                f'{num_clips}', digits(params / 1e6, 1), f'{known}',
+                f'{num_clips}', digits(params / 1e6, 1),
                 digits(each / 1e9, 2), f'+{100 * (each / plain - 1):.1f} %',
-                f'{printed or ""}', off_by(each / 1e9, printed),
                 digits(macs / 1e9, 0)
             ])
     return rows
-
-
-def drop_empty(table: list[list[str]]) -> list[list[str]]:
-    """The table without those columns of the paper that say nothing."""
-    kept = [
-        i for i, head in enumerate(table[0])
-        if head not in PAPER_COLUMNS or any(row[i] for row in table[1:])
-    ]
-    return [[row[i] for i in kept] for row in table]
 
 
 def main() -> None:
@@ -314,10 +276,8 @@ def main() -> None:
         host = load_host(args, name)
         if args.config:
             print(host.taken, end='\n\n')
-        table += rows_of(args, name, host)
-    print(markdown(*drop_empty(table)))
-    if not args.config:
-        print(NOTES.rstrip())
+        table += rows_of(args, host)
+    print(markdown(*table))
 
 
 if __name__ == '__main__':
