@@ -119,9 +119,8 @@ class AVADetectionMetric(KeyedMetric):
             if last >= self.num_classes:
                 raise ValueError(
                     f'{self.label_file} has ids up to {last}, but with '
-                    f'num_classes={self.num_classes} they end at '
-                    f'{self.num_classes - 1}. num_classes must be the highest '
-                    'id plus 1, as column 0 of the scores is not used.')
+                    f'num_classes={self.num_classes} they end one below. It '
+                    'must be the highest id plus 1; column 0 is not used.')
             return np.arange(self.num_classes)
         custom = list(custom)
         unknown = sorted(set(custom) - set(self.names))
@@ -133,9 +132,8 @@ class AVADetectionMetric(KeyedMetric):
                              f'least 1, but is {custom}.')
         if self.num_classes != len(custom) + 1:
             raise ValueError(
-                f'num_classes={self.num_classes} must be '
-                f'{len(custom) + 1}: the {len(custom)} custom_classes and '
-                'column 0 of the scores, which is not used.')
+                f'num_classes={self.num_classes} must be {len(custom) + 1}: '
+                'the custom_classes and column 0, which is not used.')
         self.names = {i: self.names.get(i, '') for i in custom}
         return np.array([0, *custom])
 
@@ -177,16 +175,14 @@ class AVADetectionMetric(KeyedMetric):
         if boxes.shape != (len(scores), 4) or scores.shape[1:] != (
                 self.num_classes, ):
             raise ValueError(
-                f'pred_instances of {name} must have bboxes (P, 4) and '
-                f'scores (P, {self.num_classes}), but has '
-                f'{boxes.shape} and {scores.shape}. num_classes of '
-                'metric and head must be the same.')
+                f'pred_instances of {name} must have bboxes (P, 4) and scores '
+                f'(P, {self.num_classes}), but has {boxes.shape} and '
+                f'{scores.shape}. num_classes must be that of the head.')
         if len(boxes) and not np.abs(boxes).max() <= 2:
             raise ValueError(
                 f'pred_instances.bboxes of {name} must be shares of the '
-                "image's width and height, from 0 to 1, but go from "
-                f'{boxes.min()} to {boxes.max()}. Divide pixels by the '
-                'size of the image.')
+                f'image, from 0 to 1, but go from {boxes.min()} to '
+                f'{boxes.max()}. Divide pixels by the size of the image.')
         return key, kept
 
     def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
@@ -220,11 +216,10 @@ class AVADetectionMetric(KeyedMetric):
         scores[:, 0] = -np.inf
         broken = ~np.isfinite(scores[:, 1:]).all(1)
         if broken.any():
-            self.warn(
-                f'{int(broken.sum())} of {len(scores)} boxes have scores '
-                'that are not finite, the first one on keyframe '
-                f"'{image_key(*keys[images[broken.argmax()]])}'. These "
-                'scores are left out')
+            first = image_key(*keys[images[broken.argmax()]])
+            self.warn(f'{int(broken.sum())} of {len(scores)} boxes have '
+                      'scores that are not finite, the first one on keyframe '
+                      f"'{first}'. These scores are left out")
             scores[~np.isfinite(scores)] = -np.inf
         if self.action_thr < 0:
             # Column 0 where no score is finite.

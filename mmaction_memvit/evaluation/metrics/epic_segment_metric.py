@@ -92,20 +92,18 @@ class EpicSegmentMetric(KeyedMetric):
                      if sample.get(f'pred_{task}') is not None}
         if not found:
             raise ValueError(
-                f'{type(self).__name__} got a sample without scores. It '
-                "needs `pred_score`, a tensor or a dict with 'verb', 'noun' "
-                "or 'action', or `pred_verb`, `pred_noun`, `pred_action`. "
-                f'The sample has {sorted(sample)}.')
+                f'{type(self).__name__} needs `pred_score`, a tensor or a '
+                "dict with 'verb', 'noun' or 'action', or `pred_verb`, "
+                f'`pred_noun`, `pred_action`, but got {sorted(sample)}.')
         scores = {}
         for task, value in found.items():
             array = to_numpy(value)
             size = self.truth.num_classes.get(task)
             if size is None:
                 raise ValueError(
-                    'The model scores actions, but the metric does not know '
-                    'which verb and noun each of them is. Remedy: set '
-                    '`actions` to actions.csv or to the lists of training '
-                    'and validation segments.')
+                    'The model scores actions, but which verb and noun each '
+                    'is, is not known. Remedy: set `actions` to actions.csv '
+                    'or to the lists of training and validation segments.')
             if array.ndim not in (1, 2) or array.shape[-1] != size:
                 raise ValueError(
                     f'Scores of {task} have shape {array.shape}, but there '
@@ -124,10 +122,9 @@ class EpicSegmentMetric(KeyedMetric):
         if len(fitting) != 1:
             raise ValueError(
                 f'`pred_score` has {size} classes, but there are '
-                f'{self.truth.num_classes}, so it is not clear what it '
-                "scores. Set `task` to 'verb', 'noun' or 'action', or let "
-                "the head give a dict with these keys. If it scores actions, "
-                '`actions` must be set, too.')
+                f"{self.truth.num_classes}. Set `task` to 'verb', 'noun' or "
+                "'action', or let the head give a dict with these keys; for "
+                'scores of actions set `actions`, too.')
         return fitting[0]
 
     def _clip_result(self, sample: dict, scores: dict) -> tuple[tuple, dict]:

@@ -113,8 +113,7 @@ class MultiLabelMAPMetric(KeyedMetric):
     def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
         """``mAP``, ``mAP_labelled`` and ``classes``."""
         if not found:
-            raise ValueError('No video was scored. Check that the data set '
-                             'of the evaluation is not empty.')
+            raise ValueError('No video was scored; is the data set empty?')
         self._check_no_softmax(list(found.values()))
         scores = np.stack([x['pred'] for x in found.values()])
         labels = np.stack([x['label'] for x in found.values()])
@@ -135,14 +134,13 @@ class MultiLabelMAPMetric(KeyedMetric):
 
     def _check_names(self, num_classes: int) -> None:
         """Raise an error if there are not as many names as classes."""
-        if self.class_names is None or len(self.class_names) == num_classes:
-            return
-        raise ValueError(
-            f'{self._names_from} has {len(self.class_names)} names, but '
-            f'scores are of {num_classes} classes. Remedy: give one name a '
-            f'class, in a file one a line (of Charades {CLASS_FILE}, in '
-            'Charades.zip), or set class_names=None; if the names are right, '
-            'correct num_classes of the head.')
+        num = len(self.class_names or range(num_classes))
+        if num != num_classes:
+            raise ValueError(
+                f'{self._names_from} has {num} names, but scores are of '
+                f'{num_classes} classes. Remedy: give one name a class (of '
+                f'Charades {CLASS_FILE}, in Charades.zip), set class_names='
+                'None, or correct num_classes of the head.')
 
     def _pool(self, name: str, scores: np.ndarray) -> np.ndarray:
         """One score a class: a logit for 'max', a probability for 'mean'."""
@@ -165,10 +163,9 @@ class MultiLabelMAPMetric(KeyedMetric):
         if (sample.get('clip_len') or 1) > 1 and (sample.get('num_clips')
                                                   or 1) > 1:
             raise ValueError(
-                f'Video {name!r} has {sample["num_clips"]} clips, but its '
-                '`pred_score` is one row: the head has averaged them. Set '
-                'average_clips=None in the head, so that the metric pools '
-                'the views.')
+                f'Video {name!r} has {sample["num_clips"]} clips, but one row '
+                'in `pred_score`: the head has averaged them. Set '
+                'average_clips=None there, so that the metric pools views.')
 
     @staticmethod
     def _label(name: str, sample: dict, num_classes: int) -> np.ndarray:
@@ -179,12 +176,10 @@ class MultiLabelMAPMetric(KeyedMetric):
                 label, label.new_tensor([0, 1])).all():
             raise ValueError(
                 f'`gt_label` of {name!r} must be zeros and ones of shape '
-                f'({num_classes}, ), as `pred_score` has {num_classes} '
-                f'classes, but is of shape '
-                f'{shape if shape is None else tuple(shape)}: {label}. Use '
-                'CharadesDataset, or multi_class=True with num_classes in '
-                "MMAction2's data sets; num_classes of head and data set "
-                'must be the same.')
+                f'({num_classes}, ), as `pred_score` has, but is {label} of '
+                f'shape {shape and tuple(shape)}. Use CharadesDataset, or '
+                "multi_class=True in MMAction2's data sets, with num_classes "
+                'as in the head.')
         return label.bool().cpu().numpy()
 
     def _check_no_softmax(self, results: list[dict]) -> None:
@@ -192,7 +187,6 @@ class MultiLabelMAPMetric(KeyedMetric):
         if results and all(x['softmax'] for x in results) and len(
                 results[0]['pred']) > 1:
             raise ValueError(
-                f'The scores of {len(results)} videos sum to 1 each: the '
-                'head has applied a softmax, which lets the labels of a '
-                'video compete. Set average_clips=None in the head (and '
-                "multi_class=True); its 'prob' is for single labels.")
+                f'The scores of {len(results)} videos sum to 1 each, as of a '
+                'softmax, which lets the labels of a video compete. Set '
+                'average_clips=None (and multi_class=True) in the head.')

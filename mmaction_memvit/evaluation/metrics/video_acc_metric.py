@@ -100,10 +100,8 @@ class VideoAccMetric(KeyedMetric, AccMetric):
                 groups[video, segment][time] = clip
         if not groups:
             raise ValueError(
-                f'None of the {len(found)} clips has a label, so there is '
-                'no accuracy to compute. Check that the annotation file of '
-                'the evaluation data holds labels and that samples keep '
-                'them.')
+                f'None of the {len(found)} clips has a label. Check that the '
+                'annotation file holds labels, and that samples keep them.')
         preds, labels, num_broken = [], [], 0
         for key, clips in groups.items():
             labels.append(self._agree_on_label(key, clips))
@@ -118,10 +116,9 @@ class VideoAccMetric(KeyedMetric, AccMetric):
                 size = next(iter(clips.values()))['pred'].size
                 preds.append(self._miss(size, labels[-1]))
         if num_broken:
-            self.warn(
-                f'{num_broken} labelled clips have scores that are not '
-                'finite. They are left out of the averages; a video or '
-                'segment with no other counts as missed')
+            self.warn(f'{num_broken} labelled clips have scores that are not '
+                      'finite. They are left out of the averages; a video or '
+                      'segment with no other counts as missed')
         num_clips = sum(map(len, groups.values()))
         self.log(f'{len(groups)} labelled videos or segments from {num_clips} '
                  f'clips, {len(found) - num_clips} clips without label')
@@ -137,18 +134,16 @@ class VideoAccMetric(KeyedMetric, AccMetric):
             if not np.array_equal(clip['label'], first['label']):
                 raise ValueError(
                     f'Video {key[0]!r}, segment {key[1]!r}, has label '
-                    f'{first["label"]} at timestamp {begin} '
-                    f'but {clip["label"]} at {time}. If the '
-                    'video has several labelled segments, list '
-                    "'segment_id' in the meta_keys of PackActionInputs; if "
-                    'not, correct its labels.')
+                    f'{first["label"]} at timestamp {begin} but '
+                    f'{clip["label"]} at {time}. Correct its labels, or if it '
+                    "has several labelled segments, list 'segment_id' in the "
+                    'meta_keys of PackActionInputs.')
         label, num_classes = first['label'], first['pred'].size
         if np.ndim(label) == 0 and label >= num_classes:
             raise ValueError(
                 f'Video {key[0]!r} has label {label}, but the model scores '
-                f'{num_classes} classes, so labels end at '
-                f"{num_classes - 1}. Correct the label or the head's "
-                'num_classes.')
+                f'{num_classes} classes: labels end at {num_classes - 1}. '
+                "Correct the label or the head's num_classes.")
         return label
 
     def _score(self, pred: np.ndarray) -> np.ndarray:
