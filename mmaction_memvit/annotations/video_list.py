@@ -131,16 +131,15 @@ class _Line(NamedTuple):
                                  'fields')
         start, end = to_numbers(parts[1:3]).tolist()
         labels = parts[3].split(',')
-        if not all(map(_is_int, labels)):
-            raise self.malformed('segments', 'the label must be a whole '
-                                 'number')
-        if len(labels) > 1 and not self.multi_class:
-            raise self.malformed('segments', 'it has several labels, which '
-                                 'needs multi_class=True')
-        if not 0 <= start < end < float('inf'):
-            raise self.malformed(
-                'segments', f'start={parts[1]}, end={parts[2]}, but seconds '
-                'with 0 <= start < end are needed')
+        for good, why in (
+            (all(map(_is_int, labels)), 'the label must be a whole number'),
+            (self.multi_class or len(labels) < 2,
+             'it has several labels, which needs multi_class=True'),
+            (0 <= start < end < float('inf'),
+             f'start={parts[1]}, end={parts[2]}, but seconds with 0 <= start '
+             '< end are needed')):
+            if not good:
+                raise self.malformed('segments', why)
         labels = list(map(int, labels))
         self.check(labels)
         return _unescaped(parts[0]), (start, end, tuple(
@@ -148,14 +147,14 @@ class _Line(NamedTuple):
 
     def check(self, labels: list[int]) -> None:
         top = float('inf') if self.num_classes is None else self.num_classes
-        for label in labels:
-            if not -1 <= label < top:
-                last = '' if self.num_classes is None else (
-                    f' to {top - 1} (num_classes={top})')
-                raise data_error(
-                    self.where, f'label {label} is out of range; labels go '
-                    f'from 0{last}, and -1 means not annotated', 'correct the '
-                    'line or num_classes; labels count from 0')
+        wrong = [label for label in labels if not -1 <= label < top]
+        if wrong:
+            last = '' if self.num_classes is None else (
+                f' to {top - 1} (num_classes={top})')
+            raise data_error(
+                self.where, f'label {wrong[0]} is out of range; labels go '
+                f'from 0{last}, and -1 means not annotated', 'correct the '
+                'line or num_classes; labels count from 0')
 
     def malformed(self, ann_format: str, why: str) -> Exception:
         between = 'white space' if self.delimiter == ' ' else repr(

@@ -265,11 +265,7 @@ def _mean(ap: np.ndarray) -> float:
 
 
 def _take(rows: ActionBoxes, which: np.ndarray) -> ActionBoxes:
-    return rows._replace(
-        images=rows.images[which],
-        boxes=rows.boxes[which],
-        labels=rows.labels[which],
-        scores=rows.scores[which])
+    return ActionBoxes(rows.keys, *(column[which] for column in rows[1:]))
 
 
 def _prepare(rows: ActionBoxes, number: Mapping[Key, int],
