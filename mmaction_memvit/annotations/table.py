@@ -148,8 +148,9 @@ class Table:
             row = int(np.flatnonzero(~good)[0])
             limits = '' if low is None else f' from {low}'
             limits += '' if high is None else f' to {high}'
+            name = str(column).replace('_', ' ')
             raise data_error(
-                self.where(row), f'{column} {self[column][row]!r} is no whole '
+                self.where(row), f'{name} {self[column][row]!r} is no whole '
                 f'number{limits}', remedy)
         return values.astype(np.int64)
 
