@@ -30,15 +30,10 @@ def main() -> None:
             help=module.__doc__.splitlines()[0],
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter)
-        command.add_argument(
-            '--out-dir',
-            default='demo_out',
+        command.add_argument('--out-dir', default='demo_out',
             help='where everything is written (default: demo_out)')
         for option, (number, what) in module.AMOUNTS.items():
-            command.add_argument(
-                f'--{option}',
-                type=int,
-                default=number,
+            command.add_argument(f'--{option}', type=int, default=number,
                 help=f'{what} (default: {number})')
         command.add_argument(
             '--epochs', type=int, help='instead of those of the configs')

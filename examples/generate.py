@@ -4,8 +4,11 @@
 python examples/generate.py longcue data/longcue
 python examples/generate.py longcue-boxes --help
 """
+from __future__ import annotations
+
 import argparse
 import time
+from collections.abc import Sequence
 
 from generated import (
     make_distant_pair,
@@ -27,7 +30,8 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter,
     pass
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """Make the set that the command line names."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=_Help)
     commands = parser.add_subparsers(dest='set', required=True)
@@ -40,7 +44,7 @@ def main() -> None:
             formatter_class=_Help)
         parsers[name].add_argument('out_dir', help='folder to write to')
         module.add_options(parsers[name])
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     start = time.time()
     try:
         SETS[args.set].make(args)

@@ -10,13 +10,8 @@ from .version import __version__
 # Before anything of MMAction2 is imported: without it, that import fails.
 heal_host()
 
-from . import (  # noqa: E402
-    datasets,
-    engine,
-    evaluation,
-    models,
-    registry,
-)
+from . import datasets, engine, evaluation, models, registry  # noqa: E402
+from .evaluation import metrics  # noqa: E402,F401
 
 __all__ = [
     'HostError', '__version__', 'datasets', 'engine', 'evaluation', 'models',

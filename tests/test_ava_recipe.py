@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.runs import learning_rates
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
-from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+from mmengine.registry import init_default_scope
 
 from mmaction_memvit.datasets.transforms import SampleKeyframeClip
 
@@ -55,24 +56,7 @@ def test_schedule(name, lr, warmup, epochs, per_clip):
     steps = 200
     assert cfg.train_cfg.max_epochs == epochs
     assert lr / cfg.auto_scale_lr.base_batch_size == pytest.approx(per_clip)
-    param = torch.nn.Parameter(torch.zeros(1))
-    optim = torch.optim.SGD([param], lr=cfg.optim_wrapper.optimizer.lr)
-    schedulers = [
-        PARAM_SCHEDULERS.get(s.type).build_iter_from_epoch(
-            optimizer=optim,
-            epoch_length=steps,
-            **{k: v
-               for k, v in s.items()
-               if k not in ('type', 'convert_to_iter_based')})
-        for s in cfg.param_scheduler
-    ]
-    found = []
-    for _ in range(epochs * steps):
-        found.append(optim.param_groups[0]['lr'])
-        optim.step()
-        for scheduler in schedulers:
-            scheduler.step()
-    found.append(optim.param_groups[0]['lr'])
+    found = learning_rates(cfg, steps)
     assert found[0] == pytest.approx(1e-6)
     # Warm-up is a straight line to the full rate.
     assert found[warmup * steps // 2] == pytest.approx(

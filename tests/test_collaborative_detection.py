@@ -1,20 +1,23 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Detection by windows, from video files to mAP, however it is split."""
-import pickle
 
-import mmengine
 import numpy as np
 import pytest
-import torch
 from helpers.boxes import (
     DETECTOR,
-    NUM_CLASSES,
-    TEST_PIPELINE,
-    TRAIN_PIPELINE,
     VIDEOS,
+    assert_same_scores,
+    box_dataset,
+    set_metric,
     write_videos_with_boxes,
 )
-from helpers.runs import assert_same, config, launch, make_runner, train
+from helpers.runs import (
+    assert_same,
+    config,
+    make_runner,
+    on_two_processes,
+    train,
+)
 from mmengine.config import ConfigDict
 
 pytest.importorskip('av')
@@ -35,18 +38,8 @@ def loader(data, train, batch_size, **dataset):
         num_workers=0,
         sampler=dict(type='DefaultSampler', shuffle=train),
         batch_sampler=dict(type='DistinctVideoBatchSampler'),
-        dataset=dict(
-            type='CollaborativeAVADataset',
-            ann_file=str(data / 'boxes.csv'),
-            label_file=str(data / 'labels.pbtxt'),
-            proposal_file=str(data / 'proposals.pkl'),
-            data_prefix=dict(video=str(data)),
-            num_classes=NUM_CLASSES,
-            num_clips=3,
-            keyframes='all',
-            keyframe_range=(1, 5),
-            pipeline=TRAIN_PIPELINE if train else TEST_PIPELINE,
-            test_mode=not train,
+        dataset=box_dataset(
+            data, train, type='CollaborativeAVADataset', num_clips=3,
             **dataset))
 
 
@@ -77,13 +70,7 @@ def run_config(folder, data, batch_size=2, test=False, size=2, **changes):
     head.bbox_head.update(
         in_channels=32, mlp_head=True, init_std=0.3, dropout_ratio=0.2)
     cfg.custom_hooks = [dict(type='MemoryBankHook'), dict(type='StepSeedHook')]
-    for key in ('val_evaluator', 'test_evaluator'):
-        if key in cfg:
-            cfg[key] = dict(
-                type='AVADetectionMetric',
-                ann_file=str(data / 'boxes.csv'),
-                label_file=str(data / 'labels.pbtxt'),
-                num_classes=NUM_CLASSES)
+    set_metric(cfg, data)
     return cfg
 
 
@@ -111,28 +98,11 @@ def test_scores_however_they_are_split(tmp_path, data, trained):
         runner = make_runner(cfg)
         metrics[name] = runner.test()
         scores[name] = runner.recorder.scores
-    launch('dist_test', tmp_path, run_config(tmp_path / 'two', data, 1, True),
-           checkpoint, '2', '--dump', 'two.pkl')
-    path, = (tmp_path / 'two').glob('*/*.json')
-    metrics['two'] = {
-        k: v
-        for k, v in mmengine.load(path).items() if k.startswith('mAP/')
-    }
-    scores['two'] = {
-        (x['video_id'], x['timestamp']): x['pred_instances']['scores']
-        for x in pickle.loads((tmp_path / 'two.pkl').read_bytes())
-    }
-    for name, found in scores.items():
-        assert metrics[name] == metrics['1x1']
-        assert sorted(found) == KEYS
-        for key in KEYS:
-            # Nobody is seen in second 3.
-            assert len(found[key]) == (0 if key[1] == 3 else 3)
-            torch.testing.assert_close(
-                found[key], scores['1x1'][key], atol=1e-5, rtol=0)
-    assert 0 < metrics['1x1']['mAP/overall'] < 1
-    assert len({tuple(row) for x in found.values()
-                for row in x.tolist()}) == 3 * sum(t != 3 for _, t in KEYS)
+    metrics['two'], dumped = on_two_processes(
+        tmp_path, run_config(tmp_path / 'two', data, 1, True), checkpoint)
+    scores['two'] = {k: x['pred_instances']['scores']
+                     for k, x in dumped.items()}
+    assert_same_scores(metrics, scores)
 
 
 def test_resuming_changes_no_loss(tmp_path, data, trained):

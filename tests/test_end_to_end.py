@@ -1,8 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Whole runs, from video files to metrics."""
-import importlib.util
 import json
-import pickle
 import re
 import struct
 from pathlib import Path
@@ -18,12 +16,13 @@ from helpers.runs import (
     launch,
     loader,
     make_runner,
+    on_two_processes,
     read_log,
     train,
     write_videos,
 )
+from helpers.tools import load_tool
 from helpers.videos import need_shared_data, truncate, write_video
-from mmengine.fileio import load
 
 pytest.importorskip('av')
 ROOT = Path(__file__).resolve().parents[1]
@@ -299,13 +298,6 @@ def count_starts(ranks):
     return counts
 
 
-def metrics_of(work_dir):
-    """The metrics that a test has written into its work directory."""
-    path, = Path(work_dir).glob('*/*.json')
-    found = load(str(path))
-    return {k: v for k, v in found.items() if k.startswith('acc/')}
-
-
 def test_scores_and_metrics_whatever_the_batch(tmp_path, videos,
                                                trained_by_two):
     checkpoint = str(trained_by_two / 'run/epoch_2.pth')
@@ -323,14 +315,8 @@ def test_scores_and_metrics_whatever_the_batch(tmp_path, videos,
 
     cfg = config(
         tmp_path / 'two', test=loader(videos, train=False), model=model)
-    launch('dist_test', tmp_path, cfg, checkpoint, '2', '--dump', 'two.pkl')
-    metrics['two'] = metrics_of(tmp_path / 'two')
-    dumped = pickle.loads((tmp_path / 'two.pkl').read_bytes())
-    assert len(dumped) == sum(NUM_CLIPS)
-    scores['two'] = {
-        (x['video_id'], x['timestamp']): x['pred_score']
-        for x in dumped
-    }
+    metrics['two'], dumped = on_two_processes(tmp_path, cfg, checkpoint)
+    scores['two'] = {k: x['pred_score'] for k, x in dumped.items()}
 
     keys = [(f'v{i}.mp4', t) for i, n in enumerate(NUM_CLIPS)
             for t in range(n)]
@@ -379,11 +365,7 @@ def test_avi_headers_that_lie(tmp_path):
 
 def test_long_videos_of_real_clips(tmp_path):
     table = need_shared_data('jhmdb') / 'labels.csv'
-    spec = importlib.util.spec_from_file_location(
-        'concat_videos', ROOT / 'tools/data/concat_videos.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    tool.main([
+    load_tool('tools/data/concat_videos.py').main([
         str(table), '--out', str(tmp_path), '--short-side', '32',
         '--num-train', '4', '--num-val', '3', '--num-classes', '3',
         '--clips-per-video', '3', '5'

@@ -1,17 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Detection from video files to mAP, whatever the batch and the processes."""
-import pickle
 from pathlib import Path
 
-import mmengine
 import pytest
-import torch
 from helpers.boxes import (
     DETECTOR,
-    NUM_CLASSES,
-    TEST_PIPELINE,
-    TRAIN_PIPELINE,
-    VIDEOS,
+    assert_same_scores,
+    box_dataset,
+    set_metric,
     write_videos_with_boxes,
 )
 from helpers.runs import (
@@ -19,6 +15,7 @@ from helpers.runs import (
     config,
     launch,
     make_runner,
+    on_two_processes,
     read_log,
     train,
 )
@@ -38,26 +35,10 @@ def loader(data: Path, train: bool, batch_size: int = 2, **dataset) -> dict:
         num_workers=0,
         sampler=dict(type='DefaultSampler', shuffle=train),
         batch_sampler=dict(type='StreamBatchSampler'),
-        dataset=dict(
-            type='OnlineAVADataset',
-            ann_file=str(data / 'boxes.csv'),
-            label_file=str(data / 'labels.pbtxt'),
-            proposal_file=str(data / 'proposals.pkl'),
-            data_prefix=dict(video=str(data)),
-            num_classes=NUM_CLASSES,
-            keyframes='all',
-            keyframe_range=(1, 5),
-            pipeline=TRAIN_PIPELINE if train else TEST_PIPELINE,
-            test_mode=not train,
-            **dataset))
+        dataset=box_dataset(data, train, type='OnlineAVADataset', **dataset))
 
 
 def detection_config(folder, data, batch_size=2, test=False, **changes):
-    metric = dict(
-        type='AVADetectionMetric',
-        ann_file=str(data / 'boxes.csv'),
-        label_file=str(data / 'labels.pbtxt'),
-        num_classes=NUM_CLASSES)
     cfg = config(
         folder,
         train=None if test else loader(data, True, batch_size),
@@ -74,9 +55,7 @@ def detection_config(folder, data, batch_size=2, test=False, **changes):
     cfg.model.roi_head.box_block.drop = 0.2
     cfg.model.roi_head.box_block.attn_drop = 0.2
     cfg.model.roi_head.bbox_head.dropout_ratio = 0.2
-    for key in ('val_evaluator', 'test_evaluator'):
-        if key in cfg:
-            cfg[key] = metric
+    set_metric(cfg, data)
     cfg.custom_hooks = [dict(type='MemoryBankHook'), dict(type='StepSeedHook')]
     return cfg
 
@@ -112,30 +91,10 @@ def test_scores_and_map_whatever_the_batch(tmp_path, data, trained_by_two):
         metrics[batch_size] = runner.test()
         scores[batch_size] = runner.recorder.scores
     cfg = detection_config(tmp_path / 'two', data, test=True)
-    launch('dist_test', tmp_path, cfg, checkpoint, '2', '--dump', 'two.pkl')
-    path, = (tmp_path / 'two').glob('*/*.json')
-    metrics['two'] = {
-        k: v
-        for k, v in mmengine.load(path).items() if k.startswith('mAP/')
-    }
-    scores['two'] = {
-        (x['video_id'], x['timestamp']): x['pred_instances']['scores']
-        for x in pickle.loads((tmp_path / 'two.pkl').read_bytes())
-    }
-    keys = sorted((name, t) for name, _, _, seconds, *_ in VIDEOS
-                  for t in range(1, seconds + 1))
-    for name, found in scores.items():
-        assert metrics[name] == metrics[1]
-        assert sorted(found) == keys
-        for key in keys:
-            assert len(found[key]) == (0 if key[1] == 3 else 3)
-            torch.testing.assert_close(
-                found[key], scores[1][key], atol=1e-5, rtol=0)
-    assert 0 < metrics[1]['mAP/overall'] < 1
-    assert len({
-        tuple(row)
-        for x in scores[1].values() for row in x.tolist()
-    }) == 3 * sum(key[1] != 3 for key in keys)
+    metrics['two'], dumped = on_two_processes(tmp_path, cfg, checkpoint)
+    scores['two'] = {k: x['pred_instances']['scores']
+                     for k, x in dumped.items()}
+    assert_same_scores(metrics, scores)
 
 
 def test_resuming_and_validating_change_no_loss(tmp_path, data):

@@ -4,36 +4,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers.epic import write_official, write_text
-from mmaction.registry import DATASETS, METRICS, MODELS
+from helpers.epic import SIZES, build_model, write_official, write_text
+from mmaction.registry import DATASETS, METRICS
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 
 TAU_A = 1.
-SIZES = dict(verb=4, noun=5)
 # Starts of the segments, of which one is too early, one falls on the border
 # of a token and others do not.
 STARTS = (0.7, 1.73, 2.67, 3.41)
 SECONDS = 3
-MODEL = dict(
-    type='OnlineRecognizer3D',
-    backbone=dict(
-        type='MeMViT',
-        arch=dict(
-            embed_dims=16, num_layers=2, num_heads=1, downscale_indices=[1]),
-        spatial_size=32,
-        temporal_size=4,
-        causal=True,
-        mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2))),
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[127.] * 3,
-        std=[60.] * 3,
-        format_shape='NCTHW'),
-    cls_head=dict(
-        type='MultiTaskHead',
-        num_classes=SIZES,
-        head=dict(type='FrameLevelHead', in_channels=32)))
 PIPELINE = [
     dict(type='RawFrameDecode'),
     dict(type='FormatShape', input_format='NCTHW'),
@@ -41,15 +20,6 @@ PIPELINE = [
         type='PackActionInputs',
         meta_keys=('video_id', 'timestamp', 'token_times', 'narration_id'))
 ]
-
-
-def build():
-    init_default_scope('mmaction')
-    torch.manual_seed(0)
-    model = MODELS.build(MODEL)
-    for param in model.parameters():
-        param.data += 0.2 * torch.randn_like(param)
-    return model.eval()
 
 
 def write_frames(folder, numbers, seed):
@@ -104,7 +74,7 @@ def score(model, root, **options):
 ], ids=['grid', 'overlapping', 'segments'])
 def test_frames_after_the_observation_change_no_score(tmp_path, rate,
                                                       options):
-    model = build()
+    model = build_model()
     num_frames = int(SECONDS * rate)
     write_official(
         tmp_path / 'val.csv',

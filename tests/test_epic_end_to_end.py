@@ -5,38 +5,15 @@ import copy
 import numpy as np
 import pytest
 import torch
-from helpers.epic import write_official
+from helpers.epic import MODEL, SIZES, build_model, write_official
 from helpers.runs import config, launch, make_runner
 from helpers.videos import write_video
-from mmaction.registry import MODELS
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
 
 pytest.importorskip('av')
-SIZES = dict(verb=4, noun=5)
 # Frames at 30 a second: 12, 9, 5 and 4 clips of 12, the last ones padded.
 VIDEOS = dict(P01_01=140, P01_02=100, P02_01=60, P02_02=47)
-MODEL = dict(
-    type='OnlineRecognizer3D',
-    backbone=dict(
-        type='MeMViT',
-        arch=dict(
-            embed_dims=16, num_layers=2, num_heads=1, downscale_indices=[1]),
-        spatial_size=32,
-        temporal_size=4,
-        causal=True,
-        mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2))),
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[127.] * 3,
-        std=[64.] * 3,
-        format_shape='NCTHW'),
-    cls_head=dict(
-        _delete_=True,
-        type='MultiTaskHead',
-        num_classes=SIZES,
-        head=dict(type='FrameLevelHead', in_channels=32)))
 META_KEYS = ('video_id', 'timestamp', 'token_times', 'narration_id')
 LOAD = [
     dict(type='LoadVideoClip'),
@@ -73,13 +50,7 @@ def data(tmp_path_factory):
                  for k, start in enumerate(
                      np.arange(0.2, num_frames / 30, 0.4).round(2).tolist())]
     write_official(folder / 'val.csv', rows)
-    init_default_scope('mmaction')
-    torch.manual_seed(0)
-    head = {k: v for k, v in MODEL['cls_head'].items() if k != '_delete_'}
-    model = MODELS.build(dict(MODEL, cls_head=head))
-    for param in model.parameters():
-        param.data += 0.2 * torch.randn_like(param)
-    torch.save(model.state_dict(), folder / 'model.pth')
+    torch.save(build_model().state_dict(), folder / 'model.pth')
     return folder
 
 
@@ -107,6 +78,7 @@ def make_config(data, work_dir, form, batch_size):
     else:
         loader['sampler']['round_up'] = False
     model = copy.deepcopy(MODEL)
+    model['cls_head']['_delete_'] = True
     if not online:
         # Segments are no streams.
         model['type'] = 'Recognizer3D'

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.tools import load_tool
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
@@ -59,9 +60,7 @@ def converted_weights(meta: dict, folder: Path) -> dict:
             },
             optimizer_state={},
             cfg=''), src)
-    subprocess.run(
-        [sys.executable, str(ROOT / 'tools/convert_memvit.py'), src, dst],
-        check=True)
+    load_tool('tools/convert_memvit.py').main([str(src), str(dst)])
     return torch.load(dst, weights_only=True)['state_dict']
 
 

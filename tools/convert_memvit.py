@@ -3,6 +3,8 @@
 import argparse
 import os.path as osp
 import sys
+from collections.abc import Sequence
+from typing import Optional
 
 import torch
 
@@ -11,15 +13,17 @@ from mmaction_memvit.models.checkpoints.released import (
 )
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('src', help='released checkpoint (.pyth)')
     parser.add_argument('dst', help='where to write the converted one (.pth)')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Convert, and tell what was left out."""
+    args = parse_args(argv)
     if not osp.isfile(args.src):
         sys.exit(f'{args.src}: no such file')
     # weights_only: a checkpoint from the web must not run code.

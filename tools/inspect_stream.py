@@ -27,59 +27,32 @@ from mmaction_memvit.visualization.stream_plan import (
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description='Show which clip every lane of the batches of a config '
-        'shows at every step')
-    parser.add_argument('config', help='config file path')
-    parser.add_argument(
-        '--split',
-        choices=['train', 'val', 'test'],
-        default='train',
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add('config', help='config file path')
+    add('--split', choices=['train', 'val', 'test'], default='train',
         help='which data loader of the config to look at')
-    parser.add_argument(
-        '--batch-size',
-        type=int,
-        help="lanes of one process; default: the data loader's batch_size")
-    parser.add_argument(
-        '--world-size', type=int, default=1, help='number of processes')
-    parser.add_argument(
-        '--rank', type=int, help='show this process only; default: all')
-    parser.add_argument(
-        '--epoch', type=int, default=0, help='number of the epoch, from 0')
-    parser.add_argument(
-        '--seed',
-        type=int,
-        help="seed of the run; default: the config's randomness, else 0")
-    parser.add_argument(
-        '--steps', type=int, default=12, help='number of steps to show')
-    parser.add_argument(
-        '--first-step', type=int, default=0, help='first step to show')
-    parser.add_argument(
-        '--max-gap',
-        type=int,
-        help='largest step in position that still continues a stream; '
-        "default: the model's max_gap, else 1")
-    parser.add_argument(
-        '--out', help='also draw these steps into this file, e.g. lanes.png')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
+    add('--batch-size', type=int,
+        help="lanes of one process; else the data loader's batch_size")
+    add('--world-size', type=int, default=1, help='number of processes')
+    add('--rank', type=int, help='show this process only')
+    add('--epoch', type=int, default=0, help='number of the epoch, from 0')
+    add('--seed', type=int,
+        help="seed of the run; else the config's randomness, else 0")
+    add('--steps', type=int, default=12, help='number of steps to show')
+    add('--first-step', type=int, default=0, help='first step to show')
+    add('--max-gap', type=int,
+        help='largest step in position that still continues a stream; else '
+        "the model's max_gap, else 1")
+    add('--out', help='also draw these steps into this file, e.g. lanes.png')
+    add('--cfg-options', nargs='+', action=DictAction,
         help='override settings of the config, as key=value pairs')
     args = parser.parse_args(args)
-    if args.world_size < 1:
-        parser.error(f'--world-size is {args.world_size}, must be at least 1')
-    if args.rank is not None and not 0 <= args.rank < args.world_size:
+    ranks = range(max(args.world_size, 1))
+    if args.rank is not None and args.rank not in ranks:
         parser.error(f'--rank is {args.rank}, must be at least 0 and less '
                      f'than --world-size, {args.world_size}')
-    for name in ('steps', 'max_gap'):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            parser.error(f'--{name.replace("_", "-")} is {value}, must be '
-                         'at least 1')
-    for name in ('first_step', 'epoch'):
-        if getattr(args, name) < 0:
-            parser.error(f'--{name.replace("_", "-")} is '
-                         f'{getattr(args, name)}, must be at least 0')
     return args
 
 

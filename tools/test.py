@@ -15,23 +15,16 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test an action recognizer')
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='path or URL of the checkpoint')
-    parser.add_argument(
-        '--work-dir', help='where the log and the metrics go')
+    parser.add_argument('--work-dir', help='where the log and the metrics go')
     parser.add_argument(
         '--dump', help='also write all predictions to this .pkl file')
     parser.add_argument(
         '--show-dir', help='where pictures of the predictions go')
     parser.add_argument(
         '--show', action='store_true', help='show predictions in a window')
-    parser.add_argument(
-        '--interval',
-        type=int,
-        default=1,
+    parser.add_argument('--interval', type=int, default=1,
         help='draw every n-th sample (default: 1)')
-    parser.add_argument(
-        '--wait-time',
-        type=float,
-        default=2,
+    parser.add_argument('--wait-time', type=float, default=2,
         help='seconds that a window stays (default: 2)')
     add_common_options(parser)
     return parser.parse_args()

@@ -24,35 +24,23 @@ def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description='Train an action recognizer')
     parser.add_argument('config', help='path of the config')
-    parser.add_argument(
-        '--work-dir',
-        help='where logs and checkpoints go (default: the one of the config, '
-        'else ./work_dirs/NAME_OF_THE_CONFIG)')
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        help='go on from this checkpoint; without a value from the latest one '
-        'in the work directory, or start if there is none yet')
+    parser.add_argument('--work-dir',
+        help='where logs and checkpoints go (default: the one of the '
+        'config, else ./work_dirs/NAME_OF_THE_CONFIG)')
+    parser.add_argument('--resume', nargs='?', const='auto',
+        help='go on from this checkpoint; without a value from the latest '
+        'one in the work directory, or start if there is none yet')
     parser.add_argument(
         '--amp', action='store_true', help='train with mixed precision')
-    parser.add_argument(
-        '--no-validate',
-        action='store_true',
+    parser.add_argument('--no-validate', action='store_true',
         help='do not evaluate during training')
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help="scale the learning rate by the batch size, relative to the "
+    parser.add_argument('--auto-scale-lr', action='store_true',
+        help='scale the learning rate by the batch size, relative to the '
         "config's auto_scale_lr.base_batch_size")
     parser.add_argument('--seed', type=int, help='random seed')
-    parser.add_argument(
-        '--diff-rank-seed',
-        action='store_true',
+    parser.add_argument('--diff-rank-seed', action='store_true',
         help='give every process a seed of its own')
-    parser.add_argument(
-        '--deterministic',
-        action='store_true',
+    parser.add_argument('--deterministic', action='store_true',
         help='choose deterministic algorithms of cuDNN')
     add_common_options(parser)
     return parser.parse_args()
@@ -60,17 +48,12 @@ def parse_args() -> argparse.Namespace:
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that tools/train.py and tools/test.py share."""
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
         help='settings that override those of the config, as key=value; '
         'nested keys a.b=1, lists a="[1,2]" or a=1,2, tuples '
         'a="[(1,2),(3,4)]"; quote them, and no white space')
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
+    parser.add_argument('--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
         help='what has started the processes of a distributed job')
     # torch.distributed.launch passes it on; torchrun sets LOCAL_RANK itself.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)

@@ -27,7 +27,7 @@ import numpy as np
 from mmaction.registry import DATASETS
 from mmaction.visualization import ActionVisualizer
 from mmengine.config import Config, DictAction
-from mmengine.fileio import exists, get, join_path
+from mmengine.fileio import get, join_path
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
@@ -53,67 +53,37 @@ _SPLIT_KEYS = ('ann_file', 'exclude_file', 'proposal_file', 'data_prefix',
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Draw boxes and actions of ground truth and predictions '
-        'on keyframes')
-    parser.add_argument('config', help='config file path')
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add('config', help='config file path')
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         '--results', help='CSV of predictions, as AVADetectionMetric and '
         'evaluators of AVA have it')
     source.add_argument(
         '--checkpoint', help='test this checkpoint to get predictions')
-    parser.add_argument(
-        '--split',
-        choices=['train', 'val', 'test'],
-        default='test',
-        help='whose keyframes to draw (default: %(default)s)')
-    parser.add_argument(
-        '--out',
-        default='detections',
-        help='folder to write to (default: %(default)s)')
-    parser.add_argument(
-        '--video', help='draw keyframes of this video only')
-    parser.add_argument(
-        '--score-thr',
-        type=float,
-        default=0.3,
-        help='actions with a score above it are written '
-        '(default: %(default)s)')
-    parser.add_argument(
-        '--num',
-        type=int,
-        help='number of keyframes, from first to last at equal distances; '
-        'default: 20, with --video or --video-out all')
-    parser.add_argument(
-        '--show-gt',
-        action=argparse.BooleanOptionalAction,
-        default=True,
+    add('--split', choices=['train', 'val', 'test'], default='test',
+        help='whose keyframes to draw')
+    add('--out', default='detections', help='folder to write to')
+    add('--video', help='draw keyframes of this video only')
+    add('--score-thr', type=float, default=0.3,
+        help='actions with a score above it are written')
+    add('--num', type=int,
+        help='number of keyframes, from first to last at equal distances; if '
+        'left out 20, with --video or --video-out all')
+    add('--show-gt', action=argparse.BooleanOptionalAction, default=True,
         help='draw the ground truth')
-    parser.add_argument(
-        '--video-out',
-        action='store_true',
+    add('--video-out', action='store_true',
         help='write one video per stream in place of pictures')
-    parser.add_argument(
-        '--fps',
-        type=float,
-        default=2,
-        help='keyframes per second of these videos (default: %(default)s)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
+    add('--fps', type=float, default=2,
+        help='keyframes per second of these videos')
+    add('--cfg-options', nargs='+', action=DictAction,
         help='override settings of the config, as key=value pairs')
     args = parser.parse_args(args)
-    for path in (args.config, args.results):
-        if path is not None and not exists(path):
+    for path in (args.config, args.results, args.checkpoint):
+        if path and '://' not in path and not osp.isfile(path):
             parser.error(f'there is no file {path}')
-    if args.checkpoint and '://' not in args.checkpoint and not osp.isfile(
-            args.checkpoint):
-        parser.error(f'there is no checkpoint {args.checkpoint}')
-    if args.num is not None and args.num < 1:
-        parser.error(f'--num is {args.num}, must be at least 1')
-    if args.fps <= 0:
-        parser.error(f'--fps is {args.fps}, must be above 0')
     if args.num is None and not (args.video or args.video_out):
         args.num = 20
     return args
@@ -131,6 +101,12 @@ def dataset_config(cfg: Config, split: str) -> dict:
     return dataset
 
 
+def metrics_of(cfg: Config) -> list[dict]:
+    """Configs of the metrics of a test."""
+    metrics = cfg.get('test_evaluator') or []
+    return metrics if isinstance(metrics, (list, tuple)) else [metrics]
+
+
 def test_checkpoint(cfg: Config, split: str, dataset: Any, checkpoint: str,
                     out_dir: str) -> str:
     """Test a checkpoint on a split through MMEngine's runner.
@@ -139,12 +115,9 @@ def test_checkpoint(cfg: Config, split: str, dataset: Any, checkpoint: str,
         str: Path of the results.
     """
     cfg = copy.deepcopy(cfg)
-    metrics = cfg.get('test_evaluator') or []
     metrics = [
-        m for m in (metrics if isinstance(metrics, (list, tuple)) else
-                    [metrics])
-        if getattr(m['type'], '__name__', m['type']).endswith(
-            'AVADetectionMetric')
+        m for m in metrics_of(cfg) if getattr(
+            m['type'], '__name__', m['type']).endswith('AVADetectionMetric')
     ]
     if not metrics:
         raise SystemExit(
@@ -283,10 +256,8 @@ def compare_with_results(keys: Sequence[tuple[str, int]],
 
 def load_names(cfg: Config, dataset: Any) -> dict[int, str]:
     """Names of the classes, from the label map of data set or metric."""
-    metrics = cfg.get('test_evaluator') or []
-    metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
     for path in (getattr(dataset, 'label_file', None),
-                 *(metric.get('label_file') for metric in metrics)):
+                 *(metric.get('label_file') for metric in metrics_of(cfg))):
         if path:
             return read_label_map(path)
     return {}

@@ -8,8 +8,10 @@ MMEngine's runner, and prints their mAP and how often they are right by delay.
 """
 import argparse
 import os.path as osp
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from generated.longcue_boxes import answer_box_questions
+import numpy as np
 from mmengine.fileio import load
 
 from mmaction_memvit.annotations.ava import (
@@ -36,6 +38,61 @@ AMOUNTS = {
     'train-videos': (128, 'videos to train on'),
     'val-videos': (32, 'videos to test on')
 }
+
+
+def answer_box_questions(results_file: str,
+                         questions: Sequence[Mapping[str, Any]],
+                         iou_thr: float = 0.5) -> list[dict[str, Any]]:
+    """Read from a detector's results what it answered to every question.
+
+    The answer is the action with the highest score among the detections that
+    lie on the questioned person.
+
+    Args:
+        results_file (str): Results in AVA's form.
+        questions (Sequence[Mapping]): ``splits/val/questions`` of
+            ``longcue_boxes_meta.json``.
+        iou_thr (float): Least overlap (intersection over union) of a
+            detection and the person. Defaults to 0.5.
+
+    Returns:
+        list[dict]: The questions, in their order, each with ``pred`` added,
+        the id of the action or -1 where nothing was detected: input of
+        ``accuracy_by_delay``.
+
+    Raises:
+        ValueError: If the file is malformed or the results are not those of
+            the questions' videos.
+    """
+    rows = read_action_boxes(results_file, has_scores=True)
+    missing = sorted({q['video'] for q in questions} -
+                     {video for video, _ in rows.keys})
+    if missing:
+        raise ValueError(
+            f'{results_file} has no detection in {len(missing)} of the '
+            f"questions' videos, the first is {missing[0]!r}; results and "
+            'questions must be of the same split')
+    numbers = {key: number for number, key in enumerate(rows.keys)}
+    records = []
+    for question in questions:
+        image = numbers.get((question['video'], question['timestamp']), -1)
+        found = np.flatnonzero(rows.images == image)
+        found = found[
+            _iou(rows.boxes[found], np.array(question['box'])) >= iou_thr]
+        # Of equal scores the higher id, whatever the order of the file.
+        best = max(((rows.scores[row], int(rows.labels[row]))
+                    for row in found), default=(0, -1))
+        records.append({**question, 'pred': best[1]})
+    return records
+
+
+def _iou(boxes: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (N, 4) and another (4, )."""
+    sides = np.minimum(boxes[:, 2:], other[2:]) - np.maximum(
+        boxes[:, :2], other[:2])
+    both = sides.clip(0).prod(-1)
+    areas = [(x[..., 2:] - x[..., :2]).prod(-1) for x in (boxes, other)]
+    return both / (sum(areas) - both)
 
 
 def main(args: argparse.Namespace) -> None:

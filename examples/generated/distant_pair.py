@@ -36,7 +36,7 @@ from .drawing import (
     paste,
     sign_size,
 )
-from .twins import num_families
+from .twins import families
 
 SPLITS = ('train', 'val')
 # Scenes of LongCue and of its kitchen are numbered 0 to 5.
@@ -174,9 +174,8 @@ def plan_pairs(spec: DistantPairSpec, split: str,
             positive multiple of the size of a family.
     """
     things, plans = spec.num_things, []
-    for family in range(num_families(split, SPLITS, num_videos, things**2)):
-        scene = (spec.seed, _FIRST_SCENE + SPLITS.index(split), family)
-        rng = np.random.default_rng((*scene, 0))
+    for family, scene, rng in families(split, SPLITS, num_videos, things**2,
+                                       spec.seed, _FIRST_SCENE):
         distance = spec.distances[family % len(spec.distances)]
         first = int(rng.integers(spec.num_slots - distance))
         for pair in rng.permutation(things**2).tolist():
@@ -201,14 +200,10 @@ def plan_signs(spec: DistantPairSpec, split: str,
     Returns:
         list[VideoPlan]: The plans. Twins, one for every sign and one without,
         follow one another.
-
-    Raises:
-        ValueError: As :func:`plan_pairs`.
     """
     classes, plans = len(spec.sign_classes), []
-    for family in range(num_families(split, SPLITS, num_videos, classes)):
-        scene = (spec.seed, _FIRST_SCENE + len(SPLITS) + SPLITS.index(split),
-                 family)
+    for _, scene, _ in families(split, SPLITS, num_videos, classes, spec.seed,
+                                _FIRST_SCENE + len(SPLITS)):
         for sign in range(classes):
             signs = (Sign(0, sign), ) if sign < classes - 1 else ()
             plans.append(

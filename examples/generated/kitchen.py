@@ -16,14 +16,14 @@ the same times, verbs and places, but other cues. At every use the twins'
 nouns are all nouns, once each, so without memory no model is right more often
 than one that guesses: 1 / number of things, exactly.
 """
-import csv
-import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from .drawing import (
     BRIGHT,
@@ -38,7 +38,7 @@ from .drawing import (
     paste,
     sign_size,
 )
-from .twins import num_families
+from .twins import families
 
 #: Verbs by class. The first one is that of cues, the last one of the rare
 #: event, those between are uses, the last of which is rare.
@@ -91,17 +91,15 @@ class KitchenSpec:
             delays. Defaults to 56.
         clip_len (int): Frames a model samples from a clip. Defaults to 4.
         frame_interval (int): From one sampled frame to the next, at
-            ``sample_fps``. Defaults to 3.
-        sample_fps (float): Defaults to 30.
+            ``sample_fps``. Defaults to 3, at 30 frames a second.
         size (int): Height and width in pixels, a multiple of 32. Defaults to
             32.
         train_delays (tuple[int]): Clips from cue to use in a training video,
             each once, in random order. In anticipation by 1 s, a token of
-            the cue's own clip is the one that anticipates a use 3 clips
-            later: from these a model learns what cues mean. Defaults to (3,
-            3, 3, 3, 4, 5, 6, 7, 8).
+            the cue's own clip anticipates a use 3 clips later: from these a
+            model learns what cues mean. Defaults to one of 4 to 8, four of 3.
         test_delays (tuple[int]): As ``train_delays``, for validation and
-            test. Defaults to (4, 5, 6, 7, 8).
+            test. Defaults to one of 4 to 8.
         seed (int): Seed of everything random. Defaults to 0.
 
     Raises:
@@ -121,26 +119,24 @@ class KitchenSpec:
         if not 2 <= self.num_things <= len(THINGS):
             raise ValueError(f'num_things={self.num_things} must be between 2 '
                              f'and {len(THINGS)}')
+        for name in ('clip_len', 'frame_interval', 'sample_fps'):
+            if not getattr(self, name) > 0:
+                raise ValueError(
+                    f'{name}={getattr(self, name)} must be above 0')
         for name in ('train_delays', 'test_delays'):
             delays = getattr(self, name)
-            if not delays or min(delays) < 1:
-                raise ValueError(f'{name}={delays} must be at least one '
-                                 'number, all at least 1')
+            if min(delays, default=0) < 1:
+                raise ValueError(f'{name}={delays} must be numbers from 1 on')
             needed = sum(delays) + len(delays)
             if self.clips_per_video < needed:
                 raise ValueError(
                     f'clips_per_video={self.clips_per_video} must be at least '
                     f'{needed}, for {name}={delays}')
-        if self.clip_len < 1 or self.frame_interval < 1 or not (
-                self.sample_fps > 0):
-            raise ValueError(f'clip_len={self.clip_len}, frame_interval='
-                             f'{self.frame_interval} and sample_fps='
-                             f'{self.sample_fps} must be above 0')
         check_picture(self.size, self.seed)
 
     @property
     def clip_seconds(self) -> float:
-        """float: Seconds a clip lasts."""
+        """float: Of a clip."""
         return self.clip_len * self.frame_interval / self.sample_fps
 
     @property
@@ -158,12 +154,8 @@ class KitchenSpec:
 class Event(NamedTuple):
     """A clip in which something is done.
 
-    Args:
-        clip (int): Number of the clip.
-        verb (int): What is done.
-        noun (int): With what.
-        delay (int): Clips since the cue that tells the noun; 0 if it can be
-            seen.
+    ``delay`` is the clips since the cue that tells the noun, 0 if it can be
+    seen.
     """
     clip: int
     verb: int
@@ -174,11 +166,8 @@ class Event(NamedTuple):
 class KitchenVideo(NamedTuple):
     """What happens in one video.
 
-    Args:
-        video_id (str): Name of the video.
-        fps (float): Frames per second.
-        scene (tuple[int, ...]): Seeds of all that is drawn but the cues.
-        events (tuple[Event, ...]): In order of time.
+    ``scene`` holds the seeds of all that is drawn but the cues; events are in
+    order of time.
     """
     video_id: str
     fps: float
@@ -198,36 +187,27 @@ class KitchenVideo(NamedTuple):
 
 def plan_kitchen(spec: KitchenSpec, split: str,
                  num_videos: int) -> list[KitchenVideo]:
-    """Plans the videos of a split.
-
-    The first videos do not depend on how many follow.
+    """Plans the videos of a split; twins follow one another.
 
     Args:
         spec (KitchenSpec): The options of the set.
         split (str): ``'train'``, ``'validation'`` or ``'test'``.
-        num_videos (int): Number of videos, a multiple of
-            ``spec.num_things``.
-
-    Returns:
-        list[KitchenVideo]: The plans. Twins follow one another.
+        num_videos (int): A multiple of ``spec.num_things``.
 
     Raises:
-        ValueError: If the split is unknown or the number of videos is not a
-            multiple of the number of things.
+        ValueError: If the split is unknown or the number is no multiple.
     """
-    things = spec.num_things
-    families = num_families(split, SPLITS, num_videos or things, things)
-    people = PARTICIPANTS[split]
-    numbers = dict.fromkeys((p for p, _ in people), _FIRST_NUMBER[split])
-    plans = []
-    for family in range(families if num_videos else 0):
-        scene = (spec.seed, 3 + SPLITS.index(split), family)
-        rng = np.random.default_rng((*scene, 0))
+    if not num_videos:
+        return []
+    things, plans, numbers = spec.num_things, [], Counter()
+    for family, scene, rng in families(split, SPLITS, num_videos, things,
+                                       spec.seed, 3):
         delays, blanks = _plan_times(spec, split, rng)
         verbs = rng.choice(USES, len(delays), p=_USE_SHARES)
         pours = rng.random(len(delays)) < _POUR_SHARE
         orders = [rng.permutation(things) for _ in delays]
         # Families take turns, so that every participant has some.
+        people = PARTICIPANTS[split]
         participant, fps = people[family % len(people)]
         for twin in range(things):
             events, clip = [], 0
@@ -240,9 +220,10 @@ def plan_kitchen(spec: KitchenSpec, split: str,
                 clip += 1
                 if pours[i] and blanks[i + 1]:
                     events.append(Event(clip, POUR, things))
+            number = _FIRST_NUMBER[split] + numbers[participant]
             plans.append(
-                KitchenVideo(f'{participant}_{numbers[participant]:02d}', fps,
-                             scene, tuple(events)))
+                KitchenVideo(f'{participant}_{number:02d}', fps, scene,
+                             tuple(events)))
             numbers[participant] += 1
     return plans
 
@@ -284,41 +265,28 @@ def picture_numbers(spec: KitchenSpec, fps: float) -> np.ndarray:
     picture's time begins already shows it, so that clips sampled from the
     start of a picture never show the one before.
 
-    Args:
-        spec (KitchenSpec): The options of the set.
-        fps (float): Frames per second of the video.
-
     Returns:
-        np.ndarray: int64 of shape (number of frames, ).
+        np.ndarray: int64 of shape (number of frames at ``fps``, ).
     """
     ends = np.arange(1, num_frames(spec, fps) + 1) / fps
     pictures = np.floor((ends - 1e-6) * spec.sample_fps / spec.frame_interval)
-    last = spec.clips_per_video * spec.clip_len - 1
-    return np.minimum(pictures.astype(np.int64), last)
+    return np.minimum(pictures.astype(np.int64),
+                      spec.clips_per_video * spec.clip_len - 1)
 
 
 def render_pictures(spec: KitchenSpec, plan: KitchenVideo) -> np.ndarray:
     """Draws the pictures of a video, ``clip_len`` for every clip.
 
-    Args:
-        spec (KitchenSpec): The options of the set.
-        plan (KitchenVideo): What happens in the video.
-
     Returns:
-        np.ndarray: RGB, uint8 (number of pictures, size, size, 3). Twins are
-        equal in all clips but those of cues.
+        np.ndarray: RGB, uint8 (number of pictures, size, size, 3).
     """
     pictures = draw_scene(spec.scene, plan.scene).copy()
     side = sign_size(spec.size)
     rng = np.random.default_rng((*plan.scene, 3))
     for event in plan.events:
-        if event.verb == TAKE:
-            sign = draw_sign(event.noun, side)
-        elif event.verb == POUR:
-            # No thing has the last two signs.
-            sign = draw_sign(len(CUES) - 1, side)
-        else:
-            sign = _plate(event.verb, side)
+        # No thing has the last two signs, so what is poured does.
+        sign = _plate(event.verb, side) if event.verb in USES else draw_sign(
+            event.noun if event.verb == TAKE else len(CUES) - 1, side)
         top, left = rng.integers(0, spec.size - side + 1, 2)
         first = event.clip * spec.clip_len
         for picture in pictures[first:first + spec.clip_len]:
@@ -339,12 +307,8 @@ def event_segments(spec: KitchenSpec, plan: KitchenVideo,
     """When the events of a video start and stop, as annotators would say.
 
     Uses start with their clip exactly. What is poured starts 0.1 s early,
-    which makes it overlap the segment before.
-
-    Args:
-        spec (KitchenSpec): The options of the set.
-        plan (KitchenVideo): What happens in the video.
-        label_cues (bool): Whether cues are annotated, too.
+    which makes it overlap the segment before. Cues are left out unless
+    ``label_cues``.
 
     Returns:
         list[tuple]: Start and stop in seconds, a multiple of 0.01, and the
@@ -354,9 +318,8 @@ def event_segments(spec: KitchenSpec, plan: KitchenVideo,
     found = []
     for event in plan.events:
         start = event.clip * spec.clip_seconds
+        start -= 0.1 * (event.verb == POUR)
         early = rng.uniform(0, 2 * _EARLY)
-        if event.verb == POUR:
-            start -= 0.1
         stop = (event.clip + 1) * spec.clip_seconds - early
         if event.verb != TAKE or label_cues:
             found.append((round(start, 2), round(stop, 2), event))
@@ -364,17 +327,8 @@ def event_segments(spec: KitchenSpec, plan: KitchenVideo,
 
 
 def segment_rows(spec: KitchenSpec, plans: Iterable[KitchenVideo],
-                 label_cues: bool) -> list[dict[str, Any]]:
-    """Rows of a published list.
-
-    Args:
-        spec (KitchenSpec): The options of the set.
-        plans (Iterable[KitchenVideo]): The videos.
-        label_cues (bool): Whether cues are annotated, too.
-
-    Returns:
-        list[dict]: A row for every segment, keys are :data:`COLUMNS`.
-    """
+                 label_cues: bool) -> pd.DataFrame:
+    """A published list: a row for every segment, with :data:`COLUMNS`."""
     rows = []
     for plan in plans:
         segments = event_segments(spec, plan, label_cues)
@@ -382,23 +336,13 @@ def segment_rows(spec: KitchenSpec, plans: Iterable[KitchenVideo],
             verb, noun = VERBS[event.verb], spec.nouns[event.noun]
             # As published, these columns count 60 or 50 frames a second.
             rate = round(plan.fps / 10) * 10
-            rows.append(dict(
-                narration_id=f'{plan.video_id}_{number}',
-                participant_id=plan.participant_id,
-                video_id=plan.video_id,
-                narration_timestamp=_timestamp(start) + '0',
-                start_timestamp=_timestamp(start),
-                stop_timestamp=_timestamp(stop),
-                start_frame=int(start * rate),
-                stop_frame=int(stop * rate),
-                narration=f'{verb} {noun}',
-                verb=verb,
-                verb_class=event.verb,
-                noun=noun,
-                noun_class=event.noun,
-                all_nouns=str([noun]),
-                all_noun_classes=str([event.noun])))
-    return rows
+            begin, end = _timestamp(start), _timestamp(stop)
+            rows.append(
+                (f'{plan.video_id}_{number}', plan.participant_id,
+                 plan.video_id, f'{begin}0', begin, end, int(start * rate),
+                 int(stop * rate), f'{verb} {noun}', verb, event.verb, noun,
+                 event.noun, str([noun]), str([event.noun])))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _timestamp(seconds: float) -> str:
@@ -407,20 +351,9 @@ def _timestamp(seconds: float) -> str:
             f'{centi // 100 % 60:02}.{centi % 100:02}')
 
 
-def write_csv(columns: Sequence[str],
-              rows: Iterable[Mapping[str, Any]]) -> str:
-    """Text of a CSV file; further keys of the rows are left out."""
-    text = io.StringIO()
-    writer = csv.DictWriter(
-        text, columns, extrasaction='ignore', lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def annotation_files(spec: KitchenSpec,
                      plans: Mapping[str, Sequence[KitchenVideo]],
-                     label_cues: Optional[Sequence[str]] = ('train', )
+                     label_cues: Sequence[str] = ('train', )
                      ) -> dict[str, str]:
     """The files of the annotation repository, and one more.
 
@@ -431,41 +364,35 @@ def annotation_files(spec: KitchenSpec,
         spec (KitchenSpec): The options of the set.
         plans (Mapping[str, Sequence[KitchenVideo]]): Videos by split.
         label_cues (Sequence[str]): Splits in which cues are annotated, too.
-            Defaults to ``('train', )``: without these a small model takes
-            long to find out what to remember, and in validation they would
-            only say that signs can be read.
+            Defaults to ``('train', )``: else a model learns slowly.
 
     Returns:
         dict[str, str]: Text by file name.
     """
-    files = {}
-    names = {'train': 'train', 'validation': 'validation',
-             'test': 'test_timestamps'}
+    tables = {}
     for split, videos in plans.items():
-        columns = [c for c in COLUMNS
-                   if split != 'test' or c not in _LABEL_COLUMNS]
         rows = segment_rows(spec, videos, split in label_cues)
-        files[f'EPIC_100_{names[split]}.csv'] = write_csv(columns, rows)
+        if split == 'test':
+            tables['test_timestamps'] = rows.drop(columns=[*_LABEL_COLUMNS])
+            continue
+        tables[split] = rows
         if split == 'train':
-            files['EPIC_100_train_uses.csv'] = write_csv(
-                columns, (r for r in rows if r['verb_class'] != TAKE))
+            tables['train_uses'] = rows[rows.verb_class != TAKE]
     for kind, classes, tail in (('verb', VERBS, TAIL_VERBS),
                                 ('noun', spec.nouns, (spec.num_things, ))):
-        files[f'EPIC_100_{kind}_classes.csv'] = write_csv(
-            ('id', 'key', 'instances', 'category'),
-            (dict(id=i, key=k, instances=str([k]), category='made up')
-             for i, k in enumerate(classes)))
-        files[f'EPIC_100_tail_{kind}s.csv'] = write_csv(
-            (kind, ), ({kind: i} for i in tail))
+        tables[f'{kind}_classes'] = pd.DataFrame({
+            'id': range(len(classes)),
+            'key': classes,
+            'instances': [str([name]) for name in classes],
+            'category': 'made up'
+        })
+        tables[f'tail_{kind}s'] = pd.DataFrame({kind: tail})
     for split, participants in UNSEEN.items():
-        files[f'EPIC_100_unseen_participant_ids_{split}.csv'] = write_csv(
-            ('participant_id', ),
-            (dict(participant_id=p) for p in participants))
-    files['EPIC_100_video_info.csv'] = write_csv(
-        ('video_id', 'duration', 'fps', 'resolution'),
-        (dict(video_id=v.video_id,
-              duration=num_frames(spec, v.fps) / v.fps,
-              fps=v.fps,
-              resolution=f'{spec.size}x{spec.size}')
-         for videos in plans.values() for v in videos))
-    return files
+        tables[f'unseen_participant_ids_{split}'] = pd.DataFrame(
+            {'participant_id': participants})
+    tables['video_info'] = pd.DataFrame(
+        [(x.video_id, num_frames(spec, x.fps) / x.fps, x.fps,
+          f'{spec.size}x{spec.size}') for x in sum(plans.values(), [])],
+        columns=('video_id', 'duration', 'fps', 'resolution'))
+    return {f'EPIC_100_{name}.csv': x.to_csv(index=False, lineterminator='\n')
+            for name, x in tables.items()}

@@ -24,7 +24,7 @@ from .drawing import (
     paste,
     sign_size,
 )
-from .twins import num_families
+from .twins import families
 
 SPLITS = ('train', 'val', 'test')
 
@@ -186,9 +186,8 @@ def plan_videos(spec: LongCueSpec, split: str,
             positive multiple of the number of cues.
     """
     num_cues, plans = spec.num_cues, []
-    for family in range(num_families(split, SPLITS, num_videos, num_cues)):
-        scene = (spec.seed, SPLITS.index(split), family)
-        rng = np.random.default_rng((*scene, 0))
+    for _, scene, rng in families(split, SPLITS, num_videos, num_cues,
+                                  spec.seed):
         times = plan_times(spec, rng)
         labels = [rng.permutation(num_cues) for _ in times]
         for twin in range(num_cues):

@@ -17,8 +17,7 @@ of the video, which therefore begins with half a clip in which nothing
 happens. A clip of ``clip_len`` frames around the keyframe is then exactly
 clip ``c``.
 """
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from math import gcd
@@ -27,11 +26,9 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from mmaction_memvit.annotations.ava import read_action_boxes
-
 from .drawing import Picture, draw_background, draw_sign, paste
 from .longcue import SPLITS, LongCueSpec, plan_times
-from .twins import num_families
+from .twins import families
 
 #: Names and RGB body colours of the persons.
 PERSONS: tuple[tuple[str, tuple[int, int, int]], ...] = (
@@ -48,27 +45,10 @@ _TRIES = 500
 class LongCueBoxesSpec(LongCueSpec):
     """Everything that fixes the pixels of a set with boxes but its size.
 
-    Args:
-        num_cues (int): Number of classes, 2 to 8. Defaults to 4.
-        max_delay (int): Longest distance from cue to question, in clips. Each
-            of 1..max_delay occurs equally often for every person.
-            Defaults to 6.
-        clips_per_video (int): Clips, that is keyframes, in a video. At least
-            ``max_delay * (max_delay + 3) / 2``. Defaults to 40.
-        clip_len (int): Frames a model samples from a clip. Defaults to 4.
-        frame_interval (int): Video frames from one sampled frame to the next.
-            Defaults to 1.
-        size (int): Height and width in pixels, a multiple of 32.
-            Defaults to 64.
-        fps (float, optional): Frames per second, a whole multiple of
-            ``clip_len * frame_interval``. Defaults to None, which makes a clip
-            last one second.
-        seed (int): Seed of everything random. Defaults to 0.
-        separate (bool): Whether earlier cues of the same person lie more than
-            ``max_delay`` clips before its question. Defaults to True.
-
-    Raises:
-        ValueError: If an option is out of range.
+    As :class:`LongCueSpec`, with 40 clips, that is keyframes, a video and
+    delays up to 6 by default. Every delay occurs equally often for every
+    person, and ``separate`` is about the cues of the same person. ``fps`` has
+    to be a whole multiple of ``clip_len * frame_interval``.
     """
     max_delay: int = 6
     clips_per_video: int = 40
@@ -174,9 +154,8 @@ def plan_box_videos(spec: LongCueBoxesSpec, split: str,
             positive multiple of the number of cues.
     """
     num_cues, plans = spec.num_cues, []
-    for family in range(num_families(split, SPLITS, num_videos, num_cues)):
-        scene = (spec.seed, SPLITS.index(split), family)
-        rng = np.random.default_rng((*scene, 0))
+    for _, scene, rng in families(split, SPLITS, num_videos, num_cues,
+                                  spec.seed):
         times = _plan_both(spec, rng)
         labels = [rng.permutation(num_cues) for _ in times]
         for twin in range(num_cues):
@@ -408,63 +387,3 @@ def box_question_table(spec: LongCueBoxesSpec,
             } for question in plan.questions
         ]
     return table
-
-
-def answer_box_questions(results_file: str,
-                         questions: Sequence[Mapping[str, Any]],
-                         iou_thr: float = 0.5) -> list[dict[str, Any]]:
-    """Read from a detector's results what it answered to every question.
-
-    The answer is the action with the highest score among the detections that
-    lie on the questioned person.
-
-    Args:
-        results_file (str): CSV file without header, a line a detection:
-            ``video,timestamp,x1,y1,x2,y2,action,score``, as the official
-            evaluation of AVA reads it.
-        questions (Sequence[Mapping]): Questions as made by
-            :func:`box_question_table`; also in ``longcue_boxes_meta.json``
-            under ``splits/val/questions``.
-        iou_thr (float): Least overlap (intersection over union) of a
-            detection and the person. Defaults to 0.5.
-
-    Returns:
-        list[dict]: The questions, in their order, each with ``pred`` added,
-        the id of the action or -1 where nothing was detected: input of
-        ``accuracy_by_delay`` in :mod:`mmaction_memvit.visualization`.
-
-    Raises:
-        ValueError: If the file is malformed or the results are not those of
-            the questions' videos.
-    """
-    rows = read_action_boxes(results_file, has_scores=True)
-    wanted = {(q['video'], int(q['timestamp'])) for q in questions}
-    found = defaultdict(list)
-    for image, box, action, score in zip(rows.images, rows.boxes.tolist(),
-                                         rows.labels.tolist(),
-                                         rows.scores.tolist()):
-        if rows.keys[image] in wanted:
-            found[rows.keys[image]].append((box, action, score))
-    missing = sorted({v for v, _ in wanted} - {v for v, _ in rows.keys})
-    if missing:
-        raise ValueError(
-            f'{results_file} has no detection in {len(missing)} of the '
-            f"questions' videos, the first is {missing[0]!r}; results and "
-            'questions must be of the same split')
-    records = []
-    for question in questions:
-        answers = [(score, action) for box, action, score in found.get(
-            (question['video'], int(question['timestamp'])), ())
-                   if _iou(box, question['box']) >= iou_thr]
-        records.append({**question, 'pred': max(answers, default=(0, -1))[1]})
-    return records
-
-
-def _iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes."""
-    sides = [min(a[k + 2], b[k + 2]) - max(a[k], b[k]) for k in (0, 1)]
-    if min(sides) <= 0:
-        return 0.
-    both = sides[0] * sides[1]
-    areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
-    return both / (sum(areas) - both)

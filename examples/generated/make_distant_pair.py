@@ -54,30 +54,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             default=signs,
             help=f'{split} scenes with one sign; there are 2 * num_things + 1 '
             'videos of each, one for every sign and one without')
-    parser.add_argument(
-        '--num-things',
-        type=int,
-        default=default.num_things,
+    parser.add_argument('--num-things', type=int, default=default.num_things,
         help='number of classes, 2 to 6')
-    parser.add_argument(
-        '--num-slots',
-        type=int,
-        default=default.num_slots,
+    parser.add_argument('--num-slots', type=int, default=default.num_slots,
         help='slots of a video, of which two show a sign')
-    parser.add_argument(
-        '--slot-frames',
-        type=int,
-        default=default.slot_frames,
+    parser.add_argument('--slot-frames', type=int, default=default.slot_frames,
         help='frames of a slot, which lasts one second')
-    parser.add_argument(
-        '--min-distance',
-        type=int,
+    parser.add_argument('--min-distance', type=int,
         default=default.min_distance,
         help='slots from the first sign to the second, at least')
-    parser.add_argument(
-        '--size',
-        type=int,
-        default=default.size,
+    parser.add_argument('--size', type=int, default=default.size,
         help='height and width in pixels, a multiple of 32')
     add_set_options(parser, default.seed)
 

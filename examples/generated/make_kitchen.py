@@ -46,29 +46,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this set."""
     default = KitchenSpec()
     for split, number in zip(SPLITS, (120, 24, 12)):
-        parser.add_argument(
-            f'--{split}-videos',
-            type=int,
-            default=number,
+        parser.add_argument(f'--{split}-videos', type=int, default=number,
             help=f'{split} videos, a multiple of --num-things')
-    parser.add_argument(
-        '--num-things',
-        type=int,
-        default=default.num_things,
+    parser.add_argument('--num-things', type=int, default=default.num_things,
         help='nouns that are to be remembered, 2 to 6')
     parser.add_argument(
         '--clips-per-video', type=int, default=default.clips_per_video)
-    parser.add_argument(
-        '--size',
-        type=int,
-        default=default.size,
+    parser.add_argument('--size', type=int, default=default.size,
         help='height and width in pixels, a multiple of 32')
-    parser.add_argument(
-        '--label-cues',
-        nargs='*',
-        choices=SPLITS,
-        default=['train'],
-        help='splits in which the cues are annotated, too')
+    parser.add_argument('--label-cues', nargs='*', choices=SPLITS,
+        default=['train'], help='splits in which the cues are annotated, too')
     add_set_options(parser, default.seed)
 
 

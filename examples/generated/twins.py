@@ -1,20 +1,34 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Families of twins: videos that differ in what is to be remembered only."""
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 
-def num_families(split: str, splits: Sequence[str], num_videos: int,
-                 twins: int) -> int:
-    """Families that a number of videos makes up.
+def families(
+    split: str,
+    splits: Sequence[str],
+    num_videos: int,
+    twins: int,
+    seed: int,
+    first_scene: int = 0
+) -> Iterator[tuple[int, tuple[int, int, int], np.random.Generator]]:
+    """Go through the families that a number of videos makes up.
+
+    A family does not depend on how many follow.
 
     Args:
         split (str): Name of the split.
         splits (Sequence[str]): Names that there are.
         num_videos (int): Number of videos of the split.
         twins (int): Videos of a family, one for every answer.
+        seed (int): Of the set.
+        first_scene (int): Number of the scenes of the first split, which
+            tells sets of the same seed apart. Defaults to 0.
 
-    Returns:
-        int: At least 1.
+    Yields:
+        tuple: Number of the family, seeds of what its twins share (scene),
+        and a generator for their plan.
 
     Raises:
         ValueError: If the split is unknown or the videos are no positive
@@ -28,4 +42,6 @@ def num_families(split: str, splits: Sequence[str], num_videos: int,
             f'{twins}, because videos come in families of {twins} twins, one '
             f'for every answer; take {max(1, -(-num_videos // twins)) * twins}'
         )
-    return num_videos // twins
+    for family in range(num_videos // twins):
+        scene = (seed, first_scene + splits.index(split), family)
+        yield family, scene, np.random.default_rng((*scene, 0))

@@ -5,35 +5,33 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 import pandas as pd
-from mmengine.logging import print_log
 
+from ..messages import data_error, log
 from .ava_rows import TOLERANCE, AVARows, Key, write_rows
-from .table import data_error, read_table
+from .table import read_table
 
 
 class AVABoxes(NamedTuple):
     """Annotated boxes: K keyframes of V videos with B boxes and L labels.
 
-    Keyframes are ordered by video, as videos first occur in the file, and
-    then by timestamp. Boxes of a keyframe have the order of the file. Boxes
-    with equal coordinates in a keyframe are one box with several labels.
+    Keyframes are ordered by video, as videos first occur in the file, and then
+    by timestamp. Boxes of a keyframe have the order of the file. Boxes with
+    equal coordinates in a keyframe are one box with several labels.
 
     Attributes:
         videos (list[str]): Names of the videos.
-        video (np.ndarray): Number of the keyframe's video, int32 of shape
-            (K,).
-        timestamp (np.ndarray): int64 of shape (K,).
+        video (np.ndarray): Number of the keyframe's video, int32 (K,).
+        timestamp (np.ndarray): int64 (K,).
         first_box (np.ndarray): Boxes of keyframe k are first_box[k] to
-            first_box[k + 1] - 1; int64 of shape (K + 1,).
-        boxes (np.ndarray): x1, y1, x2, y2 as shares of the image, float32 of
-            shape (B, 4).
-        persons (np.ndarray): Number of the person, -1 without one, int64 of
-            shape (B,).
-        first_label (np.ndarray): As first_box; int64 of shape (B + 1,).
+            first_box[k + 1] - 1; int64 (K + 1,).
+        boxes (np.ndarray): x1, y1, x2, y2 as shares of the image, float32 (B,
+            4).
+        persons (np.ndarray): Number of the person or -1, int64 (B,).
+        first_label (np.ndarray): As first_box; int64 (B + 1,).
         labels (np.ndarray): Ids of actions, or with ``custom_classes`` their
-            1-based places in it; int16 of shape (L,).
-        skipped (dict[str, int]): Number of rows that were left out or
-            changed, by reason.
+            1-based places in it; int16 (L,).
+        skipped (dict[str, int]): Rows that were left out or changed, by
+            reason.
     """
     videos: list[str]
     video: np.ndarray
@@ -87,28 +85,22 @@ def read_ava_boxes(
         bad_rows: str = 'error') -> AVABoxes:
     """Reads annotations for training: boxes with all their labels.
 
-    Coordinates that leave the image by at most 0.001 are clipped and
-    counted.
+    Coordinates that leave the image by at most 0.001 are clipped and counted.
 
     Args:
         path (str): Path or URL of the file.
-        num_classes (int): One more than the greatest class, as column 0 of
-            labels is not used. With ``custom_classes``, of the file, not of
-            the labels. Defaults to 81.
+        num_classes (int): One more than the greatest class of the file, as
+            column 0 of labels is not used. Defaults to 81.
         custom_classes (Collection[int], optional): Classes to keep; rows of
             others are left out and counted. Defaults to None: all.
         timestamp_range (tuple): Smallest and greatest timestamp, inclusive;
             None for no limit. Defaults to (None, None).
-        bad_rows (str): What to do with bad rows: ``'error'``, or ``'skip'``
-            to leave them out with a warning that counts them. Defaults to
-            ``'error'``.
-
-    Returns:
-        AVABoxes: Keyframes and boxes.
+        bad_rows (str): ``'error'``, or ``'skip'`` to leave bad rows out with a
+            warning that counts them. Defaults to ``'error'``.
 
     Raises:
-        ValueError: If there is a bad row, unless they are skipped, or no
-            good one.
+        ValueError: If there is a bad row, unless they are skipped, or no good
+            one.
     """
     rows = AVARows(read_table(path), bad_rows)
     rows.check_truth(num_classes, timestamp_range)
@@ -118,10 +110,8 @@ def read_ava_boxes(
     if outside.any():
         num = skipped['boxes clipped at the border of the image'] = int(
             outside.sum())
-        print_log(
-            f'{path}: {num} boxes leave the image by rounding (at most '
-            f'{TOLERANCE}) and are clipped',
-            logger='current')
+        log(f'{path}: {num} boxes leave the image by rounding (at most '
+            f'{TOLERANCE}) and are clipped')
     labels = np.where(rows.boxed & keep, rows.labels, 0).astype(np.int64)
     if custom_classes is not None:
         chosen = np.zeros(int(max(*custom_classes, num_classes)) + 1, np.int64)
@@ -145,9 +135,9 @@ def read_action_boxes(path: str,
 
     Args:
         path (str): Path or URL of the CSV file.
-        has_scores (bool): Whether these are results. Their boxes and scores
-            are float32, what a model gives; those of a ground truth float64.
-            Defaults to False.
+        has_scores (bool): Whether these are results, whose boxes and scores
+            are float32, as a model gives them; those of a ground truth are
+            float64. Defaults to False.
         num_classes (int, optional): One more than the greatest class of a
             ground truth. Defaults to None: not checked.
         bad_rows (str): As in :func:`read_ava_boxes`.
@@ -156,8 +146,8 @@ def read_action_boxes(path: str,
         ActionBoxes: The rows in the order of the file, unclipped.
 
     Raises:
-        ValueError: If there is a bad row, unless they are skipped, or a
-            ground truth has no good one.
+        ValueError: If there is a bad row, unless they are skipped, or a ground
+            truth has no good one.
     """
     rows = AVARows(read_table(path), bad_rows, has_scores)
     if has_scores:
@@ -168,17 +158,16 @@ def read_action_boxes(path: str,
     if not keep.any() and not has_scores:
         raise data_error(path, f'none of {len(keep)} rows is left: {skipped}',
                          'correct the file')
-    kept = np.flatnonzero(keep).tolist()
-    keys = [(rows.videos[i], t) for i, t in zip(
-        kept, rows.times[kept].astype(np.int64).tolist())]
-    unique = sorted(set(keys))
-    rank = {key: i for i, key in enumerate(unique)}
+    kept = np.flatnonzero(keep)
+    frames = pd.DataFrame({'video': np.asarray(rows.videos, object)[kept],
+                           'time': rows.times[kept].astype(np.int64)})
+    keys = sorted(set(frames.itertuples(False, None)))
+    images = frames.groupby(['video', 'time']).ngroup().to_numpy(np.int64)
     boxed = rows.boxed[kept]
-    images = np.asarray([rank[key] for key in keys], np.int64)[boxed]
-    kept = np.asarray(kept, np.int64)[boxed]
+    images, kept = images[boxed], kept[boxed]
     kind = np.float32 if has_scores else np.float64
     return ActionBoxes(
-        unique, images, rows.boxes[kept].astype(kind),
+        keys, images, rows.boxes[kept].astype(kind),
         rows.labels[kept].astype(np.int64),
         rows.extra[kept].astype(kind) if has_scores else np.ones(len(kept)))
 
@@ -186,8 +175,7 @@ def read_action_boxes(path: str,
 def _merge(rows: AVARows, keep: np.ndarray, labels: np.ndarray,
            skipped: dict[str, int]) -> AVABoxes:
     """Puts rows of one box together and sorts by keyframe."""
-    video, names = pd.factorize(
-        np.asarray([rows.videos[i] for i in keep.tolist()], object))
+    video, names = pd.factorize(np.asarray(rows.videos, object)[keep])
     time = rows.times[keep].astype(np.int64)
     # Stable: rows of a keyframe keep their order.
     order = np.lexsort((time, video))
@@ -226,14 +214,7 @@ def starts(owner: np.ndarray, num: int) -> np.ndarray:
 def read_exclusions(path: str) -> set[Key]:
     """Reads the keyframes that an evaluation leaves out.
 
-    Args:
-        path (str): Path or URL of a CSV file of ``video,timestamp``.
-
-    Returns:
-        set[tuple[str, int]]: The keyframes.
-
-    Raises:
-        ValueError: If a row cannot be read.
+    The CSV file has rows ``video,timestamp``; others are a ValueError.
     """
     rows = AVARows(read_table(path))
     rows.check_widths((2, ), 'video,timestamp')
@@ -243,14 +224,10 @@ def read_exclusions(path: str) -> set[Key]:
 
 
 def write_results_csv(path: str, found: ActionBoxes) -> None:
-    """Writes results for an evaluator of AVA.
+    """Writes results, in this order, for an evaluator of AVA.
 
     Numbers have as many digits as float32 needs, so that
-    :func:`read_action_boxes` gives back the same ones.
-
-    Args:
-        path (str): Path or URL of the CSV file. Folders are made.
-        found (ActionBoxes): What to write, in this order.
+    :func:`read_action_boxes` gives back the same ones. Folders are made.
     """
     names = [(video, f'{time:04d}') for video, time in found.keys]
     boxes = np.asarray(found.boxes, np.float32).reshape(-1, 4).astype(str)

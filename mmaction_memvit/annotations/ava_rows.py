@@ -36,8 +36,9 @@ from typing import Optional
 import numpy as np
 from mmengine.fileio import put_text
 
+from ..messages import data_error
 from .bad_rows import BadRows
-from .table import Table, data_error, is_whole
+from .table import Table, is_whole
 
 #: A keyframe: name of the video and timestamp.
 Key = tuple[str, int]
@@ -58,12 +59,8 @@ def image_key(video: str, timestamp: int) -> str:
 class AVARows:
     """The rows of a file column by column, and which are bad.
 
-    Args:
-        table (Table): The file.
-        bad_rows (str): What to do about bad rows, 'error' or 'skip'.
-        has_scores (bool): Whether the eighth column is a score. Defaults to
-            False: a person.
-        option (str): How users leave bad rows out.
+    ``bad_rows`` is 'error' or 'skip', ``option`` how users ask for the latter;
+    with ``has_scores`` the eighth column is a score, else a person.
     """
 
     def __init__(self,
@@ -79,9 +76,7 @@ class AVARows:
         self.labels = table.numbers(6)
         self.extra = table.numbers(7, np.nan if has_scores else _NO_PERSON)
         #: np.ndarray: Rows that hold more than a keyframe.
-        self.boxed = np.zeros(len(table), dtype=bool)
-        for k in range(2, 7):
-            self.boxed |= np.fromiter(map(bool, table[k]), bool, len(table))
+        self.boxed = np.any([table.filled(k) for k in range(2, 7)], 0)
 
     def good(self) -> tuple[np.ndarray, dict[str, int]]:
         """Which rows are good, and counts of the others."""
@@ -131,8 +126,8 @@ class AVARows:
     def check_times(self, limits: tuple = (None, None)) -> None:
         """Notes rows without video, or with a time that is none."""
         table, times = self.table, self.times
-        self.bad.flag(~np.fromiter(map(bool, self.videos), bool, len(table)),
-                      'video', lambda i: 'no name of a video')
+        self.bad.flag(~table.filled(0), 'video',
+                      lambda i: 'no name of a video')
         self.bad.flag(
             ~(is_whole(times) & (times >= 0)), 'timestamp', lambda i:
             f'timestamp {table[1][i]!r} is no whole number of at least 0')
@@ -170,15 +165,10 @@ class AVARows:
 
 
 def write_rows(path: str, rows: Iterable[Iterable]) -> None:
-    """Writes a table that :func:`read_table` gives back.
+    """Writes a table that :func:`read_table` gives back; folders are made.
 
-    Args:
-        path (str): Path or URL of the CSV file. Folders are made.
-        rows (Iterable[Iterable]): Rows of cells; the first is the name of a
-            video, which must not begin or end with white space.
-
-    Raises:
-        ValueError: If a name would not come back.
+    The first cell of a row is the name of a video. One that would not come
+    back, as it has white space at its ends, is a ValueError.
     """
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')

@@ -1,24 +1,20 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What happens to rows that cannot be used."""
-import logging
 from collections import Counter
 from typing import Callable
 
 import numpy as np
-from mmengine.logging import print_log
 
-from .table import check_choice, data_error
+from ..messages import check_choice, data_error, warn
 
 # So many bad rows are described.
 _SHOWN = 3
 
 
 class BadRow(ValueError):
-    """A row cannot be used.
+    """A row cannot be used; the message gives value, limit and remedy.
 
-    Args:
-        kind (str): What is wrong in general, for the counts.
-        message (str): Value, limit and remedy.
+    ``kind`` says what is wrong in general, for the counts.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -36,9 +32,6 @@ class BadRows:
             once, with counts and the first of them.
         option (str): How the user asks for leaving out, for the message.
             Defaults to "bad_rows='skip'".
-
-    Raises:
-        ValueError: If the policy is another.
     """
 
     def __init__(self,
@@ -58,12 +51,10 @@ class BadRows:
 
     def flag(self, bad: np.ndarray, kind: str,
              explain: Callable[[int], str]) -> None:
-        """Notes rows; of several faults of a row the first counts.
+        """Notes rows (bools, or numbers); the first fault of a row counts.
 
-        Args:
-            bad (np.ndarray): Bools of shape (R, ), or numbers of rows.
-            kind (str): What is wrong in general, for the counts.
-            explain (Callable): Value and limit, by row.
+        ``kind`` says what is wrong in general, ``explain`` gives value and
+        limit by row.
         """
         bad = np.asarray(bad)
         rows = np.flatnonzero(bad) if bad.dtype == bool else bad
@@ -83,14 +74,7 @@ class BadRows:
         return f'{self.path}:{self.lines[row]}'
 
     def good(self) -> np.ndarray:
-        """Which rows can be used; raises an error or logs the others.
-
-        Returns:
-            np.ndarray: Bools of shape (R, ).
-
-        Raises:
-            ValueError: If there are bad rows and the policy says so.
-        """
+        """Which rows can be used, bools (R, ); raises or logs the others."""
         total = int(self.bad.sum())
         if not total:
             return ~self.bad
@@ -103,8 +87,5 @@ class BadRows:
             raise data_error(
                 self.path, what, 'correct the file, or leave such rows out '
                 f'by {self.option}')
-        print_log(
-            f'{self.path}: {what}. They are left out',
-            logger='current',
-            level=logging.WARNING)
+        warn(f'{self.path}: {what}. They are left out')
         return ~self.bad

@@ -11,8 +11,9 @@ from typing import Optional
 
 import numpy as np
 
+from ..messages import data_error
 from .bad_rows import BadRows
-from .table import Table, data_error, is_whole, read_table
+from .table import Table, is_whole, read_table
 
 SPLITS = ('train', 'val')
 BOX = ('x1', 'y1', 'x2', 'y2')
@@ -22,16 +23,10 @@ BOX = ('x1', 'y1', 'x2', 'y2')
 class Box:
     """A row of the table.
 
-    Args:
-        row (int): Its number in the table.
-        video (str): Its video as the table writes it.
-        time (float): Seconds, or number of the frame from 0.
-        box (list[float]): x1, y1, x2, y2; shares once it is placed.
-        labels (list[str]): Names or ids.
-        person (str): Who it is; '' is unknown.
-        score (float): Of the detector.
-        split (str): 'train', 'val' or ''.
-        group (str): Rows of a group stay on one side.
+    ``time`` is in seconds or a frame's number from 0, ``box`` x1, y1, x2, y2,
+    shares once it is placed; '' is an unknown person, split ('train', 'val')
+    or group, whose rows stay on one side. ``file``, ``timestamp`` and ``ids``
+    of labels are found later.
     """
     row: int
     video: str
@@ -62,11 +57,8 @@ def read_box_table(
         bad_rows (str): 'error' or 'skip'. Defaults to 'error'.
 
     Returns:
-        tuple: The good rows; 'time' or 'frame', which column there is; and
-        the bad ones, to which later checks add.
-
-    Raises:
-        ValueError: If a column is missing or there is no row.
+        tuple: The good rows; 'time' or 'frame', which column there is; and the
+            bad ones, to which later checks add.
     """
     table = read_table(path).with_header((), '', exact=False)
     table.header = tuple(name.lower() for name in table.header)
@@ -90,20 +82,17 @@ def read_box_table(
              'than x1 and y2 than y1; are these centre, width and height?')
     bad.flag(~score_is_good, 'score', lambda i:
              f'score={table["score"][i]} must be between 0 and 1')
-    texts = {
-        name: table[name] if name in table else [''] * len(table)
-        for name in ('person', 'split', (group_column or '').strip().lower())
-    }
-    splits = [x.lower() for x in texts['split']]
+    persons, splits, groups = (
+        table[name] if name in table else [''] * len(table)
+        for name in ('person', 'split', (group_column or '').strip().lower()))
     if 'split' in table:
-        bad.flag(np.asarray([x not in SPLITS for x in splits]), 'split',
-                 lambda i: f'split={texts["split"][i]!r} must be one of '
+        bad.flag(~np.isin([x.lower() for x in splits], SPLITS), 'split',
+                 lambda i: f'split={splits[i]!r} must be one of '
                  f'{", ".join(SPLITS)}')
-    groups = texts[(group_column or '').strip().lower()]
     rows = [
         Box(i, table['video'][i], float(times[i]), boxes[i].tolist(),
             [x.strip() for x in table['label'][i].split(';') if x.strip()],
-            texts['person'][i], float(scores[i]), splits[i], groups[i])
+            persons[i], float(scores[i]), splits[i].lower(), groups[i])
         for i in np.flatnonzero(~bad.bad).tolist()
     ]
     return rows, time, bad
@@ -140,7 +129,7 @@ def _check_rows(table: Table, bad: BadRows, time: str, times: np.ndarray,
              f'{table.widths[i]} fields, but the header names '
              f'{len(table.header)}; put quotes around fields that hold the '
              'delimiter')
-    bad.flag(np.asarray([not x for x in table['video']]), 'no video',
+    bad.flag(~table.filled('video'), 'no video',
              lambda i: "video='' must name a video")
     bad.flag(~np.isfinite(times), 'no number', lambda i:
              f'{time}={table[time][i]!r} must be a number')

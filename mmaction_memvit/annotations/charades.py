@@ -1,20 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Reads the annotations of Charades, as they are published."""
-import logging
 import math
 import re
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
-from mmengine.logging import print_log
 
-from .table import (
-    check_choice,
-    data_error,
-    first_names,
-    read_table,
-    to_numbers,
-)
+from ..messages import check_choice, data_error, first_names, warn
+from .table import read_table, to_numbers
 
 #: Names of the classes, in the download of the annotations.
 CLASS_FILE = 'Charades_v1_classes.txt'
@@ -29,14 +22,11 @@ _FORM = "'c092 11.90 21.20;c147 0.00 12.60' (class, start and end in seconds)"
 
 
 class CharadesVideo(NamedTuple):
-    """A video and what happens in it.
+    """A video and what happens in it, in A actions.
 
-    Args:
-        video_id (str): Name of the video.
-        length (float): Seconds.
-        classes (np.ndarray): Class of every action, int64 of shape (A, ).
-        times (np.ndarray): Start and end of every action in seconds, float64
-            of shape (A, 2); NaN for one that ends before it starts.
+    ``length`` is in seconds; ``classes`` is int64 (A, ); ``times`` are start
+    and end in seconds, float64 (A, 2), NaN for an action that ends before it
+    starts.
     """
     video_id: str
     length: float
@@ -86,7 +76,7 @@ def read_charades(ann_file: str,
         raise data_error(ann_file, 'it holds no video', remedy)
     videos: list[CharadesVideo] = []
     first: dict[str, int] = {}
-    reader = _Reader(num_classes, reversed_times, time_tolerance)
+    odd: list[str] = []
     lengths = table.numbers('length')
     for row, (name, actions) in enumerate(zip(table['id'], table['actions'])):
         where = table.where(row)
@@ -103,72 +93,56 @@ def read_charades(ann_file: str,
                 where, f'length {table["length"][row]!r} of video {name!r} is '
                 'no number of seconds above 0', 'correct it')
         first[name] = row
-        videos.append(reader.read(name, lengths[row], actions, where))
-    if reader.reversed:
+        found = []
+        for text in filter(None, map(str.strip, actions.split(';'))):
+            action = _read_action(
+                text, num_classes, lengths[row] + time_tolerance,
+                f'{where}: action {text!r} of video {name!r}')
+            if math.isnan(action[1]):
+                odd.append(f'{text} of {name}')
+                if reversed_times == 'error':
+                    raise data_error(
+                        f'{where}: action {text!r} of video {name!r}',
+                        'it ends before it starts', 'correct the row, or '
+                        "allow it by reversed_times='keep' or 'skip'")
+                if reversed_times == 'skip':
+                    continue
+            found.append(action)
+        columns = np.asarray(found, np.float64).reshape(-1, 3)
+        videos.append(CharadesVideo(name, float(lengths[row]), columns[:, 0]
+                                    .astype(np.int64), columns[:, 1:]))
+    if odd:
         did = 'left out' if reversed_times == 'skip' else \
             'kept as actions of the video that no clip shows'
-        print_log(
-            f'{ann_file}: {len(reader.reversed)} actions end before they '
-            f'start, {did}: {first_names(reader.reversed)}',
-            logger='current',
-            level=logging.WARNING)
+        warn(f'{ann_file}: {len(odd)} actions end before they start, {did}: '
+             f'{first_names(odd)}')
     return videos
 
 
-class _Reader:
-    """Reads actions and keeps what was odd."""
-
-    def __init__(self, num_classes: int, reversed_times: str,
-                 time_tolerance: float) -> None:
-        self.num_classes = num_classes
-        self.reversed_times = reversed_times
-        self.time_tolerance = time_tolerance
-        self.reversed: list[str] = []
-
-    def read(self, name: str, length: float, actions: str,
-             where: str) -> CharadesVideo:
-        classes, times = [], []
-        for text in filter(None, map(str.strip, actions.split(';'))):
-            label, span = self.action(
-                text, length, f'{where}: action {text!r} of video {name!r}')
-            if span is None:
-                self.reversed.append(f'{text} of {name}')
-                if self.reversed_times == 'skip':
-                    continue
-                span = (math.nan, math.nan)
-            classes.append(label)
-            times.append(span)
-        return CharadesVideo(name, float(length), np.asarray(
-            classes, np.int64), np.asarray(times, np.float64).reshape(-1, 2))
-
-    def action(self, text: str, length: float, where: str
-               ) -> tuple[int, Optional[tuple[float, float]]]:
-        """Class and times, None if the times are reversed."""
-        name, *span = text.split()
-        match = _CLASS.fullmatch(name)
-        start, end = to_numbers(span).tolist() if len(span) == 2 else (
-            math.nan, math.nan)
-        if match is None or not math.isfinite(start + end):
-            raise data_error(where, 'it is malformed', 'actions must read '
-                             f'{_FORM}, joined by semicolons')
-        label = int(match[1])
-        if label >= self.num_classes:
-            raise data_error(
-                where, f'with num_classes={self.num_classes} classes go from '
-                f'c000 to c{self.num_classes - 1:03}', 'correct the row, or '
-                'raise num_classes, in the model too')
-        if min(start, end) < 0:
-            raise data_error(where, 'it has a negative time', 'correct the '
-                             'row; times count from the start')
-        if end < start:
-            if self.reversed_times == 'error':
-                raise data_error(
-                    where, 'it ends before it starts', 'correct the row, or '
-                    "allow it by reversed_times='keep' or 'skip'")
-            return label, None
-        if end > length + self.time_tolerance:
-            raise data_error(
-                where, f'it ends {end - length:.2f} s after the video, which '
-                f'lasts {length:g} s; {self.time_tolerance:g} s are allowed',
-                'correct the row, or raise time_tolerance')
-        return label, (start, end)
+def _read_action(text: str, num_classes: int, latest: float,
+                 where: str) -> tuple[int, float, float]:
+    """Class, start and end, NaN if the times are reversed."""
+    name, *span = text.split()
+    match = _CLASS.fullmatch(name)
+    start, end = to_numbers(span).tolist() if len(span) == 2 else (
+        math.nan, math.nan)
+    if match is None or not math.isfinite(start + end):
+        raise data_error(where, 'it is malformed', 'actions must read '
+                         f'{_FORM}, joined by semicolons')
+    label = int(match[1])
+    if label >= num_classes:
+        raise data_error(
+            where, f'with num_classes={num_classes} classes go from c000 to '
+            f'c{num_classes - 1:03}', 'correct the row, or raise num_classes, '
+            'in the model too')
+    if min(start, end) < 0:
+        raise data_error(where, 'it has a negative time', 'correct the row; '
+                         'times count from the start')
+    if end < start:
+        return label, math.nan, math.nan
+    if end > latest:
+        raise data_error(
+            where, f'it ends at {end:g} s, but at most {latest:g} s are '
+            'allowed, the length of the video and time_tolerance',
+            'correct the row, or raise time_tolerance')
+    return label, start, end

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from mmengine.fileio import put_text
 
-from .table import data_error, read_lines
+from ..messages import data_error
+from .table import read_lines
 
 _INDEXED = re.compile(r'c(\d{3})\s+(?=\S)', re.ASCII)
 
@@ -13,20 +14,9 @@ _INDEXED = re.compile(r'c(\d{3})\s+(?=\S)', re.ASCII)
 def read_class_names(path: str, remedy: str = 'check the path') -> list[str]:
     """Reads names of classes, as in Charades_v1_classes.txt.
 
-    Numbers that all lines begin with (``c000 Holding some clothes``) are
-    left out.
-
-    Args:
-        path (str): The file.
-        remedy (str): What to do if it is not there or not in order.
-
-    Returns:
-        list[str]: The names, in the order of the classes.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If all lines begin with numbers, and one is not that of
-            its line, counted from c000.
+    Numbers that all lines begin with (``c000 Holding some clothes``) are left
+    out; it is an error if one is not that of its line, from c000. ``remedy``
+    says what to do if the file is not there or not in order.
     """
     names = [line.strip() for line in read_lines(path, remedy)]
     while names and not names[-1]:
@@ -43,16 +33,10 @@ def read_class_names(path: str, remedy: str = 'check the path') -> list[str]:
 
 
 def write_class_names(path: str, names: Mapping[int, str]) -> None:
-    """Writes names so that line k is that of class k.
+    """Writes names by label, from 0, so that line k is that of class k.
 
-    Args:
-        path (str): The file. Folders are made.
-        names (Mapping[int, str]): Names by label, from 0; labels that are
-            left out are called ``unused_1`` and so on.
-
-    Raises:
-        ValueError: If a name would not be read back, as it is empty, or has
-            line breaks or white space at its ends.
+    Labels that are left out are called ``unused_1`` and so on. It is an error
+    if a name would not be read back. Folders are made.
     """
     lines = [names.get(k, f'unused_{k}') for k in range(max(names) + 1)]
     wrong = [x for x in lines if not x or x != x.strip() or re.search(

@@ -15,25 +15,18 @@ Two forms of segment list are read, told apart by their first line:
 import logging
 import os.path as osp
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Optional
 
 import numpy as np
-from mmengine.logging import print_log
 
+from ..messages import check_choice, data_error, first_names, log
 from .epic_actions import EpicActions
 from .epic_segments import EpicSegments, count_overlapping
 from .epic_times import parse_timestamp
 from .pickles import read_pickle
-from .table import (
-    Table,
-    check_choice,
-    data_error,
-    first_names,
-    read_table,
-    to_numbers,
-)
+from .table import Table, read_table, to_numbers
 
 #: Number of verb and noun classes of EPIC-KITCHENS-100.
 NUM_VERBS, NUM_NOUNS = 97, 300
@@ -119,10 +112,8 @@ def read_epic_segments(path: str,
     if not fps > 0:
         raise ValueError(f'fps={fps} must be above 0')
     table = read_segment_table(path)
-    if table.header:
-        columns = _official_columns(table)
-    else:
-        columns = _frame_columns(table, fps)
+    columns = (_official_columns(table) if table.header else
+               _frame_columns(table, fps))
     segments = _build(table, columns, num_verbs, num_nouns)
     segments = _clean(segments, videos, policies)
     return segments if actions is None else segments.with_actions(actions)
@@ -192,18 +183,15 @@ def _frame_columns(table: Table, fps: float) -> dict[str, Any]:
     columns = {'narration_id': table[0], 'video_id': table[1]}
     for key, k in (('start', 2), ('stop', 3)):
         frames = table.numbers(k)
-        empty = np.asarray([not cell for cell in table[k]])
-        with np.errstate(invalid='ignore'):
-            wrong = ~(np.isfinite(frames) & (frames >= 0)) & ~empty
+        wrong = ~(np.isfinite(frames) & (frames >= 0)) & table.filled(k)
         if wrong.any():
             row = int(wrong.argmax())
             raise data_error(
                 table.where(row), f'segment {table[0][row]!r}: frame '
                 f'{table[k][row]!r} is no number of at least 0', _FRAMES_FORM)
         columns[key] = frames / fps
-    columns.update(
-        (key, table[k]) for key, k in (('verb', 4), ('noun', 5), ('action', 6))
-        if k < width)
+    columns.update((key, k) for key, k in (('verb', 4), ('noun', 5),
+                                           ('action', 6)) if k < width)
     return columns
 
 
@@ -221,9 +209,8 @@ def _official_columns(table: Table) -> dict[str, Any]:
                 raise data_error(
                     table.where(row), f'segment {table["narration_id"][row]!r}'
                     f': {e}', 'correct the time') from None
-    for key, column in zip(('verb', 'noun'), _LABEL_COLUMNS):
-        if column in table:
-            columns[key] = table[column]
+    columns.update((key, f'{key}_class') for key in ('verb', 'noun')
+                   if f'{key}_class' in table)
     return columns
 
 
@@ -241,31 +228,15 @@ def _build(table: Table, columns: Mapping[str, Any], num_verbs: int,
     participants = columns.get('participant_id') or [
         video.split('_')[0] for video in videos]
     labels = [
-        _classes(table, key, columns.get(key), ids, limit)
-        for key, limit in (('verb', num_verbs), ('noun', num_nouns),
+        table.integers(
+            columns[key], 0, limit, 'correct it, or if the data set has more '
+            f'classes, raise num_{key}s') if key in columns else
+        np.full(len(table), -1, np.int64)
+        for key, limit in (('verb', num_verbs - 1), ('noun', num_nouns - 1),
                            ('action', None))
     ]
     return EpicSegments(ids, videos, tuple(participants), columns['start'],
                         columns['stop'], *labels, osp.basename(table.path))
-
-
-def _classes(table: Table, key: str, column: Optional[Sequence[str]],
-             ids: Sequence[str], limit: Optional[int]) -> np.ndarray:
-    if column is None:
-        return np.full(len(ids), -1, np.int64)
-    labels = to_numbers(column)
-    with np.errstate(invalid='ignore'):
-        good = (labels == np.rint(labels)) & (labels >= 0)
-        good &= labels < (np.inf if limit is None else limit)
-    if not good.all():
-        row = int((~good).argmax())
-        until = 'up' if limit is None else f'to {limit - 1}'
-        raise data_error(
-            table.where(row), f'segment {ids[row]!r}: {key} class '
-            f'{column[row]!r} is out of range, classes go from 0 {until}',
-            'correct it, or if the data set has more classes, raise '
-            f'num_{key}s')
-    return labels.astype(np.int64)
 
 
 def _clean(table: EpicSegments, videos: Optional[Mapping[str, Any]],
@@ -300,17 +271,13 @@ def _clean(table: EpicSegments, videos: Optional[Mapping[str, Any]],
             starts[rows], stops[rows] = stops[rows], starts[rows]
         did = {'skip': 'left out', 'swap': 'start and stop exchanged',
                'keep': 'kept'}[policy]
-        print_log(
-            f'{table.source}: {len(rows)} segments {text}, {did}: '
+        log(f'{table.source}: {len(rows)} segments {text}, {did}: '
             f'{first_names(table.narration_ids[row] for row in rows)}',
-            logger='current',
-            level=logging.INFO if policy == 'keep' else logging.WARNING)
+            logging.INFO if policy == 'keep' else logging.WARNING)
     clean = replace(table, starts=starts, stops=stops, report=report)
     clean = clean if keep.all() else clean.select(keep)
     clean.report['overlapping'] = count_overlapping(clean)
-    print_log(
-        f'{table.source}: {len(clean)} of {report["rows"]} segments, '
+    log(f'{table.source}: {len(clean)} of {report["rows"]} segments, '
         f'{len(clean.rows_by_video)} videos, {clean.report["overlapping"]} '
-        'segments start before an earlier one has ended',
-        logger='current')
+        'segments start before an earlier one has ended')
     return clean

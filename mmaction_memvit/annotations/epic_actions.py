@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .table import first_names
+from ..messages import first_names
 
 
 class EpicActions:
@@ -24,15 +24,13 @@ class EpicActions:
         if not pairs:
             raise ValueError('there are 0 actions, at least 1 is needed; were '
                              'they built from a list without labels?')
-        twice = [pair for pair, num in Counter(pairs).items() if num > 1]
-        if twice:
-            raise ValueError(f'the (verb, noun) pairs {first_names(twice)} '
-                             'occur more than once among the actions')
+        bad = [pair for pair, num in Counter(pairs).items()
+               if num > 1 or min(pair) < 0]
+        if bad:
+            raise ValueError(f'the (verb, noun) pairs {first_names(bad)} are '
+                             'negative, or occur twice among the actions')
         #: np.ndarray: Verb and noun of every action, int64 (num_actions, 2).
         self.pairs = np.asarray(pairs, np.int64)
-        if self.pairs.min() < 0:
-            raise ValueError('classes of actions must not be negative, but '
-                             f'{tuple(self.pairs.min(0))} are among them')
         self._numbers = np.full(self.pairs.max(0) + 1, -1, np.int64)
         self._numbers[tuple(self.pairs.T)] = np.arange(len(pairs))
 
@@ -41,15 +39,9 @@ class EpicActions:
         return len(self.pairs)
 
     def index(self, verb: np.ndarray, noun: np.ndarray) -> np.ndarray:
-        """Numbers of actions.
+        """Numbers of actions, int64 (N, ), by verb and noun, both (N, ).
 
-        Args:
-            verb (np.ndarray): Verb classes, of shape (N, ).
-            noun (np.ndarray): Noun classes, of shape (N, ).
-
-        Returns:
-            np.ndarray: Numbers, int64 (N, ); -1 for pairs that are none of
-            the actions and where a class is negative.
+        Pairs that are none of the actions get -1, as do negative classes.
         """
         verb, noun = np.asarray(verb), np.asarray(noun)
         num_verbs, num_nouns = self._numbers.shape

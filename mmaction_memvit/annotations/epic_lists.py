@@ -8,21 +8,15 @@ from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 
+from ..messages import data_error
 from .epic import REMEDY, read_epic_segments
 from .epic_actions import EpicActions
 from .epic_segments import EpicSegments
-from .table import Table, data_error, read_table
+from .table import Table, read_table
 
 
 class EpicVideo(NamedTuple):
-    """What the video list says of a video.
-
-    Args:
-        duration (float): Seconds.
-        fps (float): Frames per second.
-        width (int): Pixels.
-        height (int): Pixels.
-    """
+    """What the video list says of a video; seconds and pixels."""
     duration: float
     fps: float
     width: int
@@ -46,36 +40,19 @@ def _order(table: Table) -> np.ndarray:
 
 
 def read_epic_classes(path: str) -> tuple[str, ...]:
-    """Reads a list of classes, e.g. ``EPIC_100_verb_classes.csv``.
+    """Names of classes 0, 1, ..., e.g. of ``EPIC_100_verb_classes.csv``.
 
-    Args:
-        path (str): CSV file with columns ``id`` and ``key``.
-
-    Returns:
-        tuple[str]: Name of class 0, 1, ...
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing or ids are not 0, 1, 2, ...
+    The CSV file has columns ``id`` and ``key``.
     """
     table = _read(path, ('id', 'key'))
     return tuple(table['key'][row] for row in _order(table))
 
 
 def read_epic_tail(path: str, num_classes: Optional[int] = None) -> np.ndarray:
-    """Reads a list of rare classes, e.g. ``EPIC_100_tail_verbs.csv``.
+    """Rare classes, e.g. of ``EPIC_100_tail_verbs.csv``, int64, ascending.
 
-    Args:
-        path (str): CSV file with one column, ``verb`` or ``noun``.
-        num_classes (int, optional): Ids must be below it. Defaults to None:
-            not checked.
-
-    Returns:
-        np.ndarray: Class ids, int64, ascending.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it has another form or an id is out of range.
+    The CSV file has one column, ``verb`` or ``noun``, of ids below
+    ``num_classes``, if that is given.
     """
     table = read_table(path, REMEDY)
     name = table[0][0] if len(table) and len(table.cells) == 1 else None
@@ -88,20 +65,11 @@ def read_epic_tail(path: str, num_classes: Optional[int] = None) -> np.ndarray:
 
 
 def read_epic_participants(path: str) -> tuple[str, ...]:
-    """Reads ``EPIC_100_unseen_participant_ids_validation.csv`` or the like.
+    """Column ``participant_id``, e.g. of the list of unseen participants.
 
-    For validation labels take the list of the validation set, not of the
+    For validation labels take
+    ``EPIC_100_unseen_participant_ids_validation.csv``, not the list of the
     test set.
-
-    Args:
-        path (str): CSV file with a column ``participant_id``.
-
-    Returns:
-        tuple[str]: The participants.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it has another form.
     """
     return tuple(_read(path, ('participant_id', ))['participant_id'])
 
@@ -109,17 +77,9 @@ def read_epic_participants(path: str) -> tuple[str, ...]:
 def read_epic_video_info(path: str) -> dict[str, EpicVideo]:
     """Reads ``EPIC_100_video_info.csv``.
 
-    Args:
-        path (str): CSV file with columns ``video_id``, ``duration``, ``fps``
-            and ``resolution``.
-
-    Returns:
-        dict[str, EpicVideo]: What is known of every video.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, a number cannot be read or is not
-            above 0, or a video occurs twice.
+    The columns ``video_id``, ``duration``, ``fps`` and ``resolution`` are
+    read; numbers that are not above 0, and videos that occur twice, are
+    errors.
     """
     table = _read(path, ('video_id', 'duration', 'fps', 'resolution'))
     columns = [table[name] for name in ('video_id', 'duration', 'fps',
@@ -145,20 +105,11 @@ def read_epic_video_info(path: str) -> dict[str, EpicVideo]:
 
 
 def build_epic_actions(*tables: EpicSegments) -> EpicActions:
-    """Actions that occur in lists of segments.
+    """Actions that occur in labelled lists of segments.
 
     Training and validation set together have the 3,806 actions of the
     challenges. They are numbered in the order of their text ``verb_noun``
     (10_3 comes before 1_3), which is the order of ``actions.csv``.
-
-    Args:
-        *tables (EpicSegments): Labelled segments.
-
-    Returns:
-        EpicActions: The actions.
-
-    Raises:
-        ValueError: If there are none.
     """
     pairs = set()
     for table in tables:
@@ -168,18 +119,9 @@ def build_epic_actions(*tables: EpicSegments) -> EpicActions:
 
 
 def read_epic_actions(path: str) -> EpicActions:
-    """Reads ``actions.csv``.
+    """Reads ``actions.csv``, with columns ``id``, ``verb``, ``noun``.
 
-    Args:
-        path (str): CSV file with columns ``id``, ``verb``, ``noun``.
-
-    Returns:
-        EpicActions: The actions, numbered as in the file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, ids are not 0, 1, 2, ... or a
-            pair occurs twice.
+    It is an error if ids are not 0, 1, 2, ... or a pair occurs twice.
     """
     table = _read(path, ('id', 'verb', 'noun'))
     order = _order(table)
@@ -195,13 +137,9 @@ def load_epic_actions(source: Union[str, Sequence[str]],
     """Reads actions from ``actions.csv`` or builds them from segments.
 
     Args:
-        source (str | Sequence[str]): ``actions.csv``, or the lists of
-            segments of all splits with labels, usually training and
-            validation.
+        source (str | Sequence[str]): ``actions.csv``, or the lists of segments
+            of all splits with labels, usually training and validation.
         **options: Options of :func:`read_epic_segments`.
-
-    Returns:
-        EpicActions: The actions.
     """
     if isinstance(source, str):
         if not source.lower().endswith(('.pkl', '.pickle')):

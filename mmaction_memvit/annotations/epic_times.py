@@ -9,16 +9,9 @@ _TIMESTAMP = re.compile(r'(\d+):([0-5]\d):([0-5]\d)(?:\.(\d+))?', re.ASCII)
 
 
 def parse_timestamp(text: str) -> float:
-    """Seconds of a time stamp.
+    """Seconds of ``HH:MM:SS`` with any number of decimals.
 
-    Args:
-        text (str): ``HH:MM:SS`` with any number of decimals.
-
-    Returns:
-        float: The float next to the decimal number.
-
-    Raises:
-        ValueError: If the text has another form.
+    It is the float next to the decimal number; another form is a ValueError.
     """
     match = _TIMESTAMP.fullmatch(text.strip())
     if match is None:
@@ -37,8 +30,8 @@ def segment_frames(start: float,
     """First and last frame of a segment, by the video's own rate.
 
     Frame i is shown from i / fps to (i + 1) / fps. All frames that share time
-    with the segment belong to it, at least the one that is shown at its
-    start. In frame folders, whose numbers start at 1, add 1.
+    with the segment belong to it, at least the one that is shown at its start.
+    In frame folders, whose numbers start at 1, add 1.
 
     Args:
         start (float): Start in seconds.
@@ -50,9 +43,6 @@ def segment_frames(start: float,
 
     Returns:
         tuple[int, int]: First and last frame, from 0, both inclusive.
-
-    Raises:
-        ValueError: If a number is not finite or out of range.
     """
     if not (np.isfinite([start, stop, fps]).all() and 0 <= start <= stop
             and fps > 0):
@@ -70,17 +60,8 @@ def segment_frames(start: float,
 def last_observed_frame(start: float, fps: float, tau_a: float = 1.) -> int:
     """Last frame that may be looked at to anticipate a segment.
 
-    A frame may be looked at if it begins at ``start - tau_a`` or before.
-
-    Args:
-        start (float): Start of the segment in seconds.
-        fps (float): Frames per second.
-        tau_a (float): Seconds from the last observation to the segment.
-            Defaults to 1.
-
-    Returns:
-        int: Frame from 0; -1 if the segment starts less than ``tau_a`` after
-        the start of the video, so that there is nothing to observe.
+    A frame may be looked at if it begins at ``start - tau_a`` or before, both
+    in seconds; frames count from 0, and -1 says that there is none.
     """
     return max(-1, _floor((start - tau_a) * fps))
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from mmengine.fileio import put_text
 
-from .table import data_error, read_text
+from ..messages import data_error
+from .table import read_text
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ITEM = re.compile(
@@ -18,17 +19,12 @@ _ID = re.compile(r'\b(?:label_id|id):\s*(\d+)')
 def read_label_map(path: str) -> dict[int, str]:
     """Reads the names of classes in either form of AVA's action lists.
 
-    Args:
-        path (str): Path or URL of a .pbtxt file with entries
-            ``label { name: "..." label_id: 1 }`` or
-            ``item { name: "..." id: 1 }``.
+    Entries are ``label { name: "..." label_id: 1 }`` or ``item { name: "..."
+    id: 1 }``. One that lacks its name or id, or whose id is below 1 or comes
+    twice, is a ValueError, as is a file without any.
 
     Returns:
         dict[int, str]: Names by id, in the order of ids.
-
-    Raises:
-        ValueError: If there is no entry, or one lacks its name or id, or has
-            an id that is below 1 or comes twice.
     """
     remedy = ("take an action list in AVA's .pbtxt form, with entries like "
               'item { name: "stand" id: 12 }')
@@ -49,12 +45,7 @@ def read_label_map(path: str) -> dict[int, str]:
 
 
 def write_label_map(path: str, names: Mapping[int, str]) -> None:
-    """Writes the names of classes in the form of AVA's action lists.
-
-    Args:
-        path (str): Path or URL of the .pbtxt file. Folders are made.
-        names (Mapping[int, str]): Names by id, from 1.
-    """
+    """Writes names by id, from 1, as a .pbtxt file; folders are made."""
     text = io.StringIO()
     for number, name in names.items():
         name = re.sub(r'(["\\])', r'\\\1', name)

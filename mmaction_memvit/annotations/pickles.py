@@ -12,7 +12,8 @@ from typing import Any
 
 from pandas.compat import pickle_compat
 
-from .table import data_error, read_bytes
+from ..messages import data_error
+from .table import read_bytes
 
 # All that a pickle of arrays, lists and text needs.
 _ARRAYS = {
@@ -74,11 +75,8 @@ def read_pickle(path: str, remedy: str, is_table: bool = False) -> Any:
             False.
 
     Returns:
-        Any: Arrays, text, numbers, lists, dicts or a table of pandas.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no pickle, or holds anything else.
+        Any: Arrays, text, numbers, lists, dicts or a table of pandas; it is a
+            ValueError if it is no pickle, or holds anything else.
     """
     content = read_bytes(path, remedy)
     unpickler = _SafeTableUnpickler if is_table else _SafeUnpickler

@@ -5,21 +5,19 @@ A pickled dict maps ``'video,0902'`` to an array of shape (N, 5): box and
 score; or (N, 4): no score. tools/data/ava/convert_person_boxes.py makes one
 out of a CSV file, which is read here, too.
 """
-import logging
-import os
-import os.path as osp
 import pickle
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import pandas as pd
-from mmengine.logging import print_log
 
+from ..files import whole_file
+from ..messages import data_error, first_names, warn
 from .ava import starts
 from .ava_rows import TOLERANCE, AVARows, Key, image_key
 from .pickles import read_pickle
-from .table import data_error, first_names, read_table
+from .table import read_table
 
 CONVERT_BOXES = 'tools/data/ava/convert_person_boxes.py'
 BOX = ('x1', 'y1', 'x2', 'y2')
@@ -31,10 +29,9 @@ class Proposals(NamedTuple):
     Attributes:
         first_box (np.ndarray): Boxes of keyframe k are first_box[k] to
             first_box[k + 1] - 1; int64 of shape (K + 1,).
-        boxes (np.ndarray): x1, y1, x2, y2 as shares of the image, float32 of
-            shape (P, 4).
-        scores (np.ndarray): Ones where the file has none; float32 of shape
-            (P,).
+        boxes (np.ndarray): x1, y1, x2, y2 as shares of the image, float32 (P,
+            4).
+        scores (np.ndarray): float32 (P,); ones where the file has none.
     """
     first_box: np.ndarray
     boxes: np.ndarray
@@ -62,10 +59,7 @@ def read_person_boxes(
 
     Returns:
         tuple: Good rows, with columns ``video``, ``timestamp``, ``x1`` to
-        ``y2``, ``score``, ``clipped``; and the number of all rows.
-
-    Raises:
-        ValueError: If there is a bad row, unless they are skipped.
+            ``y2``, ``score``, ``clipped``; and the number of all rows.
     """
     table = read_table(path)
     rows = AVARows(table, bad_rows, option=option)
@@ -79,8 +73,7 @@ def read_person_boxes(
                      'for pixels give --image-size')
     scores = np.where(table.widths == 8, table.numbers(7), np.where(
         table.widths == 7, table.numbers(6), 1.))
-    with np.errstate(invalid='ignore'):
-        known = (scores >= 0) & (scores <= 1 + 1e-6)
+    known = (scores >= 0) & (scores <= 1 + 1e-6)
     rows.bad.flag(~known, 'score', lambda i: 'score '
                   f'{table[int(table.widths[i]) - 1][i]!r} is not from 0 to 1')
     keep = np.flatnonzero(rows.bad.good())
@@ -94,35 +87,21 @@ def read_person_boxes(
 
 
 def write_proposals(path: str, tables: Mapping[Key, np.ndarray]) -> None:
-    """Writes proposals so that an interruption leaves no half a file.
+    """Writes boxes and scores (N, 5) by video and timestamp.
 
-    Args:
-        path (str): The pickle file. Folders are made.
-        tables (Mapping): Boxes and scores (N, 5) by video and timestamp.
+    An interruption leaves no half a file. Folders are made.
     """
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    part = f'{path}.{os.getpid()}.part'
-    with open(part, 'wb') as f:
+    with whole_file(path) as f:
         pickle.dump({
             image_key(*key): np.asarray(table, np.float32)
             for key, table in sorted(tables.items())
         }, f)
-    os.replace(part, path)
 
 
 def read_proposals(path: str) -> dict[Key, Any]:
-    """Loads a pickle file of person boxes and checks its keys.
+    """Loads a pickle file of person boxes, as they are in the file.
 
-    Args:
-        path (str): Path or URL of the file. No code in it is run.
-
-    Returns:
-        dict[tuple[str, int], np.ndarray]: Boxes by video and timestamp, as
-        they are in the file.
-
-    Raises:
-        FileNotFoundError: If there is no file.
-        ValueError: If it is no such file.
+    No code in it is run; keys that are none or come twice are a ValueError.
     """
     remedy = f'make one by {CONVERT_BOXES} out of a CSV file of person boxes'
     found = read_pickle(path, f'{remedy}, or set proposal_file=None to look '
@@ -155,7 +134,7 @@ def pick_proposals(found: Mapping[Key, Any],
 
     Coordinates that leave the image by at most 0.001 are clipped; boxes
     without area, which detectors give at the border, are dropped. Both are
-    counted in the log.
+    counted in the log. Another shape, and boxes further outside, are errors.
 
     Args:
         found (Mapping): Of :func:`read_proposals`.
@@ -163,17 +142,14 @@ def pick_proposals(found: Mapping[Key, Any],
         path (str): The file, for messages.
         score_thr (float): Least score. Boxes without score are all good
             enough. Defaults to 0.9.
-        keep_best (bool): Whether a keyframe with boxes keeps its best one
-            if none reaches ``score_thr``. Defaults to True.
+        keep_best (bool): Whether a keyframe with boxes keeps its best one if
+            none reaches ``score_thr``. Defaults to True.
         max_num (int): Most boxes of a keyframe, the first in the file.
             Defaults to 1000.
 
     Returns:
-        Proposals: Boxes of the keyframes, in their order; a keyframe that
-        the file does not know has none.
-
-    Raises:
-        ValueError: If the boxes have another shape or leave the image.
+        Proposals: Boxes of the keyframes, in their order; a keyframe that the
+            file does not know has none.
     """
     table, owner = _stack(found, keys, path)
     bad = ~np.isfinite(table).all(1) | (table[:, :4] < -TOLERANCE).any(1) | (
@@ -192,19 +168,14 @@ def pick_proposals(found: Mapping[Key, Any],
     for mask, what in ((outside, 'leave the image by rounding and are '
                         'clipped'), (flat, 'have no area and are dropped')):
         if mask.any():
-            print_log(
-                f'{path}: {int(mask.sum())} of {len(mask)} proposals {what}',
-                logger='current',
-                level=logging.WARNING)
+            warn(f'{path}: {int(mask.sum())} of {len(mask)} proposals {what}')
     table, owner = table[~flat], owner[~flat]
     good = table[:, 4] >= np.float32(score_thr)
-    if keep_best and len(table):
-        first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
-        best = np.maximum.reduceat(table[:, 4], first)
-        good |= table[:, 4] >= np.repeat(
-            best, np.diff(np.r_[first, len(owner)]))
+    if keep_best:
+        scores = pd.Series(table[:, 4])
+        good |= (scores >= scores.groupby(owner).transform('max')).to_numpy()
     table, owner = table[good], owner[good]
-    keep = np.arange(len(owner)) - starts(owner, len(keys))[owner] < max_num
+    keep = pd.Series(owner).groupby(owner).cumcount().to_numpy() < max_num
     table, owner = table[keep], owner[keep]
     return Proposals(
         starts(owner, len(keys)), np.ascontiguousarray(table[:, :4]),
@@ -239,17 +210,8 @@ def count_matches(found: Mapping[Key, Any], keys: list[Key], path: str,
                   ann_file: str) -> int:
     """How many keyframes a file of proposals knows; warns if few.
 
-    Args:
-        found (Mapping): Of :func:`read_proposals`.
-        keys (list[tuple[str, int]]): The keyframes.
-        path (str): The proposal file, for messages.
-        ann_file (str): The annotation file, for messages.
-
-    Returns:
-        int: Number of keyframes that the file knows.
-
-    Raises:
-        ValueError: If it knows none.
+    ``path`` and ``ann_file`` are for the messages; it is a ValueError if the
+    file knows none.
     """
     num = sum(k in found for k in keys)
     if 2 * num >= len(keys):
@@ -261,8 +223,5 @@ def count_matches(found: Mapping[Key, Any], keys: list[Key], path: str,
     if not num:
         raise data_error(path, what, 'give the proposals of these videos, '
                          'with the same names and timestamps')
-    print_log(
-        f'{path}: {what}. Is it the file of another set or version?',
-        logger='current',
-        level=logging.WARNING)
+    warn(f'{path}: {what}. Is it the file of another set or version?')
     return num

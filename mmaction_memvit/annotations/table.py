@@ -7,58 +7,20 @@ name the file, the line, the value, its limit and a remedy.
 """
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Optional
 
 import numpy as np
-import pandas as pd
 from mmengine.fileio import get
 
-
-def first_names(names: Iterable, num: int = 3) -> str:
-    """The first names of a list, and how many more there are."""
-    names = list(names)
-    shown = ', '.join(repr(n) for n in names[:num])
-    rest = len(names) - num
-    return f'{shown} and {rest} more' if rest > 0 else shown
-
-
-def data_error(where: str,
-               problem: str,
-               remedy: str,
-               kind: type = ValueError) -> Exception:
-    """The error of a file: where it is, what is wrong, what helps.
-
-    Args:
-        where (str): File, or ``file:line``.
-        problem (str): The value and its limit.
-        remedy (str): What to do.
-        kind (type): Type of the error. Defaults to ValueError.
-
-    Returns:
-        Exception: To be raised.
-    """
-    return kind(f'{where}: {problem}. Remedy: {remedy}')
-
-
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raises a ValueError if an option has none of its values."""
-    if value not in choices:
-        raise ValueError(f'{name}={value!r} must be one of {tuple(choices)}')
+from ..messages import check_choice, data_error, first_names  # noqa: F401
 
 
 def read_bytes(path: str, remedy: str = 'check the path') -> bytes:
-    """Content of a file or URL.
+    """Content of a file or URL, of any back end of MMEngine.
 
-    Args:
-        path (str): Path or URL, of any back end of MMEngine.
-        remedy (str): What to do if it is not there.
-
-    Returns:
-        bytes: The content.
-
-    Raises:
-        FileNotFoundError: If it cannot be fetched.
+    A FileNotFoundError with ``remedy`` says that it cannot be fetched.
     """
     try:
         return bytes(get(path))
@@ -71,17 +33,8 @@ def read_bytes(path: str, remedy: str = 'check the path') -> bytes:
 def read_text(path: str, remedy: str = 'check the path') -> str:
     """Text of a file in UTF-8, without the byte order mark.
 
-    Args:
-        path (str): Path or URL.
-        remedy (str): What to do if it is not there.
-
-    Returns:
-        str: The text, with its own line breaks.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is in another encoding. None is guessed: a wrong
-            guess would change names without a word.
+    Another encoding is a ValueError. None is guessed: a wrong guess would
+    change names without a word.
     """
     data = read_bytes(path, remedy)
     if data[:2] in (b'\xff\xfe', b'\xfe\xff') or b'\0' in data:
@@ -105,6 +58,7 @@ def read_lines(path: str, remedy: str = 'check the path') -> list[str]:
     return text.split('\n')[:-1] if text.endswith('\n') else text.split('\n')
 
 
+@dataclass(eq=False)
 class Table:
     """Cells of a table as text, and the line of every row.
 
@@ -115,18 +69,11 @@ class Table:
         widths (np.ndarray): Number of cells of every row, int64 (R, ).
         header (tuple[str]): Names of columns; none if there is no header.
     """
-
-    def __init__(self,
-                 path: str,
-                 cells: list[list[str]],
-                 lines: np.ndarray,
-                 widths: np.ndarray,
-                 header: tuple[str, ...] = ()) -> None:
-        self.path = path
-        self.cells = cells
-        self.lines = lines
-        self.widths = widths
-        self.header = header
+    path: str
+    cells: list[list[str]]
+    lines: np.ndarray
+    widths: np.ndarray
+    header: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -144,6 +91,10 @@ class Table:
             return [''] * len(self)
         return self.cells[column]
 
+    def filled(self, column) -> np.ndarray:
+        """Which cells of a column have text, bools of shape (R, )."""
+        return np.fromiter(map(bool, self[column]), bool, len(self))
+
     def where(self, row: int) -> str:
         """File and line of a row, for messages."""
         return f'{self.path}:{self.lines[row]}'
@@ -154,17 +105,8 @@ class Table:
                     exact: bool = True) -> 'Table':
         """The table below a first row of names.
 
-        Args:
-            needed (Sequence[str]): Columns that must be there.
-            remedy (str): What to do if one is not.
-            exact (bool): Whether rows must be as long as the header.
-                Defaults to True.
-
-        Returns:
-            Table: Without the first row.
-
-        Raises:
-            ValueError: If a column is missing or a row has another length.
+        It is an error if a column that is ``needed`` is missing or, with
+        ``exact``, if a row is not as long as the header.
         """
         header = tuple(c[0] for c in self.cells)[:self.widths[0]] if len(
             self) else ()
@@ -184,15 +126,7 @@ class Table:
         return table
 
     def numbers(self, column, empty: float = np.nan) -> np.ndarray:
-        """Numbers of a column, NaN where there is none.
-
-        Args:
-            column (int | str): Number or name.
-            empty (float): What an empty cell is. Defaults to NaN.
-
-        Returns:
-            np.ndarray: float64 of shape (R, ), exactly what stands there.
-        """
+        """Numbers of a column, float64 (R, ); see :func:`to_numbers`."""
         return to_numbers(self[column], empty)
 
     def integers(self,
@@ -200,19 +134,10 @@ class Table:
                  low: Optional[int] = None,
                  high: Optional[int] = None,
                  remedy: str = 'correct the row') -> np.ndarray:
-        """Whole numbers of a column.
+        """Whole numbers of a column, int64 (R, ); others are an error.
 
-        Args:
-            column (int | str): Number or name.
-            low (int, optional): Least value. Defaults to None.
-            high (int, optional): Greatest value. Defaults to None.
-            remedy (str): What to do about others.
-
-        Returns:
-            np.ndarray: int64 of shape (R, ).
-
-        Raises:
-            ValueError: If there is another value.
+        ``low`` and ``high`` are the least and greatest value, None for no
+        limit.
         """
         values = self.numbers(column)
         with np.errstate(invalid='ignore'):
@@ -223,8 +148,9 @@ class Table:
             row = int(np.flatnonzero(~good)[0])
             limits = '' if low is None else f' from {low}'
             limits += '' if high is None else f' to {high}'
+            name = str(column).replace('_', ' ')
             raise data_error(
-                self.where(row), f'{column} {self[column][row]!r} is no whole '
+                self.where(row), f'{name} {self[column][row]!r} is no whole '
                 f'number{limits}', remedy)
         return values.astype(np.int64)
 
@@ -249,66 +175,32 @@ def read_table(path: str, remedy: str = 'check the path') -> Table:
     first = text.lstrip().split('\n', 1)[0]
     # The first of these wins where they are equally frequent.
     delimiter = max(',\t;', key=first.count)
-    lines, widths = _outline(path, text, delimiter)
-    num = int(widths.max(initial=1))
-    cells: list[list[str]] = [[] for _ in range(num)]
-    if len(lines):
-        frame = pd.read_csv(
-            io.StringIO(text, newline=''),
-            sep=delimiter,
-            header=None,
-            names=range(num),
-            index_col=False,
-            dtype=object,
-            na_filter=False,
-            skip_blank_lines=False)
-        cells = [[x.strip() for x in frame[k].tolist()] for k in range(num)]
-    filled = np.zeros(len(lines), dtype=bool)
-    for column in cells:
-        filled |= np.fromiter(map(bool, column), bool, len(lines))
-    if not filled.all():
-        rows = np.flatnonzero(filled).tolist()
-        cells = [[column[i] for i in rows] for column in cells]
-        lines, widths = lines[rows], widths[rows]
-    return Table(path, cells, lines, widths)
-
-
-def _outline(path: str, text: str,
-             delimiter: str) -> tuple[np.ndarray, np.ndarray]:
-    """Line and number of fields of every row, empty ones included."""
-    if '"' not in text:
-        rows = text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
-        if not rows[-1]:
-            rows.pop()
-        widths = [row.count(delimiter) + 1 for row in rows]
-        return (np.arange(1, len(rows) + 1), np.asarray(widths, np.int64))
     reader = csv.reader(
         io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
-    lines, widths, line = [], [], 1
+    rows, lines, line = [], [], 1
     try:
         for row in reader:
-            lines.append(line)
-            widths.append(max(len(row), 1))
+            if ''.join(row).strip():
+                rows.append(row)
+                lines.append(line)
             line = reader.line_num + 1
     except csv.Error as e:
         raise data_error(
             f'{path}:{line}', f'a double quote is not closed or misplaced in '
             f'the row that begins here ({e})', 'close it, or write "" for a '
             'quote inside quotes') from e
-    return np.asarray(lines, np.int64), np.asarray(widths, np.int64)
+    widths = np.asarray(list(map(len, rows)), np.int64)
+    num = int(widths.max(initial=1))
+    for row in rows if (widths < num).any() else ():
+        row += [''] * (num - len(row))
+    cells = [[row[k].strip() for row in rows] for k in range(num)]
+    return Table(path, cells, np.asarray(lines, np.int64), widths)
 
 
 def to_numbers(cells: Sequence[str], empty: float = np.nan) -> np.ndarray:
-    """Numbers of cells, NaN where there is none.
+    """Numbers of cells, float64: ``empty`` for empty ones, NaN for others.
 
     pandas' own conversion may be off in the last digit; measures would be.
-
-    Args:
-        cells (Sequence[str]): Text.
-        empty (float): What an empty cell is. Defaults to NaN.
-
-    Returns:
-        np.ndarray: float64.
     """
     if not any(cells):
         return np.full(len(cells), empty)

@@ -7,13 +7,8 @@ from typing import Any, NamedTuple, Optional, Union
 
 from mmengine.fileio import put_text
 
-from .table import (
-    check_choice,
-    data_error,
-    read_lines,
-    read_table,
-    to_numbers,
-)
+from ..messages import check_choice, data_error
+from .table import read_lines, read_table, to_numbers
 
 FORMATS = {
     'video': 'path label [label ...]',
@@ -43,8 +38,8 @@ def read_video_list(ann_file: str,
       seconds from the video's first frame; several labels of a segment are
       joined by commas. The lines of a video need not stand together.
 
-    Label -1 says "not annotated". Empty lines and lines that begin with
-    ``#`` are passed over; a path that begins so is written ``./#...``.
+    Label -1 says "not annotated". Empty lines and lines that begin with ``#``
+    are passed over; a path that begins so is written ``./#...``.
 
     Args:
         ann_file (str): Path of the list.
@@ -52,24 +47,22 @@ def read_video_list(ann_file: str,
             ``'video'``.
         delimiter (str): What stands between the fields; ``' '`` means any
             white space. Defaults to ``' '``.
-        multi_class (bool): Whether a video or segment may have several
-            labels. Defaults to False.
-        num_classes (int, optional): Labels must be below it. Defaults to
-            None: not checked.
+        multi_class (bool): Whether a video or segment may have several labels.
+            Defaults to False.
+        num_classes (int, optional): Labels must be below it. Defaults to None:
+            not checked.
         need_label (bool): Whether a line of form ``'video'`` must have a
             label; else one without gets -1. Defaults to True.
 
     Returns:
         list[dict]: For every video, in the order of first mention, ``path``
-        (str), ``label`` (int, or list[int] with ``multi_class``) and, for
-        ``'segments'``, ``segments``: list of ``(start, end, labels)``,
-        seconds and a tuple of int.
+            (str), ``label`` (int, or list[int] with ``multi_class``) and, for
+            ``'segments'``, ``segments``: list of ``(start, end, labels)``,
+            seconds and a tuple of int.
 
     Raises:
-        FileNotFoundError: If there is no such file.
         ValueError: If the list is empty, a line is malformed, a label is out
-            of range, or a video is listed twice. The message names file and
-            line.
+            of range, or a video is listed twice, with file and line.
     """
     check_choice('ann_format', ann_format, tuple(FORMATS))
     lines = read_lines(ann_file, 'check ann_file, and data_root, which a '
@@ -138,16 +131,15 @@ class _Line(NamedTuple):
                                  'fields')
         start, end = to_numbers(parts[1:3]).tolist()
         labels = parts[3].split(',')
-        if not all(map(_is_int, labels)):
-            raise self.malformed('segments', 'the label must be a whole '
-                                 'number')
-        if len(labels) > 1 and not self.multi_class:
-            raise self.malformed('segments', 'it has several labels, which '
-                                 'needs multi_class=True')
-        if not 0 <= start < end < float('inf'):
-            raise self.malformed(
-                'segments', f'start={parts[1]}, end={parts[2]}, but seconds '
-                'with 0 <= start < end are needed')
+        for good, why in (
+            (all(map(_is_int, labels)), 'the label must be a whole number'),
+            (self.multi_class or len(labels) < 2,
+             'it has several labels, which needs multi_class=True'),
+            (0 <= start < end < float('inf'),
+             f'start={parts[1]}, end={parts[2]}, but seconds with 0 <= start '
+             '< end are needed')):
+            if not good:
+                raise self.malformed('segments', why)
         labels = list(map(int, labels))
         self.check(labels)
         return _unescaped(parts[0]), (start, end, tuple(
@@ -155,14 +147,14 @@ class _Line(NamedTuple):
 
     def check(self, labels: list[int]) -> None:
         top = float('inf') if self.num_classes is None else self.num_classes
-        for label in labels:
-            if not -1 <= label < top:
-                last = '' if self.num_classes is None else (
-                    f' to {top - 1} (num_classes={top})')
-                raise data_error(
-                    self.where, f'label {label} is out of range; labels go '
-                    f'from 0{last}, and -1 means not annotated', 'correct the '
-                    'line or num_classes; labels count from 0')
+        wrong = [label for label in labels if not -1 <= label < top]
+        if wrong:
+            last = '' if self.num_classes is None else (
+                f' to {top - 1} (num_classes={top})')
+            raise data_error(
+                self.where, f'label {wrong[0]} is out of range; labels go '
+                f'from 0{last}, and -1 means not annotated', 'correct the '
+                'line or num_classes; labels count from 0')
 
     def malformed(self, ann_format: str, why: str) -> Exception:
         between = 'white space' if self.delimiter == ' ' else repr(
@@ -183,14 +175,9 @@ def _unescaped(path: str) -> str:
 def write_video_list(ann_file: str, rows: Iterable[tuple]) -> None:
     """Writes a list that :func:`read_video_list` gives back.
 
-    Args:
-        ann_file (str): Path of the list. Folders are made.
-        rows (Iterable[tuple]): Path and label of videos, or path, start, end
-            and label of segments, the times in seconds.
-
-    Raises:
-        ValueError: If a path would not be read back, as it has line breaks
-            or ends with white space.
+    Rows are path and label of videos, or path, start, end and label of
+    segments, the times in seconds. It is an error if a path would not be read
+    back. Folders are made.
     """
     out = io.StringIO()
     for path, *fields in rows:
@@ -207,19 +194,9 @@ def read_clip_table(path: str,
                     num_classes: Optional[int] = None) -> list[dict[str, Any]]:
     """Reads the table of clips that lists and long videos are made from.
 
-    Args:
-        path (str): CSV file with columns ``path``, ``label``, ``class`` (its
-            name) and ``source_group``.
-        num_classes (int, optional): Rows with greater labels are left out.
-            Defaults to None.
-
-    Returns:
-        list[dict]: The four columns of every row, the label as int.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, there is no row, or a label is no
-            number or has two names.
+    The CSV file has columns ``path``, ``label``, ``class`` (its name) and
+    ``source_group``, a dict a row, the label as int. Rows with labels of
+    ``num_classes`` and more are left out.
     """
     form = f'give it a first line {",".join(CLIP_COLUMNS)}, and rows'
     table = read_table(path).with_header(CLIP_COLUMNS, form)

@@ -2,7 +2,6 @@
 """What all metrics have in common: each key once, whoever scored it."""
 from __future__ import annotations
 
-import logging
 import pickle
 import sys
 from abc import abstractmethod
@@ -12,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import print_log
 
-from mmaction_memvit.annotations.table import first_names
+from ..messages import first_names, log, warn
 
 _ONCE = ("use batch_sampler=dict(type='StreamBatchSampler') with "
          "sampler=dict(type='DefaultSampler', shuffle=False), or without "
          "streams dict(type='DefaultSampler', shuffle=False, round_up=False)")
+_SHAPES = {1: '(num_classes, )', 2: '(views, num_classes)'}
 
 
 class KeyedMetric(BaseMetric):
@@ -30,14 +29,14 @@ class KeyedMetric(BaseMetric):
     as of samplers that fill up the last batch. Keys that are missing are a
     warning, or an error.
 
-    A metric says how a sample becomes a key and a value
-    (:meth:`result_of`) and what is measured of all (:meth:`measure`).
+    A metric says how a sample becomes a key and a value (:meth:`result_of`)
+    and what is measured of all (:meth:`measure`).
 
     Args:
         collect_device (str): 'cpu' or 'gpu', where results of several
             processes are collected. Defaults to 'cpu'.
-        prefix (str, optional): Goes before the names of the measures. None
-            means the metric's own. Defaults to None.
+        prefix (str, optional): Goes before the names of the measures. Defaults
+            to None: ``default_prefix``.
     """
 
     #: What a key names, for messages.
@@ -45,68 +44,36 @@ class KeyedMetric(BaseMetric):
     #: Whether it is an error if fewer keys than the data set has were scored.
     needs_all = False
 
-    def __init__(self,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None,
-                 **kwargs: Any) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix,
-                         **kwargs)
-        self._expected: int | None = None
+    _expected: int | None = None
 
     @abstractmethod
     def result_of(self, sample: dict) -> tuple[tuple, Any]:
-        """Key and value of a scored sample.
+        """Key, a tuple that can be sorted, and what is kept of a sample.
 
         Args:
-            sample (dict): The sample, as the model hands it over.
-
-        Returns:
-            tuple: The key, a tuple that can be sorted, and what is kept.
+            sample (dict): A scored sample, as the model hands it over.
         """
 
     @abstractmethod
     def measure(self, found: dict[tuple, Any]) -> dict[str, float]:
-        """Measures of all samples.
-
-        Args:
-            found (dict): Values by key, sorted by key.
-
-        Returns:
-            dict[str, float]: Measures by name.
-        """
+        """Measures by name, of all values by key, sorted by key."""
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Stores key and value of every sample.
-
-        Args:
-            data_batch (Any): Not used.
-            data_samples (Sequence[dict]): Scored samples.
-        """
+        """Stores key and value of every scored sample."""
         self.results += map(self.result_of, data_samples)
 
     def evaluate(self, size: int) -> dict:
         """Collects the results of all processes and computes the measures.
 
-        Args:
-            size (int): Number of samples in the data set.
-
-        Returns:
-            dict: Measures by name with prefix, on every process.
+        ``size`` is the number of samples in the data set. Every process gets
+        the measures by name with prefix.
         """
         self._expected = size
         # Repeated results are told by their keys; none is cut off.
         return super().evaluate(sys.maxsize)
 
     def compute_metrics(self, results: list[tuple[tuple, Any]]) -> dict:
-        """Looks for doubled and missing keys and computes the measures.
-
-        Args:
-            results (list[tuple]): Keys and values of all processes, in any
-                order.
-
-        Returns:
-            dict: Measures by name.
-        """
+        """Looks for doubled and missing keys and computes the measures."""
         found: dict[tuple, Any] = {}
         repeated, different = set(), set()
         for key, value in results:
@@ -152,19 +119,7 @@ class KeyedMetric(BaseMetric):
         return first_names([key[0] if len(key) == 1 else key for key in keys])
 
     def field(self, sample: dict, name: str, hint: str = '') -> Any:
-        """A field that a sample must have.
-
-        Args:
-            sample (dict): The sample.
-            name (str): The field.
-            hint (str): What gives it.
-
-        Returns:
-            Any: Its value.
-
-        Raises:
-            ValueError: If it is not there.
-        """
+        """A field that a sample must have; ``hint`` says what gives it."""
         if sample.get(name) is None:
             raise ValueError(
                 f'{type(self).__name__} got a sample without `{name}`. Remedy:'
@@ -173,16 +128,24 @@ class KeyedMetric(BaseMetric):
                 f'{sorted(sample)}.')
         return sample[name]
 
+    def scores_of(self, sample: dict, *dims: int) -> torch.Tensor:
+        """``pred_score`` of a sample, a tensor of so many dimensions."""
+        value = self.field(sample, 'pred_score')
+        if getattr(value, 'ndim', 0) not in dims or not len(value):
+            shapes = ' or '.join(_SHAPES[num] for num in dims)
+            raise ValueError(
+                f'{type(self).__name__} needs `pred_score` of shape {shapes}, '
+                f'but that of {sample.get("video_id")!r} is '
+                f'{getattr(value, "shape", type(value).__name__)}.')
+        return value
+
     def log(self, text: str) -> None:
         """Says something in the log."""
-        print_log(f'{type(self).__name__}: {text}', logger='current')
+        log(f'{type(self).__name__}: {text}')
 
     def warn(self, text: str) -> None:
         """Warns in the log."""
-        print_log(
-            f'{type(self).__name__}: {text}.',
-            logger='current',
-            level=logging.WARNING)
+        warn(f'{type(self).__name__}: {text}.')
 
 
 def _is_same(first: Any, other: Any) -> bool:

@@ -7,6 +7,7 @@ mode, autocast, fake tensors, ``torch.compile`` and export see one operator.
 import functools
 import importlib.util
 import os
+import warnings
 from typing import Callable
 
 import torch
@@ -65,7 +66,25 @@ def _can_triton(device: torch.device, dtype: torch.dtype) -> bool:
     if importlib.util.find_spec('triton') is None or device.type != 'cuda':
         return False
     need = (8, 0) if dtype == torch.bfloat16 else (7, 0)
-    return torch.cuda.get_device_capability(device) >= need
+    return (torch.cuda.get_device_capability(device) >= need
+            and _triton_runs(device))
+
+
+@functools.lru_cache(None)
+def _triton_runs(device: torch.device) -> bool:
+    """Whether a first kernel can be built: Triton wants a C compiler."""
+    from .triton_layer_norm import forward
+    ones = torch.ones(1, 16, device=device)
+    try:
+        forward(ones, ones[0], ones[0], 1e-6)
+    except Exception as error:
+        warnings.warn(
+            f'Triton is installed but builds no kernel ({error}); slower '
+            'plain operators are used. Remedy: install a C compiler and '
+            "Python's headers (gcc, python3-dev), or set MEMVIT_TRITON=0 to "
+            'keep the plain operators without this warning.')
+        return False
+    return True
 
 
 def use_triton(x: Tensor) -> bool:

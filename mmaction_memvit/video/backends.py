@@ -2,6 +2,7 @@
 """The readers by name."""
 from typing import Callable
 
+from ..messages import check_choice
 from . import decord_reader, scan
 from .decode import PyAVReader
 from .decord_reader import DecordReader
@@ -10,23 +11,13 @@ BACKENDS: dict[str, Callable] = {'pyav': PyAVReader, 'decord': DecordReader}
 
 
 def choose_backend(backend: str) -> str:
-    """Resolves ``'auto'`` and checks that what is needed is installed.
+    """Resolves ``'auto'``, which is PyAV, and checks what is installed.
 
-    Args:
-        backend (str): ``'pyav'``, ``'decord'`` or ``'auto'``, which is PyAV.
-
-    Returns:
-        str: ``'pyav'`` or ``'decord'``.
-
-    Raises:
-        ValueError: If the name is another one.
-        ImportError: If PyAV, which scans all files, or the backend is not
-            installed.
+    PyAV, which scans all files, is always needed; what is missing is an
+    ImportError, another name a ValueError.
     """
     backend = 'pyav' if backend == 'auto' else backend
-    if backend not in BACKENDS:
-        raise ValueError(f"backend={backend!r} is unknown; it must be 'auto', "
-                         "'pyav' or 'decord'")
+    check_choice('backend', backend, ('auto', *BACKENDS))
     needed = {'av': scan.av}
     if backend == 'decord':
         needed['decord'] = decord_reader.decord

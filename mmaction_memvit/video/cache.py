@@ -1,18 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Readers that stay open from clip to clip."""
-import logging
 from collections import OrderedDict
 from typing import Callable
 
-from mmengine.logging import print_log
+from ..messages import warn
 
 
 class ReaderCache:
-    """Open readers of the videos used last, at most ``size`` of them.
-
-    Args:
-        size (int): Number of readers kept open; 0 keeps none.
-    """
+    """Open readers of the videos used last, at most ``size``; 0 keeps none."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -64,10 +59,7 @@ class ReaderCache:
         self._reopened += 1
         if self._reopened > 4 * self.size and not self._warned:
             self._warned = True
-            print_log(
-                f'LoadVideoClip keeps cache_size={self.size} videos open, '
-                'and keeps re-opening videos that it has just closed. Set '
-                'cache_size to at least the batch size (the number of videos '
-                'that a batch reads from).',
-                logger='current',
-                level=logging.WARNING)
+            warn(f'LoadVideoClip keeps cache_size={self.size} videos open, '
+                 'and keeps re-opening videos that it has just closed. Set '
+                 'cache_size to at least the batch size (the number of videos '
+                 'that a batch reads from).')

@@ -3,14 +3,14 @@
 
 Frames are numbered by the video's :class:`FrameTable`.
 """
-import logging
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import chain
 from typing import Optional
 
 import numpy as np
-from mmengine.logging import print_log
 
+from ..messages import warn
 from .frames import FrameTable, VideoReadError
 from .picture import Picture
 from .scan import (
@@ -30,40 +30,13 @@ _KEYS_BACK = (1, 4, 16)
 _count_mode_told = False
 
 
-def read_table(source: Source, name: str) -> FrameTable:
-    """Scans a video, where no index tells its frames.
+class FrameReader:
+    """Random access to the frames of one video.
 
     Args:
         source (str | io.BytesIO): Path of the video, or its bytes.
-        name (str): What error messages call it.
-
-    Returns:
-        FrameTable: Its frames.
-
-    Raises:
-        VideoReadError: If it cannot be opened or has no video stream.
-    """
-    try:
-        entry = scan_video(source)
-    except READ_ERRORS as e:
-        raise VideoReadError(f'cannot open video {name}: {e}') from e
-    if not entry['num_frames']:
-        raise VideoReadError(f'no frame of video {name} can be decoded')
-    return FrameTable(entry)
-
-
-class PyAVReader:
-    """Random access to the frames of one video by PyAV.
-
-    A clip costs the decoding from the last keyframe before it, or from where
-    the previous clip ended when that is nearer, wherever in the video it
-    lies. Frames that are not asked for, and that no other frame refers to,
-    are not decoded.
-
-    Args:
-        source (str | io.BytesIO): Path of the video, or its bytes.
-        num_threads (int): Decoding threads, 0 for as many as FFmpeg likes.
-            Defaults to 1.
+        num_threads (int): Decoding threads, 0 for as many as the decoder
+            likes. Defaults to 1.
         name (str, optional): What error messages call the video. Defaults to
             None, the path.
         table (FrameTable, optional): Its frames. Defaults to None: the file
@@ -81,30 +54,22 @@ class PyAVReader:
         self._source = source
         self._num_threads = num_threads
         self._name = name or str(source)
-        self._container = None
-        self._picture: Optional[Picture] = None
-        self._reformatter = av.video.reformatter.VideoReformatter()
-        self.table = table or read_table(source, self._name)
-        self._keys = self.table.keys
         try:
-            self._open()
+            entry = None if table else scan_video(source)
         except READ_ERRORS as e:
-            self.close()
+            raise self._cannot_open(e) from e
+        if entry and not entry['num_frames']:
             raise VideoReadError(
-                f'cannot open video {self._name}: {e}') from e
-        if self.table.is_counted:
-            _tell_counting(self._name)
+                f'no frame of video {self._name} can be decoded')
+        self.table = table or FrameTable(entry)
+
+    def _cannot_open(self, why: object) -> VideoReadError:
+        return VideoReadError(f'cannot open video {self._name}: {why}')
 
     @property
     def num_frames(self) -> int:
         """Number of frames."""
         return self.table.num_frames
-
-    def close(self) -> None:
-        """Closes the file."""
-        if self._container is not None:
-            self._container.close()
-            self._container = None
 
     def read(self,
              frame_inds: Sequence[int],
@@ -125,20 +90,73 @@ class PyAVReader:
         """
         inds = [int(i) for i in frame_inds]
         wanted = sorted(set(inds))
-        check_range(wanted, self.num_frames, self._name)
-        self._size = size or (self.table.width, self.table.height)
-        self._set_wanted(wanted)
+        if not wanted or wanted[0] < 0 or wanted[-1] >= self.num_frames:
+            asked = (f'frames {wanted[0]} to {wanted[-1]}' if wanted else
+                     'nothing')
+            raise VideoReadError(f'{asked} asked of {self._name}, which has '
+                                 f'{self.num_frames} frames, numbered from 0')
+        frames = self._read(wanted,
+                            size or (self.table.width, self.table.height))
+        # Transforms such as MMAction2's Flip work in place: a frame that
+        # stands twice in a clip would be flipped twice.
+        return [frames[i].copy() if i in inds[:k] else frames[i]
+                for k, i in enumerate(inds)]
+
+    @abstractmethod
+    def _read(self, wanted: list[int],
+              size: tuple[int, int]) -> dict[int, np.ndarray]:
+        """Frames by number, each wanted once and in order."""
+
+
+class PyAVReader(FrameReader):
+    """Random access to the frames of one video by PyAV.
+
+    A clip costs the decoding from the last keyframe before it, or from where
+    the previous clip ended when that is nearer, wherever in the video it lies.
+    Frames that are not asked for, and that no other frame refers to, are not
+    decoded.
+
+    Arguments are those of :class:`FrameReader`.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._container = None
+        self._picture: Optional[Picture] = None
+        self._reformatter = av.video.reformatter.VideoReformatter()
+        self._keys = self.table.keys
+        # What may not be left out in decoding.
+        self._wanted: set = set()
+        self._last_wanted = -1
+        try:
+            self._open()
+        except READ_ERRORS as e:
+            self.close()
+            raise self._cannot_open(e) from e
+        if self.table.is_counted:
+            _tell_counting(self._name)
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def _read(self, wanted: list[int],
+              size: tuple[int, int]) -> dict[int, np.ndarray]:
+        self._size = size
+        if not self.table.is_counted and self._num_threads == 1:
+            times = self.table.times[wanted].tolist()
+            self._wanted, self._last_wanted = set(times), times[-1]
         try:
             try:
-                frames = {i: self._read_one(i) for i in wanted}
+                return {i: self._read_one(i) for i in wanted}
             except _UnknownTime:
                 # Demuxers that make up times make up others after a seek.
                 self._keys = self._keys[:0]
                 self._open()
-                self._set_wanted(wanted)
                 _tell_counting(self._name)
-                frames = {i: self._read_one(i) for i in wanted}
-            return in_order(frames, inds)
+                return {i: self._read_one(i) for i in wanted}
         except READ_ERRORS as e:
             self._next = None
             if isinstance(e, VideoReadError):
@@ -157,8 +175,6 @@ class PyAVReader:
         self._context.thread_count = self._num_threads
         if self._num_threads != 1:
             self._stream.thread_type = 'AUTO'
-        self._wanted: set = set()
-        self._last_wanted = -1
         self._restart(self._container.demux(self._stream), first_frame=0)
 
     def _restart(self, packets, first_frame: int) -> None:
@@ -215,7 +231,6 @@ class PyAVReader:
 
     def _seek(self, ind: int) -> None:
         target, back = ind, 1
-        wanted, last = self._wanted, self._last_wanted
         while target > 0 and len(self._keys):
             self._container.seek(
                 int(self.table.times[target]),
@@ -235,17 +250,8 @@ class PyAVReader:
             # Landed behind the frame: a seek goes by decoding times.
             target, back = max(0, target - back), back * 8
         self._open()
-        self._wanted, self._last_wanted = wanted, last
 
     # -- decoding -----------------------------------------------------------
-
-    def _set_wanted(self, wanted: list[int]) -> None:
-        """What may be left out: frames that are not asked for."""
-        self._wanted, self._last_wanted = set(), -1
-        if self.table.is_counted or self._num_threads != 1:
-            return
-        times = self.table.times[wanted].tolist()
-        self._wanted, self._last_wanted = set(times), times[-1]
 
     def _decode(self, packets):
         for packet in packets:
@@ -300,37 +306,11 @@ class _UnknownTime(VideoReadError):
     """A decoded frame has a time that the table does not have."""
 
 
-def check_range(wanted: list[int], num_frames: int, name: str) -> None:
-    """Raises a VideoReadError if frames do not exist."""
-    if not wanted or wanted[0] < 0 or wanted[-1] >= num_frames:
-        asked = f'frames {wanted[0]} to {wanted[-1]}' if wanted else 'nothing'
-        raise VideoReadError(f'{asked} asked of {name}, which has '
-                             f'{num_frames} frames, numbered from 0')
-
-
-def in_order(frames: dict[int, np.ndarray],
-             inds: list[int]) -> list[np.ndarray]:
-    """Frames in the asked order; no two share memory.
-
-    Transforms such as MMAction2's ``Flip`` work in place: a frame that stands
-    twice in a clip would be flipped twice.
-    """
-    used = set()
-    out = []
-    for i in inds:
-        out.append(frames[i].copy() if i in used else frames[i])
-        used.add(i)
-    return out
-
-
 def _tell_counting(name: str) -> None:
     global _count_mode_told
     if not _count_mode_told:
         _count_mode_told = True
-        print_log(
-            f'{name} stores no usable frame times, so that its clips are read '
-            'from the start of the file, which is slow for long videos. '
-            'Remedy: "ffmpeg -i IN -c copy OUT.mp4", or encode it anew. Told '
-            'once, for the first such video.',
-            logger='current',
-            level=logging.WARNING)
+        warn(f'{name} stores no usable frame times, so that its clips are '
+             'read from the start of the file, which is slow for long videos. '
+             'Remedy: "ffmpeg -i IN -c copy OUT.mp4", or encode it anew. Told '
+             'once, for the first such video.')

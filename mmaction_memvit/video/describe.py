@@ -19,14 +19,10 @@ _JUMP = (5., 50)
 class Packets(NamedTuple):
     """What the packets of a video stream tell, in file order.
 
-    Args:
-        times (np.ndarray): int64 presentation times, else decoding times.
-        dts (np.ndarray): int64 decoding times of those that have one.
-        is_key (np.ndarray): Whether it is a keyframe.
-        is_shown (np.ndarray): Whether its picture is shown.
-        num_untimed (int): How many have no presentation time.
-        is_timeless (bool): Whether one has no time at all.
-        num_damaged (int): Damaged or cut-off packets, in none of the others.
+    ``times`` are int64 presentation times, else decoding times; ``dts`` the
+    decoding times of those that have one; ``num_untimed`` says how many have
+    no presentation time, ``is_timeless`` whether one has no time at all. Of
+    damaged or cut-off packets there is only the number.
     """
     times: np.ndarray
     dts: np.ndarray
@@ -38,13 +34,10 @@ class Packets(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What decoding gives.
+    """What decoding gives: int64 times of the frames, in order.
 
-    Args:
-        times (np.ndarray): int64 times of the frames, in order.
-        error (str): Why it ended early, if it did.
-        picture (Picture, optional): How the first frame is shown.
-        is_timeless (bool): Whether a frame has no time.
+    ``error`` says why it ended early, ``picture`` how the first frame is
+    shown, ``is_timeless`` whether a frame has no time.
     """
     times: np.ndarray
     error: str = ''
@@ -154,8 +147,9 @@ def _rate(seconds: np.ndarray, stream, counted: bool,
 def _find_early_end(times: np.ndarray, container, stream) -> str:
     """Says if the frames of a Matroska file end before they should.
 
-    Matroska and WebM announce no number of frames, but how long they last.
-    What other formats say of it is a guess of FFmpeg's, or not to be trusted.
+    Matroska and WebM announce how long they last, not how many frames there
+    are. What other formats say of it is a guess of FFmpeg's, or not to be
+    trusted.
     """
     # A single frame may be shown for as long as one likes.
     if 'matroska' not in container.format.name or len(times) < 2:

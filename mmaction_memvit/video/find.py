@@ -24,12 +24,8 @@ def is_video(path: str) -> bool:
 def walk(root: str) -> Iterator[tuple[str, list[str], list[str]]]:
     """As :func:`os.walk`, along links but never into a folder itself.
 
-    Args:
-        root (str): A folder on a disk.
-
-    Yields:
-        tuple[str, list[str], list[str]]: Folder, relative to ``root`` ('' for
-        ``root``), its folders, which may be changed, and its files, sorted.
+    It yields folder, relative to ``root`` ('' for ``root``), its folders,
+    which may be changed, and its files, sorted.
     """
     inside = {'': (osp.realpath(root), )}
     for path, folders, files in os.walk(root, followlinks=True):
@@ -44,14 +40,7 @@ def walk(root: str) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def list_videos(root: str) -> list[str]:
-    """All video files under a folder.
-
-    Args:
-        root (str): The folder.
-
-    Returns:
-        list[str]: Their paths from ``root``, sorted, with forward slashes.
-    """
+    """All video files under a folder: sorted paths, with forward slashes."""
     return sorted(
         osp.join(folder, name).replace(os.sep, '/')
         for folder, _, files in walk(root) for name in files
@@ -61,13 +50,8 @@ def list_videos(root: str) -> list[str]:
 def list_folders(root: str, folders: Iterable[str]) -> list[str]:
     """The files directly in some folders, wherever MMEngine finds them.
 
-    Args:
-        root (str): The folder that the others start from.
-        folders (Iterable[str]): Folders, '' for ``root`` itself.
-
-    Returns:
-        list[str]: Paths from ``root``, sorted; nothing of folders that do
-        not exist.
+    Folders are from ``root``, '' for itself; those that do not exist have no
+    files. Paths are from ``root`` too, sorted.
     """
     found = []
     for folder in sorted(set(folders)):
@@ -89,12 +73,12 @@ def find_videos(wanted: Mapping[str, Sequence[str]],
         wanted (Mapping[str, Sequence[str]]): Paths from ``root`` at which a
             video may be, with suffix or without, by its name.
         root (str): The folder.
-        anywhere (bool): Whether to look through all folders under ``root``
-            for what is at none of these. Defaults to False.
+        anywhere (bool): Whether to look through all folders under ``root`` for
+            what is at none of these. Defaults to False.
 
     Returns:
         dict[str, list[str]]: Paths from ``root`` by name, of the videos that
-        are there; several where a name fits several files.
+            are there; several where a name fits several files.
     """
     files = list_folders(
         root, (osp.dirname(osp.normpath(p)) for paths in wanted.values()
@@ -112,18 +96,12 @@ def find_videos(wanted: Mapping[str, Sequence[str]],
 
 def match_videos(wanted: Mapping[str, Sequence[str]],
                  files: Iterable[str]) -> dict[str, list[str]]:
-    """Which of the given files are those of which videos.
+    """Which of the given files are those of which videos, by name.
 
     A name that has a suffix is that file; else it is any video file of that
     name. Names may be composed otherwise (a letter and its accent as one
-    character or two), as file systems do.
-
-    Args:
-        wanted (Mapping[str, Sequence[str]]): Possible paths by name.
-        files (Iterable[str]): Paths of files.
-
-    Returns:
-        dict[str, list[str]]: Paths by name, of the videos that are there.
+    character or two), as file systems do. Arguments are as in
+    :func:`find_videos`.
     """
     exact, by_stem = defaultdict(list), defaultdict(list)
     for path in files:
@@ -151,8 +129,8 @@ def count_frame_images(folder: str,
                        is_there: Callable[[str], bool] = exists) -> int:
     """Counts the images of a frame folder with few looks into it.
 
-    The folder is not listed: some 30 questions find the end of numbers
-    without gaps, three if the guess is right.
+    The folder is not listed: some 30 questions find the end of numbers without
+    gaps, three if the guess is right.
 
     Args:
         folder (str): The folder.
@@ -162,9 +140,6 @@ def count_frame_images(folder: str,
         guess (int): Expected number of images; 0 for none. Defaults to 0.
         is_there (Callable): Whether a file exists. Defaults to MMEngine's
             ``exists``.
-
-    Returns:
-        int: Number of images, 0 if the first one does not exist.
     """
 
     def has(num: int) -> bool:

@@ -36,9 +36,8 @@ class VideoReadError(RuntimeError):
 class FrameTable:
     """When the frames of a video are shown, and where decoding can begin.
 
-    Args:
-        entry (Mapping): An entry of an index with a ``table``. It is unpacked
-            when it is used.
+    ``entry`` is one of an index, with a ``table``; it is unpacked when it is
+    used.
     """
 
     def __init__(self, entry: Mapping) -> None:
@@ -78,14 +77,9 @@ class FrameTable:
         return self.times * float(unit) - zero
 
     def frame_at(self, seconds: float) -> int:
-        """The frame that a player shows at a time.
+        """The frame that a player shows at a time, as ``ffmpeg -ss`` has it.
 
-        Args:
-            seconds (float): The time, as ``ffmpeg -ss`` counts it.
-
-        Returns:
-            int: Its number; the first one before pictures begin, the last
-            one after they end.
+        It is the first one before pictures begin, the last one after they end.
         """
         # Half a microsecond: seconds are quotients of whole numbers.
         found = np.searchsorted(self.seconds, seconds + 5e-7, 'right') - 1
@@ -93,14 +87,9 @@ class FrameTable:
 
 
 def pack(values: np.ndarray) -> Packed:
-    """Whole numbers in little space.
+    """Whole numbers in little space: ``[first, step, count]``, or text.
 
-    Args:
-        values (np.ndarray): int64 of shape (N,).
-
-    Returns:
-        list | str: ``[first, step, count]`` if the steps are equal, else the
-        compressed steps as text.
+    Text holds the compressed steps, where they are not equal.
     """
     values = np.asarray(values, dtype=np.int64)
     steps = np.diff(values, prepend=0)

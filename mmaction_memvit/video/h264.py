@@ -32,12 +32,8 @@ class _Bits:
 def may_have_fields(extradata: bytes) -> bool:
     """Whether pictures may be fields, by ``frame_mbs_only_flag``.
 
-    Args:
-        extradata (bytes): Headers of the stream, as the container stores
-            them (avcC, or with start codes).
-
-    Returns:
-        bool: False too if the headers are not there.
+    ``extradata`` are the headers of the stream, as the container stores them
+    (avcC, or with start codes); without them it is False too.
     """
     data = bytes(extradata or b'')
     if data[:1] == b'\x01':

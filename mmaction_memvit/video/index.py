@@ -5,7 +5,6 @@ An index is a JSON file that maps every video's path, as written in the
 annotation list, to its entry, see :mod:`mmaction_memvit.video.frames`.
 """
 import json
-import os
 import os.path as osp
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,8 +17,10 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Callable, Optional
 
 import mmengine
-from mmengine.utils import ProgressBar
+from mmengine.utils import track_iter_progress
 
+from ..files import whole_file
+from ..messages import data_error, first_names
 from .scan import probe_video
 
 # Seconds between two writings of an index that is being built.
@@ -28,58 +29,37 @@ _NUM_IO_THREADS = 16
 
 
 def load_video_index(index_file: str, build_command: str = '') -> dict:
-    """Loads an index file and checks its form.
+    """Entries by video path, of a file of tools/data/build_video_index.py.
 
-    Args:
-        index_file (str): JSON file written by tools/data/build_video_index.py.
-        build_command (str): The command that makes it, for error messages.
-
-    Returns:
-        dict: Entries by video path.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not an index.
+    A file that is not there or no index is an error, with ``build_command``.
     """
     remedy = build_command or 'build it by tools/data/build_video_index.py'
+    where = f'index_file {index_file!r}'
     if not mmengine.fileio.exists(index_file):
-        raise FileNotFoundError(
-            f'index_file {index_file!r} does not exist. Remedy: {remedy}')
+        raise data_error(where, 'it does not exist', remedy, FileNotFoundError)
     try:
         index = mmengine.load(index_file, file_format='json')
     except ValueError as e:
-        raise ValueError(f'index_file {index_file!r} is no JSON file: {e}. '
-                         f'Remedy: {remedy}') from e
+        raise data_error(where, f'it is no JSON file: {e}', remedy) from e
     if not isinstance(index, dict):
-        raise ValueError(f'index_file {index_file!r} holds a '
-                         f'{type(index).__name__}, not a mapping of videos. '
-                         f'Remedy: {remedy}')
+        raise data_error(where, f'it holds a {type(index).__name__}, not a '
+                         'mapping of videos', remedy)
     for video, entry in index.items():
         if (not isinstance(entry, dict)
                 or not isinstance(entry.get('num_frames'), int)
                 or entry['num_frames'] < 0 or
                 (entry['num_frames'] and not entry.get('fps', 0) > 0)):
-            raise ValueError(
-                f'index_file {index_file!r}: the entry of {video!r} is '
-                f'{entry!r}; it needs num_frames >= 0 and fps > 0. '
-                f'Remedy: {remedy}')
+            raise data_error(
+                where, f'the entry of {video!r} is {entry!r}; it needs '
+                'num_frames >= 0 and fps > 0', remedy)
     return index
 
 
 def write_video_index(index: Mapping[str, dict], index_file: str) -> None:
-    """Writes an index so that an interruption leaves the old file whole.
-
-    Args:
-        index (Mapping[str, dict]): Entries by video path.
-        index_file (str): Path of the JSON file, of one line a video.
-    """
-    folder = osp.dirname(osp.abspath(index_file))
-    os.makedirs(folder, exist_ok=True)
-    part = f'{index_file}.{os.getpid()}.part'
+    """Writes an index so that an interruption leaves the old file whole."""
     lines = (f'{json.dumps(k)}: {json.dumps(v)}' for k, v in index.items())
-    with open(part, 'w', encoding='utf-8') as f:
+    with whole_file(index_file, 'w', encoding='utf-8') as f:
         f.write('{\n' + ',\n'.join(lines) + '\n}\n')
-    os.replace(part, index_file)
 
 
 def is_outdated(entry: Mapping) -> bool:
@@ -90,17 +70,9 @@ def is_outdated(entry: Mapping) -> bool:
 
 def known_entries(index: Mapping[str, dict],
                   paths: Mapping[str, str]) -> dict[str, dict]:
-    """The entries of an index that still fit their files.
+    """The entries of the asked videos that still fit their files.
 
     What failed is to be tried again, since a file may have been mended.
-
-    Args:
-        index (Mapping[str, dict]): Entries by video.
-        paths (Mapping[str, str]): Paths of the asked videos.
-
-    Returns:
-        dict[str, dict]: Entries of the asked videos that can be read and
-        whose file is as large as it was.
     """
     known = {}
     for name, path in paths.items():
@@ -118,7 +90,7 @@ def update_index(index: dict,
                  num_workers: int = 1,
                  decode: bool = False,
                  probe: Optional[Callable[[str, bool], dict]] = None) -> int:
-    """Adds the videos that an index does not know, and shows how far it is.
+    """Adds the videos that an index does not know; returns how many it knew.
 
     The file is written every 30 s, as a process that is killed writes nothing
     more, and at the end, also if that is an error or an interruption.
@@ -133,27 +105,20 @@ def update_index(index: dict,
         probe (Callable, optional): What makes an entry, of a path and
             ``decode``. Defaults to None: :func:`probe_video`.
 
-    Returns:
-        int: Number of videos that were known.
-
     Raises:
         RuntimeError: If a process crashes.
     """
     known = {} if decode else known_entries(index, paths)
     todo = {n: p for n, p in paths.items() if n not in known}
-    bar = ProgressBar(len(todo)) if todo else None
     saved = time.monotonic()
     try:
-        for name, entry in _probe_all(todo, num_workers, decode,
-                                      probe or probe_video):
+        entries = _probe_all(todo, num_workers, decode, probe or probe_video)
+        for name, entry in track_iter_progress(
+                (entries, len(todo))) if todo else ():
             index[name] = entry
-            if bar is not None:
-                bar.update()
             if index_file and time.monotonic() - saved > _SAVE_EVERY:
                 write_video_index(index, index_file)
                 saved = time.monotonic()
-        if bar is not None:
-            bar.file.write('\n')
     except BrokenProcessPool as e:
         left = [v for v in todo if v not in index]
         raise RuntimeError(
@@ -193,37 +158,16 @@ def in_threads(func: Callable[[Any], Any],
                show: bool = False) -> list:
     """Asks about files in threads: network file systems answer slowly.
 
-    Args:
-        func (Callable): The question.
-        items (list): What it is asked of.
-        num_threads (int): Number of threads. Defaults to 16.
-        show (bool): Whether to show progress. Defaults to False.
-
-    Returns:
-        list: The answers, in order.
+    Answers are in order; ``show`` shows progress.
     """
-    bar = ProgressBar(len(items)) if show else None
-    answers = []
     with ThreadPoolExecutor(num_threads) as pool:
-        for answer in pool.map(func, items, chunksize=1):
-            answers.append(answer)
-            if bar is not None:
-                bar.update()
-    if bar is not None:
-        bar.file.write('\n')
-    return answers
+        answers = pool.map(func, items)
+        return list(
+            track_iter_progress((answers, len(items))) if show else answers)
 
 
 def check_on_disk(paths: Iterable[str], what: str) -> None:
-    """Raises an error if paths are addresses of another storage.
-
-    Args:
-        paths (Iterable[str]): Paths of videos or of their folder.
-        what (str): What they are, for the message.
-
-    Raises:
-        ValueError: If one is such as s3://bucket/a.mp4.
-    """
+    """Raises an error if paths are addresses, such as s3://bucket/a.mp4."""
     remote = [p for p in paths if '://' in p and not osp.exists(p)]
     if remote:
         raise ValueError(
@@ -231,11 +175,3 @@ def check_on_disk(paths: Iterable[str], what: str) -> None:
             'cannot be counted from here. Remedy: build the index where the '
             'videos lie on a disk, with their paths as in the list, and set '
             'index_file')
-
-
-def first_names(names: Iterable[str], num: int = 3) -> str:
-    """The first names of a list, and how many more there are."""
-    names = list(names)
-    shown = ', '.join(repr(n) for n in names[:num])
-    rest = len(names) - num
-    return f'{shown} and {rest} more' if rest > 0 else shown

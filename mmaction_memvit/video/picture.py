@@ -10,14 +10,10 @@ _MAX_ASPECT = 5.
 
 
 class Picture(NamedTuple):
-    """Size in which the pictures of a video are shown.
+    """Size in pixels in which the pictures of a video are shown.
 
-    Args:
-        width (int): In pixels, after turning.
-        height (int): In pixels, after turning.
-        is_turned (bool): Whether rows become columns, before the flips.
-        flip_x (bool): Whether left and right change places.
-        flip_y (bool): Whether top and bottom change places.
+    ``is_turned`` says that rows become columns, before left and right
+    (``flip_x``), top and bottom (``flip_y``) change places.
     """
     width: int
     height: int
@@ -27,15 +23,7 @@ class Picture(NamedTuple):
 
     @classmethod
     def of(cls, frame, stream) -> 'Picture':
-        """How a decoded frame is shown.
-
-        Args:
-            frame (av.VideoFrame): The frame.
-            stream (av.VideoStream): Its stream.
-
-        Returns:
-            Picture: Size and orientation.
-        """
+        """How a decoded frame (av.VideoFrame) of a stream is shown."""
         width, height = frame.width, frame.height
         # As players do, wide pixels stretch the width; the height stays.
         aspect = float(stream.sample_aspect_ratio or 1)
@@ -60,14 +48,9 @@ class Picture(NamedTuple):
 def orientation(matrix: Optional[tuple]) -> tuple[bool, bool, bool]:
     """The turn by a multiple of 90 degrees that is nearest to a matrix.
 
-    Args:
-        matrix (tuple, optional): The nine numbers of a display matrix, ISO
-            14496-12, 6.2.2; the point (x, y) is shown at (a x + c y,
-            b x + d y) for a, b, u, c, d, v, ... None: as stored.
-
-    Returns:
-        tuple[bool, bool, bool]: Whether rows become columns, and whether then
-        left and right, top and bottom change places.
+    ``matrix`` are the nine numbers of a display matrix, ISO 14496-12, 6.2.2;
+    the point (x, y) is shown at (a x + c y, b x + d y) for a, b, u, c, d, v,
+    ... None: as stored. The result is that of :class:`Picture`.
     """
     if matrix is None:
         return False, False, False

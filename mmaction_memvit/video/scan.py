@@ -37,16 +37,11 @@ _NUM_TAIL = 16
 
 
 def probe_video(path: str, decode: bool = False) -> dict:
-    """The entry of a video in an index; no error if it cannot be read.
+    """The entry of a video in an index, see :mod:`.frames`.
 
-    Args:
-        path (str): Path of the video.
-        decode (bool): Whether to decode all frames, which also finds damage
-            in the middle of a file and takes much longer. Defaults to False.
-
-    Returns:
-        dict: See :mod:`mmaction_memvit.video.frames`. A file that cannot be
-        read gives ``num_frames`` 0 and a ``problem``.
+    A file that cannot be read has ``num_frames`` 0 and a ``problem``. With
+    ``decode`` all frames are decoded, which also finds damage in the middle of
+    a file and takes much longer.
     """
     try:
         entry = scan_video(path, decode)
@@ -62,16 +57,7 @@ def probe_video(path: str, decode: bool = False) -> dict:
 def scan_video(source: Source, decode: bool = False) -> dict:
     """As :func:`probe_video`, but a file that cannot be opened is an error.
 
-    Args:
-        source (str | io.BytesIO): Path of the video, or its bytes.
-        decode (bool): See :func:`probe_video`. Defaults to False.
-
-    Returns:
-        dict: See :mod:`mmaction_memvit.video.frames`.
-
-    Raises:
-        VideoReadError: If there is no video stream.
-        OSError, av.FFmpegError: If the file cannot be opened.
+    ``source`` is the path of the video, or its bytes.
     """
     size = source.getbuffer().nbytes if isinstance(source, io.BytesIO) else \
         osp.getsize(source)
@@ -96,17 +82,7 @@ def scan_video(source: Source, decode: bool = False) -> dict:
 
 
 def open_video(source: Source):
-    """Opens a file by PyAV.
-
-    Args:
-        source (str | io.BytesIO): Path of the video, or its bytes.
-
-    Returns:
-        av.container.InputContainer: The open file.
-
-    Raises:
-        ImportError: If PyAV is not installed.
-    """
+    """Opens a file (path or bytes) by PyAV."""
     if av is None:
         raise ImportError('PyAV is not installed; run "pip install av"')
     if isinstance(source, io.BytesIO):
@@ -176,14 +152,7 @@ def decode_frames(source: Source,
                   seek: Optional[int] = None) -> Decoded:
     """Decodes a file, of which it keeps the times of the frames.
 
-    Args:
-        source (str | io.BytesIO): Path of the video, or its bytes.
-        limit (int, optional): Most frames. Defaults to None: all.
-        seek (int, optional): Time of a keyframe to start from. Defaults to
-            None: the start.
-
-    Returns:
-        Decoded: Times and what else was seen.
+    At most ``limit`` frames from the keyframe at time ``seek``, or the start.
     """
     times, error, picture, timeless = array('q'), '', None, False
     with open_video(source) as container:

@@ -4,15 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
+import pandas as pd
+
+from ..messages import text_table
 
 
 class DelayAccuracy(NamedTuple):
-    """Accuracy at one delay.
-
-    Args:
-        correct (int): Questions answered rightly.
-        total (int): Questions asked.
-    """
+    """Questions answered rightly, of how many, at one delay."""
     correct: int
     total: int
 
@@ -23,18 +21,7 @@ class DelayAccuracy(NamedTuple):
 
 
 def scores_to_numpy(scores: Any) -> np.ndarray:
-    """Turn class scores into a NumPy vector.
-
-    Args:
-        scores (Tensor | np.ndarray | Sequence[float]): Scores of shape
-            (num_classes, ), on any device.
-
-    Returns:
-        np.ndarray: The scores of shape (num_classes, ), float64.
-
-    Raises:
-        ValueError: If the scores are not a vector.
-    """
+    """Class scores (num_classes, ) of any kind and device as float64."""
     if hasattr(scores, 'detach'):
         scores = scores.detach().float().cpu().numpy()
     scores = np.asarray(scores, dtype=np.float64)
@@ -47,7 +34,7 @@ def scores_to_numpy(scores: Any) -> np.ndarray:
 def question_records(
         results: Iterable[Mapping[str, Any]],
         questions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Find the model's answer to every question.
+    """The questions, in their order, each with the model's answer ``pred``.
 
     Args:
         results (Iterable[Mapping]): One mapping a clip with ``video_id``,
@@ -56,10 +43,6 @@ def question_records(
             writes. Clips without a question are passed over.
         questions (Sequence[Mapping]): Questions with ``video``, ``clip``,
             ``delay`` and ``label``, as in ``longcue_meta.json``.
-
-    Returns:
-        list[dict]: The questions, in their order, each with the model's
-        answer ``pred`` added.
 
     Raises:
         ValueError: If a question has no result, or a clip has several.
@@ -89,43 +72,21 @@ def question_records(
 
 def accuracy_by_delay(
         records: Iterable[Mapping[str, Any]]) -> dict[int, DelayAccuracy]:
-    """Count right answers by delay.
+    """Counts right answers by delay, in ascending order.
 
-    Args:
-        records (Iterable[Mapping]): Questions with ``delay``, ``label`` and
-            ``pred``.
-
-    Returns:
-        dict[int, DelayAccuracy]: Accuracy by delay, in ascending order.
-
-    Raises:
-        ValueError: If there are no records.
+    Records are questions with ``delay``, ``label`` and ``pred``; none at all
+    is a ValueError.
     """
-    correct: dict[int, int] = {}
-    total: dict[int, int] = {}
-    for record in records:
-        delay = int(record['delay'])
-        right = int(record['pred']) == int(record['label'])
-        correct[delay] = correct.get(delay, 0) + right
-        total[delay] = total.get(delay, 0) + 1
-    if not total:
+    table = pd.DataFrame(list(records), columns=['delay', 'label', 'pred'])
+    if table.empty:
         raise ValueError('no questions to count, at least 1 is needed; is '
                          'the list of questions empty?')
-    return {
-        delay: DelayAccuracy(correct[delay], total[delay])
-        for delay in sorted(total)
-    }
+    right = (table['pred'] == table['label']).groupby(table['delay'])
+    return {delay: DelayAccuracy(int(x.sum()), len(x)) for delay, x in right}
 
 
 def overall_accuracy(table: Mapping[int, DelayAccuracy]) -> DelayAccuracy:
-    """Add up the accuracies of all delays.
-
-    Args:
-        table (Mapping[int, DelayAccuracy]): Accuracy by delay.
-
-    Returns:
-        DelayAccuracy: Accuracy over all questions.
-    """
+    """Adds up the accuracies of all delays."""
     return DelayAccuracy(
         sum(entry.correct for entry in table.values()),
         sum(entry.total for entry in table.values()))
@@ -152,37 +113,20 @@ def _check_models(
 
 def format_delay_table(models: Mapping[str, Mapping[int, DelayAccuracy]],
                        chance: float) -> str:
-    """Write a table of accuracy by delay.
+    """A table of accuracy by delay, a line a delay and one for all of them.
 
     Args:
         models (Mapping[str, Mapping[int, DelayAccuracy]]): By the name of a
-            model, its accuracy by delay.
+            model, its accuracy by delay; all were asked the same questions.
         chance (float): Accuracy of guessing, 0 to 1.
-
-    Returns:
-        str: A line a delay and one for all of them: number of questions, per
-        cent right of every model, chance.
-
-    Raises:
-        ValueError: If the models were not asked the same questions.
     """
-    delays = _check_models(models)
-    rows = [['delay', 'questions', *models, 'chance']]
-    totals = {name: overall_accuracy(table) for name, table in models.items()}
-    for label, entries in [
-        *((str(delay), [table[delay] for table in models.values()])
-          for delay in delays), ('all', list(totals.values()))
-    ]:
-        rows.append([
-            label,
-            str(entries[0].total),
-            *(f'{entry.accuracy:.1%}' for entry in entries), f'{chance:.1%}'
-        ])
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = [
-        '  '.join(cell.rjust(width) for cell, width in zip(row, widths))
-        for row in rows
-    ]
+    rows = [(delay, [table[delay] for table in models.values()])
+            for delay in _check_models(models)]
+    rows.append(('all', list(map(overall_accuracy, models.values()))))
+    lines = text_table([
+        ('delay', 'questions', *models, 'chance'),
+        *((label, entries[0].total, *(f'{x.accuracy:.1%}' for x in entries),
+           f'{chance:.1%}') for label, entries in rows)], left=()).split('\n')
     rule = '-' * len(lines[0])
     return '\n'.join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
@@ -197,7 +141,7 @@ def plot_accuracy_by_delay(models: Mapping[str, Mapping[int, DelayAccuracy]],
 
     Args:
         models (Mapping[str, Mapping[int, DelayAccuracy]]): By the name of a
-            model, its accuracy by delay.
+            model, its accuracy by delay; all were asked the same questions.
         out_file (str): Picture to write; its ending says the format.
         chance (float): Accuracy of guessing, 0 to 1.
         mem_len (int, optional): Number of clips that the memory attends to,
@@ -205,9 +149,6 @@ def plot_accuracy_by_delay(models: Mapping[str, Mapping[int, DelayAccuracy]],
         title (str): Title of the plot. Defaults to ''.
         xlabel (str): What delays are. Defaults to 'clips from cue to
             question'.
-
-    Raises:
-        ValueError: If the models were not asked the same questions.
     """
     # Drawn on a canvas of its own: a library must not touch pyplot's backend.
     from matplotlib.backends.backend_agg import FigureCanvasAgg

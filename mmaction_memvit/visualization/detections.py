@@ -19,20 +19,17 @@ def label_boxes(scores: np.ndarray,
                 score_thr: float = 0.,
                 show_scores: bool = True,
                 max_labels: int = 6) -> list[list[str]]:
-    """Write the actions of each box, the best one first.
+    """Lines with the actions of each of N boxes, the best one first.
 
     Args:
         scores (np.ndarray): Of shape (N, C); column c is the class of id c.
         names (Mapping[int, str]): Names by id. A class without a name is
             called by its id.
-        score_thr (float): Actions with a score above it are written.
-            Defaults to 0.
+        score_thr (float): Actions with a score above it are written. Defaults
+            to 0.
         show_scores (bool): Whether to write scores, too. Defaults to True.
-        max_labels (int): Most lines of a box; one more says how many are
-            left out. Defaults to 6.
-
-    Returns:
-        list[list[str]]: Lines of each box.
+        max_labels (int): Most lines of a box; one more says how many are left
+            out. Defaults to 6.
     """
     lines = []
     for row in np.asarray(scores):
@@ -57,23 +54,22 @@ def draw_detections(image: np.ndarray,
                     visualizer: ActionVisualizer | None = None) -> np.ndarray:
     """Draw boxes and actions.
 
-    Ground truth is green with its actions at the foot of the box, predictions
-    Ground truth is green, with its actions at the foot of the box;
-    predictions are orange and dashed, with theirs at the head. Every predicted
-    box is drawn, with the actions that reach the threshold, if any.
+    Ground truth is green, with its actions at the foot of the box; predictions
+    are orange and dashed, with theirs at the head. Every predicted box is
+    drawn, with the actions that reach the threshold, if any.
 
     Args:
         image (np.ndarray): RGB, uint8 of shape (H, W, 3).
         names (Mapping[int, str]): Names of classes by id.
         truth (tuple[np.ndarray, np.ndarray], optional): Boxes (N, 4), as
-            shares of the image, and many-hot actions (N, C), whose column c
-            is the class of id c. Defaults to None.
-        found (tuple[np.ndarray, np.ndarray], optional): Predicted boxes
-            (P, 4) and scores (P, C), likewise. Defaults to None.
-        score_thr (float): Predicted actions with a score above it are
-            written. Defaults to 0.3.
-        title (str): Written above the image, in one or more lines. Defaults
-            to ''.
+            shares of the image, and many-hot actions (N, C), whose column c is
+            the class of id c. Defaults to None.
+        found (tuple[np.ndarray, np.ndarray], optional): Predicted boxes (P, 4)
+            and scores (P, C), likewise. Defaults to None.
+        score_thr (float): Predicted actions with a score above it are written.
+            Defaults to 0.3.
+        title (str): Written above the image, in one or more lines. Defaults to
+            ''.
         min_side (int): Images whose short side is smaller are enlarged, so
             that text can be read; in pixels. Defaults to 480.
         visualizer (ActionVisualizer, optional): What draws; one for many
@@ -81,9 +77,6 @@ def draw_detections(image: np.ndarray,
 
     Returns:
         np.ndarray: RGB, uint8 of shape (H', W', 3), with the title's line.
-
-    Raises:
-        ValueError: If image, boxes or scores have another shape.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError('image must be uint8 of shape (H, W, 3), but is '

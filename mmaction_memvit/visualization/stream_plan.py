@@ -8,16 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..messages import text_table
+
 
 class LaneTable(NamedTuple):
-    """What the L lanes of one process show at S steps.
+    """What the L lanes of one process show at S steps, arrays (L, S).
 
-    Attributes:
-        videos (np.ndarray): Video numbers, (L, S), -1 where a lane has run
-            out.
-        positions (np.ndarray): Positions in the video, (L, S), -1 likewise.
-        starts (np.ndarray): True where a clip does not continue a stream and
-            memory starts anew, (L, S).
+    ``videos`` (their numbers) and ``positions`` in them are -1 where a lane
+    has run out; ``starts`` is True where a clip does not continue a stream and
+    memory starts anew.
     """
     videos: np.ndarray
     positions: np.ndarray
@@ -35,16 +34,13 @@ def tabulate_lanes(batches: Sequence[Sequence[int]],
     clip seen of its video lies at most ``max_gap`` positions before it.
 
     Args:
-        batches (Sequence[Sequence[int]]): Data set indices of every batch,
-            S batches of at most ``num_lanes``.
+        batches (Sequence[Sequence[int]]): Data set indices of every batch, S
+            batches of at most ``num_lanes``.
         videos (np.ndarray): Video number of every data set index, (N, ).
         positions (np.ndarray): Position of every index in its video, (N, ).
         num_lanes (int): Number of lanes L.
         max_gap (int): Largest step in position that continues a stream, in
             stream steps. Defaults to 1.
-
-    Returns:
-        LaneTable: Three arrays (L, S).
     """
     table = np.full((3, num_lanes, len(batches)), -1, np.int64)
     table[2] = 0
@@ -67,16 +63,7 @@ def shorten_names(names: Sequence[str], width: int = 12) -> list[str]:
     """Shorten video ids to at most ``width`` characters, keeping them apart.
 
     Folders and file extensions go first, if the rest still tells the videos
-    apart, then the middle of what is too long.
-
-    Args:
-        names (Sequence[str]): Video ids, all different.
-        width (int): Largest number of characters, at least 8. Defaults to
-            12.
-
-    Returns:
-        list[str]: One short name per id, all different unless that takes
-        more characters than there are.
+    apart, then the middle of what is too long. ``width`` is at least 8.
     """
     names = [str(name) for name in names]
     for simplify in (os.path.basename, lambda name: os.path.splitext(name)[0]):
@@ -103,7 +90,7 @@ def format_lanes(table: LaneTable,
                  titles: Sequence[str],
                  first_step: int = 0,
                  num_steps: int = 12) -> str:
-    """Format lanes x steps as text.
+    """Format lanes x steps as text, a line a lane under the step numbers.
 
     ``*name:position`` is a clip at which memory starts anew; the clips that
     continue it show their position only, ``-`` is a lane that has run out.
@@ -114,13 +101,10 @@ def format_lanes(table: LaneTable,
         titles (Sequence[str]): Title of every lane, L of them.
         first_step (int): First step shown. Defaults to 0.
         num_steps (int): Number of steps shown at most. Defaults to 12.
-
-    Returns:
-        str: One line per lane under a heading of step numbers.
     """
     steps = range(first_step,
                   min(first_step + num_steps, table.videos.shape[1]))
-    rows = [['', *(str(step) for step in steps)]]
+    rows = [['', *steps]]
     for lane, title in enumerate(titles):
         row = [title]
         for step in steps:
@@ -137,11 +121,7 @@ def format_lanes(table: LaneTable,
             else:
                 row.append(f'{mark}:{position}')
         rows.append(row)
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return '\n'.join(
-        '  '.join(cell.ljust(width)
-                  for cell, width in zip(row, widths)).rstrip()
-        for row in rows)
+    return text_table(rows, left=range(len(rows[0])))
 
 
 def draw_lanes(table: LaneTable,
@@ -152,15 +132,9 @@ def draw_lanes(table: LaneTable,
                num_steps: int | None = None) -> None:
     """Draw lanes x time, one colour per video, and save the picture.
 
-    Args:
-        table (LaneTable): Arrays (L, S) from :func:`tabulate_lanes`.
-        names (Sequence[str]): Short name of every video number, written
-            where there is room.
-        titles (Sequence[str]): Title of every lane, L of them.
-        out_file (str): Where to save; the ending tells the format.
-        first_step (int): First step drawn. Defaults to 0.
-        num_steps (int, optional): Number of steps drawn at most. None draws
-            all from the first on. Defaults to None.
+    Arguments are those of :func:`format_lanes`, and ``out_file``, whose ending
+    tells the format; names stand where there is room, and all steps are drawn
+    if ``num_steps`` is None.
     """
     # The object interface leaves pyplot's global state and backend alone.
     from matplotlib import colormaps

@@ -26,7 +26,8 @@ def format_timeline(steps: Iterable[tuple[int, Any]],
     """Write the time line of one video, line by line as scores arrive.
 
     Works for any online model: ``steps`` may be a generator that reads a live
-    stream, and every line is yielded before the next clip is asked for.
+    stream, and every line is yielded before the next clip is asked for: a
+    heading, a line a clip and, with ``answers``, a summary.
 
     Args:
         steps (Iterable[tuple[int, Any]]): Number of a clip and the model's
@@ -38,13 +39,6 @@ def format_timeline(steps: Iterable[tuple[int, Any]],
         answers (Mapping[int, int], optional): The right class of the clips
             that ask for one, by clip number. These are marked as right or
             wrong and summed up in the last line. Defaults to None.
-
-    Yields:
-        str: A heading, a line a clip and, with ``answers``, a summary.
-
-    Raises:
-        ValueError: If a clip has more or fewer scores than classes, or
-            ``clip_seconds`` is not positive.
     """
     if not clip_seconds > 0:
         raise ValueError(f'clip_seconds={clip_seconds} must be greater than 0')

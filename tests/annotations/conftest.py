@@ -1,23 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import logging
-
 import pytest
-from mmengine.logging import MMLogger
+from helpers.logs import logged
 
 
 @pytest.fixture
 def log():
     """Messages as they come."""
-    lines = []
-    handler = logging.Handler(logging.INFO)
-    handler.emit = lambda record: lines.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    yield lines
-    logger.removeHandler(handler)
-    logger.setLevel(level)
+    with logged() as lines:
+        yield lines
 
 
 @pytest.fixture

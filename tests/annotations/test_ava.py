@@ -18,7 +18,7 @@ from mmaction_memvit.annotations.ava import (
 )
 from mmaction_memvit.annotations.ava_rows import image_key
 from mmaction_memvit.datasets import OnlineAVADataset
-from mmaction_memvit.evaluation import AVADetectionMetric
+from mmaction_memvit.evaluation.metrics import AVADetectionMetric
 
 TEXT = """b,2,0.1,0.2,0.3,0.4,5,7
 a,0003,.5,.5,.6,.6,1,0

@@ -111,12 +111,6 @@ def test_files_that_do_not_match(log):
         count_matches(FOUND, [('c', 4), ('c', 5)], 'x', 'y')
 
 
-def test_a_missing_proposal_file_is_named(tmp_path):
-    with pytest.raises(
-            FileNotFoundError, match="none.pkl'.*Remedy: make"):
-        read_proposals(str(tmp_path / 'none.pkl'))
-
-
 def test_proposals_of_a_web_server(tmp_path, monkeypatch):
     monkeypatch.setenv('no_proxy', '*')
     path = dump(tmp_path, {'a,0902': np.ones((1, 5), np.float32)})

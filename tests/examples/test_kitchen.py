@@ -66,15 +66,6 @@ def test_twins_make_chance_exact(split):
                     assert event.clip - 3 - before.clip > 8
 
 
-def test_plan_does_not_depend_on_the_number():
-    assert plan_kitchen(SMALL, 'train', 12)[:3] == plan_kitchen(
-        SMALL, 'train', 3)
-    with pytest.raises(ValueError, match='multiple of 3, .* take 6'):
-        plan_kitchen(SMALL, 'train', 4)
-    with pytest.raises(ValueError, match='split'):
-        plan_kitchen(SMALL, 'val', 3)
-
-
 @pytest.mark.parametrize('fps', [60000 / 1001, 50.])
 def test_sampled_frames_show_their_own_clip(fps):
     spec = KitchenSpec()
@@ -86,19 +77,12 @@ def test_sampled_frames_show_their_own_clip(fps):
     assert shown.tolist() == list(range(56 * 4))
 
 
-def test_twins_differ_in_cues_only():
-    twins = plan_kitchen(SMALL, 'train', 3)
-    first, second = (render_pictures(SMALL, t) for t in twins[:2])
-    assert first.shape == (64, 32, 32, 3) and first.dtype == np.uint8
-    differ = (first != second).reshape(16, 4, -1).any((1, 2))
-    cues = [e.clip for e in twins[0].events if e.verb == TAKE]
-    assert np.flatnonzero(differ).tolist() == cues
-    assert (render_pictures(SMALL, twins[0]) == first).all()
-    # Verbs, and what is poured, can be seen.
-    blank = render_pictures(SMALL, twins[0]._replace(events=()))
-    shown = (first != blank).reshape(16, 4, -1).any(2).all(1)
-    assert np.flatnonzero(shown).tolist() == [e.clip
-                                              for e in twins[0].events]
+def test_verbs_and_what_is_poured_can_be_seen():
+    plan = plan_kitchen(SMALL, 'train', 3)[0]
+    blank = render_pictures(SMALL, plan._replace(events=()))
+    shown = (render_pictures(SMALL, plan) != blank).reshape(16, 4, -1)
+    assert np.flatnonzero(shown.any(2).all(1)).tolist() == [
+        e.clip for e in plan.events]
 
 
 def test_annotations(tmp_path):
@@ -150,11 +134,3 @@ def test_annotations(tmp_path):
     for table in tables.values():
         assert (table.starts < table.stops).all()
         assert table.stops.max() <= 56 * spec.clip_seconds + 1e-9
-
-
-@pytest.mark.parametrize('options', [
-    dict(num_things=7), dict(clips_per_video=40), dict(train_delays=()),
-    dict(size=33), dict(sample_fps=0), dict(seed=-1)], ids=str)
-def test_bad_options(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
-        KitchenSpec(**options)

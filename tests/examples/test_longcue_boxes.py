@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from demos.detection import answer_box_questions
 from generated.longcue import CUES
 from generated.longcue_boxes import (
     PERSONS,
     LongCueBoxesSpec,
     annotation_rows,
-    answer_box_questions,
     box_question_table,
     cue_keyframes,
     keyframe_boxes,
@@ -79,7 +79,6 @@ def test_plan(num_cues, max_delay, extra, families, seed):
 
 def test_persons_are_independent():
     plans = plan_box_videos(LongCueBoxesSpec(), 'train', 400)
-    assert plans[:4] == plan_box_videos(LongCueBoxesSpec(), 'train', 4)
     same, apart = [], 0
     for plan in plans:
         cues = [{q.cue_clip: q.label for q in plan.questions
@@ -257,23 +256,6 @@ def test_bad_results(tmp_path):
     results.write_text('val_00000,1,0,0,1,1,2\n')
     with pytest.raises(ValueError, match='results.csv: .*line 1: .*score'):
         answer_box_questions(str(results), questions)
-
-
-@pytest.mark.parametrize('options, match', [
-    (dict(fps=6), 'fps=6 must be a multiple of .* = 4'),
-    (dict(size=40), 'size=40 .* take 32'),
-    (dict(clips_per_video=26), 'clips_per_video=26 .* 27 clips'),
-])
-def test_bad_options(options, match):
-    with pytest.raises(ValueError, match=match):
-        LongCueBoxesSpec(**options)
-
-
-def test_bad_plans():
-    with pytest.raises(ValueError, match="split='vall'"):
-        plan_box_videos(SMALL, 'vall', 4)
-    with pytest.raises(ValueError, match='6 val videos .* take 8'):
-        plan_box_videos(SMALL, 'val', 6)
 
 
 def test_cues_are_listed_and_questions_are_not():

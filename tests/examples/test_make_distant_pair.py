@@ -1,10 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
-import os
-import subprocess
-import sys
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +11,11 @@ from generated.distant_pair import (
 )
 from generated.make_distant_pair import make_distant_pair
 from generated.video_set import read_video
+from helpers.tools import tool_fixture
 
 av = pytest.importorskip('av', reason='the videos are written with PyAV')
 
-TOOL = Path(__file__).resolve().parents[2] / 'examples' / 'generate.py'
+generate = tool_fixture('examples/generate.py')
 SMALL = DistantPairSpec(num_things=2, num_slots=4, slot_frames=3)
 
 
@@ -83,42 +79,14 @@ def test_every_slot_starts_with_a_key_frame(dataset):
     assert all(keys[::SMALL.slot_frames])
 
 
-def test_an_existing_set_is_kept_and_a_different_one_protected(
-        tmp_path, capsys):
-    number = dict(train=1)
-    make_distant_pair(str(tmp_path), SMALL, number, number)
-    first, last = (tmp_path / 'train' / f'pair_0000{i}.mp4' for i in (0, 3))
-    made = first.stat().st_mtime_ns
-    make_distant_pair(str(tmp_path), SMALL, number, number)
-    assert first.stat().st_mtime_ns == made
-    assert 'already holds' in capsys.readouterr().out
-
-    other = replace(SMALL, seed=5)
-    with pytest.raises(FileExistsError, match='seed: 0 -> 5.*--force'):
-        make_distant_pair(str(tmp_path), other, number, number)
-    assert last.exists()
-    make_distant_pair(str(tmp_path), other, number, number, force=True)
-    assert first.stat().st_mtime_ns != made
-
-
-def test_command_line(dataset, tmp_path):
+def test_options(generate, dataset, tmp_path, capsys):
     out_dir, meta = dataset
-    done = subprocess.run([
-        sys.executable,
-        str(TOOL), 'distant-pair', 'made',
-        '--train-families', '2', '--val-families', '1',
-        '--train-sign-families', '1', '--val-sign-families', '1',
-        '--num-things', '2', '--num-slots', '4', '--slot-frames', '3',
-        '--num-workers', '2'
-    ],
-                          cwd=tmp_path,
-                          env={**os.environ, 'PYTHONPATH': str(
-                              TOOL.parents[1])},
-                          capture_output=True,
-                          text=True)
-    assert done.returncode == 0, done.stderr
-    assert '22/22' in done.stdout and 'chance 50%' in done.stdout
     made = tmp_path / 'made'
+    generate.main(
+        f'distant-pair {made} --train-families 2 --val-families 1 '
+        '--train-sign-families 1 --val-sign-families 1 --num-things 2 '
+        '--num-slots 4 --slot-frames 3 --num-workers 0'.split())
+    assert 'chance 50%' in capsys.readouterr().out
     assert json.loads((made / 'distant_pair_meta.json').read_text()) == meta
     for content in meta['splits'].values():
         for name in content['videos']:

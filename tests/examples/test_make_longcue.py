@@ -135,34 +135,6 @@ def test_every_clip_starts_with_a_key_frame(dataset):
     assert all(keys[::SMALL.clip_frames])
 
 
-def test_decord_reads_clips_in_any_order(dataset):
-    decord = pytest.importorskip('decord')
-    out_dir, meta = dataset
-    path = str(out_dir / meta['splits']['train']['videos'][3])
-    frames = video_set.read_video(path)
-    for clip in (9, 0, 4):
-        index = range(clip * 4, clip * 4 + 4)
-        decoded = decord.VideoReader(path).get_batch(index).asnumpy()
-        assert np.abs(decoded.astype(int) - frames[index]).mean() < 2
-
-
-def test_same_seed_same_files(dataset, tmp_path):
-    out_dir, meta = dataset
-    again = make_longcue(str(tmp_path), SMALL, {'train': 4, 'val': 4})
-    for split in 'train', 'val':
-        for name in again['splits'][split]['videos']:
-            np.testing.assert_array_equal(
-                video_set.read_video(str(tmp_path / name)),
-                video_set.read_video(str(out_dir / name)))
-    other = replace(SMALL, seed=7)
-    make_longcue(
-        str(tmp_path / 'other'), other, {'train': 4})
-    name = meta['splits']['train']['videos'][0]
-    assert not np.array_equal(
-        video_set.read_video(str(tmp_path / 'other' / name)),
-        video_set.read_video(str(out_dir / name)))
-
-
 def test_an_existing_set_is_kept_and_a_different_one_protected(
         tmp_path, capsys):
     spec = LongCueSpec(num_cues=2, max_delay=1, clips_per_video=2, size=32)
@@ -199,7 +171,7 @@ def test_a_file_that_does_not_read_back_is_an_error(
     (tmp_path / 'train').mkdir()
     read = video_set.read_video
     monkeypatch.setattr(video_set, 'read_video', lambda path: read(path)[:-1])
-    with pytest.raises(RuntimeError, match='wrote 44 frames but read 43'):
+    with pytest.raises(RuntimeError, match=' 44 .* 43'):
         make_video(plan, SMALL, str(tmp_path))
     monkeypatch.setattr(video_set, 'read_video', lambda path: 255 - read(path))
     with pytest.raises(RuntimeError, match='grey levels'):

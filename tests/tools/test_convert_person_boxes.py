@@ -1,28 +1,15 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import importlib.util
-import os
 import pickle
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.tools import tool_fixture
 from helpers.videos import need_shared_data
 
 from mmaction_memvit.annotations.proposals import read_proposals
 
-TOOL = Path(
-    __file__).resolve().parents[2] / 'tools/data/ava/convert_person_boxes.py'
-
-
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('convert_boxes', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+tool = tool_fixture('tools/data/ava/convert_person_boxes.py')
 
 
 def run(tool, tmp_path, text, *args):
@@ -54,12 +41,6 @@ def test_forms_of_rows(tool, tmp_path, capsys):
     assert 'at least 0.9: 4 boxes (80.0%) on 3 keyframes' in text
     assert 'merged: 1 of 6' in text
     assert read_proposals(str(tmp_path / 'sub/boxes.pkl'))
-
-
-def test_byte_order_mark(tool, tmp_path):
-    code, found = run(tool, tmp_path, '\ufeffv,1,0,0,1,1,,0.9\n'
-                      'v,2,0,0,1,1,,0.9\n')
-    assert code == 0 and list(found) == ['v,0001', 'v,0002']
 
 
 def test_boxes_that_are_clipped_or_left_out(tool, tmp_path, capsys):
@@ -115,17 +96,11 @@ def test_errors(tool, tmp_path, capsys):
             tool.main(['a.csv', 'x.pkl', *args])
 
 
-def test_real_file(tmp_path):
+def test_real_file(tool, tmp_path, capsys):
     source = need_shared_data('ava') / 'ava_val_predicted_boxes_head.csv'
     out = tmp_path / 'boxes.pkl'
-    result = subprocess.run(
-        [sys.executable, str(TOOL), str(source), str(out)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PYTHONPATH': str(TOOL.parents[3])},
-        timeout=120)
-    assert result.returncode == 0, result.stderr
-    assert '24 boxes on 14 keyframes of 1 videos' in result.stdout
+    assert tool.main([str(source), str(out)]) == 0
+    assert '24 boxes on 14 keyframes of 1 videos' in capsys.readouterr().out
     found = pickle.loads(out.read_bytes())
     np.testing.assert_allclose(
         found['1j20qq1JyX4,0904'],

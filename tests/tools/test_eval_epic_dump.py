@@ -1,41 +1,21 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import importlib.util
 import json
-import os
 import re
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.epic import write_official, write_text
+from helpers.tools import tool_fixture
 
 from mmaction_memvit.evaluation.metrics import EpicRecognitionMetric
 from mmaction_memvit.evaluation.submissions.epic_dump import write_epic_dump
 from mmaction_memvit.evaluation.submissions.epic_truth import EpicTruth
 
-TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+tool = tool_fixture('tools/analysis_tools/eval_epic_dump.py')
+validator = tool_fixture('tools/data/epic100/validate_submission.py')
 SIZES = ('--num-verbs', '4', '--num-nouns', '5')
 ROWS = [(f'P0{1 + i % 2}_01_{i}', i, i + 2, i % 4, i % 5) for i in range(12)]
-
-
-def load_tool(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool(TOOLS / 'analysis_tools/eval_epic_dump.py')
-
-
-@pytest.fixture(scope='module')
-def validator():
-    return load_tool(TOOLS / 'data/epic100/validate_submission.py')
 
 
 @pytest.fixture
@@ -219,18 +199,3 @@ def test_dump_of_actions(tool, root, capsys):
     assert tool.main([*args, '--actions', actions]) == 0
     # Segment 0 alone has verb 0 with noun 0.
     assert json.loads((root / 'out.json').read_text())['action_top1'] == 1 / 12
-
-
-def test_command_line(root):
-    result = subprocess.run(
-        [
-            sys.executable, str(TOOLS / 'analysis_tools/eval_epic_dump.py'),
-            str(root / 'dump.npz'), str(root / 'val.csv'),
-            'action_recognition', *SIZES
-        ],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PYTHONPATH': str(TOOLS.parent)},
-        timeout=120)
-    assert result.returncode == 0, result.stderr
-    assert 'action top1' in result.stdout

@@ -1,11 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import importlib.util
-from pathlib import Path
 
 import pytest
+from helpers.tools import tool_fixture
 from mmaction.registry import DATASETS
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'inspect_stream.py'
+tool = tool_fixture('tools/inspect_stream.py')
 
 
 @DATASETS.register_module(force=True)
@@ -41,14 +40,6 @@ val_dataloader = dict(
     batch_sampler=dict(type='mmaction.StreamBatchSampler'),
     dataset=dict(type='InspectTestDataset', lengths=[1, 3], test_mode=True))
 """
-
-
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('inspect_stream', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -138,23 +129,14 @@ def test_picture(inspect, tmp_path):
     assert out_file.read_bytes().startswith(b'\x89PNG')
 
 
-@pytest.mark.parametrize('args, words', [
-    (['--rank', '2', '--world-size', '2'], '--rank is 2'),
-    (['--world-size', '0'], '--world-size is 0, must be at least 1'),
-    (['--steps', '0'], '--steps is 0, must be at least 1'),
-    (['--first-step', '-1'], '--first-step is -1, must be at least 0'),
-])
-def test_bad_arguments(inspect, capsys, args, words):
+def test_errors(inspect, capsys):
     with pytest.raises(SystemExit):
-        inspect(*args)
-    assert words in capsys.readouterr().err
-
-
-def test_missing_data_loader(inspect):
+        inspect('--rank', '2', '--world-size', '2')
+    assert '--rank is 2' in capsys.readouterr().err
     with pytest.raises(SystemExit, match='no test_dataloader'):
         inspect('--split', 'test')
 
 
 def test_too_few_videos_names_the_numbers(inspect):
-    with pytest.raises(ValueError, match='5 videos cannot feed 6 lanes'):
+    with pytest.raises(ValueError, match='5 videos .* 6 lanes'):
         inspect('--batch-size', '6')

@@ -1,22 +1,12 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import importlib.util
-from pathlib import Path
 
 import cv2
 import pytest
 from helpers.epic import write_official, write_text
+from helpers.tools import tool_fixture
 
 pytest.importorskip('matplotlib')
-TOOL = (Path(__file__).resolve().parents[2]
-        / 'tools/data/epic100/plot_classes.py')
-
-
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('plot_classes', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+tool = tool_fixture('tools/data/epic100/plot_classes.py')
 
 
 @pytest.fixture

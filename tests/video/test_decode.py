@@ -1,15 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import random
-from fractions import Fraction
 
 import numpy as np
 import pytest
-from helpers.videos import (
-    need_shared_data,
-    read_number,
-    truncate,
-    write_video,
-)
+from helpers.videos import read_number, truncate, write_video
 
 from mmaction_memvit.video import (
     DecordReader,
@@ -68,31 +62,6 @@ def test_exact_frames_anywhere(videos, kind):
         assert numbers(reader, clip) == list(clip)
     assert reader.num_frames == NUM
     reader.close()
-
-
-def test_edit_list_hides_the_frames_before_it(videos, tmp_path):
-    # What "ffmpeg -ss 0.6 -i IN -c copy OUT" makes: packets from the keyframe
-    # before, of which those before the cut are hidden.
-    path = str(tmp_path / 'cut.mp4')
-    start = 18
-    with av.open(videos['b_frames.mp4']) as src, av.open(path, 'w') as out:
-        stream = src.streams.video[0]
-        if hasattr(out, 'add_stream_from_template'):
-            copied = out.add_stream_from_template(stream)
-        else:
-            copied = out.add_stream(template=stream)
-        step = int(1 / (stream.time_base * Fraction(stream.average_rate)))
-        src.seek(start * step, stream=stream)
-        for packet in src.demux(stream):
-            if packet.dts is not None:
-                packet.pts -= start * step
-                packet.dts -= start * step
-                packet.stream = copied
-                out.mux(packet)
-    reader = PyAVReader(path)
-    assert reader.num_frames == NUM - start
-    for clip in (range(0, 8), range(100, 130, 3), range(5, 9)):
-        assert numbers(reader, clip) == [start + i for i in clip]
 
 
 def test_same_frames_as_decord_and_opencv(videos):
@@ -164,7 +133,7 @@ def test_bytes_and_threads(videos):
 def test_counting_is_said_once(videos, monkeypatch, caplog):
     told = []
     monkeypatch.setattr(decode, '_count_mode_told', False)
-    monkeypatch.setattr(decode, 'print_log',
+    monkeypatch.setattr(decode, 'warn',
                         lambda text, **kwargs: told.append(text))
     for _ in range(2):
         assert PyAVReader(videos['h264.avi']).num_frames == NUM
@@ -193,24 +162,9 @@ def test_cut_off_file_gives_what_it_has(videos, tmp_path):
         reader.read([10, 150])
 
 
-def test_jhmdb_frame_counts_and_order():
-    folder = need_shared_data('jhmdb')
-    path = sorted(folder.glob('videos/*/*.avi'))[0]
-    with av.open(str(path)) as container:
-        announced = container.streams.video[0].frames
-        truth = [
-            f.to_ndarray(format='rgb24') for f in container.decode(video=0)
-        ]
-    assert announced != len(truth)
-    reader = PyAVReader(str(path))
-    assert reader.num_frames == len(truth)
-    for i in (len(truth) - 1, 0, 17, 16):
-        np.testing.assert_array_equal(reader.read([i])[0], truth[i])
-
-
 def test_choose_backend(monkeypatch):
     assert choose_backend('auto') == 'pyav'
-    with pytest.raises(ValueError, match="'opencv' is unknown.*'pyav'"):
+    with pytest.raises(ValueError, match="'opencv'.*'pyav'"):
         choose_backend('opencv')
     monkeypatch.setattr(backends.scan, 'av', None)
     with pytest.raises(ImportError, match='pip install av'):
@@ -250,7 +204,7 @@ def test_reader_cache_of_size_zero():
 def test_reader_cache_tells_when_it_is_too_small(monkeypatch, num_videos,
                                                  warns):
     told = []
-    monkeypatch.setattr(cache, 'print_log',
+    monkeypatch.setattr(cache, 'warn',
                         lambda text, **kwargs: told.append(text))
     readers = ReaderCache(4)
     for step in range(20):

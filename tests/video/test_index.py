@@ -7,7 +7,6 @@ import pytest
 
 from mmaction_memvit.video.frames import pack, unpack
 from mmaction_memvit.video.index import (
-    first_names,
     in_threads,
     load_video_index,
     write_video_index,
@@ -61,8 +60,3 @@ def test_bad_files(tmp_path, text, match):
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match='build_video_index'):
         load_video_index(str(tmp_path / 'absent.json'))
-
-
-def test_first_names():
-    assert first_names(['a', 'b']) == "'a', 'b'"
-    assert first_names('abcde') == "'a', 'b', 'c' and 2 more"

@@ -33,11 +33,6 @@ def test_sound_videos(tmp_path, name, kwargs, decode):
                          size=os.path.getsize(path))
 
 
-def test_one_frame(tmp_path):
-    entry = probe_video(write_video(tmp_path / 'a.mp4', 1))
-    assert entry['num_frames'] == 1 and entry['fps'] == 30
-
-
 def test_variable_rate(tmp_path):
     times = list(range(60)) + list(range(60, 240, 3))
     entry = probe_video(write_video(tmp_path / 'a.mp4', 120, times=times))

@@ -23,7 +23,8 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 
 import numpy as np
 import torch
-from benchmark_memvit import markdown, set_up
+from benchmark_memvit import set_up
+from benchmarking import markdown
 from benchmarking.runs import Bench, Group
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
@@ -39,13 +40,11 @@ FPS = 30
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument(
-        '--config', default=str(CONFIG),
+    parser.add_argument('--config', default=str(CONFIG),
         help='of a data set that reads a list of videos\n'
         '(default: MeMViT-16, 16x4, on Kinetics-400)')
     parser.add_argument('--split', default='train', choices=['train', 'val'])
-    parser.add_argument(
-        '--video-size', type=int, nargs=2, default=[320, 240],
+    parser.add_argument('--video-size', type=int, nargs=2, default=[320, 240],
         metavar=('WIDTH', 'HEIGHT'), help='in pixels (default: 320 240)')
     parser.add_argument(
         '--codec', default='libx264', help='by FFmpeg (default: libx264)')
@@ -53,8 +52,7 @@ def parse_args() -> argparse.Namespace:
         '--seconds', type=int, default=10, help='of a video (default: 10)')
     parser.add_argument(
         '--num-videos', type=int, default=4, help='(default: 4)')
-    parser.add_argument(
-        '--need', type=float, nargs='+', metavar='CLIPS',
+    parser.add_argument('--need', type=float, nargs='+', metavar='CLIPS',
         help='clips a second that models take (default: measured)')
     parser.add_argument('--device', default='cpu', help='of the model')
     parser.add_argument(
@@ -80,10 +78,8 @@ def write_video(path: Path, args: argparse.Namespace, seed: int) -> None:
             image = image + rng.integers(-6, 7, image.shape)
             frame = av.VideoFrame.from_ndarray(
                 image.clip(0, 255).astype(np.uint8), format='rgb24')
-            for packet in stream.encode(frame):
-                out.mux(packet)
-        for packet in stream.encode():
-            out.mux(packet)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
 
 
 def build_dataset(cfg: Config, args: argparse.Namespace,
@@ -180,7 +176,7 @@ def needs_table(needs: List[float], rate: float, workers: int) -> str:
         ])
     return markdown(
         ['model, clips/s', 'workers needed', f'{workers} workers, clips/s',
-         'what limits'], rows)
+         'what limits'], *rows)
 
 
 def main() -> None:
@@ -203,14 +199,14 @@ def main() -> None:
         f'a clip is {str(inputs.dtype).split(".")[-1]} of '
         f'{tuple(inputs.shape)}, {inputs.nbytes / 2**20:.2f} MiB',
         markdown(['in a worker', 'ms a clip', 'share'],
-                 [[name, f'{x:.2f}', f'{x / total:.0%}']
-                  for name, x in costs.items()]),
+                 *[[name, f'{x:.2f}', f'{x / total:.0%}']
+                   for name, x in costs.items()]),
     ]
     found = device_costs(cfg, sample, loader.batch_size,
                          loader.get('pin_memory', False), device)
     texts.append(
         markdown([f'in the main process, {device.type}', 'ms a clip'],
-                 [[name, f'{x:.3f}'] for name, x in found.items()]))
+                 *[[name, f'{x:.3f}'] for name, x in found.items()]))
     needs = args.need or [measured_need(args, loader.batch_size, device)]
     texts.append(needs_table(needs, rate, max(1, loader.num_workers)))
     print('\n\n'.join(texts))

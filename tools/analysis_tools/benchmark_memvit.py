@@ -31,6 +31,7 @@ from typing import List, Optional, Sequence
 import mmaction_memvit  # noqa: F401  # isort: skip
 
 import torch
+from benchmarking import markdown
 from benchmarking.counting import tensors_of
 from benchmarking.runs import DTYPES, Bench, Group, Run, clock
 from benchmarking.subjects import NAMES, WAYS, build_subject
@@ -60,47 +61,30 @@ COLUMNS = (
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument(
-        '--model', nargs='+', default=MODELS,
+    parser.add_argument('--model', nargs='+', default=MODELS,
         help=f'{NAMES}\n(default: {" ".join(MODELS)})')
-    parser.add_argument(
-        '--how', nargs='+', default=['eager'], choices=WAYS,
+    parser.add_argument('--how', nargs='+', default=['eager'], choices=WAYS,
         help='graph: CUDA graphs (default: eager)')
-    parser.add_argument(
-        '--size', type=int,
+    parser.add_argument('--size', type=int,
         help="height and width in pixels (default: 224, or the config's)")
-    parser.add_argument(
-        '--batch-size', type=int, nargs='+', default=[1],
+    parser.add_argument('--batch-size', type=int, nargs='+', default=[1],
         help='clips; of configs with several clips a video, videos')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
-    parser.add_argument(
-        '--dtype', nargs='+', default=['fp32'], choices=list(DTYPES),
-        help='fp32, or the dtype of autocast')
-    parser.add_argument(
-        '--mode', nargs='+', default=['infer', 'train'],
+    parser.add_argument('--dtype', nargs='+', default=['fp32'],
+        choices=list(DTYPES), help='fp32, or the dtype of autocast')
+    parser.add_argument('--mode', nargs='+', default=['infer', 'train'],
         choices=['infer', 'train'])
     parser.add_argument(
         '--rounds', type=int, default=9, help='timed rounds (default: 9)')
-    parser.add_argument(
-        '--train-rounds', type=int, default=3,
+    parser.add_argument('--train-rounds', type=int, default=3,
         help='timed rounds of training (default: 3)')
-    parser.add_argument(
-        '--stream', type=int, metavar='CLIPS',
+    parser.add_argument('--stream', type=int, metavar='CLIPS',
         help='instead: time and memory of the last model named along a\n'
         'stream of so many clips (default model: memvit-m4)')
     parser.add_argument('--threads', type=int, help='of PyTorch on the CPU')
     parser.add_argument(
         '--out', help='also write the tables here, and rows beside as .json')
     return parser.parse_args()
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with aligned columns."""
-    widths = [max(map(len, column)) for column in zip(header, *rows)]
-    lines = [header, ['-' * w for w in widths], *rows]
-    return '\n'.join('| ' + ' | '.join(
-        cell.ljust(w) for cell, w in zip(line, widths)) + ' |'
-                     for line in lines)
 
 
 def table_of(rows: Sequence[dict]) -> str:
@@ -112,7 +96,7 @@ def table_of(rows: Sequence[dict]) -> str:
         '-' if row.get(key) is None else form.format(row[key])
         for _, key, form in used
     ] for row in good]
-    parts = [markdown([x[0] for x in used], cells)] if good else []
+    parts = [markdown([x[0] for x in used], *cells)] if good else []
     for row in rows:
         reason = row.get('error') or row.get('note') or (
             None if row['finite'] else 'its output is not finite')
@@ -125,9 +109,9 @@ def models_table(models: Sequence[dict]) -> str:
     """Parameters and operations."""
     return markdown(
         ['model', 'parameters, M', 'GMACs a clip'],
-        [[x['model'], f'{x["params_m"]:.2f}',
-          '-' if x['gmacs'] is None else f'{x["gmacs"]:.2f}']
-         for x in models])
+        *[[x['model'], f'{x["params_m"]:.2f}',
+           '-' if x['gmacs'] is None else f'{x["gmacs"]:.2f}']
+          for x in models])
 
 
 def machine(device: torch.device, bench: Optional[Bench] = None) -> str:
@@ -167,7 +151,7 @@ def stream_table(args: argparse.Namespace, device: torch.device) -> str:
     bar.file.write('\n')
     return f'{name}\n\n' + markdown(
         ['clip', 'ms a clip (median of 50)', 'memory held, MiB',
-         'peak of the process, MiB'], rows)
+         'peak of the process, MiB'], *rows)
 
 
 def groups_of(args: argparse.Namespace) -> List[Group]:
@@ -221,6 +205,7 @@ def save(path: str, texts: Sequence[str], rows: Sequence[dict],
 
 
 def main() -> None:
+    """Measure, print and save."""
     args = parse_args()
     device = set_up(args.device, args.threads)
     bench, rows = None, []

@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-r"""What collaborative memory costs: parameters and GMACs beside the paper's.
+r"""What collaborative memory costs: parameters and GMACs.
 
     python tools/analysis_tools/collaborative_cost.py
     python tools/analysis_tools/collaborative_cost.py --reduction 1 2 4 8 \
@@ -11,19 +11,21 @@ r"""What collaborative memory costs: parameters and GMACs beside the paper's.
 
 A config with a memory in it is counted as it stands, but for what the command
 line says: N clips as in its training, crops as in its testing. GMACs are those
-of one clip; 'of N' those of the N clips that share a memory, which has the
-same size whatever N is. Counted are convolutions and matrix products, on
-shapes alone: nothing is computed.
+of one clip, 'more' than without memory; 'of N' those of the N clips that share
+a memory, which has the same size whatever N is. Counted are convolutions and
+matrix products, on shapes alone: nothing is computed.
 """
 import argparse
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 # First of all: it heals the host.
 import mmaction_memvit  # noqa: F401  # isort: skip
 
 import torch
+from benchmarking import markdown
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.hub import get_config
@@ -41,32 +43,11 @@ HOSTS = {
     'R(2+1)D-34 32x2': 'r2plus1d_r34-memory_k400-pre_8xb1-32x2x1',
     'R(2+1)D-101 32x2': 'r2plus1d_r101-memory_8xb1-32x2x1',
 }
-# GFLOPs of a clip that the paper prints, multiply-adds: without, with memory.
-PAPER_GMACS = {
-    'SlowFast-50 4x16': (36, 37),
-    'SlowFast-101 8x8': (126, 128),
-    'SlowFast-101+NL 8x8': (135, 137),
-    'R(2+1)D-101 32x2': (None, 243),
-}
-# Millions of parameters by reduction.
-PAPER_PARAMS = {'SlowOnly-50 8x8': {1: 49.2, 2: 40.9, 4: 36.7, 8: 34.6}}
 DEFAULT = dict(memory='associative', infusion='gating', reduction=4)
-COLUMNS = ('model', 'memory', 'infusion', 'r', 'N', 'params/M', 'paper/M',
-           'GMACs', 'more', 'paper', 'off by', 'of N')
-PAPER_COLUMNS = ('paper/M', 'paper', 'off by')
+COLUMNS = ('model', 'memory', 'infusion', 'r', 'N', 'params/M', 'GMACs',
+           'more', 'of N')
 # Of the paper, where a config does not tell.
 SIZE, NUM_CLIPS = 256, 9
-NOTES = """
-'more': than without memory. 'off by': from what the paper prints, rounded to
-whole GFLOPs; they fit 256x256 crops, of which a video has 30. With 224x224
-all are a quarter less. Where ours are not the paper's:
-
-- SlowFast-101+NL: MMCV's non-local block projects keys and values before it
-  pools them, PySlowFast's afterwards: 4.8 GMACs of the difference.
-- R(2+1)D-101: the paper takes that of CorrNet's authors, not described in it;
-  this is MMAction2's backbone at depth 101. The paper does not print the
-  figure without memory, nor any of R(2+1)D-34 and SlowOnly-50.
-"""
 
 
 class Host(NamedTuple):
@@ -88,28 +69,22 @@ class Host(NamedTuple):
     channels: object
     frames: int
     neck: dict
-    size: Tuple[int, int]
-    num_clips: List[int]
+    size: tuple[int, int]
+    num_clips: list[int]
     taken: str
 
 
 def parse_args() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument(
-        '--model',
-        nargs='+',
-        default=list(HOSTS),
-        choices=list(HOSTS),
-        help='(default: all)')
+    parser.add_argument('--model', nargs='+', default=list(HOSTS),
+        choices=list(HOSTS), help='(default: all)')
     parser.add_argument(
         '--config', help='instead: a config of this form, mmaction::... too')
-    parser.add_argument(
-        '--channels',
-        type=int,
-        nargs='+',
+    parser.add_argument('--channels', type=int, nargs='+',
         help='channels of the last features, by pathway\n'
-        '(default: those of the config; needed if it has no memory)')
+        '(default: those of its memory, else of its backbone)')
     parser.add_argument(
         '--frames', type=int, help="of a clip (default: the config's)")
     parser.add_argument(
@@ -117,20 +92,13 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help="height, width (default: the crops of the config's testing;\n"
         f'without --config {SIZE})')
-    parser.add_argument(
-        '--memory',
-        nargs='+',
+    parser.add_argument('--memory', nargs='+',
         choices=['associative', 'average'],
         help="(default: the config's, else associative)")
-    parser.add_argument(
-        '--infusion',
-        nargs='+',
+    parser.add_argument('--infusion', nargs='+',
         choices=['gating', 'residual'],
         help="(default: the config's, else gating)")
-    parser.add_argument(
-        '--reduction',
-        type=int,
-        nargs='+',
+    parser.add_argument('--reduction', type=int, nargs='+',
         help="(default: the config's, else 4; without --config 1 2 4 8)")
     parser.add_argument(
         '--num-clips',
@@ -138,10 +106,6 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         help="N (default: num_clips of the config's training;\n"
         f'if that is 1, and without --config, {NUM_CLIPS})')
-    parser.add_argument(
-        '--markdown',
-        action='store_true',
-        help='print a Markdown table, for a page (default: plain text)')
     return parser.parse_args()
 
 
@@ -154,7 +118,7 @@ def steps_of(cfg: Config, mode: str) -> Iterator[dict]:
         yield from step.get('transforms', [step])
 
 
-def crop_of(cfg: Config) -> Optional[Tuple[Tuple[int, int], str]]:
+def crop_of(cfg: Config) -> Optional[tuple[tuple[int, int], str]]:
     """Height and width of crops, and whose they are; None if not told."""
     for mode in ('test', 'train'):
         size = None
@@ -189,18 +153,16 @@ def load_host(args: argparse.Namespace, name: Optional[str]) -> Host:
     if frames is None:
         raise SystemExit(f'{title} does not tell its frames: give --frames')
     size, num_clips, taken = sizes_of(args, cfg, num_clips)
-    if channels is None:
-        found = channels_of(cfg.model, (3, frames, *size))
+    channels = channels or channels_of(cfg.model, (3, frames, *size))
+    if not channels:
         raise SystemExit(
-            f'{title} does not tell its channels: give --channels' +
-            (f' {" ".join(map(str, found))}, which are those of its '
-             'backbone' if found else ''))
+            f'{title} does not tell its channels: give --channels')
     return Host(title, cfg.model, channels, frames, neck, size, num_clips,
                 f'{title}: clips of {frames} frames, {taken}')
 
 
 def sizes_of(args: argparse.Namespace, cfg: Config, sampled: Optional[int]
-             ) -> Tuple[Tuple[int, int], List[int], str]:
+             ) -> tuple[tuple[int, int], list[int], str]:
     """Height and width, numbers of clips, and where they come from."""
     size, source = (SIZE, SIZE), "the paper's, --size for others"
     if args.size:
@@ -229,22 +191,24 @@ def build(cfg: dict, neck: Optional[dict]) -> torch.nn.Module:
         return MODELS.build(cfg).eval()
 
 
-def channels_of(cfg: dict, size: Tuple[int, ...]) -> List[int]:
-    """Channels of the backbone's features, by pathway; [] if others."""
+def channels_of(cfg: dict, size: tuple[int, ...]) -> object:
+    """Channels of the backbone's features, by pathway; None if others."""
     try:
         with torch.no_grad():
             feats = build(cfg, None).backbone(
                 torch.empty(1, *size, device='meta'))
     except RuntimeError:
         # Not every backbone can do without values.
-        return []
+        return None
     feats = feats if isinstance(feats, (tuple, list)) else [feats]
-    known = all(getattr(x, 'ndim', 0) == 5 for x in feats)
-    return [x.shape[1] for x in feats] if known else []
+    if any(getattr(x, 'ndim', 0) != 5 for x in feats):
+        return None
+    channels = tuple(x.shape[1] for x in feats)
+    return channels if len(channels) > 1 else channels[0]
 
 
-def count(cfg: dict, size: Tuple[int, ...], neck: Optional[dict],
-          num_clips: int) -> Tuple[int, int]:
+def count(cfg: dict, size: tuple[int, ...], neck: Optional[dict],
+          num_clips: int) -> tuple[int, int]:
     """Parameters, and multiply-adds of ``num_clips`` clips."""
     model = build(cfg, neck)
     inputs = torch.empty(1, num_clips, *size, device='meta')
@@ -254,7 +218,7 @@ def count(cfg: dict, size: Tuple[int, ...], neck: Optional[dict],
     return params, counter.get_total_flops() // 2
 
 
-def places_of(args: argparse.Namespace, host: Host) -> Dict[str, object]:
+def places_of(args: argparse.Namespace, host: Host) -> dict[str, object]:
     """Pathways with a memory, by what they are called in the table."""
     if isinstance(host.channels, int):
         return {'': host.channels}
@@ -264,27 +228,19 @@ def places_of(args: argparse.Namespace, host: Host) -> Dict[str, object]:
     return {' slow': slow, ' each': host.channels}
 
 
-def off_by(ours: float, paper: Optional[float]) -> str:
-    """The difference from a figure of the paper, in percent."""
-    return '' if paper is None else f'{100 * (ours / paper - 1):+.1f} %'
-
-
 def digits(number: float, decimals: int) -> str:
     """With so many decimals, or as many as show three digits."""
     needed = 2 - math.floor(math.log10(number)) if number > 0 else 0
     return f'{number:.{max(decimals, needed)}f}'
 
 
-def rows_of(args: argparse.Namespace, name: Optional[str],
-            host: Host) -> List[List[str]]:
+def rows_of(args: argparse.Namespace, host: Host) -> list[list[str]]:
     """Rows of the table of a model."""
     size = (3, host.frames, *host.size)
     plain_params, plain = count(host.model, size, None, 1)
-    paper = PAPER_GMACS.get(name, (None, None))
     rows = [[
-        host.title, 'none', '', '', '', digits(plain_params / 1e6, 1), '',
-        digits(plain / 1e9, 2), '', f'{paper[0] or ""}',
-        off_by(plain / 1e9, paper[0]), ''
+        host.title, 'none', '', '', '', digits(plain_params / 1e6, 1),
+        digits(plain / 1e9, 2), '', ''
     ]]
     options = {**DEFAULT, **host.neck, 'type': 'CollaborativeMemory'}
     reductions = args.reduction or ([options['reduction']]
@@ -294,40 +250,21 @@ def rows_of(args: argparse.Namespace, name: Optional[str],
              for r in reductions for n in host.num_clips]
     for place, where in places_of(args, host).items():
         for memory, infusion, reduction, num_clips in cases:
-            chosen = dict(
-                memory=memory, infusion=infusion, reduction=reduction)
-            neck = {**options, **chosen, 'in_channels': where}
+            neck = dict(
+                options,
+                memory=memory,
+                infusion=infusion,
+                reduction=reduction,
+                in_channels=where)
             params, macs = count(host.model, size, neck, num_clips)
             each = macs / num_clips
-            printed = paper[1] if chosen == DEFAULT else None
-            known = PAPER_PARAMS.get(name, {}).get(reduction, '')
             rows.append([
                 host.title, memory + place, infusion, f'{reduction}',
-                f'{num_clips}', digits(params / 1e6, 1), f'{known}',
+                f'{num_clips}', digits(params / 1e6, 1),
                 digits(each / 1e9, 2), f'+{100 * (each / plain - 1):.1f} %',
-                f'{printed or ""}', off_by(each / 1e9, printed),
                 digits(macs / 1e9, 0)
             ])
     return rows
-
-
-def drop_empty(table: List[List[str]]) -> List[List[str]]:
-    """The table without those columns of the paper that say nothing."""
-    kept = [
-        i for i, head in enumerate(table[0])
-        if head not in PAPER_COLUMNS or any(row[i] for row in table[1:])
-    ]
-    return [[row[i] for i in kept] for row in table]
-
-
-def show(table: List[List[str]], markdown: bool) -> None:
-    """Print rows of cells, the first being the heads of the columns."""
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    table.insert(1, ['-' * w for w in widths])
-    for row in table:
-        cells = [x.ljust(w) for x, w in zip(row, widths)]
-        print(f'| {" | ".join(cells)} |' if markdown else
-              '  '.join(cells).rstrip())
 
 
 def main() -> None:
@@ -339,10 +276,8 @@ def main() -> None:
         host = load_host(args, name)
         if args.config:
             print(host.taken, end='\n\n')
-        table += rows_of(args, name, host)
-    show(drop_empty(table), args.markdown)
-    if not args.config:
-        print(NOTES.rstrip())
+        table += rows_of(args, host)
+    print(markdown(*table))
 
 
 if __name__ == '__main__':

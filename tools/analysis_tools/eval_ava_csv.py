@@ -37,27 +37,17 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
         'results', help='CSV of video,timestamp,x1,y1,x2,y2,action_id,score')
     parser.add_argument(
         '--ann-file', required=True, help='CSV of the ground truth')
-    parser.add_argument(
-        '--label-file',
+    parser.add_argument('--label-file',
         help='label map (.pbtxt); default: the ids of the ground truth')
     parser.add_argument(
         '--exclude-file', help='CSV of video,timestamp that do not count')
-    parser.add_argument(
-        '--classes',
-        type=int,
-        nargs='+',
-        metavar='ID',
+    parser.add_argument('--classes', type=int, nargs='+', metavar='ID',
         help="evaluate these classes only; default: the label map's")
-    parser.add_argument(
-        '--convention',
-        choices=list(AVA_CONVENTIONS),
+    parser.add_argument('--convention', choices=list(AVA_CONVENTIONS),
         default='mmaction2',
         help='what `overall` and the groups of classes are computed by '
         '(default: %(default)s)')
-    parser.add_argument(
-        '--iou-thr',
-        type=float,
-        default=0.5,
+    parser.add_argument('--iou-thr', type=float, default=0.5,
         help='overlap from which on a box is found (default: %(default)s)')
     args = parser.parse_args(args)
     for path in (args.results, args.ann_file, args.label_file,

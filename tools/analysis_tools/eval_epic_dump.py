@@ -28,50 +28,36 @@ from mmaction_memvit.evaluation.submissions.epic_truth import (
 
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('dump', help='.npz or .pkl file with scores')
-    parser.add_argument('segments', help='list of segments')
-    parser.add_argument('challenge', choices=sorted(CHALLENGES))
-    parser.add_argument(
-        '--ann-root',
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add('dump', help='.npz or .pkl file with scores')
+    add('segments', help='list of segments')
+    add('challenge', choices=sorted(CHALLENGES))
+    add('--ann-root',
         help='folder with EPIC_100_tail_verbs.csv, EPIC_100_tail_nouns.csv '
         'and EPIC_100_unseen_participant_ids_validation.csv; the latter is '
         'not used with --unseen')
-    parser.add_argument('--tail-verbs', help='list of rare verbs')
-    parser.add_argument('--tail-nouns', help='list of rare nouns')
-    parser.add_argument('--unseen', help='list of unseen participants')
-    parser.add_argument(
-        '--actions',
-        nargs='+',
+    add('--tail-verbs', help='list of rare verbs')
+    add('--tail-nouns', help='list of rare nouns')
+    add('--unseen', help='list of unseen participants')
+    add('--actions', nargs='+',
         help='actions.csv, or training and validation lists; needed if the '
         'dump holds scores of actions')
-    parser.add_argument('--num-verbs', type=int, default=97)
-    parser.add_argument('--num-nouns', type=int, default=300)
-    parser.add_argument(
-        '--fps',
-        type=float,
-        default=30.,
-        help='rate of lists without header (default: %(default)s)')
-    parser.add_argument(
-        '--reversed-times',
-        choices=('error', 'skip', 'swap'),
+    add('--num-verbs', type=int, default=97, help='classes')
+    add('--num-nouns', type=int, default=300, help='classes')
+    add('--fps', type=float, default=30., help='rate of lists without header')
+    add('--reversed-times', choices=('error', 'skip', 'swap'),
         default='error',
         help='segments that stop before they start: an error, left out, or '
-        'start and stop exchanged; as in ann_options of the metric '
-        '(default: %(default)s)')
-    parser.add_argument(
-        '--missing',
-        choices=('error', 'miss', 'leave_out'),
-        default='error',
+        'start and stop exchanged; as in ann_options of the metric')
+    add('--missing', choices=('error', 'miss', 'leave_out'), default='error',
         help='segments that are not in the dump: an error, missed, or left '
-        'out (default: %(default)s)')
-    parser.add_argument('--out', help='JSON file for the measures')
-    parser.add_argument('--submission', help='zip file to write')
-    parser.add_argument(
-        '--sls',
-        nargs=3,
-        type=int,
-        metavar=('PT', 'TL', 'TD'),
+        'out')
+    add('--out', help='JSON file for the measures')
+    add('--submission', help='zip file to write')
+    add('--sls', nargs=3, type=int, metavar=('PT', 'TL', 'TD'),
         help='supervision levels of the submission: pre-training, training '
         'labels, training data')
     args = parser.parse_args(argv)

@@ -27,45 +27,28 @@ from mmaction_memvit.video.index import (
 
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument(
-        'lists',
-        nargs='*',
-        metavar='LIST',
-        help='annotation lists (default: all videos under --data-root, also '
-        'for AVA, EPIC-KITCHENS and Charades)')
-    parser.add_argument(
-        '--data-root', default='.', help='folder that the paths start from')
-    parser.add_argument('--out', required=True, help='the JSON file to write')
-    parser.add_argument(
-        '--num-workers',
-        type=int,
-        default=min(8, os.cpu_count() or 1),
-        help='processes (default: %(default)s)')
-    parser.add_argument(
-        '--ann-format',
-        choices=sorted(FORMATS),
-        default='video',
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add('lists', nargs='*', metavar='LIST',
+        help='annotation lists; if left out all videos under --data-root, '
+        'also for AVA, EPIC-KITCHENS and Charades')
+    add('--data-root', default='.', help='folder that the paths start from')
+    add('--out', required=True, help='the JSON file to write')
+    add('--num-workers', type=int, default=min(8, os.cpu_count() or 1),
+        help='processes')
+    add('--ann-format', choices=sorted(FORMATS), default='video',
         help='; '.join(f'{k}: "{v}"' for k, v in FORMATS.items()))
-    parser.add_argument(
-        '--delimiter', default=' ', help='between the fields of a line')
-    parser.add_argument(
-        '--decode',
-        action='store_true',
+    add('--delimiter', default=' ', help='between the fields of a line')
+    add('--decode', action='store_true',
         help='decode every frame, which also finds damage in the middle of a '
         'file (slow)')
-    parser.add_argument(
-        '--rebuild',
-        action='store_true',
+    add('--rebuild', action='store_true',
         help='keep nothing of an existing output')
-    parser.add_argument(
-        '--strict',
-        action='store_true',
+    add('--strict', action='store_true',
         help='end with exit code 1 if a video is missing, damaged or cut off')
-    args = parser.parse_args(argv)
-    if args.num_workers < 1:
-        parser.error(f'--num-workers {args.num_workers} must be at least 1')
-    return args
+    return parser.parse_args(argv)
 
 
 def videos_of(args):

@@ -23,7 +23,6 @@ clip comes again only when all others have been used. The same seed gives the
 same videos.
 """
 import argparse
-import csv
 import os
 import os.path as osp
 import random
@@ -33,6 +32,7 @@ from functools import partial
 
 import av
 import numpy as np
+import pandas as pd
 from mmengine.utils import track_parallel_progress, track_progress
 
 from mmaction_memvit.annotations.class_names import write_class_names
@@ -49,55 +49,35 @@ BOX_COLUMNS = ('class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2')
 
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('table', help='CSV file of the clips')
-    parser.add_argument('--out', required=True, help='folder to write to')
-    parser.add_argument(
-        '--data-root', help='folder that the paths in the table start from '
-        '(default: where the table is)')
-    parser.add_argument('--num-train', type=int, default=12)
-    parser.add_argument('--num-val', type=int, default=6)
-    parser.add_argument(
-        '--clips-per-video',
-        type=int,
-        nargs=2,
-        default=(8, 16),
-        metavar=('MIN', 'MAX'))
-    parser.add_argument(
-        '--val-share',
-        type=float,
-        default=0.3,
-        help="share of every class's clips that validation is made of, about "
-        '(default: %(default)s)')
-    parser.add_argument(
-        '--num-classes', type=int, help='only labels below this one')
-    parser.add_argument(
-        '--short-side', type=int, default=128, help='in pixels')
-    parser.add_argument('--fps', type=int, default=30)
-    parser.add_argument(
-        '--repeat',
-        type=int,
-        default=1,
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add('table', help='CSV file of the clips')
+    add('--out', required=True, help='folder to write to')
+    add('--data-root', help='folder that the paths in the table start from, '
+        'if not where the table is')
+    add('--num-train', type=int, default=12, help='training videos')
+    add('--num-val', type=int, default=6, help='validation videos')
+    add('--clips-per-video', type=int, nargs=2, default=(8, 16),
+        metavar=('MIN', 'MAX'), help='of each video')
+    add('--val-share', type=float, default=0.3,
+        help="share of every class's clips that validation is made of, about")
+    add('--num-classes', type=int, help='only labels below this one')
+    add('--short-side', type=int, default=128, help='in pixels, even')
+    add('--fps', type=int, default=30, help='of the long videos')
+    add('--repeat', type=int, default=1,
         help='play every clip so many times, to and fro')
-    parser.add_argument(
-        '--boxes', help="CSV file of the persons' boxes in the clips")
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument(
-        '--num-workers', type=int, default=1, help='processes')
+    add('--boxes', help="CSV file of the persons' boxes in the clips")
+    add('--seed', type=int, default=0, help='of everything drawn')
+    add('--num-workers', type=int, default=1, help='processes')
     args = parser.parse_args(argv)
     low, high = args.clips_per_video
-    for name, value in (('--num-train', args.num_train),
-                        ('--num-val', args.num_val), ('--repeat', args.repeat),
-                        ('--fps', args.fps), ('--num-workers',
-                                              args.num_workers),
-                        ('--clips-per-video', low)):
-        if value < 1:
-            parser.error(f'{name} {value} must be at least 1')
-    if high < low:
-        parser.error(f'--clips-per-video {low} {high}: MAX is below MIN')
-    if args.short_side < 16 or args.short_side % 2:
-        parser.error(f'--short-side {args.short_side} must be even and at '
-                     'least 16')
+    if not 1 <= low <= high:
+        parser.error(f'--clips-per-video {low} {high}: MIN must be at least 1 '
+                     'and MAX no less')
+    if args.short_side % 2:
+        parser.error(f'--short-side {args.short_side} must be even')
     if not 0 < args.val_share < 1:
         parser.error(f'--val-share {args.val_share} must be between 0 and 1')
     if args.data_root is None:
@@ -333,18 +313,12 @@ def write_lists(args, rows, parts, segments):
 def write_boxes(args, parts, boxes):
     """Writes boxes.csv."""
     path = osp.join(args.out, 'boxes.csv')
-    with open(path, 'w', newline='') as f:
-        out = csv.writer(f)
-        out.writerow([
-            'video', 'frame', 'x1', 'y1', 'x2', 'y2', 'label', 'person',
-            'split'
-        ])
-        for (part, name), found in zip(parts, boxes):
-            for frame, *box, label, person in found:
-                out.writerow([
-                    osp.basename(name), frame, *(f'{x:.2f}' for x in box),
-                    label, person, part
-                ])
+    rows = [(osp.basename(name), *box, part)
+            for (part, name), found in zip(parts, boxes) for box in found]
+    pd.DataFrame(
+        rows,
+        columns=('video', 'frame', 'x1', 'y1', 'x2', 'y2', 'label', 'person',
+                 'split')).to_csv(path, index=False, float_format='%.2f')
     print(f'{path}: {sum(map(len, boxes))} boxes; next: make_ava_style.py '
           f'{path} --video-root {osp.join(args.out, "videos")}')
 

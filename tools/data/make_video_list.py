@@ -38,10 +38,7 @@ def parse_args(argv=None):
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('table', metavar='VIDEOS', help='folder or table')
     parser.add_argument('--out', required=True, help='folder to write to')
-    parser.add_argument(
-        '--val-share',
-        type=float,
-        default=0.3,
+    parser.add_argument('--val-share', type=float, default=0.3,
         help="share of every class's videos that validation is made of, "
         'about (default: %(default)s)')
     parser.add_argument(

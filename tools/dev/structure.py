@@ -168,9 +168,7 @@ def long_bodies(path: Path) -> Iterator[Tuple[str, int]]:
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument(
-        '--root',
-        type=Path,
+    parser.add_argument('--root', type=Path,
         default=Path(__file__).resolve().parents[2],
         help='folder of the checkout')
     root = parser.parse_args().root

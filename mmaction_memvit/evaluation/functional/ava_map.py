@@ -37,10 +37,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmaction_memvit.annotations.ava import ActionBoxes
-from mmaction_memvit.annotations.ava_rows import Key, image_key
-
-from .text_table import format_share, text_table
+from ...annotations.ava import ActionBoxes
+from ...annotations.ava_rows import Key, image_key
+from ...messages import check_choice, format_share, text_table
 
 
 class _Convention(NamedTuple):
@@ -98,16 +97,12 @@ class AVAReport(NamedTuple):
     results: dict[str, ClassAP]
 
     def metrics(self, convention: str) -> dict[str, float]:
-        """The means, by name.
+        """The means by name; ``convention`` is that of ``overall`` and groups.
 
-        Args:
-            convention (str): Convention of ``overall`` and the groups.
-
-        Returns:
-            dict[str, float]: ``overall``, ``overall_mmaction2``,
-            ``overall_official`` and, with AVA's classes,
-            ``person_movement``, ``object_manipulation`` and
-            ``person_interaction`` as far as they have classes.
+        Beside ``overall`` there are ``overall_mmaction2``,
+        ``overall_official`` and, with AVA's classes, ``person_movement``,
+        ``object_manipulation`` and ``person_interaction`` as far as they have
+        classes.
         """
         scores = {'overall': self.results[convention].mean}
         for name, result in self.results.items():
@@ -123,26 +118,19 @@ class AVAReport(NamedTuple):
     def table(self) -> str:
         """A line of text for every class, sorted by id, and the means.
 
-        Returns:
-            str: Id, class, boxes of ground truth, detections, and AP in both
-            conventions; '-' where a class does not count in the mean.
+        '-' stands where a class does not count in the mean.
         """
         official = self.results['official']
         heads = ['id', 'class', 'boxes', 'detections',
                  *(f'AP {name}' for name in self.results)]
-        rows = [[
-            str(class_id), self.names.get(class_id, ''),
-            str(official.num_truth[i]),
-            str(official.num_found[i]),
-            *(format_share(result.ap[i]) for result in self.results.values())
-        ] for i, class_id in enumerate(self.class_ids.tolist())]
-        rows.append([
-            '', 'mean',
-            str(official.num_truth.sum()),
-            str(official.num_found.sum()),
-            *(format_share(result.mean) for result in self.results.values())
-        ])
-        return text_table([heads, *rows], left=(1, ))
+        results = self.results.values()
+        rows = [(class_id, self.names.get(class_id, ''),
+                 official.num_truth[i], official.num_found[i],
+                 *(format_share(x.ap[i]) for x in results))
+                for i, class_id in enumerate(self.class_ids.tolist())]
+        mean = ('', 'mean', official.num_truth.sum(), official.num_found.sum(),
+                *(format_share(x.mean) for x in results))
+        return text_table([heads, *rows, mean], left=(1, ))
 
 
 def evaluate_ava(truth: ActionBoxes,
@@ -161,11 +149,7 @@ def evaluate_ava(truth: ActionBoxes,
             None: all of ``names``.
         excluded (Collection[tuple[str, int]]): Keyframes that do not count.
             Defaults to ().
-        iou_thr (float): Overlap from which on a box is found. Defaults to
-            0.5.
-
-    Returns:
-        AVAReport: AP by class and means.
+        iou_thr (float): Overlap from which on a box is found. Defaults to 0.5.
     """
     ids = sorted(names if class_ids is None else class_ids)
     return AVAReport(
@@ -183,31 +167,13 @@ def frame_ap(truth: ActionBoxes,
              iou_thr: float = 0.5) -> ClassAP:
     """Compute the average precision of each class over all keyframes.
 
-    Args:
-        truth (ActionBoxes): The ground truth.
-        found (ActionBoxes): The detections.
-        class_ids (Sequence[int]): Classes to evaluate; rows of others are
-            passed over.
-        excluded (Collection[tuple[str, int]]): Keyframes that do not count.
-            Defaults to ().
-        convention (str): 'mmaction2' or 'official'. Defaults to
-            'mmaction2'.
-        iou_thr (float): Overlap from which on a box is found. Defaults to
-            0.5.
-
-    Returns:
-        ClassAP: AP by class, in the order of ``class_ids``.
-
-    Raises:
-        ValueError: If the convention is unknown, or ``iou_thr`` is not
-            above 0 and at most 1.
+    Arguments are those of :func:`evaluate_ava`, and ``convention``,
+    'mmaction2' (the default) or 'official'; rows of classes that are not in
+    ``class_ids`` are passed over.
     """
-    if convention not in AVA_CONVENTIONS:
-        raise ValueError(f'convention must be one of {list(AVA_CONVENTIONS)}, '
-                         f'but is {convention!r}.')
+    check_choice('convention', convention, tuple(AVA_CONVENTIONS))
     if not 0 < iou_thr <= 1:
-        raise ValueError(
-            f'iou_thr must be above 0 and at most 1, but is {iou_thr}.')
+        raise ValueError(f'iou_thr={iou_thr} must be above 0, at most 1')
     rules = AVA_CONVENTIONS[convention]
     class_ids = np.asarray(class_ids, dtype=np.int64)
     keys = sorted({*truth.keys, *found.keys})
@@ -252,22 +218,11 @@ def frame_ap(truth: ActionBoxes,
 
 def find_problems(truth: ActionBoxes, found: ActionBoxes,
                   excluded: Collection[Key]) -> list[str]:
-    """Look for what makes an mAP mean less than it says.
+    """Look for what makes an mAP mean less than it says, a sentence each.
 
-    Keyframes of results and ground truth are compared, and boxes of the
-    ground truth with one another.
-
-    Args:
-        truth (ActionBoxes): The ground truth.
-        found (ActionBoxes): The results. ``keys`` holds every keyframe that
-            was scored.
-        excluded (Collection[tuple[str, int]]): Keyframes that do not count.
-
-    Returns:
-        list[str]: A sentence for everything that looks wrong.
-
-    Raises:
-        ValueError: If no scored keyframe has ground truth.
+    Keyframes of results (``found.keys`` holds every one that was scored) and
+    ground truth are compared, and boxes of the ground truth with one another.
+    It is a ValueError if no scored keyframe has ground truth.
     """
     wanted = {truth.keys[i] for i in np.unique(truth.images).tolist()}
     wanted.difference_update(excluded)
@@ -310,11 +265,7 @@ def _mean(ap: np.ndarray) -> float:
 
 
 def _take(rows: ActionBoxes, which: np.ndarray) -> ActionBoxes:
-    return rows._replace(
-        images=rows.images[which],
-        boxes=rows.boxes[which],
-        labels=rows.labels[which],
-        scores=rows.scores[which])
+    return ActionBoxes(rows.keys, *(column[which] for column in rows[1:]))
 
 
 def _prepare(rows: ActionBoxes, number: Mapping[Key, int],

@@ -16,14 +16,8 @@ from .epic_recognition import subsets, task_ranks
 def class_mean_recall(ranks: np.ndarray, classes: np.ndarray, k: int) -> float:
     """Mean over classes of the share of segments with rank below k.
 
-    Args:
-        ranks (np.ndarray): Rank of the true class, 0 for the best, int (N, ).
-        classes (np.ndarray): True classes, int (N, ); the mean is over the
-            classes that occur here.
-        k (int): Number of best classes that count as predicted.
-
-    Returns:
-        float: From 0 to 1; NaN without segments.
+    The mean is over the classes that occur in ``classes``, int (N, ), as are
+    ``ranks``, 0 for the best; NaN without segments.
     """
     if not len(ranks):
         return float('nan')
@@ -41,27 +35,16 @@ def evaluate_epic_anticipation(
         k: int = 5) -> dict[str, float]:
     """Measures of the action anticipation challenge.
 
-    Args:
-        scores (Mapping[str, np.ndarray]): Logits by task; see
-            :func:`~.epic_recognition.task_ranks`. NaN for a segment before
-            which there was nothing to observe.
-        labels (Mapping[str, np.ndarray]): True classes ``'verb'`` and
-            ``'noun'`` and, for scores of actions, ``'action'``, int (N, ).
-        unseen (np.ndarray, optional): Whether the participant is not in the
-            training set, bools (N, ). Defaults to None: not measured.
-        tail (Mapping[str, np.ndarray], optional): By task, whether the class
-            is rare, bools (N, ). Defaults to None: not measured.
-        k (int): Number of best classes that count as predicted. Defaults to
-            5.
+    Arguments are those of
+    :func:`~.epic_recognition.evaluate_epic_recognition`, with one ``k``, the
+    number of best classes that count as predicted. Scores are NaN for a
+    segment before which there was nothing to observe.
 
     Returns:
         dict[str, float]: Class-mean recalls from 0 to 1: ``verb_recall5``,
-        ``unseen_verb_recall5``, ``tail_verb_recall5`` and the same for
-        ``noun`` and ``action``. The mean is over the classes that occur in
-        the subset. What has no segment is left out.
-
-    Raises:
-        ValueError: If there are no scores, or shapes do not fit.
+            ``unseen_verb_recall5``, ``tail_verb_recall5`` and the same for
+            ``noun`` and ``action``. The mean is over the classes that occur in
+            the subset. What has no segment is left out.
     """
     ranks = task_ranks(scores, labels)
     verbs, nouns = np.asarray(labels['verb']), np.asarray(labels['noun'])

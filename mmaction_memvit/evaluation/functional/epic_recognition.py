@@ -28,14 +28,7 @@ _CHUNK = 128
 
 
 def log_softmax(scores: np.ndarray) -> np.ndarray:
-    """Logarithms of the probabilities that a softmax over classes gives.
-
-    Args:
-        scores (np.ndarray): Logits of shape (..., num_classes).
-
-    Returns:
-        np.ndarray: float64 of the same shape.
-    """
+    """Log-probabilities of logits (..., num_classes), float64."""
     scores = np.asarray(scores, np.float64)
     scores = scores - scores.max(-1, keepdims=True)
     return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
@@ -46,15 +39,12 @@ def class_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Args:
         scores (np.ndarray): Shape (N, num_classes).
-        labels (np.ndarray): True classes, int (N, ). A class that has no
-            score (-1 or at least num_classes) is missed.
+        labels (np.ndarray): True classes, int (N, ). A class that has no score
+            (-1 or at least num_classes) is missed.
 
     Returns:
-        np.ndarray: int64 (N, ): number of other classes that score at least
-        as high; ``MISSED`` for segments without scores.
-
-    Raises:
-        ValueError: If the shapes do not fit.
+        np.ndarray: int64 (N, ): number of other classes that score at least as
+            high; ``MISSED`` for segments without scores.
     """
     scores, labels = _checked(scores, labels)
     known = np.isfinite(scores).all(1)
@@ -75,22 +65,9 @@ def action_ranks(verb_scores: np.ndarray,
     See :func:`best_actions` for what is ranked. Scores of pairs are compared
     by the sum of both logits, which orders them as the product of both
     probabilities does, but exactly: neither underflow nor rounding makes or
-    breaks a tie.
-
-    Args:
-        verb_scores (np.ndarray): Logits of shape (N, num_verbs).
-        noun_scores (np.ndarray): Logits of shape (N, num_nouns).
-        verbs (np.ndarray): True verbs, int (N, ).
-        nouns (np.ndarray): True nouns, int (N, ).
-        num_kept (int): Best verbs, nouns and actions that are kept. Defaults
-            to 100.
-
-    Returns:
-        np.ndarray: int64 (N, ); ``MISSED`` for actions that are not kept and
-        segments without scores.
-
-    Raises:
-        ValueError: If the shapes do not fit.
+    breaks a tie. Logits are of shape (N, classes), true classes int (N, ),
+    ranks int64 (N, ): ``MISSED`` for actions that are not kept and segments
+    without scores.
     """
     verb_scores, verbs = _checked(verb_scores, verbs)
     noun_scores, nouns = _checked(noun_scores, nouns)
@@ -125,9 +102,9 @@ def best_actions(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The best pairs of verb and noun.
 
-    The best verbs are paired with the best nouns; a pair scores the product
-    of both probabilities. Of equal scores the lower class comes first (the
-    lower verb, then the lower noun).
+    The best verbs are paired with the best nouns; a pair scores the product of
+    both probabilities. Of equal scores the lower class comes first (the lower
+    verb, then the lower noun).
 
     Args:
         verb_scores (np.ndarray): Finite logits of shape (N, num_verbs).
@@ -137,7 +114,7 @@ def best_actions(
 
     Returns:
         tuple[np.ndarray]: Verbs, nouns (int64) and probabilities (float64) of
-        the pairs, the best first, each of shape (N, min(num_kept, pairs)).
+            the pairs, the best first, each of shape (N, min(num_kept, pairs)).
     """
     verb_scores = np.asarray(verb_scores, np.float64)
     noun_scores = np.asarray(noun_scores, np.float64)
@@ -169,15 +146,15 @@ def marginal_scores(
 
     Args:
         action_scores (np.ndarray): Logits of shape (N, num_actions).
-        pairs (np.ndarray): Verb and noun of every action, int
-            (num_actions, 2).
+        pairs (np.ndarray): Verb and noun of every action, int (num_actions,
+            2).
         num_verbs (int): Number of verbs.
         num_nouns (int): Number of nouns.
 
     Returns:
-        tuple[np.ndarray]: Log-probabilities, float64, of shapes
-        (N, num_verbs) and (N, num_nouns). Classes that are in no action get
-        the lowest finite value.
+        tuple[np.ndarray]: Log-probabilities, float64 (N, num_verbs) and (N,
+            num_nouns). Classes that are in no action get the lowest finite
+            value.
     """
     # Classes first: every sum is then over neighbours in memory.
     probs = np.exp(log_softmax(action_scores)).T.copy()
@@ -191,35 +168,16 @@ def marginal_scores(
 
 
 def log_probabilities(probs: np.ndarray) -> np.ndarray:
-    """Logarithms, finite for probability 0, which becomes the least number.
-
-    Args:
-        probs (np.ndarray): Probabilities of any shape.
-
-    Returns:
-        np.ndarray: float64 of the same shape.
-    """
+    """Logarithms, float64; that of probability 0 is the least number."""
     probs = np.asarray(probs, np.float64)
     return np.log(np.maximum(probs, np.finfo(np.float64).tiny))
 
 
 def task_ranks(scores: Mapping[str, np.ndarray],
                labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Ranks of the true verbs, nouns and actions.
+    """Ranks of the true verbs, nouns and actions, int64 (N, ) by task.
 
-    Args:
-        scores (Mapping[str, np.ndarray]): Logits ``'verb'`` (N, num_verbs),
-            ``'noun'`` (N, num_nouns) and ``'action'`` (N, num_actions), as
-            far as there are any. Without ``'action'``, actions are ranked as
-            pairs of verbs and nouns.
-        labels (Mapping[str, np.ndarray]): True classes ``'verb'``, ``'noun'``
-            and, for scores of actions, ``'action'``, int (N, ).
-
-    Returns:
-        dict[str, np.ndarray]: Ranks by task, int64 (N, ).
-
-    Raises:
-        ValueError: If there are no scores, or shapes do not fit.
+    Arguments are those of :func:`evaluate_epic_recognition`.
     """
     if not any(task in scores for task in TASKS):
         raise ValueError(f'there are no scores of {", ".join(TASKS)}, only '
@@ -241,8 +199,12 @@ def evaluate_epic_recognition(
     """Measures of the action recognition challenge.
 
     Args:
-        scores (Mapping[str, np.ndarray]): See :func:`task_ranks`.
-        labels (Mapping[str, np.ndarray]): See :func:`task_ranks`.
+        scores (Mapping[str, np.ndarray]): Logits ``'verb'`` (N, num_verbs),
+            ``'noun'`` (N, num_nouns) and ``'action'`` (N, num_actions), as far
+            as there are any. Without ``'action'``, actions are ranked as pairs
+            of verbs and nouns.
+        labels (Mapping[str, np.ndarray]): True classes ``'verb'``, ``'noun'``
+            and, for scores of actions, ``'action'``, int (N, ).
         unseen (np.ndarray, optional): Whether the participant is not in the
             training set, bools (N, ). Defaults to None: not measured.
         tail (Mapping[str, np.ndarray], optional): By task, whether the class
@@ -252,8 +214,8 @@ def evaluate_epic_recognition(
 
     Returns:
         dict[str, float]: Shares from 0 to 1: ``verb_top1``, ``verb_top5``,
-        ``unseen_verb_top1``, ``tail_verb_top1`` and the same for ``noun`` and
-        ``action``. What has no segment is left out.
+            ``unseen_verb_top1``, ``tail_verb_top1`` and the same for ``noun``
+            and ``action``. What has no segment is left out.
 
     Raises:
         ValueError: If there are no scores, or shapes do not fit.
@@ -272,20 +234,7 @@ def evaluate_epic_recognition(
 
 def subsets(ranks: Mapping[str, np.ndarray], unseen: Optional[np.ndarray],
             tail: Optional[Mapping[str, np.ndarray]]) -> list[tuple]:
-    """Subsets to measure, as (task, name, mask).
-
-    Args:
-        ranks (Mapping[str, np.ndarray]): By task, int (N, ).
-        unseen (np.ndarray, optional): Bools (N, ).
-        tail (Mapping[str, np.ndarray], optional): By task, bools (N, ).
-
-    Returns:
-        list[tuple]: First the unseen participants of all tasks, then the
-        tail.
-
-    Raises:
-        ValueError: If a mask does not have N entries.
-    """
+    """Subsets to measure, as (task, name, mask): unseen first, then tail."""
     out = []
     if unseen is not None:
         out += [(task, 'unseen', unseen) for task in ranks]

@@ -12,16 +12,7 @@ SAME_TIME = 1e-6
 
 def token_distance(times: np.ndarray, starts: Union[np.ndarray, float],
                    stops: Union[np.ndarray, float]) -> np.ndarray:
-    """Seconds between tokens and segments, 0 where they touch.
-
-    Args:
-        times (np.ndarray): Start and end of T tokens, (T, 2).
-        starts (np.ndarray | float): Starts of S segments.
-        stops (np.ndarray | float): Stops of S segments.
-
-    Returns:
-        np.ndarray: Shape (T, S).
-    """
+    """Seconds between T tokens (T, 2) and S segments, 0 where they touch."""
     starts, stops = np.atleast_1d(starts), np.atleast_1d(stops)
     return np.maximum(
         0, np.maximum(times[:, :1] - stops, starts - times[:, 1:]))
@@ -29,20 +20,11 @@ def token_distance(times: np.ndarray, starts: Union[np.ndarray, float],
 
 def tokens_within(times: np.ndarray, start: float, stop: float,
                   max_distance: float) -> np.ndarray:
-    """Tokens whose centre lies within a segment.
+    """Numbers of the tokens whose centre lies within a segment.
 
     A segment that holds no centre gets the token whose centre is nearest to
-    its middle, of equal ones the earlier.
-
-    Args:
-        times (np.ndarray): Start and end of T tokens in seconds, (T, 2).
-        start (float): Start of the segment.
-        stop (float): Its stop.
-        max_distance (float): Seconds from the segment to the nearest token
-            that still counts.
-
-    Returns:
-        np.ndarray: Numbers of tokens, none if all are too far.
+    its middle, of equal ones the earlier, if its distance in seconds is at
+    most ``max_distance``. ``times`` are start and end of tokens, (T, 2).
     """
     centres = times.mean(1)
     inside = np.flatnonzero((centres >= start - SAME_TIME)
@@ -60,16 +42,10 @@ def tokens_within(times: np.ndarray, start: float, stop: float,
 
 def last_token_before(times: np.ndarray, target: float,
                       max_distance: float) -> np.ndarray:
-    """The token that ends last at a time or before.
+    """Number of the token that ends last at ``target`` or before, or none.
 
-    Args:
-        times (np.ndarray): Start and end of T tokens in seconds, (T, 2); of
-            tokens that end at the same time the first is taken.
-        target (float): The time.
-        max_distance (float): Seconds that it may end before.
-
-    Returns:
-        np.ndarray: The number of the token, or none.
+    Of tokens that end at the same time the first is taken; one that ends more
+    than ``max_distance`` seconds before is too old.
     """
     age = target - times[:, 1]
     past = np.flatnonzero((age >= -SAME_TIME) & (age <= max_distance))
@@ -80,15 +56,10 @@ def last_token_before(times: np.ndarray, target: float,
 
 def average_scores(rows: np.ndarray, average: str,
                    is_probs: bool) -> np.ndarray:
-    """Average of several scores of one segment, as logits.
+    """Average of finite scores (N, num_classes), as logits, float64.
 
-    Args:
-        rows (np.ndarray): Finite scores of shape (N, num_classes).
-        average (str): 'prob' or 'score', see ``EpicRecognitionMetric``.
-        is_probs (bool): Whether they are probabilities already.
-
-    Returns:
-        np.ndarray: float64 of shape (num_classes, ).
+    ``average`` is 'prob' or 'score', see ``EpicRecognitionMetric``;
+    ``is_probs`` says whether they are probabilities already.
     """
     rows = rows.astype(np.float64)
     if average == 'score':

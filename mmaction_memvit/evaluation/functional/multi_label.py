@@ -10,19 +10,17 @@ from mmaction.evaluation.functional.accuracy import (
     binary_precision_recall_curve,
 )
 
-from .text_table import format_share, text_table
+from ...messages import format_share, text_table
 
 
 class MultiLabelReport(NamedTuple):
     """Average precision by class.
 
     Attributes:
-        ap (np.ndarray): float64 of shape (C, ), over all videos; NaN for
-            classes that no video has.
-        ap_labelled (np.ndarray): The same over the videos that have a class
-            at all.
-        num_positives (np.ndarray): Videos of each class, int64 of shape
-            (C, ).
+        ap (np.ndarray): float64 (C, ), over all videos; NaN for classes that
+            no video has.
+        ap_labelled (np.ndarray): The same over the videos that have a class.
+        num_positives (np.ndarray): Videos of each class, int64 (C, ).
         num_videos (int): Number of videos.
         num_empty (int): Of these, such without any class.
         names (tuple[str]): Names of classes.
@@ -35,12 +33,7 @@ class MultiLabelReport(NamedTuple):
     names: tuple[str, ...]
 
     def metrics(self) -> dict[str, float]:
-        """The means, by name.
-
-        Returns:
-            dict[str, float]: ``mAP`` and ``mAP_labelled``, from 0 to 1, and
-            ``classes``, the number of classes that they are means of.
-        """
+        """``mAP``, ``mAP_labelled`` (0 to 1) and ``classes``, their number."""
         counts = self.num_positives > 0
         return {
             'mAP': float(self.ap[counts].mean()),
@@ -49,20 +42,15 @@ class MultiLabelReport(NamedTuple):
         }
 
     def table(self) -> str:
-        """A line of text for every class that occurs, the means, a legend.
-
-        Returns:
-            str: Number, name, videos of the class and AP, over all videos and
-            over the labelled ones.
-        """
+        """A line of text for every class that occurs, the means, a legend."""
         means = self.metrics()
         rows = [('', 'class', 'videos', 'AP', 'AP labelled')]
-        rows += [(str(i), self.names[i], str(num), format_share(a),
-                  format_share(b)) for i, (num, a, b) in enumerate(
-                     zip(self.num_positives, self.ap, self.ap_labelled))
-                 if num]
-        rows.append(('', f"mean of {means['classes']}",
-                     str(self.num_videos), format_share(means['mAP']),
+        rows += [(i, name, num, format_share(a), format_share(b))
+                 for i, (name, num, a, b) in enumerate(zip(
+                     self.names, self.num_positives, self.ap,
+                     self.ap_labelled)) if num]
+        rows.append(('', f"mean of {means['classes']}", self.num_videos,
+                     format_share(means['mAP']),
                      format_share(means['mAP_labelled'])))
         return text_table(rows, left=(1, )) + (
             f'\nAP: average precision over all {self.num_videos} videos, such '
@@ -80,20 +68,17 @@ def evaluate_multi_label(scores: np.ndarray,
     that ties do not depend on the order of videos; MMAction2 and scikit-learn
     define it so. Classes that no video has are left out of means.
 
-    Videos without any class, of which Charades has some, are negatives of
-    all classes: that is ``ap``, which PySlowFast reports. As we remember
-    them, the scripts that come with Charades put such videos at the end of
-    every ranking, where they change nothing: that is ``ap_labelled``,
-    computed without them.
+    Videos without any class, of which Charades has some, are negatives of all
+    classes: that is ``ap``, which PySlowFast reports. As we remember them, the
+    scripts that come with Charades put such videos at the end of every
+    ranking, where they change nothing: that is ``ap_labelled``, computed
+    without them.
 
     Args:
         scores (np.ndarray): Finite, of shape (V, C).
         labels (np.ndarray): Zeros and ones, of shape (V, C).
         names (Sequence[str], optional): Names of the C classes. Defaults to
             None: without.
-
-    Returns:
-        MultiLabelReport: AP by class.
 
     Raises:
         ValueError: If the shapes differ, or no video has a class.

@@ -2,21 +2,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from mmaction.registry import METRICS
 
-from mmaction_memvit.annotations.ava import (
+from ...annotations.ava import (
     ActionBoxes,
     read_action_boxes,
     read_exclusions,
     write_results_csv,
 )
-from mmaction_memvit.annotations.ava_rows import image_key
-from mmaction_memvit.annotations.label_map import read_label_map
-from mmaction_memvit.annotations.table import check_choice
-
+from ...annotations.ava_rows import image_key
+from ...annotations.label_map import read_label_map
+from ...messages import check_choice
 from ..functional import AVA_CONVENTIONS, evaluate_ava, find_problems
 from ..keyed import KeyedMetric, to_numpy
 
@@ -31,11 +31,9 @@ class AVADetectionMetric(KeyedMetric):
     :mod:`mmaction_memvit.evaluation.functional.ava_map` for what the two
     count. The log gets a table of all classes.
 
-    Every keyframe must come exactly once, as it does with
-    ``StreamBatchSampler``, or ``DefaultSampler(shuffle=False)`` with
-    ``round_up=False`` or on one process. Which process or batch scored a
-    keyframe makes no difference. Keyframes with ground truth that were not
-    scored are worth a warning, and their boxes count as missed.
+    Every keyframe must come exactly once, see :class:`KeyedMetric`. Keyframes
+    with ground truth that were not scored are worth a warning, and their boxes
+    count as missed.
 
     Args:
         ann_file (str): CSV file of the ground truth, with 7 or 8 columns
@@ -43,35 +41,27 @@ class AVADetectionMetric(KeyedMetric):
         exclude_file (str, optional): CSV file of ``video,timestamp`` that do
             not count. Defaults to None.
         label_file (str, optional): Label map in AVA's .pbtxt form. Only the
-            classes it lists are evaluated. Defaults to None: all ids from 1
-            to ``num_classes - 1``, without names.
-        options (Sequence[str]): As in ``AVAMetric``; it can only be
-            ``('mAP', )``, the default.
+            classes it lists are evaluated. Defaults to None: all ids from 1 to
+            ``num_classes - 1``, without names.
         action_thr (float): Scores must be higher to count as a detection. If
-            negative, only the best class of each box does. Defaults to
-            0.002.
+            negative, only the best class of each box does. Defaults to 0.002.
         num_classes (int): Columns of the scores; column 0 is not used, the
             others are ids of classes. Defaults to 81.
         custom_classes (Sequence[int], optional): Ids of the classes that
             columns 1, 2, ... stand for; only these are evaluated. Defaults to
             None.
         convention (str): 'mmaction2' or 'official': what ``overall`` and the
-            groups of classes are computed by. Both are reported as
-            ``overall_mmaction2`` and ``overall_official`` anyway. Defaults to
-            'mmaction2'.
-        iou_thr (float): Overlap from which on a box is found. Defaults to
-            0.5.
+            groups of classes are computed by, beside ``overall_mmaction2`` and
+            ``overall_official``. Defaults to 'mmaction2'.
+        iou_thr (float): Overlap from which on a box is found. Defaults to 0.5.
         results_file (str, optional): Where to write the detections for the
             official evaluator, as CSV
-            ``video,timestamp,x1,y1,x2,y2,action_id,score``. An evaluation
-            replaces the file of the one before. Defaults to None.
+            ``video,timestamp,x1,y1,x2,y2,action_id,score``; the file of the
+            evaluation before is replaced. Defaults to None.
         bad_rows (str): What to do with rows of ``ann_file`` that cannot be
             read or whose box is none: 'error', or 'skip' to leave them out
             with a warning that counts them. Defaults to 'error'.
-        collect_device (str): 'cpu' or 'gpu', where results of several
-            processes are collected. Defaults to 'cpu'.
-        prefix (str, optional): Goes before the names of the measures. None
-            means 'mAP'. Defaults to None.
+        **kwargs: Arguments of :class:`KeyedMetric`; the prefix is 'mAP'.
 
     Raises:
         ValueError: If an argument is out of its range, a file cannot be
@@ -86,7 +76,6 @@ class AVADetectionMetric(KeyedMetric):
                  ann_file: str,
                  exclude_file: str | None = None,
                  label_file: str | None = None,
-                 options: Sequence[str] = ('mAP', ),
                  action_thr: float = 0.002,
                  num_classes: int = 81,
                  custom_classes: Sequence[int] | None = None,
@@ -94,18 +83,16 @@ class AVADetectionMetric(KeyedMetric):
                  iou_thr: float = 0.5,
                  results_file: str | None = None,
                  bad_rows: str = 'error',
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
-        if tuple(options) != ('mAP', ):
-            raise ValueError(f"options can only be ('mAP', ), not {options}.")
+                 **kwargs: Any) -> None:
+        # AVAMetric's; the only choice.
+        for option in kwargs.pop('options', ()):
+            check_choice('options', option, ('mAP', ))
+        super().__init__(**kwargs)
         check_choice('convention', convention, tuple(AVA_CONVENTIONS))
         if not 0 < iou_thr <= 1:
-            raise ValueError('iou_thr must be above 0 and at most 1, but is '
-                             f'{iou_thr}.')
-        if not isinstance(action_thr, (int, float)) or action_thr >= 1:
-            raise ValueError('action_thr must be a number below 1, but is '
-                             f'{action_thr}.')
+            raise ValueError(f'iou_thr={iou_thr} must be above 0, at most 1')
+        if not action_thr < 1:
+            raise ValueError(f'action_thr={action_thr} must be below 1')
         self.ann_file = ann_file
         self.label_file = label_file
         self.action_thr = action_thr
@@ -114,9 +101,8 @@ class AVADetectionMetric(KeyedMetric):
         self.iou_thr = iou_thr
         self.results_file = results_file
 
-        self.names = read_label_map(
-            label_file) if label_file else dict.fromkeys(
-                range(1, num_classes), '')
+        self.names = (read_label_map(label_file) if label_file else
+                      dict.fromkeys(range(1, num_classes), ''))
         top = num_classes if custom_classes is None else (
             max(self.names) + 1 if label_file else None)
         self.class_ids = self._choose_classes(custom_classes)
@@ -133,9 +119,8 @@ class AVADetectionMetric(KeyedMetric):
             if last >= self.num_classes:
                 raise ValueError(
                     f'{self.label_file} has ids up to {last}, but with '
-                    f'num_classes={self.num_classes} they end at '
-                    f'{self.num_classes - 1}. num_classes must be the highest '
-                    'id plus 1, as column 0 of the scores is not used.')
+                    f'num_classes={self.num_classes} they end one below. It '
+                    'must be the highest id plus 1; column 0 is not used.')
             return np.arange(self.num_classes)
         custom = list(custom)
         unknown = sorted(set(custom) - set(self.names))
@@ -147,38 +132,31 @@ class AVADetectionMetric(KeyedMetric):
                              f'least 1, but is {custom}.')
         if self.num_classes != len(custom) + 1:
             raise ValueError(
-                f'num_classes={self.num_classes} must be '
-                f'{len(custom) + 1}: the {len(custom)} custom_classes and '
-                'column 0 of the scores, which is not used.')
+                f'num_classes={self.num_classes} must be {len(custom) + 1}: '
+                'the custom_classes and column 0, which is not used.')
         self.names = {i: self.names.get(i, '') for i in custom}
         return np.array([0, *custom])
 
     def _check_truth(self) -> None:
         """Compare the ground truth with the classes."""
-        present = set(np.unique(self.truth.labels).tolist())
-        where = self.label_file or f'num_classes={self.num_classes}'
-        if not present & set(self.names):
+        labels = self.truth.labels
+        others = labels[~np.isin(labels, list(self.names))]
+        ids = np.unique(others).tolist()
+        if len(others) == len(labels):
+            where = self.label_file or f'num_classes={self.num_classes}'
             raise ValueError(
-                f'{self.ann_file} has the class ids {sorted(present)[:10]}, '
-                f'and none of them is a class of {where}. The two must '
-                'belong together.')
-        others = sorted(present - set(self.names))
-        if others:
-            num = int(np.isin(self.truth.labels, others).sum())
-            self.log(
-                f'{num} of {len(self.truth.labels)} rows of {self.ann_file} '
-                f'are of {len(others)} classes that are not evaluated')
+                f'{self.ann_file} has the class ids {ids[:10]}, and none of '
+                f'them is a class of {where}. The two must belong together.')
+        if ids:
+            self.log(f'{len(others)} of {len(labels)} rows of {self.ann_file} '
+                     f'are of {len(ids)} classes that are not evaluated')
 
     def result_of(self, sample: dict) -> tuple[tuple, dict]:
         """Boxes and scores of a keyframe, which may have none.
 
-        Args:
-            sample (dict): Scored keyframe, with ``video_id``, ``timestamp``
-                and ``pred_instances`` with ``bboxes`` (P, 4), as shares of
-                the image, and ``scores`` (P, num_classes).
-
-        Returns:
-            tuple: Video and timestamp; ``bboxes`` and ``scores``, float32.
+        A sample has ``video_id``, ``timestamp`` and ``pred_instances`` with
+        ``bboxes`` (P, 4), as shares of the image, and ``scores`` (P,
+        num_classes).
         """
         key = (self.field(sample, 'video_id'),
                int(self.field(sample, 'timestamp')))
@@ -197,26 +175,18 @@ class AVADetectionMetric(KeyedMetric):
         if boxes.shape != (len(scores), 4) or scores.shape[1:] != (
                 self.num_classes, ):
             raise ValueError(
-                f'pred_instances of {name} must have bboxes (P, 4) and '
-                f'scores (P, {self.num_classes}), but has '
-                f'{boxes.shape} and {scores.shape}. num_classes of '
-                'metric and head must be the same.')
+                f'pred_instances of {name} must have bboxes (P, 4) and scores '
+                f'(P, {self.num_classes}), but has {boxes.shape} and '
+                f'{scores.shape}. num_classes must be that of the head.')
         if len(boxes) and not np.abs(boxes).max() <= 2:
             raise ValueError(
                 f'pred_instances.bboxes of {name} must be shares of the '
-                "image's width and height, from 0 to 1, but go from "
-                f'{boxes.min()} to {boxes.max()}. Divide pixels by the '
-                'size of the image.')
+                f'image, from 0 to 1, but go from {boxes.min()} to '
+                f'{boxes.max()}. Divide pixels by the size of the image.')
         return key, kept
 
     def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
-        """Computes the frame mAP.
-
-        Returns:
-            dict: ``overall``, ``overall_mmaction2``, ``overall_official``
-            and, with AVA's classes, ``person_movement``,
-            ``object_manipulation`` and ``person_interaction``.
-        """
+        """``overall`` of all conventions, and groups of AVA's classes."""
         boxes = self._tabulate(found)
         if self.results_file is not None:
             write_results_csv(self.results_file, boxes)
@@ -237,20 +207,19 @@ class AVADetectionMetric(KeyedMetric):
     def _tabulate(self, found: dict[tuple, dict]) -> ActionBoxes:
         """Puts detections in rows, sorted by keyframe, box and class."""
         keys, results = list(found), list(found.values())
-        boxes = [np.zeros((0, 4), np.float32), *(x['bboxes'] for x in results)]
-        scores = [np.zeros((0, self.num_classes), np.float32),
-                  *(x['scores'] for x in results)]
+        boxes, scores = (
+            np.concatenate([np.zeros((0, width), np.float32),
+                            *(x[name] for x in results)])
+            for name, width in (('bboxes', 4), ('scores', self.num_classes)))
         images = np.repeat(np.arange(len(results)),
                            [len(x['bboxes']) for x in results])
-        boxes, scores = np.concatenate(boxes), np.concatenate(scores)
         scores[:, 0] = -np.inf
         broken = ~np.isfinite(scores[:, 1:]).all(1)
         if broken.any():
-            self.warn(
-                f'{int(broken.sum())} of {len(scores)} boxes have scores '
-                'that are not finite, the first one on keyframe '
-                f"'{image_key(*keys[images[broken.argmax()]])}'. These "
-                'scores are left out')
+            first = image_key(*keys[images[broken.argmax()]])
+            self.warn(f'{int(broken.sum())} of {len(scores)} boxes have '
+                      'scores that are not finite, the first one on keyframe '
+                      f"'{first}'. These scores are left out")
             scores[~np.isfinite(scores)] = -np.inf
         if self.action_thr < 0:
             # Column 0 where no score is finite.

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from mmaction.registry import METRICS
 
-from mmaction_memvit.annotations.table import check_choice
-
+from ...messages import check_choice
 from ..functional.epic_tokens import (
     SAME_TIME,
     last_token_before,
@@ -40,17 +39,17 @@ class EpicRecognitionMetric(EpicSegmentMetric):
 
     Scores are ``pred_score``, a dict with ``'verb'``, ``'noun'`` and
     ``'action'`` as far as the model has them, or ``pred_verb``, ``pred_noun``
-    and ``pred_action``. A ``pred_score`` that is a tensor, as stock heads
-    give it, belongs to ``task``. A model without scores of actions gets them
-    from verbs and nouns, one with nothing else gets verbs and nouns by
-    summing up probabilities of actions. See ``evaluate_epic_recognition`` for
-    the measures and for ties.
+    and ``pred_action``. A ``pred_score`` that is a tensor, as stock heads give
+    it, belongs to ``task``. A model without scores of actions gets them from
+    verbs and nouns, one with nothing else gets verbs and nouns by summing up
+    probabilities of actions. See ``evaluate_epic_recognition`` for the
+    measures and for ties.
 
-    Labels come from ``ann_file``, not from the samples. Which process or
-    batch scored a sample makes no difference.
+    Labels come from ``ann_file``, not from the samples.
 
     Args:
-        ann_file (str): List of segments, see :class:`EpicTruth`.
+        ann_file (str): List of segments, see :class:`EpicTruth`, also for the
+            next eight arguments.
         tail_verbs (str, optional): ``EPIC_100_tail_verbs.csv``. Defaults to
             None: tail classes are not measured.
         tail_nouns (str, optional): ``EPIC_100_tail_nouns.csv``. Defaults to
@@ -58,36 +57,31 @@ class EpicRecognitionMetric(EpicSegmentMetric):
         unseen_participants (str, optional):
             ``EPIC_100_unseen_participant_ids_validation.csv``. Defaults to
             None: unseen participants are not measured.
-        actions (str | Sequence[str], optional): ``actions.csv``, or the
-            lists of training and validation segments; needed for scores of
-            actions. Defaults to None.
+        actions (str | Sequence[str], optional): ``actions.csv``, or the lists
+            of training and validation segments; needed for scores of actions.
+            Defaults to None.
         num_verbs (int): Number of verb classes. Defaults to 97.
         num_nouns (int): Number of noun classes. Defaults to 300.
-        data_root (str): Folder that relative paths start from. Defaults to
-            ''.
+        data_root (str): Folder that relative paths start from. Defaults to ''.
         ann_options (dict, optional): Further options of
             ``read_epic_segments``; must be those of the data set. Defaults to
             None.
         online (bool): See above. Defaults to False.
         task (str, optional): What a ``pred_score`` that is a tensor scores:
-            'verb', 'noun' or 'action'. None: by its number of classes.
-            Defaults to None.
+            'verb', 'noun' or 'action'. Defaults to None: by its number of
+            classes.
         average (str): What is averaged. 'prob': probabilities; scores go
-            through a softmax first unless they are probabilities already,
-            that is, from 0 to 1 with sum 1. 'score': logits as they come.
-            Defaults to 'prob'.
-        max_distance (float): Seconds from a segment to the nearest token
-            that still counts as its own. Defaults to 1.
-        missing (str): What to do about segments that were not scored:
-            'error', 'miss' (they count as missed) or 'leave_out'. Defaults
-            to 'error'.
+            through a softmax first unless they are probabilities already, that
+            is, from 0 to 1 with sum 1. 'score': logits as they come. Defaults
+            to 'prob'.
+        max_distance (float): Seconds from a segment to the nearest token that
+            still counts as its own. Defaults to 1.
+        missing (str): What to do about segments that were not scored: 'error',
+            'miss' (they count as missed) or 'leave_out'. Defaults to 'error'.
         dump_file (str, optional): File for the scores of all segments,
             ``.npz`` or ``.pkl``, for tools/analysis_tools/eval_epic_dump.py.
             Defaults to None.
-        collect_device (str): 'cpu' or 'gpu', where results of several
-            processes are collected. Defaults to 'cpu'.
-        prefix (str, optional): Goes before the names of the measures. None
-            means 'epic'. Defaults to None.
+        **kwargs: Arguments of :class:`KeyedMetric`; the prefix is 'epic'.
 
     Raises:
         ValueError: If an argument is out of its range, a sample lacks what is

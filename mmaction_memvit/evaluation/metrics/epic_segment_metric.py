@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmaction_memvit.annotations.table import check_choice, first_names
-
+from ...messages import check_choice, first_names
 from ..functional.epic_recognition import TASKS, marginal_scores
 from ..functional.epic_tokens import average_scores
 from ..keyed import KeyedMetric, is_probability, to_numpy
@@ -40,8 +39,7 @@ class EpicSegmentMetric(KeyedMetric):
                  max_distance: float = 1.,
                  missing: str = 'error',
                  dump_file: str | None = None,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+                 **kwargs: Any) -> None:
         check_choice('average', average, ('prob', 'score'))
         check_choice('missing', missing, ('error', 'miss', 'leave_out'))
         if task is not None:
@@ -51,7 +49,7 @@ class EpicSegmentMetric(KeyedMetric):
                 f'max_distance={max_distance} must be at least 0 seconds.')
         if dump_file is not None:
             check_dump_name(dump_file)
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(**kwargs)
         self.truth = EpicTruth(ann_file, tail_verbs, tail_nouns,
                                unseen_participants, actions, num_verbs,
                                num_nouns, data_root, ann_options)
@@ -67,12 +65,8 @@ class EpicSegmentMetric(KeyedMetric):
     def result_of(self, sample: dict) -> tuple[tuple, dict]:
         """Scores of a segment, or of the tokens of a clip of a whole video.
 
-        Args:
-            sample (dict): Scored sample.
-
-        Returns:
-            tuple: Segment or video, and position; ``scores`` by task, and of
-            clips ``times`` of the tokens and ``first``.
+        The key is segment or video, and position; kept are ``scores`` by task,
+        and of clips ``times`` of the tokens and ``first``.
         """
         scores = self._scores_of(sample)
         if self.online:
@@ -98,20 +92,18 @@ class EpicSegmentMetric(KeyedMetric):
                      if sample.get(f'pred_{task}') is not None}
         if not found:
             raise ValueError(
-                f'{type(self).__name__} got a sample without scores. It '
-                "needs `pred_score`, a tensor or a dict with 'verb', 'noun' "
-                "or 'action', or `pred_verb`, `pred_noun`, `pred_action`. "
-                f'The sample has {sorted(sample)}.')
+                f'{type(self).__name__} needs `pred_score`, a tensor or a '
+                "dict with 'verb', 'noun' or 'action', or `pred_verb`, "
+                f'`pred_noun`, `pred_action`, but got {sorted(sample)}.')
         scores = {}
         for task, value in found.items():
             array = to_numpy(value)
             size = self.truth.num_classes.get(task)
             if size is None:
                 raise ValueError(
-                    'The model scores actions, but the metric does not know '
-                    'which verb and noun each of them is. Remedy: set '
-                    '`actions` to actions.csv or to the lists of training '
-                    'and validation segments.')
+                    'The model scores actions, but which verb and noun each '
+                    'is, is not known. Remedy: set `actions` to actions.csv '
+                    'or to the lists of training and validation segments.')
             if array.ndim not in (1, 2) or array.shape[-1] != size:
                 raise ValueError(
                     f'Scores of {task} have shape {array.shape}, but there '
@@ -130,10 +122,9 @@ class EpicSegmentMetric(KeyedMetric):
         if len(fitting) != 1:
             raise ValueError(
                 f'`pred_score` has {size} classes, but there are '
-                f'{self.truth.num_classes}, so it is not clear what it '
-                "scores. Set `task` to 'verb', 'noun' or 'action', or let "
-                "the head give a dict with these keys. If it scores actions, "
-                '`actions` must be set, too.')
+                f"{self.truth.num_classes}. Set `task` to 'verb', 'noun' or "
+                "'action', or let the head give a dict with these keys; for "
+                'scores of actions set `actions`, too.')
         return fitting[0]
 
     def _clip_result(self, sample: dict, scores: dict) -> tuple[tuple, dict]:
@@ -183,9 +174,7 @@ class EpicSegmentMetric(KeyedMetric):
     def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
         """Puts the scores of every segment together and measures them.
 
-        Returns:
-            dict: Measures by name; ``num_segments`` alone where the segments
-            have no labels.
+        There is ``num_segments`` alone where segments have no labels.
         """
         tasks = self._common_tasks(found)
         groups = (self._group_clips if self.online else
@@ -284,30 +273,26 @@ class EpicSegmentMetric(KeyedMetric):
             self.log(f'{len(excused)} segments start before anything could be '
                      'observed. They count as missed: '
                      f'{self._segments(excused)}')
-        absent = [row for row in absent if row not in excused]
+        absent = sorted(set(absent) - excused)
         if absent:
             text = (f'{len(absent)} of {len(table)} segments of '
                     f'{table.source} were not scored: '
                     f'{self._segments(absent)}.')
             if self.missing == 'error':
+                hint = (
+                    f'No token of their video is within {self.max_distance:g} '
+                    's of what is needed; the data set must cover all '
+                    "annotated parts, with last_clip='pad' also the end."
+                    if self.online else 'The data set and the metric must use '
+                    'the same list, and evaluation must cover all of it.')
                 raise ValueError(
-                    f'{text} {self._missing_hint()} To measure all the same, '
-                    "set missing='miss' (they count as missed) or "
-                    "missing='leave_out'.")
+                    f"{text} {hint} To measure all the same, set missing="
+                    "'miss' (they count as missed) or missing='leave_out'.")
             how = ('count as missed' if self.missing == 'miss' else
                    'are left out')
             self.warn(f'{text} They {how}')
         left_out = set(absent) if self.missing == 'leave_out' else set()
-        return np.asarray(
-            [row for row in range(len(table)) if row not in left_out], int)
-
-    def _missing_hint(self) -> str:
-        if self.online:
-            return (f'No token of their video is within {self.max_distance:g} '
-                    's of what is needed; the data set must cover all '
-                    "annotated parts, with last_clip='pad' also the end.")
-        return ('The data set and the metric must use the same list, and '
-                'evaluation must cover all of it.')
+        return np.asarray(sorted(set(range(len(table))) - left_out), int)
 
     def _complete_tasks(self, scores: dict) -> dict:
         """Verbs and nouns of a model that scores actions only."""
@@ -330,13 +315,11 @@ class EpicSegmentMetric(KeyedMetric):
         return array
 
     @abstractmethod
-    def is_needed(self, times: np.ndarray, starts: np.ndarray,
-                  stops: np.ndarray) -> np.ndarray:
+    def is_needed(self, times, starts, stops) -> np.ndarray:
         """Which tokens of a clip may be needed for segments, bools."""
 
     @abstractmethod
-    def tokens_of(self, times: np.ndarray, start: float,
-                  stop: float) -> np.ndarray:
+    def tokens_of(self, times, start, stop) -> np.ndarray:
         """Numbers of the tokens whose scores are a segment's."""
 
     def nothing_to_observe(self, rows: list[int],

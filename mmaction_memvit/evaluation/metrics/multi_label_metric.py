@@ -8,14 +8,12 @@ import numpy as np
 import torch
 from mmaction.registry import METRICS
 
-from mmaction_memvit.annotations.charades import CLASS_FILE
-from mmaction_memvit.annotations.class_names import read_class_names
-from mmaction_memvit.annotations.table import check_choice
-
+from ...annotations.charades import CLASS_FILE
+from ...annotations.class_names import read_class_names
+from ...messages import check_choice
 from ..functional import evaluate_multi_label
 from ..keyed import KeyedMetric, is_probability, to_numpy
 
-POOLINGS = ('max', 'mean')
 # So many samples are looked at to tell softmax from logits.
 _ENOUGH = 8
 
@@ -27,13 +25,10 @@ class MultiLabelMAPMetric(KeyedMetric):
     The head must hand over the logits of every view: ``average_clips=None``,
     so that ``pred_score`` is (views, num_classes). MMAction2's heads know no
     sigmoid: 'prob' is softmax, and 'score' averages logits over views before
-    anybody can take their maximum. Both are errors here, as far as they can
-    be seen: 'prob' always, 'score' if the metainfo has ``num_clips`` above 1
-    and ``clip_len``. Scores of one view (num_classes, ) are taken as they
-    are.
-
-    Which process or batch scored a video makes no difference. Videos that a
-    sampler repeats to fill up the last batch count once.
+    anybody can take their maximum. Both are errors here, as far as they can be
+    seen: 'prob' always, 'score' if the metainfo has ``num_clips`` above 1 and
+    ``clip_len``. Scores of one view (num_classes, ) are taken as they are.
+    Videos that a sampler repeats to fill up the last batch count once.
 
     ==================  ===================================================
     measure             what it is
@@ -53,20 +48,17 @@ class MultiLabelMAPMetric(KeyedMetric):
             logits. Defaults to 'max'.
         scores (str): What the head gives: 'logit', or 'prob' if it applies a
             sigmoid itself. Defaults to 'logit'.
-        class_names (str | Sequence[str], optional): Names for the table, or
-            a file with one on each line, such as Charades_v1_classes.txt, see
-            :func:`read_class_names`. Defaults to None: numbers only.
-        collect_device (str): 'cpu' or 'gpu', where results of several
-            processes are collected. Defaults to 'cpu'.
-        prefix (str, optional): Goes before the names of the measures. None
-            means 'multi_label'. Defaults to None.
+        class_names (str | Sequence[str], optional): Names for the table, or a
+            file with one on each line, see :func:`read_class_names`. Defaults
+            to None: numbers only.
+        **kwargs: Arguments of :class:`KeyedMetric`; the prefix is
+            'multi_label'.
 
     Raises:
-        FileNotFoundError: If there is no file ``class_names``.
-        ValueError: If an argument is out of its range, there are more or
-            fewer ``class_names`` than classes, a sample lacks something,
-            scores are not those of views, a video was not scored or twice
-            with different scores, or no video has a label.
+        ValueError: If an argument is out of its range, there are more or fewer
+            ``class_names`` than classes, a sample lacks something, scores are
+            not those of views, a video was not scored or twice with different
+            scores, or no video has a label.
     """
 
     default_prefix = 'multi_label'
@@ -77,10 +69,9 @@ class MultiLabelMAPMetric(KeyedMetric):
                  view_pooling: str = 'max',
                  scores: str = 'logit',
                  class_names: str | Sequence[str] | None = None,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
-        check_choice('view_pooling', view_pooling, POOLINGS)
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_choice('view_pooling', view_pooling, ('max', 'mean'))
         check_choice('scores', scores, ('logit', 'prob'))
         self._names_from = 'class_names'
         if isinstance(class_names, str):
@@ -94,25 +85,14 @@ class MultiLabelMAPMetric(KeyedMetric):
         self.class_names = class_names
 
     def result_of(self, sample: dict) -> tuple[tuple, dict]:
-        """Pooled scores and labels of a video.
+        """Pooled scores and label of a video, and whether it seems a softmax.
 
-        Args:
-            sample (dict): Scored video, with ``pred_score`` (views,
-                num_classes) or (num_classes, ), ``gt_label`` (num_classes, )
-                of zeros and ones, ``video_id`` and optionally ``num_clips``
-                and ``clip_len``.
-
-        Returns:
-            tuple: The video, and ``pred``, ``label``, ``softmax``.
+        A sample has ``pred_score`` (views, num_classes) or (num_classes, ),
+        ``gt_label`` (num_classes, ) of zeros and ones, ``video_id`` and
+        optionally ``num_clips`` and ``clip_len``.
         """
         name = self.field(sample, 'video_id')
-        scores = sample.get('pred_score')
-        if not isinstance(scores, torch.Tensor) or scores.ndim not in (
-                1, 2) or not len(scores):
-            raise ValueError(
-                '`pred_score` must be a tensor of shape (views, '
-                f'num_classes) or (num_classes, ), but that of {name!r} '
-                f'is {getattr(scores, "shape", type(scores).__name__)}.')
+        scores = self.scores_of(sample, 2, 1)
         if scores.ndim == 1:
             self._check_not_averaged(name, sample)
         scores = np.atleast_2d(to_numpy(scores, torch.float64))
@@ -131,14 +111,9 @@ class MultiLabelMAPMetric(KeyedMetric):
             self._check_no_softmax([x for _, x in self.results[:_ENOUGH]])
 
     def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
-        """Computes AP by class and its means.
-
-        Returns:
-            dict: ``mAP``, ``mAP_labelled`` and ``classes``.
-        """
+        """``mAP``, ``mAP_labelled`` and ``classes``."""
         if not found:
-            raise ValueError('No video was scored. Check that the data set '
-                             'of the evaluation is not empty.')
+            raise ValueError('No video was scored; is the data set empty?')
         self._check_no_softmax(list(found.values()))
         scores = np.stack([x['pred'] for x in found.values()])
         labels = np.stack([x['label'] for x in found.values()])
@@ -159,14 +134,13 @@ class MultiLabelMAPMetric(KeyedMetric):
 
     def _check_names(self, num_classes: int) -> None:
         """Raise an error if there are not as many names as classes."""
-        if self.class_names is None or len(self.class_names) == num_classes:
-            return
-        raise ValueError(
-            f'{self._names_from} has {len(self.class_names)} names, but '
-            f'scores are of {num_classes} classes. Remedy: give one name a '
-            f'class, in a file one a line (of Charades {CLASS_FILE}, in '
-            'Charades.zip), or set class_names=None; if the names are right, '
-            'correct num_classes of the head.')
+        num = len(self.class_names or range(num_classes))
+        if num != num_classes:
+            raise ValueError(
+                f'{self._names_from} has {num} names, but scores are of '
+                f'{num_classes} classes. Remedy: give one name a class (of '
+                f'Charades {CLASS_FILE}, in Charades.zip), set class_names='
+                'None, or correct num_classes of the head.')
 
     def _pool(self, name: str, scores: np.ndarray) -> np.ndarray:
         """One score a class: a logit for 'max', a probability for 'mean'."""
@@ -189,10 +163,9 @@ class MultiLabelMAPMetric(KeyedMetric):
         if (sample.get('clip_len') or 1) > 1 and (sample.get('num_clips')
                                                   or 1) > 1:
             raise ValueError(
-                f'Video {name!r} has {sample["num_clips"]} clips, but its '
-                '`pred_score` is one row: the head has averaged them. Set '
-                'average_clips=None in the head, so that the metric pools '
-                'the views.')
+                f'Video {name!r} has {sample["num_clips"]} clips, but one row '
+                'in `pred_score`: the head has averaged them. Set '
+                'average_clips=None there, so that the metric pools views.')
 
     @staticmethod
     def _label(name: str, sample: dict, num_classes: int) -> np.ndarray:
@@ -203,12 +176,10 @@ class MultiLabelMAPMetric(KeyedMetric):
                 label, label.new_tensor([0, 1])).all():
             raise ValueError(
                 f'`gt_label` of {name!r} must be zeros and ones of shape '
-                f'({num_classes}, ), as `pred_score` has {num_classes} '
-                f'classes, but is of shape '
-                f'{shape if shape is None else tuple(shape)}: {label}. Use '
-                'CharadesDataset, or multi_class=True with num_classes in '
-                "MMAction2's data sets; num_classes of head and data set "
-                'must be the same.')
+                f'({num_classes}, ), as `pred_score` has, but is {label} of '
+                f'shape {shape and tuple(shape)}. Use CharadesDataset, or '
+                "multi_class=True in MMAction2's data sets, with num_classes "
+                'as in the head.')
         return label.bool().cpu().numpy()
 
     def _check_no_softmax(self, results: list[dict]) -> None:
@@ -216,7 +187,6 @@ class MultiLabelMAPMetric(KeyedMetric):
         if results and all(x['softmax'] for x in results) and len(
                 results[0]['pred']) > 1:
             raise ValueError(
-                f'The scores of {len(results)} videos sum to 1 each: the '
-                'head has applied a softmax, which lets the labels of a '
-                'video compete. Set average_clips=None in the head (and '
-                "multi_class=True); its 'prob' is for single labels.")
+                f'The scores of {len(results)} videos sum to 1 each, as of a '
+                'softmax, which lets the labels of a video compete. Set '
+                'average_clips=None (and multi_class=True) in the head.')

@@ -3,56 +3,47 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import torch
 from mmaction.evaluation import AccMetric
 from mmaction.registry import METRICS
 
-from mmaction_memvit.annotations.table import check_choice
-
-from ..keyed import KeyedMetric, is_probability
+from ...messages import check_choice
+from ..keyed import KeyedMetric, is_probability, to_numpy
 
 
 @METRICS.register_module()
 class VideoAccMetric(KeyedMetric, AccMetric):
     """Accuracy of videos whose clips were scored one by one.
 
-    The scores of all labelled clips of one video are averaged, of one
-    labelled segment of a video where samples carry a ``segment_id``, and the
-    averages compared with the labels. Clips labelled -1 count in nothing.
-    Which process or batch scored a clip makes no difference: scores are
-    summed in the order of the video, in float64.
-
-    Every clip must come exactly once, as it does with
-    ``StreamBatchSampler``, or ``DefaultSampler(shuffle=False)`` with
-    ``round_up=False`` or on one process.
+    The scores of all labelled clips of one video are averaged, of one labelled
+    segment of a video where samples carry a ``segment_id``, and the averages
+    compared with the labels. Clips labelled -1 count in nothing. Scores are
+    summed in the order of the video, in float64. Every clip must come exactly
+    once, see :class:`KeyedMetric`.
 
     Args:
         metric_list (str | Sequence[str]): Names of the measures:
             'top_k_accuracy', 'mean_class_accuracy', and for labels that are
             many-hot vectors 'mean_average_precision' and
-            'mmit_mean_average_precision'. Defaults to
-            ``('top_k_accuracy', 'mean_class_accuracy')``, which report
-            ``top1``, ``top5`` and ``mean1``.
-        metric_options (dict, optional): Options of the measures. None means
-            ``dict(top_k_accuracy=dict(topk=(1, 5)))``. A k above the number
-            of classes counts as the number of classes. Defaults to None.
-        average (str): What is averaged. 'prob': probabilities; a clip's
-            scores go through a softmax first unless they are probabilities
-            already, that is, from 0 to 1 with sum 1. 'score': the scores as
-            they come, for instance of a head with sigmoid. Defaults to
-            'prob'.
-        collect_device (str): 'cpu' or 'gpu', where results of several
-            processes are collected. Defaults to 'cpu'.
-        prefix (str, optional): Goes before the names of the measures. None
-            means 'acc'. Defaults to None.
+            'mmit_mean_average_precision'. Defaults to ``('top_k_accuracy',
+            'mean_class_accuracy')``, which report ``top1``, ``top5`` and
+            ``mean1``.
+        metric_options (dict, optional): Options of the measures. A k above the
+            number of classes counts as the number of classes. Defaults to
+            None: ``dict(top_k_accuracy=dict(topk=(1, 5)))``.
+        average (str): What is averaged. 'prob': probabilities; a clip's scores
+            go through a softmax first unless they are probabilities already,
+            that is, from 0 to 1 with sum 1. 'score': the scores as they come,
+            for instance of a head with sigmoid. Defaults to 'prob'.
+        **kwargs: Arguments of :class:`KeyedMetric`; the prefix is 'acc'.
 
     Raises:
         ValueError: If an argument is out of its range, a sample has no
             ``video_id`` or ``timestamp``, a clip came twice, the clips of a
-            video or segment have different labels, a label is out of range,
-            or no clip has a label.
+            video or segment have different labels, a label is out of range, or
+            no clip has a label.
     """
 
     default_prefix = 'acc'
@@ -66,78 +57,51 @@ class VideoAccMetric(KeyedMetric, AccMetric):
                                                      'mean_class_accuracy'),
                  metric_options: dict | None = None,
                  average: str = 'prob',
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+                 **kwargs: Any) -> None:
         if isinstance(metric_list, str):
             metric_list = (metric_list, )
-        unknown = [m for m in metric_list if m not in self._measures]
-        if unknown:
-            raise ValueError(
-                f'metric_list holds {unknown}, which is none of '
-                f'{list(self._measures)}.')
+        for measure in metric_list:
+            check_choice('metric_list', measure, self._measures)
         check_choice('average', average, ('prob', 'score'))
-        if metric_options is None:
-            metric_options = {}
+        metric_options = metric_options or {}
         topk = metric_options.get('top_k_accuracy', {}).get('topk', (1, 5))
         topk = (topk, ) if isinstance(topk, int) else tuple(topk)
         if not topk or any(not isinstance(k, int) or k < 1 for k in topk):
-            raise ValueError(
-                f'topk must be integers of at least 1, but is {topk}.')
+            raise ValueError(f'topk={topk} must be integers of at least 1')
         super().__init__(
-            # A config read from JSON or YAML has lists, AccMetric wants
-            # tuples.
+            # A config of JSON or YAML has lists, AccMetric wants tuples.
             metric_list=tuple(metric_list),
-            collect_device=collect_device,
-            metric_options={
-                **metric_options, 'top_k_accuracy': {
-                    'topk': topk
-                }
-            },
-            prefix=prefix)
+            metric_options={**metric_options,
+                            'top_k_accuracy': {'topk': topk}},
+            **kwargs)
         self.average = average
         self._warned_topk = False
 
     def result_of(self, sample: dict) -> tuple[tuple, dict]:
         """Scores and label of a clip, also of one without label.
 
-        Args:
-            sample (dict): Scored clip, with ``pred_score`` (num_classes, ),
-                ``gt_label`` (1, ) or (num_classes, ), ``video_id``,
-                ``timestamp`` and optionally ``segment_id``.
-
-        Returns:
-            tuple: Video, segment and position; ``pred`` and ``label``.
+        A sample has ``pred_score`` (num_classes, ), ``gt_label`` (1, ) or
+        (num_classes, ), ``video_id``, ``timestamp`` and optionally
+        ``segment_id``.
         """
         key = (self.field(sample, 'video_id'), sample.get('segment_id') or '',
                int(self.field(sample, 'timestamp')))
-        scores = sample['pred_score']
-        if not isinstance(scores, torch.Tensor) or scores.ndim != 1:
-            raise ValueError(
-                '`pred_score` must be a tensor of shape (num_classes, ) '
-                'per clip, but is '
-                f'{getattr(scores, "shape", type(scores).__name__)}.')
         label = sample['gt_label'].cpu().numpy()
         return key, {
-            'pred': scores.detach().float().cpu().numpy(),
+            'pred': to_numpy(self.scores_of(sample, 1).float()),
             'label': int(label[0]) if label.size == 1 else label
         }
 
     def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
-        """Averages the scores of each video or segment and compares.
-
-        Returns:
-            dict: Measures by name, e.g. ``top1``, ``top5``, ``mean1``.
-        """
+        """Averages the scores of each video or segment and compares."""
         groups = defaultdict(dict)
         for (video, segment, time), clip in found.items():
             if np.min(clip['label']) >= 0:
                 groups[video, segment][time] = clip
         if not groups:
             raise ValueError(
-                f'None of the {len(found)} clips has a label, so there is '
-                'no accuracy to compute. Check that the annotation file of '
-                'the evaluation data holds labels and that samples keep '
-                'them.')
+                f'None of the {len(found)} clips has a label. Check that the '
+                'annotation file holds labels, and that samples keep them.')
         preds, labels, num_broken = [], [], 0
         for key, clips in groups.items():
             labels.append(self._agree_on_label(key, clips))
@@ -152,10 +116,9 @@ class VideoAccMetric(KeyedMetric, AccMetric):
                 size = next(iter(clips.values()))['pred'].size
                 preds.append(self._miss(size, labels[-1]))
         if num_broken:
-            self.warn(
-                f'{num_broken} labelled clips have scores that are not '
-                'finite. They are left out of the averages; a video or '
-                'segment with no other counts as missed')
+            self.warn(f'{num_broken} labelled clips have scores that are not '
+                      'finite. They are left out of the averages; a video or '
+                      'segment with no other counts as missed')
         num_clips = sum(map(len, groups.values()))
         self.log(f'{len(groups)} labelled videos or segments from {num_clips} '
                  f'clips, {len(found) - num_clips} clips without label')
@@ -171,26 +134,22 @@ class VideoAccMetric(KeyedMetric, AccMetric):
             if not np.array_equal(clip['label'], first['label']):
                 raise ValueError(
                     f'Video {key[0]!r}, segment {key[1]!r}, has label '
-                    f'{first["label"]} at timestamp {begin} '
-                    f'but {clip["label"]} at {time}. If the '
-                    'video has several labelled segments, list '
-                    "'segment_id' in the meta_keys of PackActionInputs; if "
-                    'not, correct its labels.')
+                    f'{first["label"]} at timestamp {begin} but '
+                    f'{clip["label"]} at {time}. Correct its labels, or if it '
+                    "has several labelled segments, list 'segment_id' in the "
+                    'meta_keys of PackActionInputs.')
         label, num_classes = first['label'], first['pred'].size
         if np.ndim(label) == 0 and label >= num_classes:
             raise ValueError(
                 f'Video {key[0]!r} has label {label}, but the model scores '
-                f'{num_classes} classes, so labels end at '
-                f"{num_classes - 1}. Correct the label or the head's "
-                'num_classes.')
+                f'{num_classes} classes: labels end at {num_classes - 1}. '
+                "Correct the label or the head's num_classes.")
         return label
 
     def _score(self, pred: np.ndarray) -> np.ndarray:
         """Scores of one clip as they are averaged, float64."""
         pred = pred.astype(np.float64)
-        if self.average == 'score':
-            return pred
-        if is_probability(pred):
+        if self.average == 'score' or is_probability(pred):
             return pred
         exps = np.exp(pred - pred.max())
         return exps / exps.sum()
@@ -199,10 +158,7 @@ class VideoAccMetric(KeyedMetric, AccMetric):
     def _miss(num_classes: int, label: int | np.ndarray) -> np.ndarray:
         """Scores that put the right classes last."""
         scores = np.zeros(num_classes)
-        if np.ndim(label) == 0:
-            scores[label] = -1
-        else:
-            scores[label > 0] = -1
+        scores[label if np.ndim(label) == 0 else label > 0] = -1
         return scores
 
     def _check_topk(self, num_classes: int) -> None:

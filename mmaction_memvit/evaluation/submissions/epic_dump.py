@@ -13,62 +13,39 @@ segment could not be scored. Numbers are kept exactly: as float32 where that
 loses nothing, else as float64.
 """
 import io
-import os
-import os.path as osp
 import pickle
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mmaction_memvit.annotations.pickles import read_pickle
-from mmaction_memvit.annotations.table import data_error, read_bytes
-
+from ...annotations.pickles import read_pickle
+from ...annotations.table import read_bytes
+from ...files import whole_file
+from ...messages import data_error, first_names
 from ..functional.epic_recognition import TASKS
 
 
 def write_epic_dump(path: str, narration_ids: Sequence[str],
                     scores: Mapping[str, np.ndarray]) -> None:
-    """Write scores to a file.
-
-    Args:
-        path (str): Where to; the ending ``.npz`` or ``.pkl`` says the form.
-        narration_ids (Sequence[str]): Names of the N segments.
-        scores (Mapping[str, np.ndarray]): By task, ``'verb'``, ``'noun'``,
-            ``'action'``, of shape (N, num_classes).
-
-    Raises:
-        ValueError: If the ending is another.
-    """
+    """Write scores (N, num_classes) by task; the ending says the form."""
     check_dump_name(path)
     arrays = {task: _compact(scores[task]) for task in TASKS if task in scores}
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    part = f'{path}.{os.getpid()}.part'
-    with open(part, 'wb') as f:
+    with whole_file(path) as f:
         if path.endswith('.npz'):
             np.savez(f, narration_id=np.asarray(narration_ids, str), **arrays)
         else:
+            outputs = {f'{task}_output': a for task, a in arrays.items()}
             pickle.dump(
-                {
-                    'narration_id': list(map(str, narration_ids)),
-                    **{f'{task}_output': a for task, a in arrays.items()}
-                }, f, pickle.HIGHEST_PROTOCOL)
-    os.replace(part, path)
+                {'narration_id': list(map(str, narration_ids)), **outputs}, f,
+                pickle.HIGHEST_PROTOCOL)
 
 
 def read_epic_dump(path: str) -> tuple[list[str], dict[str, np.ndarray]]:
-    """Read scores from a file.
+    """Narration ids, and float64 scores (N, num_classes) by task, of a file.
 
-    Args:
-        path (str): File written by :func:`write_epic_dump`, or a pickle of
-            the same form. No code in pickles is run.
-
-    Returns:
-        tuple: Narration ids, and float64 scores (N, num_classes) by task.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file has another form, or a segment comes twice.
+    No code in pickles is run. It is a ValueError if the file has another form,
+    or a segment comes twice.
     """
     check_dump_name(path)
     remedy = 'take a file that write_epic_dump or a metric has written'
@@ -86,39 +63,28 @@ def read_epic_dump(path: str) -> tuple[list[str], dict[str, np.ndarray]]:
     if not isinstance(data, dict):
         raise data_error(path, f'it is no dump, but a {type(data).__name__}',
                          remedy)
-    if 'narration_id' not in data:
-        raise ValueError(f"{path!r} has no 'narration_id', only "
-                         f'{sorted(map(str, data))}')
+    scores = {
+        task: np.asarray(data[key], np.float64) for task in TASKS
+        for key in (task, f'{task}_output') if key in data}
+    if 'narration_id' not in data or not scores:
+        raise data_error(path, "it must have 'narration_id' and scores of "
+                         f'{", ".join(TASKS)}, but has '
+                         f'{sorted(map(str, data))}', remedy)
     ids = [str(name) for name in data['narration_id']]
     twice = [name for name, num in Counter(ids).items() if num > 1]
     if twice:
-        raise ValueError(f'{path!r}: {len(twice)} segments come more than '
-                         f'once, such as {twice[:3]}')
-    scores = {}
-    for task in TASKS:
-        for key in (task, f'{task}_output'):
-            if key in data:
-                scores[task] = np.asarray(data[key], np.float64)
-    if not scores:
-        raise ValueError(f'{path!r} has no scores, only {sorted(data)}')
+        raise data_error(path, f'{len(twice)} segments come more than once: '
+                         f'{first_names(twice)}', remedy)
     for task, array in scores.items():
         if array.ndim != 2 or len(array) != len(ids):
-            raise ValueError(f'{path!r}: {task} scores have shape '
-                             f'{array.shape}, which is not (number of '
-                             f'segments, number of classes) for {len(ids)} '
-                             'segments')
+            raise data_error(
+                path, f'{task} scores of shape {array.shape} are not '
+                f'(segments, classes) for {len(ids)} segments', remedy)
     return ids, scores
 
 
 def check_dump_name(path: str) -> None:
-    """Check the ending of a dump's name.
-
-    Args:
-        path (str): Name of the file.
-
-    Raises:
-        ValueError: If it ends neither with ``.npz`` nor with ``.pkl``.
-    """
+    """Raises a ValueError if a name ends neither with .npz nor with .pkl."""
     if not path.endswith(('.npz', '.pkl')):
         raise ValueError(f'dump {path!r} must end with .npz or .pkl')
 

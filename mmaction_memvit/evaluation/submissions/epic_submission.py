@@ -15,21 +15,21 @@ levels scale: pre-training, training labels and training data, 0 to 5 each.
 """
 import io
 import json
-import math
-import os
-import os.path as osp
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Optional
 
 import numpy as np
 
-from mmaction_memvit.annotations.epic import NUM_NOUNS, NUM_VERBS
-from mmaction_memvit.annotations.epic_actions import EpicActions
-
+from ...annotations.epic import NUM_NOUNS, NUM_VERBS
+from ...annotations.epic_actions import EpicActions
+from ...files import whole_file
 from ..functional.epic_recognition import (
     NUM_KEPT,
+    TASKS,
     best_actions,
     log_softmax,
     marginal_scores,
@@ -54,7 +54,7 @@ def write_epic_submission(path: str,
                           actions: Optional[EpicActions] = None,
                           num_verbs: int = NUM_VERBS,
                           num_nouns: int = NUM_NOUNS) -> int:
-    """Write a submission.
+    """Write a submission; returns the number of segments without scores.
 
     Segments that have no scores (NaN) get 0 for all classes, since every
     segment has to be there.
@@ -62,22 +62,18 @@ def write_epic_submission(path: str,
     Args:
         path (str): The zip file to write.
         narration_ids (Sequence[str]): Names of the N segments.
-        scores (Mapping[str, np.ndarray]): Logits ``'verb'`` (N, num_verbs)
-            and ``'noun'`` (N, num_nouns) and, if the model has them,
-            ``'action'`` (N, num_actions); ``'action'`` alone is enough. For
-            example of ``read_epic_dump``.
-        challenge (str): ``'action_recognition'`` or
-            ``'action_anticipation'``.
+        scores (Mapping[str, np.ndarray]): Logits ``'verb'`` (N, num_verbs) and
+            ``'noun'`` (N, num_nouns) and, if the model has them, ``'action'``
+            (N, num_actions); ``'action'`` alone is enough. For example of
+            ``read_epic_dump``.
+        challenge (str): ``'action_recognition'`` or ``'action_anticipation'``.
         sls_pt (int): Level of pre-training, 0 to 5.
         sls_tl (int): Level of training labels, 0 to 5.
         sls_td (int): Level of training data, 0 to 5.
-        actions (EpicActions, optional): Needed for scores of actions.
-            Defaults to None.
+        actions (EpicActions, optional): Needed for scores of actions. Defaults
+            to None.
         num_verbs (int): Number of verb classes. Defaults to 97.
         num_nouns (int): Number of noun classes. Defaults to 300.
-
-    Returns:
-        int: Number of segments without scores.
 
     Raises:
         ValueError: If an argument is out of range or scores do not fit.
@@ -97,11 +93,10 @@ def write_epic_submission(path: str,
     else:
         best = best_actions(verb, noun)
     head = json.dumps({'version': VERSION, 'challenge': challenge, **sls})
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    part = f'{path}.{os.getpid()}.part'
     verb_keys, noun_keys = ([f'"{i}": ' for i in range(num)]
                             for num in (num_verbs, num_nouns))
-    with zipfile.ZipFile(part, 'w', zipfile.ZIP_DEFLATED) as archive:
+    with whole_file(path) as f, zipfile.ZipFile(
+            f, 'w', zipfile.ZIP_DEFLATED) as archive:
         # Segment by segment: as one text it would be over 100 MB.
         with archive.open(_MEMBER, 'w', force_zip64=True) as binary:
             out = io.TextIOWrapper(binary, 'utf-8')
@@ -116,7 +111,6 @@ def write_epic_submission(path: str,
             out.write('}}\n')
             out.flush()
             out.detach()
-    os.replace(part, path)
     return int((~known).sum())
 
 
@@ -179,20 +173,18 @@ def validate_epic_submission(path: str,
                              challenge: Optional[str] = None,
                              num_verbs: int = NUM_VERBS,
                              num_nouns: int = NUM_NOUNS) -> list[str]:
-    """Look for everything that is wrong with a submission.
+    """Everything that is wrong with a submission, a text each.
+
+    Problems of the same kind are counted and shown with examples.
 
     Args:
         path (str): The zip file.
-        narration_ids (Sequence[str]): Segments that must be there, of the
-            list of test segments.
+        narration_ids (Sequence[str]): Segments that must be there, of the list
+            of test segments.
         challenge (str, optional): Challenge that it must be for. Defaults to
             None: any.
         num_verbs (int): Number of verb classes. Defaults to 97.
         num_nouns (int): Number of noun classes. Defaults to 300.
-
-    Returns:
-        list[str]: The problems; none if the submission is in order. Problems
-        of the same kind are counted and shown with examples.
     """
     try:
         content = _load(path)
@@ -229,10 +221,6 @@ def validate_epic_submission(path: str,
     return problems
 
 
-class _Twice(ValueError):
-    """A key occurs twice in an object."""
-
-
 def _load(path: str) -> Any:
     """Content of test.json; problems are ValueErrors."""
     try:
@@ -248,9 +236,7 @@ def _load(path: str) -> Any:
         raise ValueError(f'{_MEMBER} is not UTF-8: {e}') from e
     try:
         return json.loads(text, object_pairs_hook=_once)
-    except _Twice as e:
-        raise ValueError(f'{_MEMBER}: {e}') from e
-    except (ValueError, RecursionError) as e:
+    except (json.JSONDecodeError, RecursionError) as e:
         raise ValueError(f'{_MEMBER} is not JSON: {e}') from e
 
 
@@ -259,8 +245,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(out) < len(pairs):
         twice = [k for k, num in Counter(k for k, _ in pairs).items()
                  if num > 1]
-        raise _Twice(f'{len(twice)} keys occur twice in one object: '
-                     f'{_some(twice)}')
+        raise ValueError(f'{_MEMBER}: {len(twice)} keys occur twice in one '
+                         f'object: {_some(twice)}')
     return out
 
 
@@ -285,44 +271,37 @@ def _head_problems(content: Mapping[str, Any]) -> list[str]:
 def _result_problems(result: Any, num_verbs: int,
                      num_nouns: int) -> list[tuple[str, str]]:
     """Problems of one segment as (kind, detail)."""
-    if not isinstance(result, dict) or set(result) != {'verb', 'noun',
-                                                       'action'}:
+    if not isinstance(result, dict) or set(result) != set(TASKS):
         return [('the entry must hold verb, noun and action', '')]
     problems = []
-    for task, num in (('verb', num_verbs), ('noun', num_nouns)):
+    num_best = min(NUM_KEPT, num_verbs * num_nouns)
+    for task, num in zip(TASKS, (num_verbs, num_nouns, num_best)):
         scores = result[task]
-        if not isinstance(scores, dict) or set(scores) != _keys(num):
-            problems.append((f'{task} must have scores of the classes "0" to '
-                             f'"{num - 1}"', _detail(scores)))
-    num = min(NUM_KEPT, num_verbs * num_nouns)
-    scores = result['action']
-    if not isinstance(scores, dict) or len(scores) != num:
-        problems.append((f'action must have {num} scores', _detail(scores)))
-    if isinstance(scores, dict):
-        wrong = [key for key in scores
-                 if not _is_pair(key, num_verbs, num_nouns)]
-        if wrong:
-            problems.append((
-                'actions must be named "verb,noun" with verbs to '
-                f'{num_verbs - 1} and nouns to {num_nouns - 1}',
-                f' ({wrong[0]!r})'))
-    for task in ('verb', 'noun', 'action'):
-        scores = result[task]
-        if isinstance(scores, dict):
-            wrong = [v for v in scores.values() if not _is_finite(v)]
+        given = scores if isinstance(scores, dict) else {}
+        detail = f' ({len(given) if given is scores else _short(scores)})'
+        if task == 'action':
+            if given is not scores or len(given) != num:
+                problems.append((f'action must have {num} scores', detail))
+            wrong = [key for key in given
+                     if not _is_pair(key, num_verbs, num_nouns)]
             if wrong:
-                problems.append((f'{task} scores must be finite numbers',
-                                 f' ({_short(wrong[0])})'))
+                problems.append((
+                    'actions must be named "verb,noun" with verbs to '
+                    f'{num_verbs - 1} and nouns to {num_nouns - 1}',
+                    f' ({wrong[0]!r})'))
+        elif given is not scores or set(given) != _keys(num):
+            problems.append((f'{task} must have scores of the classes "0" to '
+                             f'"{num - 1}"', detail))
+        wrong = [x for x in given.values() if not _is_finite(x)]
+        if wrong:
+            problems.append((f'{task} scores must be finite numbers',
+                             f' ({_short(wrong[0])})'))
     return problems
 
 
-_KEYS: dict[int, set[str]] = {}
-
-
+@cache
 def _keys(num: int) -> set[str]:
-    if num not in _KEYS:
-        _KEYS[num] = {str(i) for i in range(num)}
-    return _KEYS[num]
+    return set(map(str, range(num)))
 
 
 def _is_pair(key: str, num_verbs: int, num_nouns: int) -> bool:
@@ -331,18 +310,7 @@ def _is_pair(key: str, num_verbs: int, num_nouns: int) -> bool:
 
 
 def _is_finite(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
-def _detail(scores: Any) -> str:
-    if isinstance(scores, dict):
-        return f' ({len(scores)})'
-    return f' ({_short(scores)})'
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def _short(value: Any) -> str:

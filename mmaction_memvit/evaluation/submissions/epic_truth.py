@@ -6,56 +6,29 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from mmaction_memvit.annotations.epic import (
-    NUM_NOUNS,
-    NUM_VERBS,
-    read_epic_segments,
-)
-from mmaction_memvit.annotations.epic_lists import (
+from ...annotations.epic import NUM_NOUNS, NUM_VERBS, read_epic_segments
+from ...annotations.epic_lists import (
     load_epic_actions,
     read_epic_participants,
     read_epic_tail,
 )
-
+from ...messages import text_table
 from ..functional.epic_anticipation import evaluate_epic_anticipation
 from ..functional.epic_recognition import TASKS, evaluate_epic_recognition
-from ..functional.text_table import text_table
 
 #: Challenges by the name that stands in a submission.
 CHALLENGES = {
     'action_recognition': evaluate_epic_recognition,
     'action_anticipation': evaluate_epic_anticipation,
 }
-_SUBSETS = ('', 'unseen', 'tail')
 
 
 class EpicTruth:
     """Segments with their labels and subsets.
 
-    Args:
-        ann_file (str): List of segments, see :mod:`~.epic`. Lists
-            without labels, such as of the test set, can be scored but not
-            measured.
-        tail_verbs (str, optional): ``EPIC_100_tail_verbs.csv``. Defaults to
-            None: tail classes are not measured.
-        tail_nouns (str, optional): ``EPIC_100_tail_nouns.csv``; given if and
-            only if ``tail_verbs`` is. Defaults to None.
-        unseen_participants (str, optional):
-            ``EPIC_100_unseen_participant_ids_validation.csv``. Defaults to
-            None: unseen participants are not measured.
-        actions (str | Sequence[str], optional): ``actions.csv``, or the
-            lists of segments of training and validation set. Needed only for
-            scores of an action head. Defaults to None.
-        num_verbs (int): Number of verb classes. Defaults to 97.
-        num_nouns (int): Number of noun classes. Defaults to 300.
-        data_root (str): Folder that relative paths start from. Defaults to
-            ''.
-        ann_options (dict, optional): Further options of
-            ``read_epic_segments``. Defaults to None.
-
-    Raises:
-        FileNotFoundError: If a file does not exist.
-        ValueError: If a file has another form.
+    Arguments are the first nine of :class:`EpicRecognitionMetric`; tail verbs
+    and tail nouns are given both or not at all. Lists without labels, such as
+    of the test set, can be scored but not measured.
     """
 
     def __init__(self,
@@ -104,23 +77,16 @@ class EpicTruth:
                 scores: Mapping[str, np.ndarray],
                 rows: Optional[np.ndarray] = None,
                 **options: Any) -> dict[str, float]:
-        """Measure predictions as the challenge does.
+        """Measures by name, as the challenge has them; none without labels.
 
         Args:
             challenge (str): ``'action_recognition'`` or
                 ``'action_anticipation'``.
             scores (Mapping[str, np.ndarray]): Logits by task, one row a
                 segment, NaN where a segment could not be scored.
-            rows (np.ndarray, optional): Rows of the table that the scores
-                are of. Defaults to None: all.
+            rows (np.ndarray, optional): Rows of the table that the scores are
+                of. Defaults to None: all.
             **options: Further options of the measure.
-
-        Returns:
-            dict[str, float]: Measures by name; none if the segments have no
-            labels.
-
-        Raises:
-            ValueError: If scores do not fit the segments.
         """
         table = self.segments
         rows = np.arange(len(table)) if rows is None else np.asarray(rows)
@@ -140,27 +106,13 @@ class EpicTruth:
 
 
 def format_epic_table(measures: Mapping[str, float]) -> str:
-    """Write measures as a table.
-
-    Args:
-        measures (Mapping[str, float]): As returned by
-            :meth:`EpicTruth.measure`.
-
-    Returns:
-        str: A line a subset; per cent of every task and measure.
-    """
-    columns = []
-    for task in TASKS:
-        names = [name[len(task) + 1:] for name in measures
-                 if name.startswith(f'{task}_')]
-        columns += [(task, name) for name in names]
-    lines = [['', *(f'{task} {name}' for task, name in columns)]]
-    for subset in _SUBSETS:
-        prefix = f'{subset}_' if subset else ''
-        cells = [measures.get(f'{prefix}{task}_{name}')
-                 for task, name in columns]
+    """Measures as a table: a line a subset, per cent by task and measure."""
+    names = [name for name in measures if name.split('_')[0] in TASKS]
+    rows = [['', *(name.replace('_', ' ', 1) for name in names)]]
+    for subset, prefix in (('overall', ''), ('unseen', 'unseen_'),
+                           ('tail', 'tail_')):
+        cells = [measures.get(prefix + name) for name in names]
         if any(cell is not None for cell in cells):
-            lines.append([subset or 'overall', *(
-                '' if cell is None else f'{100 * cell:.2f}'
-                for cell in cells)])
-    return text_table(lines)
+            rows.append([subset, *('' if cell is None else f'{100 * cell:.2f}'
+                                   for cell in cells)])
+    return text_table(rows)

@@ -4,12 +4,9 @@ import logging
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
-from helpers.distributed import leave_group
 from helpers.epic import write_official, write_text
 from mmaction.registry import METRICS
 from mmaction.structures import ActionDataSample
-from mmengine.evaluator import Evaluator
 
 from mmaction_memvit.evaluation.metrics import (
     EpicAnticipationMetric,
@@ -528,18 +525,6 @@ def test_ids_with_dots_and_folders(files, tmp_path, path):
         k: v for k, v in want.items() if 'unseen' not in k}
 
 
-def test_unknown_videos_stay_apart(files):
-    """Those that the list does not have are different videos, too."""
-    samples = clip_samples()
-    want = evaluate(EpicRecognitionMetric(online=True, **files), samples)
-    for name in ('other/cam.1', 'cam.1', 'cam.2'):
-        samples.append(make_sample(
-            random_scores(1, 1), video_id=name, timestamp=0,
-            token_times=np.array([[0., 1.]])))
-    assert evaluate(EpicRecognitionMetric(online=True, **files),
-                    samples) == want
-
-
 def test_a_part_of_the_videos_in_anticipation(files, tmp_path, log):
     """What cannot be observed in the others is left out with them."""
     rows = ['P02_07_0', 'P02_07_1', 'P02_07_2']
@@ -600,33 +585,3 @@ def test_tokens_far_from_segments_are_not_kept(files):
 
 
 # -- processes --------------------------------------------------------------
-
-
-def run_rank(rank, folder, files):
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/init', rank=rank, world_size=2)
-    results = []
-    for online in (False, True):
-        samples = clip_samples() if online else segment_samples()
-        evaluator = Evaluator(EpicRecognitionMetric(
-            online=online, dump_file=f'{folder}/two{online}.npz', **files))
-        # Unequal shares.
-        evaluator.process(samples[:3] if rank == 0 else samples[3:])
-        results.append(evaluator.evaluate(len(samples)))
-    torch.save(results, f'{folder}/result{rank}')
-    leave_group()
-
-
-def test_two_processes_give_the_same(files, tmp_path):
-    mp.spawn(run_rank, (str(tmp_path), files), 2)
-    one, two = (torch.load(tmp_path / f'result{rank}') for rank in range(2))
-    assert one == two
-    for online, result in zip((False, True), one):
-        samples = clip_samples() if online else segment_samples()
-        path = str(tmp_path / 'one.npz')
-        assert result == evaluate(EpicRecognitionMetric(
-            online=online, dump_file=path, **files), samples)
-        want, got = (read_epic_dump(p) for p in (
-            path, str(tmp_path / f'two{online}.npz')))
-        assert want[0] == got[0]
-        assert all(np.array_equal(want[1][t], got[1][t]) for t in want[1])

@@ -1,23 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import os
-import pickle
 
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
-from helpers.distributed import leave_group
 from mmaction.registry import METRICS
 from mmaction.structures import ActionDataSample
 from mmengine.evaluator import Evaluator
 
-from mmaction_memvit.datasets.samplers.stream_plan import (
-    index_streams,
-    plan_evaluation,
-)
-from mmaction_memvit.evaluation.metrics import (
-    VideoAccMetric,
-)
+from mmaction_memvit.evaluation.metrics import VideoAccMetric
 
 # Uneven videos: number of clips and label of each.
 VIDEOS = {'a': (5, 0), 'b': (1, 2), 'c': (9, 1), 'd': (2, 2), 'e': (4, 0)}
@@ -199,39 +189,6 @@ def test_evaluator_hands_over_what_it_expects():
 
 
 # Two processes
-
-
-def score_on_one_of_two(rank, init_file, out_dir, collect_device):
-    import torch.distributed as dist
-
-    import mmaction_memvit  # noqa: F401
-    os.chdir(out_dir)
-    dist.init_process_group(
-        'gloo', init_method=f'file://{init_file}', rank=rank, world_size=2)
-    samples = make_dataset()
-    streams = index_streams([(s.video_id, s.timestamp) for s in samples])
-    metric = VideoAccMetric(collect_device=collect_device)
-    for batch in plan_evaluation(streams, rank, 2, 2):
-        metric.process(None, [samples[i].to_dict() for i in batch])
-    num_results = len(metric.results)
-    result = metric.evaluate(len(samples))
-    with open(os.path.join(out_dir, f'{rank}.pkl'), 'wb') as file:
-        pickle.dump((result, num_results), file)
-    leave_group()
-
-
-def test_two_processes_give_the_same(tmp_path):
-    mp.spawn(
-        score_on_one_of_two,
-        args=(str(tmp_path / 'init'), str(tmp_path), 'cpu'),
-        nprocs=2)
-    (one, num_one), (two, num_two) = (
-        pickle.loads((tmp_path / f'{rank}.pkl').read_bytes())
-        for rank in range(2))
-    samples = make_dataset()
-    assert one == two == evaluate(samples)
-    # Uneven shares, none lost: what BaseMetric would cut or pad wrongly.
-    assert num_one != num_two and num_one + num_two == len(samples)
 
 
 # Errors

@@ -190,6 +190,7 @@ R = ('results', IDS[1])
     ((*R, 'action', '01,2'), 1., "('01,2')"),
     ((*R, 'action', '5'), 1., "('5')"),
     ((*R, 'action'), {}, 'action must have 100 scores: P01_101_1 (0)'),
+    ((*R, 'action'), 5, 'action must have 100 scores: P01_101_1 (5)'),
 ])
 def test_problems_are_found(tmp_path, content, where, value, message):
     assert check(tmp_path, content) == []

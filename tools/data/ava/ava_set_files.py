@@ -11,7 +11,7 @@ from mmaction_memvit.annotations.box_table import SPLITS, Box
 from mmaction_memvit.annotations.label_map import write_label_map
 from mmaction_memvit.annotations.proposals import write_proposals
 from mmaction_memvit.annotations.table import first_names
-from mmaction_memvit.evaluation.functional.text_table import text_table
+from mmaction_memvit.messages import text_table
 from mmaction_memvit.video.index import write_video_index
 
 

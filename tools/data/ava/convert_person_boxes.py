@@ -29,27 +29,16 @@ def parse_args(argv=None):
     parser.add_argument(
         'boxes', nargs='+', metavar='CSV', help='files of person boxes')
     parser.add_argument('out', help='the pickle file to write')
-    parser.add_argument(
-        '--min-score',
-        type=float,
-        default=0.,
+    parser.add_argument('--min-score', type=float, default=0.,
         help='leave out boxes below it (default: %(default)s; the dataset '
         'has a threshold of its own)')
-    parser.add_argument(
-        '--image-size',
-        type=float,
-        nargs=2,
+    parser.add_argument('--image-size', type=float, nargs=2,
         metavar=('W', 'H'),
         help='width and height of all videos, if boxes are in pixels')
-    parser.add_argument(
-        '--tolerance',
-        type=float,
-        default=0.01,
+    parser.add_argument('--tolerance', type=float, default=0.01,
         help='boxes that leave the image by so much are clipped, others are '
         'an error (default: %(default)s)')
-    parser.add_argument(
-        '--skip-bad-rows',
-        action='store_true',
+    parser.add_argument('--skip-bad-rows', action='store_true',
         help='leave out rows that cannot be read, and count them')
     args = parser.parse_args(argv)
     if not 0 <= args.min_score <= 1:

@@ -54,94 +54,59 @@ from ava_set_rows import (  # noqa: E402
 __all__ = ['BOX', 'nearest_frames']
 
 
-def add_action_options(parser):
-    """Adds what says which actions there are and how they are split."""
-    parser.add_argument(
-        '--label-map',
-        help='names of the actions with ids 1, 2, ...: a text file with a '
-        "name a line, or a .pbtxt in AVA's form (default: the names of the "
-        'table in alphabetical order)')
-    parser.add_argument(
-        '--label-base',
-        type=int,
-        choices=(0, 1),
-        default=1,
-        help='where the column label holds ids: the first id; 0 adds one to '
-        'all, because AVA form keeps 0 for the background (default: 1)')
-    parser.add_argument(
-        '--val-share',
-        type=float,
-        default=0.2,
-        help='without a column split: share of every action that goes to '
-        'validation, about (default: %(default)s)')
-    parser.add_argument(
-        '--group-column',
-        help='without a column split: rows with the same value here stay on '
-        'one side (default: only those of a video do)')
-    parser.add_argument('--seed', type=int, default=0, help='of the split')
+class _Help(argparse.ArgumentDefaultsHelpFormatter,
+            argparse.RawDescriptionHelpFormatter):
+    pass
 
 
 def parse_args(argv=None):
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('table', help='CSV or TSV file of the boxes')
-    parser.add_argument(
-        '--video-root', required=True, help='folder of the videos')
-    parser.add_argument('--out', required=True, help='folder to write to')
-    parser.add_argument(
-        '--frame-base',
-        type=int,
-        choices=(0, 1),
-        default=0,
-        help='number of the first frame in the column frame (default: 0)')
-    parser.add_argument(
-        '--box-unit',
-        choices=('auto', 'pixel', 'share'),
-        default='auto',
-        help='of the columns x1 to y2 (default: auto, which says what it '
-        'decided and stops where it is in doubt)')
-    parser.add_argument(
-        '--keyframe-rate',
-        type=int,
-        default=1,
-        help='keyframes per second of video (default: 1)')
-    parser.add_argument(
-        '--tolerance',
-        type=float,
-        default=0,
+        description=__doc__, formatter_class=_Help)
+    add = parser.add_argument
+    add('table', help='CSV or TSV file of the boxes')
+    add('--video-root', required=True, help='folder of the videos')
+    add('--out', required=True, help='folder to write to')
+    add('--frame-base', type=int, choices=(0, 1), default=0,
+        help='number of the first frame in the column frame')
+    add('--box-unit', choices=('auto', 'pixel', 'share'), default='auto',
+        help='of the columns x1 to y2; auto says what it decided and stops '
+        'where it is in doubt')
+    add('--keyframe-rate', type=int, default=1,
+        help='keyframes per second of video')
+    add('--tolerance', type=float, default=0,
         help='seconds by which boxes may stand beside their keyframe; the '
-        'nearest frame with boxes counts (default: 0, the frame nearest to '
-        'the keyframe, which is at most half a frame away)')
-    add_action_options(parser)
-    parser.add_argument(
-        '--bad-rows',
-        choices=('error', 'skip'),
-        default='error',
+        'nearest frame with boxes counts. With 0 the frame nearest to the '
+        'keyframe, which is at most half a frame away')
+    add('--label-map',
+        help='names of the actions with ids 1, 2, ...: a text file with a '
+        "name a line, or a .pbtxt in AVA's form; else the names of the table "
+        'in alphabetical order')
+    add('--label-base', type=int, choices=(0, 1), default=1,
+        help='where the column label holds ids: the first id; 0 adds one to '
+        'all, because AVA form keeps 0 for the background')
+    add('--val-share', type=float, default=0.2,
+        help='without a column split: share of every action that goes to '
+        'validation, about')
+    add('--group-column',
+        help='without a column split: rows with the same value here stay on '
+        'one side; else only those of a video do')
+    add('--seed', type=int, default=0, help='of the split')
+    add('--bad-rows', choices=('error', 'skip'), default='error',
         help='what to do about rows that cannot be used; skipped ones are '
-        'counted (default: error)')
-    parser.add_argument(
-        '--max-overshoot',
-        type=float,
-        default=1,
+        'counted')
+    add('--max-overshoot', type=float, default=1,
         help='pixels by which a box may reach over the edge of the frame; it '
-        'is cut there and counted (default: 1)')
-    parser.add_argument(
-        '--num-workers', type=int, default=1, help='processes')
+        'is cut there and counted')
+    add('--num-workers', type=int, default=1, help='processes')
     args = parser.parse_args(argv)
-    for name in ('keyframe_rate', 'num_workers'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)} '
-                         'must be at least 1')
-    for name in ('tolerance', 'max_overshoot'):
-        if not getattr(args, name) >= 0:
-            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)} '
-                         'must not be negative')
-    if not args.tolerance < 0.5 / args.keyframe_rate:
+    if args.keyframe_rate < 1:
+        parser.error(f'--keyframe-rate {args.keyframe_rate} must be at least '
+                     '1')
+    if not 0 <= args.tolerance < 0.5 / args.keyframe_rate:
         parser.error(
-            f'--tolerance {args.tolerance:g} must be below half the time from '
-            f'keyframe to keyframe, {0.5 / args.keyframe_rate:g} s')
+            f'--tolerance {args.tolerance:g} must be from 0 to below half the '
+            f'time from keyframe to keyframe, {0.5 / args.keyframe_rate:g} s')
     if not 0 < args.val_share < 1:
         parser.error(f'--val-share {args.val_share} must be between 0 and 1')
     return args

@@ -20,7 +20,7 @@ import re
 import sys
 from collections import Counter
 from functools import partial
-from glob import glob
+from glob import escape, glob
 
 import numpy as np
 
@@ -43,86 +43,47 @@ _OTHER_FILES = re.compile(
 _CUT_START = 900
 
 
-def add_frame_options(parser):
-    """Adds what says how frame folders look."""
-    parser.add_argument(
-        '--fps',
-        type=float,
-        default=30.,
-        help='frame rate of frame folders (default: %(default)g)')
-    parser.add_argument(
-        '--filename-tmpl',
-        default='img_{:05}.jpg',
-        help='names of frames (default: %(default)s)')
-    parser.add_argument(
-        '--start-index',
-        type=int,
-        default=1,
-        help='number of the first frame (default: %(default)s)')
-
-
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument(
-        'annotations',
-        nargs='+',
-        metavar='ANNOTATIONS',
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add('annotations', nargs='+', metavar='ANNOTATIONS',
         help='folder of the official files, or CSV files')
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument('--videos', help='folder of the videos')
     where.add_argument('--frames', help='folder of the frame folders')
-    parser.add_argument('--out', required=True, help='the index to write')
-    parser.add_argument(
-        '--exclude',
-        nargs='*',
-        help='files of excluded timestamps (default: those beside the '
-        'annotations)')
-    parser.add_argument(
-        '--num-classes',
-        type=int,
-        default=81,
-        help='greatest class + 1 (default: %(default)s)')
-    parser.add_argument(
-        '--keyframe-rate',
-        type=float,
-        default=1.,
-        help='timestamps per second (default: %(default)g)')
-    parser.add_argument(
-        '--timestamp-start',
-        type=int,
-        help='timestamp of the first frame (default: find out)')
-    add_frame_options(parser)
-    parser.add_argument(
-        '--num-workers',
-        type=int,
-        default=min(8, os.cpu_count() or 1),
-        help='processes, or threads for frame folders (default: %(default)s)')
-    parser.add_argument(
-        '--decode',
-        action='store_true',
+    add('--out', required=True, help='the index to write')
+    add('--exclude', nargs='*',
+        help='files of excluded timestamps, if not those beside the '
+        'annotations')
+    add('--num-classes', type=int, default=81, help='greatest class + 1')
+    add('--keyframe-rate', type=float, default=1.,
+        help='timestamps per second')
+    add('--timestamp-start', type=int,
+        help='timestamp of the first frame; found out if left out')
+    add('--fps', type=float, default=30., help='frame rate of frame folders')
+    add('--filename-tmpl', default='img_{:05}.jpg', help='names of frames')
+    add('--start-index', type=int, default=1,
+        help='number of the first frame')
+    add('--num-workers', type=int, default=min(8, os.cpu_count() or 1),
+        help='processes, or threads for frame folders')
+    add('--decode', action='store_true',
         help='decode every frame, which also finds damage in the middle of a '
         'file (slow)')
-    parser.add_argument(
-        '--rebuild',
-        action='store_true',
+    add('--rebuild', action='store_true',
         help='keep nothing of an existing output')
-    parser.add_argument(
-        '--skip-bad-rows',
-        action='store_true',
+    add('--skip-bad-rows', action='store_true',
         help='go on when annotations have bad rows, and count them')
-    parser.add_argument(
-        '--strict',
-        action='store_true',
+    add('--strict', action='store_true',
         help='end with exit code 1 if a video is missing, broken, damaged or '
         'too short')
     args = parser.parse_args(argv)
-    for name in ('num_workers', 'keyframe_rate', 'fps'):
+    for name in ('keyframe_rate', 'fps'):
         if not getattr(args, name) > 0:
             parser.error(f'--{name.replace("_", "-")} {getattr(args, name)} '
                          'must be above 0')
-    if args.num_classes < 2:
-        parser.error(f'--num-classes {args.num_classes} must be at least 2')
     return args
 
 
@@ -132,14 +93,17 @@ def find_files(args):
     files = [p for p in args.annotations if p not in folders]
     excluded, maps = [], []
     for folder in folders or {osp.dirname(p) for p in files}:
-        found = sorted(glob(osp.join(glob_safe(folder), '*.csv')))
+        found = sorted(glob(osp.join(escape(folder or '.'), '*.csv')))
         excluded += [p for p in found if 'excluded_timestamps' in p]
         if folder in folders:
-            maps += sorted(glob(osp.join(glob_safe(folder), '*.pbtxt')))
+            maps += sorted(glob(osp.join(escape(folder), '*.pbtxt')))
             others = [p for p in found
                       if _OTHER_FILES.search(osp.basename(p))]
             files += [p for p in found if p not in others]
-            print_others(set(others) - set(excluded))
+            others = sorted(set(others) - set(excluded))
+            if others:
+                print('no annotations by their names, passed over: '
+                      f'{", ".join(others)}; to read one, name it')
     if args.exclude is not None:
         excluded = args.exclude
     if not files:
@@ -147,18 +111,6 @@ def find_files(args):
             f'{args.annotations} holds no CSV file of annotations. Remedy: '
             'download them from the page of AVA, or name the files')
     return files, excluded, maps
-
-
-def print_others(paths):
-    """Says which tables are not read."""
-    if paths:
-        print('no annotations by their names, passed over: '
-              f'{", ".join(sorted(paths))}; to read one, name it')
-
-
-def glob_safe(folder):
-    """A folder's name, of which no letter is a pattern."""
-    return ''.join(f'[{c}]' if c in '*?[' else c for c in folder or '.')
 
 
 def check_annotations(args):
@@ -221,8 +173,10 @@ def count_videos(args, video_ids, index):
     # Where no video is, an old index stays as it is.
     if found:
         paths = {p: osp.join(args.videos, p) for p in found.values()}
-        tell_known(args, update_index(index, paths, args.out,
-                                      args.num_workers, args.decode))
+        num = update_index(index, paths, args.out, args.num_workers,
+                           args.decode)
+        if num:
+            print(f'{args.out}: {num} videos are known already')
     return found
 
 
@@ -248,12 +202,6 @@ def count_folders(args, video_ids, index):
     if index or osp.exists(args.out):
         write_video_index(index, args.out)
     return {v: v for v in video_ids if v in index}
-
-
-def tell_known(args, num):
-    """Says how much of the work is done already."""
-    if num:
-        print(f'{args.out}: {num} videos are known already')
 
 
 def report_videos(args, index, found, times):

@@ -31,48 +31,30 @@ from mmaction_memvit.video.index import (
 
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument(
-        'lists',
-        nargs='+',
-        metavar='LIST',
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add('lists', nargs='+', metavar='LIST',
         help='Charades_v1_train.csv, Charades_v1_test.csv')
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--videos', help='folder with video files')
     source.add_argument('--frames', help='folder with frame folders')
-    parser.add_argument(
-        '--index', help='with --videos: JSON file for the frame counts')
-    parser.add_argument(
-        '--num-workers',
-        type=int,
-        default=min(8, os.cpu_count() or 1),
-        help='processes (default: %(default)s)')
-    parser.add_argument(
-        '--decode',
-        action='store_true',
+    add('--index', help='with --videos: JSON file for the frame counts')
+    add('--num-workers', type=int, default=min(8, os.cpu_count() or 1),
+        help='processes')
+    add('--decode', action='store_true',
         help='decode every frame of videos (slow); else packets are counted '
         'and the end of every video decoded')
-    parser.add_argument(
-        '--fps',
-        type=float,
-        default=24.,
-        help='rate of frames in folders (default: %(default)s)')
-    parser.add_argument(
-        '--tolerance',
-        type=float,
-        default=2.,
-        help='seconds by which a video may be longer or shorter than listed '
-        '(default: %(default)s)')
+    add('--fps', type=float, default=24., help='rate of frames in folders')
+    add('--tolerance', type=float, default=2.,
+        help='seconds by which a video may be longer or shorter than listed')
     args = parser.parse_args(argv)
-    for name in ('num_workers', 'fps', 'tolerance'):
-        if not getattr(args, name) > 0:
-            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)} '
-                         'must be above 0')
     if args.index and not args.videos:
         parser.error('--index needs --videos')
-    for folder in (args.videos, args.frames):
-        if folder is not None and not osp.isdir(folder):
-            parser.error(f'{folder!r} is no folder')
+    folder = args.videos or args.frames
+    if not osp.isdir(folder):
+        parser.error(f'{folder!r} is no folder')
     return args
 
 

@@ -32,51 +32,34 @@ NOMINAL_RATES = (60., 50.)
 
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument(
-        'lists',
-        nargs='+',
-        metavar='LIST',
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add('lists', nargs='+', metavar='LIST',
         help='lists of segments; their videos are checked')
-    parser.add_argument('--video-info', help='EPIC_100_video_info.csv')
+    add('--video-info', help='EPIC_100_video_info.csv')
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--videos', help='folder with video files')
     source.add_argument('--frames', help='folder with frame folders')
-    parser.add_argument(
-        '--num-workers',
-        type=int,
-        default=min(8, os.cpu_count() or 1),
-        help='processes (default: %(default)s)')
-    parser.add_argument(
-        '--decode',
-        action='store_true',
+    add('--num-workers', type=int, default=min(8, os.cpu_count() or 1),
+        help='processes')
+    add('--decode', action='store_true',
         help='decode every frame (slow); else packets are counted and the '
         'end of every video, or first and last frame of every folder, '
         'decoded')
-    parser.add_argument(
-        '--tolerance',
-        type=float,
-        default=0.5,
+    add('--tolerance', type=float, default=0.5,
         help='seconds by which a video may be longer or shorter than the '
-        'video list says (default: %(default)s)')
-    parser.add_argument(
-        '--fps',
-        type=float,
-        default=30.,
-        help='rate of lists without header (default: %(default)s)')
-    parser.add_argument(
-        '--index', help='with --videos: JSON file for the frame counts, '
-        'which datasets take as index_file')
+        'video list says')
+    add('--fps', type=float, default=30., help='rate of lists without header')
+    add('--index', help='with --videos: JSON file for the frame counts, which '
+        'datasets take as index_file')
     args = parser.parse_args(argv)
-    if args.num_workers < 1:
-        parser.error(f'--num-workers {args.num_workers} must be at least 1')
-    if args.tolerance < 0:
-        parser.error(f'--tolerance {args.tolerance} must be at least 0')
     if args.index and not args.videos:
         parser.error('--index needs --videos')
-    for folder in (args.videos, args.frames):
-        if folder is not None and not osp.isdir(folder):
-            parser.error(f'{folder!r} is no folder')
+    folder = args.videos or args.frames
+    if not osp.isdir(folder):
+        parser.error(f'{folder!r} is no folder')
     return args
 
 
@@ -181,7 +164,7 @@ def compare(args, entry, info, stop):
                          f'{expected:.0f}')
     elif info is not None:
         rates = (info.fps, *NOMINAL_RATES)
-        fps = min(rates, key=lambda rate: abs(num / rate - info.duration))
+        fps = rate_of_folder(entry, info)
         if abs(num / fps - info.duration) > args.tolerance:
             expected = ', '.join(f'{info.duration * r:.0f} at {r:g}'
                                  for r in rates)

@@ -27,8 +27,7 @@ def parse_args(argv=None):
     parser.add_argument(
         'lists', nargs='+', metavar='LIST', help='lists of labelled segments')
     parser.add_argument('--out', required=True, help='picture to write')
-    parser.add_argument(
-        '--ann-root',
+    parser.add_argument('--ann-root',
         help='folder with EPIC_100_{verb,noun}_classes.csv and '
         'EPIC_100_tail_{verbs,nouns}.csv, as far as not named otherwise')
     for name, text in (('--verb-classes', 'names of the verbs'),

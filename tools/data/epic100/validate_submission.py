@@ -18,13 +18,10 @@ def parse_args(argv=None):
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('submission', help='the zip file')
-    parser.add_argument(
-        'segments',
+    parser.add_argument('segments',
         help='list of the segments that must be there, such as '
         'EPIC_100_test_timestamps.csv')
-    parser.add_argument(
-        '--challenge',
-        choices=sorted(CHALLENGES),
+    parser.add_argument('--challenge', choices=sorted(CHALLENGES),
         help='what it must be for (default: either)')
     parser.add_argument('--num-verbs', type=int, default=97)
     parser.add_argument('--num-nouns', type=int, default=300)

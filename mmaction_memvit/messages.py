@@ -1,0 +1,59 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What users are told: value, limit and remedy, names, tables of text."""
+import logging
+from collections.abc import Collection, Iterable, Sequence
+
+from mmengine.logging import print_log
+
+
+def data_error(where: str,
+               problem: str,
+               remedy: str,
+               kind: type = ValueError) -> Exception:
+    """The error of a file: where it is, what is wrong, what helps.
+
+    ``where`` is the file or ``file:line``, ``problem`` names value and limit.
+    """
+    return kind(f'{where}: {problem}. Remedy: {remedy}')
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raises a ValueError if an option has none of its values."""
+    if value not in choices:
+        raise ValueError(f'{name}={value!r} must be one of {tuple(choices)}')
+
+
+def first_names(names: Iterable, num: int = 3) -> str:
+    """The first names of a list, and how many more there are."""
+    names = list(names)
+    shown = ', '.join(map(repr, names[:num]))
+    rest = len(names) - num
+    return f'{shown} and {rest} more' if rest > 0 else shown
+
+
+def log(text: str, level: int = logging.INFO) -> None:
+    """Says something in the log of the run, or prints it without one."""
+    print_log(text, logger='current', level=level)
+
+
+def warn(text: str) -> None:
+    """Warns in the log of the run."""
+    log(text, logging.WARNING)
+
+
+def text_table(rows: Sequence[Sequence], left: Collection[int] = (0, )) -> str:
+    """Aligns the cells of rows of equal length, heads included.
+
+    Columns in ``left`` are aligned to the left, others to the right.
+    """
+    rows = [list(map(str, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return '\n'.join(
+        '  '.join(cell.ljust(width) if k in left else cell.rjust(width)
+                  for k, (cell, width) in enumerate(zip(row, widths))).rstrip()
+        for row in rows)
+
+
+def format_share(share: float) -> str:
+    """Four digits of a share, '-' for none."""
+    return '-' if share != share else f'{share:.4f}'
