@@ -9,7 +9,7 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
-from mmaction_memvit.structures import WindowDataSample
+from mmaction_memvit.memory import WindowDataSample
 
 from ..video.index import first_names
 from .clip_windows import max_clips, window_times

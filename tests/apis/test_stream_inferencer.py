@@ -153,7 +153,7 @@ def test_bad_input(tmp_path, video):
         StreamInferencer(config(), str(tmp_path / 'none.pth'))
     other = config()
     other.test_dataloader.dataset.type = 'VideoDataset'
-    with pytest.raises(ValueError, match='VideoDataset, which has no'):
+    with pytest.raises(ValueError, match='VideoDataset.*OnlineVideoDataset'):
         StreamInferencer(other)
 
 

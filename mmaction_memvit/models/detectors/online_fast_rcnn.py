@@ -141,4 +141,3 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
         """Logits of the proposals, without memory."""
         boxes = proposals_of(batch_data_samples)
         return self.step(batch_inputs, boxes)[0]
-

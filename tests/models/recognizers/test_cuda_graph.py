@@ -8,7 +8,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.registry import init_default_scope
 
 from mmaction_memvit.memory import state
-from mmaction_memvit.models.utils.cuda_graph import CUDAGraphStep
+from mmaction_memvit.models.recognizers.cuda_graph import CUDAGraphStep
 
 
 def build(**kwargs):
