@@ -79,13 +79,7 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
              clips: Tensor,
              memory: Optional[tuple] = None,
              elapsed: Optional[Tensor] = None) -> Tuple:
-        """One clip of each stream; a pure function.
-
-        Args:
-            clips (Tensor): (B, 3, T, H, W), normalised.
-            memory (tuple, optional): Of the clips before. Defaults to None:
-                nothing is remembered.
-            elapsed (Tensor, optional): (B, ) seconds since them.
+        """One clip of each stream, see :meth:`MemoryHost.step`.
 
         Returns:
             tuple: What the last part that remembers gives, at least the

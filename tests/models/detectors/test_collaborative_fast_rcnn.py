@@ -5,7 +5,8 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 
 import pytest
 import torch
-from helpers.boxes import DETECTOR, NUM_CLASSES, make_clip
+from helpers import models
+from helpers.boxes import DETECTOR, NUM_CLASSES, SLOWFAST, make_clip
 from mmaction.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
@@ -17,32 +18,9 @@ pytest.importorskip('mmdet')
 B, N = 2, 3
 SIZE = 48, 48
 SLOWONLY = dict(
+    models.SLOWONLY,
     type='mmaction.ResNet3dSlowOnly',
-    depth=18,
-    base_channels=4,
-    pretrained=None,
-    lateral=False,
-    conv1_kernel=(1, 7, 7),
-    inflate=(0, 0, 1, 1),
-    spatial_strides=(1, 2, 2, 1),
-    norm_eval=False)
-PATHWAY = dict(
-    type='resnet3d',
-    depth=18,
-    pretrained=None,
-    conv1_kernel=(1, 3, 3),
-    conv1_stride_t=1,
-    pool1_stride_t=1,
     spatial_strides=(1, 2, 2, 1))
-SLOWFAST = dict(
-    type='mmaction.ResNet3dSlowFast',
-    resample_rate=2,
-    speed_ratio=2,
-    channel_ratio=4,
-    pretrained=None,
-    slow_pathway=dict(
-        PATHWAY, lateral=True, base_channels=8, inflate=(0, 0, 1, 1)),
-    fast_pathway=dict(PATHWAY, lateral=False, base_channels=2))
 
 
 @pytest.fixture(autouse=True)

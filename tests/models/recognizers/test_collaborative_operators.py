@@ -3,6 +3,7 @@
 
 import pytest
 import torch
+from helpers.models import SLOWONLY
 from helpers.operators import Operators
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
@@ -10,14 +11,7 @@ from mmengine.registry import init_default_scope
 
 B, N = 2, 4
 MODEL = dict(
-    backbone=dict(
-        type='ResNet3dSlowOnly',
-        depth=18,
-        base_channels=4,
-        pretrained=None,
-        lateral=False,
-        conv1_kernel=(1, 7, 7),
-        norm_eval=False),
+    backbone=SLOWONLY,
     cls_head=dict(type='I3DHead', num_classes=3, in_channels=32))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.models import SLOWONLY
 from helpers.told import warnings_once
 from mmaction.registry import MODELS, TRANSFORMS
 from mmaction.structures import ActionDataSample
@@ -33,15 +34,7 @@ def scope():
 def config(depth=18, **kwargs):
     cfg = dict(
         type='CollaborativeRecognizer3D',
-        backbone=dict(
-            type='ResNet3dSlowOnly',
-            depth=depth,
-            base_channels=4,
-            pretrained=None,
-            lateral=False,
-            conv1_kernel=(1, 7, 7),
-            inflate=(0, 0, 1, 1),
-            norm_eval=False),
+        backbone=dict(SLOWONLY, depth=depth),
         neck=dict(
             type='CollaborativeMemory',
             in_channels=32 if depth == 18 else 128,
