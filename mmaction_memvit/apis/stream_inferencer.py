@@ -3,15 +3,7 @@ import copy
 import itertools
 import os.path as osp
 import sys
-from typing import (
-    Dict,
-    Hashable,
-    Iterator,
-    List,
-    NamedTuple,
-    Optional,
-    Union,
-)
+from typing import Dict, Hashable, Iterator, List, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
@@ -157,8 +149,6 @@ class StreamInferencer:
         Raises:
             ValueError: If the video cannot be read.
         """
-        # Several runs along one file are several streams.
-        stream = f'{video}#{next(self._runs)}'
         entry = probe_video(video)
         if not entry['num_frames']:
             raise ValueError(f'{video}: {entry.get("problem", "no frames")}; '

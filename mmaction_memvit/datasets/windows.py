@@ -7,7 +7,7 @@ import torch
 from mmaction.registry import DATASETS
 from mmengine.dataset import force_full_init
 
-from mmaction_memvit.structures import WindowDataSample
+from mmaction_memvit.memory import WindowDataSample
 
 from ..annotations.table import check_choice
 from ..options import check_whole, rename

@@ -3,8 +3,9 @@
 from .bank import ClipIdentity, MemoryBank
 from .host import MemoryHost, clip_identities, remembers, run_part
 from .state import as_memory
+from .window_data_sample import WindowDataSample
 
 __all__ = [
-    'ClipIdentity', 'MemoryBank', 'MemoryHost', 'as_memory',
-    'clip_identities', 'remembers', 'run_part'
+    'ClipIdentity', 'MemoryBank', 'MemoryHost', 'WindowDataSample',
+    'as_memory', 'clip_identities', 'remembers', 'run_part'
 ]

@@ -209,4 +209,3 @@ def lanes_by_size(clips: Clips, most: Optional[int] = None) -> List[List[int]]:
         lanes[i:i + most] for lanes in groups.values()
         for i in range(0, len(lanes), most)
     ]
-

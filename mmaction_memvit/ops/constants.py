@@ -59,5 +59,3 @@ def constant(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def all_constants() -> List[Tensor]:
     """What is kept now. A CUDA graph has to keep it too."""
     return list(_made.values())
-
-

@@ -85,17 +85,7 @@ def nms(boxes: Tensor,
         scores: Tensor,
         iou_threshold: float,
         offset: int = 0) -> Tensor:
-    """:func:`nms_plain`, or torchvision's operator where that works.
-
-    Args:
-        boxes (Tensor): (N, 4), x1, y1, x2, y2.
-        scores (Tensor): (N,).
-        iou_threshold (float): Share of the union from which on boxes go.
-        offset (int): 1 if a box's last pixel is part of it. Defaults to 0.
-
-    Returns:
-        Tensor: Numbers of the boxes that stay, best first.
-    """
+    """:func:`nms_plain`, or torchvision's operator where that works."""
     operator = _torchvision_nms(boxes.device.type)
     if operator is None:
         return nms_plain(boxes, scores, iou_threshold, offset)

@@ -2,18 +2,28 @@
 import torch
 from torch import Tensor
 
+# Since torch 2.4 one function tells of every device.
+_BY_DEVICE = hasattr(torch, 'get_autocast_dtype')
+
+
+def autocast_is_on(device: str) -> bool:
+    """Whether autocast is on for a type of device."""
+    if _BY_DEVICE:
+        return torch.is_autocast_enabled(device)
+    if device == 'cpu':
+        return torch.is_autocast_cpu_enabled()
+    return device == 'cuda' and torch.is_autocast_enabled()
+
 
 def activation_dtype(x: Tensor) -> torch.dtype:
     """What a layer makes of ``x``: autocast's dtype where that is on."""
     device = x.device.type
-    if not hasattr(torch, 'get_autocast_dtype'):  # torch < 2.4
-        if device == 'cuda' and torch.is_autocast_enabled():
-            return torch.get_autocast_gpu_dtype()
-        if device == 'cpu' and torch.is_autocast_cpu_enabled():
-            return torch.get_autocast_cpu_dtype()
-    elif torch.is_autocast_enabled(device):
+    if not autocast_is_on(device):
+        return x.dtype
+    if _BY_DEVICE:
         return torch.get_autocast_dtype(device)
-    return x.dtype
+    return (torch.get_autocast_cpu_dtype()
+            if device == 'cpu' else torch.get_autocast_gpu_dtype())
 
 
 def statistics_dtype(x: Tensor) -> torch.dtype:

@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .constants import is_compiling
+from .precision import autocast_is_on
+
 # Maps of at most this many pixels are pooled on a GPU by two matrix products
 # over the whole map. On larger ones a box is a small part, and is gathered.
 DENSE_PIXELS = 4096
@@ -19,8 +22,6 @@ DENSE_PIXELS = 4096
 PIXELS_PER_CORNER = 8
 # Numbers that a chunk of boxes may hold at a time, where nothing is traced.
 CHUNK_NUMBERS = 1 << 26
-# Since torch 2.4 one function tells of autocast on every device.
-ASKS_BY_DEVICE = hasattr(torch, 'get_autocast_dtype')
 
 
 class _Axis:
@@ -246,25 +247,10 @@ def _average_gathered(x: Tensor, images: Tensor, y: _Axis,
     return pooled.permute(0, 3, 1, 2)
 
 
-def _is_traced() -> bool:
-    """Whether PyTorch is compiling, exporting or tracing."""
-    if hasattr(torch.compiler, 'is_compiling'):
-        is_compiling = torch.compiler.is_compiling()
-    else:  # torch 2.1
-        is_compiling = torch._dynamo.is_compiling()
-    return torch.jit.is_tracing() or is_compiling
-
-
 def _exact(device_type: str) -> contextlib.AbstractContextManager:
     """No autocast; where there is none, nothing that an export would show."""
-    if ASKS_BY_DEVICE:
-        is_on = torch.is_autocast_enabled(device_type)
-    elif device_type == 'cpu':
-        is_on = torch.is_autocast_cpu_enabled()
-    else:
-        is_on = torch.is_autocast_enabled()
     return (torch.autocast(device_type, enabled=False)
-            if is_on else contextlib.nullcontext())
+            if autocast_is_on(device_type) else contextlib.nullcontext())
 
 
 def roi_align(input: Tensor,
@@ -326,7 +312,7 @@ def roi_align(input: Tensor,
             return pool(input, images[part], *axes)
 
         dense = _average_dense if pool_mode == 'avg' else _max_dense
-        if _is_traced():
+        if torch.jit.is_tracing() or is_compiling():
             return pooled(dense)
         if pool_mode == 'avg' and gathering_pays(
                 input,
@@ -345,15 +331,7 @@ class RoIAlign(nn.Module):
     """:func:`roi_align` as a module, with the options of MMCV's.
 
     Args:
-        output_size (int | tuple[int]): Bins, as (height, width).
-        spatial_scale (float): Pixels of the map per pixel of the image.
-            Defaults to 1.0.
-        sampling_ratio (int): Samples a bin and axis; 0 for as many as the bin
-            has pixels. Defaults to 0.
-        pool_mode (str): 'avg' or 'max'. Defaults to 'avg'.
-        aligned (bool): See :func:`roi_align`. Defaults to True.
-        use_torchvision (bool): Without effect; what MMCV's class takes.
-            Defaults to False.
+        use_torchvision (bool): Without effect. Defaults to False.
     """
 
     def __init__(self,
@@ -373,15 +351,7 @@ class RoIAlign(nn.Module):
         self.aligned = aligned
 
     def forward(self, input: Tensor, rois: Tensor) -> Tensor:
-        """See :func:`roi_align`.
-
-        Args:
-            input (Tensor): (B, C, H, W).
-            rois (Tensor): (R, 5).
-
-        Returns:
-            Tensor: (R, C, height, width).
-        """
+        """See :func:`roi_align`."""
         return roi_align(input, rois, self.output_size, self.spatial_scale,
                          self.sampling_ratio, self.pool_mode, self.aligned)
 

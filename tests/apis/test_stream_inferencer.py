@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers.models import MEMVIT
 from helpers.videos import write_video
 from mmengine.config import Config
 
@@ -15,14 +16,7 @@ def config(**dataset) -> Config:
             model=dict(
                 type='OnlineRecognizer3D',
                 backbone=dict(
-                    type='MeMViT',
-                    arch=dict(
-                        embed_dims=16,
-                        num_layers=2,
-                        num_heads=1,
-                        downscale_indices=[1]),
-                    spatial_size=32,
-                    temporal_size=4,
+                    MEMVIT,
                     init_cfg=dict(
                         type='TruncNormal', layer='Linear', std=0.5)),
                 data_preprocessor=dict(
@@ -153,7 +147,7 @@ def test_bad_input(tmp_path, video):
         StreamInferencer(config(), str(tmp_path / 'none.pth'))
     other = config()
     other.test_dataloader.dataset.type = 'VideoDataset'
-    with pytest.raises(ValueError, match='VideoDataset, which has no'):
+    with pytest.raises(ValueError, match='VideoDataset.*OnlineVideoDataset'):
         StreamInferencer(other)
 
 

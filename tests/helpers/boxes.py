@@ -11,6 +11,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
+from .models import MEMVIT
 from .videos import write_video
 
 NUM_CLASSES = 6
@@ -47,17 +48,28 @@ TEST_PIPELINE = [
     dict(type='LoadVideoClip'),
     dict(type='Resize', scale=(-1, 32)), *PACK
 ]
+PATHWAY = dict(
+    type='resnet3d',
+    depth=18,
+    pretrained=None,
+    conv1_kernel=(1, 3, 3),
+    conv1_stride_t=1,
+    pool1_stride_t=1,
+    spatial_strides=(1, 2, 2, 1))
+# Pathways of 64 and 16 channels, stride 16.
+SLOWFAST = dict(
+    type='mmaction.ResNet3dSlowFast',
+    resample_rate=2,
+    speed_ratio=2,
+    channel_ratio=4,
+    pretrained=None,
+    slow_pathway=dict(
+        PATHWAY, lateral=True, base_channels=8, inflate=(0, 0, 1, 1)),
+    fast_pathway=dict(PATHWAY, lateral=False, base_channels=2))
 DETECTOR = dict(
     type='OnlineFastRCNN',
     _scope_='mmdet',
-    backbone=dict(
-        type='mmaction.MeMViT',
-        arch=dict(
-            embed_dims=16, num_layers=2, num_heads=1, downscale_indices=[1]),
-        spatial_size=32,
-        temporal_size=4,
-        mem_len=2,
-        mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2))),
+    backbone=dict(MEMVIT, type='mmaction.MeMViT'),
     roi_head=dict(
         type='MeMViTRoIHead',
         mem_len=2,

@@ -18,6 +18,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
 
+from .models import MEMVIT
 from .videos import write_video
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,14 +35,7 @@ STRONG = [
 ]
 MODEL = dict(
     type='OnlineRecognizer3D',
-    backbone=dict(
-        type='MeMViT',
-        arch=dict(
-            embed_dims=16, num_layers=2, num_heads=1, downscale_indices=[1]),
-        spatial_size=32,
-        temporal_size=CLIP_LEN,
-        mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2)),
-        init_cfg=STRONG),
+    backbone=dict(MEMVIT, init_cfg=STRONG),
     data_preprocessor=dict(
         type='ActionDataPreprocessor',
         mean=[127.] * 3,

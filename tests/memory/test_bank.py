@@ -134,7 +134,7 @@ def test_a_copy_is_empty():
 
 @pytest.mark.parametrize('kwargs', [dict(max_gap=0), dict(max_streams=0)])
 def test_bad_arguments(kwargs):
-    with pytest.raises(ValueError, match='is 0, but must be at least 1'):
+    with pytest.raises(ValueError, match='0.*1'):
         MemoryBank(**kwargs)
 
 

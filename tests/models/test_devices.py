@@ -9,6 +9,7 @@ import gc
 import pytest
 import torch
 from helpers.boxes import DETECTOR, NUM_CLASSES, make_boxes
+from helpers.models import SLOWONLY
 from helpers.runs import MODEL
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
@@ -21,15 +22,7 @@ DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.cuda)]
 SIZE, FRAMES, VIDEOS, N = 32, 4, 3, 4
 COLLABORATIVE = dict(
     type='CollaborativeRecognizer3D',
-    backbone=dict(
-        type='ResNet3dSlowOnly',
-        depth=18,
-        base_channels=8,
-        pretrained=None,
-        lateral=False,
-        conv1_kernel=(1, 7, 7),
-        inflate=(0, 0, 1, 1),
-        norm_eval=False),
+    backbone=dict(SLOWONLY, base_channels=8),
     neck=dict(type='CollaborativeMemory', in_channels=64, zero_init=False),
     data_preprocessor=MODEL['data_preprocessor'],
     cls_head=dict(

@@ -64,6 +64,10 @@ class MemoryBankHook(Hook):
         model = runner.model
         return model.module if is_model_wrapper(model) else model
 
+    @staticmethod
+    def _loader(runner: Runner, mode: str) -> DataLoader:
+        return getattr(runner, f'{mode}_dataloader')
+
     def _bank(self, runner: Runner, mode: str) -> Optional[MemoryBank]:
         model = self._model(runner)
         if not getattr(model, 'with_memory', False):
@@ -153,72 +157,28 @@ class MemoryBankHook(Hook):
         if bank is not None:
             self._check(bank, loader, mode)
 
-    def before_train(self, runner: Runner) -> None:
-        """Start with no memory."""
-        self._clear(runner, 'train')
-
-    def before_train_epoch(self, runner: Runner) -> None:
-        """Forget the streams of the last epoch."""
-        self._clear(runner, 'train')
-
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: Optional[dict] = None,
-                         outputs: Optional[dict] = None) -> None:
-        """Follow the streams."""
-        self._follow(runner, runner.train_dataloader, 'train', data_batch)
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Say how the streams fared."""
-        self._report(runner, runner.train_dataloader, 'train')
-
-    def _before_eval(self, runner: Runner, mode: str) -> None:
+    def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        """Start from an empty memory."""
         self._clear(runner, mode)
-        self._model(runner).eval_mode = mode
+        if mode != 'train':
+            self._model(runner).eval_mode = mode
 
-    def _after_eval(self, runner: Runner, loader: DataLoader,
-                    mode: str) -> None:
-        self._report(runner, loader, mode)
-        # Also frees the memory.
-        self._clear(runner, mode)
-        self._model(runner).eval_mode = 'predict'
-
-    def before_val_epoch(self, runner: Runner) -> None:
-        """Validate from an empty memory of its own."""
-        self._before_eval(runner, 'val')
-
-    def after_val_iter(self,
-                       runner: Runner,
-                       batch_idx: int,
-                       data_batch: Optional[dict] = None,
-                       outputs: Optional[list] = None) -> None:
+    def _after_iter(self,
+                    runner: Runner,
+                    batch_idx: int,
+                    data_batch: Optional[dict] = None,
+                    outputs: Optional[object] = None,
+                    mode: str = 'train') -> None:
         """Follow the streams."""
-        self._follow(runner, runner.val_dataloader, 'val', data_batch)
+        self._follow(runner, self._loader(runner, mode), mode, data_batch)
 
-    def after_val_epoch(self,
-                        runner: Runner,
-                        metrics: Optional[dict] = None) -> None:
+    def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
         """Say how the streams fared."""
-        self._after_eval(runner, runner.val_dataloader, 'val')
-
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Test from an empty memory of its own."""
-        self._before_eval(runner, 'test')
-
-    def after_test_iter(self,
-                        runner: Runner,
-                        batch_idx: int,
-                        data_batch: Optional[dict] = None,
-                        outputs: Optional[list] = None) -> None:
-        """Follow the streams."""
-        self._follow(runner, runner.test_dataloader, 'test', data_batch)
-
-    def after_test_epoch(self,
-                         runner: Runner,
-                         metrics: Optional[dict] = None) -> None:
-        """Say how the streams fared."""
-        self._after_eval(runner, runner.test_dataloader, 'test')
+        self._report(runner, self._loader(runner, mode), mode)
+        if mode != 'train':
+            # Also frees the memory.
+            self._clear(runner, mode)
+            self._model(runner).eval_mode = 'predict'
 
 
 def first_positions(loader: DataLoader) -> Dict[str, int]:

@@ -1,146 +1,33 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import copy
-import math
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
-import torch.utils.checkpoint as cp
 from mmaction.registry import MODELS
 from mmcv.cnn import build_norm_layer
-from mmengine.logging import MMLogger
 from mmengine.model import BaseModule, ModuleList
 from mmengine.model.weight_init import trunc_normal_
-from mmengine.runner import CheckpointLoader
 from mmengine.utils import to_2tuple
 from torch import Tensor
 
-from mmaction_memvit.ops import add_layer_norm, layer_norm
+from mmaction_memvit.ops.precision import activation_dtype
 
-from ..checkpoints.fit import adapt_mvit_state, fit_position_tables
-from ..layers.mlp import MLP
+from ..checkpoints.fit import fit_position_tables, load_what_fits
+from ..layers.memory_spec import memory_spec
+from ..layers.memvit_block import MeMViTBlock, normalize
 from ..layers.patch_embedding import embed_patches
-from ..layers.pooling_attention import (
-    MemorySpec,
-    PoolingAttention,
-    pooled_size,
+from ..layers.pooling_attention import Size, pooled_size
+from ..layers.stream_memory import StreamMemory
+from .memvit_options import (
+    check_causal,
+    check_clip,
+    check_removed,
+    memory_layers,
+    read_arch,
+    read_scales,
 )
-from ..layers.stream_memory import LayerMemory, StreamMemory
-from ..utils.precision import activation_dtype
-
-Size = Tuple[int, int, int]
-
-
-class MeMViTBlock(BaseModule):
-    """Multiscale transformer block with memory (MeMViT, section 3).
-
-    Args:
-        in_dims (int): Input channels.
-        out_dims (int): Output channels; a change happens inside attention.
-        num_heads (int): Heads.
-        in_size (tuple[int]): Input grid (T, H, W) the tables are made for.
-        stride_q (tuple[int]): Pooling stride of queries, 1 in time.
-        mlp_ratio (float): Hidden width of the MLP. Defaults to 4.
-        drop_path (float): Stochastic depth rate. Defaults to 0.
-        norm_cfg (dict): Defaults to ``dict(type='LN', eps=1e-6)``.
-        with_cp (bool): Whether to recompute the block in the backward pass
-            to save memory. Defaults to False.
-        init_cfg (dict, optional): Defaults to None.
-        **kwargs: For :class:`PoolingAttention`.
-    """
-
-    def __init__(self,
-                 in_dims: int,
-                 out_dims: int,
-                 num_heads: int,
-                 in_size: Size,
-                 stride_q: Size,
-                 mlp_ratio: float = 4.,
-                 drop_path: float = 0.,
-                 norm_cfg: Optional[dict] = None,
-                 with_cp: bool = False,
-                 init_cfg: Optional[dict] = None,
-                 **kwargs) -> None:
-        super().__init__(init_cfg=init_cfg)
-        norm_cfg = norm_cfg or dict(type='LN', eps=1e-6)
-        self.norm1 = build_norm_layer(norm_cfg, in_dims)[1]
-        self.attn = PoolingAttention(
-            in_dims,
-            out_dims,
-            num_heads,
-            in_size,
-            stride_q,
-            norm_eps=norm_cfg.get('eps', 1e-5),
-            **kwargs)
-        self.norm2 = build_norm_layer(norm_cfg, out_dims)[1]
-        self.mlp = MLP(out_dims, int(out_dims * mlp_ratio))
-        self.proj = (
-            nn.Linear(in_dims, out_dims) if in_dims != out_dims else None)
-        self.stride_q = tuple(stride_q)
-        self.drop_path = drop_path
-        self.with_cp = with_cp
-
-    def _skip(self, x: Tensor, normed: Tensor, size: Size) -> Tensor:
-        """Skip path: where the width changes, of the *normalised* input.
-
-        The grid is max pooled in space, channels last.
-        """
-        if self.proj is not None:
-            x = self.proj(normed)
-        stride = self.stride_q[1:]
-        if max(stride) == 1:
-            return x
-        kernel = [s + 1 if s > 1 else s for s in stride]
-        grid = x[:, 1:].reshape(-1, *size[1:], x.shape[-1])
-        grid = F.max_pool2d(
-            grid.permute(0, 3, 1, 2), kernel, stride, [k // 2 for k in kernel])
-        grid = grid.permute(0, 2, 3, 1).reshape(x.shape[0], -1, x.shape[-1])
-        return torch.cat((x[:, :1], grid), dim=1)
-
-    def _keep(self, x: Tensor) -> Optional[Tensor]:
-        """Stochastic depth: what to scale a residual branch by, (B, )."""
-        if not self.training or self.drop_path == 0.:
-            return None
-        keep = 1 - self.drop_path
-        return x.new_empty(x.shape[0]).bernoulli_(keep).div_(keep)
-
-    def _forward(
-        self, x: Tensor, size: Size, memory: Optional[LayerMemory],
-        valid: Optional[Tensor], hidden: Optional[Tensor],
-        shared: Optional[Dict]
-    ) -> Tuple[Tensor, Optional[LayerMemory]]:
-        normed = normalize(self.norm1, x)
-        branch, memory = self.attn(normed, size, memory, valid, hidden, shared)
-        x, normed = add_layer_norm(
-            self._skip(x, normed, size), branch, self.norm2.weight,
-            self.norm2.bias, self.norm2.eps, self._keep(x))
-        branch, keep = self.mlp(normed), self._keep(x)
-        if keep is None:
-            return x + branch, memory
-        return torch.addcmul(x, branch, keep[:, None, None]), memory
-
-    def forward(
-        self,
-        x: Tensor,
-        size: Size,
-        memory: Optional[LayerMemory] = None,
-        valid: Optional[Tensor] = None,
-        hidden: Optional[Tensor] = None,
-        shared: Optional[Dict] = None
-    ) -> Tuple[Tensor, Optional[LayerMemory]]:
-        """One step; arguments and results as :class:`PoolingAttention`."""
-        args = (x, size, memory, valid, hidden, shared)
-        if self.with_cp and torch.is_grad_enabled():
-            return cp.checkpoint(self._forward, *args, use_reentrant=False)
-        return self._forward(*args)
-
-
-def normalize(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    """Call a LayerNorm, keeping the dtype of x under autocast."""
-    return layer_norm(x, norm.weight, norm.bias, norm.eps)
-
 
 _INIT = [
     dict(type='TruncNormal', layer='Conv3d', std=0.02),
@@ -199,7 +86,6 @@ class MeMViT(BaseModule):
         adaptive_kv_stride (tuple[int]): Stride of k and v in the first
             block, divided at downscales. Defaults to (1, 8, 8).
         residual_pooling (bool): Defaults to True.
-        dim_mul_in_attention (bool): Only True. Defaults to True.
         output_cls_token (bool): Whether features are ``[patch, cls]`` rather
             than patch alone. Defaults to True.
         rel_pos_zero_init (bool): Defaults to False.
@@ -230,26 +116,6 @@ class MeMViT(BaseModule):
         >>> patch.shape, cls.shape
         (torch.Size([1, 768, 8, 7, 7]), torch.Size([1, 768]))
     """
-    arch_zoo = {
-        'tiny': {
-            'embed_dims': 32,
-            'num_layers': 4,
-            'num_heads': 1,
-            'downscale_indices': [1, 2, 3]
-        },
-        'small': {
-            'embed_dims': 96,
-            'num_layers': 16,
-            'num_heads': 1,
-            'downscale_indices': [1, 3, 14]
-        },
-        'base': {
-            'embed_dims': 96,
-            'num_layers': 24,
-            'num_heads': 1,
-            'downscale_indices': [2, 5, 21]
-        },
-    }
 
     def __init__(
         self,
@@ -272,7 +138,6 @@ class MeMViT(BaseModule):
         head_mul: int = 2,
         adaptive_kv_stride: Size = (1, 8, 8),
         residual_pooling: bool = True,
-        dim_mul_in_attention: bool = True,
         output_cls_token: bool = True,
         rel_pos_zero_init: bool = False,
         mlp_ratio: float = 4.,
@@ -281,175 +146,84 @@ class MeMViT(BaseModule):
         patch_cfg: Dict = dict(  # noqa: B006
             kernel_size=(3, 7, 7), stride=(2, 4, 4), padding=(1, 3, 3)),
         with_cp: bool = False,
-        init_cfg: Optional[Union[Dict, List[Dict]]] = _INIT
+        init_cfg: Optional[Union[Dict, List[Dict]]] = _INIT,
+        **removed
     ) -> None:
         super().__init__(
             init_cfg=init_cfg.copy() if init_cfg is not None else None)
-        self.arch_settings = self._arch(arch)
+        check_removed(removed)
+        self.arch_settings = read_arch(arch)
         depth = self.arch_settings['num_layers']
         downscale = list(self.arch_settings['downscale_indices'])
-        spatial_size = to_2tuple(spatial_size)
         stride = patch_cfg['stride']
         self.total_stride = (stride[0], *(s * 2**len(downscale)
                                           for s in stride[1:]))
-        self._check_clip(temporal_size, *spatial_size)
-        if causal:
-            self._check_causal(patch_cfg)
-        if not dim_mul_in_attention:
-            raise ValueError(
-                "dim_mul_in_attention=False is MViT's older layout; MeMViT "
-                'widens inside attention: drop the argument')
-        spec = self._memory_spec(mem_len, mem_stride, mem_compress, mem_mask,
-                                 mem_compress_at)
-        self.mem_len, self.mem_stride = mem_len, mem_stride
-        self.mem_layers = self._memory_layers(mem_layers, depth, mem_len)
         self.temporal_size = temporal_size
-        self.spatial_size = spatial_size
+        self.spatial_size = to_2tuple(spatial_size)
+        check_clip(temporal_size, *self.spatial_size, self.total_stride)
+        if causal:
+            check_causal(patch_cfg)
+        self.memory = memory_spec(mem_len, mem_stride, mem_compress, mem_mask,
+                                  mem_compress_at)
+        self.mem_len, self.mem_stride = mem_len, mem_stride
+        layers = memory_layers(mem_layers, depth)
+        self.mem_layers = layers if mem_len else ()
         self.output_cls_token = output_cls_token
 
-        dims, heads = (self.arch_settings[k]
-                       for k in ('embed_dims', 'num_heads'))
+        dims = self.arch_settings['embed_dims']
         self.embed_dims, self.num_layers = dims, depth
         self.patch_embed = nn.ModuleDict(
             dict(projection=nn.Conv3d(in_channels, dims, **patch_cfg)))
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dims))
 
         ends = [*(index - 1 for index in downscale), depth - 1]
-        self.out_scales = self._out_scales(out_scales, len(ends))
+        self.out_scales = read_scales(out_scales, len(ends))
         # Blocks after which a scale is put out, and which.
         self.scale_after = {ends[i]: i for i in self.out_scales}
-
-        drop_path = np.linspace(0, drop_path_rate, depth).tolist()
-        stride_kv = tuple(adaptive_kv_stride)
-        size = self.grid_size(temporal_size, *spatial_size)
         self.blocks = ModuleList()
-        for i in range(depth):
-            out_dims, stride_q = dims, (1, 1, 1)
+        self._add_blocks(
+            downscale,
+            np.linspace(0, drop_path_rate, depth).tolist(),
+            (dim_mul, head_mul),
+            tuple(adaptive_kv_stride),
+            mlp_ratio=mlp_ratio,
+            norm_cfg=norm_cfg,
+            with_cp=with_cp,
+            pool_kernel=pool_kernel,
+            qkv_bias=qkv_bias,
+            residual_pooling=residual_pooling,
+            rel_pos_zero_init=rel_pos_zero_init,
+            causal=causal)
+        self._register_load_state_dict_pre_hook(self._fit_checkpoint)
+
+    def _add_blocks(self, downscale: List[int], drop_path: List[float],
+                    factors: Tuple[int, int], stride_kv: Size,
+                    **kwargs) -> None:
+        """Add the blocks, and the norms of the scales that are put out."""
+        dims, heads = self.embed_dims, self.arch_settings['num_heads']
+        size = self.grid_size(self.temporal_size, *self.spatial_size)
+        for i, rate in enumerate(drop_path):
+            in_dims, stride_q = dims, (1, 1, 1)
             if i in downscale:
-                out_dims, heads = dims * dim_mul, heads * head_mul
+                dims, heads = dims * factors[0], heads * factors[1]
                 stride_q = (1, 2, 2)
                 stride_kv = tuple(max(s // 2, 1) for s in stride_kv)
             self.blocks.append(
                 MeMViTBlock(
+                    in_dims,
                     dims,
-                    out_dims,
                     heads,
                     size,
                     stride_q,
-                    mlp_ratio=mlp_ratio,
-                    drop_path=drop_path[i],
-                    norm_cfg=norm_cfg,
-                    with_cp=with_cp,
+                    drop_path=rate,
                     stride_kv=stride_kv,
-                    pool_kernel=pool_kernel,
-                    qkv_bias=qkv_bias,
-                    residual_pooling=residual_pooling,
-                    rel_pos_zero_init=rel_pos_zero_init,
-                    memory=spec if i in self.mem_layers else None,
-                    causal=causal))
+                    memory=self.memory if i in self.mem_layers else None,
+                    **kwargs))
             size = pooled_size(size, stride_q)
-            dims = out_dims
             if i in self.scale_after:
                 self.add_module(f'norm{self.scale_after[i]}',
-                                build_norm_layer(norm_cfg, dims)[1])
+                                build_norm_layer(kwargs['norm_cfg'], dims)[1])
         self.feat_dims = dims
-        self._register_load_state_dict_pre_hook(self._fit_checkpoint)
-
-    # ------------------------------------------------------------- arguments
-    def _arch(self, arch: Union[str, Dict]) -> Dict:
-        if isinstance(arch, dict):
-            keys = {
-                'embed_dims', 'num_layers', 'num_heads', 'downscale_indices'
-            }
-            if not keys <= set(arch):
-                raise ValueError(f'arch lacks {sorted(keys - set(arch))}; a '
-                                 f'custom arch needs {sorted(keys)}')
-            return arch
-        if str(arch).lower() not in self.arch_zoo:
-            raise ValueError(f'arch {arch!r} is not one of '
-                             f'{sorted(self.arch_zoo)}; name one of them or '
-                             'give a dict')
-        return self.arch_zoo[arch.lower()]
-
-    @staticmethod
-    def _check_causal(patch_cfg: Dict) -> None:
-        """Check that no token's patches reach beyond the token's frames."""
-        kernel, stride = patch_cfg['kernel_size'][0], patch_cfg['stride'][0]
-        padding = patch_cfg.get('padding', (0, 0, 0))[0]
-        if kernel - padding > stride:
-            raise ValueError(
-                f'the patch embedding (in time: kernel {kernel}, stride '
-                f'{stride}, padding {padding}) sees frames after those of '
-                'its token, so the model would not be causal: padding must '
-                f'be at least kernel - stride, {kernel - stride}')
-
-    @staticmethod
-    def _memory_spec(mem_len: int, mem_stride: int,
-                     mem_compress: Optional[Dict], mem_mask: str,
-                     mem_compress_at: str) -> MemorySpec:
-        if mem_len < 0:
-            raise ValueError(f'mem_len is {mem_len}, but must be 0 (no '
-                             'memory) or the number of clips to attend to')
-        if mem_stride < 1:
-            raise ValueError(f'mem_stride is {mem_stride}, but must be at '
-                             'least 1 (every clip)')
-        for name, value, choices in (('mem_mask', mem_mask,
-                                      ('exclude', 'zero')),
-                                     ('mem_compress_at', mem_compress_at,
-                                      ('first_use', 'next'))):
-            if value not in choices:
-                raise ValueError(
-                    f'{name} is {value!r}, but must be one of {choices}')
-        if mem_compress is None:
-            age = mem_len * mem_stride
-        else:
-            age = mem_stride if mem_compress_at == 'first_use' else 1
-        return MemorySpec(mem_len, mem_stride, age, mem_compress,
-                          mem_mask == 'zero')
-
-    @staticmethod
-    def _memory_layers(mem_layers: Union[str, Sequence[int]], depth: int,
-                       mem_len: int) -> Tuple[int, ...]:
-        if mem_layers == 'even':
-            layers = range(0, depth, 2)
-        elif mem_layers == 'all':
-            layers = range(depth)
-        elif isinstance(mem_layers, str):
-            raise ValueError(f'mem_layers is {mem_layers!r}, but must be '
-                             "'even', 'all' or a sequence of block indices")
-        else:
-            layers = sorted(set(mem_layers))
-        bad = [i for i in layers if not 0 <= i < depth]
-        if bad:
-            raise ValueError(f'mem_layers has {bad}, but the {depth} blocks '
-                             f'are numbered 0 to {depth - 1}')
-        return tuple(layers) if mem_len else ()
-
-    @staticmethod
-    def _out_scales(out_scales: Union[int, Sequence[int]],
-                    num_scales: int) -> Tuple[int, ...]:
-        if isinstance(out_scales, int):
-            out_scales = [out_scales]
-        scales = sorted(s + num_scales if s < 0 else s for s in out_scales)
-        if not scales or not 0 <= scales[0] <= scales[-1] < num_scales:
-            raise ValueError(f'out_scales is {out_scales}, but the stages '
-                             f'are numbered 0 to {num_scales - 1}')
-        return tuple(scales)
-
-    def _check_clip(self, frames: int, height: int, width: int) -> None:
-        stride = self.total_stride
-        bad = [
-            f'{name} {value} (at least {s})'
-            for name, value, s in zip(('frames', 'height', 'width'), (
-                frames, height, width), stride) if value < s
-        ]
-        if not bad and frames % stride[0]:
-            bad = [f'frames {frames} (a multiple of {stride[0]})']
-        if bad:
-            raise ValueError(
-                f'a clip of {frames} frames of {height}x{width} does not fit '
-                f'the strides of MeMViT: {", ".join(bad)}; resize or crop '
-                'the frames, or change clip_len')
 
     # ---------------------------------------------------------------- shapes
     def grid_size(self, frames: int, height: int, width: int) -> Size:
@@ -486,14 +260,8 @@ class MeMViT(BaseModule):
         layers = []
         for i, block in enumerate(self.blocks):
             if i in self.mem_layers:
-                attn, spec = block.attn, block.attn.memory
-                key_size = attn.key_size(size)
                 layers.append(
-                    LayerMemory.empty(
-                        batch_size, 1 + math.prod(key_size),
-                        1 + math.prod(attn.entry_size(key_size)),
-                        attn.k.in_features, spec.compress_age,
-                        spec.num_compressed, dtype, device))
+                    block.attn.empty_memory(batch_size, size, dtype, device))
             size = pooled_size(size, block.stride_q)
         nothing = torch.zeros(
             batch_size,
@@ -502,7 +270,7 @@ class MeMViT(BaseModule):
             device=device)
         return StreamMemory(
             tuple(layers), nothing, frame_size,
-            nothing.clone() if spec.zero_mask else None)
+            nothing.clone() if self.memory.zero_mask else None)
 
     def _check_memory(self, x: Tensor, memory: StreamMemory) -> StreamMemory:
         """Check that memory and input belong together."""
@@ -522,12 +290,6 @@ class MeMViT(BaseModule):
                 'in: the frame size changed within a stream; start anew with '
                 'init_memory(batch_size, input_size)')
         return self.init_memory(x.shape[0], x.shape[3:])
-
-    def _hidden(self, memory: StreamMemory) -> Tensor:
-        """Which attended entries nobody sees: bool, (B, M), oldest first."""
-        spec = self.blocks[self.mem_layers[0]].attn.memory
-        seen = memory.filled if spec.zero_mask else memory.valid
-        return ~spec.attended(seen)
 
     # --------------------------------------------------------------- forward
     def _output(self, tokens: Tensor, size: Size,
@@ -562,7 +324,7 @@ class MeMViT(BaseModule):
             of ``out_scales``: ``[patch (B, C, T', H', W'), cls (B, C)]``,
             after the norm; with ``memory``, also the next memory.
         """
-        self._check_clip(*x.shape[2:])
+        check_clip(*x.shape[2:], self.total_stride)
         if x.shape[2] != self.temporal_size:
             raise ValueError(
                 f'the clip has {x.shape[2]} frames, but temporal_size is '
@@ -584,15 +346,18 @@ class MeMViT(BaseModule):
         tokens = torch.cat((cls, grid), dim=1)
         size = self.grid_size(*x.shape[2:])
         outs, layers, shared = [], [], {}
-        hidden = None if memory is None else self._hidden(memory)
+        hidden = None
+        if memory is not None:
+            # Attended entries that nobody sees, (B, M), oldest first.
+            hidden = ~self.memory.attended(
+                memory.filled if self.memory.zero_mask else memory.valid)
         for i, block in enumerate(self.blocks):
-            args = ()
+            args = None, None, None
             if memory is not None and i in self.mem_layers:
-                args = (memory.layers[len(layers)], memory.valid, hidden)
-            tokens, layer = block(
-                tokens, size, *args, shared=shared)
+                args = memory.layers[len(layers)], memory.valid, hidden
+            tokens, layer = block(tokens, size, *args, shared)
             size = pooled_size(size, block.stride_q)
-            if args:
+            if layer is not None:
                 layers.append(layer)
             if i in self.scale_after:
                 norm = getattr(self, f'norm{self.scale_after[i]}')
@@ -614,21 +379,8 @@ class MeMViT(BaseModule):
         super().init_weights()
         trunc_normal_(self.cls_token, std=0.02)
         for cfg in pretrained:
-            self._load_what_fits(cfg['checkpoint'],
-                                 cfg.get('prefix', 'backbone.'))
-
-    def _load_what_fits(self, path: str, prefix: str) -> None:
-        state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-        state = state.get('state_dict', state)
-        state = {
-            key[len(prefix):]: value
-            for key, value in state.items() if key.startswith(prefix)
-        } or state
-        state, left_out = adapt_mvit_state(state, self.state_dict(), path)
-        missing = self.load_state_dict(state, strict=False).missing_keys
-        MMLogger.get_current_instance().info(
-            f'{path}: loaded {len(state)} tensors, left out '
-            f'{left_out or "none"}, initialised anew {missing or "none"}')
+            load_what_fits(self, cfg['checkpoint'],
+                           cfg.get('prefix', 'backbone.'))
 
     def _fit_checkpoint(self, state_dict: Dict, prefix: str, *args) -> None:
         """Resize position tables of a checkpoint before it is loaded."""

@@ -4,7 +4,8 @@ import re
 from typing import Dict, List, Tuple
 
 from mmengine.logging import MMLogger
-from torch import Tensor
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
 
 from ..layers.relative_position import extend_table, resize_table
 
@@ -127,3 +128,24 @@ def adapt_mvit_state(state: State, own: State,
             '(tools/convert_memvit.py) or an MViT of MMAction2 of the same '
             'arch')
     return fitting, left_out
+
+
+def load_what_fits(model: nn.Module, path: str, prefix: str) -> None:
+    """Load a checkpoint into a MeMViT as far as it fits; the log tells.
+
+    Args:
+        model (nn.Module): The MeMViT.
+        path (str): Checkpoint, see :func:`adapt_mvit_state`.
+        prefix (str): Of the backbone's keys in it, if there are such.
+    """
+    state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    state = state.get('state_dict', state)
+    state = {
+        key[len(prefix):]: value
+        for key, value in state.items() if key.startswith(prefix)
+    } or state
+    state, left_out = adapt_mvit_state(state, model.state_dict(), path)
+    missing = model.load_state_dict(state, strict=False).missing_keys
+    MMLogger.get_current_instance().info(
+        f'{path}: loaded {len(state)} tensors, left out '
+        f'{left_out or "none"}, initialised anew {missing or "none"}')

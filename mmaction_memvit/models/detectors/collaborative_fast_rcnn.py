@@ -8,13 +8,12 @@ from mmdet.models.detectors import FastRCNN
 from mmdet.registry import MODELS as MMDET_MODELS
 from torch import Tensor
 
-from mmaction_memvit.memory import remembers
-from mmaction_memvit.structures import WindowDataSample
+from mmaction_memvit.memory import WindowDataSample, remembers
+from mmaction_memvit.memory.state import cat, tree_map
 
 from ..layers.clip_memory import VideoMemory
+from ..recognizers.clip_collaboration import ClipCollaboration
 from ..roi_heads.memvit_bbox_head import boxes_of
-from ..utils.collaboration import ClipCollaboration
-from ..utils.features import concat_features, map_features
 from .score_boxes import proposals_of, score_boxes
 
 Windows = Union[Tensor, Sequence[Tensor]]
@@ -150,9 +149,9 @@ class CollaborativeFastRCNN(ClipCollaboration, FastRCNN):
                ) -> Tuple[Tensor, List[Tensor], SampleList]:
         """Logits, boxes and data samples of the scored clips of a sample."""
         step = (self.test_cfg or {}).get('max_testing_views') or len(clips)
-        feats = concat_features(
+        feats = cat(
             [self.backbone_features(x) for x in clips.split(step)])
-        mine = map_features(lambda x: x[sample.scored], feats)
+        mine = tree_map(lambda x: x[sample.scored], feats)
         if self.with_neck:
             written = self.neck.write(feats, 1)
             memory = [sum_windows(m, sample.windows) for m in written]

@@ -62,14 +62,10 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
              memory: Optional[tuple] = None,
              elapsed: Optional[Tensor] = None
              ) -> Tuple[Tensor, Optional[tuple]]:
-        """One clip of each stream; a pure function.
+        """One clip of each stream, see :meth:`MemoryHost.step`.
 
         Args:
-            clips (Tensor): (B, 3, T, H, W), normalised.
             boxes (Sequence[Tensor]): (N_b, 4) pixels for each clip.
-            memory (tuple, optional): Of the clips before. Defaults to None:
-                nothing is remembered.
-            elapsed (Tensor, optional): (B, ) seconds since them.
 
         Returns:
             tuple: Logits (sum of N_b, num_classes - 1), and the next memory
@@ -141,4 +137,3 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
         """Logits of the proposals, without memory."""
         boxes = proposals_of(batch_data_samples)
         return self.step(batch_inputs, boxes)[0]
-

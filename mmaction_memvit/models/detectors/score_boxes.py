@@ -6,9 +6,7 @@ import torch
 from mmaction.utils import SampleList
 from torch import Tensor, nn
 
-from mmaction_memvit.memory.state import Memory
-
-from ..utils.features import map_features
+from mmaction_memvit.memory.state import Memory, tree_map
 
 
 def score_boxes(
@@ -34,7 +32,7 @@ def score_boxes(
         tuple: Logits (sum of N_b, num_classes - 1), and the next memory.
     """
     param = next(roi_head.parameters())
-    feats = map_features(lambda x: x.to(param.dtype), feats)
+    feats = tree_map(lambda x: x.to(param.dtype), feats)
     with torch.autocast(param.device.type, enabled=False):
         return roi_head.score_boxes(feats,
                                     [b.to(param.dtype) for b in boxes],

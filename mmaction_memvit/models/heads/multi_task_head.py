@@ -181,5 +181,3 @@ class MultiTaskHead(BaseModule):
         for sample, pred in zip(data_samples, preds):
             sample.set_pred_score(pred)
         return data_samples
-
-

@@ -18,20 +18,14 @@ class BoxAttention(BaseModule):
     Args:
         dims (int): Channels C.
         num_heads (int): Heads; must divide ``dims``.
-        attn_drop (float): Dropout of attention weights. Defaults to 0.
-        qkv_drop (float): Dropout of projected q, k and v. Defaults to 0.
-        proj_drop (float): Dropout of the output. Defaults to 0.
-        init_cfg (dict, optional): Defaults to None.
+        attn_drop (float): Dropout of attention weights.
+        qkv_drop (float): Dropout of projected q, k and v.
+        proj_drop (float): Dropout of the output.
     """
 
-    def __init__(self,
-                 dims: int,
-                 num_heads: int,
-                 attn_drop: float = 0.,
-                 qkv_drop: float = 0.,
-                 proj_drop: float = 0.,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
+    def __init__(self, dims: int, num_heads: int, attn_drop: float,
+                 qkv_drop: float, proj_drop: float) -> None:
+        super().__init__()
         if dims % num_heads:
             raise ValueError(f'num_heads is {num_heads}, but must divide the '
                              f'{dims} channels of the boxes')

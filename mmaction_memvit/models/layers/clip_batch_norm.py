@@ -1,23 +1,22 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Batch normalisation over clips of different videos only.
 
-With N clips of each of B videos in a batch, the paper on collaborative
-memories takes the statistics of batch normalisation over groups that hold one
-clip of every video. Clips of a video look alike; together in a group they
-would make the statistics those of fewer videos.
+With N clips of each of B videos in a batch, `Collaborative Memories
+<https://arxiv.org/abs/2104.01198>`_ take the statistics of batch normalisation
+over groups that hold one clip of every video. Clips of a video look alike;
+together in a group they would make the statistics those of fewer videos.
 """
-import logging
-from functools import cache
 from typing import ContextManager, List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from mmengine.logging import print_log
 from mmengine.model.utils import _BatchNormXd
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from .warn import warn_once
 
 # Clips of a group below which there is a warning.
 _FEW = 4
@@ -26,16 +25,6 @@ _REMEDY = (
     "count together with sync_bn='torch' (norm_cfg=dict(type='SyncBN')), "
     'which does nothing on one; else do without statistics: '
     'model.neck.norm_cfg=None and model.backbone.norm_eval=True')
-
-
-@cache
-def _warn_of_few(num_clips: int) -> None:
-    print_log(
-        'batch normalisation over clips of different videos has groups of '
-        f'{num_clips} clips, which are few for statistics: a gate of the '
-        f'memory sees one value of each clip. Remedy: {_REMEDY}',
-        logger='current',
-        level=logging.WARNING)
 
 
 class Groups(NamedTuple):
@@ -145,7 +134,11 @@ class _ClipNorm:
                 f'value per channel, because there is one video: {_REMEDY}')
         in_group = num_videos * self._num_processes()
         if in_group < _FEW and groups.share:
-            _warn_of_few(in_group)
+            warn_once(
+                'batch normalisation over clips of different videos has '
+                f'groups of {in_group} clips, which are few for statistics: a '
+                'gate of the memory sees one value of each clip. Remedy: '
+                f'{_REMEDY}')
         y, mean, var = self._normalize(x, num_clips)
         if self.track_running_stats and groups.share:
             self._track(mean, var, groups)

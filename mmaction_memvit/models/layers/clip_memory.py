@@ -1,15 +1,14 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
 from typing import ContextManager, Dict, Optional
 
 import torch
 from mmcv.cnn import build_norm_layer
-from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+from .warn import warn_once
 
 MEMORIES = ('associative', 'average')
 INFUSIONS = ('gating', 'residual')
@@ -39,6 +38,7 @@ class VideoMemory:
 class ClipMemory(BaseModule):
     r"""Memory of a video, written and read by its clips.
 
+    From `Collaborative Memories <https://arxiv.org/abs/2104.01198>`_.
     X_n is the feature map of clip n, as a matrix of its L = T * H * W places
     by C channels. The clips write
 
@@ -73,7 +73,6 @@ class ClipMemory(BaseModule):
         zero_init (bool): Whether the norm's weight (without a norm: W_o)
             starts at zero, so that residual infusion starts as the identity,
             and gating as a factor of 1.5. Defaults to True.
-        init_cfg (dict, optional): Defaults to None.
 
     Raises:
         ValueError: If an option is none of these, or r does not divide C.
@@ -86,9 +85,8 @@ class ClipMemory(BaseModule):
                  reduction: int = 4,
                  normalize: bool = True,
                  norm_cfg: Optional[dict] = dict(type='BN3d'),  # noqa: B006
-                 zero_init: bool = True,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg)
+                 zero_init: bool = True) -> None:
+        super().__init__()
         for name, value, known in (('memory', memory, MEMORIES),
                                    ('infusion', infusion, INFUSIONS)):
             if value not in known:
@@ -146,7 +144,11 @@ class ClipMemory(BaseModule):
         """
         places = x.shape[2:].numel()
         if self.is_new and not self.training and not x.is_meta:
-            _warn_of_new()
+            warn_once(
+                'the memory has neither been trained nor loaded, so that '
+                'scores come from random weights: the checkpoint is of a '
+                'model without memory (neck). Train it, or test with '
+                'neck=None')
         if not self.associative:
             value = self.value(x.mean((2, 3, 4), keepdim=True))
             value = value.view(-1, num_clips, value.shape[1])
@@ -213,16 +215,6 @@ class ClipMemory(BaseModule):
         if self.gating:
             return (x * (1 + read.sigmoid())).to(x.dtype)
         return (x + read).to(x.dtype)
-
-
-@cache
-def _warn_of_new() -> None:
-    print_log(
-        'the memory has neither been trained nor loaded, so that scores come '
-        'from random weights: the checkpoint is of a model without memory '
-        '(neck). Train it, or test with neck=None',
-        logger='current',
-        level=logging.WARNING)
 
 
 def _describe(options: Tensor) -> str:

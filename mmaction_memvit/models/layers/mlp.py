@@ -59,15 +59,10 @@ class MLP(BaseModule):
         dims (int): Input and output channels C.
         hidden_dims (int): Channels between.
         drop (float): Dropout after each layer. Defaults to 0.
-        init_cfg (dict, optional): Defaults to None.
     """
 
-    def __init__(self,
-                 dims: int,
-                 hidden_dims: int,
-                 drop: float = 0.,
-                 init_cfg: dict = None) -> None:
-        super().__init__(init_cfg=init_cfg)
+    def __init__(self, dims: int, hidden_dims: int, drop: float = 0.) -> None:
+        super().__init__()
         self.fc1 = nn.Linear(dims, hidden_dims)
         self.fc2 = nn.Linear(hidden_dims, dims)
         self.drop = drop

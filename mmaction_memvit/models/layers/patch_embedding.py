@@ -4,7 +4,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..utils.precision import activation_dtype
+from mmaction_memvit.ops.precision import activation_dtype
 
 # Columns of a matrix product on a GPU: 16 bytes in any dtype.
 _ALIGN = 8

@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, List, NamedTuple, Optional, Tuple
+import math
+from typing import Dict, List, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -8,15 +9,16 @@ from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor
 
 from mmaction_memvit.ops import pool_norm
-from mmaction_memvit.ops.attention import (
+from mmaction_memvit.ops.attention import fused_attention
+from mmaction_memvit.ops.attention_channels import (
     Layout,
-    explicit_attention,
     extra_channels,
-    fused_attention,
     key_channels,
 )
+from mmaction_memvit.ops.plain_attention import explicit_attention
 
 from .memory_compression import MemoryCompression
+from .memory_spec import MemorySpec
 from .relative_position import (
     folded_tables,
     pair_tables,
@@ -27,47 +29,6 @@ from .stream_memory import LayerMemory
 from .token_pooling import TokenPooling
 
 Size = Tuple[int, int, int]
-
-
-class MemorySpec(NamedTuple):
-    """How a layer remembers.
-
-    Args:
-        length (int): Attended entries, M.
-        stride (int): Clips between attended entries, the gap.
-        compress_age (int): Age in clips at which an entry is compressed: the
-            stride if at its first use, 1 if at the next step, ``length *
-            stride`` if never.
-        compress (dict, optional): Kernel and stride of the compression.
-        zero_mask (bool): Whether entries of an earlier video are attended as
-            zeros instead of not at all.
-    """
-    length: int
-    stride: int
-    compress_age: int
-    compress: Optional[dict]
-    zero_mask: bool
-
-    @property
-    def num_entries(self) -> int:
-        """int: entries kept, attended or waiting."""
-        return self.length * self.stride
-
-    @property
-    def num_compressed(self) -> int:
-        """int: of these, the compressed ones."""
-        return self.num_entries - self.compress_age
-
-    def attended(self, mask: Tensor) -> Tensor:
-        """Columns of the attended entries, oldest first.
-
-        Args:
-            mask (Tensor): (B, entries), newest first.
-
-        Returns:
-            Tensor: (B, M).
-        """
-        return mask[:, self.stride - 1::self.stride].flip(1)
 
 
 def pooled_size(size: Size, stride: Size) -> Size:
@@ -89,34 +50,23 @@ class PoolingAttention(BaseModule):
             made for.
         stride_q (tuple[int]): Pooling stride of queries.
         stride_kv (tuple[int]): Pooling stride of keys and values.
-        pool_kernel (tuple[int]): Pooling kernel. Defaults to (3, 3, 3).
-        qkv_bias (bool): Defaults to True.
+        pool_kernel (tuple[int]): Pooling kernel.
+        qkv_bias (bool): Whether the projections have a bias.
         residual_pooling (bool): Whether the pooled query is added to the
-            output, class token excluded. Defaults to True.
-        rel_pos_zero_init (bool): Defaults to False.
-        norm_eps (float): Epsilon of the norms. Defaults to 1e-6.
+            output, class token excluded.
+        rel_pos_zero_init (bool): Whether the position tables start at zero.
+        norm_eps (float): Epsilon of the norms.
         memory (MemorySpec, optional): None for a layer without memory.
         causal (bool): Whether a token sees frames up to its own only and
-            nobody the current class token. Defaults to False.
-        init_cfg (dict, optional): Defaults to None.
+            nobody the current class token.
     """
 
-    def __init__(self,
-                 in_dims: int,
-                 out_dims: int,
-                 num_heads: int,
-                 in_size: Size,
-                 stride_q: Size,
-                 stride_kv: Size,
-                 pool_kernel: Size = (3, 3, 3),
-                 qkv_bias: bool = True,
-                 residual_pooling: bool = True,
-                 rel_pos_zero_init: bool = False,
-                 norm_eps: float = 1e-6,
-                 memory: Optional[MemorySpec] = None,
-                 causal: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
+    def __init__(self, in_dims: int, out_dims: int, num_heads: int,
+                 in_size: Size, stride_q: Size, stride_kv: Size,
+                 pool_kernel: Size, qkv_bias: bool, residual_pooling: bool,
+                 rel_pos_zero_init: bool, norm_eps: float,
+                 memory: Optional[MemorySpec], causal: bool) -> None:
+        super().__init__()
         self.num_heads = num_heads
         self.scale = (out_dims // num_heads)**-0.5
         self.residual_pooling = residual_pooling
@@ -127,7 +77,7 @@ class PoolingAttention(BaseModule):
 
         def pooling(stride: Size) -> TokenPooling:
             return TokenPooling(in_dims, num_heads, pool_kernel, stride,
-                                norm_eps, causal)
+                                norm_eps)
 
         self.pool_q = pooling(stride_q)
         self.pool_k = pooling(stride_kv)
@@ -186,6 +136,24 @@ class PoolingAttention(BaseModule):
         if self.compress_k is None:
             return key_size
         return self.compress_k.out_size(key_size)
+
+    def empty_memory(self, batch_size: int, size: Size, dtype: torch.dtype,
+                     device: torch.device) -> LayerMemory:
+        """Memory before the first clip of an input grid (T, H, W): zeros."""
+        spec, key_size = self.memory, self.key_size(size)
+
+        def zeros(num: int, size: Size) -> Tuple[Tensor, ...]:
+            shape = batch_size, 1 + math.prod(size), self.k.in_features
+            return tuple(
+                torch.zeros(shape, dtype=dtype, device=device)
+                for _ in range(num))
+
+        entry_size = self.entry_size(key_size)
+        return LayerMemory(
+            zeros(spec.compress_age, key_size),
+            zeros(spec.compress_age, key_size),
+            zeros(spec.num_compressed, entry_size),
+            zeros(spec.num_compressed, entry_size))
 
     @property
     def compress_stride(self) -> int:
@@ -256,22 +224,22 @@ class PoolingAttention(BaseModule):
         self,
         x: Tensor,
         size: Size,
-        memory: Optional[LayerMemory] = None,
-        valid: Optional[Tensor] = None,
-        hidden: Optional[Tensor] = None,
-        shared: Optional[Dict] = None
+        memory: Optional[LayerMemory],
+        valid: Optional[Tensor],
+        hidden: Optional[Tensor],
+        shared: Dict
     ) -> Tuple[Tensor, Optional[LayerMemory]]:
         """Attend to the clip and to what is remembered.
 
         Args:
             x (Tensor): Class token and grid tokens, (B, 1 + T*H*W, C).
             size (tuple[int]): Grid (T, H, W).
-            memory (LayerMemory, optional): Defaults to None: no memory.
+            memory (LayerMemory, optional): None where nothing is remembered.
             valid (Tensor, optional): Bool, (B, entries), newest first.
             hidden (Tensor, optional): Bool, (B, M), oldest first: attended
                 entries that nobody sees.
-            shared (dict, optional): What the layers of one step share of what
-                they compute of ``hidden``. Defaults to None: nothing.
+            shared (dict): What the layers of one step share of what they
+                compute of ``hidden``; empty at first.
 
         Returns:
             tuple: Tokens (B, 1 + T'*H'*W', C') and the memory with the
@@ -297,5 +265,5 @@ class PoolingAttention(BaseModule):
         ]
         # Tools that count operations or export know the plain form only.
         attend = self._explicit if torch.jit.is_tracing() else self._fused
-        out = attend(q, k, v, layout, hidden, {} if shared is None else shared)
+        out = attend(q, k, v, layout, hidden, shared)
         return self.proj(out.flatten(-2)), memory

@@ -6,7 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmaction_memvit.ops.attention import AxisTables, Layout, fold_tables
+from mmaction_memvit.ops.attention_channels import (
+    AxisTables,
+    Layout,
+    fold_tables,
+)
 from mmaction_memvit.ops.constants import constant, is_compiling
 
 

@@ -24,23 +24,6 @@ class LayerMemory(NamedTuple):
     k: Tuple[Tensor, ...]
     v: Tuple[Tensor, ...]
 
-    @staticmethod
-    def empty(batch_size: int, tokens: int, compressed_tokens: int,
-              channels: int, num_raw: int, num_compressed: int,
-              dtype: torch.dtype, device: torch.device) -> 'LayerMemory':
-        """Before the first clip: zeros of the final shapes."""
-
-        def zeros(num: int, length: int) -> Tuple[Tensor, ...]:
-            return tuple(
-                torch.zeros(
-                    batch_size, length, channels, dtype=dtype, device=device)
-                for _ in range(num))
-
-        return LayerMemory(
-            zeros(num_raw, tokens), zeros(num_raw, tokens),
-            zeros(num_compressed, compressed_tokens),
-            zeros(num_compressed, compressed_tokens))
-
 
 @as_memory
 class StreamMemory(NamedTuple):

@@ -1,11 +1,11 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import csv
-from collections import Counter
 from typing import Dict, List, Sequence, Union
 
 import numpy as np
-from mmengine.fileio import get_text, load
+from mmengine.fileio import load
 from torch import Tensor
+
+from mmaction_memvit.annotations.table import data_error, is_whole, read_table
 
 CountSource = Union[Sequence[int], str, Dict]
 
@@ -43,26 +43,19 @@ def load_class_counts(source: CountSource) -> List[int]:
 
 
 def _count_column(ann_file: str, column: Union[str, int],
-                  num_classes: int) -> List[int]:
-    # Excel's CSV begins with a mark that is no part of the first field.
-    text = get_text(ann_file).lstrip('\ufeff')
-    rows = list(csv.reader(text.splitlines()))
-    rows = [row for row in rows if row]
+                  num_classes: int) -> np.ndarray:
+    table = read_table(ann_file)
     if isinstance(column, str):
-        names = rows.pop(0) if rows else []
-        if column not in names:
-            raise ValueError(f'{ann_file} has no column {column!r}, but '
-                             f'{names}')
-        column = names.index(column)
-    try:
-        labels = Counter(int(row[column]) for row in rows
-                         if row[column].strip())
-    except (ValueError, IndexError) as e:
-        raise ValueError(f'{ann_file}, column {column}: {e}') from e
-    if labels and max(labels) >= num_classes:
-        raise ValueError(f'{ann_file}, column {column}: class {max(labels)} '
-                         f'is out of range, num_classes is {num_classes}')
-    return [labels[i] for i in range(num_classes)]
+        table = table.with_header([column], 'name a column of the file')
+    labels = table.numbers(column, empty=-1)
+    bad = np.flatnonzero(~(is_whole(labels) & (labels < num_classes)))
+    if len(bad):
+        raise data_error(
+            table.where(bad[0]), f'{column} {table[column][bad[0]]!r} is no '
+            f'class below num_classes={num_classes}',
+            'correct the row, column or num_classes')
+    labels = labels[labels >= 0].astype(np.int64)
+    return np.bincount(labels, minlength=num_classes)
 
 
 def as_targets(cls_score: Tensor, label: Tensor, num_counts: int) -> Tensor:

@@ -7,14 +7,17 @@ from mmaction.utils import OptSampleList
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmaction_memvit.memory.state import num_lanes
+
 from ..layers.clip_memory import ClipMemory, VideoMemory
-from ..utils.features import num_entries
 
 
 @MODELS.register_module()
 class CollaborativeMemory(BaseModule):
     """Memory that the clips of a video share, on features of any backbone.
 
+    From `Beyond Short Clips: End-to-End Video-Level Learning with
+    Collaborative Memories <https://arxiv.org/abs/2104.01198>`_.
     It takes what MMAction2's backbones give, and returns the same form:
 
     - a feature map (clips, C, T, H, W) or (clips, C, H, W), or a vector per
@@ -121,7 +124,7 @@ class CollaborativeMemory(BaseModule):
                     'CollaborativeMemory must know which clips are of one '
                     'video: use CollaborativeRecognizer3D or '
                     'CollaborativeRecognizer2D, or give num_clips')
-            clips, videos = num_entries(x), len(data_samples)
+            clips, videos = num_lanes(x), len(data_samples)
             num_clips = clips // videos
             if clips % videos:
                 raise ValueError(
@@ -189,7 +192,6 @@ def _as_map(x: object) -> Optional[Tuple[Tensor, Callable]]:
         return type(x)((y[..., 1:].reshape(patch.shape), y[..., 0]))
 
     return tokens[..., None, None], restore
-
 
 
 def _describe(x: object) -> str:

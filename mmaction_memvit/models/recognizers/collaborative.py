@@ -1,18 +1,17 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What 2D and 3D recognizers with collaborative memory have in common."""
-import logging
-from functools import cache
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
 from mmaction.structures import ActionDataSample
 from mmaction.utils import OptSampleList, SampleList
-from mmengine.logging import print_log
 from torch import Tensor
 
-from ..utils.collaboration import ClipCollaboration
-from ..utils.features import concat_features, map_features
+from mmaction_memvit.memory.state import cat, tree_map
+
+from ..layers.warn import warn_once
+from .clip_collaboration import ClipCollaboration
 
 # Where the transforms ThreeCrop and TenCrop put the centre crop.
 CENTRE_CROP = {1: 0, 3: 2, 10: 8}
@@ -21,8 +20,10 @@ CENTRE_CROP = {1: 0, 3: 2, 10: 8}
 class RecognizerCollaboration(ClipCollaboration):
     r"""Learns from N clips of each video together.
 
+    From `Beyond Short Clips: End-to-End Video-Level Learning with
+    Collaborative Memories <https://arxiv.org/abs/2104.01198>`_.
     The clips pass the backbone, share a memory in the neck, and are
-    classified each by itself. The loss is (eq. 1 of the paper)
+    classified each by itself. The loss is (eq. 1)
 
         mean_n CE(s_n, y) + lambda * CE(mean_n s_n, y)
 
@@ -205,14 +206,14 @@ class RecognizerCollaboration(ClipCollaboration):
         clips = inputs.flatten(0, 1)
         total = len(inputs) * num_views
         step = (cfg.get('max_testing_views') or total) * self.frames_per_clip
-        feats = concat_features(
+        feats = cat(
             [self.backbone_features(x) for x in clips.split(step)])
         if not self.with_neck:
             return feats
         writers = self._memory_views(num_views, data_samples)
         source = feats
         if len(writers) < num_views:
-            source = map_features(
+            source = tree_map(
                 lambda x: x.unflatten(0, (-1, num_views))
                 [:, writers].flatten(0, 1), feats)
         memory = self.neck.write(source, len(writers))
@@ -242,7 +243,14 @@ class RecognizerCollaboration(ClipCollaboration):
             break
         if crops is None:
             crops = 1
-            _warn_of_crops(num_views)
+            warn_once(
+                f'all {num_views} views of a video write its memory: they are '
+                'taken for different clips, one crop of each. If they are '
+                'several crops of fewer clips, tell it: '
+                'test_cfg=dict(num_crops=3) in the model, or '
+                "'num_clips' in PackActionInputs' meta_keys; the centre crops "
+                'alone then write. If they are clips, num_crops=1 silences '
+                'this')
         clips = num_views // crops
         if clips * crops != num_views:
             raise ValueError(
@@ -258,19 +266,6 @@ class RecognizerCollaboration(ClipCollaboration):
                 'are not so many crops, see whether SampleFrames has '
                 'twice_sample, which makes more clips than it tells')
         return list(range(crop * clips, (crop + 1) * clips))
-
-
-@cache
-def _warn_of_crops(num_views: int) -> None:
-    """Warn that nobody says which views are crops of one clip."""
-    print_log(
-        f'all {num_views} views of a video write its memory: they are taken '
-        'for different clips, one crop of each. If they are several crops of '
-        'fewer clips, tell it: test_cfg=dict(num_crops=3) in the model, or '
-        "'num_clips' in PackActionInputs' meta_keys; the centre crops alone "
-        'then write. If they are clips, num_crops=1 silences this',
-        logger='current',
-        level=logging.WARNING)
 
 
 def _check_lengths(data_samples: SampleList, num_clips: int) -> None:

@@ -6,7 +6,8 @@ from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
-from ..utils.features import map_features
+from mmaction_memvit.memory.state import tree_map
+
 from .collaborative import RecognizerCollaboration
 
 
@@ -44,7 +45,7 @@ class CollaborativeRecognizer2D(RecognizerCollaboration, Recognizer2D):
                 x = x[..., None, None]
             return x.unflatten(0, (-1, frames)).transpose(1, 2)
 
-        return map_features(by_clip, feats)
+        return tree_map(by_clip, feats)
 
     def sampled_clips(self, sample: ActionDataSample) -> Optional[int]:
         """Clips that were sampled of a video, None if it does not tell.
@@ -59,5 +60,5 @@ class CollaborativeRecognizer2D(RecognizerCollaboration, Recognizer2D):
 
     def head_input(self, feats: object) -> Tuple[object, dict]:
         """Features of frames, as stock heads take them, and their number."""
-        feats = map_features(lambda x: x.transpose(1, 2).flatten(0, 1), feats)
+        feats = tree_map(lambda x: x.transpose(1, 2).flatten(0, 1), feats)
         return feats, dict(num_segs=self.frames_per_clip)

@@ -9,9 +9,9 @@ from mmengine.model import merge_dict
 from torch import Tensor
 
 from mmaction_memvit.memory import MemoryHost, clip_identities, run_part
+from mmaction_memvit.memory.state import cat, tree_map
 
-from ..utils.cuda_graph import CUDAGraphStep
-from ..utils.features import concat_features, map_features
+from .cuda_graph import CUDAGraphStep
 
 # Labels of clips for which nothing is annotated.
 UNLABELLED = -1
@@ -79,13 +79,7 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
              clips: Tensor,
              memory: Optional[tuple] = None,
              elapsed: Optional[Tensor] = None) -> Tuple:
-        """One clip of each stream; a pure function.
-
-        Args:
-            clips (Tensor): (B, 3, T, H, W), normalised.
-            memory (tuple, optional): Of the clips before. Defaults to None:
-                nothing is remembered.
-            elapsed (Tensor, optional): (B, ) seconds since them.
+        """One clip of each stream, see :meth:`MemoryHost.step`.
 
         Returns:
             tuple: What the last part that remembers gives, at least the
@@ -140,7 +134,7 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         parts, = self.run([(inputs.flatten(0, 1), identities)],
                           self.bank(test_mode),
                           test_cfg.get('max_testing_views'))
-        feats = concat_features([out for _, out in parts])
+        feats = cat([out for _, out in parts])
         kwargs = dict()
         if test_mode and self.test_cfg is not None:
             kwargs['fcn_test'] = test_cfg.get('fcn_test', False)
@@ -183,7 +177,7 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
                 return dict(loss_cls=scores.sum() * 0.)
             if len(keep) < len(data_samples):
                 data_samples = [data_samples[i] for i in keep]
-                feats = map_features(lambda x: x[keep], feats)
+                feats = tree_map(lambda x: x[keep], feats)
             if self.remembering[2]:
                 return self.cls_head.loss_by_feat(feats, data_samples)
             losses = self.cls_head.loss(feats, data_samples, **head_kwargs)
@@ -219,4 +213,4 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         param = next(self.cls_head.parameters(), None)
         if param is None:
             return feats
-        return map_features(lambda x: x.to(param.dtype), feats)
+        return tree_map(lambda x: x.to(param.dtype), feats)

@@ -87,18 +87,11 @@ class MeMViTRoIHead(AVARoIHead):
             input_size: Optional[Tuple[int, int]] = None,
             dtype: Optional[torch.dtype] = None,
             device: Optional[torch.device] = None) -> Optional[BoxMemory]:
-        """The memory at the start of streams: empty.
+        """The memory at the start of ``batch_size`` streams, without a box.
 
-        Args:
-            batch_size (int): Streams B.
-            input_size (tuple[int], optional): Not used.
-            dtype (torch.dtype, optional): Not used: the head runs in its
-                parameters' dtype, whatever the backbone's is.
-            device (torch.device, optional): Defaults to the parameters'.
-
-        Returns:
-            BoxMemory | None: With no box in it; None with ``mem_len`` 0 or
-            no ``box_block``.
+        None with ``mem_len`` 0 or no ``box_block``. ``input_size`` and
+        ``dtype`` do not matter: the head runs in its parameters' dtype,
+        whatever the backbone's is.
         """
         if not self.mem_len:
             return None

@@ -160,9 +160,7 @@ def test_a_sampler_that_tears_streams_is_named(tmp_path, check_after, steps):
     runner = make_runner(cfg)
     with pytest.raises(
             RuntimeError,
-            match=r'of \d+ clips of the train data continued.* BatchSampler '
-            r"over DefaultSampler.* train_dataloader's batch_sampler=dict\("
-            r"type='StreamBatchSampler'\).*max_gap \(now 1\)"):
+            match='train.* BatchSampler .*StreamBatchSampler.*max_gap'):
         runner.train()
     # The recorder comes after the hook.
     assert len(runner.recorder.losses) == steps
@@ -185,7 +183,7 @@ def test_neighbours_within_a_batch_are_no_stream(tmp_path, mode):
             assert told(runner, mode) == [(15, 20)]
             continue
         with pytest.raises(
-                RuntimeError, match=f'7 of 15 clips of the {mode} data'):
+                RuntimeError, match=f'7 of 15.*{mode}'):
             run()
 
 

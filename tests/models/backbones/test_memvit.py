@@ -62,7 +62,7 @@ def test_features_are_those_of_an_mmaction2_backbone():
     torch.testing.assert_close(feats[-1][1], model(x)[-1][1])
 
 
-@pytest.mark.parametrize('size', [(32, 53), (45, 33)])
+@pytest.mark.parametrize('size', [(32, 53), (45, 33), (64, 32), (64, 64)])
 def test_frames_of_any_size(size):
     model = build()
     inputs = clips(3, size=size)
@@ -72,6 +72,10 @@ def test_frames_of_any_size(size):
         (patch, _), memory = model(x, memory)[0][0], model(x, memory)[1]
     assert patch.shape[2:] == (4, -(-size[0] // 16), -(-size[1] // 16))
     assert [x.k[0].shape for x in memory.layers] == shapes
+    # init_memory's default size gives way as long as nothing is remembered.
+    torch.testing.assert_close(
+        model(inputs[0], model.init_memory(1))[0][-1][0],
+        model(inputs[0])[-1][0])
     # What is remembered counts, and shows.
     assert (patch - model(inputs[-1])[-1][0]).abs().max() > 1e-4
 
@@ -147,23 +151,11 @@ def test_zero_mask_attends_to_zeros():
     inputs, resets = clips(5), {3: [True]}
     a, _ = run(exclude, inputs, resets)
     b, _ = run(zero, inputs, resets)
-    # Equal until the video changes, different while zeros are attended,
-    # equal again when they have left.
+    # Equal until the video changes, different while zeros are attended.
     for step in (0, 1, 2):
         torch.testing.assert_close(a[step], b[step])
     assert (a[3] - b[3]).abs().max() > 1e-4
-    late_a, _ = run(exclude, clips(9), {3: [True]})
-    assert torch.isfinite(torch.cat(b)).all() and len(late_a) == 9
-
-
-@pytest.mark.parametrize('size', [(32, 64), (64, 32), (64, 64)])
-def test_other_frame_sizes(size):
-    model = build()
-    outs, memory = run(model, clips(4, size=size))
-    assert torch.isfinite(torch.cat(outs)).all()
-    # init_memory's default size gives way as long as nothing is remembered.
-    feats, _ = model(clips(1, size=size)[0], model.init_memory(1))
-    torch.testing.assert_close(feats[-1][1], outs[0])
+    assert torch.isfinite(torch.cat(b)).all()
 
 
 def test_portrait_mirrors_landscape():
@@ -218,31 +210,6 @@ def test_every_parameter_learns(kwargs):
         if p.grad is None or not p.grad.abs().sum() > 0
     ]
     assert without == []
-
-
-def test_compression_at_the_next_step_stays_untrained():
-    # The reference's behaviour, offered for parity.
-    model = build(mem_stride=2, mem_compress_at='next').train()
-    memory = model.init_memory(1)
-    for x in clips(5):
-        feats, memory = model(x, memory)
-        memory = memory.detach()
-    feats[-1][1].sum().backward()
-    grads = [
-        p.grad for n, p in model.named_parameters() if 'compress_' in n
-    ]
-    assert all(g is None or not g.abs().sum() > 0 for g in grads)
-    first, _ = run(build(mem_stride=2), clips(8))
-    later, _ = run(build(mem_stride=2, mem_compress_at='next'), clips(8))
-    for a, b in zip(first, later):
-        torch.testing.assert_close(a, b)
-
-
-def test_without_memory_argument_every_parameter_gets_a_gradient():
-    # What DistributedDataParallel asks of a backbone in a stock recognizer.
-    model = build().train()
-    model(clips(1)[0])[-1][1].sum().backward()
-    assert all(p.grad is not None for p in model.parameters())
 
 
 def test_gradients_reach_back_through_an_undetached_memory():
@@ -350,17 +317,20 @@ def test_memory_keeps_its_shapes_and_is_not_mutated():
 
 
 @pytest.mark.parametrize('kwargs,match', [
-    (dict(mem_len=-1), 'mem_len is -1'),
-    (dict(mem_stride=0), 'mem_stride is 0'),
-    (dict(mem_layers=[0, 4]), r'mem_layers has \[4\].*0 to 3'),
+    (dict(mem_len=-1), 'mem_len.*-1'),
+    (dict(mem_stride=0), 'mem_stride.*0'),
+    (dict(mem_layers=[0, 4]), r'mem_layers.*\[4\].*3'),
     (dict(mem_layers='odd'), "mem_layers is 'odd'"),
     (dict(mem_mask='drop'), 'mem_mask'),
     (dict(mem_compress_at='later'), 'mem_compress_at'),
     (dict(arch='huge'), "arch 'huge'.*'base'"),
     (dict(arch=dict(embed_dims=8)), 'lacks'),
-    (dict(spatial_size=12), 'height 12 .at least 16'),
-    (dict(temporal_size=7), 'frames 7 .a multiple of 2'),
+    (dict(spatial_size=12), 'height 12.*16'),
+    (dict(temporal_size=7), 'frames 7.*2'),
     (dict(out_scales=3), 'out_scales'),
+    (dict(causal=True, patch_cfg=dict(
+        kernel_size=(3, 7, 7), stride=(1, 4, 4), padding=(1, 3, 3))),
+     'padding'),
     (dict(dim_mul_in_attention=False), 'dim_mul_in_attention'),
 ])
 def test_bad_arguments(kwargs, match):
@@ -368,18 +338,23 @@ def test_bad_arguments(kwargs, match):
         MeMViT(**{**SMALL, **kwargs})
 
 
+def test_a_removed_option_is_taken_with_its_only_value():
+    with pytest.warns(FutureWarning, match='dim_mul_in_attention'):
+        model = MeMViT(**SMALL, dim_mul_in_attention=True)
+    assert model.num_layers == 4
+    with pytest.raises(TypeError, match='mem_length'):
+        MeMViT(**SMALL, mem_length=1)
+
+
 def test_bad_inputs():
     model = build()
-    with pytest.raises(ValueError, match='width 12 .at least 16'):
+    with pytest.raises(ValueError, match='width 12.*16'):
         model(torch.zeros(1, 3, 8, 32, 12))
-    with pytest.raises(ValueError, match='temporal_size is 8'):
+    with pytest.raises(ValueError, match='temporal_size.*8'):
         model(torch.zeros(1, 3, 16, 32, 32))
     memory = model.init_memory(2)
-    with pytest.raises(ValueError, match='2 lanes, but the input 1'):
+    with pytest.raises(ValueError, match='2.*1.*select'):
         model(clips(1)[0], memory)
-    _, memory = model(clips(1, batch=2)[0], memory)
-    with pytest.raises(ValueError, match='frame size changed'):
-        model(clips(1, batch=2, size=(64, 32))[0], memory)
     assert build(mem_len=0).init_memory(1) is None
     with pytest.raises(ValueError, match='without memory'):
         build(mem_len=0)(clips(1, batch=2)[0], memory)
@@ -390,7 +365,7 @@ def test_frames_that_turn_within_a_stream_are_an_error():
     model = build()
     memory = model.init_memory(1, (32, 64))
     _, memory = model(torch.randn(1, 3, 8, 32, 64), memory)
-    with pytest.raises(ValueError, match='32x64, but frames of 64x32'):
+    with pytest.raises(ValueError, match='32x64.*64x32'):
         model(torch.randn(1, 3, 8, 64, 32), memory)
     # Where nothing is remembered yet, the size may be another one.
     model(torch.randn(1, 3, 8, 64, 32), model.init_memory(1, (32, 64)))
@@ -413,6 +388,19 @@ def test_every_parameter_that_wants_a_gradient_has_one(at, stride):
     missing = [name for name, p in model.named_parameters()
                if p.requires_grad and p.grad is None]
     assert not missing
+    # The compression that the reference leaves untrained.
     frozen = [name for name, p in model.named_parameters()
               if not p.requires_grad]
     assert bool(frozen) == (at == 'next' and stride == 2)
+    # As do models that are not given a memory.
+    model.zero_grad()
+    sum(f.sum() for f in model(clips(1)[0])[-1]).backward()
+    assert not [name for name, p in model.named_parameters()
+                if p.requires_grad and p.grad is None]
+
+
+def test_when_entries_are_compressed_shows_in_no_score():
+    first, _ = run(build(mem_stride=2), clips(8))
+    later, _ = run(build(mem_stride=2, mem_compress_at='next'), clips(8))
+    for a, b in zip(first, later):
+        torch.testing.assert_close(a, b)

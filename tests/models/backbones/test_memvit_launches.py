@@ -1,14 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What a step asks of the host: on a GPU, small steps are bound by it."""
-from collections import Counter
 
 import pytest
 import torch
+from helpers.operators import Operators
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.registry import init_default_scope
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmaction_memvit.models import MeMViT
 
@@ -17,23 +16,6 @@ FORWARD, TRAINING = 530, 1300
 # Operators by which the host reads from the device.
 SYNCS = ('_local_scalar_dense', 'nonzero', 'is_nonzero', 'masked_select',
          'unique', 'equal')
-
-
-class Operators(TorchDispatchMode):
-    """Counts dispatched operators, views apart."""
-
-    def __init__(self):
-        super().__init__()
-        self.counts = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        returns = func._schema.returns
-        view = returns and all(
-            x.alias_info is not None and not x.alias_info.is_write
-            for x in returns)
-        if not view and func is not torch.ops.aten._unsafe_view.default:
-            self.counts[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture(scope='module')

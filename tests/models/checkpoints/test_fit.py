@@ -105,7 +105,7 @@ def test_pretrained_mvit_of_mmaction2(tmp_path):
 
 def test_foreign_checkpoints_are_errors(tmp_path):
     other = build(arch={**ARCH, 'num_layers': 6})
-    with pytest.raises(ValueError, match='6 blocks of width 16.*4 of width'):
+    with pytest.raises(ValueError, match='6.*16.*4.*arch'):
         build().load_state_dict(other.state_dict())
     wide = build(arch={**ARCH, 'embed_dims': 32})
     with pytest.raises(ValueError, match='width 32.*width 16'):

@@ -5,45 +5,22 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 
 import pytest
 import torch
-from helpers.boxes import DETECTOR, NUM_CLASSES, make_clip
+from helpers import models
+from helpers.boxes import DETECTOR, NUM_CLASSES, SLOWFAST, make_clip
 from mmaction.registry import MODELS
 from mmengine.config import ConfigDict
-from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_state_dict
 
-from mmaction_memvit.structures import WindowDataSample
+from mmaction_memvit.memory import WindowDataSample
 
 pytest.importorskip('mmdet')
 B, N = 2, 3
 SIZE = 48, 48
 SLOWONLY = dict(
+    models.SLOWONLY,
     type='mmaction.ResNet3dSlowOnly',
-    depth=18,
-    base_channels=4,
-    pretrained=None,
-    lateral=False,
-    conv1_kernel=(1, 7, 7),
-    inflate=(0, 0, 1, 1),
-    spatial_strides=(1, 2, 2, 1),
-    norm_eval=False)
-PATHWAY = dict(
-    type='resnet3d',
-    depth=18,
-    pretrained=None,
-    conv1_kernel=(1, 3, 3),
-    conv1_stride_t=1,
-    pool1_stride_t=1,
     spatial_strides=(1, 2, 2, 1))
-SLOWFAST = dict(
-    type='mmaction.ResNet3dSlowFast',
-    resample_rate=2,
-    speed_ratio=2,
-    channel_ratio=4,
-    pretrained=None,
-    slow_pathway=dict(
-        PATHWAY, lateral=True, base_channels=8, inflate=(0, 0, 1, 1)),
-    fast_pathway=dict(PATHWAY, lateral=False, base_channels=2))
 
 
 @pytest.fixture(autouse=True)
@@ -273,32 +250,6 @@ def test_baselines_are_the_plain_detector():
     gradients(build().train(), *batch('a', 'b', num=1))
 
 
-@pytest.mark.parametrize('mode', ['batch', 'multi_iteration'])
-def test_a_frozen_backbone_stays(mode):
-    model = build(freeze_backbone=True, mode=mode).train()
-    assert not any(p.requires_grad for p in model.backbone.parameters())
-    assert not model.backbone.training and model.neck.training
-    before = copy.deepcopy(model.state_dict())
-    inputs, samples = batch()
-    optim = OptimWrapper(
-        torch.optim.SGD([p for p in model.parameters() if p.requires_grad],
-                        1.))
-    # As data loaders give it: through the preprocessor.
-    model.train_step(dict(inputs=list(inputs), data_samples=samples), optim)
-    changed = {
-        k.split('.')[0]
-        for k, v in model.state_dict().items() if (v != before[k]).any()
-    }
-    assert changed == {'neck', 'roi_head'}
-
-
-def test_the_mlp_has_two_layers():
-    layers = build().roi_head.bbox_head.fc_cls
-    assert [type(x).__name__ for x in layers] == ['Linear', 'ReLU', 'Linear']
-    assert layers[0].weight.shape == (32, 32)
-    assert layers[2].weight.shape == (NUM_CLASSES - 1, 32)
-
-
 def test_published_checkpoints_fit_and_others_do_not():
     model = build()
     stock = MODELS.build(
@@ -312,7 +263,7 @@ def test_published_checkpoints_fit_and_others_do_not():
             model.backbone.state_dict()[key], value, check_dtype=False)
     state = stock.state_dict()
     del state['backbone.layer4.1.conv2.conv.weight']
-    with pytest.raises(ValueError, match='layer4.1.conv2.*is not in it'):
+    with pytest.raises(ValueError, match='layer4.1.conv2'):
         load_state_dict(model, state)
 
 
@@ -321,14 +272,14 @@ def test_errors_say_what_to_do():
         cfg = copy.deepcopy(DETECTOR)
         cfg.update(type='CollaborativeFastRCNN', backbone=SLOWONLY)
         MODELS.build(ConfigDict(cfg))
-    with pytest.raises(ValueError, match="mode must be.*'scan'"):
+    with pytest.raises(ValueError, match='scan'):
         build(mode='scan')
     clips, sample = window('a')
     model = build()
-    with pytest.raises(ValueError, match='one number of clips.*crop'):
+    with pytest.raises(ValueError, match='crop'):
         model([clips, clips[:2]], [sample, sample], mode='loss')
-    with pytest.raises(ValueError, match='one value per channel'):
+    with pytest.raises(ValueError, match='SyncBN'):
         model.train()(clips[None], [sample], mode='loss')
     del sample.clips[1].proposals
-    with pytest.raises(KeyError, match='a,0001 has no proposals'):
+    with pytest.raises(KeyError, match='a,0001.*proposals'):
         scores(model, (clips, sample))

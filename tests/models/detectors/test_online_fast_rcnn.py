@@ -6,6 +6,7 @@ import torch
 from helpers.boxes import (
     DETECTOR,
     NUM_CLASSES,
+    SLOWFAST,
     build_detector,
     make_clip,
     run_batch,
@@ -139,33 +140,6 @@ def test_a_gap_of_two_looks_at_every_other_clip():
         torch.testing.assert_close(last(other), base, atol=1e-5, rtol=0)
 
 
-def test_missing_seconds_and_max_gap():
-    x = stream('a', 6, (2, ))
-    holes = [[x[0]], [x[3]]]
-    alone = watch(build_detector(), [[x[3]]])['a', 3]
-    torch.testing.assert_close(
-        watch(build_detector(), holes)['a', 3], alone, atol=1e-5, rtol=0)
-    model = build_detector(max_gap=3)
-    assert (watch(model, holes)['a', 3] - alone).abs().max() > 1e-3
-    assert model.banks['predict'].num_continued == 1
-
-
-def test_a_memory_with_other_boxes_than_usual():
-    """An entry wider than the slots is kept whole, and padded beside it."""
-    steps = [
-        dict(video='a', position=i, num_boxes=n)
-        for i, n in enumerate((150, 1, 100))
-    ]
-    other = stream('b', 3)
-    model = build_detector(roi_head=dict(num_slots=100))
-    scores = watch(model, list(zip(steps, other)))
-    assert [len(scores['a', i]) for i in range(3)] == [150, 1, 100]
-    assert_same(
-        {k: v
-         for k, v in scores.items() if k[0] == 'a'},
-        watch(build_detector(), [[x] for x in steps]))
-
-
 @pytest.mark.parametrize('num_boxes,num_gt', [(0, 0), (1, 0), (0, 1), (100, 3),
                                               (150, 2)])
 def test_any_number_of_boxes_trains_and_tests(num_boxes, num_gt):
@@ -216,22 +190,6 @@ def test_training_learns_and_compression_gets_gradients():
     assert last < 0.5 * first
 
 
-def test_each_mode_has_its_memory():
-    model = build_detector()
-    steps = [[x] for x in stream('a', 4, (2, ))]
-    base = watch(build_detector(), steps)
-    for i, step in enumerate(steps):
-        if i == 2:
-            model.eval_mode = 'val'
-            watch(model, steps)
-            model.eval_mode = 'predict'
-            with torch.no_grad():
-                run_batch(model.train(), *stream('a', 1, num_gt=1),
-                          mode='loss')
-        scores = watch(model, [step])
-        assert_same({k: base[k] for k in scores}, scores)
-
-
 def test_autocast_runs_the_head_in_float32():
     model = build_detector()
     steps = [[x] for x in stream('a', 3)]
@@ -241,29 +199,6 @@ def test_autocast_runs_the_head_in_float32():
     for key, scores in low.items():
         assert scores.dtype == torch.float32
         torch.testing.assert_close(scores, base[key], atol=0.1, rtol=0)
-
-
-def test_a_lane_that_is_not_finite_forgets():
-    model = build_detector().eval()
-    a, b = stream('a', 3, (2, )), stream('b', 3, (2, ))
-    watch(model, [[a[0], b[0]]])
-    clip, sample = make_clip(**a[1])
-    other, second = make_clip(**b[1])
-    with torch.no_grad():
-        model(torch.stack((clip * float('nan'), other)), [sample, second],
-              mode='predict')
-    scores = watch(model, [[a[2], b[2]]])
-    assert scores['a', 2].isfinite().all()
-    torch.testing.assert_close(
-        scores['a', 2],
-        watch(build_detector(), [[a[2]]])['a', 2],
-        atol=1e-5,
-        rtol=0)
-    torch.testing.assert_close(
-        scores['b', 2],
-        watch(build_detector(), [[x] for x in b])['b', 2],
-        atol=1e-5,
-        rtol=0)
 
 
 def test_a_plain_detector_has_no_memory_and_no_bank():
@@ -278,47 +213,18 @@ def test_a_plain_detector_has_no_memory_and_no_bank():
 
 def test_stock_backbone_with_pathways():
     cfg = ConfigDict(copy.deepcopy(DETECTOR))
-    cfg['backbone'] = dict(
-        type='mmaction.ResNet3dSlowFast',
-        resample_rate=2,
-        speed_ratio=2,
-        channel_ratio=8,
-        pretrained=None,
-        slow_pathway=dict(
-            type='resnet3d',
-            depth=18,
-            pretrained=None,
-            lateral=True,
-            base_channels=16,
-            conv1_kernel=(1, 3, 3),
-            conv1_stride_t=1,
-            pool1_stride_t=1,
-            inflate=(0, 0, 1, 1)),
-        fast_pathway=dict(
-            type='resnet3d',
-            depth=18,
-            pretrained=None,
-            lateral=False,
-            base_channels=2,
-            conv1_kernel=(3, 3, 3),
-            conv1_stride_t=1,
-            pool1_stride_t=1))
-    cfg['roi_head']['box_block']['dims'] = 144
-    cfg['roi_head']['bbox_head']['in_channels'] = 144
-    cfg['roi_head']['bbox_roi_extractor']['featmap_stride'] = 32
+    cfg.backbone = SLOWFAST
+    cfg.roi_head.box_block.dims = cfg.roi_head.bbox_head.in_channels = 80
+    cfg.roi_head.bbox_roi_extractor.featmap_stride = 16
+    torch.manual_seed(0)
     model = MODELS.build(cfg)
     # The box memory alone remembers.
     assert model.with_memory
-    scores = watch(model, [[x] for x in stream('a', 3, (2, ))])
-    alone = watch(MODELS.build(cfg), [[stream('a', 3, (2, ))[2]]])
-    assert scores['a', 2].shape == alone['a', 2].shape
-
-
-def test_deep_copies_share_no_memory():
-    model = build_detector()
-    watch(model, [[x] for x in stream('a', 2)])
-    assert len(model.banks['predict']) == 1
-    assert len(copy.deepcopy(model).banks['predict']) == 0
+    steps = [[x] for x in stream('a', 3, (2, ))]
+    last = watch(model, steps)['a', 2]
+    model.banks['predict'].clear()
+    alone = watch(model, steps[2:])['a', 2]
+    assert (last - alone).abs().max() > 1e-5
 
 
 def test_errors_say_what_to_do():
@@ -332,21 +238,21 @@ def test_errors_say_what_to_do():
             background_class=True,
             in_channels=32,
             num_classes=NUM_CLASSES))
-    with pytest.raises(TypeError, match='MeMViTRoIHead.*not AVARoIHead'):
+    with pytest.raises(TypeError, match='MeMViTRoIHead.*AVARoIHead'):
         MODELS.build(cfg)
     model = build_detector().eval()
     clip, sample = make_clip('a', 0)
     del sample.proposals
-    with pytest.raises(KeyError, match='a,0000 has no proposals.*proposal_f'):
+    with pytest.raises(KeyError, match='a,0000.*proposal_file'):
         model(clip[None], [sample], mode='predict')
     clip, sample = make_clip('a', 0)
     sample.set_metainfo(dict(orig_proposals=[[0, 0, 1, 1]]))
-    with pytest.raises(ValueError, match='2 boxes were scored.*1 proposals'):
+    with pytest.raises(ValueError, match='2.*1 proposals'):
         model(clip[None], [sample], mode='predict')
     model.train()
     clip, sample = make_clip('a', 0, num_gt=1)
     sample.gt_instances.labels = torch.ones(1, 9)
-    with pytest.raises(ValueError, match='9 columns.*num_classes is 6'):
+    with pytest.raises(ValueError, match='9.*num_classes.*6'):
         model(clip[None], [sample], mode='loss')
 
 

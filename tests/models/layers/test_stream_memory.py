@@ -10,8 +10,9 @@ from mmaction_memvit.models.layers.stream_memory import (
 
 
 def memory(zero: bool) -> StreamMemory:
-    layer = LayerMemory.empty(2, 5, 3, 4, 1, 2, torch.float32,
-                              torch.device('cpu'))
+    raw = (torch.zeros(2, 5, 4), )
+    old = torch.zeros(2, 2, 3, 4).unbind()
+    layer = LayerMemory(raw, raw, old, old)
     nothing = torch.zeros(2, 3, dtype=torch.bool)
     return StreamMemory((layer, layer), nothing, (32, 64),
                         nothing if zero else None)

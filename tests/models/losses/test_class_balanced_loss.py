@@ -59,7 +59,7 @@ def test_classes_that_do_not_occur_are_no_danger():
 def test_bad_arguments():
     with pytest.raises(ValueError, match='beta is 1.0'):
         ClassBalancedLoss([1, 2], beta=1.)
-    with pytest.raises(ValueError, match='scores 3 classes.*has 2'):
+    with pytest.raises(ValueError, match='3.*2'):
         ClassBalancedLoss([1, 2])(torch.tensor(LOGITS), torch.tensor([0, 1]))
 
 

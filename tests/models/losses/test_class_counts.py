@@ -35,11 +35,11 @@ def test_byte_order_mark(tmp_path):
 
 
 @pytest.mark.parametrize('source,message', [
-    ([], 'not all'), ([0, 0], 'not all'), ([1, -1], 'whole numbers'),
-    ([0.5, 1], 'whole numbers'), ([[1, 2]], 'must be a list'),
+    ([], 'not all'), ([0, 0], 'not all'), ([1, -1], 'whole'),
+    ([0.5, 1], 'whole'), ([[1, 2]], 'list'),
     (dict(column='verbs', num_classes=3), "no column 'verbs'"),
-    (dict(column='verb_class', num_classes=2), 'class 2 .* num_classes is 2'),
-    (dict(column='noun', num_classes=3), 'column 11: invalid literal'),
+    (dict(column='verb_class', num_classes=2), '2.*num_classes=2'),
+    (dict(column='noun', num_classes=3), 'noun'),
 ])
 def test_bad_counts(tmp_path, source, message):
     if isinstance(source, dict):

@@ -71,5 +71,5 @@ def test_bad_arguments():
         build(gamma=1.5)
     with pytest.raises(ValueError, match='threshold is -1'):
         EqualizationLoss(COUNTS, threshold=-1)
-    with pytest.raises(ValueError, match='scores 3 classes.*has 4'):
+    with pytest.raises(ValueError, match='3.*4'):
         build()(torch.zeros(2, 3), torch.tensor([0, 1]))

@@ -1,12 +1,12 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import pytest
 import torch
+from helpers.told import warnings_once
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmaction_memvit.models.layers import clip_memory
 from mmaction_memvit.models.necks import CollaborativeMemory
 
 OPTIONS = [(m, i) for m in ('associative', 'average')
@@ -190,8 +190,8 @@ def test_data_samples_tell_the_number_of_clips():
 
 
 @pytest.mark.parametrize('kwargs, message', [
-    (dict(reduction=3), 'reduction=3 does not divide 8.*1, 2, 4, 8'),
-    (dict(reduction=2.), 'reduction=2.0 does not'),
+    (dict(reduction=3), 'reduction=3.*8.*1, 2, 4, 8'),
+    (dict(reduction=2.), 'reduction=2.0'),
     (dict(norm_cfg=dict(type='IN3d'), zero_init=True), 'affine=True'),
     (dict(memory='max'), "memory must be.*'max'"),
     (dict(infusion='sum'), "infusion must be.*'sum'"),
@@ -212,16 +212,16 @@ def test_bad_options(kwargs, message):
     None,
 ])
 def test_unexpected_features(x):
-    with pytest.raises(ValueError, match=r'in_channels=8.*got.*set in_ch'):
+    with pytest.raises(ValueError, match='in_channels=8'):
         build()(x, num_clips=N)
-    with pytest.raises(ValueError, match=r'in_channels=\(8, 4\).*got'):
+    with pytest.raises(ValueError, match=r'in_channels=\(8, 4\)'):
         build((C, 4))(features(C, 2, 3, 3), num_clips=N)
 
 
 def test_wrong_channels_are_told():
-    with pytest.raises(ValueError, match='gives, 4 channels, or'):
+    with pytest.raises(ValueError, match='4 channels'):
         build()(features(4, 2, 3, 3), num_clips=N)
-    with pytest.raises(ValueError, match='gives, 5 channels of pathway 1,'):
+    with pytest.raises(ValueError, match='5 channels.*1'):
         build((C, 4))((features(C, 2, 3, 3), features(5, 2, 3, 3)),
                       num_clips=N)
 
@@ -235,8 +235,7 @@ def test_wrong_channels_are_told():
 def test_a_checkpoint_of_another_memory_is_an_error(other):
     neck = build()
     state = build(**other).state_dict()
-    with pytest.raises(ValueError, match='checkpoint has a memory of.*but'
-                       '.*work directory'):
+    with pytest.raises(ValueError, match='checkpoint.*--cfg-options'):
         neck.load_state_dict(state, strict=False)
     neck.load_state_dict(build().state_dict())
     # Of a model without memory.
@@ -244,10 +243,7 @@ def test_a_checkpoint_of_another_memory_is_an_error(other):
 
 
 def test_a_memory_of_random_weights_is_told_once(monkeypatch):
-    told = []
-    monkeypatch.setattr(clip_memory, 'print_log',
-                        lambda message, **kwargs: told.append(message))
-    clip_memory._warn_of_new.cache_clear()
+    told = warnings_once(monkeypatch)
     x = features(C, 2, 3, 3)
     trained = build().train()
     trained(x, num_clips=N)

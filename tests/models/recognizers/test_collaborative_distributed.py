@@ -12,6 +12,7 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 import pytest
 import torch
 from helpers.distributed import leave_group
+from helpers.models import SLOWONLY
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.model import MMDistributedDataParallel
@@ -46,14 +47,7 @@ def build(mode):
             type='CollaborativeRecognizer3D',
             mode=mode,
             data_preprocessor=dict(type='DoublePreprocessor'),
-            backbone=dict(
-                type='ResNet3dSlowOnly',
-                depth=18,
-                base_channels=4,
-                pretrained=None,
-                lateral=False,
-                conv1_kernel=(1, 7, 7),
-                inflate=(0, 0, 1, 1)),
+            backbone=SLOWONLY,
             neck=dict(
                 type='CollaborativeMemory',
                 in_channels=32,

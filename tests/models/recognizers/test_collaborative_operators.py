@@ -1,44 +1,23 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What clips that share a memory dispatch, beside clips that do not."""
-from collections import Counter
 
 import pytest
 import torch
+from helpers.models import SLOWONLY
+from helpers.operators import Operators
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.registry import init_default_scope
-from torch.utils._python_dispatch import TorchDispatchMode
 
 B, N = 2, 4
 MODEL = dict(
-    backbone=dict(
-        type='ResNet3dSlowOnly',
-        depth=18,
-        base_channels=4,
-        pretrained=None,
-        lateral=False,
-        conv1_kernel=(1, 7, 7),
-        norm_eval=False),
+    backbone=SLOWONLY,
     cls_head=dict(type='I3DHead', num_classes=3, in_channels=32))
 
 
 @pytest.fixture(autouse=True)
 def scope():
     init_default_scope('mmaction')
-
-
-class Operators(TorchDispatchMode):
-    """Counts operators by name, but for views."""
-
-    def __init__(self):
-        super().__init__()
-        self.counts = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if all(x.alias_info is None or x.alias_info.is_write
-               for x in func._schema.returns):
-            self.counts[func._schema.name.split('::')[-1]] += 1
-        return func(*args, **(kwargs or {}))
 
 
 def training_step(num_videos, num_clips, **cfg):

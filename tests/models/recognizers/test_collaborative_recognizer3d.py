@@ -1,12 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import copy
 import json
-import logging
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.models import SLOWONLY
+from helpers.told import warnings_once
 from mmaction.registry import MODELS, TRANSFORMS
 from mmaction.structures import ActionDataSample
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -15,8 +16,6 @@ from mmengine.runner import load_checkpoint
 from torch.profiler import ProfilerActivity, profile
 
 from mmaction_memvit.models.layers.clip_batch_norm import ClipSyncBatchNorm
-from mmaction_memvit.models.recognizers import collaborative
-from mmaction_memvit.models.utils import collaboration
 
 B, N, CLASSES = 3, 3, 4
 
@@ -35,15 +34,7 @@ def scope():
 def config(depth=18, **kwargs):
     cfg = dict(
         type='CollaborativeRecognizer3D',
-        backbone=dict(
-            type='ResNet3dSlowOnly',
-            depth=depth,
-            base_channels=4,
-            pretrained=None,
-            lateral=False,
-            conv1_kernel=(1, 7, 7),
-            inflate=(0, 0, 1, 1),
-            norm_eval=False),
+        backbone=dict(SLOWONLY, depth=depth),
         neck=dict(
             type='CollaborativeMemory',
             in_channels=32 if depth == 18 else 128,
@@ -167,17 +158,6 @@ def test_checkpoints_within_the_backbone_change_nothing(mode):
     assert error < 1e-9
     for name, buffer in plain.named_buffers():
         torch.testing.assert_close(model.get_buffer(name), buffer)
-
-
-def test_float32_losses_are_the_same():
-    inputs, samples = batch()
-    values = [
-        total(
-            build(mode=mode).float().eval()(
-                inputs.float(), samples, mode='loss'))
-        for mode in ('batch', 'multi_iteration')
-    ]
-    torch.testing.assert_close(*values, atol=1e-5, rtol=0)
 
 
 def test_the_gradient_has_a_part_through_the_memory():
@@ -409,45 +389,41 @@ def test_a_video_too_short_is_an_error():
     inputs, samples = batch(frame_inds=np.array([0, 8, 0, 9, 2, 10]))
     model(inputs, samples, mode='loss')
     inputs, samples = batch(frame_inds=np.array([0, 8, 1, 9, 1, 9]))
-    with pytest.raises(ValueError, match='gave 2 diff.*not 3.*fewer'):
+    with pytest.raises(ValueError, match='2.*3.*fewer'):
         model(inputs, samples, mode='loss')
 
 
 def test_bad_options():
-    with pytest.raises(ValueError, match="mode must be.*'scan'"):
+    with pytest.raises(ValueError, match='scan'):
         build(mode='scan')
-    with pytest.raises(TypeError, match='takes CollaborativeMemory'):
+    with pytest.raises(TypeError, match='CollaborativeMemory.*SimplePool'):
         MODELS.build({**config(), 'neck': dict(type='SimplePool')})
     model = build(test_cfg=dict(num_crops=4)).eval()
     inputs, samples = batch()
-    with pytest.raises(ValueError, match='3 views.*4 crops.*num_crops'):
+    with pytest.raises(ValueError, match='3.*4.*num_crops'):
         model(inputs, samples, mode='predict')
-    with pytest.raises(ValueError, match='memory_crop=None.*4 crops'):
+    with pytest.raises(ValueError, match='memory_crop=None.*4'):
         model._memory_views(8, [])
     with pytest.raises(ValueError, match='in_channels=16.*32'):
         build(neck=dict(in_channels=16))(inputs, samples, mode='loss')
-    with pytest.raises(ValueError, match='one value per channel'):
+    with pytest.raises(ValueError, match='SyncBN'):
         build()(inputs[:1], samples[:1], mode='loss')
 
 
 def test_one_clip_with_memory_is_told(monkeypatch):
-    told = []
-    monkeypatch.setattr(collaboration, 'print_log',
-                        lambda message, **kwargs: told.append(message))
-    collaboration._warn_of_one_clip.cache_clear()
+    told = warnings_once(monkeypatch)
     for views, kwargs in ((N, {}), (1, dict(neck=None)), (1, {}), (1, {})):
         inputs, samples = batch(views=views)
         build(**kwargs)(inputs, samples, mode='loss')
-        assert len(told) == (views == 1 and not kwargs)
-    assert 'num_clips' in told[0]
+        about = [x for x in told if 'num_clips' in x]
+        assert len(about) == (views == 1 and not kwargs)
 
 
 def test_silent_crops_are_told_once(monkeypatch):
-    said = []
-    collaborative._warn_of_crops.cache_clear()
-    monkeypatch.setattr(
-        'mmaction_memvit.models.recognizers.collaborative.print_log',
-        lambda text, logger, level: said.append((level, text)))
+    told = warnings_once(monkeypatch)
+
+    def said():
+        return [x for x in told if 'num_crops' in x]
 
     def predict(model, inputs, samples):
         with torch.no_grad():
@@ -458,14 +434,12 @@ def test_silent_crops_are_told_once(monkeypatch):
                           (dict(neck=None), batch()), (dict(),
                                                        batch(views=1))):
         predict(build(**changes), *data)
-    assert not said
+    assert not said()
     model = build()
     for _ in range(2):
         predict(model, *batch())
-    (level, text), = said
-    assert level == logging.WARNING
-    assert 'all 3 views' in text and 'num_crops=3' in text
-    assert "'num_clips' in PackActionInputs" in text
+    text, = said()
+    assert '3 views' in text and 'PackActionInputs' in text
 
 
 def save(model, path):
@@ -495,7 +469,7 @@ def test_a_checkpoint_of_another_backbone_is_an_error(tmp_path):
     # Keys without prefix: nothing fits.
     bare = tmp_path / 'bare.pth'
     torch.save(model.backbone.state_dict(), bare)
-    with pytest.raises(ValueError, match=f' 0 of the {len(own)} .*not in it'):
+    with pytest.raises(ValueError, match=f'0.*{len(own)}'):
         load_checkpoint(model, str(bare))
     with pytest.raises(ValueError, match='does not fit'):
         copy.deepcopy(model).load_state_dict(theirs, strict=False)

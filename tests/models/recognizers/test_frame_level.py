@@ -125,32 +125,6 @@ def test_anticipation_does_not_see_what_it_must_not(tmp_path, mem_len):
         assert not np.array_equal(scores['verb'][i], base['verb'][i])
 
 
-def test_tokens_of_a_causal_model_do_not_see_later_frames():
-    model, video = build(causal=True), frames(3)
-    base = predict(model, video)
-    for frame in range(video.shape[1]):
-        other = video.clone()
-        other[:, frame] += 1
-        out = predict(model, other)
-        token = frame // 2
-        for task in SIZES:
-            a, b = (
-                torch.cat([x.pred_score[task] for x in outs])
-                for outs in (base, out))
-            assert torch.equal(a[:token], b[:token])
-            assert not torch.equal(a[token], b[token])
-            # Memory carries it on.
-            assert not torch.equal(a[-1], b[-1])
-
-
-def test_without_causality_tokens_do():
-    model, video = build(), frames(1)
-    other = video.clone()
-    other[:, -1] += 1
-    a, b = (predict(model, x)[0].pred_score['verb'] for x in (video, other))
-    assert not torch.equal(a[0], b[0])
-
-
 def test_partly_labelled_clips_take_part():
     model = build().train()
     video = frames(2)
@@ -198,14 +172,7 @@ def test_streams_are_not_blended():
     cfg = copy.deepcopy(MODEL)
     cfg.data_preprocessor.blending = dict(
         type='MixupBlending', num_classes=4)
-    with pytest.raises(ValueError, match='blending .* mem_len to 0'):
+    with pytest.raises(ValueError, match='blending.*mem_len'):
         MODELS.build(cfg)
     cfg.backbone.mem_len = 0
     MODELS.build(cfg)
-
-
-def test_a_patch_embedding_that_sees_ahead_is_not_causal():
-    patch = dict(kernel_size=(3, 7, 7), stride=(1, 4, 4), padding=(1, 3, 3))
-    with pytest.raises(ValueError, match='padding must be at least .* 2'):
-        build(causal=True, patch_cfg=patch)
-    build(patch_cfg=patch, mem_len=0)

@@ -3,17 +3,10 @@ import copy
 
 import pytest
 import torch
+from helpers.models import MEMVIT
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.registry import init_default_scope
-
-BACKBONE = dict(
-    type='MeMViT',
-    arch=dict(
-        embed_dims=16, num_layers=2, num_heads=1, downscale_indices=[1]),
-    spatial_size=32,
-    temporal_size=4,
-    mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2)))
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +16,7 @@ def scope():
 
 def build(**kwargs):
     torch.manual_seed(0)
-    backbone = {**BACKBONE, **kwargs.pop('backbone', {})}
+    backbone = {**MEMVIT, **kwargs.pop('backbone', {})}
     model = MODELS.build(
         dict(
             type='OnlineRecognizer3D',

@@ -95,12 +95,12 @@ def test_dropout_works_in_training_only():
 
 
 @pytest.mark.parametrize('kwargs,match', [
-    (dict(mem_len=-1), 'mem_len is -1.*at least 0'),
-    (dict(mem_stride=0), 'mem_stride is 0'),
-    (dict(num_slots=0), 'num_slots is 0'),
-    (dict(num_box_blocks=0), 'num_box_blocks is 0'),
+    (dict(mem_len=-1), 'mem_len.*-1.*0'),
+    (dict(mem_stride=0), 'mem_stride.*0'),
+    (dict(num_slots=0), 'num_slots.*0'),
+    (dict(num_box_blocks=0), 'num_box_blocks.*0'),
     (dict(mem_mask='drop'), "mem_mask is 'drop'"),
-    (dict(box_block=dict(dims=32, num_heads=5)), 'num_heads is 5.*the 32'),
+    (dict(box_block=dict(dims=32, num_heads=5)), 'num_heads.*5.*32'),
 ])
 def test_bad_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):
@@ -150,7 +150,7 @@ def test_hidden_boxes_stay_finite_in_any_kernel(dtype, monkeypatch):
 
     monkeypatch.setattr(box_block.F, 'scaled_dot_product_attention',
                         attention)
-    module = box_block.BoxAttention(8, 2)
+    module = box_block.BoxAttention(8, 2, 0., 0., 0.)
     for name in ('q', 'k', 'v', 'proj'):
         # torch 2.1 has no linear layers in half precision on CPUs.
         setattr(module, name, torch.nn.Identity())

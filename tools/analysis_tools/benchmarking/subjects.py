@@ -15,7 +15,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmaction_memvit.structures import WindowDataSample
+from mmaction_memvit.memory import WindowDataSample
 
 from .counting import OperatorCounter
 

@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from typing import List
 
-from mmaction.structures import ActionDataSample
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
@@ -20,7 +19,7 @@ class WindowDataSample(BaseDataElement):
     """
 
     @classmethod
-    def of(cls, clips: List[ActionDataSample], scored: Tensor,
+    def of(cls, clips: List[BaseDataElement], scored: Tensor,
            windows: Tensor, **metainfo) -> 'WindowDataSample':
         """Make one; arguments as the attributes."""
         sample = cls(metainfo=metainfo)

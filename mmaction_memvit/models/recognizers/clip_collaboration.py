@@ -1,57 +1,43 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What recognizers and detectors with collaborative memory have in common."""
-import logging
 from contextlib import nullcontext
-from functools import cache
-from typing import Callable, List
+from typing import Callable
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+
+from mmaction_memvit.memory.state import num_lanes, tree_map
 
 from ..checkpoints.backbone import (
     any_checkpoint_fits,
     check_backbone_checkpoints,
 )
 from ..layers.clip_batch_norm import ClipGroups, group_batch_norms
-from .features import map_features, num_entries
+from ..layers.warn import warn_once
 
 SCAN_MODES = ('batch', 'multi_iteration')
 
 
 class ClipCollaboration:
-    r"""Mixin of models that train on N clips of each video together.
+    """Mixin of models that train on N clips of each video together.
 
+    From `Collaborative Memories <https://arxiv.org/abs/2104.01198>`_.
     The clips pass the backbone (:meth:`scan_clips`) and share a memory in the
     neck (:meth:`share_memory`); a loss of any kind follows.
 
-    **Two ways to fit N clips into memory**, of the same losses, running
-    averages and gradients:
+    Two ways to fit N clips into memory, of the same losses, running averages
+    and gradients (docs/collaborative.md derives them):
 
-    - ``'batch'``: all clips of all videos are one batch; take fewer videos.
+    - ``'batch'``: all clips of all videos are one batch.
     - ``'multi_iteration'``: scan 1 runs the backbone clip by clip and keeps
-      nothing but the last features X_n; from these the memory, the scores and
-      the loss L are computed. In the backward pass, scan 2 runs the backbone
-      again, clip by clip, now with gradient. As much activation memory as one
-      clip takes is needed, and the last features of N (half a percent of a
-      clip's activations each, for SlowOnly-50); one more forward pass than
-      ``'batch'``, a third more time.
+      the last features X_n, of which memory, scores and loss are computed; in
+      the backward pass scan 2 runs it again, clip by clip, with gradient.
+      Activations of one clip, a third more time.
 
-    **Which gradient it is.** With X_n = f(c_n; w), the backbone f of weights
-    w, and L = L(X_1, ..., X_N), in which the memory M(X_1, ..., X_N) is:
-
-        dL/dw = sum_n (df(c_n; w)/dw)^T g_n,    g_n = dL/dX_n
-
-    All g_n come from one backward pass through head and neck on the stored
-    features, and include the way through M: dL/dX_n = dL/dX_n (M fixed) +
-    (dM/dX_n)^T dL/dM. The sum over n then needs one clip's activations at a
-    time. So this is the gradient of ``'batch'`` itself, to rounding, also
-    when normalisation uses batch statistics, as its groups never span clips.
-    ``memory_grad=False`` drops the second term of g_n: what is classified
-    given M as a constant for the backbone. It is the other reading of the
-    paper's 'scan 1 without gradient'; W_k and W_v still learn. It saves
-    neither time nor memory here.
+    ``memory_grad=False`` takes the memory for a constant to the backbone, the
+    other reading of the paper's 'scan 1 without gradient'; W_k and W_v still
+    learn. It saves neither time nor memory.
 
     A checkpoint that is not of the model's backbone is an error when it is
     loaded, see :func:`check_backbone_checkpoints`; not in ``init_cfg``, which
@@ -60,20 +46,7 @@ class ClipCollaboration:
 
     def init_collaboration(self, mode: str, memory_grad: bool,
                            freeze_backbone: bool) -> None:
-        """Set up, at the end of ``__init__``.
-
-        Args:
-            mode (str): 'batch' or 'multi_iteration'.
-            memory_grad (bool): Whether clips learn through what they write
-                into the memory.
-            freeze_backbone (bool): Whether the backbone stays as it is, in
-                evaluation mode.
-
-        Raises:
-            ValueError: If ``mode`` is unknown.
-            TypeError: If the neck is not one with memory, or the model has
-                batch normalisation that cannot be grouped.
-        """
+        """Set up, at the end of ``__init__``; arguments as the model's."""
         if mode not in SCAN_MODES:
             raise ValueError(
                 f'mode must be one of {SCAN_MODES}, but is {mode!r}')
@@ -152,7 +125,8 @@ class ClipCollaboration:
                         clip,
                         use_reentrant=False,
                         context_fn=self._contexts(num_videos, 1)))
-        return _stack_clips(parts)
+        # Clip 1, 2, ..., N of B videos to B * N clips.
+        return tree_map(lambda *x: torch.stack(x, 1).flatten(0, 1), *parts)
 
     def share_memory(self, feats: object, num_clips: int) -> object:
         """Let the clips of each video share a memory, if there is a neck.
@@ -167,8 +141,11 @@ class ClipCollaboration:
         if not self.with_neck:
             return feats
         if num_clips == 1:
-            _warn_of_one_clip()
-        num_videos = num_entries(feats) // num_clips
+            warn_once(
+                'training with one clip of each video: its memory holds that '
+                'clip and no other. Set num_clips of the sampling transform '
+                'to N (of 2D recognizers to N * frames_per_clip)')
+        num_videos = num_lanes(feats) // num_clips
         with self.clip_groups(num_videos, num_clips):
             if self.scan_mode == 'batch':
                 return self._remember(feats, num_clips)
@@ -188,23 +165,6 @@ class ClipCollaboration:
         """Features with memory of B * N clips."""
         source = feats
         if not self.memory_grad:
-            source = map_features(Tensor.detach, feats)
+            source = tree_map(Tensor.detach, feats)
         memory = self.neck.write(source, num_clips)
         return self.neck.read(feats, memory, num_clips)
-
-
-@cache
-def _warn_of_one_clip() -> None:
-    print_log(
-        'training with one clip of each video: its memory holds that clip and '
-        'no other. Set num_clips of the sampling transform to N (of 2D '
-        'recognizers to N * frames_per_clip)',
-        logger='current',
-        level=logging.WARNING)
-
-
-def _stack_clips(parts: List) -> object:
-    """Features of B * N clips, from those of clip 1, 2, ..., N of B videos."""
-    if torch.is_tensor(parts[0]):
-        return torch.stack(parts, 1).flatten(0, 1)
-    return type(parts[0])(_stack_clips(list(x)) for x in zip(*parts))

@@ -3,12 +3,13 @@ import copy
 
 import pytest
 import torch
+from helpers.models import MEMVIT
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.registry import init_default_scope
 
 from mmaction_memvit.memory import state
-from mmaction_memvit.models.utils.cuda_graph import CUDAGraphStep
+from mmaction_memvit.models.recognizers.cuda_graph import CUDAGraphStep
 
 
 def build(**kwargs):
@@ -17,16 +18,7 @@ def build(**kwargs):
     model = MODELS.build(
         dict(
             type='OnlineRecognizer3D',
-            backbone=dict(
-                type='MeMViT',
-                arch=dict(
-                    embed_dims=16,
-                    num_layers=2,
-                    num_heads=1,
-                    downscale_indices=[1]),
-                spatial_size=32,
-                temporal_size=4,
-                mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2))),
+            backbone=MEMVIT,
             cls_head=dict(type='MViTHead', in_channels=32, num_classes=3),
             **kwargs))
     for param in model.parameters():

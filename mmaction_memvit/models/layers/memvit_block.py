@@ -1,0 +1,115 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from typing import Dict, Optional, Tuple
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+import torch.utils.checkpoint as cp
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmaction_memvit.ops import add_layer_norm, layer_norm
+
+from .mlp import MLP
+from .pooling_attention import PoolingAttention, Size
+from .stream_memory import LayerMemory
+
+
+class MeMViTBlock(BaseModule):
+    """Multiscale transformer block with memory (MeMViT, section 3).
+
+    Args:
+        in_dims (int): Input channels.
+        out_dims (int): Output channels; a change happens inside attention.
+        num_heads (int): Heads.
+        in_size (tuple[int]): Input grid (T, H, W) the tables are made for.
+        stride_q (tuple[int]): Pooling stride of queries, 1 in time.
+        mlp_ratio (float): Hidden width of the MLP, in input widths.
+        drop_path (float): Stochastic depth rate.
+        norm_cfg (dict): Of LayerNorm.
+        with_cp (bool): Whether to recompute the block in the backward pass
+            to save memory.
+        **kwargs: For :class:`PoolingAttention`.
+    """
+
+    def __init__(self, in_dims: int, out_dims: int, num_heads: int,
+                 in_size: Size, stride_q: Size, mlp_ratio: float,
+                 drop_path: float, norm_cfg: dict, with_cp: bool,
+                 **kwargs) -> None:
+        super().__init__()
+        self.norm1 = build_norm_layer(norm_cfg, in_dims)[1]
+        self.attn = PoolingAttention(
+            in_dims,
+            out_dims,
+            num_heads,
+            in_size,
+            stride_q,
+            norm_eps=norm_cfg.get('eps', 1e-5),
+            **kwargs)
+        self.norm2 = build_norm_layer(norm_cfg, out_dims)[1]
+        self.mlp = MLP(out_dims, int(out_dims * mlp_ratio))
+        self.proj = (
+            nn.Linear(in_dims, out_dims) if in_dims != out_dims else None)
+        self.stride_q = tuple(stride_q)
+        self.drop_path = drop_path
+        self.with_cp = with_cp
+
+    def _skip(self, x: Tensor, normed: Tensor, size: Size) -> Tensor:
+        """Skip path: where the width changes, of the *normalised* input.
+
+        The grid is max pooled in space, channels last.
+        """
+        if self.proj is not None:
+            x = self.proj(normed)
+        stride = self.stride_q[1:]
+        if max(stride) == 1:
+            return x
+        kernel = [s + 1 if s > 1 else s for s in stride]
+        grid = x[:, 1:].reshape(-1, *size[1:], x.shape[-1])
+        grid = F.max_pool2d(
+            grid.permute(0, 3, 1, 2), kernel, stride, [k // 2 for k in kernel])
+        grid = grid.permute(0, 2, 3, 1).reshape(x.shape[0], -1, x.shape[-1])
+        return torch.cat((x[:, :1], grid), dim=1)
+
+    def _keep(self, x: Tensor) -> Optional[Tensor]:
+        """Stochastic depth: what to scale a residual branch by, (B, )."""
+        if not self.training or self.drop_path == 0.:
+            return None
+        keep = 1 - self.drop_path
+        return x.new_empty(x.shape[0]).bernoulli_(keep).div_(keep)
+
+    def _forward(
+        self, x: Tensor, size: Size, memory: Optional[LayerMemory],
+        valid: Optional[Tensor], hidden: Optional[Tensor],
+        shared: Dict
+    ) -> Tuple[Tensor, Optional[LayerMemory]]:
+        normed = normalize(self.norm1, x)
+        branch, memory = self.attn(normed, size, memory, valid, hidden, shared)
+        x, normed = add_layer_norm(
+            self._skip(x, normed, size), branch, self.norm2.weight,
+            self.norm2.bias, self.norm2.eps, self._keep(x))
+        branch, keep = self.mlp(normed), self._keep(x)
+        if keep is None:
+            return x + branch, memory
+        return torch.addcmul(x, branch, keep[:, None, None]), memory
+
+    def forward(
+        self,
+        x: Tensor,
+        size: Size,
+        memory: Optional[LayerMemory],
+        valid: Optional[Tensor],
+        hidden: Optional[Tensor],
+        shared: Dict
+    ) -> Tuple[Tensor, Optional[LayerMemory]]:
+        """One step; arguments and results as :class:`PoolingAttention`."""
+        args = (x, size, memory, valid, hidden, shared)
+        if self.with_cp and torch.is_grad_enabled():
+            return cp.checkpoint(self._forward, *args, use_reentrant=False)
+        return self._forward(*args)
+
+
+def normalize(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """Call a LayerNorm, keeping the dtype of x under autocast."""
+    return layer_norm(x, norm.weight, norm.bias, norm.eps)

@@ -1,1 +1,0 @@
-# Copyright (c) mmaction_memvit contributors. All rights reserved.
