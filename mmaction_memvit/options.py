@@ -1,10 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Options and what is said about them: checks, former names, messages."""
-import logging
 from typing import Any
 
 import numpy as np
-from mmengine.logging import print_log
+
+from .messages import warn
 
 _told: set[str] = set()
 
@@ -12,7 +12,7 @@ _told: set[str] = set()
 def _tell_once(text: str) -> None:
     if text not in _told:
         _told.add(text)
-        tell(text)
+        warn(text)
 
 
 def rename(kwargs: dict, new: str, value: Any, old: str) -> Any:
@@ -68,8 +68,3 @@ def check_whole(name: str, value: int, least: int = 1) -> int:
         raise ValueError(f'{name}={value!r} must be a whole number of at '
                          f'least {least}')
     return int(value)
-
-
-def tell(text: str, level: int = logging.WARNING) -> None:
-    """Logs a message, a warning by default."""
-    print_log(text, logger='current', level=level)

@@ -12,8 +12,7 @@ from mmaction_memvit.options import (
 
 def test_options_of_former_versions(monkeypatch):
     warnings = []
-    monkeypatch.setattr(
-        options, 'tell', lambda text, level=30: warnings.append(text))
+    monkeypatch.setattr(options, 'warn', warnings.append)
     for _ in range(2):
         kwargs = dict(old_test_name=3, always_so=True, other=1)
         assert rename(kwargs, 'new', 5, 'old_test_name') == 3

@@ -14,9 +14,7 @@ from ..annotations.proposals import (
     pick_proposals,
     read_proposals,
 )
-from ..annotations.table import check_choice
-from ..options import tell
-from ..video.index import first_names
+from ..messages import check_choice, first_names, log, warn
 from .ava_truth import Keyframes, read_truth
 from .grid import KeyframeGrid
 from .named import NamedVideoDataset
@@ -332,9 +330,9 @@ class OnlineAVADataset(NamedVideoDataset):
         without = [v['video_id'] for i, v in enumerate(videos)
                    if i not in boxed]
         if without:
-            tell(f'{len(without)} of {len(videos)} videos have no annotated '
-                 f'box: {first_names(without)}',
-                 logging.INFO if self.test_mode else logging.WARNING)
+            log(f'{len(without)} of {len(videos)} videos have no annotated '
+                f'box: {first_names(without)}',
+                logging.INFO if self.test_mode else logging.WARNING)
 
     def _check_length(self, videos: list[dict]) -> None:
         """Warns of whole films that are taken for cuts of them."""
@@ -345,7 +343,7 @@ class OnlineAVADataset(NamedVideoDataset):
         long = [v['video_id'] for v in videos
                 if v['num_frames'] / v['fps'] > 1.5 * seconds]
         if long:
-            tell(f'{len(long)} of {len(videos)} videos last much longer than '
+            warn(f'{len(long)} of {len(videos)} videos last much longer than '
                  f'from timestamp_start={grid.start} to timestamp_end='
                  f'{grid.end}: {first_names(long)}. If they are whole films, '
                  'set timestamp_start=0; else boxes and frames do not belong '

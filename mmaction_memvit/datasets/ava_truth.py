@@ -1,6 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Keyframes of AVA-style data with their boxes, actions and proposals."""
-import logging
 from collections.abc import Sequence
 from typing import Optional
 
@@ -9,7 +8,7 @@ import numpy as np
 from ..annotations.ava import AVABoxes, read_ava_boxes
 from ..annotations.label_map import read_label_map
 from ..annotations.proposals import Proposals
-from ..options import tell
+from ..messages import log
 
 # Greatest class where custom classes are chosen and nobody says which exist.
 _ANY_CLASS = 2**15
@@ -62,9 +61,9 @@ def read_truth(ann_file: str, num_classes: int,
                 f'no action of {ann_file!r} is a class of {label_file!r}. '
                 'Remedy: give files that belong together')
         if strange.any():
-            tell(f'{int(strange.sum())} of {len(strange)} labels of '
-                 f'{ann_file} are of classes that {label_file} does not list; '
-                 'they are used all the same', logging.INFO)
+            log(f'{int(strange.sum())} of {len(strange)} labels of '
+                f'{ann_file} are of classes that {label_file} does not list; '
+                'they are used all the same')
     return boxes, classes
 
 

@@ -1,6 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """EPIC-KITCHENS-100: videos with segments, and segments as samples."""
-import logging
 from collections.abc import Sequence
 from typing import Callable, Optional, Union
 
@@ -15,9 +14,7 @@ from ..annotations.epic_lists import (
 )
 from ..annotations.epic_segments import EpicSegments
 from ..annotations.epic_times import last_observed_frame, segment_frames
-from ..annotations.table import check_choice
-from ..options import tell
-from ..video.index import first_names
+from ..messages import check_choice, first_names, log, warn
 from .grid import SAME_TIME
 from .named import NamedVideoDataset
 
@@ -153,7 +150,7 @@ class EpicVideoDataset(NamedVideoDataset):
         there = {v['video_id'] for v in videos}
         kept = np.asarray([v in there for v in segments.video_ids])
         if not kept.all():
-            tell(f'{len(kept) - kept.sum()} of {len(kept)} segments are left '
+            warn(f'{len(kept) - kept.sum()} of {len(kept)} segments are left '
                  'out with their videos')
             segments = segments.select(kept)
         self.segments = segments
@@ -242,7 +239,7 @@ def _compare_lengths(videos: list[dict], infos: dict[str, EpicVideo]) -> None:
             odd.append(f"{video['video_id']} ({seconds:.2f} s, listed "
                        f'{listed:.2f} s)')
     if odd:
-        tell(f'{len(odd)} of {len(videos)} videos do not last as long as the '
+        warn(f'{len(odd)} of {len(videos)} videos do not last as long as the '
              f'video list says: {first_names(odd)}. If they were cut or '
              'slowed down, segments and frames do not belong together')
 
@@ -335,8 +332,8 @@ class EpicDataset(EpicVideoDataset):
         for reason, mask in reasons.items():
             names = self.names_of(mask)
             if names:
-                tell(f'{len(names)} segments {reason}; they are left out: '
-                     f'{first_names(names)}', logging.INFO)
+                log(f'{len(names)} segments {reason}; they are left out: '
+                    f'{first_names(names)}')
             usable &= ~mask
         self.summary = f', for {self.task}'
         rows = np.flatnonzero(usable).astype(np.int32)
@@ -360,7 +357,7 @@ class EpicDataset(EpicVideoDataset):
                              f"{CHECK_EPIC}, or set outside_video='keep' or "
                              "'skip'")
         keep = self.outside_video == 'keep'
-        tell(f'{text}; they '
+        warn(f'{text}; they '
              + ('show its last frame' if keep else 'are left out'))
         return ~late | keep
 

@@ -1,15 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Untrimmed videos of EPIC-KITCHENS-100 as streams of consecutive clips."""
-import logging
 from typing import Callable, Optional, Union
 
 import numpy as np
 import torch
 from mmaction.registry import DATASETS
 
-from ..annotations.table import check_choice
-from ..options import check_whole, tell
-from ..video.index import first_names
+from ..messages import check_choice, first_names, log, warn
+from ..options import check_whole
 from .epic import CHECK_EPIC, EpicVideoDataset
 from .grid import (
     SAME_TIME,
@@ -266,13 +264,13 @@ class OnlineEpicDataset(EpicVideoDataset):
                 f'max_idle={self.max_idle:g} s from all segments')
         late = self.names_of(self.after_the_end(videos))
         if late:
-            tell(f'{len(late)} of {len(segments)} segments start after the '
+            warn(f'{len(late)} of {len(segments)} segments start after the '
                  f'end of their video: {first_names(late)}. Check the videos '
                  f'by {CHECK_EPIC}')
         empty = int((segments.starts == segments.stops).sum())
         if empty:
-            tell(f'{empty} segments have no length and are the label of no '
-                 'token', logging.INFO)
+            log(f'{empty} segments have no length and are the label of no '
+                'token')
 
     # -- clips --------------------------------------------------------------
 

@@ -9,9 +9,8 @@ from mmaction.datasets.base import BaseActionDataset
 from mmengine.dataset import force_full_init
 from torch.utils.data import get_worker_info
 
-from ..options import tell
+from ..messages import first_names, warn
 from ..video import VideoReadError
-from ..video.index import first_names
 from .transforms.consistent import PerVideoAugment, seeded
 
 # Mistakes in a config or in code; never a reason to go on with other videos.
@@ -26,7 +25,7 @@ def _shared(tensor: torch.Tensor) -> torch.Tensor:
     try:
         return tensor.share_memory_()
     except (RuntimeError, OSError) as e:
-        tell(f'No shared memory ({e}): persistent data loader workers do not '
+        warn(f'No shared memory ({e}): persistent data loader workers do not '
              'learn the epoch, and failures that they meet are not counted. '
              'Remedy: give the container more of it, such as '
              '"docker run --shm-size=8g"')
@@ -176,7 +175,7 @@ class FetchingDataset(BaseActionDataset):
     def _warn_of_missing_epoch(self) -> None:
         if (self.batch_sampler is not None and self.draws_by_epoch()
                 and self._state.first_warning()):
-            tell(f'{type(self).__name__}: nobody tells the epoch, so what is '
+            warn(f'{type(self).__name__}: nobody tells the epoch, so what is '
                  'drawn once an epoch, by PerVideoAugment or otherwise, is '
                  'the same in all epochs. Remedy: in train_dataloader, '
                  f'batch_sampler=dict(type={self.batch_sampler!r}); or call '
@@ -254,7 +253,7 @@ class FetchingDataset(BaseActionDataset):
                 f'{self.ann_file!r}{cut}') from e
         if self._state.add_failure(video):
             stream = ', and its stream starts anew' if self._is_stream else ''
-            tell(f'{what}. Another {self.sample_kind} takes its place{stream}.'
+            warn(f'{what}. Another {self.sample_kind} takes its place{stream}.'
                  ' Told once for a video; see failure_counts() for more')
 
     def __getitem__(self, idx: int) -> Any:

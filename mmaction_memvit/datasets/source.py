@@ -9,12 +9,11 @@ from typing import Optional
 from mmengine.dist import is_main_process
 from mmengine.fileio import exists
 
-from ..options import tell
+from ..messages import first_names, warn
 from ..video import probe_video
 from ..video.find import count_frame_images, find_videos, match_videos
 from ..video.index import (
     check_on_disk,
-    first_names,
     in_threads,
     is_outdated,
     load_video_index,
@@ -219,14 +218,14 @@ class Source:
         cut = [f'{name} ({e["problem"]})' for name, e in zip(names, entries)
                if e['num_frames'] and 'problem' in e]
         if cut:
-            tell(f'{len(cut)} videos are damaged or have odd times, and are '
+            warn(f'{len(cut)} videos are damaged or have odd times, and are '
                  f'used as far as they can be read: {first_names(cut)}')
         drift = [(name, e) for name, e in zip(names, entries)
                  if 'time_drift' in e]
         if drift and self.need_times:
             worst = max(e['time_drift'] for _, e in drift)
             late = sum('start' in e for _, e in drift)
-            tell(f'{len(drift)} videos have a variable frame rate, or '
+            warn(f'{len(drift)} videos have a variable frame rate, or '
                  f'pictures that begin after time 0 ({late} of them): '
                  f'{first_names(v for v, _ in drift)}. The times of their '
                  f'annotations are off by up to {worst:g} s. Remedy: encode '
@@ -250,7 +249,7 @@ class Source:
         self._check_known(paths, index, 'videos')
         entries = [index[p] for p in paths]
         if any(is_outdated(e) for e in entries):
-            tell(f'index_file {self.index_file!r} is of an older version and '
+            warn(f'index_file {self.index_file!r} is of an older version and '
                  'does not tell when frames are shown, so that every video is '
                  'scanned when it is opened, and numbers of frames may differ.'
                  f' Remedy: {self.build_command}')
@@ -272,7 +271,7 @@ class Source:
         check_on_disk(names, f'videos of {self.ann_file!r}')
         many = len(videos) > _FEW_VIDEOS
         if many:
-            tell(f'Counting the frames of {len(videos)} videos, since '
+            warn(f'Counting the frames of {len(videos)} videos, since '
                  'index_file is not set. To do so once and for all, '
                  f'{self.build_command} and set index_file')
         return in_threads(
@@ -309,7 +308,7 @@ def drop(items: list,
     text = f'{len(names)} of {len(items)} {problem}: {first_names(names)}'
     if policy != 'skip':
         raise error(f'{text}. Remedy: {remedy}')
-    tell(f'{text}; they are left out')
+    warn(f'{text}; they are left out')
     return [item for item, fault in zip(items, faults) if not fault]
 
 

@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What all data sets share: samples that are places in videos."""
 import copy
-import logging
 import os.path as osp
 from collections.abc import Sequence
 from typing import Callable, Optional, Union
@@ -10,8 +9,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.utils import is_abs
 
-from ..annotations.table import check_choice
-from ..options import tell
+from ..messages import check_choice, log
 from .fetch import FetchingDataset
 from .source import SOURCE_KEYS, Source
 
@@ -177,10 +175,10 @@ class StreamDataset(FetchingDataset):
         self.samples = self.plan_samples(videos)
         hours = sum(v['num_frames'] / v['fps'] for v in videos) / 3600
         num = len(self.samples['video'])
-        tell(f'{osp.basename(self.ann_file)}: {len(videos)} videos, '
-             f'{hours:.4g} h'
-             + f', {num} {self.sample_kind}s' * (self.sample_kind != 'video')
-             + self.summary, logging.INFO)
+        log(f'{osp.basename(self.ann_file)}: {len(videos)} videos, '
+            f'{hours:.4g} h'
+            + f', {num} {self.sample_kind}s' * (self.sample_kind != 'video')
+            + self.summary)
         return videos
 
     def full_init(self) -> None:

@@ -6,10 +6,8 @@ import numpy as np
 import torch
 from mmaction.registry import DATASETS
 
-from ..annotations.table import check_choice
 from ..annotations.video_list import read_video_list
-from ..options import tell
-from ..video.index import first_names
+from ..messages import check_choice, first_names, warn
 from .grid import ClipGrid, frames_needed
 from .labels import choose_by_share, shared_time
 from .source import drop
@@ -197,7 +195,7 @@ class OnlineVideoDataset(ListedVideoDataset):
                 unused += [_segment_id(its, k) for k in np.setdiff1d(
                     np.arange(len(times)), own)]
         if unused:
-            tell(f'{len(unused)} labelled segments are the label of no clip: '
+            warn(f'{len(unused)} labelled segments are the label of no clip: '
                  f'{first_names(unused)}. They are shorter than a clip, '
                  'hidden by others, or after the end of the video. Remedy, '
                  'where they matter: a smaller clip_stride')

@@ -9,9 +9,8 @@ from mmengine.dataset import force_full_init
 
 from mmaction_memvit.memory import WindowDataSample
 
-from ..annotations.table import check_choice
+from ..messages import check_choice, first_names
 from ..options import check_whole, rename
-from ..video.index import first_names
 from .ava import OnlineAVADataset
 from .grid import max_clips, window_times
 

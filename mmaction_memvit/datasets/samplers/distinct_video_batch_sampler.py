@@ -9,7 +9,8 @@ import numpy as np
 from mmaction.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
-from ...options import check_no_more, check_whole, retire, tell
+from ...messages import warn
+from ...options import check_no_more, check_whole, retire
 from .stream_batch_sampler import read_stream_keys, set_dataset_epoch
 
 
@@ -62,7 +63,7 @@ class DistinctVideoBatchSampler(Sampler):
         self._steps = math.ceil(len(keys) / total)
         most = np.bincount(self.videos).max()
         if most > self._steps or len(numbers) < total:
-            tell(
+            warn(
                 f'{len(numbers)} videos with up to {most} samples cannot fill '
                 f'{self._steps} batches of {total} without the same video '
                 'twice in one, so batch normalisation will see clips that '

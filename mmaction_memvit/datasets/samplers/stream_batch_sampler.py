@@ -9,7 +9,8 @@ import numpy as np
 from mmaction.registry import DATA_SAMPLERS
 from torch.utils.data import ConcatDataset, Sampler
 
-from ...options import check_no_more, check_whole, retire, tell
+from ...messages import log, warn
+from ...options import check_no_more, check_whole, retire
 from .stream_plan import (
     Streams,
     can_split,
@@ -134,7 +135,7 @@ class StreamBatchSampler(Sampler):
                 "or the batch sampler's mode to 'train' or 'eval'.")
         if (not sampler.shuffle and test_mode is False
                 and sampler.world_size > 1):
-            tell(
+            warn(
                 'StreamBatchSampler plans an evaluation, because the sampler '
                 'has shuffle=False: ranks may get different numbers of '
                 'steps. If this is for training in a fixed order, set the '
@@ -168,8 +169,8 @@ class StreamBatchSampler(Sampler):
                  'repeat a clip.')
         if share > _MUCH_PADDING:
             text += f' To repeat fewer: {self._find_remedy(lengths)}.'
-        tell(text,
-             logging.WARNING if share > _MUCH_PADDING else logging.INFO)
+        log(text,
+            logging.WARNING if share > _MUCH_PADDING else logging.INFO)
 
     def _find_remedy(self, lengths: np.ndarray) -> str:
         """What to change when many clips repeat."""
@@ -202,11 +203,11 @@ class StreamBatchSampler(Sampler):
         self._batches = plan_evaluation(self.streams, self.sampler.rank,
                                         world_size, self.batch_size)
         self._steps = len(self._batches)
-        tell(
+        log(
             f'StreamBatchSampler (eval): {len(lengths)} videos with '
             f'{lengths.sum()} clips in {world_size * self.batch_size} lanes '
             f'({world_size} processes x {self.batch_size}), every clip '
-            f'once; {self._steps} steps on this process.', logging.INFO)
+            f'once; {self._steps} steps on this process.')
 
     def __iter__(self) -> Iterator[list[int]]:
         """Iterate over the batches of the sampler's current epoch."""
@@ -269,8 +270,8 @@ def read_stream_keys(dataset: Any) -> list[tuple[str, int]]:
 
 def _read_data_infos(dataset: Any) -> list[tuple[str, int]]:
     """Read the keys from the annotation of every sample."""
-    tell(f'{type(dataset).__name__} has no `stream_keys`; reading the '
-         f'annotations of {len(dataset)} samples one by one', logging.INFO)
+    log(f'{type(dataset).__name__} has no `stream_keys`; reading the '
+        f'annotations of {len(dataset)} samples one by one')
     keys = []
     for info in map(dataset.get_data_info, range(len(dataset))):
         if 'video_id' not in info or 'timestamp' not in info:

@@ -76,8 +76,10 @@ def log(monkeypatch):
     """Everything the sampler logs, as (level, text)."""
     lines = []
     monkeypatch.setattr(
-        stream_batch_sampler, 'tell',
-        lambda text, level=30: lines.append((level, text)))
+        stream_batch_sampler, 'log',
+        lambda text, level=20: lines.append((level, text)))
+    monkeypatch.setattr(
+        stream_batch_sampler, 'warn', lambda text: lines.append((30, text)))
     return lines
 
 
