@@ -201,8 +201,9 @@ class MemoryBank:
             self._streams.move_to_end(clip.stream)
         self._largest_batch = max(self._largest_batch, batch_size
                                   or len(clips))
+        # Never fewer than a batch has: its parts would drive each other out.
         limit = max(self.max_streams or 2 * self._largest_batch,
-                    len({clip.stream for clip in clips}))
+                    batch_size or len(clips))
         while len(self._streams) > limit:
             self._streams.popitem(last=False)
         self._shrink(stored)

@@ -7,8 +7,9 @@ Any part of a model remembers (backbone, neck, head, RoI head) that has
   memory at the start of B streams, empty, see :mod:`.state`; None where its
   configuration remembers nothing; and
 - ``forward(x, memory, elapsed=None) -> (out, memory)``, pure. ``elapsed``:
-  (B, ) seconds since each stream's clip before, 0 where it starts; None if
-  nobody knows. ``forward(x)`` alone does as stock parts of its kind do.
+  (B, ) seconds since each stream's clip before, 0 where it starts (but not
+  where a stream is forgotten for not being finite); None if nobody knows.
+  ``forward(x)`` alone does as stock parts of its kind do.
 """
 from collections import defaultdict
 from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
@@ -117,31 +118,38 @@ class MemoryHost:
             for them, until all lanes are through.
         """
         with bank.window():
-            return [[(lanes, self._run_part(bank, lanes, *clip))
-                     for lanes in lanes_by_size(clip[0], most)]
-                    for clip in window]
+            return [self._run_step(bank, most, *clip) for clip in window]
 
-    def _run_part(self, bank: MemoryBank, lanes: List[int], clips: Clips,
+    def _run_step(self, bank: MemoryBank, most: Optional[int], clips: Clips,
                   identities: Optional[Sequence[ClipIdentity]],
-                  *args: Sequence) -> Any:
-        """Some lanes of a step."""
-        num = len(clips)
-        if not torch.is_tensor(clips):
-            clips = torch.stack([clips[i] for i in lanes])
-        elif len(lanes) < num:
-            clips = clips[lanes[0]:lanes[-1] + 1]
-        args = [[arg[i] for i in lanes] for arg in args]
+                  *args: Sequence) -> List[Tuple[List[int], Any]]:
+        """A clip of each lane, part by part."""
+        parts = lanes_by_size(clips, most)
         if not self.with_memory:
-            return self.step(clips, *args)[0]
-        who = [identities[i] for i in lanes]
-        seconds = bank.elapsed(who)
-        elapsed = None if seconds is None else on_device(
-            torch.tensor(seconds), clips)
-        memory = bank.read(
-            who, lambda lanes: self.init_memory(lanes, clips.shape[-2:]))
-        out, memory = self.step(clips, *args, memory=memory, elapsed=elapsed)
-        bank.write(who, memory, batch_size=num)
-        return out
+            return [(lanes, self.step(_pick_clips(clips, lanes),
+                                      *(_pick(arg, lanes) for arg in args))[0])
+                    for lanes in parts]
+        # All parts are read before the first is written: what a clip gives
+        # does not depend on how the batch is divided.
+        start = []
+        for lanes in parts:
+            part, who = _pick_clips(clips, lanes), _pick(identities, lanes)
+            seconds = bank.elapsed(who)
+            memory = bank.read(
+                who, lambda num, part=part: self.init_memory(
+                    num, part.shape[-2:]))
+            start.append((lanes, part, who, memory, None if seconds is None
+                          else on_device(torch.tensor(seconds), part)))
+        results = []
+        for lanes, part, who, memory, elapsed in start:
+            out, memory = self.step(
+                part,
+                *(_pick(arg, lanes) for arg in args),
+                memory=memory,
+                elapsed=elapsed)
+            bank.write(who, memory, batch_size=len(clips))
+            results.append((lanes, out))
+        return results
 
 
 def remembers(part: Optional[nn.Module]) -> bool:
@@ -197,6 +205,17 @@ def clip_identities(data_samples: Sequence,
             for view in range(num_views)
         ]
     return identities
+
+
+def _pick(batch: Sequence, lanes: Sequence[int]) -> list:
+    return [batch[i] for i in lanes]
+
+
+def _pick_clips(clips: Clips, lanes: Sequence[int]) -> Tensor:
+    """Clips of some lanes, of one size, as a batch."""
+    if torch.is_tensor(clips):  # and its lanes are neighbours
+        return clips[lanes[0]:lanes[-1] + 1]
+    return torch.stack(_pick(clips, lanes))
 
 
 def lanes_by_size(clips: Clips, most: Optional[int] = None) -> List[List[int]]:

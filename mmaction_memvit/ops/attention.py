@@ -100,7 +100,8 @@ class _FoldQueries(Function):
         (t, h, w), (b, _, n, c), e = ctx.size, q.shape, by_th.shape[2]
         grid = q[:, 1:].reshape(-1, w * n, c)
         extra = grad[:, 1:, :, c:].reshape(-1, w * n, e)
-        own = (grad[:, 1:, :, :c] + grad_grid).view(-1, w * n, c)
+        # Attention's backward may give any layout.
+        own = (grad[:, 1:, :, :c] + grad_grid).reshape(-1, w * n, c)
         own.baddbmm_(extra, by_th.expand(b, t, h, e, c).reshape(-1, e, c))
         own.transpose(0, 1).baddbmm_(extra.transpose(0, 1), by_w)
         grad_q = torch.cat((grad[:, :1, :, :c], own.view(b, -1, n, c)), dim=1)

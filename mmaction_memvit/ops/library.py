@@ -38,8 +38,8 @@ def register(name: str, schema: str, kernel: Callable,
                 'cuda', enabled=False):
             return kernel(*args)
 
-    for key in ('CPU', 'CUDA'):
-        _LIBRARY.impl(name, plain_precision, key)
+    # On every device: what has no kernels of its own computes the plain form.
+    _LIBRARY.impl(name, plain_precision, 'CompositeExplicitAutograd')
     _LIBRARY.impl(name, fake, 'Meta')
 
 

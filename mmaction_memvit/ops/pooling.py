@@ -92,6 +92,9 @@ def pool_norm(tokens: Tensor,
     Returns:
         list[Tensor]: (B, P + T'*H'*W', C) each, contiguous.
     """
+    if len(pools) > 3:
+        raise ValueError(f'{len(pools)} pools, but at most 3 go together: '
+                         'call pool_norm once more for the others')
     tokens = tokens.to(activation_dtype(tokens))
     if torch.jit.is_tracing():
         return [

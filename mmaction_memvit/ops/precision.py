@@ -8,6 +8,8 @@ _BY_DEVICE = hasattr(torch, 'get_autocast_dtype')
 
 def autocast_is_on(device: str) -> bool:
     """Whether autocast is on for a type of device."""
+    if device == 'meta':
+        return False
     if _BY_DEVICE:
         return torch.is_autocast_enabled(device)
     if device == 'cpu':

@@ -92,6 +92,20 @@ def test_parts_remember_side_by_side():
     assert len(model.banks['predict']) == 1 and not len(model.banks['train'])
 
 
+@pytest.mark.parametrize('most', [1, 2, 3, None])
+def test_parts_of_a_batch_do_not_know_each_other(most):
+    """Neither clips of one video nor many streams hang on the division."""
+    model = Host(True, max_streams=2)
+    bank = model.bank(True)
+    lanes = [('a', 0), ('a', 1), ('b', 0), ('c', 0), ('d', 0)]
+    model.run([(clip(1., 2., 3., 4., 5.), at(*lanes))], bank, most)
+    parts, = model.run([(clip(0., 0., 0., 0.),
+                         at(('a', 2), ('b', 1), ('c', 1), ('d', 1)))], bank,
+                       most)
+    assert torch.cat([out for _, out in parts]).tolist() == [6, 9, 12, 15]
+    assert bank.num_continued == 4
+
+
 def test_a_window_is_one_graph_that_ends_with_it():
     model = Host(True)
     bank = model.bank(False)

@@ -74,6 +74,11 @@ class PoolingAttention(BaseModule):
         self.memory = memory
         self.causal = causal
         self.stride_q, self.stride_kv = tuple(stride_q), tuple(stride_kv)
+        if stride_q[0] != 1 or stride_kv[0] != 1:
+            raise ValueError(
+                f'queries are pooled by {stride_q[0]} and keys by '
+                f'{stride_kv[0]} in time, but positions in time are told '
+                'frame by frame: the first stride must be 1')
 
         def pooling(stride: Size) -> TokenPooling:
             return TokenPooling(in_dims, num_heads, pool_kernel, stride,

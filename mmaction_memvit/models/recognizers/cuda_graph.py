@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Inference without launch cost: a step of a model, captured and replayed."""
 import logging
+from contextlib import nullcontext
 from typing import Any, Callable, Dict, Tuple
 
 import torch
@@ -44,6 +45,10 @@ class CUDAGraphStep:
         # A copied model has weights of its own, and makes its own.
         return None
 
+    def __reduce__(self) -> tuple:
+        # Graphs cannot be saved; they are captured anew.
+        return CUDAGraphStep, (self.model, self.step)
+
     def __call__(self, clips: Tensor, *args: Any) -> Any:
         """As ``step``."""
         if not self.can_capture(clips):
@@ -54,11 +59,14 @@ class CUDAGraphStep:
             self._weights, self._graphs = weights, {}
         inputs = (clips, *args)
         key = _kind(inputs)
-        if key not in self._graphs:
-            if len(self._graphs) == _MOST:
-                return self.step(*inputs)
-            self._graphs[key] = _Graph(self.step, self.capture, inputs)
-        return self._graphs[key](inputs)
+        if key not in self._graphs and len(self._graphs) == _MOST:
+            return self.step(*inputs)
+        # Capture and replay go to the current device, whatever that is.
+        with torch.cuda.device(
+                clips.device) if clips.is_cuda else nullcontext():
+            if key not in self._graphs:
+                self._graphs[key] = _Graph(self.step, self.capture, inputs)
+            return self._graphs[key](inputs)
 
     def can_capture(self, clips: Tensor) -> bool:
         """Whether a graph is possible now; says so once where it never is."""
@@ -92,7 +100,8 @@ class CUDAGraphStep:
         graph = torch.cuda.CUDAGraph()
         # Casts of weights must not be kept from one graph to the next.
         torch.clear_autocast_cache()
-        with torch.cuda.graph(graph):
+        # Other threads (pinned memory of data loaders) may go on.
+        with torch.cuda.graph(graph, capture_error_mode='thread_local'):
             out = run()
         torch.clear_autocast_cache()
         return out, graph.replay

@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmaction.registry import MODELS
 
+from mmaction_memvit.memory import remembers
 from mmaction_memvit.models import MeMViT
 
 SMALL = dict(
@@ -245,6 +246,29 @@ def test_checkpointing_changes_nothing():
     torch.testing.assert_close(mem_a, mem_b)
 
 
+def test_any_attention_kernel_of_pytorch_has_the_same_gradient():
+    """What the fused kernels refuse (dtypes, devices) is computed plainly."""
+    x, = clips(1)
+    grads = []
+    for fused in (True, False):
+        model = build()
+        torch.backends.cuda.enable_flash_sdp(fused)
+        try:
+            model(x)[-1][1].square().sum().backward()
+        finally:
+            torch.backends.cuda.enable_flash_sdp(True)
+        grads.append([p.grad for p in model.parameters()
+                      if p.grad is not None])
+    torch.testing.assert_close(*grads, atol=1e-4, rtol=1e-4)
+
+
+def test_is_built_without_storage():
+    with torch.device('meta'):
+        model = MeMViT(**SMALL)
+    assert model.cls_token.device.type == 'meta'
+    assert remembers(model)
+
+
 def test_compiles_once():
     torch._dynamo.reset()
     model = build()
@@ -317,6 +341,7 @@ def test_memory_keeps_its_shapes_and_is_not_mutated():
 
 
 @pytest.mark.parametrize('kwargs,match', [
+    (dict(adaptive_kv_stride=(2, 2, 2)), 'stride must be 1'),
     (dict(mem_len=-1), 'mem_len.*-1'),
     (dict(mem_stride=0), 'mem_stride.*0'),
     (dict(mem_layers=[0, 4]), r'mem_layers.*\[4\].*3'),
