@@ -7,7 +7,7 @@ import torch
 from mmaction.registry import DATASETS
 
 from ..annotations.video_list import read_video_list
-from ..messages import check_choice, first_names, warn
+from ..messages import check_choice, data_error, first_names, warn
 from .grid import ClipGrid, frames_needed
 from .labels import choose_by_share, shared_time
 from .source import drop
@@ -194,6 +194,14 @@ class OnlineVideoDataset(ListedVideoDataset):
                     own = shared_time(spans, times, self.min_overlap)[1]
                 unused += [_segment_id(its, k) for k in np.setdiff1d(
                     np.arange(len(times)), own)]
+        if self.ann_format == 'segments' and (segment < 0).all():
+            raise data_error(
+                repr(self.ann_file),
+                f'none of its {len(unused)} labelled segments is the label '
+                f'of a clip, such as {first_names(unused)}: there is nothing '
+                'to learn or to measure',
+                'give times in seconds within the videos, or a smaller '
+                'clip_stride for segments shorter than a clip')
         if unused:
             warn(f'{len(unused)} labelled segments are the label of no clip: '
                  f'{first_names(unused)}. They are shorter than a clip, '

@@ -207,6 +207,12 @@ def test_segments(tmp_path, log):
     assert [strict[i]['label'] for i in range(7)] == [0, 1, 1, -1, 3, 5, 5]
 
 
+def test_segments_that_label_nothing_are_an_error(tmp_path):
+    """Training on them would run, with a loss of 0."""
+    with pytest.raises(ValueError, match=r"'b#0'.*Remedy: .*seconds"):
+        plan(tmp_path, 'b 60 90 0\n', dict(b=50), ann_format='segments')
+
+
 def test_segments_that_overlap_and_several_labels(tmp_path):
     text = 'a 0 2.4 0\na 0.2 0.9 1\na 0.8 1.6 2,3\na 1.6 2.4 -1\n'
     dataset = plan(
