@@ -523,11 +523,11 @@ def test_real_annotations(tmp_path, log):
         missing_video='unchecked',
         timestamp_start=900,
         timestamp_end=1800)
-    start = time.perf_counter()
+    start = time.process_time()
     dataset = OnlineAVADataset(str(ann_file), [], **kwargs)
     keys = dataset.stream_keys()
     # Takes half a second.
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert len(dataset) == len(set(keys)) == 15183
     assert len(dataset.video_ids) == 21
     assert 'with 26118 boxes' in log()

@@ -240,12 +240,12 @@ def test_classes_of_metainfo(tmp_path):
 def test_many_clips_are_planned_quickly(tmp_path):
     frames = {f'{i:04d}.mp4': 4000 for i in range(800)}
     text = ''.join(f'{v} 1\n' for v in frames)
-    start = time.perf_counter()
+    start = time.process_time()
     dataset = plan(tmp_path, text, frames, clip_len=8)
     keys = dataset.stream_keys()
     assert len(keys) == len(set(keys)) == 200000
     # Takes half a second; the limit leaves room for a busy machine.
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert len(pickle.dumps(dataset)) < 4e6
 
 

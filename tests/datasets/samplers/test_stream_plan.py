@@ -313,11 +313,11 @@ def test_plans_200000_samples_in_two_seconds(lengths):
     keys = make_keys(lengths)
 
     def measure():
-        begin = time.perf_counter()
+        begin = time.process_time()
         streams = index_streams(keys)
         count_train_steps(streams.lengths, 64)
         plan_train_epoch(streams, 1, 2, 3, 8, 8)
         plan_evaluation(streams, 3, 8, 8)
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
     assert min(measure() for _ in range(3)) < 2
