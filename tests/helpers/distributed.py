@@ -1,8 +1,22 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Processes of tests that work together."""
+import importlib
 import time
+from typing import Callable
 
 import torch.distributed as dist
+import torch.multiprocessing as mp
+
+
+def spawn_two(work: Callable, *args) -> None:
+    """Run ``work(rank, *args)``, of a test module, in two new processes."""
+    mp.spawn(_run, (work.__module__, work.__name__, *args), nprocs=2)
+
+
+def _run(rank: int, module: str, name: str, *args) -> None:
+    # First of all: only a healed MMAction2 is imported beside any MMCV.
+    import mmaction_memvit  # noqa: F401
+    getattr(importlib.import_module(module), name)(rank, *args)
 
 
 def leave_group() -> None:

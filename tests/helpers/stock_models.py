@@ -104,6 +104,10 @@ def mend_imports() -> None:
     sys.modules[name] = types.ModuleType(name)
     sys.modules[f'{name}.drn'] = types.ModuleType(f'{name}.drn')
     sys.modules[f'{name}.drn'].DRN = None
+    # MMAction2 and MMDetection ask for less, while they are imported.
+    import mmcv
+    if tuple(map(int, mmcv.__version__.split('.')[:2])) >= (2, 2):
+        mmcv.__version__ = '2.1.0'
     try:
         import mmcv._ext  # noqa: F401
     except ImportError:

@@ -5,8 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
-from helpers.distributed import leave_group
+from helpers.distributed import leave_group, spawn_two
 from mmaction.registry import METRICS, MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.evaluator import DumpResults, Evaluator
@@ -165,10 +164,7 @@ def score_on_one_of_two(rank, init_file, out_dir):
 
 
 def test_two_processes_give_the_same(tmp_path):
-    mp.spawn(
-        score_on_one_of_two,
-        args=(str(tmp_path / 'init'), str(tmp_path)),
-        nprocs=2)
+    spawn_two(score_on_one_of_two, str(tmp_path / 'init'), str(tmp_path))
     one, two = (
         pickle.loads((tmp_path / f'{rank}.pkl').read_bytes())
         for rank in range(2))
