@@ -1,6 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Processes of tests that work together."""
-import importlib
+import importlib.util
 import time
 from typing import Callable
 
@@ -9,14 +9,17 @@ import torch.multiprocessing as mp
 
 
 def spawn_two(work: Callable, *args) -> None:
-    """Run ``work(rank, *args)``, of a test module, in two new processes."""
-    mp.spawn(_run, (work.__module__, work.__name__, *args), nprocs=2)
+    """Run ``work(rank, *args)``, of a test's file, in two new processes."""
+    mp.spawn(_run, (work.__code__.co_filename, work.__name__, *args), nprocs=2)
 
 
-def _run(rank: int, module: str, name: str, *args) -> None:
+def _run(rank: int, file: str, name: str, *args) -> None:
     # First of all: only a healed MMAction2 is imported beside any MMCV.
     import mmaction_memvit  # noqa: F401
-    getattr(importlib.import_module(module), name)(rank, *args)
+    spec = importlib.util.spec_from_file_location('test_file', file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    getattr(module, name)(rank, *args)
 
 
 def leave_group() -> None:

@@ -108,6 +108,9 @@ def mend_imports() -> None:
     import mmcv
     if tuple(map(int, mmcv.__version__.split('.')[:2])) >= (2, 2):
         mmcv.__version__ = '2.1.0'
+    # With transformers 5 its models of video and text cannot be imported.
+    from mmaction.utils import dependency
+    dependency.WITH_MULTIMODAL = False
     try:
         import mmcv._ext  # noqa: F401
     except ImportError:
