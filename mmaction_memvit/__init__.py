@@ -12,6 +12,9 @@ heal_host()
 
 from . import datasets, engine, evaluation, models, registry  # noqa: E402
 from .evaluation import metrics  # noqa: E402,F401
+from .models.checkpoints import watch_loading  # noqa: E402
+
+watch_loading()
 
 __all__ = [
     'HostError', '__version__', 'datasets', 'engine', 'evaluation', 'models',

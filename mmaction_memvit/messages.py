@@ -1,7 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What users are told: value, limit and remedy, names, tables of text."""
 import logging
+import os.path as osp
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
 from mmengine.logging import print_log
 
@@ -29,6 +31,18 @@ def first_names(names: Iterable, num: int = 3) -> str:
     shown = ', '.join(map(repr, names[:num]))
     rest = len(names) - num
     return f'{shown} and {rest} more' if rest > 0 else shown
+
+
+def tool(path: str) -> str:
+    """The command that runs a tool, by the path it has here.
+
+    Args:
+        path (str): Within the folder of tools, which an installed package
+            carries in ``.mim/tools``.
+    """
+    where = (Path(__file__).parent / '.mim/tools' / path).resolve()
+    from_here = osp.relpath(where)
+    return f'python {where if from_here.startswith("..") else from_here}'
 
 
 def log(text: str, level: int = logging.INFO) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmaction_memvit.ops.precision import activation_dtype
 
-from ..checkpoints.fit import fit_position_tables, load_what_fits
+from ..checkpoints.fit import MEMORY_WEIGHTS, fit_memvit, load_what_fits
 from ..layers.memory_spec import memory_spec
 from ..layers.memvit_block import MeMViTBlock, normalize
 from ..layers.patch_embedding import embed_patches
@@ -116,6 +116,9 @@ class MeMViT(BaseModule):
         >>> patch.shape, cls.shape
         (torch.Size([1, 768, 8, 7, 7]), torch.Size([1, 768]))
     """
+
+    # New where a checkpoint of single clips starts a model with memory.
+    memory_weights = MEMORY_WEIGHTS
 
     def __init__(
         self,
@@ -383,6 +386,5 @@ class MeMViT(BaseModule):
                            cfg.get('prefix', 'backbone.'))
 
     def _fit_checkpoint(self, state_dict: Dict, prefix: str, *args) -> None:
-        """Resize position tables of a checkpoint before it is loaded."""
-        fit_position_tables(state_dict, prefix, self.state_dict(),
-                            self.arch_settings)
+        """Make a checkpoint one of this backbone before it is loaded."""
+        fit_memvit(state_dict, prefix, self.state_dict(), self.arch_settings)

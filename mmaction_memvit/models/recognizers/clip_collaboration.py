@@ -9,10 +9,6 @@ from torch.utils.checkpoint import checkpoint
 
 from mmaction_memvit.memory.state import num_lanes, tree_map
 
-from ..checkpoints.backbone import (
-    any_checkpoint_fits,
-    check_backbone_checkpoints,
-)
 from ..layers.clip_batch_norm import ClipGroups, group_batch_norms
 from ..layers.warn import warn_once
 
@@ -38,10 +34,6 @@ class ClipCollaboration:
     ``memory_grad=False`` takes the memory for a constant to the backbone, the
     other reading of the paper's 'scan 1 without gradient'; W_k and W_v still
     learn. It saves neither time nor memory.
-
-    A checkpoint that is not of the model's backbone is an error when it is
-    loaded, see :func:`check_backbone_checkpoints`; not in ``init_cfg``, which
-    takes what fits.
     """
 
     def init_collaboration(self, mode: str, memory_grad: bool,
@@ -59,14 +51,8 @@ class ClipCollaboration:
         self.freeze_backbone = freeze_backbone
         if freeze_backbone:
             self.backbone.requires_grad_(False)
-        check_backbone_checkpoints(self.backbone)
         self.clip_groups = ClipGroups()
         self._set_norms()
-
-    def init_weights(self) -> None:
-        """Initialise; of a checkpoint in ``init_cfg`` what fits is taken."""
-        with any_checkpoint_fits():
-            super().init_weights()
 
     def train(self, mode: bool = True) -> 'ClipCollaboration':
         """Set training mode; a frozen backbone stays in evaluation."""
