@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from ..files import whole_file
-from ..messages import data_error, first_names, warn
+from ..messages import data_error, first_names, tool, warn
 from .ava import starts
 from .ava_rows import TOLERANCE, AVARows, Key, image_key
 from .pickles import read_pickle
 from .table import read_table
 
-CONVERT_BOXES = 'tools/data/ava/convert_person_boxes.py'
+CONVERT_BOXES = tool('data/ava/convert_person_boxes.py')
 BOX = ('x1', 'y1', 'x2', 'y2')
 
 

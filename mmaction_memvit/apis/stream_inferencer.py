@@ -15,6 +15,7 @@ from mmengine.runner import load_checkpoint
 
 from mmaction_memvit.datasets.grid import ClipGrid
 from mmaction_memvit.memory import MemoryBank, MemoryHost
+from mmaction_memvit.models.checkpoints import any_checkpoint_fits
 from mmaction_memvit.video import probe_video
 
 _LOADERS = ('LoadVideoClip', 'DecordInit', 'DecordDecode', 'PyAVInit',
@@ -58,7 +59,9 @@ class StreamInferencer:
 
     Raises:
         FileNotFoundError: If config or checkpoint do not exist.
-        ValueError: If the config's test data are no ``OnlineVideoDataset``.
+        ValueError: If the config's test data are no ``OnlineVideoDataset``,
+            or the checkpoint does not fit the model, unless the config has
+            ``any_checkpoint_fits=True``.
 
     Examples:
         >>> inferencer = StreamInferencer('config.py', 'epoch_10.pth')
@@ -99,7 +102,8 @@ class StreamInferencer:
         if checkpoint is None:
             self.model.init_weights()
         else:
-            load_checkpoint(self.model, checkpoint, map_location='cpu')
+            with any_checkpoint_fits(config.get('any_checkpoint_fits', False)):
+                load_checkpoint(self.model, checkpoint, map_location='cpu')
         self.model.to(device).eval()
         # A model of MMAction2 has none to forget.
         self.bank = MemoryBank()
@@ -147,8 +151,11 @@ class StreamInferencer:
             ClipPrediction: One for each clip, as it is predicted.
 
         Raises:
-            ValueError: If the video cannot be read.
+            FileNotFoundError: If there is no such video.
+            ValueError: If it cannot be read.
         """
+        if not osp.isfile(video):
+            raise FileNotFoundError(f'{video}: no such file')
         entry = probe_video(video)
         if not entry['num_frames']:
             raise ValueError(f'{video}: {entry.get("problem", "no frames")}; '

@@ -14,13 +14,13 @@ from ..annotations.proposals import (
     pick_proposals,
     read_proposals,
 )
-from ..messages import check_choice, first_names, log, warn
+from ..messages import check_choice, first_names, log, tool, warn
 from .ava_truth import Keyframes, read_truth
 from .grid import KeyframeGrid
 from .named import NamedVideoDataset
 from .source import drop
 
-PREPARE_AVA = 'python tools/data/ava/prepare_ava.py'
+PREPARE_AVA = tool('data/ava/prepare_ava.py')
 
 
 @DATASETS.register_module()
@@ -140,7 +140,7 @@ class OnlineAVADataset(NamedVideoDataset):
         if keyframes == 'proposals' and proposal_file is None:
             raise ValueError(
                 "keyframes='proposals' needs a proposal_file, which is None. "
-                'Remedy: make one by tools/data/ava/make_ava_style.py or '
+                f'Remedy: make one by {tool("data/ava/make_ava_style.py")} or '
                 "convert_person_boxes.py, or set keyframes='annotated'")
         if not 0 <= person_det_score_thr <= 1:
             raise ValueError(f'person_det_score_thr={person_det_score_thr} '

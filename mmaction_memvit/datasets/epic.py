@@ -14,11 +14,11 @@ from ..annotations.epic_lists import (
 )
 from ..annotations.epic_segments import EpicSegments
 from ..annotations.epic_times import last_observed_frame, segment_frames
-from ..messages import check_choice, first_names, log, warn
+from ..messages import check_choice, first_names, log, tool, warn
 from .grid import SAME_TIME
 from .named import NamedVideoDataset
 
-CHECK_EPIC = 'tools/data/epic100/check_epic.py'
+CHECK_EPIC = tool('data/epic100/check_epic.py')
 #: Where downloads put the files of a video, under the folder of all videos.
 PLACES = {
     False: ('{participant}/{video}', '{video}',

@@ -9,11 +9,11 @@ import numpy as np
 from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.utils import is_abs
 
-from ..messages import check_choice, log
+from ..messages import check_choice, log, tool
 from .fetch import FetchingDataset
 from .source import SOURCE_KEYS, Source
 
-BUILD_INDEX = 'python tools/data/build_video_index.py'
+BUILD_INDEX = tool('data/build_video_index.py')
 
 
 class StreamDataset(FetchingDataset):

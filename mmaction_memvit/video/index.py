@@ -20,7 +20,7 @@ import mmengine
 from mmengine.utils import track_iter_progress
 
 from ..files import whole_file
-from ..messages import data_error, first_names
+from ..messages import data_error, first_names, tool
 from .scan import probe_video
 
 # Seconds between two writings of an index that is being built.
@@ -33,7 +33,8 @@ def load_video_index(index_file: str, build_command: str = '') -> dict:
 
     A file that is not there or no index is an error, with ``build_command``.
     """
-    remedy = build_command or 'build it by tools/data/build_video_index.py'
+    remedy = build_command or (
+        f'build it by {tool("data/build_video_index.py")}')
     where = f'index_file {index_file!r}'
     if not mmengine.fileio.exists(index_file):
         raise data_error(where, 'it does not exist', remedy, FileNotFoundError)

@@ -75,9 +75,9 @@ def check_root(args):
     """Stops before a wrong folder makes all videos missing."""
     check_on_disk([args.data_root], '--data-root')
     if not osp.isdir(args.data_root):
-        raise ValueError(f'--data-root {args.data_root!r} is no folder. '
-                         'Remedy: name the folder that the paths of the '
-                         'lists start from')
+        raise FileNotFoundError(
+            f'--data-root {args.data_root!r} is no folder. Remedy: name the '
+            'folder that the paths of the lists start from')
 
 
 def keep_known(args):

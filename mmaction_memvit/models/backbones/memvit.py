@@ -339,9 +339,10 @@ class MeMViT(BaseModule):
                 raise ValueError('a memory was given to a MeMViT without '
                                  'memory: set mem_len above 0')
             memory = self._check_memory(x, memory)
-        elif self.training and self.mem_layers:
+        elif self.mem_layers and (self.training or torch.jit.is_tracing()):
             # An empty memory changes no output, and gives every parameter a
-            # (zero) gradient, as DistributedDataParallel asks for.
+            # (zero) gradient, as DistributedDataParallel asks for. It costs
+            # what a full one does, as get_flops counts, which traces.
             memory = self.init_memory(x.shape[0], x.shape[3:])
 
         grid = embed_patches(x, self.patch_embed['projection'])

@@ -91,7 +91,8 @@ class _Lacking:
     memory: Set[str]
 
 
-def _is_ours(model: nn.Module) -> bool:
+def is_ours(model: nn.Module) -> bool:
+    """Whether a model has a part of this package."""
     return any(
         type(m).__module__.startswith('mmaction_memvit.')
         for m in model.modules())
@@ -102,7 +103,7 @@ def _load(original: Callable, model: nn.Module, state: State,
     """Stands in for MMEngine's ``load_state_dict``."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
-    fit, ours = Fit(model, state), _is_ours(model)
+    fit, ours = Fit(model, state), is_ours(model)
     with _set(_fit, fit):
         # Instead of a page of names, a sentence.
         original(model, state, strict, 'silent' if ours else logger)
