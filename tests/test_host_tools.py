@@ -236,8 +236,7 @@ def test_a_foreign_checkpoint_gives_no_accuracy(tool, testing, tmp_path,
     assert 'acc/top1' in log and '0 of the' in log
 
 
-def test_a_run_is_told_in_few_lines(trained):
-    """What this package says of it, and what of each parameter is cut."""
+def test_how_a_model_was_initialised_is_told_in_few_lines(trained):
     log = read_log(trained[0])
     first = re.split(r'Epoch\(train\)', log)[0].splitlines()
     parameters = len(list(trained[0].model.parameters()))

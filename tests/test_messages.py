@@ -1,7 +1,14 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+from pathlib import Path
+
 import pytest
 
-from mmaction_memvit.messages import check_choice, first_names, text_table
+from mmaction_memvit.messages import (
+    check_choice,
+    first_names,
+    text_table,
+    tool,
+)
 
 
 def test_first_names():
@@ -19,3 +26,11 @@ def test_columns_are_aligned():
     assert text_table([('', 'num'), ('long', 7)]).split('\n') == [
         '      num', 'long    7']
     assert text_table([('a', 'b'), (10, 1)], left=()) == ' a  b\n10  1'
+
+
+def test_tools_are_named_by_the_path_they_have(monkeypatch, tmp_path):
+    root = Path(__file__).resolve().parents[1]
+    monkeypatch.chdir(root)
+    assert tool('train.py') == f'python {Path("tools/train.py")}'
+    monkeypatch.chdir(tmp_path)
+    assert tool('train.py') == f'python {root / "tools/train.py"}'

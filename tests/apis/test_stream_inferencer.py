@@ -139,7 +139,7 @@ def test_any_number_of_streams_side_by_side(video):
 
 def test_bad_input(tmp_path, video):
     model = build()
-    with pytest.raises(ValueError, match='nowhere.mp4'):
+    with pytest.raises(FileNotFoundError, match='nowhere.mp4'):
         list(model(str(tmp_path / 'nowhere.mp4')))
     with pytest.raises(ValueError, match='uint8 array of .H, W, 3.'):
         model.push(np.zeros((2, 8, 8, 3), np.float32))
@@ -165,3 +165,13 @@ def test_a_file_that_is_watched_twice_at_a_time(video):
         assert torch.equal(first.scores, expected.scores)
         assert torch.equal(second.scores, expected.scores)
     assert len(model.bank) == 0
+
+
+def test_a_foreign_checkpoint_gives_no_label(video, tmp_path):
+    path = str(tmp_path / 'foreign.pth')
+    torch.save(dict(state_dict={'fc.weight': torch.zeros(3)}), path)
+    with pytest.raises(ValueError, match='foreign.pth: 0 of'):
+        StreamInferencer(config(), path)
+    anything = config()
+    anything.any_checkpoint_fits = True
+    next(StreamInferencer(anything, path)(video))

@@ -11,13 +11,13 @@ from .loading import is_ours
 
 
 def shorten_init_info() -> None:
-    """Groups what MMEngine writes of each parameter of a model, in 4 lines.
+    """Groups the parameters of which MMEngine writes three lines each.
 
-    Of models with a part of this package, for which that is more than half of
-    the log of a short run.
+    Of models with a part of this package: half of the log before the first
+    step, of a MeMViT-16 more than 1,000 lines.
     """
     original = BaseModule._dump_init_info
-    if hasattr(original, '__wrapped__'):
+    if hasattr(original, 'is_short'):
         return
 
     @functools.wraps(original)
@@ -31,4 +31,5 @@ def shorten_init_info() -> None:
         log('\n'.join([f'{sum(ways.values())} parameters of the '
                        f'{type(self).__name__} initialised:', *rows]))
 
+    dump.is_short = True
     BaseModule._dump_init_info = dump
