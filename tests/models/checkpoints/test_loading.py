@@ -205,3 +205,18 @@ def test_init_cfg_takes_a_part_and_not_nothing(tmp_path):
     with pytest.raises(ValueError, match="prefix='backbone.'"):
         PretrainedInit(path)(stock)
     PretrainedInit(path, prefix='backbone.')(stock)
+
+
+def test_a_foreign_checkpoint_of_a_detector(tmp_path):
+    pytest.importorskip('mmdet')
+    from helpers.boxes import DETECTOR
+    model = MODELS.build(ConfigDict(copy.deepcopy(DETECTOR)))
+    path = save(build(**SLOWONLY), tmp_path / 'foreign.pth')
+    with pytest.raises(ValueError, match='0% of the backbone'):
+        load_checkpoint(model, path)
+    # The backbone of a recognizer is what its training starts from.
+    state = {k: v for k, v in model.state_dict().items()
+             if k.startswith('backbone.')}
+    with logged() as lines:
+        load_checkpoint(model, save(state, tmp_path / 'backbone.pth'))
+    assert any('not in it' in x and 'roi_head.' in x for x in lines)
