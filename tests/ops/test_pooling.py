@@ -53,7 +53,7 @@ def test_registration():
     args = [params[i::3] for i in range(3)]
     torch.library.opcheck(
         torch.ops.memvit.pool_norm.default,
-        (tokens, *args, list(SIZE), sum(map(list, STRIDES), []), False, 1e-6,
+        ([tokens], *args, list(SIZE), sum(map(list, STRIDES), []), False, 1e-6,
          True))
 
 
