@@ -34,11 +34,12 @@ def _for_conv(grid: Tensor, width: int) -> Tensor:
         0, 4, 5, 1, 2, 3).flatten(0, 1).contiguous()
 
 
-def _from_conv(x: Tensor, batch: int) -> Tensor:
+def _from_conv(x: Tensor, batch: int, heads: int) -> Tensor:
     """Undo :func:`_for_conv`, but for the dtype."""
     if _channels_last(x):
         return x.permute(0, 2, 3, 4, 1)
-    return x.unflatten(0, (batch, -1)).permute(0, 3, 4, 5, 1, 2).flatten(-2)
+    return x.unflatten(0, (batch, heads)).permute(0, 3, 4, 5, 1,
+                                                  2).flatten(-2)
 
 
 def _kernel(weight: Tensor, x: Tensor) -> Tensor:
@@ -62,13 +63,13 @@ def forward(tokens: List[Tensor], weights: List[Tensor], gammas: List[Tensor],
     """See :func:`pooling._forward`."""
     batch, num, channels = tokens[0].shape
     size, width = geometries[0].size, weights[0].shape[0]
+    heads = channels // width
     first = num - math.prod(size)
     shapes = [(batch, first + math.prod(geo.out)) for geo in geometries]
     rows = [math.prod(x) for x in shapes]
     total = sum(rows) if keep else 0
     conv = tokens[0].new_empty(total, channels)
-    stats = conv.new_empty((2, total, channels // width),
-                           dtype=statistics_dtype(conv))
+    stats = conv.new_empty((2, total, heads), dtype=statistics_dtype(conv))
     kept = zip(conv.split(rows), stats.split(rows, 1)) if keep else [
         (None, None)] * len(rows)
     grids = _grids(tokens, size, width)
@@ -79,8 +80,8 @@ def forward(tokens: List[Tensor], weights: List[Tensor], gammas: List[Tensor],
         y = torch.ops.aten.convolution(x, _kernel(weight, x), None, geo.stride,
                                        geo.padding, (1, 1, 1), False,
                                        (0, 0, 0), x.shape[1])
-        y = _from_conv(y, batch)[:, :geo.out[0]].flatten(1, 3).to(cls.dtype)
-        y = torch.cat((cls[:, :first], y), 1,
+        y = _from_conv(y, batch, heads)[:, :geo.out[0]].flatten(1, 3)
+        y = torch.cat((cls[:, :first], y.to(cls.dtype)), 1,
                       out=own.view(*shape, channels) if keep else None)
         out, mean, rstd = norm_rows(
             y.unflatten(-1, (-1, width)), gamma, beta, eps)
@@ -98,6 +99,7 @@ def backward(grads: List[Tensor], tokens: List[Tensor], conv: Tensor,
     """See :func:`pooling._backward`."""
     batch, num, channels = tokens[0].shape
     size, width = geometries[0].size, weights[0].shape[0]
+    heads = channels // width
     first = num - math.prod(size)
     rows = [x.shape[0] * x.shape[1] for x in grads]
     grids = _grids(tokens, size, width)
@@ -110,8 +112,8 @@ def backward(grads: List[Tensor], tokens: List[Tensor], conv: Tensor,
         at = i % len(tokens)
         dy, dgamma, dbeta = norm_rows_backward(
             grad.unflatten(-1, (-1, width)),
-            y.view(*grad.shape[:2], channels // width, width),
-            *own.view(2, *grad.shape[:2], channels // width), gamma)
+            y.view(*grad.shape[:2], heads, width),
+            *own.view(2, *grad.shape[:2], heads), gamma)
         dy = dy.flatten(-2)
         dfirst[at] = dfirst[at] + dy[:, :first]
         dy = dy[:, first:].unflatten(1, geo.out)
@@ -141,8 +143,9 @@ def backward(grads: List[Tensor], tokens: List[Tensor], conv: Tensor,
     ]
     if not need_tokens:
         return [], *params
+    dgrids = [_from_conv(dx, batch, heads).flatten(1, 3) for dx in dgrids]
     dtokens = [
-        torch.cat((cls.to(x.dtype), _from_conv(dx, batch).flatten(1, 3).to(
-            x.dtype)), 1) for cls, dx, x in zip(dfirst, dgrids, tokens)
+        torch.cat((cls.to(x.dtype), dx.to(x.dtype)), 1)
+        for cls, dx, x in zip(dfirst, dgrids, tokens)
     ]
     return dtokens, *params
