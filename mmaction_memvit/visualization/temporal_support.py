@@ -19,7 +19,7 @@ def support_rows(models: Mapping[str, TemporalSupport],
         models (Mapping[str, TemporalSupport]): By the name of a model.
         threshold (float): See :meth:`TemporalSupport.used`.
     """
-    rows = [('age', 'scored', *models)]
+    rows = [('age', 'clips', *models)]
     results = list(models.values())
     for age in range(max(len(x.changes) for x in results)):
         cells = [

@@ -61,7 +61,7 @@ def test_neither_the_batch_nor_chance_matters_but_the_seed_does():
             measure(max_age=3, batch_size=batch_size).changes,
             base.changes,
             atol=1e-5)
-    assert (measure(max_age=3, seed=1).changes != base.changes).all()
+    assert (measure(max_age=2, seed=1).changes != base.changes[:3]).all()
 
 
 @MODELS.register_module()
@@ -82,7 +82,7 @@ def test_a_memory_without_an_end():
         dict(memvit(mem_len=0), neck=dict(type='KeepsEverything')))
     assert math.isinf(result.theoretical)
     assert len(result.changes) == max(LENGTHS)  # all there is
-    assert (result.changes > 1e-3).all()
+    assert (result.changes > 0).all() and result.used() >= 5
 
 
 def test_tasks_of_frame_level_heads():
@@ -129,7 +129,8 @@ def test_frames_of_a_detector_are_replaced_and_boxes_are_not(tmp_path):
             test_dataloader=dict(
                 batch_size=2,
                 num_workers=0,
-                dataset=box_dataset(data, train=False))))
+                dataset=box_dataset(
+                    data, train=False, type='OnlineAVADataset'))))
     torch.manual_seed(0)
     result = measure_temporal_support(cfg, max_age=7)
     # 2 of the one remembering layer, 2 of the boxes.

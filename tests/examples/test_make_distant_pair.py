@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
 
+import av
 import numpy as np
 import pytest
 from generated.distant_pair import (
@@ -12,8 +13,6 @@ from generated.distant_pair import (
 from generated.make_distant_pair import make_distant_pair
 from generated.video_set import read_video
 from helpers.tools import tool_fixture
-
-av = pytest.importorskip('av', reason='the videos are written with PyAV')
 
 generate = tool_fixture('examples/generate.py')
 SMALL = DistantPairSpec(num_things=2, num_slots=4, slot_frames=3)

@@ -16,8 +16,6 @@ from generated.longcue import (
 )
 from generated.make_longcue import make_longcue, make_video
 
-pytest.importorskip('av', reason='LongCue videos are written with PyAV')
-
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'examples' / 'generate.py'
 SMALL = LongCueSpec(max_delay=3, clips_per_video=11, size=32)

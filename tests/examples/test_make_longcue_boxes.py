@@ -14,8 +14,6 @@ from generated.make_longcue_boxes import make_longcue_boxes
 from generated.video_set import read_video
 from helpers.tools import tool_fixture
 
-pytest.importorskip('av', reason='LongCue videos are written with PyAV')
-
 generate = tool_fixture('examples/generate.py')
 SMALL = LongCueBoxesSpec(max_delay=2, clips_per_video=7, size=32)
 

@@ -12,7 +12,6 @@ SCRIPTS = sorted(FOLDER.glob('[0-9]*.py'))
 
 @pytest.mark.parametrize('script', SCRIPTS, ids=lambda path: path.stem)
 def test_fault_is_gone(script, tmp_path, monkeypatch, capsys):
-    pytest.importorskip('av')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     monkeypatch.syspath_prepend(str(FOLDER))

@@ -10,7 +10,6 @@ import pytest
 from helpers.tools import load_tool, tool_fixture
 from helpers.videos import need_shared_data, write_video
 
-pytest.importorskip('av')
 tool = tool_fixture('tools/data/ava/make_ava_style.py')
 # Name: frames, frames per second.
 VIDEOS = {

@@ -51,9 +51,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Print the table and write the files."""
     args = parse_args()
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options or {})
     try:
+        config = Config.fromfile(args.config)
+        config.merge_from_dict(args.cfg_options or {})
         result = measure_temporal_support(
             config, args.checkpoint, args.clips, args.max_age,
             args.unlabelled, args.device, args.seed)

@@ -2,9 +2,9 @@
 """How far back a clip still changes what a model says.
 
 A model can reach M x L clips back (`MeMViT
-<https://arxiv.org/abs/2201.08383>`_, section 4.1); how much of that it makes
-use of is measured: a clip of the past is replaced by one of another video, and
-the scores of now are compared.
+<https://arxiv.org/abs/2201.08383>`_). How much of that it makes use of is
+measured: a clip of the past is replaced by one of another video, and the
+scores of now are compared.
 """
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _moved(scores: Sequence[Sequence[np.ndarray]],
     moved = np.full(len(truth), math.nan)
     for lane, (new, old) in enumerate(zip(scores, truth)):
         tasks = [
-            np.abs(np.float64(x) - np.float64(y)).sum(-1).mean() / 2
+            np.abs(np.subtract(x, y, dtype=np.float64)).sum(-1).mean() / 2
             for x, y in zip(new, old) if np.size(y)
         ]
         if tasks:
