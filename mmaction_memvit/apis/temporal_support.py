@@ -23,7 +23,7 @@ from mmaction_memvit.evaluation.functional import (
     change_by_age,
 )
 from mmaction_memvit.evaluation.keyed import is_probability, to_numpy
-from mmaction_memvit.memory import MemoryBank, MemoryHost
+from mmaction_memvit.memory import MemoryBank, MemoryHost, clip_identities
 from mmaction_memvit.messages import log
 
 from .model import load_model
@@ -215,11 +215,10 @@ def _batches(model: nn.Module, loader: DataLoader, max_gap: int,
     progress = ProgressBar(len(loader.dataset))
     for data in loader:
         samples, past = data['data_samples'], []
-        for sample in samples:
-            position, num = seen.get(sample.video_id, (-math.inf, 0))
-            goes_on = 0 < sample.timestamp - position <= max_gap
-            num = num + 1 if goes_on else 0
-            seen[sample.video_id] = sample.timestamp, num
+        for sample, clip in zip(samples, clip_identities(samples)):
+            position, num = seen.get(clip.video_id, (-math.inf, 0))
+            num = num + 1 if 0 < clip.position - position <= max_gap else 0
+            seen[clip.video_id] = clip.position, num
             label = sample.get('gt_label')
             counts = unlabelled or label is None or (label != -1).any()
             past.append(num if counts else -1)

@@ -65,7 +65,8 @@ def change_by_age(step: Callable[[Any, Any], tuple[Sequence, Any]],
 
     For each age a second memory runs along, in which the clip so many steps
     ago was another one: A + 3 steps a clip, and all pairs of a clip and an
-    age are measured.
+    age are measured. Each is a step of its own, of the same shape as the true
+    one, so that what does not depend on the past is equal to the bit.
 
     Args:
         step (Callable): The model, ``step(clips, memory) -> (scores,
