@@ -26,8 +26,6 @@ from mmaction_memvit.models.checkpoints.backbone import (
 )
 
 from test_configs import shrink_collaborative  # isort: skip
-
-pytest.importorskip('av')
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / 'configs/recognition/collaborative'
 STOCK = Path(mmaction.__file__).parent / '.mim/configs/recognition'

@@ -21,7 +21,6 @@ from helpers.runs import (
 )
 from mmengine.config import ConfigDict
 
-pytest.importorskip('av')
 pytest.importorskip('mmdet')
 
 @pytest.fixture(scope='module')

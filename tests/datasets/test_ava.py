@@ -17,8 +17,6 @@ from mmaction.registry import DATASETS
 from mmaction_memvit.datasets import OnlineAVADataset
 from mmaction_memvit.video import VideoReadError, probe_video
 
-pytest.importorskip('av')
-
 # 6 s at 10 frames a second and 5 s at 20.
 FRAMES = {'v!(1).mp4': (60, 10), 'w.avi': (100, 20)}
 CSV = """w,903,0.1,0.2,0.5,0.6,2,1

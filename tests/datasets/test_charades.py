@@ -31,7 +31,6 @@ def many_hot(classes, num_classes=157):
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    pytest.importorskip('av')
     folder = tmp_path_factory.mktemp('charades')
     write_list(folder / 'list.csv', ROWS)
     write_videos(folder / 'videos', ROWS)

@@ -23,8 +23,6 @@ from mmaction_memvit.datasets import EpicDataset
 from mmaction_memvit.datasets.epic import frame_rate
 from mmaction_memvit.video import VideoReadError
 
-pytest.importorskip('av')
-
 NTSC = Fraction(60000, 1001)
 VIDEOS = {'P01_01': (240, NTSC), 'P02_102': (200, Fraction(50))}
 ROWS = [

@@ -419,7 +419,6 @@ def test_streams_and_workers(root):
 
 
 def test_pixels_and_packing(tmp_path):
-    pytest.importorskip('av')
     write_video(tmp_path / 'P01' / 'P01_01.MP4', 150, rate=NTSC, height=32,
                 width=32)
     names = write_official(tmp_path / 'a.csv', [('P01_01_0', .5, 1, 2, 4)])

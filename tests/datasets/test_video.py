@@ -17,8 +17,6 @@ from torch.utils.data import DataLoader
 
 from mmaction_memvit.video import VideoReadError, probe_video
 
-pytest.importorskip('av')
-
 FRAMES = {'a.mp4': 40, 'sub dir/b! (1).mp4': 70, 'c.avi': 33}
 LIST = 'a.mp4 0\nsub dir/b! (1).mp4 1\nc.avi 2\n'
 

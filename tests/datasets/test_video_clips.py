@@ -10,7 +10,6 @@ from mmaction_memvit.datasets import VideoClipsDataset
 from mmaction_memvit.datasets.grid import frames_needed
 from mmaction_memvit.models.recognizers.collaborative import _check_lengths
 
-pytest.importorskip('av')
 LENGTHS = (10, 20, 21, 22)
 CLIP = dict(clip_len=4, frame_interval=5)
 

@@ -8,7 +8,6 @@ from helpers.videos import truncate
 
 from mmaction_memvit.datasets import CharadesDataset
 
-pytest.importorskip('av')
 tool = tool_fixture('tools/data/charades/check_charades.py')
 ROWS = [('AAAAA', 'c000 0.00 1.00;c000 1.00 2.00', 2.), ('BBBBB', '', 1.5)]
 

@@ -8,7 +8,6 @@ from helpers.epic import write_official, write_text
 from helpers.tools import tool_fixture
 from helpers.videos import truncate, write_video
 
-pytest.importorskip('av')
 tool = tool_fixture('tools/data/epic100/check_epic.py')
 HEADER = 'video_id,duration,fps,resolution'
 

@@ -2,13 +2,13 @@
 import csv
 from collections import defaultdict
 
+import av
 import pytest
 from helpers.tools import tool_fixture
 from helpers.videos import need_shared_data, read_number, write_video
 
 from mmaction_memvit.datasets import OnlineVideoDataset
 
-av = pytest.importorskip('av')
 tool = tool_fixture('tools/data/concat_videos.py')
 LENGTHS = (12, 17)
 

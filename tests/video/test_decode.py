@@ -16,8 +16,6 @@ from mmaction_memvit.video import (
     decode,
 )
 
-av = pytest.importorskip('av')
-
 NUM = 150
 KINDS = {
     'b_frames.mp4': {},

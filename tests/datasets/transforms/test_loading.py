@@ -11,7 +11,6 @@ from mmaction.registry import TRANSFORMS
 from mmaction_memvit.datasets.transforms import LoadVideoClip
 from mmaction_memvit.video import VideoReadError, decode, probe_video
 
-pytest.importorskip('av')
 NUM = 60
 
 
