@@ -4,6 +4,7 @@ import os
 import os.path as osp
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Optional
 
 from mmengine.dist import is_main_process
@@ -26,9 +27,6 @@ _FEW_VIDEOS = 20
 # What a FrameTable needs of an entry, and what tells that it is uneven.
 _TABLE_KEYS = ('num_frames', 'fps', 'width', 'height', 'table', 'time_drift',
                'start')
-# Entries of this process, so that the datasets of a run that share videos
-# count them once: (path, size, time of change) -> entry.
-_probed: dict[tuple, dict] = {}
 
 
 @dataclass(frozen=True)
@@ -276,10 +274,13 @@ def _probe_once(filename: str) -> dict:
         stat = os.stat(filename)
     except OSError:
         return probe_video(filename)
-    key = (osp.abspath(filename), stat.st_size, stat.st_mtime_ns)
-    if key not in _probed:
-        _probed[key] = probe_video(filename)
-    return _probed[key]
+    return _probe(osp.abspath(filename), stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _probe(path: str, size: int, changed: int) -> dict:
+    """The data sets of a run that share a video count it once."""
+    return probe_video(path)
 
 
 def _size_of(filename: str) -> Optional[int]:
