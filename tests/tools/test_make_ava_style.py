@@ -189,16 +189,6 @@ def test_online_ava_dataset_finds_the_frames(tool, videos, tmp_path, capsys,
     assert found == wanted and len(found) == {1: 6, 3: 11}[rate]
 
 
-@pytest.mark.parametrize('base', [0, 1])
-def test_frame_base(tool, videos, tmp_path, base):
-    table = write(tmp_path, f'b,{60 + base},0,0,9,9,go,train', VAL)
-    if base:
-        table.write_text(table.read_text().replace('x.y,30', 'x.y,31'))
-    found = make(tool, table, videos, '--frame-base', str(base))
-    assert [x.split(',')[:2] for x in found['train']] == [['b', '1']]
-    assert [x.split(',')[:2] for x in found['val']] == [['x.y', '1']]
-
-
 def test_time_in_seconds_and_tabs(tool, videos, tmp_path):
     head = 'video,time,x1,y1,x2,y2,label,split'.replace(',', '\t')
     table = write(
@@ -344,18 +334,6 @@ def test_bad_files(tool, videos, tmp_path):
         (tmp_path / 'v' / name).write_bytes(b'no video')
     with pytest.raises(SystemExit, match="'b.mp4', 'x.y.mp4'"):
         make(tool, table, tmp_path / 'v')
-
-
-@pytest.mark.parametrize('args, match', [
-    (['--keyframe-rate', '0'], '--keyframe-rate 0'),
-    (['--tolerance', '0.5'], '--tolerance 0.5 .* 0.5 s'),
-    (['--tolerance', '-1'], '--tolerance -1'),
-    (['--val-share', '1'], '--val-share 1'),
-])
-def test_bad_arguments(tool, videos, tmp_path, capsys, args, match):
-    with pytest.raises(SystemExit):
-        make(tool, write(tmp_path, TRAIN, VAL), videos, *args)
-    assert re.search(match, capsys.readouterr().err)
 
 
 def test_label_ids(tool, videos, tmp_path):

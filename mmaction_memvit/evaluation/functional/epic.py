@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Accuracy in the action recognition challenge of EPIC-KITCHENS-100.
+"""Measures of the challenges of EPIC-KITCHENS-100.
 
 Scores are logits or log-probabilities: verbs and nouns are turned into
 probabilities by a softmax where they are multiplied.
@@ -11,10 +11,11 @@ a result never depends on the order of classes or segments. Where scores
 differ, all definitions agree.
 
 *No scores*: a segment of whose scores one is not finite (NaN all over where
-nothing could be observed) is missed, at any k.
+nothing could be observed) is missed, at any k, and counts.
 """
-from collections.abc import Mapping, Sequence
-from typing import Optional
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -34,21 +35,20 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
     return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
 
 
+def log_probabilities(probs: np.ndarray) -> np.ndarray:
+    """Logarithms, float64; that of probability 0 is the least number."""
+    probs = np.asarray(probs, np.float64)
+    return np.log(np.maximum(probs, np.finfo(np.float64).tiny))
+
+
 def class_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Rank of the true class, 0 for the best.
+    """Rank of the true class, int64 (N, ), 0 for the best.
 
-    Args:
-        scores (np.ndarray): Shape (N, num_classes).
-        labels (np.ndarray): True classes, int (N, ). A class that has no score
-            (-1 or at least num_classes) is missed.
-
-    Returns:
-        np.ndarray: int64 (N, ): number of other classes that score at least as
-            high; ``MISSED`` for segments without scores.
+    ``scores`` are of shape (N, num_classes), ``labels`` int (N, ). Segments
+    without scores, and classes that have none, are ``MISSED``.
     """
     scores, labels = _checked(scores, labels)
-    known = np.isfinite(scores).all(1)
-    known &= (labels >= 0) & (labels < scores.shape[1])
+    known = _is_known(scores, labels)
     true = scores[np.arange(len(scores)), np.where(known, labels, 0)]
     # A comparison with NaN is never true, nor a warning worth.
     ranks = (scores >= true[:, None]).sum(1) - 1
@@ -75,19 +75,16 @@ def action_ranks(verb_scores: np.ndarray,
         raise ValueError(f'{len(verbs)} segments with verbs, but '
                          f'{len(nouns)} with nouns')
     ranks = np.full(len(verbs), MISSED)
-    known = (np.isfinite(verb_scores).all(1) & np.isfinite(noun_scores).all(1)
-             & (verbs >= 0) & (verbs < verb_scores.shape[1])
-             & (nouns >= 0) & (nouns < noun_scores.shape[1]))
-    rows = np.flatnonzero(known)
+    rows = np.flatnonzero(_is_known(verb_scores, verbs)
+                          & _is_known(noun_scores, nouns))
     for first in range(0, len(rows), _CHUNK):
         some = rows[first:first + _CHUNK]
         verb, noun = verb_scores[some], noun_scores[some]
         each = np.arange(len(some))
         true = verb[each, verbs[some]] + noun[each, nouns[some]]
         best_verbs, best_nouns = _best(verb, num_kept), _best(noun, num_kept)
-        sums = (np.take_along_axis(verb, best_verbs, 1)[:, :, None]
-                + np.take_along_axis(noun, best_nouns, 1)[:, None])
-        rank = (sums >= true[:, None, None]).sum((1, 2)) - 1
+        sums = _pair_sums(verb, noun, best_verbs, best_nouns)
+        rank = (sums >= true[:, None]).sum(1) - 1
         kept = ((best_verbs == verbs[some, None]).any(1)
                 & (best_nouns == nouns[some, None]).any(1)
                 & (rank < num_kept))
@@ -96,25 +93,19 @@ def action_ranks(verb_scores: np.ndarray,
 
 
 def best_actions(
-    verb_scores: np.ndarray,
-    noun_scores: np.ndarray,
-    num_kept: int = NUM_KEPT
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        verb_scores: np.ndarray,
+        noun_scores: np.ndarray,
+        num_kept: int = NUM_KEPT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The best pairs of verb and noun.
 
     The best verbs are paired with the best nouns; a pair scores the product of
     both probabilities. Of equal scores the lower class comes first (the lower
     verb, then the lower noun).
 
-    Args:
-        verb_scores (np.ndarray): Finite logits of shape (N, num_verbs).
-        noun_scores (np.ndarray): Finite logits of shape (N, num_nouns).
-        num_kept (int): How many verbs, nouns and pairs are kept; all where
-            there are fewer. Defaults to 100.
-
-    Returns:
-        tuple[np.ndarray]: Verbs, nouns (int64) and probabilities (float64) of
-            the pairs, the best first, each of shape (N, min(num_kept, pairs)).
+    Scores are finite logits (N, classes); ``num_kept`` verbs, nouns and pairs
+    are kept, or all where there are fewer. The result are verbs, nouns (int64)
+    and probabilities (float64) of the pairs, the best first, each of shape (N,
+    min(num_kept, pairs)).
     """
     verb_scores = np.asarray(verb_scores, np.float64)
     noun_scores = np.asarray(noun_scores, np.float64)
@@ -125,15 +116,12 @@ def best_actions(
         # Ascending verbs, so that a stable sort puts the lower ones first.
         verbs = np.sort(_best(verb, num_kept), 1)
         nouns = _best(noun, num_kept)
-        sums = (np.take_along_axis(verb, verbs, 1)[:, :, None]
-                + np.take_along_axis(noun, nouns, 1)[:, None])
-        best = _best(sums.reshape(len(verb), verbs.shape[1] * nouns.shape[1]),
-                     num_kept)
-        pair_verbs = np.take_along_axis(verbs, best // nouns.shape[1], 1)
-        pair_nouns = np.take_along_axis(nouns, best % nouns.shape[1], 1)
-        out.append((pair_verbs, pair_nouns, np.exp(
-            np.take_along_axis(log_softmax(verb), pair_verbs, 1)
-            + np.take_along_axis(log_softmax(noun), pair_nouns, 1))))
+        best = _best(_pair_sums(verb, noun, verbs, nouns), num_kept)
+        pairs = (np.take_along_axis(verbs, best // nouns.shape[1], 1),
+                 np.take_along_axis(nouns, best % nouns.shape[1], 1))
+        out.append((*pairs, np.exp(sum(
+            np.take_along_axis(log_softmax(scores), classes, 1)
+            for scores, classes in zip((verb, noun), pairs)))))
     return tuple(map(np.concatenate, zip(*out)))
 
 
@@ -143,18 +131,10 @@ def marginal_scores(
     """Scores of verbs and nouns from those of actions.
 
     The probability of a verb is the sum over all actions with that verb.
-
-    Args:
-        action_scores (np.ndarray): Logits of shape (N, num_actions).
-        pairs (np.ndarray): Verb and noun of every action, int (num_actions,
-            2).
-        num_verbs (int): Number of verbs.
-        num_nouns (int): Number of nouns.
-
-    Returns:
-        tuple[np.ndarray]: Log-probabilities, float64 (N, num_verbs) and (N,
-            num_nouns). Classes that are in no action get the lowest finite
-            value.
+    ``action_scores`` are logits (N, num_actions), ``pairs`` their verbs and
+    nouns, int (num_actions, 2). The results are log-probabilities, float64 (N,
+    num_verbs) and (N, num_nouns); classes that are in no action get the lowest
+    finite value.
     """
     # Classes first: every sum is then over neighbours in memory.
     probs = np.exp(log_softmax(action_scores)).T.copy()
@@ -167,36 +147,13 @@ def marginal_scores(
     return tuple(out)
 
 
-def log_probabilities(probs: np.ndarray) -> np.ndarray:
-    """Logarithms, float64; that of probability 0 is the least number."""
-    probs = np.asarray(probs, np.float64)
-    return np.log(np.maximum(probs, np.finfo(np.float64).tiny))
-
-
-def task_ranks(scores: Mapping[str, np.ndarray],
-               labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Ranks of the true verbs, nouns and actions, int64 (N, ) by task.
-
-    Arguments are those of :func:`evaluate_epic_recognition`.
-    """
-    if not any(task in scores for task in TASKS):
-        raise ValueError(f'there are no scores of {", ".join(TASKS)}, only '
-                         f'{sorted(scores)}')
-    ranks = {task: class_ranks(scores[task], labels[task])
-             for task in TASKS if task in scores}
-    if 'action' not in ranks and 'verb' in ranks and 'noun' in ranks:
-        ranks['action'] = action_ranks(scores['verb'], scores['noun'],
-                                       labels['verb'], labels['noun'])
-    return ranks
-
-
 def evaluate_epic_recognition(
         scores: Mapping[str, np.ndarray],
         labels: Mapping[str, np.ndarray],
-        unseen: Optional[np.ndarray] = None,
-        tail: Optional[Mapping[str, np.ndarray]] = None,
+        unseen: np.ndarray | None = None,
+        tail: Mapping[str, np.ndarray] | None = None,
         topk: Sequence[int] = (1, 5)) -> dict[str, float]:
-    """Measures of the action recognition challenge.
+    """Accuracies, as the action recognition challenge has them.
 
     Args:
         scores (Mapping[str, np.ndarray]): Logits ``'verb'`` (N, num_verbs),
@@ -220,37 +177,100 @@ def evaluate_epic_recognition(
     Raises:
         ValueError: If there are no scores, or shapes do not fit.
     """
-    ranks = task_ranks(scores, labels)
     out = {}
-    for task, rank in ranks.items():
-        for k in topk:
-            if len(rank):
-                out[f'{task}_top{k}'] = float(np.mean(rank < k))
-    for task, name, mask in subsets(ranks, unseen, tail):
-        if mask.any():
-            out[f'{name}_{task}_top1'] = float(np.mean(ranks[task][mask] < 1))
+    for task, name, ranks, _ in _subsets(scores, labels, unseen, tail):
+        for k in (1, ) if name else topk:
+            out[f'{name}{task}_top{k}'] = float(np.mean(ranks < k))
     return out
 
 
-def subsets(ranks: Mapping[str, np.ndarray], unseen: Optional[np.ndarray],
-            tail: Optional[Mapping[str, np.ndarray]]) -> list[tuple]:
-    """Subsets to measure, as (task, name, mask): unseen first, then tail."""
-    out = []
+def evaluate_epic_anticipation(
+        scores: Mapping[str, np.ndarray],
+        labels: Mapping[str, np.ndarray],
+        unseen: np.ndarray | None = None,
+        tail: Mapping[str, np.ndarray] | None = None,
+        k: int = 5) -> dict[str, float]:
+    """Class-mean recalls, as the action anticipation challenge has them.
+
+    Arguments are those of :func:`evaluate_epic_recognition`, with one ``k``,
+    the number of best classes that count as predicted.
+
+    Returns:
+        dict[str, float]: From 0 to 1: ``verb_recall5``,
+            ``unseen_verb_recall5``, ``tail_verb_recall5`` and the same for
+            ``noun`` and ``action``. The mean is over the classes that occur in
+            the subset. What has no segment is left out.
+    """
+    verbs, nouns = np.asarray(labels['verb']), np.asarray(labels['noun'])
+    # By pairs: actions that a model has no class for are classes, too.
+    classes = {'verb': verbs, 'noun': nouns,
+               'action': verbs.astype(np.int64) << 32 | nouns}
+    return {
+        f'{name}{task}_recall{k}': class_mean_recall(
+            ranks, classes[task][rows], k)
+        for task, name, ranks, rows in _subsets(scores, labels, unseen, tail)
+    }
+
+
+def class_mean_recall(ranks: np.ndarray, classes: np.ndarray, k: int) -> float:
+    """Mean over classes of the share of segments with rank below k.
+
+    The mean is over the classes that occur in ``classes``, int (N, ), as are
+    ``ranks``, 0 for the best; NaN without segments.
+    """
+    if not len(ranks):
+        return float('nan')
+    _, inverse, totals = np.unique(
+        classes, return_inverse=True, return_counts=True)
+    hits = np.bincount(inverse.ravel(), np.asarray(ranks) < k, len(totals))
+    return float(np.mean(hits / totals))
+
+
+def _subsets(scores: Mapping[str, np.ndarray],
+             labels: Mapping[str, np.ndarray], unseen: np.ndarray | None,
+             tail: Mapping[str, np.ndarray] | None) -> Iterator[tuple]:
+    """Task, prefix, ranks and rows of all segments, unseen, then tail."""
+    if not any(task in scores for task in TASKS):
+        raise ValueError(f'there are no scores of {", ".join(TASKS)}, only '
+                         f'{sorted(scores)}')
+    ranks = {task: class_ranks(scores[task], labels[task])
+             for task in TASKS if task in scores}
+    if 'action' not in ranks and 'verb' in ranks and 'noun' in ranks:
+        ranks['action'] = action_ranks(scores['verb'], scores['noun'],
+                                       labels['verb'], labels['noun'])
+    masks = [('', {task: np.ones(len(x), bool) for task, x in ranks.items()})]
     if unseen is not None:
-        out += [(task, 'unseen', unseen) for task in ranks]
+        masks.append(('unseen_', dict.fromkeys(ranks, unseen)))
     if tail is not None:
-        out += [(task, 'tail', tail[task]) for task in ranks]
-    out = [(task, name, np.asarray(mask, bool)) for task, name, mask in out]
-    for task, name, mask in out:
-        if mask.shape != ranks[task].shape:
-            raise ValueError(f'the mask {name!r} of {task} has shape '
-                             f'{mask.shape}, the segments {ranks[task].shape}')
-    return out
+        masks.append(('tail_', tail))
+    for name, by_task in masks:
+        for task, rank in ranks.items():
+            mask = np.asarray(by_task[task], bool)
+            if mask.shape != rank.shape:
+                raise ValueError(
+                    f'the mask {name!r} of {task} has shape {mask.shape}, the '
+                    f'segments {rank.shape}')
+            if mask.any():
+                yield task, name, rank[mask], mask
+
+
+def _pair_sums(verb: np.ndarray, noun: np.ndarray, verbs: np.ndarray,
+               nouns: np.ndarray) -> np.ndarray:
+    """Sums of the scores of some verbs and nouns, (N, verbs * nouns)."""
+    sums = (np.take_along_axis(verb, verbs, 1)[:, :, None]
+            + np.take_along_axis(noun, nouns, 1)[:, None])
+    return sums.reshape(len(sums), verbs.shape[1] * nouns.shape[1])
 
 
 def _best(scores: np.ndarray, num: int) -> np.ndarray:
     """The best classes, best first; of equal ones the lower first."""
     return np.argsort(-scores, axis=1, kind='stable')[:, :num]
+
+
+def _is_known(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Which rows have scores, of their true class too."""
+    return (np.isfinite(scores).all(1) & (labels >= 0)
+            & (labels < scores.shape[1]))
 
 
 def _checked(scores: np.ndarray,

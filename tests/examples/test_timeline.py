@@ -2,8 +2,7 @@
 import numpy as np
 import pytest
 import torch
-
-from mmaction_memvit.visualization import format_timeline
+from demos.timeline import format_timeline
 
 CLASSES = ['red disk', 'blue square']
 

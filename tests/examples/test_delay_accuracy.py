@@ -5,8 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-
-from mmaction_memvit.visualization import (
+from demos.delay_accuracy import (
     DelayAccuracy,
     accuracy_by_delay,
     format_delay_table,

@@ -11,9 +11,13 @@ from typing import Optional
 
 import numpy as np
 
-from ..messages import data_error
-from .bad_rows import BadRows
-from .table import Table, is_whole, read_table
+from mmaction_memvit.annotations.table import (
+    BadRows,
+    Table,
+    data_error,
+    is_whole,
+    read_table,
+)
 
 SPLITS = ('train', 'val')
 BOX = ('x1', 'y1', 'x2', 'y2')
@@ -47,14 +51,7 @@ def read_box_table(
         frame_base: int = 0,
         group_column: Optional[str] = None,
         bad_rows: str = 'error') -> tuple[list[Box], str, BadRows]:
-    """Reads the rows.
-
-    Args:
-        path (str): The table.
-        frame_base (int): Number of the first frame in the column ``frame``.
-            Defaults to 0.
-        group_column (str, optional): Column of groups. Defaults to None.
-        bad_rows (str): 'error' or 'skip'. Defaults to 'error'.
+    """Reads the rows; the options are those of make_ava_style.py.
 
     Returns:
         tuple: The good rows; 'time' or 'frame', which column there is; and the
@@ -65,7 +62,7 @@ def read_box_table(
     time = _check_columns(table, group_column)
     if not len(table):
         raise data_error(path, 'it holds no box below its header', 'add rows')
-    bad = BadRows(path, table.lines, bad_rows, '--bad-rows skip')
+    bad = BadRows(table, bad_rows, '--bad-rows skip')
     times = table.numbers(time) - (frame_base if time == 'frame' else 0)
     boxes = np.stack([table.numbers(name) for name in BOX], 1)
     scores = table.numbers('score', 1.) if 'score' in table else np.ones(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import pandas as pd
 
-from ..messages import text_table
+from mmaction_memvit.messages import text_table
 
 
 class DelayAccuracy(NamedTuple):
