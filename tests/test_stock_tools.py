@@ -33,7 +33,7 @@ REMEMBERING = f"""
 _base_ = '{STOCK}'
 custom_imports = dict(
     imports=['mmaction_memvit'], allow_failed_imports=False)
-model = dict(backbone=dict(type='MeMViT'))
+model = dict(backbone=dict(type='MeMViT', mem_len=0))
 """
 
 # The user's videos, and a model and images that are small enough for a test.
