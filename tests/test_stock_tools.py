@@ -93,7 +93,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder, tool, *arguments, config='configs/small.py'):
+def run(folder, tool, *arguments, config='configs/small.py', code=0):
     # No PYTHONPATH: the package is found as any that is installed.
     env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     done = subprocess.run(
@@ -103,8 +103,17 @@ def run(folder, tool, *arguments, config='configs/small.py'):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True)
-    assert done.returncode == 0, done.stdout[-6000:]
+    assert done.returncode == code, done.stdout[-6000:]
     return done.stdout
+
+
+def test_a_memory_that_is_dropped_stops_the_stock_tool(folder):
+    (folder / 'configs/wrong.py').write_text(
+        "_base_ = './small.py'\n"
+        "model = dict(backbone=dict(mem_len=2))\n")
+    output = run(folder, 'train.py', config='configs/wrong.py', code=1)
+    assert "model.type='OnlineRecognizer3D'" in output
+    assert not list(folder.glob('work_dirs/wrong/**/*.pth'))
 
 
 def trained(text):

@@ -3,8 +3,8 @@
 
 :mod:`.run` reads a run, from its config or from what was built of it;
 functions in :mod:`.models`, :mod:`.pipelines`, :mod:`.samplers`,
-:mod:`.sizes`, :mod:`.metrics` and :mod:`.labels` look at one thing each and
-give findings; :mod:`.runs` has MMEngine's runner ask for them.
+:mod:`.sizes`, :mod:`.metrics`, :mod:`.labels` and :mod:`.samples` look at one
+thing each and give findings; :mod:`.runs` asks all before a run.
 """
 from .checks import find_data_problems, find_problems
 from .findings import Finding, PreflightError, describe, errors

@@ -2,7 +2,7 @@
 """All checks of a run."""
 from collections.abc import Iterable
 
-from . import labels, metrics, models, pipelines, samplers, sizes
+from . import labels, metrics, models, pipelines, samplers, samples, sizes
 from .findings import Finding
 from .run import Run
 
@@ -17,7 +17,7 @@ def find_problems(run: Run) -> list[Finding]:
 
 def find_data_problems(run: Run) -> list[Finding]:
     """What only data sets and a model that were built can tell."""
-    return _collect(labels.DATA_CHECKS, run)
+    return _collect((*labels.DATA_CHECKS, *samples.DATA_CHECKS), run)
 
 
 def _collect(checks: Iterable, run: Run) -> list[Finding]:

@@ -262,5 +262,9 @@ def _remembers(part: Part) -> bool:
     value = dict(part.value)
     if part.scope:
         value['_scope_'] = part.scope
-    with torch.device('meta'):
-        return remembers(MODELS.build(value))
+    try:
+        with torch.device('meta'):
+            return remembers(MODELS.build(value))
+    except Exception:  # noqa: BLE001
+        # A model that cannot be built tells why when it is.
+        return bool(part.get('mem_len', 1))
