@@ -49,6 +49,7 @@ class Report:
     def __init__(self) -> None:
         self.found: list[Finding] = []
         self.failed = False
+        self.is_partial = False
 
     def add(self, findings: Sequence[Finding]) -> None:
         """Prints findings that are new."""
@@ -63,6 +64,7 @@ class Report:
         try:
             result = function(*args)
         except FileNotFoundError as error:
+            self.is_partial = True
             print(f'{what}: not looked at, as data are not there: {error}')
             return None
         except Exception as error:  # noqa: BLE001
@@ -146,8 +148,9 @@ def main(args: Sequence[str] | None = None) -> None:
     check(cfg, report)
     if report.is_wrong:
         sys.exit(1)
-    print('Nothing is wrong' + ', but see the warnings' * bool(report.found)
-          + '.')
+    print('Nothing is wrong'
+          + ' in what was looked at' * report.is_partial
+          + ', but see the warnings' * bool(report.found) + '.')
 
 
 if __name__ == '__main__':

@@ -170,6 +170,29 @@ def test_positions_too_far_apart(tmp_path, monkeypatch, gap):
         runner.train()
 
 
+def draw_frames(results):
+    """A transform of the user's own that takes other frames."""
+    results['frame_inds'] = results['frame_inds'][::-1]
+    return results
+
+
+@pytest.mark.parametrize('steps,line', [
+    ([dict(type='SampleFrames', clip_len=4)],
+     "remove dict(type='SampleFrames')"),
+    ([draw_frames], 'remove draw_frames'), ([lambda results: results], None)])
+def test_parts_that_are_built(tmp_path, steps, line):
+    # As in a notebook.
+    data = write_videos(tmp_path)
+    cfg = video_loader(data, train=True)
+    cfg['dataset']['pipeline'] = [*steps, *cfg['dataset']['pipeline']]
+    runner = runner_of(tmp_path / 'run')
+    runner._train_dataloader = runner.build_dataloader(cfg)
+    if line is None:
+        runner.train()
+    else:
+        refused(runner, line)
+
+
 def test_errors_can_be_made_warnings(tmp_path):
     runner = runner_of(tmp_path, custom_hooks=[], preflight='warn')
     runner.train()

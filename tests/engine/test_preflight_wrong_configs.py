@@ -194,6 +194,9 @@ WRONG = [
      ('ThreeCrop', 'train_dataloader.dataset.pipeline')),
     ('tiny', {VAL + PIPE: instead('FormatShape', CROP, PACK[0])}, False,
      ('16x16', '32x32', 'val_dataloader.dataset.pipeline')),
+    ('tiny', {TEST + PIPE: instead('FormatShape', dict(
+        type='CenterCrop', crop_size=4), PACK[0])}, True,
+     ('4x4', 'stride 8', 'test_dataloader.dataset.pipeline')),
     ('tiny', {TEST + PIPE: instead('Resize', dict(
         type='Resize', scale=(-1, 32)))}, False,
      ('batches of 2', 'CenterCrop in test_dataloader')),

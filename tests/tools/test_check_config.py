@@ -45,16 +45,22 @@ def test_what_is_wrong_is_told(run):
                     'model.cls_head.num_classes=2')
     assert code == 1
     assert "val_dataloader.batch_sampler=dict(type='StreamBatchS" in out
-    # Of the data, and of a step with them.
+    # Of the data.
     assert 'model.cls_head.num_classes=3' in out
-    assert 'train, a step: fails with' in out
+
+
+def test_a_step_that_fails(run):
+    code, out = run('--cfg-options', 'model.cls_head.in_channels=7')
+    assert code == 1
+    for mode in ('train', 'val', 'test'):
+        assert f'{mode}, a step: fails with' in out
 
 
 def test_data_that_are_not_there(run, monkeypatch, tmp_path):
     path, = ROOT.glob('configs/recognition/memvit/memvit-tiny-m8_longcue*')
     monkeypatch.chdir(tmp_path)
     code, out = run(path=str(path))
-    assert code == 0
+    assert code == 0 and 'Nothing is wrong.' not in out
     for mode in ('train', 'val', 'test'):
         assert f'{mode} data: not looked at' in out
-    assert 'Traceback' not in out
+    assert 'Nothing is wrong in what was looked at.' in out

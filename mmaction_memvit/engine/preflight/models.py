@@ -6,6 +6,7 @@ from mmaction.registry import MODELS
 
 from .findings import Finding
 from .run import Run
+from .sizes import frame_size
 
 HOOK = "custom_hooks = [dict(type='MemoryBankHook')]"
 #: Transforms that make several views of a clip.
@@ -119,7 +120,6 @@ def one_view_in_training(run: Run) -> Iterator[Finding]:
 
 def any_size_is_not_padded(run: Run) -> Iterator[Finding]:
     """Frames of different sizes that are padded to the largest."""
-    from .sizes import frame_size
     prep = run.preprocessor
     if not run.is_ours or not (run.carries_memory or run.shares_memory) or (
             prep is not None and prep.is_a('AnySizeDataPreprocessor')):

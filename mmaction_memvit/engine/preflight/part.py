@@ -2,6 +2,7 @@
 """Parts of a run, read alike from a config and from what was built of it."""
 import inspect
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Optional
 
 from mmengine.registry import Registry
@@ -96,23 +97,8 @@ class Part:
         return getattr(getattr(self.value, 'grid', None), option, default)
 
     def options(self) -> dict[str, Any]:
-        """Options of its class, and of those it hands the others on to."""
-        found: dict[str, Any] = {}
-        for base in getattr(self.cls, '__mro__', (self.cls, )):
-            init = base if not isinstance(base, type) else vars(base).get(
-                '__init__')
-            if init is None or base is object:
-                continue
-            kinds = inspect.signature(init).parameters.values()
-            for option in kinds:
-                if option.kind not in (option.VAR_KEYWORD,
-                                       option.VAR_POSITIONAL):
-                    empty = option.default is option.empty
-                    found.setdefault(option.name,
-                                     None if empty else option.default)
-            if not any(x.kind == x.VAR_KEYWORD for x in kinds):
-                break
-        return found
+        """Options of its class, with their defaults."""
+        return _options_of(self.cls)
 
     def child(self, option: str, registry: Registry) -> Optional['Part']:
         """A part of it, None without one."""
@@ -132,3 +118,22 @@ class Part:
 
     def __repr__(self) -> str:
         return self.name
+
+
+@cache
+def _options_of(cls: Any) -> dict[str, Any]:
+    """Options of a class, and of those it hands the others on to."""
+    found: dict[str, Any] = {}
+    for base in getattr(cls, '__mro__', ()):
+        init = vars(base).get('__init__')
+        if init is None or base is object:
+            continue
+        options = inspect.signature(init).parameters.values()
+        for option in options:
+            if option.kind not in (option.VAR_KEYWORD, option.VAR_POSITIONAL):
+                empty = option.default is option.empty
+                found.setdefault(option.name,
+                                 None if empty else option.default)
+        if not any(x.kind == x.VAR_KEYWORD for x in options):
+            break
+    return found

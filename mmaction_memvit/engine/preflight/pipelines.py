@@ -84,9 +84,8 @@ def data_sets_give_streams(run: Run) -> Iterator[Finding]:
 
 def chooses_frames(dataset: Part) -> bool:
     """Whether samples come with the frames of their clip."""
-    return gives_streams(dataset) and dataset.is_ours and (
-        dataset.has('clip_len') or hasattr(dataset.value, 'grid')
-        and not dataset.is_a('OnlineAVADataset'))
+    return (gives_streams(dataset) and dataset.is_ours
+            and dataset.get('clip_len') is not None)
 
 
 def frames_are_the_clips_own(run: Run) -> Iterator[Finding]:

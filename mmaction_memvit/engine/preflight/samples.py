@@ -40,7 +40,7 @@ def _changes_frames(dataset: Part) -> str:
             for step in data.pipeline.transforms:
                 results = step(results)
                 if not np.array_equal(results['frame_inds'], before):
-                    return type(step).__name__
+                    return getattr(step, '__name__', type(step).__name__)
                 if 'imgs' in results:
                     break
         except Exception:  # noqa: BLE001

@@ -5,7 +5,10 @@ from typing import Optional
 
 from mmengine.utils import to_2tuple
 
+from mmaction_memvit.models.backbones.memvit_options import read_arch
+
 from .findings import Finding
+from .part import Part
 from .pipelines import SAMPLING
 from .run import Loader, Run
 
@@ -46,16 +49,22 @@ def frame_size(loader: Loader) -> Optional[tuple[int, int]]:
     return height, width
 
 
+def total_stride(backbone: Part) -> tuple[int, int]:
+    """Frames, and rows of a frame, that become one token of MeMViT."""
+    if not backbone.is_config:
+        return backbone.value.total_stride[:2]
+    patch = backbone.get('patch_cfg')['stride']
+    arch = read_arch(backbone.get('arch'))
+    return patch[0], patch[1] * 2**len(arch['downscale_indices'])
+
+
 def clips_fit_model(run: Run) -> Iterator[Finding]:
     """Clips and frames other than MeMViT is made for."""
     backbone = run.backbone
     if backbone is None or not backbone.is_a('MeMViT'):
         return
     frames = backbone.get('temporal_size')
-    patch = backbone.get('patch_cfg') or {}
-    # A model that is there knows its strides.
-    stride = backbone.get('total_stride') or (
-        patch.get('stride', (2, 4, 4))[0], 32, 32)
+    stride = total_stride(backbone)
     wanted = to_2tuple(backbone.get('spatial_size'))
     told = set()
     for loader in run.loaders:
@@ -77,10 +86,10 @@ def clips_fit_model(run: Run) -> Iterator[Finding]:
                 f'{backbone.path}.temporal_size={clip_len}', False)
         if size is None:
             continue
-        if run.carries_memory and min(size) < min(wanted) / 4:
+        if min(size) < stride[1]:
             yield Finding(
                 f'{path}.pipeline', f'frames of {size[0]}x{size[1]} are less '
-                f'than a quarter of {backbone.path}.spatial_size={wanted}',
+                f'than the stride {stride[1]} of {backbone}',
                 f'frames of {wanted[0]}x{wanted[1]} in {path}.pipeline')
         elif loader.mode == 'train' and size != wanted:
             yield Finding(
@@ -137,7 +146,7 @@ def tokens_have_labels(run: Run) -> Iterator[Finding]:
     backbone = run.backbone
     if backbone is None or not backbone.is_a('MeMViT'):
         return
-    stride = (backbone.get('patch_cfg') or {}).get('stride', (2, 4, 4))[0]
+    stride = total_stride(backbone)[0]
     for loader in run.loaders:
         tokens = loader.dataset.get('num_tokens')
         clip_len = clip_option(loader, 'clip_len')
