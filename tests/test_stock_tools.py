@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.videos import write_video
+from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.fileio import dump, load
 from mmengine.utils import digit_version
@@ -150,8 +151,11 @@ def test_train_validate_resume_and_test(folder):
         for s in state
     ]
     assert steps == [2, 4]
-    assert any('attn' in key and 'mem' in key for key in state[1]
-               ['state_dict'])
+    backbone = MODELS.build(
+        Config.fromfile(str(folder / 'configs/small.py')).model.backbone)
+    assert type(backbone).__name__ == 'MeMViT'
+    assert {f'backbone.{x}' for x in backbone.state_dict()} < set(
+        state[1]['state_dict'])
 
     tested = run(folder, 'test.py', 'work_dirs/small/epoch_2.pth', '--dump',
                  'scores.pkl')
@@ -159,13 +163,14 @@ def test_train_validate_resume_and_test(folder):
     assert (folder / 'scores.pkl').exists()
 
 
-def test_nothing_but_two_settings_differ(folder):
+def test_nothing_but_three_settings_differ(folder):
     """The claim of the test above, made about the config itself."""
     ours = Config.fromfile(str(folder / 'configs/remembering.py')).to_dict()
     (folder / 'configs/stock.py').write_text(f"_base_ = '{STOCK}'")
     stock = Config.fromfile(str(folder / 'configs/stock.py')).to_dict()
     assert ours.pop('custom_imports')['imports'] == ['mmaction_memvit']
     assert ours['model']['backbone'].pop('type') == 'MeMViT'
+    assert ours['model']['backbone'].pop('mem_len') == 0
     assert stock['model']['backbone'].pop('type') == 'MViT'
     assert ours == stock
 

@@ -21,9 +21,24 @@ def find_data_problems(run: Run) -> list[Finding]:
 
 
 def _collect(checks: Iterable, run: Run) -> list[Finding]:
-    # A data loader may serve validation and testing alike.
     found: dict = {}
     for check in checks:
         for finding in check(run):
             found.setdefault(finding)
-    return list(found)
+    return _join_evaluations(list(found))
+
+
+def _join_evaluations(found: list[Finding]) -> list[Finding]:
+    """What is alike in validation and testing is told once."""
+    twins = {}
+    for finding in found:
+        twin = Finding(*(x.replace('test_', 'val_') if isinstance(x, str)
+                         else x for x in finding))
+        if twin != finding and twin in found:
+            twins[twin] = finding
+    return [
+        x._replace(
+            where=f'{x.where} and {twins[x].where}',
+            change=f'{x.change}, and alike for testing') if x in twins else x
+        for x in found if x not in twins.values()
+    ]
