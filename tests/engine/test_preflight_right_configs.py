@@ -5,8 +5,14 @@ from pathlib import Path
 
 import mmaction
 import pytest
-from helpers.preflight import ROOT, findings
+from helpers.preflight import ROOT, changed, findings
+from mmaction.registry import DATA_SAMPLERS, METRICS, MODELS, TRANSFORMS
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
+from torch.utils.data import Sampler
+
+from mmaction_memvit.evaluation.keyed import KeyedMetric
+from mmaction_memvit.models import OnlineRecognizer3D
 
 STOCK = Path(mmaction.__file__).parent / '.mim/configs'
 OWN = sorted(x for x in (ROOT / 'configs').rglob('*.py')
@@ -28,3 +34,39 @@ def test_stock_configs(part):
     for path in paths:
         cfg = Config.fromfile(str(path), import_custom_modules=False)
         assert findings(cfg) == [], path
+
+
+# What users write themselves is trusted.
+
+
+@METRICS.register_module(force=True)
+class OwnMetric(KeyedMetric):
+    pass
+
+
+@DATA_SAMPLERS.register_module(force=True)
+class OwnBatches(Sampler):
+    pass
+
+
+@TRANSFORMS.register_module(force=True)
+class OwnPacking(BaseTransform):
+    pass
+
+
+@MODELS.register_module(force=True)
+class OwnModel(OnlineRecognizer3D):
+    pass
+
+
+@pytest.mark.parametrize('name', ['custom-ava-rgb', '10e_custom-rgb'])
+@pytest.mark.parametrize('changes', [
+    {'val_evaluator.type': 'OwnMetric'},
+    {'train_dataloader.batch_sampler': dict(type='OwnBatches')},
+    {'val_dataloader.dataset.pipeline': lambda x: [
+        *x[:-1], dict(type='OwnPacking')]},
+    {'model.type': lambda x: x.replace('OnlineRecognizer3D', 'OwnModel')},
+])
+def test_own_parts(name, changes):
+    path, = (ROOT / 'configs').rglob(f'memvit-small*{name}.py')
+    assert findings(changed(Config.fromfile(str(path)), **changes)) == []

@@ -15,7 +15,9 @@ _ALIKE = ('exclude_file', 'label_file', 'num_classes', 'custom_classes')
 def _pairs(run: Run) -> Iterator[tuple[Loader, Part]]:
     for loader in run.evaluations:
         for metric in run.metrics.get(loader.mode, ()):
-            yield loader, metric
+            # The user's own knows what it measures.
+            if not metric.is_stranger:
+                yield loader, metric
 
 
 def metrics_count_videos(run: Run) -> Iterator[Finding]:
