@@ -125,10 +125,12 @@ def any_size_is_not_padded(run: Run) -> Iterator[Finding]:
             prep is not None and prep.is_a('AnySizeDataPreprocessor')):
         return
     for loader in run.evaluations:
-        scaled = [x for x in loader.steps() if x.is_a('Resize')
-                  or x.is_a('LoadVideoClip') and x.get('short_side')]
-        if (loader.batch_size > 1 and scaled
-                and frame_size(loader) is None):
+        steps = loader.steps()
+        scaled = any(
+            x.is_a('Resize')
+            or x.is_a('LoadVideoClip') and x.get('short_side') for x in steps)
+        if (loader.batch_size > 1 and scaled and frame_size(loader) is None
+                and not any(x.is_stranger for x in steps)):
             yield Finding(
                 f'{loader.path}.dataset.pipeline', 'frames keep the shape of '
                 f'their video, and batches of {loader.batch_size} are padded '
