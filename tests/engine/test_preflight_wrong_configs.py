@@ -20,6 +20,8 @@ def right(name):
             loader(DATA, train=True),
             *(loader(DATA, train=False, ann_file='val.txt')
               for _ in range(2)))
+    if name == AVA:
+        pytest.importorskip('mmdet')
     path, = CONFIGS.rglob(f'{name}.py')
     return Config.fromfile(str(path))
 
@@ -208,6 +210,8 @@ WRONG = [
      ("'token_times'", 'val_dataloader.dataset.pipeline')),
     (SHARED, {TRAIN + PIPE: instead('SampleFrames', *SAMPLE)}, False,
      ('num_clips=1', 'num_clips=8')),
+    (SHARED, {TEST + PIPE: instead('PackActionInputs', POOR)}, False,
+     ('ThreeCrop', "'num_clips' in PackActionInputs' meta_keys")),
     # Metrics.
     ('tiny', {'val_evaluator.type': 'AccMetric'}, True,
      ('AccMetric', "val_evaluator = dict(type='VideoAccMetric')")),

@@ -121,7 +121,7 @@ def one_view_in_training(run: Run) -> Iterator[Finding]:
 def any_size_is_not_padded(run: Run) -> Iterator[Finding]:
     """Frames of different sizes that are padded to the largest."""
     prep = run.preprocessor
-    if not run.is_ours or not (run.carries_memory or run.shares_memory) or (
+    if not (run.carries_memory or run.shares_memory) or (
             prep is not None and prep.is_a('AnySizeDataPreprocessor')):
         return
     for loader in run.evaluations:
