@@ -401,15 +401,6 @@ def test_bad_options():
         build()(inputs[:1], samples[:1], mode='loss')
 
 
-def test_one_clip_with_memory_is_told(monkeypatch):
-    told = warnings_once(monkeypatch)
-    for views, kwargs in ((N, {}), (1, dict(neck=None)), (1, {}), (1, {})):
-        inputs, samples = batch(views=views)
-        build(**kwargs)(inputs, samples, mode='loss')
-        about = [x for x in told if 'num_clips' in x]
-        assert len(about) == (views == 1 and not kwargs)
-
-
 def test_silent_crops_are_told_once(monkeypatch):
     told = warnings_once(monkeypatch)
 
