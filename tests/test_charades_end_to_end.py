@@ -11,7 +11,6 @@ from mmaction.registry import DATA_SAMPLERS, DATASETS, MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 
-pytest.importorskip('av')
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 RECIPES = sorted(CONFIGS.glob('recognition/charades/*.py'))
 NUM_CLASSES = 6

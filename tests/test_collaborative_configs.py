@@ -21,8 +21,6 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 
 from test_configs import shrink_collaborative  # isort: skip
-
-pytest.importorskip('av')
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / 'configs/recognition/collaborative'
 STOCK = Path(mmaction.__file__).parent / '.mim/configs/recognition'

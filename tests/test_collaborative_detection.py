@@ -20,7 +20,6 @@ from helpers.runs import (
 )
 from mmengine.config import ConfigDict
 
-pytest.importorskip('av')
 pytest.importorskip('mmdet')
 
 KEYS = sorted((name, t) for name, _, _, seconds, *_ in VIDEOS

@@ -18,7 +18,6 @@ from test_configs import (
     write_boxes,
 )
 
-pytest.importorskip('av')
 pytest.importorskip('mmdet')
 
 RECIPES = sorted((CONFIGS / 'detection/collaborative').glob('*.py'))

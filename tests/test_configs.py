@@ -16,7 +16,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-pytest.importorskip('av')
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 EVERY = sorted(p for p in CONFIGS.rglob('*.py') if '_base_' not in p.parts)
 # Those of Charades and of collaborative detection have tests of their own.

@@ -24,7 +24,6 @@ from helpers.runs import (
 from helpers.tools import load_tool
 from helpers.videos import need_shared_data, truncate, write_video
 
-pytest.importorskip('av')
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -11,7 +11,6 @@ from helpers.videos import write_video
 
 from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
 
-pytest.importorskip('av')
 # Frames at 30 a second: 12, 9, 5 and 4 clips of 12, the last ones padded.
 VIDEOS = dict(P01_01=140, P01_02=100, P02_01=60, P02_02=47)
 META_KEYS = ('video_id', 'timestamp', 'token_times', 'narration_id')

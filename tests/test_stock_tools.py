@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.videos import write_video
+from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.fileio import dump, load
 from mmengine.utils import digit_version
@@ -33,7 +34,7 @@ REMEMBERING = f"""
 _base_ = '{STOCK}'
 custom_imports = dict(
     imports=['mmaction_memvit'], allow_failed_imports=False)
-model = dict(backbone=dict(type='MeMViT'))
+model = dict(backbone=dict(type='MeMViT', mem_len=0))
 """
 
 # The user's videos, and a model and images that are small enough for a test.
@@ -93,7 +94,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder, tool, *arguments, config='configs/small.py'):
+def run(folder, tool, *arguments, config='configs/small.py', code=0):
     # No PYTHONPATH: the package is found as any that is installed.
     env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     done = subprocess.run(
@@ -103,8 +104,17 @@ def run(folder, tool, *arguments, config='configs/small.py'):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True)
-    assert done.returncode == 0, done.stdout[-6000:]
+    assert done.returncode == code, done.stdout[-6000:]
     return done.stdout
+
+
+def test_a_memory_that_is_dropped_stops_the_stock_tool(folder):
+    (folder / 'configs/wrong.py').write_text(
+        "_base_ = './small.py'\n"
+        "model = dict(backbone=dict(mem_len=2))\n")
+    output = run(folder, 'train.py', config='configs/wrong.py', code=1)
+    assert "model.type='OnlineRecognizer3D'" in output
+    assert not list(folder.glob('work_dirs/wrong/**/*.pth'))
 
 
 def trained(text):
@@ -141,8 +151,11 @@ def test_train_validate_resume_and_test(folder):
         for s in state
     ]
     assert steps == [2, 4]
-    assert any('attn' in key and 'mem' in key for key in state[1]
-               ['state_dict'])
+    backbone = MODELS.build(
+        Config.fromfile(str(folder / 'configs/small.py')).model.backbone)
+    assert type(backbone).__name__ == 'MeMViT'
+    assert {f'backbone.{x}' for x in backbone.state_dict()} < set(
+        state[1]['state_dict'])
 
     tested = run(folder, 'test.py', 'work_dirs/small/epoch_2.pth', '--dump',
                  'scores.pkl')
@@ -150,13 +163,14 @@ def test_train_validate_resume_and_test(folder):
     assert (folder / 'scores.pkl').exists()
 
 
-def test_nothing_but_two_settings_differ(folder):
+def test_nothing_but_three_settings_differ(folder):
     """The claim of the test above, made about the config itself."""
     ours = Config.fromfile(str(folder / 'configs/remembering.py')).to_dict()
     (folder / 'configs/stock.py').write_text(f"_base_ = '{STOCK}'")
     stock = Config.fromfile(str(folder / 'configs/stock.py')).to_dict()
     assert ours.pop('custom_imports')['imports'] == ['mmaction_memvit']
     assert ours['model']['backbone'].pop('type') == 'MeMViT'
+    assert ours['model']['backbone'].pop('mem_len') == 0
     assert stock['model']['backbone'].pop('type') == 'MViT'
     assert ours == stock
 

@@ -118,6 +118,11 @@ class LongCueSpec:
         return self.clip_frames / self.frame_rate
 
     @property
+    def gop_size(self) -> int:
+        """int: Frames between key frames of the file: every clip begins so."""
+        return self.clip_frames
+
+    @property
     def scene(self) -> Scene:
         """Scene: What is drawn behind the signs."""
         return Scene(self.num_frames, self.clip_frames, self.frame_rate,
@@ -133,6 +138,16 @@ class LongCueSpec:
         """Return the options as a dict that JSON can hold."""
         return asdict(self)
 
+    def plan_family(self, rng: np.random.Generator
+                    ) -> list[tuple[int, int, int]]:
+        """Draw question clip, person (0) and cue clip of all questions."""
+        return [(ask, 0, cue) for cue, ask in plan_times(self, rng)]
+
+    @staticmethod
+    def video_name(split: str, number: int) -> str:
+        """Path of a video under the data folder."""
+        return f'{split}/longcue_{number:05d}.mp4'
+
 
 class Question(NamedTuple):
     """One cue and its question.
@@ -140,11 +155,14 @@ class Question(NamedTuple):
     Args:
         cue_clip (int): Number of the clip that shows the cue.
         clip (int): Number of the clip that asks for it.
-        label (int): The cue.
+        label (int): The cue, 0 to num_cues - 1.
+        person (int): Number of the person who shows it, with boxes. Defaults
+            to 0.
     """
     cue_clip: int
     clip: int
     label: int
+    person: int = 0
 
     @property
     def delay(self) -> int:
@@ -156,11 +174,12 @@ class VideoPlan(NamedTuple):
     """What happens in one video.
 
     Args:
-        name (str): Path of the video under the data folder.
+        name (str): Path of the video under the data folder; with boxes its
+            name, without suffix.
         scene (Tuple[int, ...]): Seeds of all that is drawn but the cues'
             identities; the same for all twins of a family.
-        questions (Tuple[Question, ...]): Cues and questions in order of time.
-            A new cue never comes before the last question was asked.
+        questions (Tuple[Question, ...]): In order of time. A person shows no
+            new cue before the last one was asked for.
     """
     name: str
     scene: tuple[int, ...]
@@ -188,16 +207,16 @@ def plan_videos(spec: LongCueSpec, split: str,
     num_cues, plans = spec.num_cues, []
     for _, scene, rng in families(split, SPLITS, num_videos, num_cues,
                                   spec.seed):
-        times = plan_times(spec, rng)
+        times = spec.plan_family(rng)
         labels = [rng.permutation(num_cues) for _ in times]
         for twin in range(num_cues):
             plans.append(
                 VideoPlan(
-                    name=f'{split}/longcue_{len(plans):05d}.mp4',
+                    name=spec.video_name(split, len(plans)),
                     scene=scene,
                     questions=tuple(
-                        Question(cue, ask, int(label[twin]))
-                        for (cue, ask), label in zip(times, labels))))
+                        Question(cue, ask, int(label[twin]), person)
+                        for (ask, person, cue), label in zip(times, labels))))
     return plans
 
 

@@ -21,14 +21,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from math import gcd
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 
 from .drawing import Picture, draw_background, draw_sign, paste
-from .longcue import SPLITS, LongCueSpec, plan_times
-from .twins import families
+from .longcue import LongCueSpec, VideoPlan, plan_times
 
 #: Names and RGB body colours of the persons.
 PERSONS: tuple[tuple[str, tuple[int, int, int]], ...] = (
@@ -92,99 +91,37 @@ class LongCueBoxesSpec(LongCueSpec):
         """Tuple[str]: Names of the actions with ids 1, 2, ..."""
         return tuple(f'{name} sign' for name in super().classes)
 
+    def plan_family(self, rng: np.random.Generator
+                    ) -> list[tuple[int, int, int]]:
+        """Draw question clip, person and cue clip of all questions.
+
+        While one person is asked the other shows no cue: a detector rightly
+        names the sign that it sees, and where only questions are annotated
+        that would count against it.
+        """
+        first = plan_times(self, rng)
+        cues, asks = ({pair[k] for pair in first} for k in (0, 1))
+        for _ in range(_TRIES):
+            second = plan_times(self, rng)
+            if not any(cue in asks or ask in cues for cue, ask in second):
+                break
+        else:
+            second = first
+        return sorted((ask, person, cue) for person, pairs in enumerate(
+            (first, second)) for cue, ask in pairs)
+
+    @staticmethod
+    def video_name(split: str, number: int) -> str:
+        """Name of a video, without suffix."""
+        return f'{split}_{number:05d}'
+
     @property
     def person_size(self) -> tuple[int, int]:
         """Tuple[int, int]: Width and height of a person in pixels."""
         return round(0.42 * self.size), round(0.8 * self.size)
 
 
-class BoxQuestion(NamedTuple):
-    """One cue of a person and its question.
-
-    Args:
-        person (int): Number of the person, 0 or 1.
-        cue_clip (int): Number of the clip in which it shows the cue.
-        clip (int): Number of the clip in which it is asked for.
-        label (int): The cue, 0 to num_cues - 1.
-    """
-    person: int
-    cue_clip: int
-    clip: int
-    label: int
-
-    @property
-    def delay(self) -> int:
-        """int: Clips from the cue to its question."""
-        return self.clip - self.cue_clip
-
-
-class BoxVideoPlan(NamedTuple):
-    """What happens in one video.
-
-    Args:
-        video_id (str): Name of the video, without suffix.
-        scene (Tuple[int, ...]): Seeds of all that is drawn but the cues'
-            identities; the same for all twins of a family.
-        questions (Tuple[BoxQuestion, ...]): Cues and questions of both
-            persons, in order of the questions.
-    """
-    video_id: str
-    scene: tuple[int, ...]
-    questions: tuple[BoxQuestion, ...]
-
-
-def plan_box_videos(spec: LongCueBoxesSpec, split: str,
-                    num_videos: int) -> list[BoxVideoPlan]:
-    """Plan the videos of a split.
-
-    The first videos do not depend on how many follow. While one person is
-    asked the other shows no cue: a detector rightly names the sign that it
-    sees, and where only questions are annotated that would count against it.
-
-    Args:
-        spec (LongCueBoxesSpec): The options of the set.
-        split (str): 'train', 'val' or 'test'.
-        num_videos (int): Number of videos, a multiple of ``spec.num_cues``.
-
-    Returns:
-        List[BoxVideoPlan]: The plans. Twins follow one another.
-
-    Raises:
-        ValueError: If the split is unknown or the number of videos is not a
-            positive multiple of the number of cues.
-    """
-    num_cues, plans = spec.num_cues, []
-    for _, scene, rng in families(split, SPLITS, num_videos, num_cues,
-                                  spec.seed):
-        times = _plan_both(spec, rng)
-        labels = [rng.permutation(num_cues) for _ in times]
-        for twin in range(num_cues):
-            plans.append(
-                BoxVideoPlan(
-                    video_id=f'{split}_{len(plans):05d}',
-                    scene=scene,
-                    questions=tuple(
-                        BoxQuestion(person, cue, ask, int(label[twin]))
-                        for (ask, person, cue), label in zip(times, labels))))
-    return plans
-
-
-def _plan_both(spec: LongCueBoxesSpec,
-               rng: np.random.Generator) -> list[tuple[int, int, int]]:
-    """Draw question clip, person and cue clip of all questions."""
-    first = plan_times(spec, rng)
-    cues, asks = ({pair[k] for pair in first} for k in (0, 1))
-    for _ in range(_TRIES):
-        second = plan_times(spec, rng)
-        if not any(cue in asks or ask in cues for cue, ask in second):
-            break
-    else:
-        second = first
-    return sorted((ask, person, cue) for person, pairs in enumerate(
-        (first, second)) for cue, ask in pairs)
-
-
-def person_boxes(spec: LongCueBoxesSpec, plan: BoxVideoPlan) -> np.ndarray:
+def person_boxes(spec: LongCueBoxesSpec, plan: VideoPlan) -> np.ndarray:
     """Tell where the persons are.
 
     In every clip the sides are drawn anew and both persons walk a little way,
@@ -192,7 +129,7 @@ def person_boxes(spec: LongCueBoxesSpec, plan: BoxVideoPlan) -> np.ndarray:
 
     Args:
         spec (LongCueBoxesSpec): The options of the set.
-        plan (BoxVideoPlan): What happens in the video.
+        plan (VideoPlan): What happens in the video.
 
     Returns:
         np.ndarray: Boxes (x1, y1, x2, y2) in pixels of shape
@@ -217,12 +154,12 @@ def person_boxes(spec: LongCueBoxesSpec, plan: BoxVideoPlan) -> np.ndarray:
     return np.concatenate([corner, corner + (width, height)], axis=-1)
 
 
-def keyframe_boxes(spec: LongCueBoxesSpec, plan: BoxVideoPlan) -> np.ndarray:
+def keyframe_boxes(spec: LongCueBoxesSpec, plan: VideoPlan) -> np.ndarray:
     """Tell where the persons are at the keyframes.
 
     Args:
         spec (LongCueBoxesSpec): The options of the set.
-        plan (BoxVideoPlan): What happens in the video.
+        plan (VideoPlan): What happens in the video.
 
     Returns:
         np.ndarray: Boxes (x1, y1, x2, y2) as shares of the frame, of shape
@@ -232,13 +169,12 @@ def keyframe_boxes(spec: LongCueBoxesSpec, plan: BoxVideoPlan) -> np.ndarray:
     return person_boxes(spec, plan)[frames] / spec.size
 
 
-def render_box_video(spec: LongCueBoxesSpec,
-                     plan: BoxVideoPlan) -> np.ndarray:
+def render_box_video(spec: LongCueBoxesSpec, plan: VideoPlan) -> np.ndarray:
     """Draw a video.
 
     Args:
         spec (LongCueBoxesSpec): The options of the set.
-        plan (BoxVideoPlan): What happens in the video.
+        plan (VideoPlan): What happens in the video.
 
     Returns:
         np.ndarray: RGB frames of shape (num_frames, size, size, 3), uint8.
@@ -289,13 +225,13 @@ def _person(person: int, sign: int, width: int, height: int) -> Picture:
 
 
 def annotation_rows(spec: LongCueBoxesSpec,
-                    plan: BoxVideoPlan,
+                    plan: VideoPlan,
                     label_cues: bool = False) -> list[str]:
     """Write the labelled boxes of a video as lines of an AVA table.
 
     Args:
         spec (LongCueBoxesSpec): The options of the set.
-        plan (BoxVideoPlan): What happens in the video.
+        plan (VideoPlan): What happens in the video.
         label_cues (bool): Whether the boxes that show a cue are labelled,
             too. Defaults to False: questions only, where without memory
             every action is equally likely.
@@ -311,7 +247,7 @@ def annotation_rows(spec: LongCueBoxesSpec,
         found += [(clip, question.person, question.label) for clip in clips]
     return [
         ','.join([
-            plan.video_id,
+            plan.name,
             str(clip + 1), *(f'{value:.6f}' for value in boxes[clip, person]),
             str(label + 1),
             str(person)
@@ -319,13 +255,13 @@ def annotation_rows(spec: LongCueBoxesSpec,
     ]
 
 
-def cue_keyframes(plan: BoxVideoPlan) -> list[str]:
+def cue_keyframes(plan: VideoPlan) -> list[str]:
     """Write the keyframes that show a cue as lines of an exclusion table.
 
     Where cues have no label, an answer there is neither right nor wrong.
 
     Args:
-        plan (BoxVideoPlan): What happens in the video.
+        plan (VideoPlan): What happens in the video.
 
     Returns:
         list[str]: ``video,timestamp`` in order of time. No question is asked
@@ -333,16 +269,16 @@ def cue_keyframes(plan: BoxVideoPlan) -> list[str]:
     """
     asked = {question.clip for question in plan.questions}
     cues = {question.cue_clip for question in plan.questions} - asked
-    return [f'{plan.video_id},{clip + 1}' for clip in sorted(cues)]
+    return [f'{plan.name},{clip + 1}' for clip in sorted(cues)]
 
 
 def proposal_table(spec: LongCueBoxesSpec,
-                   plans: Iterable[BoxVideoPlan]) -> dict[str, np.ndarray]:
+                   plans: Iterable[VideoPlan]) -> dict[str, np.ndarray]:
     """List the boxes of all persons at all keyframes.
 
     Args:
         spec (LongCueBoxesSpec): The options of the set.
-        plans (Iterable[BoxVideoPlan]): The videos.
+        plans (Iterable[VideoPlan]): The videos.
 
     Returns:
         dict[str, np.ndarray]: By ``'video,0012'`` the boxes and their score 1,
@@ -354,18 +290,18 @@ def proposal_table(spec: LongCueBoxesSpec,
         rng = np.random.default_rng((*plan.scene, 3))
         for clip, boxes in enumerate(keyframe_boxes(spec, plan)):
             boxes = boxes[rng.permutation(len(boxes))]
-            table[f'{plan.video_id},{clip + 1:04d}'] = np.pad(
+            table[f'{plan.name},{clip + 1:04d}'] = np.pad(
                 boxes, ((0, 0), (0, 1)), constant_values=1).astype(np.float32)
     return table
 
 
 def box_question_table(spec: LongCueBoxesSpec,
-                       plans: Iterable[BoxVideoPlan]) -> list[dict[str, Any]]:
+                       plans: Iterable[VideoPlan]) -> list[dict[str, Any]]:
     """List the questions of planned videos.
 
     Args:
         spec (LongCueBoxesSpec): The options of the set.
-        plans (Iterable[BoxVideoPlan]): The videos.
+        plans (Iterable[VideoPlan]): The videos.
 
     Returns:
         List[dict]: A dict a question with keys ``video``, ``timestamp``,
@@ -377,7 +313,7 @@ def box_question_table(spec: LongCueBoxesSpec,
         boxes = keyframe_boxes(spec, plan).round(6)
         table += [
             {
-                'video': plan.video_id,
+                'video': plan.name,
                 'timestamp': question.clip + 1,
                 'person': question.person,
                 'box': boxes[question.clip, question.person].tolist(),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from fractions import Fraction
 from typing import Any
 
+import av
 import cv2
 import mmengine
 import numpy as np
@@ -37,15 +38,7 @@ def write_video(path: str, frames: np.ndarray, fps: float,
         fps (float): Frames per second.
         keyframes (Container[int]): Numbers of the frames that are to be key
             frames: the first of every clip.
-
-    Raises:
-        ImportError: If PyAV is missing.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError('generated videos are written with PyAV, which is '
-                          'missing; run `pip install av`') from error
     with av.open(path, 'w', format='mp4') as container:
         stream = container.add_stream(
             'mpeg4', rate=Fraction(fps).limit_denominator(1001))

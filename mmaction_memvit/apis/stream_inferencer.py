@@ -7,16 +7,14 @@ from typing import Dict, Hashable, Iterator, List, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
-from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 
 from mmaction_memvit.datasets.grid import ClipGrid
 from mmaction_memvit.memory import MemoryBank, MemoryHost
-from mmaction_memvit.models.checkpoints import any_checkpoint_fits
 from mmaction_memvit.video import probe_video
+
+from .model import load_model
 
 _LOADERS = ('LoadVideoClip', 'DecordInit', 'DecordDecode', 'PyAVInit',
             'PyAVDecode', 'OpenCVInit', 'OpenCVDecode')
@@ -77,13 +75,7 @@ class StreamInferencer:
                  checkpoint: Optional[str] = None,
                  device: str = 'cpu',
                  cuda_graph: Optional[bool] = None) -> None:
-        for path in (config, checkpoint):
-            if isinstance(path, str) and '://' not in path and \
-                    not osp.isfile(path):
-                raise FileNotFoundError(f'{path}: no such file')
-        if isinstance(config, str):
-            config = Config.fromfile(config)
-        init_default_scope(config.get('default_scope', 'mmaction'))
+        config, self.model = load_model(config, checkpoint, device)
         dataset = config.test_dataloader.dataset
         if dataset.type.split('.')[-1] != 'OnlineVideoDataset':
             raise ValueError(
@@ -96,15 +88,8 @@ class StreamInferencer:
         self.from_file = Compose(self.pipeline)
         self.from_frames = Compose(
             [t for t in self.pipeline if t['type'] not in _LOADERS])
-        self.model = MODELS.build(config.model)
         if cuda_graph is not None:
             self.model.cuda_graph = cuda_graph
-        if checkpoint is None:
-            self.model.init_weights()
-        else:
-            with any_checkpoint_fits(config.get('any_checkpoint_fits', False)):
-                load_checkpoint(self.model, checkpoint, map_location='cpu')
-        self.model.to(device).eval()
         # A model of MMAction2 has none to forget.
         self.bank = MemoryBank()
         if isinstance(self.model, MemoryHost):

@@ -23,20 +23,26 @@ from torch.autograd.function import once_differentiable
 
 from .attention_channels import Layout, Size, query_bias
 from .constants import is_compiling
+from .widen import from_lines, lines, narrow, widen
 
 
-def fold_queries_definition(q: Tensor, folded: Tensor, bias: Tensor,
-                            size: Size) -> Tuple[Tensor, Tensor]:
-    """Queries with their extra channels, and those of the grid without.
+def fold_definition(q: Tensor, k: Tensor, v: Tensor, folded: Tensor,
+                    channels: Tensor, bias: Tensor,
+                    size: Size) -> Tuple[Tensor, ...]:
+    """Queries, keys and values with their extra channels.
 
     Args:
         q (Tensor): (B, 1 + T*H*W, heads, C).
+        k (Tensor): (B, K, heads, C).
+        v (Tensor): (B, K, heads, C).
         folded (Tensor): :func:`fold_tables` divided by attention's scale.
+        channels (Tensor): :func:`key_channels`, (B, K, E) or (1, K, E).
         bias (Tensor): Added to the extra channels, (T, E) or (1, E).
         size (tuple[int]): (T, H, W).
 
     Returns:
-        tuple[Tensor]: (B, 1 + T*H*W, heads, C + E) and (B, T*H*W, heads, C).
+        tuple[Tensor]: The three with C + E channels, and the grid's queries
+        without, (B, T*H*W, heads, C).
     """
     b, _, n, _ = q.shape
     e = folded.shape[1]
@@ -49,7 +55,9 @@ def fold_queries_definition(q: Tensor, folded: Tensor, bias: Tensor,
     # The class query has no position; it hides what the others hide.
     cls = bias[-1].expand(b, 1, n, e)
     extra = torch.cat((cls, extra.flatten(1, 3)), dim=1)
-    return torch.cat((q, extra), dim=-1), q[:, 1:]
+    channels = channels[:, :, None].expand(b, -1, n, -1)
+    return (torch.cat((q, extra), dim=-1), torch.cat(
+        (k, channels), dim=-1), F.pad(v, (0, e)), q[:, 1:])
 
 
 def unfold_output_definition(out: Tensor, grid: Optional[Tensor],
@@ -61,70 +69,88 @@ def unfold_output_definition(out: Tensor, grid: Optional[Tensor],
     return torch.cat((tokens[:, :1], tokens[:, 1:] + grid), dim=1)
 
 
-class _FoldQueries(Function):
-    """:func:`fold_queries_definition` in few kernels.
+def _fold(q: Tensor, k: Tensor, v: Tensor, folded: Tensor, channels: Tensor,
+          bias: Tensor, size: Size) -> Tuple[Tensor, ...]:
+    """:func:`fold_definition` in few kernels.
 
-    The grid's queries are a second result for the gradient of what they are
-    added to later to join this one in one pass.
+    Returns:
+        tuple[Tensor]: Its results, and the tables that the gradient needs.
+    """
+    (t, h, w), n, (_, e, c) = size, q.shape[2], folded.shape
+    grid = lines(q, size)
+    by_t, by_h, by_w = folded.split(size)
+    by_th = (by_t[:, None] + by_h).view(t * h, e, c)
+    extra = torch.bmm(grid, by_th.transpose(1, 2))
+    # (W*n, T*H*B, C) x (W*n, C, E), added to the same
+    by_w = by_w[:, None].expand(w, n, e, c).reshape(-1, e, c)
+    by_column(extra, w * n).baddbmm_(
+        by_column(grid, w * n), by_w.transpose(1, 2))
+    wide = widen(q, extra, bias, k, channels, v, size)
+    return (*wide, q[:, 1:], by_th, by_w)
+
+
+class _Fold(Function):
+    """:func:`_fold` with a gradient.
+
+    The grid's queries are a result, for the gradient of what they are added
+    to later to join this one in one pass.
     """
 
     @staticmethod
-    def forward(ctx, q: Tensor, folded: Tensor, bias: Tensor,
-                size: Size) -> Tuple[Tensor, Tensor]:
-        (t, h, w), (b, _, n, c), e = size, q.shape, folded.shape[1]
-        grid = q[:, 1:].reshape(-1, w * n, c)
-        by_t, by_h, by_w = folded.split(size)
-        by_th = by_t[:, None] + by_h
-        # (B*T*H, W*n, C) x (B*T*H, C, E)
-        extra = torch.baddbmm(
-            bias.view(1, -1, 1, e).expand(b, t, h, e).reshape(-1, 1, e), grid,
-            by_th.expand(b, t, h, e, c).reshape(-1, e, c).transpose(1, 2))
-        # (W*n, B*T*H, C) x (W*n, C, E), added to the same
-        by_w = by_w[:, None].expand(w, n, e, c).reshape(-1, e, c)
-        extra.transpose(0, 1).baddbmm_(
-            grid.transpose(0, 1), by_w.transpose(1, 2))
-        wide = q.new_empty(*q.shape[:3], c + e)
-        wide[..., :c].copy_(q)
-        wide[:, 1:, :, c:].copy_(extra.view(b, -1, n, e))
-        # The class query has no position; it hides what the others hide.
-        wide[:, 0, :, c:].copy_(bias[-1])
+    def forward(ctx, q: Tensor, k: Tensor, v: Tensor, folded: Tensor,
+                channels: Tensor, bias: Tensor,
+                size: Size) -> Tuple[Tensor, ...]:
+        *outs, by_th, by_w = _fold(q, k, v, folded, channels, bias, size)
         ctx.save_for_backward(q, by_th, by_w)
         ctx.size = size
-        return wide, q[:, 1:]
+        return tuple(outs)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor,
+    def backward(ctx, grad: Tensor, grad_k: Tensor, grad_v: Tensor,
                  grad_grid: Tensor) -> Tuple[Optional[Tensor], ...]:
         q, by_th, by_w = ctx.saved_tensors
-        (t, h, w), (b, _, n, c), e = ctx.size, q.shape, by_th.shape[2]
-        grid = q[:, 1:].reshape(-1, w * n, c)
-        extra = grad[:, 1:, :, c:].reshape(-1, w * n, e)
-        # Attention's backward may give any layout.
-        own = (grad[:, 1:, :, :c] + grad_grid).reshape(-1, w * n, c)
-        own.baddbmm_(extra, by_th.expand(b, t, h, e, c).reshape(-1, e, c))
-        own.transpose(0, 1).baddbmm_(extra.transpose(0, 1), by_w)
-        grad_q = torch.cat((grad[:, :1, :, :c], own.view(b, -1, n, c)), dim=1)
-        grad_th = torch.bmm(extra.transpose(1, 2), grid).view(b, t, h, e, c)
+        (t, h, w), (b, _, n, c), e = ctx.size, q.shape, by_th.shape[1]
+        grid = lines(q, ctx.size)
+        own, extra, grad_k, grad_v = narrow(grad, grad_k, grad_v, grad_grid,
+                                            ctx.size)
+        own.baddbmm_(extra, by_th)
+        by_column(own, w * n).baddbmm_(by_column(extra, w * n), by_w)
+        grad_q = torch.empty_like(q)
+        grad_q[:, 0].copy_(grad[:, 0, :, :c])
+        grad_q[:, 1:].unflatten(1, (-1, w)).copy_(
+            from_lines(own, b, ctx.size))
+        grad_th = torch.bmm(extra.transpose(1, 2), grid).view(t, h, e, c)
         grad_w = torch.bmm(
-            extra.permute(1, 2, 0), grid.transpose(0, 1)).view(w, n, e, c)
+            by_column(extra, w * n).transpose(1, 2),
+            by_column(grid, w * n)).view(w, n, e, c)
         grad_folded = torch.cat(
-            (grad_th.sum((0, 2)), grad_th.sum((0, 1)), grad_w.sum(1)))
-        return grad_q, grad_folded, None, None
+            (grad_th.sum(1), grad_th.sum(0), grad_w.sum(1)))
+        return grad_q, grad_k, grad_v, grad_folded, None, None, None
 
 
-class _UnfoldOutput(Function):
+def by_column(x: Tensor, columns: int) -> Tensor:
+    """(T*H, B * W*heads, C) as (W*heads, T*H*B, C)."""
+    return x.view(-1, columns, x.shape[-1]).transpose(0, 1)
+
+
+def _unfold(out: Tensor, grid: Optional[Tensor], channels: int) -> Tensor:
     """:func:`unfold_output_definition` in few kernels."""
+    tokens = out.transpose(1, 2)[..., :channels].contiguous()
+    if grid is not None:
+        tokens[:, 1:].add_(grid)
+    return tokens
+
+
+class _Unfold(Function):
+    """:func:`_unfold` with a gradient."""
 
     @staticmethod
     def forward(ctx, out: Tensor, grid: Optional[Tensor],
                 channels: int) -> Tensor:
         ctx.width = out.shape[-1]
         ctx.residual = grid is not None
-        tokens = out.transpose(1, 2)[..., :channels].contiguous()
-        if grid is not None:
-            tokens[:, 1:].add_(grid)
-        return tokens
+        return _unfold(out, grid, channels)
 
     @staticmethod
     @once_differentiable
@@ -151,17 +177,15 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, folded: Tensor,
     Returns:
         Tensor: Like the queries, contiguous.
     """
-    b, _, n, c = k.shape
-    extra = folded.shape[1]
-    bias = query_bias(layout, extra, q.dtype, q.device)
-    # The compiler fuses by itself.
-    fold, unfold = (fold_queries_definition, unfold_output_definition) \
-        if is_compiling() else (_FoldQueries.apply, _UnfoldOutput.apply)
-    q_wide, grid = fold(q, folded.to(q.dtype), bias, layout.q_size)
-    k_wide = torch.cat((k, channels[:, :, None].expand(b, -1, n, -1)), dim=-1)
+    bias = query_bias(layout, folded.shape[1], q.dtype, q.device)
+    if is_compiling():  # it fuses by itself
+        fold, unfold = fold_definition, unfold_output_definition
+    elif torch.is_grad_enabled():
+        fold, unfold = _Fold.apply, _Unfold.apply
+    else:
+        fold, unfold = _fold, _unfold
+    *wide, grid = fold(q, k, v, folded.to(q.dtype), channels, bias,
+                       layout.q_size)[:4]
     out = F.scaled_dot_product_attention(
-        q_wide.transpose(1, 2),
-        k_wide.transpose(1, 2),
-        F.pad(v, (0, extra)).transpose(1, 2),
-        scale=scale)
-    return unfold(out, grid if residual else None, c)
+        *[x.transpose(1, 2) for x in wide], scale=scale)
+    return unfold(out, grid if residual else None, q.shape[-1])

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .library import below_autograd, register, register_gradient, use_triton
+from .library import below_autograd, call, register, use_triton
 from .precision import statistics_dtype
 
 
@@ -47,7 +47,7 @@ def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor,
     """
     if torch.jit.is_tracing():
         return layer_norm_definition(x, gamma, beta, eps)
-    return torch.ops.memvit.layer_norm(x, gamma, beta, eps)[0]
+    return call('layer_norm', x, gamma, beta, eps)[0]
 
 
 def add_layer_norm(
@@ -74,8 +74,7 @@ def add_layer_norm(
     """
     if torch.jit.is_tracing():
         return add_layer_norm_definition(x, branch, scale, gamma, beta, eps)
-    return torch.ops.memvit.add_layer_norm(x, branch, scale, gamma, beta,
-                                           eps)[:2]
+    return call('add_layer_norm', x, branch, scale, gamma, beta, eps)[:2]
 
 
 # ------------------------------------------------------------- LayerNorm alone
@@ -148,16 +147,14 @@ class _LayerNorm(torch.autograd.Function):
     def backward(ctx, grad, *_):
         if grad is None:
             return None, None, None, None
-        return (*torch.ops.memvit.layer_norm_backward(
-            grad, *ctx.saved_tensors), None)
+        return (*call('layer_norm_backward', grad, *ctx.saved_tensors), None)
 
 
 register('layer_norm', '(Tensor x, Tensor gamma, Tensor beta, float eps) -> '
-         '(Tensor, Tensor, Tensor)', _forward, _fake)
+         '(Tensor, Tensor, Tensor)', _forward, _fake, _LayerNorm.apply)
 register(
     'layer_norm_backward', '(Tensor grad, Tensor x, Tensor mean, Tensor rstd, '
     'Tensor gamma) -> (Tensor, Tensor, Tensor)', _backward, _backward_fake)
-register_gradient('layer_norm', _LayerNorm.apply)
 
 
 # ----------------------------------------------------- residual and LayerNorm
@@ -225,8 +222,8 @@ class _AddLayerNorm(torch.autograd.Function):
         grad_total, grad = (
             torch.zeros_like(total) if x is None else x
             for x in (grad_total, grad))
-        dx, branch, dgamma, dbeta = torch.ops.memvit.add_layer_norm_backward(
-            grad_total, grad, total, scale, *saved)
+        dx, branch, dgamma, dbeta = call('add_layer_norm_backward', grad_total,
+                                         grad, total, scale, *saved)
         branch = dx if scale is None else branch
         return dx, branch.to(ctx.branch_dtype), None, dgamma, dbeta, None
 
@@ -234,9 +231,8 @@ class _AddLayerNorm(torch.autograd.Function):
 register(
     'add_layer_norm', '(Tensor x, Tensor branch, Tensor? scale, Tensor gamma, '
     'Tensor beta, float eps) -> (Tensor, Tensor, Tensor, Tensor)',
-    _add_forward, _add_fake)
+    _add_forward, _add_fake, _AddLayerNorm.apply)
 register(
     'add_layer_norm_backward', '(Tensor grad_total, Tensor grad, Tensor total,'
     ' Tensor? scale, Tensor mean, Tensor rstd, Tensor gamma) -> '
     '(Tensor, Tensor, Tensor, Tensor)', _add_backward, _add_backward_fake)
-register_gradient('add_layer_norm', _AddLayerNorm.apply)

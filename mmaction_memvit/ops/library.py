@@ -8,10 +8,12 @@ import functools
 import importlib.util
 import os
 import warnings
-from typing import Callable
+from typing import Callable, Dict, Optional, Sequence
 
 import torch
 from torch import Tensor
+
+from .constants import is_compiling
 
 _LIBRARY = torch.library.Library('memvit', 'DEF')
 
@@ -19,8 +21,19 @@ _LIBRARY = torch.library.Library('memvit', 'DEF')
 TRITON = os.environ.get('MEMVIT_TRITON', '')
 
 
-def register(name: str, schema: str, kernel: Callable,
-             fake: Callable) -> None:
+_KERNELS: Dict[str, Callable] = {}
+_AUTOCAST = torch._C.DispatchKeySet(
+    torch._C.DispatchKey.AutocastCUDA) | torch._C.DispatchKeySet(
+        torch._C.DispatchKey.AutocastCPU)
+_PLAIN = {Tensor, torch.nn.Parameter}
+_NUMBERS = {bool, int, float, type(None)}
+
+
+def register(name: str,
+             schema: str,
+             kernel: Callable,
+             fake: Callable,
+             differentiable: Optional[Callable] = None) -> None:
     """Define ``memvit::name``.
 
     Args:
@@ -28,35 +41,65 @@ def register(name: str, schema: str, kernel: Callable,
         schema (str): Arguments and results, as in native_functions.yaml.
         kernel (Callable): Computes it, on any device.
         fake (Callable): Makes empty results of the right shapes.
+        differentiable (Callable, optional): An ``autograd.Function`` applied
+            to the operator's arguments, whose forward calls the operator by
+            :func:`below_autograd`. Defaults to None.
     """
     _LIBRARY.define(name + schema)
 
     @functools.wraps(kernel)
     def plain_precision(*args):
         # The precision was chosen before the call.
-        with torch.autocast('cpu', enabled=False), torch.autocast(
-                'cuda', enabled=False):
+        with torch._C._ExcludeDispatchKeyGuard(_AUTOCAST):
             return kernel(*args)
 
+    _KERNELS[name] = plain_precision
     # On every device: what has no kernels of its own computes the plain form.
     _LIBRARY.impl(name, plain_precision, 'CompositeExplicitAutograd')
     _LIBRARY.impl(name, fake, 'Meta')
+    if differentiable is None:
+        return
+
+    def choose(*args):
+        if torch.is_grad_enabled():
+            return differentiable(*args)
+        return below_autograd(name, *args)
+
+    _KERNELS['differentiable ' + name] = choose
+    _LIBRARY.impl(name, choose, 'Autograd')
 
 
-def register_gradient(name: str, differentiable: Callable) -> None:
-    """Give ``memvit::name`` a backward pass.
+def _unseen(args: Sequence) -> bool:
+    """Whether nobody looks on: no mode, transform or tensor of a kind.
 
-    Args:
-        name (str): Of the operator.
-        differentiable (Callable): An ``autograd.Function`` applied to the
-            operator's arguments, whose forward calls the operator by
-            :func:`below_autograd`.
+    The dispatcher then does nothing but cost the host 20 us a call, which a
+    GPU's kernels do not take.
     """
-    _LIBRARY.impl(name, differentiable, 'Autograd')
+    if torch._C._len_torch_dispatch_stack() or \
+            torch._C._are_functorch_transforms_active():
+        return False
+    for x in args:
+        kind = type(x)
+        if kind in _PLAIN or kind in _NUMBERS:
+            continue
+        if kind not in (list, tuple):
+            return False
+        if x and type(x[0]) not in _PLAIN and type(x[0]) is not int:
+            return False
+    return True
+
+
+def call(name: str, *args):
+    """Call ``memvit::name``."""
+    if is_compiling() or not _unseen(args):
+        return getattr(torch.ops.memvit, name)(*args)
+    return _KERNELS.get('differentiable ' + name, _KERNELS[name])(*args)
 
 
 def below_autograd(name: str, *args):
     """Call ``memvit::name`` from its own backward registration."""
+    if _unseen(args):
+        return _KERNELS[name](*args)
     with torch._C._AutoDispatchBelowAutograd():
         return getattr(torch.ops.memvit, name)(*args)
 

@@ -1,14 +1,15 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Pooling of tokens: a depthwise convolution of their grid, then a norm."""
+import functools
 import math
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import List, NamedTuple, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .layer_norm import layer_norm_definition
-from .library import below_autograd, register, register_gradient, use_triton
+from .library import below_autograd, call, register, use_triton
 from .plain_pooling import backward as plain_backward
 from .plain_pooling import forward as plain_forward
 from .precision import activation_dtype, statistics_dtype
@@ -67,7 +68,7 @@ def pool_norm_definition(tokens: Tensor,
     return layer_norm_definition(x, pool.gamma, pool.beta, eps).flatten(2)
 
 
-def pool_norm(tokens: Tensor,
+def pool_norm(tokens: Union[Tensor, Sequence[Tensor]],
               size: Sequence[int],
               pools: Sequence[Pool],
               causal: bool = False,
@@ -80,8 +81,9 @@ def pool_norm(tokens: Tensor,
     the convolution. Sums and statistics are float32 for lower dtypes.
 
     Args:
-        tokens (Tensor): (B, P + T*H*W, C), P tokens that are no grid first.
-            Under autocast it is cast to autocast's dtype.
+        tokens (Tensor | Sequence[Tensor]): (B, P + T*H*W, C), P tokens that
+            are no grid first; one for all pools, or one each, of one shape.
+            Under autocast they are cast to autocast's dtype.
         size (tuple[int]): Grid (T, H, W).
         pools (Sequence[Pool]): At most three, with kernels of one size: one
             call serves queries, keys and values.
@@ -95,33 +97,35 @@ def pool_norm(tokens: Tensor,
     if len(pools) > 3:
         raise ValueError(f'{len(pools)} pools, but at most 3 go together: '
                          'call pool_norm once more for the others')
-    tokens = tokens.to(activation_dtype(tokens))
+    tokens = [tokens] if isinstance(tokens, Tensor) else list(tokens)
+    tokens = [x.to(activation_dtype(x)) for x in tokens]
     if torch.jit.is_tracing():
         return [
-            pool_norm_definition(tokens, size, x, causal, eps) for x in pools
+            pool_norm_definition(tokens[i % len(tokens)], size, x, causal, eps)
+            for i, x in enumerate(pools)
         ]
     weights, gammas, betas, strides = zip(*pools)
     keep = torch.is_grad_enabled() and any(
-        x.requires_grad for x in (tokens, *weights, *gammas, *betas))
-    outs = torch.ops.memvit.pool_norm(
-        tokens, weights, gammas, betas, size,
-        [s for stride in strides for s in stride], causal, eps, keep)
-    return list(outs[0])
+        x.requires_grad for x in (*tokens, *weights, *gammas, *betas))
+    return list(
+        call('pool_norm', tokens, weights, gammas, betas, size,
+             [s for stride in strides for s in stride], causal, eps, keep)[0])
 
 
 # ------------------------------------------------------------- the operator
 Lists = List[Tensor]
 
 
-def _forward(tokens: Tensor, weights: Lists, gammas: Lists, betas: Lists,
+def _forward(tokens: Lists, weights: Lists, gammas: Lists, betas: Lists,
              size: List[int], strides: List[int], causal: bool, eps: float,
-             keep: bool) -> Tuple[Lists, Lists, Lists, Lists]:
-    """Results, pooled tokens before the norm, means, inverse deviations.
+             keep: bool) -> Tuple[Lists, Tensor, Tensor]:
+    """Results, and what the backward pass needs; that is empty unless keep.
 
-    The last three are what the backward pass needs; empty unless ``keep``.
+    Pooled tokens before the norm, (rows of all pools, C), and their means and
+    inverse deviations, (2, rows, heads).
     """
     form = plain_forward
-    if use_triton(tokens):
+    if use_triton(tokens[0]):
         from .triton_pooling import forward as form
     return form(tokens, weights, gammas, betas, _geometries(
         size, weights, strides, causal), eps, keep)
@@ -146,91 +150,95 @@ class Geometry(NamedTuple):
 
 def _geometries(size: Sequence[int], weights: Lists, strides: Sequence[int],
                 causal: bool) -> List[Geometry]:
-    result = []
-    for i, weight in enumerate(weights):
-        kernel = tuple(weight.shape[2:])
-        stride = tuple(strides[3 * i:3 * i + 3])
-        result.append(
-            Geometry(
-                tuple(size), out_size(size, kernel, stride, causal), kernel,
-                stride, paddings(kernel, causal)))
-    return result
+    shape = weights[0].shape[2:]
+    # Sizes may be symbols of the compiler, which are not to be kept.
+    known = all(type(x) is int for x in (*size, *shape))
+    make = _geometry if known else _geometry.__wrapped__
+    return [
+        make(tuple(size), tuple(shape), tuple(strides[i:i + 3]), causal)
+        for i in range(0, len(strides), 3)
+    ]
+
+
+@functools.lru_cache(4096)
+def _geometry(size: Size, kernel: Size, stride: Size,
+              causal: bool) -> Geometry:
+    return Geometry(size, out_size(size, kernel, stride, causal), kernel,
+                    stride, paddings(kernel, causal))
 
 
 def _fake(tokens, weights, gammas, betas, size, strides, causal, eps, keep):
-    first = tokens.shape[1] - math.prod(size)
-    outs, convs, means, rstds = [], [], [], []
-    for weight, geo in zip(weights, _geometries(size, weights, strides,
-                                                causal)):
-        shape = tokens.shape[0], first + math.prod(geo.out), tokens.shape[2]
-        outs.append(tokens.new_empty(shape))
-        if keep:
-            convs.append(tokens.new_empty(shape))
-            heads = tokens.shape[2] // weight.shape[0]
-            for stats in (means, rstds):
-                stats.append(
-                    tokens.new_empty((*shape[:2], heads),
-                                     dtype=statistics_dtype(tokens)))
-    return outs, convs, means, rstds
+    like, width = tokens[0], weights[0].shape[0]
+    batch, num, channels = like.shape
+    first = num - math.prod(size)
+    outs = [
+        like.new_empty(batch, first + math.prod(geo.out), channels)
+        for geo in _geometries(size, weights, strides, causal)
+    ]
+    total = sum(batch * x.shape[1] for x in outs) if keep else 0
+    return outs, like.new_empty(total, channels), like.new_empty(
+        (2, total, channels // width), dtype=statistics_dtype(like))
 
 
-def _backward(grads: Lists, tokens: Tensor, convs: Lists, means: Lists,
-              rstds: Lists, weights: Lists, gammas: Lists, size: List[int],
+def _backward(grads: Lists, tokens: Lists, conv: Tensor, stats: Tensor,
+              weights: Lists, gammas: Lists, size: List[int],
               strides: List[int], causal: bool, need_tokens: bool,
-              need_weights: bool) -> Tuple[Tensor, Lists, Lists, Lists]:
-    """Gradients of the tokens and of all parameters.
+              need_weights: bool) -> Tuple[Lists, Tensor, Tensor, Tensor]:
+    """Gradients of the tokens, and of weights, gammas and betas, stacked.
 
-    Empty, or none, where not needed.
+    Empty where not needed.
     """
     form = plain_backward
-    if use_triton(tokens):
+    if use_triton(tokens[0]):
         from .triton_pooling import backward as form
-    return form(grads, tokens, convs, means, rstds, weights, gammas,
+    return form(grads, tokens, conv, stats, weights, gammas,
                 _geometries(size, weights, strides, causal), need_tokens,
                 need_weights)
 
 
-def _backward_fake(grads, tokens, convs, means, rstds, weights, gammas, size,
-                   strides, causal, need_tokens, need_weights):
-    dtokens = tokens.new_empty(tokens.shape if need_tokens else 0)
-    params = [[torch.empty_like(x) for x in group] if need_weights else []
-              for group in (weights, gammas, gammas)]
+def _backward_fake(grads, tokens, conv, stats, weights, gammas, size, strides,
+                   causal, need_tokens, need_weights):
+    dtokens = [x.new_empty(x.shape) for x in tokens if need_tokens]
+    num = len(weights) if need_weights else 0
+    params = [
+        x.new_empty(num, *x.shape) for x in (weights[0], gammas[0], gammas[0])
+    ]
     return dtokens, *params
 
 
 class _PoolNorm(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, tokens, options, *params):
-        num = len(params) // 3
-        weights, gammas, betas = (
-            list(params[i * num:i * num + num]) for i in range(3))
-        outs, convs, means, rstds = below_autograd('pool_norm', tokens,
-                                                   weights, gammas, betas,
-                                                   *options)
-        kept = (*convs, *means, *rstds)
-        ctx.save_for_backward(tokens, *kept, *weights, *gammas)
-        ctx.mark_non_differentiable(*kept)
+    def forward(ctx, options, num, *args):
+        groups = [args[i * num:i * num + num] for i in range(3)]
+        tokens = args[3 * num:]
+        outs, conv, stats = below_autograd('pool_norm', tokens, *groups,
+                                           *options)
+        ctx.save_for_backward(conv, stats, *groups[0], *groups[1], *tokens)
+        ctx.mark_non_differentiable(conv, stats)
         # Zeros for what is no result would be a kernel each.
         ctx.set_materialize_grads(False)
-        ctx.options = options
-        return (*outs, *kept)
+        ctx.options, ctx.num = options, num
+        ctx.shapes = [x.shape for x in outs]
+        return (*outs, conv, stats)
 
     @staticmethod
     def backward(ctx, *grads):
-        tokens, *saved = ctx.saved_tensors
-        num = len(saved) // 5
-        size, strides, causal = ctx.options[:3]
+        conv, stats, *saved = ctx.saved_tensors
+        num, (size, strides, causal) = ctx.num, ctx.options[:3]
+        tokens = saved[2 * num:]
         grads = [
-            torch.zeros_like(conv) if grad is None else grad
-            for grad, conv in zip(grads, saved[:num])
+            conv.new_zeros(shape) if grad is None else grad
+            for grad, shape in zip(grads, ctx.shapes)
         ]
-        dtokens, *params = torch.ops.memvit.pool_norm_backward(
-            grads, tokens,
-            *[saved[i * num:i * num + num] for i in range(5)], size, strides,
-            causal, ctx.needs_input_grad[0], any(ctx.needs_input_grad[2:]))
-        params = [x for group in params for x in group] or [None] * 3 * num
-        return (dtokens if ctx.needs_input_grad[0] else None, None, *params)
+        need = ctx.needs_input_grad[2:]
+        dtokens, *params = call('pool_norm_backward', grads, tokens, conv,
+                                stats, saved[:num], saved[num:2 * num], size,
+                                strides, causal, any(need[3 * num:]),
+                                any(need[:3 * num]))
+        params = [x for group in params for x in group.unbind()
+                  ] or [None] * 3 * num
+        return (None, None, *params, *(dtokens or [None] * len(tokens)))
 
 
 def _differentiable(tokens, weights, gammas, betas, size, strides, causal,
@@ -240,18 +248,18 @@ def _differentiable(tokens, weights, gammas, betas, size, strides, causal,
         return below_autograd('pool_norm', tokens, weights, gammas, betas,
                               *options)
     num = len(weights)
-    flat = _PoolNorm.apply(tokens, options, *weights, *gammas, *betas)
-    return tuple(list(flat[i * num:i * num + num]) for i in range(4))
+    *outs, conv, stats = _PoolNorm.apply(options, num, *weights, *gammas,
+                                         *betas, *tokens)
+    return list(outs), conv, stats
 
 
 register(
-    'pool_norm', '(Tensor tokens, Tensor[] weights, Tensor[] gammas, '
+    'pool_norm', '(Tensor[] tokens, Tensor[] weights, Tensor[] gammas, '
     'Tensor[] betas, SymInt[] size, int[] strides, bool causal, float eps, '
-    'bool keep) -> (Tensor[], Tensor[], Tensor[], Tensor[])', _forward, _fake)
+    'bool keep) -> (Tensor[], Tensor, Tensor)', _forward, _fake,
+    _differentiable)
 register(
-    'pool_norm_backward', '(Tensor[] grads, Tensor tokens, Tensor[] convs, '
-    'Tensor[] means, Tensor[] rstds, Tensor[] weights, Tensor[] gammas, '
-    'SymInt[] size, int[] strides, bool causal, bool need_tokens, '
-    'bool need_weights) -> (Tensor, Tensor[], Tensor[], Tensor[])', _backward,
-    _backward_fake)
-register_gradient('pool_norm', _differentiable)
+    'pool_norm_backward', '(Tensor[] grads, Tensor[] tokens, Tensor conv, '
+    'Tensor stats, Tensor[] weights, Tensor[] gammas, SymInt[] size, '
+    'int[] strides, bool causal, bool need_tokens, bool need_weights) -> '
+    '(Tensor[], Tensor, Tensor, Tensor)', _backward, _backward_fake)

@@ -1,12 +1,32 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""What the launches of all Triton kernels share."""
+"""What the launches of all Triton kernels share.
+
+The host must keep up with the device: sizes are computed once for each shape,
+and by plain arithmetic, which Triton's own helpers are not.
+"""
 import functools
-from contextlib import nullcontext
 from typing import Sequence, Tuple
 
 import torch
 import triton
+import triton.language as tl
 from torch import Tensor
+
+
+@triton.jit
+def pick(job, a, b, c):
+    """The number of a job."""
+    return tl.where(job == 0, a, tl.where(job == 1, b, c))
+
+
+@triton.jit
+def pick_pointer(job, a, b, c):
+    """The pointer of a job."""
+    if job == 1:
+        a = b
+    if job == 2:
+        a = c
+    return a
 
 
 def launch(kernel, grid: Sequence[int], like: Tensor, *args,
@@ -14,33 +34,42 @@ def launch(kernel, grid: Sequence[int], like: Tensor, *args,
     """Run ``kernel`` on the device of ``like``; an empty grid runs nothing."""
     if 0 in grid:
         return
-    on_device = (
-        torch.cuda.device(like.device) if like.is_cuda else nullcontext())
-    with on_device:
+    if like.is_cuda and like.device.index != torch.cuda.current_device():
+        with torch.cuda.device(like.device):
+            kernel[tuple(grid)](*args, **constants)
+    else:
         kernel[tuple(grid)](*args, **constants)
 
 
 @functools.lru_cache(None)
-def _processors(device: torch.device) -> int:
-    if device.type != 'cuda':  # Triton's interpreter
-        return 1
-    return torch.cuda.get_device_properties(device).multi_processor_count
-
-
-def wanted_programs(like: Tensor) -> int:
+def wanted_programs(device: torch.device) -> int:
     """Programs that fill the device a few times over."""
-    return 4 * _processors(like.device)
+    if device.type != 'cuda':  # Triton's interpreter
+        return 4
+    return 4 * torch.cuda.get_device_properties(device).multi_processor_count
 
 
-def tile(rows: int, width: int, others: int, like: Tensor,
+def power_of_2(n: int) -> int:
+    """The next one."""
+    return 1 << max(n - 1, 0).bit_length()
+
+
+def blocks(rows: int, height: int) -> int:
+    """How many of a height cover the rows."""
+    return -(-rows // height)
+
+
+@functools.lru_cache(4096)
+def tile(rows: int, width: int, others: int, device: torch.device,
          warps: int) -> Tuple[int, int]:
     """Rows and columns of a tile, powers of two, for rows of ``width``.
 
     A thread gets 32 elements, or fewer where programs (``others`` times the
     tiles) would not fill the device.
     """
-    block = max(triton.next_power_of_2(width), 16)
+    block = max(power_of_2(width), 16)
     height = max(1024 * warps // block, 1)
-    while height > 4 and -(-rows // height) * others < wanted_programs(like):
+    while height > 4 and blocks(rows, height) * others < wanted_programs(
+            device):
         height //= 2
     return height, block

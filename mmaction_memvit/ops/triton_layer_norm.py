@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .triton_launch import launch, tile, wanted_programs
+from .triton_launch import blocks, launch, tile, wanted_programs
 
 
 @triton.jit
@@ -137,14 +137,13 @@ def add_forward(
         eps: float) -> Tuple[Optional[Tensor], Tensor, Tensor, Tensor]:
     """The sum (None without a branch) and :func:`forward` of it."""
     width = x.shape[-1]
-    mean, rstd = (
-        x.new_empty(x.shape[:-1], dtype=torch.float32) for _ in range(2))
-    out = torch.empty_like(x)
+    mean = x.new_empty(x.shape[:-1], dtype=torch.float32)
+    rstd, out = torch.empty_like(mean), torch.empty_like(x)
     total = None if branch is None else torch.empty_like(x)
     rows = mean.numel()
-    block_p, block_d = tile(rows, width, 1, x, 4)
+    block_p, block_d = tile(rows, width, 1, x.device, 4)
     launch(
-        _forward_kernel, (triton.cdiv(rows, block_p), ),
+        _forward_kernel, (blocks(rows, block_p), ),
         x,
         x,
         x if branch is None else branch,
@@ -184,9 +183,9 @@ def add_backward(
     dbranch = x.new_empty(0 if scale is None else x.shape)
     dgamma, dbeta = torch.empty_like(gamma), torch.empty_like(gamma)
     # Two sums and two tiles are held in registers: half the rows.
-    block_p, block_d = tile(rows, width, 1, x, 4)
+    block_p, block_d = tile(rows, width, 1, x.device, 4)
     block_p = max(block_p // 2, 1)
-    num = min(triton.cdiv(rows, block_p), wanted_programs(x))
+    num = min(blocks(rows, block_p), wanted_programs(x.device))
     part = x.new_empty((num, 2, width), dtype=torch.float32)
     launch(
         _backward_kernel, (num, ),
@@ -210,7 +209,7 @@ def add_backward(
         BLOCK_D=block_d,
         num_warps=4)
     launch(
-        _sum_kernel, (triton.cdiv(width, 32), 2),
+        _sum_kernel, (blocks(width, 32), 2),
         x,
         part,
         dgamma,

@@ -1,16 +1,16 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Launches the kernels of pooling."""
+import functools
 import math
-from typing import List, Tuple
+from typing import List, NamedTuple, Sequence, Tuple
 
 import torch
-import triton
 from torch import Tensor
 
-from . import triton_layer_norm
-from .triton_launch import launch, tile, wanted_programs
+from .triton_launch import blocks, launch, power_of_2, tile, wanted_programs
 from .triton_pooling_kernels import (
     forward_kernel,
+    norm_kernel,
     sum_kernel,
     tokens_kernel,
     weight_kernel,
@@ -19,13 +19,53 @@ from .triton_pooling_kernels import (
 Lists = List[Tensor]
 
 
-def _warps(width: int) -> int:
-    """Warps of a program for rows of ``width`` channels.
+class _Plan(NamedTuple):
+    """How kernels are launched for some shapes; jobs are filled up to 3."""
 
-    One as long as it holds a row: what all rows share (a tap, a parameter)
-    then gets where it is needed without a barrier.
-    """
-    return min(max(triton.next_power_of_2(width) // 256, 1), 8)
+    batch: int
+    first: int
+    channels: int
+    width: int
+    size: tuple
+    outs: tuple  # OT, OH, OW of each job
+    places: tuple  # OT, OH, OW, ST, SH, SW of each job
+    rows: tuple  # of each job, batch and class token included
+    kernel: tuple
+    strides: tuple
+    causal: bool
+
+
+@functools.lru_cache(4096)
+def _plan(shape: tuple, width: int, geometries: tuple) -> _Plan:
+    batch, num, channels = shape
+    geo = geometries[0]
+    first = num - math.prod(geo.size)
+    filled = [geometries[min(i, len(geometries) - 1)] for i in range(3)]
+    return _Plan(
+        batch, first, channels, width, geo.size,
+        tuple(n for x in filled for n in x.out),
+        tuple(n for x in filled for n in (*x.out, *x.stride)),
+        tuple(batch * (first + math.prod(x.out)) for x in geometries),
+        geo.kernel, tuple(x.stride for x in filled),
+        geo.padding[0] != geo.kernel[0] // 2)
+
+
+def _three(values: Sequence) -> Sequence:
+    """Of three jobs, where there are fewer: the last one again."""
+    num = len(values)
+    return values if num == 3 else (*values, *[values[-1]] * (3 - num))
+
+
+@functools.lru_cache(4096)
+def _forward_launch(plan: _Plan, jobs: int, device: torch.device) -> tuple:
+    """Grid, rows, columns and warps."""
+    heads = plan.channels // plan.width
+    # A program's warp holds a row, as long as one can: what all rows share
+    # (a tap, a parameter) then gets where it is needed without a barrier.
+    warps = min(max(power_of_2(plan.width) // 256, 1), 8)
+    block_p, block_d = tile(sum(plan.rows), plan.width, heads, device, warps)
+    num = sum(blocks(rows, block_p) for rows in plan.rows)
+    return (num, heads), block_p, block_d, warps
 
 
 def _taps_first(weights: List[Tensor]) -> Tensor:
@@ -33,174 +73,231 @@ def _taps_first(weights: List[Tensor]) -> Tensor:
     return torch.stack([x.flatten(1).t() for x in weights])
 
 
-def forward(tokens: Tensor, weights: List[Tensor], gammas: List[Tensor],
+def forward(tokens: List[Tensor], weights: List[Tensor], gammas: List[Tensor],
             betas: List[Tensor], geometries: list, eps: float,
-            keep: bool) -> Tuple[Lists, Lists, Lists, Lists]:
+            keep: bool) -> Tuple[Lists, Tensor, Tensor]:
     """See :func:`pooling._forward`."""
-    batch, num, channels = tokens.shape
-    width = weights[0].shape[0]
-    heads = channels // width
-    size = geometries[0].size
-    first = num - math.prod(size)
-    tokens = tokens.contiguous()
-    results = [], [], [], []
-    for weight, gamma, beta, geo in zip(
-            _taps_first(weights), gammas, betas, geometries):
-        num_out = first + math.prod(geo.out)
-        out = tokens.new_empty(batch, num_out, channels)
-        made = [out]
-        if keep:
-            made.append(torch.empty_like(out))
-            made += [
-                out.new_empty((batch, num_out, heads), dtype=torch.float32)
-                for _ in range(2)
-            ]
-        warps = _warps(width)
-        block_p, block_d = tile(batch * num_out, width, heads, tokens, warps)
-        launch(
-            forward_kernel, (triton.cdiv(batch * num_out, block_p), heads),
-            tokens,
-            tokens,
-            weight,
-            gamma,
-            beta,
-            *(made if keep else 4 * made),
-            batch * num_out,
-            first,
-            *size,
-            *geo.out,
-            *geo.stride,
-            *geo.padding,
-            eps,
-            C=channels,
-            D=width,
-            KT=geo.kernel[0],
-            KH=geo.kernel[1],
-            KW=geo.kernel[2],
-            KEEP=keep,
-            BLOCK_P=block_p,
-            BLOCK_D=block_d,
-            num_warps=warps)
-        for group, value in zip(results, made):
-            group.append(value)
-    return results
-
-
-def _token_gradient(tokens: Tensor, dys: List[Tensor], weights: List[Tensor],
-                    geometries: list) -> Tensor:
-    """Gradient of the tokens, from all poolings."""
-    batch, num, channels = tokens.shape
-    geo = geometries[0]
-    width = weights[0].shape[0]
-    dx = tokens.new_empty(tokens.shape)
-    block_c = 128 if channels % 128 == 0 else min(
-        triton.next_power_of_2(channels), 128)
-    blocks = triton.cdiv(channels, block_c)
-    block_p, block_c = tile(batch * num, block_c, blocks, tokens, 1)
-    if tokens.dtype == torch.float32:  # registers would not do
-        block_p = max(block_p // 2, 1)
-    pick = [min(i, len(dys) - 1) for i in range(3)]
-    taps = _taps_first(weights)
-    jobs = [(dys[i], taps[i], *geometries[i].out) for i in pick]
-    strides = {
-        f'S{axis}{i}': geometries[job].stride['THW'.index(axis)]
-        for i, job in enumerate(pick) for axis in 'THW'
-    }
-    unroll = {
-        f'UNROLL{i}':
-        geo.kernel[2] if max(geometries[job].stride) == 1 else 1
-        for i, job in enumerate(pick)
-    }
+    tokens = [x.contiguous() for x in tokens]
+    like, jobs = tokens[0], len(weights)
+    plan = _plan(like.shape, weights[0].shape[0], tuple(geometries))
+    outs = [
+        like.new_empty(plan.batch, plan.first + math.prod(geo.out),
+                       plan.channels) for geo in geometries
+    ]
+    total = sum(plan.rows) if keep else 0
+    conv = like.new_empty((total, plan.channels))
+    stats = like.new_empty((2, total, plan.channels // plan.width),
+                           dtype=torch.float32)
+    grid, block_p, block_d, warps = _forward_launch(plan, jobs, like.device)
     launch(
-        tokens_kernel, (triton.cdiv(batch * num, block_p), blocks),
-        tokens,
+        forward_kernel,
+        grid,
+        like,
+        *_three(tokens),
+        _taps_first(weights),
+        *_three(gammas),
+        *_three(betas),
+        *_three(outs),
+        conv if keep else like,
+        stats if keep else gammas[0],
+        plan.batch,
+        plan.first,
+        *plan.size,
+        *plan.places,
+        plan.channels,
+        eps,
+        JOBS=jobs,
+        D=plan.width,
+        KT=plan.kernel[0],
+        KH=plan.kernel[1],
+        KW=plan.kernel[2],
+        CAUSAL=plan.causal,
+        KEEP=keep,
+        BLOCK_P=block_p,
+        BLOCK_D=block_d,
+        num_warps=warps)
+    return outs, conv, stats
+
+
+@functools.lru_cache(4096)
+def _tokens_launch(plan: _Plan, dtype: torch.dtype,
+                   device: torch.device) -> tuple:
+    """Grid, rows, columns, and each job's strides and unrolling."""
+    channels = plan.channels
+    block_c = 128 if channels % 128 == 0 else min(power_of_2(channels), 128)
+    columns = blocks(channels, block_c)
+    rows = plan.batch * (plan.first + math.prod(plan.size))
+    block_p, block_c = tile(rows, block_c, columns, device, 1)
+    if dtype == torch.float32:  # registers would not do
+        block_p = max(block_p // 2, 1)
+    steps = {}
+    for i, stride in enumerate(plan.strides):
+        steps.update(zip((f'ST{i}', f'SH{i}', f'SW{i}'), stride))
+        steps[f'UNROLL{i}'] = plan.kernel[2] if max(stride) == 1 else 1
+    return (blocks(rows, block_p), columns), block_p, block_c, steps
+
+
+def _token_gradient(like: Tensor, dy: Tensor, weights: List[Tensor],
+                    plan: _Plan) -> Tensor:
+    """Gradient of tokens that all poolings share."""
+    dx = like.new_empty(like.shape)
+    grid, block_p, block_c, steps = _tokens_launch(plan, like.dtype,
+                                                   like.device)
+    launch(
+        tokens_kernel,
+        grid,
+        like,
         dx,
-        batch * num,
-        num - math.prod(geo.size),
-        *geo.size,
-        *geo.padding,
-        *jobs[0],
-        *jobs[1],
-        *jobs[2],
-        C=channels,
-        D=width,
-        KT=geo.kernel[0],
-        KH=geo.kernel[1],
-        KW=geo.kernel[2],
-        NUM=len(dys),
+        dy,
+        _taps_first(weights),
+        plan.batch,
+        plan.first,
+        *plan.size,
+        *plan.outs,
+        plan.channels,
+        JOBS=len(weights),
+        D=plan.width,
+        KT=plan.kernel[0],
+        KH=plan.kernel[1],
+        KW=plan.kernel[2],
+        CAUSAL=plan.causal,
         BLOCK_P=block_p,
         BLOCK_C=block_c,
         num_warps=1,
-        **strides,
-        **unroll)
+        **steps)
     return dx
 
 
-def _weight_gradient(tokens: Tensor, dy: Tensor, weight: Tensor,
-                     geo) -> Tensor:
-    """Gradient of one kernel, (D, 1, kt, kh, kw)."""
-    batch, num, channels = tokens.shape
-    taps, width = math.prod(geo.kernel), weight.shape[0]
-    block_k = triton.next_power_of_2(taps)
+@functools.lru_cache(4096)
+def _weight_launch(plan: _Plan, jobs: int, device: torch.device) -> tuple:
+    """Grid, taps and columns of a tile."""
+    block_k = power_of_2(math.prod(plan.kernel))
     block_c = max(4096 // block_k, 16)
-    block_c = min(block_c, max(triton.next_power_of_2(channels), 16))
-    blocks = triton.cdiv(channels, block_c)
-    lines = batch * geo.out[0] * geo.out[1]
-    programs = min(lines, max(wanted_programs(tokens) // blocks, 1))
-    part = tokens.new_empty((programs, taps, channels), dtype=torch.float32)
-    kernel = dict(zip(('KT', 'KH', 'KW'), geo.kernel))
+    block_c = min(block_c, max(power_of_2(plan.channels), 16))
+    columns = blocks(plan.channels, block_c)
+    lines = max(plan.batch * plan.outs[3 * i] * plan.outs[3 * i + 1]
+                for i in range(jobs))
+    programs = min(lines, max(wanted_programs(device) // columns, 1))
+    return (programs, columns, jobs), block_k, block_c
+
+
+def _weight_sums(tokens: List[Tensor], dy: Tensor, plan: _Plan,
+                 jobs: int) -> Tensor:
+    """Sums for the kernels' gradient: (jobs, programs, taps, C)."""
+    grid, block_k, block_c = _weight_launch(plan, jobs, dy.device)
+    part = dy.new_empty((jobs, grid[0], math.prod(plan.kernel), plan.channels),
+                        dtype=torch.float32)
     launch(
-        weight_kernel, (programs, blocks),
-        tokens,
-        tokens,
+        weight_kernel,
+        grid,
+        dy,
+        *_three(tokens),
         dy,
         part,
-        lines,
-        num - math.prod(geo.size),
-        *geo.size,
-        *geo.out,
-        *geo.stride,
-        *geo.padding,
-        C=channels,
+        plan.batch,
+        plan.first,
+        *plan.size,
+        *plan.places,
+        grid[0],
+        plan.channels,
+        JOBS=jobs,
+        KT=plan.kernel[0],
+        KH=plan.kernel[1],
+        KW=plan.kernel[2],
+        CAUSAL=plan.causal,
         UNROLL=2,
         BLOCK_K=block_k,
         BLOCK_C=block_c,
-        num_warps=4,
-        **kernel)
-    dweight = torch.empty_like(weight)
-    launch(
-        sum_kernel, (taps, triton.cdiv(width, 32)),
-        tokens,
-        part,
-        dweight,
-        programs * (channels // width),
-        D=width,
-        HEADS=channels // width,
-        TAPS=taps,
-        BLOCK_P=64,
-        BLOCK_D=32,
         num_warps=4)
-    return dweight
+    return part
 
 
-def backward(grads: List[Tensor], tokens: Tensor, convs: List[Tensor],
-             means: List[Tensor], rstds: List[Tensor], weights: List[Tensor],
-             gammas: List[Tensor], geometries: list, need_tokens: bool,
-             need_weights: bool) -> Tuple[Tensor, Lists, Lists, Lists]:
+@functools.lru_cache(4096)
+def _norm_launch(plan: _Plan, jobs: int, device: torch.device) -> tuple:
+    """Grid, rows and columns."""
+    heads = plan.channels // plan.width
+    rows = sum(plan.rows) * heads
+    block_p, block_d = tile(rows, plan.width, 1, device, 4)
+    # Two sums and two tiles are held in registers: half the rows.
+    block_p = max(block_p // 2, 1)
+    num = min(blocks(max(plan.rows, default=0) * heads, block_p),
+              wanted_programs(device))
+    return (num, jobs), block_p, block_d
+
+
+def _norm_gradient(grads: List[Tensor], conv: Tensor, stats: Tensor,
+                   gammas: List[Tensor],
+                   plan: _Plan) -> Tuple[Tensor, Tensor]:
+    """Through the norms: dy, and sums (jobs, programs, 2, D)."""
+    jobs = len(grads)
+    grid, block_p, block_d = _norm_launch(plan, jobs, conv.device)
+    dy = torch.empty_like(conv)
+    part = conv.new_empty((jobs, grid[0], 2, plan.width), dtype=torch.float32)
+    launch(
+        norm_kernel,
+        grid,
+        conv,
+        *_three([x.contiguous() for x in grads]),
+        conv,
+        stats,
+        *_three(gammas),
+        dy,
+        part,
+        plan.batch,
+        plan.first,
+        *plan.outs,
+        grid[0],
+        plan.channels,
+        JOBS=jobs,
+        D=plan.width,
+        BLOCK_P=block_p,
+        BLOCK_D=block_d,
+        num_warps=4)
+    return dy, part
+
+
+def backward(grads: List[Tensor], tokens: List[Tensor], conv: Tensor,
+             stats: Tensor, weights: List[Tensor], gammas: List[Tensor],
+             geometries: list, need_tokens: bool,
+             need_weights: bool) -> Tuple[Lists, Tensor, Tensor, Tensor]:
     """See :func:`pooling._backward`."""
-    tokens = tokens.contiguous()
-    width = weights[0].shape[0]
-    dys, params = [], ([], [], [])
-    for grad, conv, mean, rstd, weight, gamma, geo in zip(
-            grads, convs, means, rstds, weights, gammas, geometries):
-        dy, dgamma, dbeta = triton_layer_norm.backward(
-            grad.contiguous(), conv.unflatten(-1, (-1, width)), mean, rstd,
-            gamma)
-        dys.append(dy.flatten(-2))
-        if need_weights:
-            dweight = _weight_gradient(tokens, dys[-1], weight, geo)
-            for group, value in zip(params, (dweight, dgamma, dbeta)):
-                group.append(value)
-    if not need_tokens:
-        return tokens.new_empty(0), *params
-    return _token_gradient(tokens, dys, weights, geometries), *params
+    tokens = [x.contiguous() for x in tokens]
+    weight, jobs = weights[0], len(weights)
+    plan = _plan(tokens[0].shape, weight.shape[0], tuple(geometries))
+    dy, norm_part = _norm_gradient(grads, conv, stats, gammas, plan)
+    shape = (jobs, ) if need_weights else (0, )
+    dweight = weight.new_empty(shape + weight.shape)
+    dgamma, dbeta = (
+        weight.new_empty(shape + gammas[0].shape) for _ in range(2))
+    if need_weights:
+        part = _weight_sums(tokens, dy, plan, jobs)
+        taps = part.shape[2]
+        launch(
+            sum_kernel, (taps + 2, blocks(plan.width, 32), jobs),
+            dy,
+            part,
+            norm_part,
+            dweight,
+            dgamma,
+            dbeta,
+            part.shape[1],
+            norm_part.shape[1],
+            plan.channels // plan.width,
+            D=plan.width,
+            TAPS=taps,
+            BLOCK_P=64,
+            BLOCK_D=32,
+            num_warps=4)
+    dtokens = []
+    if need_tokens and len(tokens) == 1:
+        dtokens = [_token_gradient(tokens[0], dy, weights, plan)]
+    elif need_tokens:
+        dtokens = [
+            _token_gradient(
+                x, part, [weight],
+                _plan(x.shape, weight.shape[0], (geo, )))
+            for x, part, weight, geo in zip(tokens, dy.split(plan.rows),
+                                            weights, geometries)
+        ]
+    dtype = gammas[0].dtype
+    return dtokens, dweight, dgamma.to(dtype), dbeta.to(dtype)

@@ -6,14 +6,10 @@ import pytest
 from generated.distant_pair import (
     DistantPairSpec,
     plan_pairs,
-    plan_signs,
-    render_video,
 )
 from generated.make_distant_pair import make_distant_pair
 from generated.video_set import read_video
 from helpers.tools import tool_fixture
-
-av = pytest.importorskip('av', reason='the videos are written with PyAV')
 
 generate = tool_fixture('examples/generate.py')
 SMALL = DistantPairSpec(num_things=2, num_slots=4, slot_frames=3)
@@ -49,16 +45,6 @@ def test_files(dataset):
                     for x in content['questions']] == rows
 
 
-def test_videos_decode_to_what_was_drawn(dataset):
-    out_dir, _ = dataset
-    for plan in (*plan_pairs(SMALL, 'train', 8), *plan_signs(
-            SMALL, 'val', 5)):
-        frames = read_video(str(out_dir / plan.name))
-        drawn = render_video(SMALL, plan)
-        assert frames.shape == drawn.shape
-        assert np.abs(frames.mean(-1) - drawn.mean(-1)).mean() < 5
-
-
 def test_decoded_frames_carry_no_trace_of_a_sign_of_another_slot(
         dataset):
     """Encoders predict frames from earlier ones: that must not leak."""
@@ -72,13 +58,6 @@ def test_decoded_frames_carry_no_trace_of_a_sign_of_another_slot(
         ]
 
 
-def test_every_slot_starts_with_a_key_frame(dataset):
-    out_dir, meta = dataset
-    with av.open(str(out_dir / meta['splits']['val']['videos'][0])) as video:
-        keys = [frame.key_frame for frame in video.decode(video=0)]
-    assert all(keys[::SMALL.slot_frames])
-
-
 def test_options(generate, dataset, tmp_path, capsys):
     out_dir, meta = dataset
     made = tmp_path / 'made'
@@ -88,8 +67,3 @@ def test_options(generate, dataset, tmp_path, capsys):
         '--num-slots 4 --slot-frames 3 --num-workers 0'.split())
     assert 'chance 50%' in capsys.readouterr().out
     assert json.loads((made / 'distant_pair_meta.json').read_text()) == meta
-    for content in meta['splits'].values():
-        for name in content['videos']:
-            np.testing.assert_array_equal(
-                read_video(str(made / name)),
-                read_video(str(out_dir / name)))

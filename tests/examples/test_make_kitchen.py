@@ -15,8 +15,6 @@ from helpers.tools import tool_fixture
 from mmaction_memvit.datasets import EpicDataset, OnlineEpicDataset
 from mmaction_memvit.datasets.transforms import LoadVideoClip
 
-pytest.importorskip('av', reason='videos are written with PyAV')
-
 check_epic = tool_fixture('tools/data/epic100/check_epic.py')
 SMALL = KitchenSpec(num_things=2, clips_per_video=16, train_delays=(3, 4),
                     test_delays=(4, 5))

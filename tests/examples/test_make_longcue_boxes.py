@@ -5,16 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from generated.longcue_boxes import (
-    LongCueBoxesSpec,
-    plan_box_videos,
-    render_box_video,
-)
+from generated.longcue_boxes import LongCueBoxesSpec
 from generated.make_longcue_boxes import make_longcue_boxes
 from generated.video_set import read_video
 from helpers.tools import tool_fixture
-
-pytest.importorskip('av', reason='LongCue videos are written with PyAV')
+from mmaction.registry import DATASETS
 
 generate = tool_fixture('examples/generate.py')
 SMALL = LongCueBoxesSpec(max_delay=2, clips_per_video=7, size=32)
@@ -69,8 +64,6 @@ def test_files(dataset):
 
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_keyframe_clips_are_the_clips(dataset, split):
-    pytest.importorskip('mmcv', reason='the data set needs MMAction2')
-    from mmaction.registry import DATASETS
     out_dir, meta = dataset
     content = meta['splits'][split]
     keyframes = DATASETS.build(
@@ -108,18 +101,6 @@ def test_keyframe_clips_are_the_clips(dataset, split):
             assert not len(info['gt_bboxes'])
 
 
-def test_chance_is_exact(dataset):
-    """Whoever sees a question only finds all labels equally often."""
-    out_dir, meta = dataset
-    rows = read(out_dir / 'val.csv')
-    seen = {}
-    for video, *where, label, person in rows:
-        family = int(video[-5:]) // 4
-        seen.setdefault((family, *where, person), []).append(int(label))
-    assert len(seen) == 2 * 4
-    assert all(sorted(labels) == [1, 2, 3, 4] for labels in seen.values())
-
-
 def test_files_leak_nothing(dataset):
     """What follows a cue decodes to the same whatever the cue was."""
     out_dir, meta = dataset
@@ -128,8 +109,6 @@ def test_files_leak_nothing(dataset):
         read_video(str(out_dir / name))
         for name in content['videos'][:4]
     ])
-    drawn = render_box_video(SMALL, plan_box_videos(SMALL, 'val', 4)[3])
-    assert np.abs(videos[3].mean(-1) - drawn.mean(-1)).mean() < 5
     videos = videos[:, SMALL.lead_frames:].reshape(4, 7, -1)
     differ = (videos != videos[:1]).any((0, 2))
     cues = {q['cue_timestamp'] - 1 for q in content['questions']

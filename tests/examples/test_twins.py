@@ -8,16 +8,12 @@ from generated import distant_pair, longcue
 from generated.distant_pair import DistantPairSpec, plan_pairs, plan_signs
 from generated.kitchen import KitchenSpec, plan_kitchen, render_pictures
 from generated.longcue import LongCueSpec, plan_videos
-from generated.longcue_boxes import (
-    LongCueBoxesSpec,
-    plan_box_videos,
-    render_box_video,
-)
+from generated.longcue_boxes import LongCueBoxesSpec, render_box_video
 
 # Plan, options, videos of a family.
 SETS = {
     'longcue': (plan_videos, LongCueSpec(), 4),
-    'boxes': (plan_box_videos, LongCueBoxesSpec(), 4),
+    'boxes': (plan_videos, LongCueBoxesSpec(), 4),
     'pairs': (plan_pairs, DistantPairSpec(), 16),
     'signs': (plan_signs, DistantPairSpec(), 9),
     'kitchen': (plan_kitchen, KitchenSpec(), 6),
@@ -60,7 +56,7 @@ DRAWN = {
     '8 cues': (LongCueSpec(num_cues=8, max_delay=1, clips_per_video=4),
                plan_videos, longcue.render_video, 8, 4, 0, cues),
     'boxes': (LongCueBoxesSpec(max_delay=3, clips_per_video=11),
-              plan_box_videos, render_box_video, 4, 4, 2, cues),
+              plan_videos, render_box_video, 4, 4, 2, cues),
     'pairs': (DistantPairSpec(num_things=3, num_slots=5, slot_frames=2),
               plan_pairs, distant_pair.render_video, 9, 2, 0,
               lambda *plans: {a.slot for a, b in zip(*(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Optional
 
+import av
 import numpy as np
 import pytest
 
@@ -68,7 +69,6 @@ def write_video(path,
         pix_fmt: Format of the pixels.
         options: Options of the encoder.
     """
-    av = pytest.importorskip('av')
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), 'w', options=container_options or {}) as out:

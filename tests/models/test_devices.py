@@ -191,37 +191,3 @@ def test_compiled_is_eager(device, backend, train):
         if one is not None:
             error = (one - other).norm() / other.norm()
             assert error < 1e-4
-
-
-@pytest.mark.cuda
-def test_a_cuda_graph_is_eager():
-    eager = build('recognizer', 'cuda').eval()
-    graph = build('recognizer', 'cuda', cuda_graph=True).eval()
-    # On the way streams start anew, lanes change, and the batch is smaller.
-    for position, videos in ((0, 3), (1, 3), (2, 3), (0, 3), (1, 2), (2, 3)):
-        with torch.no_grad():
-            expected, found = (
-                scores_of(model.test_step(
-                    batch('recognizer', position, videos)))
-                for model in (eager, graph))
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
-    assert (found[0] - found[1]).abs().max() > 1e-4
-
-
-@pytest.mark.cuda
-@pytest.mark.parametrize('train', [False, True])
-def test_the_host_never_waits_for_the_backbone(train):
-    backbone = build('recognizer', 'cuda').backbone
-    stream_of(backbone, backbone, 'cuda', train)
-    memory = backbone.init_memory(2, (SIZE, SIZE))
-    x = torch.randn(2, 3, FRAMES, SIZE, SIZE, device='cuda')
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode('error')
-    try:
-        for _ in range(3):
-            feats, memory = backbone(x, memory)
-            memory = memory.detach()
-            if train:
-                feats[-1][1].sum().backward()
-    finally:
-        torch.cuda.set_sync_debug_mode('default')

@@ -15,6 +15,12 @@ from mmaction_memvit.ops.layer_norm import (
     layer_norm_definition,
 )
 from mmaction_memvit.ops.pooling import pool_norm_definition
+from mmaction_memvit.ops.widen import (
+    narrow,
+    narrow_definition,
+    widen,
+    widen_definition,
+)
 
 DEVICE = os.environ.get('MEMVIT_TEST_DEVICE', 'cpu')
 pytestmark = pytest.mark.cuda if DEVICE == 'cuda' else []
@@ -57,6 +63,7 @@ POOLINGS = [
     (1, 1, (5, 2, 3), 1, 300, (7, 3, 3), [(4, 2, 2)], 0),
     (1, 0, (3, 3, 4), 3, 16, (3, 3, 1), [(2, 1, 3)], 1),
     (0, 1, (3, 3, 4), 2, 8, (3, 3, 3), [(1, 1, 1)], 0),
+    (3, 1, (3, 3, 2), 1, 24, (3, 3, 3), 2 * [(1, 1, 1)], 0),
 ]
 
 
@@ -86,6 +93,48 @@ def test_pooling(case, dtype):
             *(leaf(width) for _ in range(2 * num))
         ],
         dtype)
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('num', [2, 3])
+def test_pooling_of_tokens_of_their_own(num, dtype):
+    size, kernel, stride = (5, 2, 3), (7, 3, 3), (4, 2, 2)
+    tokens = [leaf(2, 31, 40, dtype=dtype) for _ in range(num)]
+
+    def pools(params):
+        return [Pool(*params[i::num], stride) for i in range(num)]
+
+    compare(
+        lambda *args: pool_norm(args[:num], size, pools(args[num:])),
+        lambda *args: [
+            pool_norm_definition(x, size, pool)
+            for x, pool in zip(args, pools(args[num:]))
+        ], [
+            *tokens, *(leaf(40, 1, *kernel) for _ in range(num)),
+            *(leaf(40) for _ in range(2 * num))
+        ], dtype)
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('frames', [1, 2])
+def test_widening(frames, dtype):
+    b, size, n, c, e, keys = 2, (2, 3, 5), 3, 20, 12, 7
+    lines, grid = (6, b * 5 * n), b * 31 * n * c
+
+    def some(*shape):
+        return leaf(*shape, dtype=dtype).detach()
+
+    q, k, v = (some(b, num, n, c) for num in (31, keys, keys))
+    args = (q, some(*lines, e), some(frames, e), k,
+            some(frames, keys, e) if frames == b else some(1, keys, e), v,
+            size)
+    wide = widen(*args)
+    for a, x in zip(wide, widen_definition(*args)):
+        assert torch.equal(a, x)
+    # A gradient's grid comes as part of a larger tensor.
+    args = (*wide, some(grid).view(b, 31, n, c)[:, 1:], size)
+    for a, x in zip(narrow(*args), narrow_definition(*args)):
+        assert torch.equal(a, x)
 
 
 @pytest.mark.parametrize('dtype', DTYPES)

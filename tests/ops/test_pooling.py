@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmaction_memvit.ops import Pool, out_size, pool_norm
+from mmaction_memvit.ops import Pool, out_size, plain_pooling, pool_norm
 
 SIZE = (3, 4, 5)
 STRIDES = [(1, 1, 1), (1, 2, 2), (2, 2, 3)]
@@ -30,6 +30,23 @@ def test_gradients(causal):
         fast_mode=True)
 
 
+@pytest.mark.parametrize('batch', [0, 2])
+def test_the_plain_form_of_other_devices(batch, monkeypatch):
+    """Heads folded into the batch give what the channels' layout gives."""
+    tokens, params = make()
+    tokens = tokens.detach()[:batch].requires_grad_()
+
+    def results():
+        outs = pool_norm(tokens, SIZE, pools(params))
+        loss = sum(x.sin().sum() for x in outs)
+        return (*outs, *torch.autograd.grad(loss, (tokens, *params)))
+
+    expected = results()
+    monkeypatch.setattr(plain_pooling, '_channels_last', lambda x: False)
+    for a, b in zip(results(), expected):
+        torch.testing.assert_close(a, b)
+
+
 def test_only_what_needs_a_gradient_gets_one():
     tokens, params = make()
     pool_norm(tokens.detach(), SIZE, pools(params))[0].sum().backward()
@@ -53,7 +70,7 @@ def test_registration():
     args = [params[i::3] for i in range(3)]
     torch.library.opcheck(
         torch.ops.memvit.pool_norm.default,
-        (tokens, *args, list(SIZE), sum(map(list, STRIDES), []), False, 1e-6,
+        ([tokens], *args, list(SIZE), sum(map(list, STRIDES), []), False, 1e-6,
          True))
 
 

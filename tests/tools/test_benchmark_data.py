@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip('av')
 TOOLS = Path(__file__).resolve().parents[2] / 'tools/analysis_tools'
 
 

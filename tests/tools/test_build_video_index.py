@@ -9,7 +9,6 @@ from helpers.videos import truncate, write_video
 from mmaction_memvit.datasets import OnlineVideoDataset
 from mmaction_memvit.video import index as video_index
 
-pytest.importorskip('av')
 tool = tool_fixture('tools/data/build_video_index.py')
 
 

@@ -1,5 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import csv
 import json
 import pickle
 import re
@@ -10,7 +9,6 @@ import pytest
 from helpers.tools import load_tool, tool_fixture
 from helpers.videos import need_shared_data, write_video
 
-pytest.importorskip('av')
 tool = tool_fixture('tools/data/ava/make_ava_style.py')
 # Name: frames, frames per second.
 VIDEOS = {
@@ -191,16 +189,6 @@ def test_online_ava_dataset_finds_the_frames(tool, videos, tmp_path, capsys,
     assert found == wanted and len(found) == {1: 6, 3: 11}[rate]
 
 
-@pytest.mark.parametrize('base', [0, 1])
-def test_frame_base(tool, videos, tmp_path, base):
-    table = write(tmp_path, f'b,{60 + base},0,0,9,9,go,train', VAL)
-    if base:
-        table.write_text(table.read_text().replace('x.y,30', 'x.y,31'))
-    found = make(tool, table, videos, '--frame-base', str(base))
-    assert [x.split(',')[:2] for x in found['train']] == [['b', '1']]
-    assert [x.split(',')[:2] for x in found['val']] == [['x.y', '1']]
-
-
 def test_time_in_seconds_and_tabs(tool, videos, tmp_path):
     head = 'video,time,x1,y1,x2,y2,label,split'.replace(',', '\t')
     table = write(
@@ -216,28 +204,6 @@ def test_time_in_seconds_and_tabs(tool, videos, tmp_path):
     # A tenth of a second beside it is near enough on request.
     found = make(tool, table, videos, '--tolerance', '0.1')
     assert [x.split(',')[1] for x in found['train']] == ['1', '2']
-
-
-@pytest.mark.parametrize('rate, name, frames, timestamps', [
-    (4, 'a/walk (1)!', (0, 2, 3, 5, 8, 10, 12), (0, 1, 2, 3, 4, 5)),
-    (10, 'a/walk (1)!', (3, 4, 5), (3, 4, 5)),
-    (30, 'x.y', (3, 4, 74), (3, 4, 74)),
-    (2, 'b', (15, 30, 31, 59, 60), (1, 2)),
-])
-def test_keyframe_rate(tool, videos, tmp_path, rate, name, frames,
-                       timestamps):
-    """A keyframe is the frame round(timestamp / rate * fps)."""
-    side = 'same.mp4,0,0,0,9,9,go,val'
-    table = write(
-        tmp_path, *(f'{name},{k},0,0,{k + 1},9,go,train' for k in frames),
-        side)
-    found = make(tool, table, videos, '--keyframe-rate', str(rate))
-    rows = [x.split(',') for x in found['train']]
-    assert tuple(int(x[1]) for x in rows) == timestamps
-    fps = {'a/walk (1)!': 10, 'b': 60, 'x.y': 30}[name]
-    for row in rows:
-        assert round(float(row[4]) * 128) - 1 == round(
-            int(row[1]) / rate * fps)
 
 
 def test_nearest_frame_within_tolerance(tool):
@@ -370,18 +336,6 @@ def test_bad_files(tool, videos, tmp_path):
         make(tool, table, tmp_path / 'v')
 
 
-@pytest.mark.parametrize('args, match', [
-    (['--keyframe-rate', '0'], '--keyframe-rate 0'),
-    (['--tolerance', '0.5'], '--tolerance 0.5 .* 0.5 s'),
-    (['--tolerance', '-1'], '--tolerance -1'),
-    (['--val-share', '1'], '--val-share 1'),
-])
-def test_bad_arguments(tool, videos, tmp_path, capsys, args, match):
-    with pytest.raises(SystemExit):
-        make(tool, write(tmp_path, TRAIN, VAL), videos, *args)
-    assert re.search(match, capsys.readouterr().err)
-
-
 def test_label_ids(tool, videos, tmp_path):
     table = write(tmp_path, 'b,0,0,0,9,9,0;4,train', 'x.y,0,0,0,9,9,2,val')
     with pytest.raises(SystemExit, match='line 2: label=0 .*--label-base 0'):
@@ -486,35 +440,3 @@ def test_jhmdb(tool, tmp_path):
             names = (tmp_path / 'classes.txt').read_text().split()
             assert f'name: "{names[label]}"\n  id: {row[6]}' in found[
                 'labels']
-
-
-def test_jhmdb_clips_as_they_are(tool, tmp_path):
-    """AVI files with wrong headers, odd names, frames from 1."""
-    folder = need_shared_data('jhmdb')
-    with open(folder / 'boxes.csv', newline='') as f:
-        rows = [r for r in csv.DictReader(f) if {'!', '('} & set(r['video'])]
-    names = list(dict.fromkeys(f'{r["class"]}/{r["video"]}' for r in rows))
-    names = [names[0], names[-1]]
-    lines, last = [], {}
-    for r in rows:
-        name = f'{r["class"]}/{r["video"]}'
-        if name in names:
-            side = 'train' if name == names[0] else 'val'
-            box = ','.join(r[k] for k in tool.BOX)
-            lines.append(f'{name},{r["frame"]},{box},{r["class"]},{side}')
-            last[name] = int(r['frame'])
-    found = make(tool, write(tmp_path, *lines), folder / 'videos',
-                 '--frame-base', '1', '--keyframe-rate', '10')
-    # A box in every frame, the last one included.
-    assert {k: v['num_frames'] for k, v in found['index'].items()} == {
-        f'{name}.avi': num for name, num in last.items()}
-    for name, split in zip(names, ('train', 'val')):
-        fps = found['index'][f'{name}.avi']['fps']
-        assert [x.split(',')[:2] for x in found[split]] == [
-            [name, str(t)] for t in range(last[name])
-            if round(t / 10 * fps) < last[name]]
-    late = lines[0].split(',')
-    late[1] = str(last[names[0]] + 1)
-    table = write(tmp_path, *lines, ','.join(late))
-    with pytest.raises(SystemExit, match=f'number {last[names[0]]} '):
-        make(tool, table, folder / 'videos', '--frame-base', '1')

@@ -7,7 +7,6 @@ from helpers.videos import need_shared_data, truncate, write_video
 
 from mmaction_memvit.datasets import OnlineAVADataset
 
-pytest.importorskip('av')
 tool = tool_fixture('tools/data/ava/prepare_ava.py')
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -11,8 +12,6 @@ from mmaction.registry import DATASETS, MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
-
-av = pytest.importorskip('av')
 
 tool = tool_fixture('tools/visualize_detections.py')
 

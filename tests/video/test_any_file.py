@@ -8,6 +8,7 @@ import random
 import struct
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from helpers.fields import field_units
@@ -22,8 +23,6 @@ from mmaction_memvit.video import (
     VideoReadError,
     probe_video,
 )
-
-av = pytest.importorskip('av')
 
 
 def truth(path):

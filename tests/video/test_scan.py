@@ -3,14 +3,13 @@ import csv
 import os
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 from helpers.videos import need_shared_data, truncate, write_video
 
 from mmaction_memvit.video import FrameTable, PyAVReader, probe_video
 from mmaction_memvit.video.describe import announced_seconds
-
-av = pytest.importorskip('av')
 
 
 @pytest.mark.parametrize('decode', [False, True])

@@ -234,6 +234,11 @@ class MeMViT(BaseModule):
         return pooled_size((frames, height, width),
                            self.patch_embed['projection'].stride)
 
+    @property
+    def temporal_support(self) -> int:
+        """int: clips of the past that can matter, M x gap x L."""
+        return self.mem_len * self.mem_stride * len(self.mem_layers)
+
     def init_memory(
             self,
             batch_size: int,

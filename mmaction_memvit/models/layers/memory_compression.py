@@ -2,9 +2,8 @@
 from typing import Tuple
 
 import torch.nn as nn
-from torch import Tensor
 
-from mmaction_memvit.ops import Pool, out_size, pool_norm
+from mmaction_memvit.ops import Pool, out_size
 
 
 class MemoryCompression(nn.Module):
@@ -40,8 +39,8 @@ class MemoryCompression(nn.Module):
         """Grid (T", H", W") of an entry whose grid was (T', H', W')."""
         return out_size(size, self.conv.kernel_size, self.conv.stride)
 
-    def forward(self, tokens: Tensor, size: Tuple[int, int, int]) -> Tensor:
-        """Compress (B, 1 + T'H'W', C) to (B, 1 + T"H"W", C)."""
-        pool = Pool(self.conv.weight, self.norm.weight, self.norm.bias,
+    @property
+    def pool(self) -> Pool:
+        """Pool: for :func:`pool_norm`, from (B, 1 + T'H'W', C)."""
+        return Pool(self.conv.weight, self.norm.weight, self.norm.bias,
                     self.conv.stride)
-        return pool_norm(tokens, size, [pool], eps=self.norm.eps)[0]

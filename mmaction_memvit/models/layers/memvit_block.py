@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmaction_memvit.ops import add_layer_norm, layer_norm
 
+from .linear import Linear, cast_together
 from .mlp import MLP
 from .pooling_attention import PoolingAttention, Size
 from .stream_memory import LayerMemory
@@ -50,7 +51,7 @@ class MeMViTBlock(BaseModule):
         self.norm2 = build_norm_layer(norm_cfg, out_dims)[1]
         self.mlp = MLP(out_dims, int(out_dims * mlp_ratio))
         self.proj = (
-            nn.Linear(in_dims, out_dims) if in_dims != out_dims else None)
+            Linear(in_dims, out_dims) if in_dims != out_dims else None)
         self.stride_q = tuple(stride_q)
         self.drop_path = drop_path
         self.with_cp = with_cp
@@ -79,7 +80,17 @@ class MeMViTBlock(BaseModule):
         keep = 1 - self.drop_path
         return x.new_empty(x.shape[0]).bernoulli_(keep).div_(keep)
 
-    def _forward(
+    def _forward(self, *args) -> Tuple[Tensor, Optional[LayerMemory]]:
+        with cast_together(self._linears()):
+            return self._step(*args)
+
+    def _linears(self) -> List[Linear]:
+        attn = self.attn
+        layers = [attn.q, attn.k, attn.v, attn.proj, self.mlp.fc1,
+                  self.mlp.fc2]
+        return layers if self.proj is None else [*layers, self.proj]
+
+    def _step(
         self, x: Tensor, size: Size, memory: Optional[LayerMemory],
         valid: Optional[Tensor], hidden: Optional[Tensor],
         shared: Dict

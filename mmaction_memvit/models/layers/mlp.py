@@ -2,10 +2,11 @@
 from typing import Tuple
 
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
+
+from .linear import Linear
 
 # Tokens a CPU handles at a time in inference: the hidden layer then stays in
 # its cache instead of being paged in anew (a third of the time at 56 x 56).
@@ -63,15 +64,15 @@ class MLP(BaseModule):
 
     def __init__(self, dims: int, hidden_dims: int, drop: float = 0.) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dims, hidden_dims)
-        self.fc2 = nn.Linear(hidden_dims, dims)
+        self.fc1 = Linear(dims, hidden_dims)
+        self.fc2 = Linear(hidden_dims, dims)
         self.drop = drop
 
     def _forward(self, x: Tensor) -> Tensor:
         if self.training and self.drop:
             x = F.dropout(F.gelu(self.fc1(x)), self.drop)
             return F.dropout(self.fc2(x), self.drop)
-        return gelu_linear(self.fc1(x), self.fc2.weight, self.fc2.bias)
+        return gelu_linear(self.fc1(x), *self.fc2.weights())
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., C) to (..., C)."""

@@ -17,6 +17,7 @@ from mmaction_memvit.ops.attention_channels import (
 )
 from mmaction_memvit.ops.plain_attention import explicit_attention
 
+from .linear import Linear
 from .memory_compression import MemoryCompression
 from .memory_spec import MemorySpec
 from .relative_position import (
@@ -87,10 +88,10 @@ class PoolingAttention(BaseModule):
         self.pool_q = pooling(stride_q)
         self.pool_k = pooling(stride_kv)
         self.pool_v = pooling(stride_kv)
-        self.q = nn.Linear(in_dims, out_dims, bias=qkv_bias)
-        self.k = nn.Linear(in_dims, out_dims, bias=qkv_bias)
-        self.v = nn.Linear(in_dims, out_dims, bias=qkv_bias)
-        self.proj = nn.Linear(out_dims, out_dims)
+        self.q = Linear(in_dims, out_dims, bias=qkv_bias)
+        self.k = Linear(in_dims, out_dims, bias=qkv_bias)
+        self.v = Linear(in_dims, out_dims, bias=qkv_bias)
+        self.proj = Linear(out_dims, out_dims)
 
         width = out_dims // num_heads
         frames = in_size[0]
@@ -180,8 +181,10 @@ class PoolingAttention(BaseModule):
         if self.compress_k is None:
             k, v, kept = memory.raw_k, memory.raw_v, memory
         else:
-            new_k = self.compress_k(memory.raw_k[-1], key_size)
-            new_v = self.compress_v(memory.raw_v[-1], key_size)
+            new_k, new_v = pool_norm(
+                (memory.raw_k[-1], memory.raw_v[-1]), key_size,
+                [self.compress_k.pool, self.compress_v.pool],
+                eps=self.compress_k.norm.eps)
             k = (*memory.raw_k[:-1], new_k, *memory.k)
             v = (*memory.raw_v[:-1], new_v, *memory.v)
             if spec.zero_mask:

@@ -10,7 +10,6 @@ from torch.utils.checkpoint import checkpoint
 from mmaction_memvit.memory.state import num_lanes, tree_map
 
 from ..layers.clip_batch_norm import ClipGroups, group_batch_norms
-from ..layers.warn import warn_once
 
 SCAN_MODES = ('batch', 'multi_iteration')
 
@@ -126,11 +125,6 @@ class ClipCollaboration:
         """
         if not self.with_neck:
             return feats
-        if num_clips == 1:
-            warn_once(
-                'training with one clip of each video: its memory holds that '
-                'clip and no other. Set num_clips of the sampling transform '
-                'to N (of 2D recognizers to N * frames_per_clip)')
         num_videos = num_lanes(feats) // num_clips
         with self.clip_groups(num_videos, num_clips):
             if self.scan_mode == 'batch':

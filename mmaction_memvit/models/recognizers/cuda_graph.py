@@ -2,7 +2,7 @@
 """Inference without launch cost: a step of a model, captured and replayed."""
 import logging
 from contextlib import nullcontext
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Sequence, Tuple
 
 import torch
 from mmengine.logging import print_log
@@ -118,13 +118,20 @@ class _Graph:
         self.constants = all_constants()
 
     def __call__(self, inputs: tuple) -> Any:
-        torch._foreach_copy_(
-            state.tensors(self.inputs), state.tensors(inputs))
+        copy_all(state.tensors(self.inputs), state.tensors(inputs))
         self.replay()
         result = state.tree_map(torch.empty_like, self.result)
-        torch._foreach_copy_(
-            state.tensors(result), state.tensors(self.result))
+        copy_all(state.tensors(result), state.tensors(self.result))
         return result
+
+
+def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copy tensors, those of a dtype in one launch."""
+    groups: Dict[torch.dtype, list] = {}
+    for pair in zip(targets, sources):
+        groups.setdefault(pair[0].dtype, []).append(pair)
+    for pairs in groups.values():
+        torch._foreach_copy_(*map(list, zip(*pairs)))
 
 
 def _kind(inputs: tuple) -> tuple:

@@ -81,6 +81,11 @@ class MeMViTRoIHead(AVARoIHead):
         self.num_slots = num_slots
 
     # ---------------------------------------------------------------- memory
+    @property
+    def temporal_support(self) -> int:
+        """int: clips of the past whose boxes can matter."""
+        return self.mem_len * self.mem_stride * len(self.box_blocks)
+
     def init_memory(
             self,
             batch_size: int,

@@ -9,8 +9,6 @@ from mmengine.config import Config
 from mmaction_memvit.datasets.transforms import VideoInit
 from mmaction_memvit.video import VideoReadError
 
-pytest.importorskip('av')
-
 
 def test_tells_the_length(tmp_path):
     path = tmp_path / 'a (1)!.mp4'

@@ -197,22 +197,6 @@ def test_causal_tokens_do_not_see_the_future():
     assert not torch.equal(a[:, :, :1], b[:, :, :1])
 
 
-@pytest.mark.parametrize('kwargs', [dict(), dict(mem_stride=2)])
-def test_every_parameter_learns(kwargs):
-    model = build(**kwargs).train()
-    memory = model.init_memory(1)
-    for x in clips(3):
-        feats, memory = model(x, memory)
-        memory = memory.detach()
-    # The gradient that a head on the class token cannot give is zero.
-    (feats[-1][1].square().sum() + feats[-1][0].square().sum()).backward()
-    without = [
-        n for n, p in model.named_parameters()
-        if p.grad is None or not p.grad.abs().sum() > 0
-    ]
-    assert without == []
-
-
 def test_gradients_reach_back_through_an_undetached_memory():
     model = build(mem_len=1)
     first, second, third = (x.requires_grad_() for x in clips(3))
@@ -409,10 +393,11 @@ def test_every_parameter_that_wants_a_gradient_has_one(at, stride):
     memory = model.init_memory(1)
     for x in clips(4):
         feats, memory = model(x, memory.detach())
-    sum(f.sum() for f in feats[-1]).backward()
-    missing = [name for name, p in model.named_parameters()
-               if p.requires_grad and p.grad is None]
-    assert not missing
+    # Squares: the sum of what a norm gives hardly changes.
+    sum(f.square().sum() for f in feats[-1]).backward()
+    still = [name for name, p in model.named_parameters()
+             if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert not still
     # The compression that the reference leaves untrained.
     frozen = [name for name, p in model.named_parameters()
               if not p.requires_grad]

@@ -193,25 +193,6 @@ def test_both_modes_give_the_same(training, backbone, channels, memory):
         torch.testing.assert_close(other_state[key], value, msg=key)
 
 
-def test_normalisation_groups_are_clips_of_different_videos():
-    model = build().train()
-    inputs, samples = batch()
-    inputs[:, 1] += 5
-    seen = []
-    bn = model.backbone.conv1.bn
-    # What follows works in place.
-    bn.register_forward_hook(
-        lambda m, x, y: seen.append((x[0].clone(), y.clone())))
-    model(inputs, samples, mode='loss')
-    (x, y), = seen
-    for n in range(N):
-        group = x.unflatten(0, (B, N))[:, n].transpose(0, 1).flatten(1)
-        mean, var = group.mean(1), group.var(1, unbiased=False)
-        expected = (group - mean[:, None]) / (var[:, None] + bn.eps).sqrt()
-        torch.testing.assert_close(
-            y.unflatten(0, (B, N))[:, n].transpose(0, 1).flatten(1), expected)
-
-
 @pytest.mark.parametrize('boxes,gt', [([0] * N, 0), ([0, 0, 1], [0, 0, 1]),
                                       ([100, 0, 1], 0), ([0] * N, [1, 0, 0])])
 @pytest.mark.parametrize('mode', ['batch', 'multi_iteration'])

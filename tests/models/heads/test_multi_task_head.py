@@ -175,6 +175,7 @@ def test_weights_are_initialised_by_the_heads():
 @pytest.mark.parametrize('kwargs,message', [
     (dict(num_classes=dict(verbs=3)), r"num_classes has \['verbs'\]"),
     (dict(num_classes=dict()), 'num_classes'),
+    (dict(num_classes=3), 'num_classes.*3.*dict'),
     (dict(task_options=dict(action={})), r"task_options has \['action'\]"),
     (dict(loss_weights=dict(nouns=1.)), r"loss_weights has \['nouns'\]"),
 ])
@@ -193,12 +194,3 @@ def test_bad_arguments(kwargs, message):
 def test_bad_labels(label, message):
     with pytest.raises(ValueError, match=message):
         build().loss(features(1, 4, 2, 2, 2), samples(label))
-
-
-def test_one_number_of_classes_is_refused():
-    with pytest.raises(ValueError, match='num_classes.*3.*dict'):
-        MODELS.build(
-            dict(
-                type='MultiTaskHead',
-                num_classes=3,
-                head=dict(type='SlowFastHead')))

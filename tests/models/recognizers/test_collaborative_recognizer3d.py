@@ -305,15 +305,6 @@ def test_baselines_without_memory():
     torch.testing.assert_close(out[0].pred_score, expected[0].pred_score)
 
 
-def test_published_checkpoints_fit():
-    cfg = config(neck=None)
-    cfg['type'] = 'Recognizer3D'
-    stock = MODELS.build(cfg)
-    result = build().load_state_dict(stock.state_dict(), strict=False)
-    assert not result.unexpected_keys
-    assert all(x.startswith('neck.') for x in result.missing_keys)
-
-
 def train_step(model, optim):
     inputs, samples = batch(size=48)
     data = dict(inputs=list(inputs.float()), data_samples=samples)
@@ -408,15 +399,6 @@ def test_bad_options():
         build(neck=dict(in_channels=16))(inputs, samples, mode='loss')
     with pytest.raises(ValueError, match='SyncBN'):
         build()(inputs[:1], samples[:1], mode='loss')
-
-
-def test_one_clip_with_memory_is_told(monkeypatch):
-    told = warnings_once(monkeypatch)
-    for views, kwargs in ((N, {}), (1, dict(neck=None)), (1, {}), (1, {})):
-        inputs, samples = batch(views=views)
-        build(**kwargs)(inputs, samples, mode='loss')
-        about = [x for x in told if 'num_clips' in x]
-        assert len(about) == (views == 1 and not kwargs)
 
 
 def test_silent_crops_are_told_once(monkeypatch):

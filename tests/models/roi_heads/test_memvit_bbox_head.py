@@ -140,9 +140,6 @@ def test_initial_scores_are_even():
     assert 0 < head.fc_cls.weight.std() < 0.05
 
 
-@pytest.mark.parametrize('kwargs,match', [
-    (dict(num_classes=1), 'num_classes.*1.*2'),
-])
-def test_bad_arguments(kwargs, match):
-    with pytest.raises(ValueError, match=match):
-        MeMViTBBoxHead(**kwargs)
+def test_one_class_is_no_class():
+    with pytest.raises(ValueError, match='num_classes.*1.*2'):
+        MeMViTBBoxHead(num_classes=1)

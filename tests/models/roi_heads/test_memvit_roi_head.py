@@ -107,11 +107,6 @@ def test_bad_arguments(kwargs, match):
         head(**kwargs)
 
 
-def test_a_head_without_memory_says_so():
-    module = head(mem_len=0)
-    assert module.init_memory(1) is None
-
-
 def test_two_box_blocks_remember_apart():
     module = head(num_box_blocks=2)
     _, memory = run(module, [(2, ), (1, )], module.init_memory(1))

@@ -8,6 +8,9 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
+from mmaction_memvit.models.recognizers.cuda_graph import copy_all
+from mmaction_memvit.ops.constants import all_constants
+
 from .counting import (
     OperatorCounter,
     ceiling,
@@ -127,11 +130,12 @@ class Run:
 
     def capture(self) -> Callable[[], None]:
         """The step as a CUDA graph, the memory in static buffers."""
-        held = [x.clone() for x in tensors_of(self.state.memory)]
-        own = list(tensors_of(self.state.memory))
+        memory = self.state.memory
+        # The graph reads and writes them for as long as it lives.
+        self.own = own = list(tensors_of(memory))
+        held = [x.clone() for x in own]
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
-        memory = self.state.memory
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
                 self.step()
@@ -142,11 +146,12 @@ class Run:
             self.step()
             # Entries move on by a place: none may be written before it is
             # read.
-            new = [x.clone() for x in tensors_of(self.state.memory)]
-            for old, x in zip(own, new):
-                old.copy_(x)
+            spare = [torch.empty_like(x) for x in own]
+            copy_all(spare, list(tensors_of(self.state.memory)))
+            copy_all(own, spare)
         for old, x in zip(own, held):
             old.copy_(x)
+        self.constants = all_constants()
         self.graph = graph
         return graph.replay
 

@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 
 import numpy as np
 from ava_set_rows import DIGITS, is_int
+from box_table import SPLITS, Box
 
-from mmaction_memvit.annotations.ava_rows import write_rows
-from mmaction_memvit.annotations.box_table import SPLITS, Box
-from mmaction_memvit.annotations.label_map import write_label_map
+from mmaction_memvit.annotations.ava import write_rows
+from mmaction_memvit.annotations.class_names import write_label_map
 from mmaction_memvit.annotations.proposals import write_proposals
 from mmaction_memvit.annotations.table import first_names
 from mmaction_memvit.messages import text_table

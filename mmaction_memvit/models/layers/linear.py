@@ -1,0 +1,84 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+from contextlib import contextmanager
+from typing import Iterator, List, Optional, Sequence, Tuple
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmaction_memvit.ops.constants import is_compiling
+from mmaction_memvit.ops.precision import activation_dtype
+
+
+class Linear(nn.Linear):
+    """``nn.Linear`` that can be cast together with others."""
+
+    _cast: Optional[Tuple[Tensor, Optional[Tensor]]] = None
+
+    def weights(self) -> Tuple[Tensor, Optional[Tensor]]:
+        """Weight and bias, cast if :func:`cast_together` did so."""
+        return self._cast or (self.weight, self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., C_in) to (..., C_out)."""
+        return F.linear(x, *self.weights())
+
+
+class _Cast(torch.autograd.Function):
+    """Casts of many tensors in few kernels, either way."""
+
+    @staticmethod
+    def forward(ctx, dtype: torch.dtype, *params: Tensor) -> Tuple:
+        ctx.dtypes = [x.dtype for x in params]
+        ctx.set_materialize_grads(False)
+        return tuple(_cast_all(params, [dtype] * len(params)))
+
+    @staticmethod
+    def backward(ctx, *grads: Optional[Tensor]) -> Tuple:
+        found = iter(
+            _cast_all(*zip(*[(x, dtype)
+                             for x, dtype in zip(grads, ctx.dtypes)
+                             if x is not None])))
+        return None, *[None if x is None else next(found) for x in grads]
+
+
+def _cast_all(tensors: Sequence[Tensor],
+              dtypes: Sequence[torch.dtype]) -> List[Tensor]:
+    result = [
+        torch.empty_like(x, dtype=dtype) for x, dtype in zip(tensors, dtypes)
+    ]
+    torch._foreach_copy_(result, list(tensors))
+    return result
+
+
+@contextmanager
+def cast_together(layers: Sequence[Linear]) -> Iterator[None]:
+    """Within, layers use weights that were cast to autocast's dtype at once.
+
+    Autocast casts each by itself: a third of what the host launches. The
+    compiler needs no such help.
+
+    Args:
+        layers (Sequence[Linear]): On one device.
+    """
+    params = [x for layer in layers for x in (layer.weight, layer.bias)
+              if x is not None]
+    dtype = activation_dtype(params[0])
+    if is_compiling() or torch.jit.is_tracing() or any(
+            type(x) is not nn.Parameter or x.dtype == dtype for x in params):
+        yield
+        return
+    if torch.is_grad_enabled():
+        cast = iter(_Cast.apply(dtype, *params))
+    else:
+        cast = iter(_cast_all(params, [dtype] * len(params)))
+    try:
+        for layer in layers:
+            # Past nn.Module, which looks for parameters at every turn.
+            layer.__dict__['_cast'] = (next(cast), None if layer.bias is None
+                                       else next(cast))
+        yield
+    finally:
+        for layer in layers:
+            layer.__dict__.pop('_cast', None)

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Measure how far back a clip still changes a trained model's scores.
+
+    python tools/analysis_tools/temporal_support.py CONFIG CHECKPOINT \
+        --clips 512 --out support.md support.png
+
+Past clips of the config's test data are replaced, one at a time, by clips of
+other videos. See docs/temporal_support.md.
+"""
+import argparse
+from pathlib import Path
+
+# First of all: it heals the host.
+import mmaction_memvit  # noqa: F401  # isort: skip
+
+from benchmarking import markdown
+from mmengine.config import Config, DictAction
+
+from mmaction_memvit.apis import measure_temporal_support
+from mmaction_memvit.evaluation.functional.temporal_support import THRESHOLD
+from mmaction_memvit.visualization import plot_temporal_support, support_rows
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add('config', help='config file path')
+    add('checkpoint', nargs='?', help='weights (default: as initialised)')
+    add('--clips', type=int, default=512,
+        help='clips to run, about (default: %(default)s)')
+    add('--max-age', type=int,
+        help='largest age in clips (default: one more than M x L, at most 32)')
+    add('--threshold', type=float, default=THRESHOLD,
+        help='change that counts as use, as a share of that at age 0 '
+        '(default: %(default)s)')
+    add('--unlabelled', action='store_true',
+        help='measure clips labelled -1, too')
+    add('--out', nargs='+', default=[], metavar='FILE',
+        help='files to write: the table (.md), the plot (.png, .svg, ...)')
+    add('--device', default='cpu', help='(default: %(default)s)')
+    add('--seed', type=int, default=0, help='(default: %(default)s)')
+    add('--cfg-options', nargs='+', action=DictAction,
+        help='override settings of the config, as key=value pairs')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print the table and write the files."""
+    args = parse_args()
+    try:
+        config = Config.fromfile(args.config)
+        config.merge_from_dict(args.cfg_options or {})
+        result = measure_temporal_support(
+            config, args.checkpoint, args.clips, args.max_age,
+            args.unlabelled, args.device, args.seed)
+    except (OSError, ValueError) as e:
+        raise SystemExit(f'ERROR: {e}') from e
+    name = Path(args.config).stem
+    table = markdown(*support_rows({name: result}, args.threshold))
+    print(table)
+    for path in args.out:
+        if path.endswith('.md'):
+            Path(path).write_text(table + '\n')
+        else:
+            plot_temporal_support({name: result}, path, args.threshold)
+
+
+if __name__ == '__main__':
+    main()
