@@ -33,6 +33,15 @@ CROPS = {'train_dataloader.dataset.pipeline.1.scale': '(-1,72)',
          'train_dataloader.dataset.pipeline.2.transforms.1.scale': '(64,64)',
          **{f'{x}.pipeline.1.scale': '(-1,64)' for x in LOADERS},
          **{f'{x}.pipeline.2.crop_size': 64 for x in LOADERS}}
+COLLABORATIVE = {'load_from': None, 'model.backbone.depth': 18,
+                 'model.backbone.base_channels': 8,
+                 'model.neck.in_channels': 64,
+                 'model.cls_head.in_channels': 64,
+                 'train_dataloader.dataset.pipeline.3.scale': '(-1,72)',
+                 'train_dataloader.dataset.pipeline.5.scale': '(64,64)',
+                 **{f'{x}.pipeline.1.num_clips': 2 for x in LOADERS},
+                 **{f'{x}.pipeline.3.scale': '(-1,64)' for x in LOADERS},
+                 **{f'{x}.pipeline.4.crop_size': 64 for x in LOADERS}}
 OPTIONS = {
     'recognition': dict(SMALL, **CROPS, **{'model.cls_head.in_channels': 256}),
     'anticipation': dict(
@@ -44,9 +53,10 @@ OPTIONS = {
         '(72,80)',
         'train_dataloader.dataset.pipeline.2.transforms.1.size': 64,
         **{f'{x}.pipeline.2.scale': '(-1,64)' for x in LOADERS}}),
+    'collaborative': COLLABORATIVE,
 }
 METRICS = {'recognition': 'acc/top1', 'detection': 'mAP/overall',
-           'anticipation': 'epic/verb_recall5'}
+           'anticipation': 'epic/verb_recall5', 'collaborative': 'acc/top1'}
 
 
 def write_labels(folder):
@@ -69,10 +79,17 @@ def write_labels(folder):
         for name, text in ((f'{split}.txt', lines), (f'{split}.csv', boxes),
                            (f'{split}_segments.csv', rows)):
             (folder / name).write_text('\n'.join(text) + '\n')
+        (folder / f'{split}_videos.txt').write_text(''.join(
+            f'{name}.mp4 {i % 3}\n' for i, name in enumerate(VIDEOS)
+            if seconds[i]))
         dump(persons, folder / f'proposals_{split}.pkl')
     (folder / 'label_map.pbtxt').write_text(''.join(
         f'item {{\n  name: "{name}"\n  id: {i}\n}}\n'
         for i, name in enumerate('abc', 1)))
+
+
+VIDEO_LISTS = {f'ann_file_{x}': f"f'{{data_root}}/{x}_videos.txt'"
+               for x in ('train', 'val')}
 
 
 @pytest.fixture(scope='module')
@@ -103,7 +120,8 @@ def configure(shell, case):
             num_classes=4 if case == 'detection' else 3,
             batch_size=3,
             num_workers=0,
-            max_epochs=2).items():
+            max_epochs=2,
+            **VIDEO_LISTS if case == 'collaborative' else {}).items():
         edited, count = re.subn(f'^{name} = .*$', f'{name} = {value}', edited,
                                 flags=re.M)
         assert count == 1
@@ -125,34 +143,45 @@ def stock(shell, tool, *arguments):
     return done.stdout
 
 
-@pytest.mark.parametrize('case', METRICS)
-def test_trains_resumes_and_tests_with_both_tools(shell, case):
+def ours(shell, tool, *arguments):
+    """Runs a tool of ours."""
+    quoted = ' '.join(f"'{x}'" for x in arguments)
+    return shell(f'python -m mmaction_memvit {tool[:-3]} {quoted}')
+
+
+@pytest.mark.parametrize('case, tools', [
+    ('recognition', (stock, ours, stock, ours)),
+    ('detection', (ours, stock, ours)),
+    ('anticipation', (ours, stock, ours)),
+    ('collaborative', (ours, stock, ours)),
+])
+def test_trains_resumes_and_tests(shell, case, tools):
+    """With MMAction2's tools and with ours, each going on for the other."""
     if case == 'detection':
         pytest.importorskip('mmdet')
     config = configure(shell, case)
     options = ['--cfg-options',
                *(f'{k}={v}' for k, v in OPTIONS[case].items())]
-    quoted = ' '.join(f"'{x}'" for x in options)
-    first = stock(shell, 'train.py', config, *options,
-                  'train_cfg.max_epochs=1')
-    second = shell(f'python -m mmaction_memvit train {config} --resume '
-                   f'{quoted}')
-    assert 'resumed epoch: 1' in second
+    train, resume, *tests = tools
+    logs = [
+        train(shell, 'train.py', config, *options, 'train_cfg.max_epochs=1'),
+        resume(shell, 'train.py', config, '--resume', *options)
+    ]
+    assert 'resumed epoch: 1' in logs[1]
     metric = METRICS[case]
-    for log, epoch in ((first, 1), (second, 2)):
+    for epoch, log in enumerate(logs, 1):
         losses = re.findall(rf'Epoch\(train\)\s+\[{epoch}\].* loss: ([\d.]+)',
                             log)
         assert losses and all(0 < float(x) < 100 for x in losses)
         assert re.search(rf'Epoch\(val\)\s+\[{epoch}\].*{metric}: ', log)
         # Nothing to worry a newcomer.
         assert 'pin_memory' not in log
-    checkpoint = f'work_dirs/{config[:-3]}/epoch_2.pth'
-    tested = [
-        stock(shell, 'test.py', config, checkpoint, *options),
-        shell(f'python -m mmaction_memvit test {config} {checkpoint} {quoted}')
+    values = [
+        re.findall(rf'{metric}: ([\d.]+)', log)[-1] for log in (
+            test(shell, 'test.py', config, f'work_dirs/{config[:-3]}/'
+                 'epoch_2.pth', *options) for test in tests)
     ]
-    values = [re.findall(rf'{metric}: ([\d.]+)', log)[-1] for log in tested]
-    assert values[0] == values[1]
+    assert len(set(values)) == 1
 
 
 def test_starts_from_weights_that_mmaction2_publishes(tmp_path):
@@ -160,7 +189,7 @@ def test_starts_from_weights_that_mmaction2_publishes(tmp_path):
                  '.mim/configs/recognition/mvit/metafile.yml')
     urls = {x['Weights'] for x in index['Models'] if 'Weights' in x}
     folder = Path(__file__).resolve().parents[1] / 'configs'
-    for case in METRICS:
+    for case in ('recognition', 'detection', 'anticipation'):
         path, = folder.glob(f'{case}/memvit/*_custom*.py')
         config = Config.fromfile(str(path))
         weights = config.model.backbone.init_cfg

@@ -8,6 +8,7 @@ import array
 import json
 import os
 import runpy
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,16 +38,16 @@ class Shell:
     Args:
         folder (Path): Where to.
         bin (Path): A folder for ``python``; its path must be short.
-        change (Callable, optional): Gives the arguments of ``python`` that
-            are used in place of those that stand there. Defaults to None.
+        before (Callable, optional): Called with the arguments of each
+            ``python``, in its process and folder. Defaults to None.
     """
 
     def __init__(self,
                  folder: Path,
                  bin: Path,
-                 change: Optional[Callable] = None) -> None:
+                 before: Optional[Callable] = None) -> None:
         self.folder = folder
-        self.change = change or (lambda arguments: arguments)
+        self.before = before or (lambda arguments: None)
         self.server = socket.socket(socket.AF_UNIX)
         self.server.bind(str(bin / 's'))
         self.server.listen()
@@ -62,7 +63,7 @@ class Shell:
         path = self.folder / '.printed'
         with open(path, 'w') as printed:
             bash = subprocess.Popen(
-                ['bash', '-euo', 'pipefail', '-c', text],
+                [shutil.which('bash'), '-euo', 'pipefail', '-c', text],
                 cwd=str(self.folder),
                 env=self.env,
                 stdin=subprocess.DEVNULL,
@@ -86,14 +87,14 @@ class Shell:
                 arguments, cwd, env = json.load(file)
             child = os.fork()
             if not child:
-                _become(client, fds, self.change(arguments), cwd, env)
+                _become(client, fds, arguments, cwd, env, self.before)
             for fd in fds:
                 os.close(fd)
             os.waitpid(child, 0)
 
 
 def _become(client: socket.socket, fds: array.array, arguments: List[str],
-            cwd: str, env: dict) -> None:
+            cwd: str, env: dict, before: Callable) -> None:
     """Turns a fork of this process into one that runs a script."""
     code = 1
     try:
@@ -105,7 +106,7 @@ def _become(client: socket.socket, fds: array.array, arguments: List[str],
         os.environ.clear()
         os.environ.update(env)
         torch.set_num_threads(1)
-        code = _run(arguments)
+        code = _run(arguments, before)
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
@@ -113,8 +114,9 @@ def _become(client: socket.socket, fds: array.array, arguments: List[str],
         os._exit(code)
 
 
-def _run(arguments: List[str]) -> int:
+def _run(arguments: List[str], before: Callable) -> int:
     try:
+        before(arguments)
         script, *sys.argv[1:] = arguments
         if script == '-':
             exec(sys.stdin.read(), {'__name__': '__main__'})
