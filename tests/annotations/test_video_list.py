@@ -30,6 +30,13 @@ def test_several_labels(write):
     assert read_video_list(path)[0] == dict(path='a b.mp4 3 1', label=2)
 
 
+@pytest.mark.parametrize('multi_class', [False, True])
+def test_segments_read_as_videos(write, multi_class):
+    path = write('a.mp4 4 6 1\na.mp4 12.0 15.5 3\n')
+    with pytest.raises(ValueError, match='a.mp4 12.0 15.5.*--ann-format seg'):
+        read_video_list(path, multi_class=multi_class)
+
+
 def test_delimiter(write):
     path = write('take 2,5\ntake 3,7\n')
     assert [r['path'] for r in read_video_list(path, delimiter=',')
