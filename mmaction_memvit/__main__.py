@@ -12,6 +12,7 @@ import runpy
 import shutil
 import sys
 from pathlib import Path
+from typing import Dict
 
 FOLDER = Path(__file__).parent / '.mim'
 #: Where the complete configs for own videos are.
@@ -23,15 +24,13 @@ OWN_VIDEOS = {
 }
 
 
-def find_tool(name: str) -> Path:
-    """The script of a name, with or without folder and suffix."""
-    tools = FOLDER / 'tools'
-    found = [p for p in tools.rglob('*.py')
-             if name in (p.stem, str(p.relative_to(tools).with_suffix('')))]
-    if len(found) != 1:
-        raise SystemExit(f'There is no tool {name}. Remedy: python -m '
-                         'mmaction_memvit names all tools.')
-    return found[0]
+def find_tools() -> Dict[str, Path]:
+    """All tools, by their names."""
+    return {
+        path.stem: path
+        for path in sorted(FOLDER.glob('tools/**/*.py'))
+        if "__name__ == '__main__'" in path.read_text(encoding='utf-8')
+    }
 
 
 def copy_config(case: str, target: str) -> None:
@@ -48,20 +47,24 @@ def copy_config(case: str, target: str) -> None:
 
 def main() -> None:
     """Runs what the command line names."""
-    if len(sys.argv) < 2 or sys.argv[1] in ('-h', '--help'):
-        print(__doc__.partition('::')[0])
-        print(f'Configs: {FOLDER / "configs"}')
-        print('Tools:', *sorted(
-            p.stem for p in FOLDER.glob('tools/**/*.py')
-            if p.read_text(encoding='utf-8').count('__main__')))
-    elif sys.argv[1] == 'copy' and len(sys.argv) == 4:
-        copy_config(*sys.argv[2:])
-    else:
-        tool = find_tool(sys.argv[1])
+    name, *rest = sys.argv[1:] or ['--help']
+    tools = find_tools()
+    if name in ('-h', '--help'):
+        print('python -m mmaction_memvit copy CASE FILE: a config for '
+              f'{", ".join(OWN_VIDEOS)} on your own videos\n'
+              f'python -m mmaction_memvit TOOL ...: {" ".join(tools)}\n'
+              f'All configs are in {FOLDER / "configs"}')
+    elif name == 'copy' and len(rest) == 2:
+        copy_config(*rest)
+    elif name in tools:
         # As if the script had been started: it finds those beside it.
-        sys.argv[:2] = [str(tool)]
-        sys.path.insert(0, str(tool.parent))
-        runpy.run_path(str(tool), run_name='__main__')
+        path = str(tools[name])
+        sys.argv = [path, *rest]
+        sys.path.insert(0, os.path.dirname(path))
+        runpy.run_path(path, run_name='__main__')
+    else:
+        raise SystemExit(f'There is no tool {" ".join(sys.argv[1:])!r}. '
+                         'Remedy: python -m mmaction_memvit names all.')
 
 
 if __name__ == '__main__':
