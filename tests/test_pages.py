@@ -122,6 +122,7 @@ val_pipeline[2]['crop_size'] = 32
 """,
     'my_detector.py':
     LOADERS + """
+train_cfg['max_epochs'] = 1
 model['roi_head']['box_block']['dims'] = 256
 model['roi_head']['bbox_head']['in_channels'] = 256
 train_pipeline[2]['transforms'][0]['scale_range'] = (36, 40)
@@ -171,7 +172,8 @@ def watch(shell, page, monkeypatch, capsys):
     code, = (x.text for x in blocks(page, 'python') if 'camera' in x.text)
     frames = np.zeros((70, 32, 48, 3), np.uint8)
     exec(code, dict(camera=[frames[:50], frames[50:]]))
-    lines = capsys.readouterr().out.splitlines()
+    lines = [x for x in capsys.readouterr().out.splitlines()
+             if re.fullmatch(r'([\d.]+ s  class )?\d+', x)]
     # 150 frames are 3 clips of 64, and 70 complete one.
     assert [x.startswith(f'{y:.1f} s  class ') for x, y in zip(
         lines, (0, 64 / 30, 128 / 30))] == [True] * 3
@@ -181,9 +183,12 @@ def watch(shell, page, monkeypatch, capsys):
 def test_readme(shell, monkeypatch, capsys):
     pytest.importorskip('mmdet')
     said = run(shell, 'README.md')
-    assert said.count('Epoch(val) [10]') == 2
+    assert len(re.findall(r'Epoch\(val\) \[10\].*acc/top1', said)) == 1
     assert len(re.findall(r'Epoch\(test\).*acc/top1', said)) == 1
-    assert len(re.findall(r'Epoch\(val\) \[10\].*mAP/overall', said)) == 1
+    assert len(re.findall(r'Epoch\(val\) \[1\].*mAP/overall', said)) == 1
+    # What another page says of boxes takes the set that was made here.
+    (shell.folder / 'my_detector.py').unlink()
+    assert 'mAP/overall' in run(shell, 'own_data_ava.md')
     watch(shell, 'README.md', monkeypatch, capsys)
     # The first screen, and shorter than what it replaced.
     assert len(PAGES['README.md'].read_text()) < 8000
@@ -191,7 +196,7 @@ def test_readme(shell, monkeypatch, capsys):
 
 def test_own_videos(shell, monkeypatch, capsys):
     said = run(shell, 'own_videos.md')
-    assert said.count('Epoch(val) [10]') == 1
+    assert len(re.findall(r'Epoch\(val\) \[10\].*acc/top1', said)) == 1
     watch(shell, 'own_videos.md', monkeypatch, capsys)
 
 
