@@ -26,6 +26,9 @@ PAGES = {p.name: p for p in (ROOT / 'README.md', *ROOT.glob('docs/*.md'))}
 # Tests of their own: test_docs.py, test_another_memory.py.
 ELSEWHERE = {'add_a_backbone_that_remembers.md', 'add_a_data_set.md',
              'add_a_metric.md'}
+# Blocks of Python, each of which a test here or in test_stock_tools.py runs.
+PYTHON = {'README.md': 4, 'own_videos.md': 2, 'memvit.md': 1,
+          'collaborative.md': 1}
 BLOCK = re.compile(
     r'(?:<!-- needs (?P<needs>.*?) -->\n *)?```(?P<language>\w+)\n'
     r'(?P<text>.*?)^ *```$', re.S | re.M)
@@ -146,15 +149,15 @@ def shell(make_shell):
     shell = make_shell(shrink)
     data = shell.folder / 'data/custom'
     lines, boxes = [], ['video,time,x1,y1,x2,y2,label,split']
-    for i in range(4):
+    for i in range(5):
         name = f'match_{i}.mp4'
-        write_video(data / 'videos' / name, 150, first=1000 * i)
+        write_video(data / 'videos' / name, 140, first=1000 * i)
         for k in range(4):
             lines.append(f'{name} {k} {k + 1} {(i + k) % 3}\n')
             boxes.append(f'{name},{k},0.1,0.2,0.6,0.9,{"abc"[(i + k) % 3]},'
-                         f'{"train" if i < 3 else "val"}')
-    for split in ('train', 'val'):
-        (data / f'{split}.txt').write_text(''.join(lines))
+                         f'{"train" if i < 4 else "val"}')
+    for split, its in (('train', lines[:-4]), ('val', lines[-4:])):
+        (data / f'{split}.txt').write_text(''.join(its))
     (shell.folder / 'boxes.csv').write_text('\n'.join(boxes) + '\n')
     for name in ('match.mp4', 'match_03.mp4'):
         shutil.copy(data / 'videos/match_0.mp4', shell.folder / name)
@@ -174,7 +177,7 @@ def watch(shell, page, monkeypatch, capsys):
     exec(code, dict(camera=[frames[:50], frames[50:]]))
     lines = [x for x in capsys.readouterr().out.splitlines()
              if re.fullmatch(r'([\d.]+ s  class )?\d+', x)]
-    # 150 frames are 3 clips of 64, and 70 complete one.
+    # 140 frames are 3 clips of 64, and 70 complete one.
     assert [x.startswith(f'{y:.1f} s  class ') for x, y in zip(
         lines, (0, 64 / 30, 128 / 30))] == [True] * 3
     assert len(lines) == 4 and lines[3].isdigit()
@@ -205,6 +208,12 @@ def test_own_videos(shell, monkeypatch, capsys):
 def test_other_pages(make_shell, page):
     shell = make_shell(shrink)
     run(shell, page)
+
+
+def test_no_python_is_left_out():
+    found = {page: sum(not x.needs for x in blocks(page, 'python'))
+             for page in {*PAGES} - ELSEWHERE}
+    assert {k: v for k, v in found.items() if v} == PYTHON
 
 
 def test_a_collaborative_memory_by_type_and_neck():
