@@ -31,9 +31,10 @@ def test_several_labels(write):
 
 
 @pytest.mark.parametrize('multi_class', [False, True])
-def test_segments_read_as_videos(write, multi_class):
-    path = write('a.mp4 4 6 1\na.mp4 12.0 15.5 3\n')
-    with pytest.raises(ValueError, match='a.mp4 12.0 15.5.*--ann-format seg'):
+@pytest.mark.parametrize('times', ['12.0 15.5', '12 15.5', '12.0 15'])
+def test_segments_read_as_videos(write, multi_class, times):
+    path = write(f'a.mp4 4 6 1\nb.3gp {times} 3\n')
+    with pytest.raises(ValueError, match='b.3gp 12.*--ann-format segments'):
         read_video_list(path, multi_class=multi_class)
 
 
