@@ -168,7 +168,10 @@ def test_online_ava_dataset_finds_the_frames(tool, videos, tmp_path, capsys,
         keyframes='proposals',
         num_classes=scope['num_classes'],
         test_mode=True,
-        **scope['data'])
+        timestamp_start=0,
+        data_prefix=dict(video=scope['video_folder']),
+        index_file=str(out / 'index.json'),
+        keyframe_rate=scope['keyframe_rate'])
     found = {}
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
