@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What users are told: value, limit and remedy, names, tables of text."""
 import logging
-import os.path as osp
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -34,15 +33,12 @@ def first_names(names: Iterable, num: int = 3) -> str:
 
 
 def tool(path: str) -> str:
-    """The command that runs a tool, by the path it has here.
+    """The command that runs a tool, wherever the package is installed.
 
     Args:
-        path (str): Within the folder of tools, which an installed package
-            carries in ``.mim/tools``.
+        path (str): Within the folder of tools.
     """
-    where = (Path(__file__).parent / '.mim/tools' / path).resolve()
-    from_here = osp.relpath(where)
-    return f'python {where if from_here.startswith("..") else from_here}'
+    return f'python -m mmaction_memvit {Path(path).stem}'
 
 
 def log(text: str, level: int = logging.INFO) -> None:

@@ -1,8 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from pathlib import Path
-
 import pytest
 
+from mmaction_memvit.__main__ import find_tools
 from mmaction_memvit.messages import (
     check_choice,
     first_names,
@@ -28,9 +27,6 @@ def test_columns_are_aligned():
     assert text_table([('a', 'b'), (10, 1)], left=()) == ' a  b\n10  1'
 
 
-def test_tools_are_named_by_the_path_they_have(monkeypatch, tmp_path):
-    root = Path(__file__).resolve().parents[1]
-    monkeypatch.chdir(root)
-    assert tool('train.py') == f'python {Path("tools/train.py")}'
-    monkeypatch.chdir(tmp_path)
-    assert tool('train.py') == f'python {root / "tools/train.py"}'
+def test_tools_are_named_by_a_command_that_is_there():
+    name = tool('data/build_video_index.py').split()[-1]
+    assert name in find_tools()

@@ -16,6 +16,9 @@ FORMATS = {
 }
 # Of tables that lists are made from.
 CLIP_COLUMNS = ('path', 'label', 'class', 'source_group')
+# A path with seconds behind it: 'a.mp4 12.0 15.5', 'a.mp4 12.0'.
+_TIMED = re.compile(r'.*\.\w*[a-zA-Z]\w*'
+                    r'(\s+\d+\.\d+(\s+\d+)?|(\s+\d+(\.\d+)?)?\s+\d+\.\d+)')
 # A path that would look like a comment, or lose its white space, is written
 # with ./ before it.
 _ODD = re.compile(r'(\./)*[#\s\ufeff]')
@@ -105,6 +108,12 @@ def read_video_list(ann_file: str,
     if not rows:
         raise data_error(ann_file, 'it holds no video', 'give it lines of the '
                          f'form "{FORMATS[ann_format]}"')
+    timed = [path for path in rows if _TIMED.fullmatch(path)]
+    if ann_format == 'video' and timed:
+        raise data_error(
+            ann_file, f'the path {timed[0]!r} ends with seconds',
+            "for a list of segments set ann_format='segments' (of tools: "
+            '--ann-format segments)')
     return list(rows.values())
 
 

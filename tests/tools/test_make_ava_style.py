@@ -102,13 +102,9 @@ def test_set(tool, videos, tmp_path, capsys):
     scope = {}
     exec(said.split('Lines for your config:')[1], scope)
     assert scope['num_classes'] == 3
-    assert scope['anno_root'] == str(tmp_path / 'out')
-    assert scope['data'] == dict(
-        data_prefix=dict(video=str(videos)),
-        index_file=str(tmp_path / 'out/index.json'),
-        timestamp_start=0,
-        timestamp_end=None,
-        keyframe_rate=1)
+    assert scope['data_root'] == str(tmp_path / 'out')
+    assert scope['video_folder'] == str(videos)
+    assert scope['keyframe_rate'] == 1
     assert any(line.split() == ['2', 'talk', '2', '1']
                for line in said.split('\n'))
     assert any(line.split() == ['boxes', 'without', 'label', '1', '0']
@@ -170,7 +166,10 @@ def test_online_ava_dataset_finds_the_frames(tool, videos, tmp_path, capsys,
         keyframes='proposals',
         num_classes=scope['num_classes'],
         test_mode=True,
-        **scope['data'])
+        timestamp_start=0,
+        data_prefix=dict(video=scope['video_folder']),
+        index_file=str(out / 'index.json'),
+        keyframe_rate=scope['keyframe_rate'])
     found = {}
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)

@@ -123,11 +123,7 @@ def summary(args, rows: list[Box], names: dict[int, str], num_rows: int,
     return '\n'.join(lines + [
         '', 'Lines for your config:', '',
         f'num_classes = {max(names) + 1}',
-        f'anno_root = {root!r}',
-        'data = dict(',
-        f'    data_prefix=dict(video={osp.normpath(args.video_root)!r}),',
-        f"    index_file={osp.join(root, 'index.json')!r},",
-        '    timestamp_start=0,',
-        '    timestamp_end=None,',
-        f'    keyframe_rate={args.keyframe_rate})'
+        f'data_root = {root!r}',
+        f'video_folder = {osp.normpath(args.video_root)!r}',
+        f'keyframe_rate = {args.keyframe_rate}'
     ])
