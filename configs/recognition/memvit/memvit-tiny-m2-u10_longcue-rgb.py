@@ -2,4 +2,21 @@
 # attend to 2 clips each reach 8 clips back (docs/unrolled_training.md).
 _base_ = ['memvit-tiny-m2_longcue-rgb.py']
 
-train_dataloader = dict(batch_size=8, batch_sampler=dict(unroll=10))
+train_dataloader = dict(batch_size=16, batch_sampler=dict(unroll=10))
+auto_scale_lr = dict(base_batch_size=16)
+
+max_epochs = 15
+train_cfg = dict(max_epochs=max_epochs, val_begin=max_epochs)
+# It learns delay after delay, layer by layer: no early decay.
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=30),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=0.,
+        by_epoch=True,
+        begin=10,
+        end=max_epochs,
+        T_max=max_epochs - 10,
+        convert_to_iter_based=True)
+]
+default_hooks = dict(checkpoint=dict(interval=max_epochs))
