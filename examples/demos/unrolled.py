@@ -23,7 +23,7 @@ from .running import generate, relative, train_and_test
 
 __all__ = ['AMOUNTS', 'main']
 MODELS = {
-    'unrolled': 'recognition/memvit/memvit-tiny-m2-u10_longcue-rgb',
+    'unrolled': 'recognition/memvit/memvit-tiny-m2-u12_longcue-rgb',
     'stop-gradient': 'recognition/memvit/memvit-tiny-m2_longcue-rgb'
 }
 

@@ -2,11 +2,11 @@
 # memory: nothing teaches its layers to pass on what older clips showed.
 _base_ = ['memvit-tiny-m8_longcue-rgb.py']
 
-# 4 layers of 4 x 4 places: few tokens, among which a sign is soon found.
+# 5 layers of 4 x 4 places: few tokens, among which a sign is soon found.
 model = dict(
     backbone=dict(
         arch=dict(
-            embed_dims=64, num_layers=4, num_heads=1, downscale_indices=[]),
+            embed_dims=64, num_layers=5, num_heads=1, downscale_indices=[]),
         patch_cfg=dict(
             kernel_size=(3, 15, 15), stride=(2, 8, 8), padding=(1, 7, 7)),
         adaptive_kv_stride=(1, 2, 2),

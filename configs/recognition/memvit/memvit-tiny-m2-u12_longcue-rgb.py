@@ -1,11 +1,11 @@
-# The same model trained through its memory, 10 clips at a time: 4 layers that
-# attend to 2 clips each reach 8 clips back (docs/unrolled_training.md).
+# The same model trained through its memory, 12 clips at a time: 5 layers that
+# attend to 2 clips each reach 10 clips back (docs/unrolled_training.md).
 _base_ = ['memvit-tiny-m2_longcue-rgb.py']
 
-train_dataloader = dict(batch_size=16, batch_sampler=dict(unroll=10))
+train_dataloader = dict(batch_size=16, batch_sampler=dict(unroll=12))
 auto_scale_lr = dict(base_batch_size=16)
 
-max_epochs = 15
+max_epochs = 14
 train_cfg = dict(max_epochs=max_epochs, val_begin=max_epochs)
 # It learns delay after delay, layer by layer: no early decay.
 param_scheduler = [
@@ -14,9 +14,9 @@ param_scheduler = [
         type='CosineAnnealingLR',
         eta_min=0.,
         by_epoch=True,
-        begin=10,
+        begin=9,
         end=max_epochs,
-        T_max=max_epochs - 10,
+        T_max=max_epochs - 9,
         convert_to_iter_based=True)
 ]
 default_hooks = dict(checkpoint=dict(interval=max_epochs))
