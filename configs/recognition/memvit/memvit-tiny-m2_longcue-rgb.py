@@ -6,7 +6,9 @@ _base_ = ['memvit-tiny-m8_longcue-rgb.py']
 model = dict(
     backbone=dict(
         arch=dict(
-            embed_dims=64, num_layers=5, num_heads=1, downscale_indices=[]),
+            _delete_=True,
+            embed_dims=64, num_layers=5, num_heads=1,
+            downscale_indices=[]),
         patch_cfg=dict(
             kernel_size=(3, 15, 15), stride=(2, 8, 8), padding=(1, 7, 7)),
         adaptive_kv_stride=(1, 2, 2),
