@@ -12,7 +12,6 @@ from mmaction.structures import ActionDataSample
 from mmengine.registry import init_default_scope
 from torch import nn
 
-
 # Lane 0 starts another video in the middle. Both have as many boxes.
 WINDOW = [('a', 4), ('b', 1), ('a', 5), ('b', 2), ('c', 0), ('b', 3),
           ('c', 1), ('b', 4)]
@@ -84,7 +83,7 @@ def build(kind: str, **kwargs):
 def batch(kind: str, clips: list, dtype: torch.dtype):
     """What the model gets of clips (video, position)."""
     inputs, samples = [], []
-    for i, (video, position) in enumerate(clips):
+    for video, position in clips:
         if kind == 'boxes':
             # Some slots hold no box.
             clip, sample = make_clip(
