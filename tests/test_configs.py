@@ -281,6 +281,9 @@ def shrink_data(loader, folder):
     # Of no use without a GPU, which PyTorch would say each time.
     loader.pop('pin_memory', None)
     loader.batch_size = min(loader.batch_size, 2)
+    if 'unroll' in loader.get('batch_sampler', {}):
+        # More than one step must show.
+        loader.batch_sampler.unroll = 2
     for dataset in every_dict(loader.dataset):
         if 'ann_file' not in dataset:
             continue
