@@ -1,5 +1,6 @@
-# memvit-tiny-m2_longcue-rgb.py trained through its memory, 12 clips at
-# a time: 5 layers that attend to 2 clips each reach 10 clips back (docs/unrolled_training.md).
+# memvit-tiny-m2_longcue-rgb.py trained through its memory, 12 clips at a time:
+# 5 layers that attend to 2 clips each reach 10 clips back, see
+# docs/unrolled_training.md.
 _base_ = ['memvit-tiny-m8_longcue-rgb.py']
 
 # 5 layers of 4 x 4 places: few tokens, among which a sign is soon found.
