@@ -154,7 +154,7 @@ def test_without_index(root, log):
         if not target.exists():
             target.write_bytes((root / 'c.avi').read_bytes())
     assert len(build(root, many, index_file=None)) == 100
-    assert 'build_video_index.py' in log() and '25 videos' in log()
+    assert 'build_video_index' in log() and '25 videos' in log()
 
 
 def test_labels(tmp_path):
@@ -306,7 +306,7 @@ def test_index_that_does_not_fit(root, tmp_path):
         path.write_text(json.dumps(changed))
         return build(root, index_file=str(path))
 
-    command = 'build_video_index.py .*list.txt --data-root .* --out .*json'
+    command = 'build_video_index .*list.txt --data-root .* --out .*json'
     with pytest.raises(ValueError, match=f"lacks 1 of 3.*'c.avi'.*{command}"):
         build_with({k: v for k, v in index.items() if k != 'c.avi'})
     with pytest.raises(ValueError, match=f"1 of 3 .*size.*'c.avi'.*{command}"):

@@ -42,9 +42,9 @@ def refused(runner, *words, start='train'):
 
 
 def memory_snippet():
-    """The README's config of a model with memory."""
+    """The documentation's config of a model with memory."""
     blocks = re.findall(r'```python\n(.*?)```',
-                        (ROOT / 'README.md').read_text(), re.S)
+                        (ROOT / 'docs/memvit.md').read_text(), re.S)
     return next(x for x in blocks
                 if 'MemoryBankHook' in x and 'StreamBatchSampler' in x)
 

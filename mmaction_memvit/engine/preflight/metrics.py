@@ -76,7 +76,7 @@ def metrics_fit_data(run: Run) -> Iterator[Finding]:
         boxes = metric.is_a('AVADetectionMetric', 'AVAMetric')
         own, other = _file(metric, 'ann_file'), _file(dataset, 'ann_file')
         if (own and other and own != other
-                and (boxes or metric.is_a('EpicSegmentMetric'))):
+                and (boxes or metric.is_a('EpicRecognitionMetric'))):
             yield Finding(
                 f'{metric.path}.ann_file', f'{metric} measures against '
                 f'{own}, but {loader.path} reads {other}',
@@ -114,7 +114,7 @@ def _file(part: Part, option: str) -> Optional[str]:
 def metrics_know_streams(run: Run) -> Iterator[Finding]:
     """Metrics of EPIC-KITCHENS for whole videos or for segments."""
     for loader, metric in _pairs(run):
-        if not metric.is_a('EpicSegmentMetric') or \
+        if not metric.is_a('EpicRecognitionMetric') or \
                 not loader.dataset.is_a('EpicVideoDataset', 'EpicDataset'):
             continue
         online = bool(metric.get('online'))

@@ -167,7 +167,7 @@ def needed_keys(run: Run, loader: Loader) -> dict[str, str]:
             if any(x.get('ann_format') == 'segments'
                    for x in loader.datasets):
                 wanted += ('segment_id', )
-        elif metric.is_a('EpicSegmentMetric'):
+        elif metric.is_a('EpicRecognitionMetric'):
             if metric.get('online'):
                 wanted = *_PLACE, 'token_times'
         elif metric.is_a('AVADetectionMetric', 'AVAMetric'):
