@@ -194,8 +194,8 @@ class OnlineInferencer:
 
     def __call__(self,
                  video: str,
-                 boxes: Optional[Callable] = None
-                 ) -> Iterator[ClipPrediction]:
+                 boxes: Optional[Callable] = None,
+                 entry: Optional[dict] = None) -> Iterator[ClipPrediction]:
         """Run along a video file; the clip that it breaks off is padded.
 
         Only frames that clips show are decoded.
@@ -203,6 +203,8 @@ class OnlineInferencer:
         Args:
             video (str): Path.
             boxes (Callable, optional): See :meth:`session`.
+            entry (dict, optional): The file's in an index, see
+                :func:`probe_video`. Defaults to None: the file is scanned.
 
         Yields:
             ClipPrediction: One for each clip, as it is predicted.
@@ -213,7 +215,7 @@ class OnlineInferencer:
         """
         if not osp.isfile(video):
             raise FileNotFoundError(f'{video}: no such file')
-        entry = probe_video(video)
+        entry = entry or probe_video(video)
         if not entry['num_frames']:
             raise ValueError(f'{video}: {entry.get("problem", "no frames")}; '
                              'check the path, or encode the video anew')
