@@ -11,7 +11,12 @@ from .version import __version__
 heal_host()
 
 from . import datasets, engine, evaluation, models, registry  # noqa: E402
-from .evaluation import metrics  # noqa: E402,F401
+from .evaluation import metrics  # noqa: E402
+from .models.checkpoints import shorten_init_info, watch_loading  # noqa: E402
+
+watch_loading()
+shorten_init_info()
+metrics.count_streams_by_video()
 
 __all__ = [
     'HostError', '__version__', 'datasets', 'engine', 'evaluation', 'models',

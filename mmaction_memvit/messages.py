@@ -2,6 +2,7 @@
 """What users are told: value, limit and remedy, names, tables of text."""
 import logging
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
 from mmengine.logging import print_log
 
@@ -29,6 +30,15 @@ def first_names(names: Iterable, num: int = 3) -> str:
     shown = ', '.join(map(repr, names[:num]))
     rest = len(names) - num
     return f'{shown} and {rest} more' if rest > 0 else shown
+
+
+def tool(path: str) -> str:
+    """The command that runs a tool, wherever the package is installed.
+
+    Args:
+        path (str): Within the folder of tools.
+    """
+    return f'python -m mmaction_memvit {Path(path).stem}'
 
 
 def log(text: str, level: int = logging.INFO) -> None:

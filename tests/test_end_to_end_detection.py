@@ -124,7 +124,7 @@ def test_a_csv_of_results_scores_the_same(tmp_path, data, trained_by_two):
     cfg.test_evaluator.results_file = str(results)
     metrics = make_runner(cfg).test()
     from mmaction_memvit.annotations.ava import read_action_boxes
-    from mmaction_memvit.annotations.label_map import read_label_map
+    from mmaction_memvit.annotations.class_names import read_label_map
     from mmaction_memvit.evaluation.functional import evaluate_ava
     report = evaluate_ava(
         read_action_boxes(str(data / 'boxes.csv')),

@@ -135,9 +135,9 @@ class TestWheel:
         ], tmp_path, PYTHONPATH=str(site))
         assert str(site) in output
         assert "'type': 'MViT'" in output
-        tool = site / 'mmaction_memvit/.mim/tools/check_env.py'
-        assert '--detection' in run([sys.executable, str(tool), '--help'],
-                                    tmp_path)
+        module = [sys.executable, '-W', 'ignore', '-m', 'mmaction_memvit']
+        assert '--detection' in run([*module, 'check_env', '--help'],
+                                    tmp_path, PYTHONPATH=str(site))
 
 
 class TestCheckout:

@@ -28,16 +28,14 @@ if digit_version(mmcv.__version__) >= digit_version(FIRST_REFUSED_MMCV):
 STOCK = ('mmaction::recognition/mvit/'
          'mvit-small-p244_32xb16-16x4x1-200e_kinetics400-rgb.py')
 
-# All that a user changes.
-REMEMBERING = f"""
-_base_ = '{STOCK}'
-custom_imports = dict(
-    imports=['mmaction_memvit'], allow_failed_imports=False)
-model = dict(backbone=dict(type='MeMViT'))
-"""
+# All that a user changes: what the README shows.
+REMEMBERING, = (
+    x for x in re.findall(
+        r'```python\n(.*?)```',
+        (Path(__file__).resolve().parents[1] / 'README.md').read_text(), re.S)
+    if STOCK.rsplit('/')[-1] in x)
 
 # The user's videos, and a model and images that are small enough for a test.
-# RandAugment is left out, as it needs PyTorchVideo.
 SMALL = """
 _base_ = './remembering.py'
 model = dict(
@@ -50,23 +48,12 @@ model = dict(
             downscale_indices=[1, 2, 3]),
         spatial_size=32),
     cls_head=dict(in_channels=128))
-head = [dict(type='DecordInit')]
-tail = [
-    dict(type='DecordDecode'),
-    dict(type='Resize', scale=(-1, 36)),
-    dict(type='CenterCrop', crop_size=32),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs')
-]
-clip = dict(type='SampleFrames', clip_len=16, frame_interval=4)
-train_pipeline = [*head, clip, *tail[:2],
-                  dict(type='RandomResizedCrop'),
-                  dict(type='Resize', scale=(32, 32), keep_ratio=False),
-                  dict(type='Flip', flip_ratio=0.5),
-                  dict(type='RandomErasing', erase_prob=0.25, mode='rand'),
-                  *tail[-2:]]
-val_pipeline = [*head, dict(test_mode=True, **clip), *tail]
-test_pipeline = [*head, dict(test_mode=True, num_clips=5, **clip), *tail]
+sizes = {(-1, 256): (-1, 36), (-1, 224): (-1, 36), (224, 224): (32, 32)}
+train_pipeline, val_pipeline, test_pipeline = (
+    [dict(x, scale=sizes[tuple(x['scale'])]) if 'scale' in x else
+     dict(x, crop_size=32) if 'crop_size' in x else x for x in pipeline]
+    for pipeline in (_base_.train_pipeline, _base_.val_pipeline,
+                     _base_.test_pipeline))
 data = dict(ann_file='data/list.txt', data_prefix=dict(video='data/videos'))
 train_dataloader = dict(
     batch_size=4, num_workers=1, dataset=dict(pipeline=train_pipeline, **data))
@@ -93,7 +80,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder, tool, *arguments, config='configs/small.py'):
+def run(folder, tool, *arguments, config='configs/small.py', code=0):
     # No PYTHONPATH: the package is found as any that is installed.
     env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     done = subprocess.run(
@@ -103,8 +90,17 @@ def run(folder, tool, *arguments, config='configs/small.py'):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True)
-    assert done.returncode == 0, done.stdout[-6000:]
+    assert done.returncode == code, done.stdout[-6000:]
     return done.stdout
+
+
+def test_a_memory_that_is_dropped_stops_the_stock_tool(folder):
+    (folder / 'configs/wrong.py').write_text(
+        "_base_ = './small.py'\n"
+        "model = dict(backbone=dict(mem_len=2))\n")
+    output = run(folder, 'train.py', config='configs/wrong.py', code=1)
+    assert "model.type='OnlineRecognizer3D'" in output
+    assert not list(folder.glob('work_dirs/wrong/**/*.pth'))
 
 
 def trained(text):
@@ -141,8 +137,9 @@ def test_train_validate_resume_and_test(folder):
         for s in state
     ]
     assert steps == [2, 4]
-    assert any('attn' in key and 'mem' in key for key in state[1]
-               ['state_dict'])
+    keys = set(state[1]['state_dict'])
+    assert 'backbone.blocks.0.attn.pool_q.conv.weight' in keys
+    assert not [key for key in keys if 'rel_pos_mem' in key]
 
     tested = run(folder, 'test.py', 'work_dirs/small/epoch_2.pth', '--dump',
                  'scores.pkl')
@@ -150,7 +147,7 @@ def test_train_validate_resume_and_test(folder):
     assert (folder / 'scores.pkl').exists()
 
 
-def test_nothing_but_two_settings_differ(folder):
+def test_nothing_but_what_is_shown_differs(folder):
     """The claim of the test above, made about the config itself."""
     ours = Config.fromfile(str(folder / 'configs/remembering.py')).to_dict()
     (folder / 'configs/stock.py').write_text(f"_base_ = '{STOCK}'")
@@ -158,7 +155,29 @@ def test_nothing_but_two_settings_differ(folder):
     assert ours.pop('custom_imports')['imports'] == ['mmaction_memvit']
     assert ours['model']['backbone'].pop('type') == 'MeMViT'
     assert stock['model']['backbone'].pop('type') == 'MViT'
+    assert ours['model']['backbone'].pop('mem_len') == 0
+    pipeline = stock['train_pipeline']
+    left_out, = (x for x in pipeline if x['type'] == 'PytorchVideoWrapper')
+    pipeline.remove(left_out)
+    stock['train_dataloader']['dataset']['pipeline'] = pipeline
     assert ours == stock
+
+
+def test_a_base_of_this_package_without_importing_it_first(tmp_path):
+    """As docs/own_videos.md has it, for MMAction2's tools."""
+    text, = (x for x in re.findall(
+        r'```python\n(.*?)```', (Path(__file__).resolve().parents[1] /
+                                 'docs/own_videos.md').read_text(), re.S)
+             if '_base_' in x)
+    (tmp_path / 'child.py').write_text(text)
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c',
+         "from mmengine.config import Config\n"
+         "print(Config.fromfile('child.py').model.backbone.type)"],
+        cwd=str(tmp_path),
+        stdout=subprocess.PIPE,
+        text=True)
+    assert done.stdout.strip().endswith('MeMViT')
 
 
 # MMAction2's config for AVA, and nothing of this package but its import. The

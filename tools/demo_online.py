@@ -33,10 +33,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from mmaction_memvit.annotations.class_names import read_class_names
-from mmaction_memvit.annotations.label_map import read_label_map
+from mmaction_memvit.annotations.class_names import (
+    read_class_names,
+    read_label_map,
+)
 from mmaction_memvit.annotations.proposals import read_proposals
 from mmaction_memvit.apis import OnlineInferencer
+from mmaction_memvit.apis.clip_plan import steady_clock
 from mmaction_memvit.video import VideoReadError, probe_video
 from mmaction_memvit.video.live import Gap, LiveSource, at_rate
 from mmaction_memvit.video.write import VideoWriter
@@ -185,8 +188,8 @@ def read_names(files: list[str]) -> dict[str, dict[int, str]]:
     return names
 
 
-def boxes_of(path: str | None, source: str,
-             inferencer: OnlineInferencer) -> Callable | None:
+def boxes_of(path: str | None, source: str, inferencer: OnlineInferencer,
+             fps: float) -> Callable | None:
     """Boxes of a source by time, from a table."""
     if path is None:
         return None
@@ -195,10 +198,11 @@ def boxes_of(path: str | None, source: str,
         raise ValueError(f'{path} has no boxes of {video!r}; it has those of '
                          f'{sorted({name for name, _ in table})[:5]}')
     grid = inferencer.plan.grid
+    rate = grid.per_second(fps)
 
     def boxes(picture, seconds: float):
         height, width = picture.shape[:2]
-        time = grid.start + round(seconds * grid.per_second(1.))
+        time = grid.start + round(seconds * rate)
         return [(x[0] * width, x[1] * height, x[2] * width, x[3] * height)
                 for x in table.get((video, time), ())]
 
@@ -208,10 +212,10 @@ def boxes_of(path: str | None, source: str,
 def watch(args: argparse.Namespace, inferencer: OnlineInferencer,
           source: LiveSource, outputs: Outputs) -> Iterator[tuple]:
     """Seconds that have been watched, and clips, as they come."""
-    boxes = boxes_of(args.boxes, args.source, inferencer)
+    boxes = boxes_of(args.boxes, args.source, inferencer, source.fps)
     session = inferencer.session(source.name, source.fps, boxes)
     # A picture stands for as long as a clip at most.
-    start, end = inferencer.plan.seconds(0, source.fps)
+    start, end = inferencer.plan.seconds(0, steady_clock(source.fps))
     for image in at_rate(source, source.fps, end - start):
         if not isinstance(image, Gap):
             outputs.draw(image, session.num_frames / source.fps)
@@ -234,7 +238,7 @@ def watch(args: argparse.Namespace, inferencer: OnlineInferencer,
 def watch_file(args: argparse.Namespace, inferencer: OnlineInferencer,
                entry: dict) -> Iterator[tuple]:
     """As :func:`watch`, of a file as fast as can be."""
-    boxes = boxes_of(args.boxes, args.source, inferencer)
+    boxes = boxes_of(args.boxes, args.source, inferencer, entry['fps'])
     for step in inferencer(args.source, boxes, entry):
         yield step.end, [step]
         if args.seconds and step.end >= args.seconds:
@@ -280,7 +284,8 @@ def main() -> None:
             if outputs.video:
                 outputs.draw_file(args.source, seconds)
         else:
-            begin, end = inferencer.plan.seconds(0, args.sample_fps or 30.)
+            begin, end = inferencer.plan.seconds(
+                0, steady_clock(args.fps or 30.))
             source = LiveSource(
                 args.source,
                 args.fps,

@@ -29,15 +29,9 @@ from mmengine.fileio import get, join_path
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mmaction_memvit.annotations.ava import read_action_boxes
-from mmaction_memvit.annotations.ava_rows import image_key
-from mmaction_memvit.annotations.label_map import read_label_map
-from mmaction_memvit.video import (
-    BACKENDS,
-    FrameTable,
-    ReaderCache,
-    choose_backend,
-)
+from mmaction_memvit.annotations.ava import image_key, read_action_boxes
+from mmaction_memvit.annotations.class_names import read_label_map
+from mmaction_memvit.datasets.transforms import LoadVideoClip
 from mmaction_memvit.video.write import VideoWriter
 from mmaction_memvit.visualization.detections import draw_detections
 
@@ -179,18 +173,17 @@ class KeyframeReader:
     """Reads the keyframes of samples, from videos and frame folders."""
 
     def __init__(self) -> None:
-        self._cache = ReaderCache(1)
+        self._load = LoadVideoClip(cache_size=1)
 
     def read(self, info: dict) -> np.ndarray:
         """The keyframe of a sample as RGB, uint8 of shape (H, W, 3)."""
         center = int(info['center_frame'])
         if info.get('filename'):
-            name = info['filename']
-            make = BACKENDS[choose_backend('auto')]
-            entry = info.get('frame_table')
-            table = None if entry is None else FrameTable(entry)
-            reader = self._cache.get(name, lambda: make(name, table=table))
-            return reader.read([center])[0]
+            return self._load({
+                'filename': info['filename'],
+                'frame_table': info.get('frame_table'),
+                'frame_inds': [center]
+            })['imgs'][0]
         name = info['filename_tmpl'].format(center + info['start_index'])
         return mmcv.imfrombytes(
             get(join_path(info['frame_dir'], name)), channel_order='rgb')

@@ -12,13 +12,12 @@ import os.path as osp
 
 from mmengine.fileio import load
 
-from mmaction_memvit.visualization.delay_accuracy import (
+from .delay_accuracy import (
     accuracy_by_delay,
     format_delay_table,
     plot_accuracy_by_delay,
     question_records,
 )
-
 from .running import checkpoint_of, generate, relative, train_and_test
 
 FOLDER = 'recognition/collaborative/slowonly-tiny'

@@ -18,14 +18,14 @@ from mmaction_memvit.annotations.ava import (
     read_action_boxes,
     read_exclusions,
 )
-from mmaction_memvit.annotations.label_map import read_label_map
+from mmaction_memvit.annotations.class_names import read_label_map
 from mmaction_memvit.evaluation.functional import evaluate_ava
-from mmaction_memvit.visualization.delay_accuracy import (
+
+from .delay_accuracy import (
     accuracy_by_delay,
     format_delay_table,
     plot_accuracy_by_delay,
 )
-
 from .running import generate, relative, train_and_test
 
 MODELS = {

@@ -20,12 +20,12 @@ from mmaction_memvit.evaluation.submissions.epic_truth import (
     EpicTruth,
     format_epic_table,
 )
-from mmaction_memvit.visualization.delay_accuracy import (
+
+from .delay_accuracy import (
     accuracy_by_delay,
     format_delay_table,
     plot_accuracy_by_delay,
 )
-
 from .running import (
     checkpoint_of,
     generate,

@@ -13,15 +13,15 @@ from generated.longcue import clip_captions
 from mmengine.fileio import load
 
 from mmaction_memvit.apis import StreamInferencer
-from mmaction_memvit.visualization.delay_accuracy import (
+
+from .delay_accuracy import (
     accuracy_by_delay,
     format_delay_table,
     plot_accuracy_by_delay,
     question_records,
 )
-from mmaction_memvit.visualization.timeline import format_timeline
-
 from .running import ROOT, checkpoint_of, generate, relative, train_and_test
+from .timeline import format_timeline
 
 MODELS = {
     'with memory': 'recognition/memvit/memvit-tiny-m8_longcue-rgb',

@@ -30,7 +30,7 @@ from typing import Any
 
 from mmengine.fileio import dump, put_text
 
-from mmaction_memvit.annotations.label_map import write_label_map
+from mmaction_memvit.annotations.class_names import write_label_map
 
 from .longcue import VideoPlan
 from .longcue_boxes import (

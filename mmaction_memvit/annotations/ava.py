@@ -1,14 +1,54 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""AVA's annotations and results as arrays, read and written."""
-from collections.abc import Collection
+"""Annotations and results in AVA's form, read and written.
+
+Rows are ``video,timestamp,x1,y1,x2,y2,action[,person]``, or with a score as
+eighth column in results; boxes are shares of the image's width and height. A
+row of annotations that ends after the timestamp, or whose other columns are
+empty, is a keyframe without a box, as in the file lists of AVA's test set.
+
+Data sets, metric and tools read them here, so that a row is good or bad for
+all of them. As the official evaluation does (``get_ava_performance.py``), we
+take names with commas in quotes and whole numbers for timestamps, actions and
+persons. More strictly than it, we refuse annotations that it counts as missed
+though nobody can find them: boxes without area or outside the image, times
+below 0, and actions that are no class.
+
+==============================  ============  ============
+row                             annotations   results
+==============================  ============  ============
+``"a,b"`` as name               good          good
+action ``2.0``, time ``902.0``  good          good
+box without area                bad           good
+x2 = 1.0005                     good          good
+x2 = 1.5                        bad           good
+x2 = 2.5, or no number          bad           bad
+time -3 or 1.5                  bad           bad
+class 200 of 80                 bad           passed over
+person ``x``                    bad
+score ``x``                                   bad
+==============================  ============  ============
+"""
+import csv
+import io
+from collections.abc import Collection, Iterable
 from typing import NamedTuple, Optional
 
 import numpy as np
 import pandas as pd
+from mmengine.fileio import put_text
 
 from ..messages import data_error, log
-from .ava_rows import TOLERANCE, AVARows, Key, write_rows
-from .table import read_table
+from .table import BadRows, is_whole, read_table
+
+#: A keyframe: name of the video and timestamp.
+Key = tuple[str, int]
+
+_FORM = 'video,timestamp,x1,y1,x2,y2,action_id'
+#: By so much a box may exceed the image from rounding alone.
+TOLERANCE = 1e-3
+# Detectors overshoot; further than that, boxes are in pixels.
+_FARTHEST = 2.
+_NO_PERSON = -1
 
 
 class AVABoxes(NamedTuple):
@@ -24,8 +64,7 @@ class AVABoxes(NamedTuple):
         timestamp (np.ndarray): int64 (K,).
         first_box (np.ndarray): Boxes of keyframe k are first_box[k] to
             first_box[k + 1] - 1; int64 (K + 1,).
-        boxes (np.ndarray): x1, y1, x2, y2 as shares of the image, float32 (B,
-            4).
+        boxes (np.ndarray): x1, y1, x2, y2 as shares, float32 (B, 4).
         persons (np.ndarray): Number of the person or -1, int64 (B,).
         first_label (np.ndarray): As first_box; int64 (B + 1,).
         labels (np.ndarray): Ids of actions, or with ``custom_classes`` their
@@ -50,31 +89,134 @@ class AVABoxes(NamedTuple):
 
     def keys(self) -> list[Key]:
         """Video and timestamp of each keyframe."""
-        names = self.videos
-        return [(names[v], t)
-                for v, t in zip(self.video.tolist(), self.timestamp.tolist())]
+        return [(self.videos[v], t) for v, t in zip(
+            self.video.tolist(), self.timestamp.tolist())]
 
 
 class ActionBoxes(NamedTuple):
     """Boxes with one action each, R rows on K keyframes.
 
-    A box with three actions has three rows.
-
     Attributes:
         keys (list[tuple[str, int]]): Video and timestamp of the keyframes,
             each once and in order. Some may have no row.
-        images (np.ndarray): Number of the row's keyframe in ``keys``, int64
-            of shape (R, ).
-        boxes (np.ndarray): x1, y1, x2, y2 as shares of the image's width and
-            height, of shape (R, 4).
-        labels (np.ndarray): Ids of the actions, int64 of shape (R, ).
-        scores (np.ndarray): Of shape (R, ); ones for a ground truth.
+        images (np.ndarray): Number of the row's keyframe, int64 (R, ).
+        boxes (np.ndarray): x1, y1, x2, y2 as shares, (R, 4).
+        labels (np.ndarray): Ids of the actions, int64 (R, ).
+        scores (np.ndarray): (R, ); ones for a ground truth.
     """
     keys: list[Key]
     images: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     scores: np.ndarray
+
+
+def image_key(video: str, timestamp: int) -> str:
+    """The name of a keyframe in AVA's files, e.g. ``'1j20qq1JyX4,0902'``."""
+    return f'{video},{timestamp:04d}'
+
+
+class AVARows:
+    """The rows of a file column by column, and which are bad.
+
+    ``bad_rows`` is 'error' or 'skip', ``option`` how users ask for the latter;
+    with ``has_scores`` the eighth column is a score, else a person.
+    """
+
+    def __init__(self,
+                 path: str,
+                 bad_rows: str = 'error',
+                 has_scores: bool = False,
+                 option: str = "bad_rows='skip'") -> None:
+        self.table = table = read_table(path)
+        self.bad = BadRows(table, bad_rows, option)
+        self.videos = np.asarray(table[0], object)
+        self.times = table.numbers(1)
+        self.boxes = np.stack([table.numbers(k) for k in range(2, 6)], 1)
+        self.labels = table.numbers(6)
+        self.extra = table.numbers(7, np.nan if has_scores else _NO_PERSON)
+        #: np.ndarray: Rows that hold more than a keyframe.
+        self.boxed = np.any([table.filled(k) for k in range(2, 7)], 0)
+
+    def good(self) -> tuple[np.ndarray, dict[str, int]]:
+        """Which rows are good, and counts of the others."""
+        good = self.bad.good()
+        num = int((~good).sum())
+        return good, {'bad rows': num} if num else {}
+
+    def check_truth(self,
+                    num_classes: Optional[int],
+                    timestamp_range: tuple = (None, None)) -> None:
+        """Notes rows that are no annotations."""
+        self.check_widths((2, 7, 8), f'{_FORM}[,person_id], or '
+                          'video,timestamp for a keyframe without a box')
+        self.check_times(timestamp_range)
+        self.check_boxes(TOLERANCE)
+        inside = np.clip(self.boxes, 0, 1)
+        self.bad.flag(
+            self.boxed & ~(inside[:, 2:] > inside[:, :2]).all(1),
+            'without area', lambda i: f'box {self.box(i)} has no area: x1 < '
+            'x2 and y1 < y2 must hold')
+        last = '' if num_classes is None else (
+            f' to {num_classes - 1}, as num_classes={num_classes} says')
+        known = is_whole(self.labels) & (self.labels >= 1) & (
+            self.labels < (num_classes or np.inf))
+        self._flag(~known, 6, 'action', f'is no class from 1{last}')
+        self._flag(~is_whole(self.extra), 7, 'person', 'is no whole number')
+
+    def check_results(self) -> None:
+        """Notes rows that are no detections."""
+        self.check_widths((8, ), f'{_FORM},score')
+        self.check_times()
+        self.boxed[:] = True
+        self.check_boxes(_FARTHEST - 1)
+        self._flag(~is_whole(self.labels), 6, 'action', 'is no whole number')
+        self._flag(~np.isfinite(self.extra), 7, 'score', 'is no number')
+
+    def check_widths(self, widths: Collection[int], form: str) -> None:
+        """Notes rows with another number of columns."""
+        found = self.table.widths
+        self.bad.flag(
+            ~np.isin(found, list(widths)), 'columns', lambda i:
+            f'{found[i]} columns, but rows must be {form}, without headings')
+
+    def check_times(self, limits: tuple = (None, None)) -> None:
+        """Notes rows without video, or with a time that is none."""
+        cells, times = self.table[1], self.times
+        self.bad.flag(~self.table.filled(0), 'video',
+                      lambda i: 'no name of a video')
+        self.bad.flag(
+            ~(is_whole(times) & (times >= 0)), 'timestamp', lambda i:
+            f'timestamp {cells[i]!r} is no whole number of at least 0')
+        for limit, sign, name in zip(limits, (1, -1), ('start', 'end')):
+            if limit is not None:
+                self.bad.flag(
+                    sign * times < sign * limit, 'timestamp',
+                    lambda i, limit=limit, name=name: f'timestamp {cells[i]} '
+                    f'is outside timestamp_{name}={limit}')
+
+    def check_boxes(self, tolerance: float, hint: str = 'divide pixels by '
+                    'the size of the image') -> None:
+        """Notes rows whose box is none, or leaves the image by more."""
+        boxes = self.boxes
+        self.bad.flag(self.boxed & ~np.isfinite(boxes).all(1), 'box',
+                      lambda i: f'box {self.box(i)} is no four numbers')
+        outside = ((boxes < -tolerance) | (boxes > 1 + tolerance)).any(1)
+        self.bad.flag(
+            self.boxed & outside, 'box', lambda i:
+            f'box {self.box(i)} leaves the image by more than {tolerance:g}: '
+            'x1,y1,x2,y2 are shares of its width and height, from 0 to 1; '
+            f'{hint}')
+
+    def box(self, row: int) -> str:
+        """A box as it stands in the file."""
+        return ','.join(self.table[k][row] for k in range(2, 6))
+
+    def _flag(self, bad: np.ndarray, column: int, name: str,
+              limit: str) -> None:
+        cells = self.table[column]
+        self.bad.flag(self.boxed & bad, name,
+                      lambda i: f'{name} {cells[i]!r} {limit}')
 
 
 def read_ava_boxes(
@@ -102,11 +244,11 @@ def read_ava_boxes(
         ValueError: If there is a bad row, unless they are skipped, or no good
             one.
     """
-    rows = AVARows(read_table(path), bad_rows)
+    rows = AVARows(path, bad_rows)
     rows.check_truth(num_classes, timestamp_range)
     keep, skipped = rows.good()
-    outside = keep & (np.clip(rows.boxes, 0, 1) != rows.boxes).any(1)
-    outside &= rows.boxed
+    outside = keep & rows.boxed & (np.clip(rows.boxes, 0, 1) != rows.boxes
+                                   ).any(1)
     if outside.any():
         num = skipped['boxes clipped at the border of the image'] = int(
             outside.sum())
@@ -121,9 +263,7 @@ def read_ava_boxes(
         if others.any():
             skipped['rows of classes that are not in custom_classes'] = int(
                 others.sum())
-    if not keep.any():
-        raise data_error(path, f'none of {len(keep)} rows is left: {skipped}',
-                         'correct the file, or the classes')
+    _check_some(path, keep, skipped)
     return _merge(rows, np.flatnonzero(keep), labels, skipped)
 
 
@@ -133,33 +273,23 @@ def read_action_boxes(path: str,
                       bad_rows: str = 'error') -> ActionBoxes:
     """Reads a ground truth or the results of a model, to be measured.
 
-    Args:
-        path (str): Path or URL of the CSV file.
-        has_scores (bool): Whether these are results, whose boxes and scores
-            are float32, as a model gives them; those of a ground truth are
-            float64. Defaults to False.
-        num_classes (int, optional): One more than the greatest class of a
-            ground truth. Defaults to None: not checked.
-        bad_rows (str): As in :func:`read_ava_boxes`.
+    Rows come in the order of the file, unclipped. Errors are those of
+    :func:`read_ava_boxes`, but results may have no row.
 
-    Returns:
-        ActionBoxes: The rows in the order of the file, unclipped.
-
-    Raises:
-        ValueError: If there is a bad row, unless they are skipped, or a ground
-            truth has no good one.
+    With ``has_scores`` these are results, whose boxes and scores are float32,
+    as a model gives them; those of a ground truth are float64. Other arguments
+    are those of :func:`read_ava_boxes`; ``num_classes=None`` checks none.
     """
-    rows = AVARows(read_table(path), bad_rows, has_scores)
+    rows = AVARows(path, bad_rows, has_scores)
     if has_scores:
         rows.check_results()
     else:
         rows.check_truth(num_classes)
     keep, skipped = rows.good()
-    if not keep.any() and not has_scores:
-        raise data_error(path, f'none of {len(keep)} rows is left: {skipped}',
-                         'correct the file')
+    if not has_scores:
+        _check_some(path, keep, skipped)
     kept = np.flatnonzero(keep)
-    frames = pd.DataFrame({'video': np.asarray(rows.videos, object)[kept],
+    frames = pd.DataFrame({'video': rows.videos[kept],
                            'time': rows.times[kept].astype(np.int64)})
     keys = sorted(set(frames.itertuples(False, None)))
     images = frames.groupby(['video', 'time']).ngroup().to_numpy(np.int64)
@@ -172,10 +302,16 @@ def read_action_boxes(path: str,
         rows.extra[kept].astype(kind) if has_scores else np.ones(len(kept)))
 
 
+def _check_some(path: str, keep: np.ndarray, skipped: dict) -> None:
+    if not keep.any():
+        raise data_error(path, f'none of {len(keep)} rows is left: {skipped}',
+                         'correct the file, or the classes')
+
+
 def _merge(rows: AVARows, keep: np.ndarray, labels: np.ndarray,
            skipped: dict[str, int]) -> AVABoxes:
     """Puts rows of one box together and sorts by keyframe."""
-    video, names = pd.factorize(np.asarray(rows.videos, object)[keep])
+    video, names = pd.factorize(rows.videos[keep])
     time = rows.times[keep].astype(np.int64)
     # Stable: rows of a keyframe keep their order.
     order = np.lexsort((time, video))
@@ -212,11 +348,8 @@ def starts(owner: np.ndarray, num: int) -> np.ndarray:
 
 
 def read_exclusions(path: str) -> set[Key]:
-    """Reads the keyframes that an evaluation leaves out.
-
-    The CSV file has rows ``video,timestamp``; others are a ValueError.
-    """
-    rows = AVARows(read_table(path))
+    """Reads keyframes that an evaluation leaves out, ``video,timestamp``."""
+    rows = AVARows(path)
     rows.check_widths((2, ), 'video,timestamp')
     rows.check_times()
     rows.good()
@@ -236,3 +369,22 @@ def write_results_csv(path: str, found: ActionBoxes) -> None:
                       for image, box, label, score in zip(
                           found.images.tolist(), boxes.tolist(),
                           found.labels.tolist(), scores.tolist())))
+
+
+def write_rows(path: str, rows: Iterable[tuple]) -> None:
+    """Writes a table that :func:`read_table` gives back; folders are made.
+
+    The first cell of a row is the name of a video. One that would not come
+    back, as it has white space at its ends, is a ValueError.
+    """
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    for row in rows:
+        name = row[0]
+        if not name or name != name.strip() or '\0' in name or '\r' in name:
+            raise data_error(
+                path, f'the video {name!r} has no name, or white space at its '
+                'ends or carriage returns, which tables do not keep',
+                'rename it')
+        writer.writerow(row)
+    put_text(text.getvalue(), path)

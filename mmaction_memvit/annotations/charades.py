@@ -41,11 +41,9 @@ def read_charades(ann_file: str,
                   ) -> list[CharadesVideo]:
     """Reads ``Charades_v1_train.csv`` or ``Charades_v1_test.csv``.
 
-    Only the columns ``id``, ``actions`` and ``length`` are used. A video
-    without actions is one like any other.
-
-    The official training list has 7 actions (of 4 videos) that end before
-    they start, such as ``c113 38.00 13.00``. They are counted in the log.
+    Only the columns ``id``, ``actions`` and ``length`` are used; some videos
+    have no actions. The official training list has 7 actions (of 4 videos)
+    that end before they start. They are counted in the log.
 
     Args:
         ann_file (str): The CSV file.
@@ -55,15 +53,6 @@ def read_charades(ann_file: str,
             shows it), ``'skip'`` or ``'error'``. Defaults to ``'keep'``.
         time_tolerance (float): Seconds by which actions may end after their
             video. Defaults to 2: times and lengths were rounded.
-
-    Returns:
-        list[CharadesVideo]: The videos, in the order of the file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, there is no video or one occurs
-            twice, or a row cannot be understood. The message names file and
-            line.
     """
     check_choice('reversed_times', reversed_times, ('keep', 'skip', 'error'))
     remedy = ('take an official list, such as Charades_v1_train.csv of '

@@ -1,7 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Reads the annotations of EPIC-KITCHENS-100.
+"""Segments of EPIC-KITCHENS-100.
 
-Two forms of segment list are read, told apart by their first line:
+Two forms of list are read, told apart by their first line:
 
 - *official*: ``EPIC_100_train.csv``, ``EPIC_100_validation.csv``,
   ``EPIC_100_test_timestamps.csv`` or the PKL files of the same names. Times
@@ -12,21 +12,25 @@ Two forms of segment list are read, told apart by their first line:
   [,action]]``, start and stop in frames at one rate, 30 a second by default,
   for all videos.
 """
+from __future__ import annotations
+
 import logging
 import os.path as osp
+import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Optional
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..messages import check_choice, data_error, first_names, log
-from .epic_actions import EpicActions
-from .epic_segments import EpicSegments, count_overlapping
-from .epic_times import parse_timestamp
-from .pickles import read_pickle
+from .pickles import read_pickled_table
 from .table import Table, read_table, to_numbers
+
+if TYPE_CHECKING:
+    from .epic_lists import EpicActions
 
 #: Number of verb and noun classes of EPIC-KITCHENS-100.
 NUM_VERBS, NUM_NOUNS = 97, 300
@@ -34,6 +38,7 @@ NUM_VERBS, NUM_NOUNS = 97, 300
 REMEDY = ('take the lists of the repository epic-kitchens-100-annotations of '
           'EPIC-KITCHENS')
 
+_TIMESTAMP = re.compile(r'(\d+):([0-5]\d):([0-5]\d)(?:\.(\d+))?', re.ASCII)
 _TIME_COLUMNS = ('narration_id', 'video_id', 'start_timestamp',
                  'stop_timestamp')
 _LABEL_COLUMNS = ('verb_class', 'noun_class')
@@ -59,17 +64,152 @@ _ODD = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class EpicSegments:
+    """Annotated segments as columns, one entry a segment.
+
+    Args:
+        narration_ids (tuple[str]): Names of the segments, all different.
+        video_ids (tuple[str]): Their videos.
+        participant_ids (tuple[str]): Who is filming.
+        starts (np.ndarray): Seconds, float64 (N, ), NaN where not known.
+        stops (np.ndarray): Likewise.
+        verbs (np.ndarray): Verb classes, int64 (N, ), -1: not annotated.
+        nouns (np.ndarray): Noun classes, likewise.
+        actions (np.ndarray): Numbers in :class:`EpicActions`, int64 (N, ), -1:
+            not known.
+        source (str): Where they come from, for messages.
+        report (dict[str, int]): Counts of what was noticed while reading (of
+            which some may have been left out), of all ``'rows'``, and of
+            ``'overlapping'`` segments, which start before an earlier one of
+            their video has ended.
+    """
+    narration_ids: tuple[str, ...]
+    video_ids: tuple[str, ...]
+    participant_ids: tuple[str, ...]
+    starts: np.ndarray
+    stops: np.ndarray
+    verbs: np.ndarray
+    nouns: np.ndarray
+    actions: np.ndarray
+    source: str = ''
+    report: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Number of segments."""
+        return len(self.narration_ids)
+
+    @property
+    def labelled(self) -> bool:
+        """bool: Whether every segment has a verb and a noun."""
+        return bool((self.verbs >= 0).all() and (self.nouns >= 0).all())
+
+    @cached_property
+    def rows_by_id(self) -> dict[str, int]:
+        """dict[str, int]: Row of every narration id."""
+        return {name: row for row, name in enumerate(self.narration_ids)}
+
+    @cached_property
+    def rows_by_video(self) -> dict[str, np.ndarray]:
+        """dict[str, np.ndarray]: Rows of every video in order of time.
+
+        By start, then stop, then row, those without times last; videos are in
+        the order in which they are first mentioned.
+        """
+        order = np.lexsort((self.stops, self.starts))
+        rows: dict[str, list[int]] = {video: [] for video in self.video_ids}
+        for row in order.tolist():
+            rows[self.video_ids[row]].append(row)
+        return {video: np.asarray(group) for video, group in rows.items()}
+
+    def rows_of(self, video_id: str) -> np.ndarray:
+        """Rows of a video in order of time; none for an unknown video."""
+        return self.rows_by_video.get(video_id, np.zeros(0, np.int64))
+
+    def is_unseen(self, participants: Iterable[str]) -> np.ndarray:
+        """Which segments one of the participants filmed, bools (N, )."""
+        return np.isin(self.participant_ids, list(participants))
+
+    def is_tail(self, tail_verbs: Sequence[int],
+                tail_nouns: Sequence[int]) -> dict[str, np.ndarray]:
+        """Which segments belong to rare classes, by task bools (N, ).
+
+        An action is rare if its verb or its noun is.
+        """
+        verb = np.isin(self.verbs, np.asarray(tail_verbs, np.int64))
+        noun = np.isin(self.nouns, np.asarray(tail_nouns, np.int64))
+        return {'verb': verb, 'noun': noun, 'action': verb | noun}
+
+    def counts(self, task: str, num_classes: int) -> np.ndarray:
+        """Segments of every class of a task, int64 (num_classes, )."""
+        labels = getattr(self, f'{task}s')
+        return np.bincount(labels[labels >= 0], minlength=num_classes)
+
+    def select(self, rows: np.ndarray | Sequence[int]) -> EpicSegments:
+        """A table of some of the rows (numbers, or bools), in this order."""
+        rows = np.asarray(rows)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(int)
+        columns = {x.name: getattr(self, x.name) for x in fields(self)[:8]}
+        return replace(
+            self, report=dict(self.report), **{
+                name: column[rows] if isinstance(column, np.ndarray) else
+                tuple(column[row] for row in rows)
+                for name, column in columns.items()
+            })
+
+    def with_actions(self, actions: EpicActions) -> EpicSegments:
+        """The table with action numbers; -1 for pairs that are none.
+
+        It is an error if the list had action numbers and they differ.
+        """
+        numbers = actions.index(self.verbs, self.nouns)
+        wrong = np.flatnonzero((self.actions >= 0) & (self.actions != numbers))
+        if len(wrong):
+            row = wrong[0]
+            raise data_error(
+                self.source, f'segment {self.narration_ids[row]!r} has action '
+                f'{self.actions[row]}, but verb {self.verbs[row]} with noun '
+                f'{self.nouns[row]} is action {numbers[row]}; {len(wrong)} '
+                'segments differ', 'take the list of actions that belongs to '
+                'this file')
+        return replace(self, actions=numbers, report=dict(self.report))
+
+    def count_overlapping(self) -> int:
+        """Segments that start before an earlier one of the video has ended."""
+        num = 0
+        for rows in self.rows_by_video.values():
+            rows = rows[np.isfinite(self.starts[rows] + self.stops[rows])]
+            ends = np.maximum.accumulate(self.stops[rows])
+            num += int((self.starts[rows][1:] < ends[:-1]).sum())
+        return num
+
+
+def parse_timestamp(text: str) -> float:
+    """Seconds of ``HH:MM:SS`` with any number of decimals.
+
+    It is the float next to the decimal number; another form is a ValueError.
+    """
+    match = _TIMESTAMP.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f'time stamp {text!r} is not of the form '
+                         "HH:MM:SS.ss, such as '00:01:02.50'")
+    hours, minutes, seconds, decimals = match.groups('0')
+    whole = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
+    # The number is read at once: a sum would round twice.
+    return float(f'{whole}.{decimals}')
+
+
 def read_epic_segments(path: str,
                        fps: float = 30.,
                        num_verbs: int = NUM_VERBS,
                        num_nouns: int = NUM_NOUNS,
-                       actions: Optional[EpicActions] = None,
-                       videos: Optional[Mapping[str, Any]] = None,
+                       actions: EpicActions | None = None,
+                       videos: Mapping[str, Any] | None = None,
                        missing_times: str = 'skip',
                        zero_length: str = 'keep',
                        reversed_times: str = 'error',
                        unknown_video: str = 'error') -> EpicSegments:
-    """Reads a list of segments.
+    """Reads a list of segments, in the order of the list.
 
     What the options leave out is counted in ``report`` and logged, as is the
     number of overlapping segments.
@@ -96,11 +236,7 @@ def read_epic_segments(path: str,
         unknown_video (str): Segments whose video is not in ``videos``:
             ``'error'`` or ``'skip'``. Defaults to ``'error'``.
 
-    Returns:
-        EpicSegments: The segments in the order of the list.
-
     Raises:
-        FileNotFoundError: If there is no such file.
         ValueError: If a column is missing, a time or class cannot be read or
             is out of range, a narration id occurs twice, or an option says
             so. The message names file and segment.
@@ -109,8 +245,6 @@ def read_epic_segments(path: str,
                     reversed_times=reversed_times, unknown_video=unknown_video)
     for option, choices, *_ in _ODD.values():
         check_choice(option, policies[option], choices)
-    if not fps > 0:
-        raise ValueError(f'fps={fps} must be above 0')
     table = read_segment_table(path)
     columns = (_official_columns(table) if table.header else
                _frame_columns(table, fps))
@@ -122,7 +256,8 @@ def read_epic_segments(path: str,
 def read_segment_table(path: str) -> Table:
     """Cells of a list, with the official columns if it has a header."""
     if path.lower().endswith(('.pkl', '.pickle')):
-        return _table_of_pickle(path)
+        return read_pickled_table(path, REMEDY).with_header(
+            _TIME_COLUMNS, REMEDY)
     table = read_table(path, REMEDY)
     if not len(table):
         raise data_error(path, 'it is empty', REMEDY)
@@ -130,47 +265,11 @@ def read_segment_table(path: str) -> Table:
     if np.isfinite(to_numbers([table[2][0], table[3][0]])).all():
         return table
     needed = _TIME_COLUMNS
-    if any(table[k][0] in _LABEL_COLUMNS for k in range(len(table.cells))):
+    if any(column[0] in _LABEL_COLUMNS for column in table.cells):
         needed += _LABEL_COLUMNS
     return table.with_header(
         needed, f'an official list has at least {", ".join(_TIME_COLUMNS)} '
         f'and, with labels, {", ".join(_LABEL_COLUMNS)}; {_FRAMES_FORM}')
-
-
-def _table_of_pickle(path: str) -> Table:
-    frame = read_pickle(path, 'take the CSV file of the same name, which '
-                        'holds the same', is_table=True)
-    if not hasattr(frame, 'reset_index'):
-        raise data_error(path, f'it holds a {type(frame).__name__}, not a '
-                         'table', REMEDY)
-    # The official files have the narration id as index.
-    frame = frame.reset_index()
-    names = [str(name) for name in frame.columns]
-    rows = len(frame) + 1
-    table = Table(
-        path, [[name, *map(_text, frame.iloc[:, k])]
-               for k, name in enumerate(names)], np.arange(1, rows + 1),
-        np.full(rows, len(names)))
-    return table.with_header(_TIME_COLUMNS, REMEDY)
-
-
-def _text(value: Any) -> str:
-    """A value of a pandas table as it stands in the CSV."""
-    if hasattr(value, 'total_seconds') and value == value:
-        micro = round(value.total_seconds() * 1e6)
-        seconds, micro = divmod(micro, 1000000)
-        return (f'{seconds // 3600:02}:{seconds // 60 % 60:02}:'
-                f'{seconds % 60:02}.{micro:06}')
-    if hasattr(value, 'strftime') and value == value:
-        return value.strftime('%H:%M:%S.%f')
-    # None, NaN and NaT, which differ from themselves.
-    missing = value is None or (not isinstance(value, (list, tuple))
-                                and value != value)
-    if missing:
-        return ''
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
 
 
 def _frame_columns(table: Table, fps: float) -> dict[str, Any]:
@@ -197,9 +296,8 @@ def _frame_columns(table: Table, fps: float) -> dict[str, Any]:
 
 def _official_columns(table: Table) -> dict[str, Any]:
     columns: dict[str, Any] = {
-        'narration_id': table['narration_id'], 'video_id': table['video_id']}
-    if 'participant_id' in table:
-        columns['participant_id'] = table['participant_id']
+        name: table[name] for name in ('narration_id', 'video_id',
+                                       'participant_id') if name in table}
     for key in ('start', 'stop'):
         times = columns[key] = np.full(len(table), np.nan)
         for row, text in enumerate(table[f'{key}_timestamp']):
@@ -233,20 +331,20 @@ def _build(table: Table, columns: Mapping[str, Any], num_verbs: int,
             f'classes, raise num_{key}s') if key in columns else
         np.full(len(table), -1, np.int64)
         for key, limit in (('verb', num_verbs - 1), ('noun', num_nouns - 1),
-                           ('action', None))
+                           ('action', np.inf))
     ]
     return EpicSegments(ids, videos, tuple(participants), columns['start'],
                         columns['stop'], *labels, osp.basename(table.path))
 
 
-def _clean(table: EpicSegments, videos: Optional[Mapping[str, Any]],
+def _clean(table: EpicSegments, videos: Mapping[str, Any] | None,
            policies: Mapping[str, str]) -> EpicSegments:
     """Does with odd segments what the options say."""
     starts, stops = table.starts.copy(), table.stops.copy()
-    known = np.asarray([videos is None or video in videos
-                        for video in table.video_ids], bool)
     masks = {
-        'unknown video': ~known,
+        'unknown video': np.asarray([
+            videos is not None and video not in videos
+            for video in table.video_ids], bool),
         'missing times': np.isnan(starts) | np.isnan(stops),
         'zero length': starts == stops,
         'stop before start': stops < starts,
@@ -274,10 +372,10 @@ def _clean(table: EpicSegments, videos: Optional[Mapping[str, Any]],
         log(f'{table.source}: {len(rows)} segments {text}, {did}: '
             f'{first_names(table.narration_ids[row] for row in rows)}',
             logging.INFO if policy == 'keep' else logging.WARNING)
-    clean = replace(table, starts=starts, stops=stops, report=report)
-    clean = clean if keep.all() else clean.select(keep)
-    clean.report['overlapping'] = count_overlapping(clean)
+    clean = replace(table, starts=starts, stops=stops,
+                    report=report).select(keep)
+    clean.report['overlapping'] = num = clean.count_overlapping()
     log(f'{table.source}: {len(clean)} of {report["rows"]} segments, '
-        f'{len(clean.rows_by_video)} videos, {clean.report["overlapping"]} '
-        'segments start before an earlier one has ended')
+        f'{len(clean.rows_by_video)} videos, {num} segments start before an '
+        'earlier one has ended')
     return clean

@@ -3,16 +3,54 @@
 
 Classes, rare classes, participants, videos and actions.
 """
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Optional, Union
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 
-from ..messages import data_error
-from .epic import REMEDY, read_epic_segments
-from .epic_actions import EpicActions
-from .epic_segments import EpicSegments
+from ..messages import data_error, first_names
+from .epic import REMEDY, EpicSegments, read_epic_segments
 from .table import Table, read_table
+
+
+class EpicActions:
+    """Actions: ``pairs`` of verb and noun, of action 0, 1, ...
+
+    No pairs, and pairs that occur twice or are negative, are a ValueError.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[int, int]]) -> None:
+        pairs = [(int(v), int(n)) for v, n in pairs]
+        if not pairs:
+            raise ValueError('there are 0 actions, at least 1 is needed; were '
+                             'they built from a list without labels?')
+        bad = [pair for pair, num in Counter(pairs).items()
+               if num > 1 or min(pair) < 0]
+        if bad:
+            raise ValueError(f'the (verb, noun) pairs {first_names(bad)} are '
+                             'negative, or occur twice among the actions')
+        #: np.ndarray: Verb and noun of every action, int64 (num_actions, 2).
+        self.pairs = np.asarray(pairs, np.int64)
+        self._numbers = np.full(self.pairs.max(0) + 1, -1, np.int64)
+        self._numbers[tuple(self.pairs.T)] = np.arange(len(pairs))
+
+    def __len__(self) -> int:
+        """Number of actions."""
+        return len(self.pairs)
+
+    def index(self, verb: np.ndarray, noun: np.ndarray) -> np.ndarray:
+        """Numbers of actions, int64 (N, ), by verb and noun, both (N, ).
+
+        Pairs that are none of the actions get -1, as do negative classes.
+        """
+        verb, noun = np.asarray(verb), np.asarray(noun)
+        num_verbs, num_nouns = self._numbers.shape
+        inside = ((verb >= 0) & (verb < num_verbs) & (noun >= 0)
+                  & (noun < num_nouns))
+        found = self._numbers[np.where(inside, verb, 0),
+                              np.where(inside, noun, 0)]
+        return np.where(inside, found, -1)
 
 
 class EpicVideo(NamedTuple):
@@ -48,11 +86,11 @@ def read_epic_classes(path: str) -> tuple[str, ...]:
     return tuple(table['key'][row] for row in _order(table))
 
 
-def read_epic_tail(path: str, num_classes: Optional[int] = None) -> np.ndarray:
+def read_epic_tail(path: str, num_classes: float = np.inf) -> np.ndarray:
     """Rare classes, e.g. of ``EPIC_100_tail_verbs.csv``, int64, ascending.
 
     The CSV file has one column, ``verb`` or ``noun``, of ids below
-    ``num_classes``, if that is given.
+    ``num_classes``.
     """
     table = read_table(path, REMEDY)
     name = table[0][0] if len(table) and len(table.cells) == 1 else None
@@ -60,8 +98,8 @@ def read_epic_tail(path: str, num_classes: Optional[int] = None) -> np.ndarray:
         first = [column[0] for column in table.cells if column]
         raise data_error(path, "it should have one column, 'verb' or 'noun', "
                          f'but its first line is {",".join(first)!r}', REMEDY)
-    last = None if num_classes is None else num_classes - 1
-    return np.unique(table.with_header((), REMEDY).integers(name, 0, last))
+    return np.unique(
+        table.with_header((), REMEDY).integers(name, 0, num_classes - 1))
 
 
 def read_epic_participants(path: str) -> tuple[str, ...]:
@@ -81,11 +119,11 @@ def read_epic_video_info(path: str) -> dict[str, EpicVideo]:
     read; numbers that are not above 0, and videos that occur twice, are
     errors.
     """
-    table = _read(path, ('video_id', 'duration', 'fps', 'resolution'))
-    columns = [table[name] for name in ('video_id', 'duration', 'fps',
-                                        'resolution')]
+    names = ('video_id', 'duration', 'fps', 'resolution')
+    table = _read(path, names)
     videos: dict[str, EpicVideo] = {}
-    for row, (video, duration, fps, size) in enumerate(zip(*columns)):
+    for row, (video, duration, fps, size) in enumerate(zip(
+            *map(table.__getitem__, names))):
         if video in videos:
             raise data_error(table.where(row), f'video {video!r} is listed '
                              'twice', 'list it once')
@@ -134,12 +172,10 @@ def read_epic_actions(path: str) -> EpicActions:
 
 def load_epic_actions(source: Union[str, Sequence[str]],
                       **options: Any) -> EpicActions:
-    """Reads actions from ``actions.csv`` or builds them from segments.
+    """Reads actions from ``actions.csv``, or builds them from segments.
 
-    Args:
-        source (str | Sequence[str]): ``actions.csv``, or the lists of segments
-            of all splits with labels, usually training and validation.
-        **options: Options of :func:`read_epic_segments`.
+    These are lists of all splits with labels, usually training and
+    validation, read with the ``options`` of :func:`read_epic_segments`.
     """
     if isinstance(source, str):
         if not source.lower().endswith(('.pkl', '.pickle')):

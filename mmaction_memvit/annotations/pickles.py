@@ -10,10 +10,12 @@ import io
 import pickle
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from pandas.compat import pickle_compat
 
 from ..messages import data_error
-from .table import read_bytes
+from .table import Table, read_bytes
 
 # All that a pickle of arrays, lists and text needs.
 _ARRAYS = {
@@ -68,15 +70,8 @@ class _SafeTableUnpickler(_Safe, pickle_compat.Unpickler):
 def read_pickle(path: str, remedy: str, is_table: bool = False) -> Any:
     """Content of a pickle; no code in it is run.
 
-    Args:
-        path (str): Path or URL.
-        remedy (str): What to do if it is no such file or not there.
-        is_table (bool): Whether it should be a table of pandas. Defaults to
-            False.
-
-    Returns:
-        Any: Arrays, text, numbers, lists, dicts or a table of pandas; it is a
-            ValueError if it is no pickle, or holds anything else.
+    It is a ValueError with ``remedy`` if it holds anything but arrays, text,
+    numbers, lists, dicts and, with ``is_table``, a table of pandas.
     """
     content = read_bytes(path, remedy)
     unpickler = _SafeTableUnpickler if is_table else _SafeUnpickler
@@ -87,3 +82,34 @@ def read_pickle(path: str, remedy: str, is_table: bool = False) -> Any:
     except Exception as e:
         raise data_error(path, f'cannot be unpickled ({type(e).__name__}: '
                          f'{e})', remedy) from e
+
+
+def read_pickled_table(path: str, remedy: str) -> Table:
+    """A pickled table of pandas, as its CSV file would be read."""
+    frame = read_pickle(path, 'take the CSV file of the same name, which '
+                        'holds the same', is_table=True)
+    if not hasattr(frame, 'reset_index'):
+        raise data_error(path, f'it holds a {type(frame).__name__}, not a '
+                         'table', remedy)
+    # The official files of EPIC have the narration id as index.
+    frame = frame.reset_index()
+    rows = len(frame) + 1
+    return Table(
+        path, [[str(name), *map(_text, frame.iloc[:, k])]
+               for k, name in enumerate(frame.columns)],
+        np.arange(1, rows + 1), np.full(rows, frame.shape[1]))
+
+
+def _text(value: Any) -> str:
+    """A value of a table as it stands in a CSV file."""
+    if not isinstance(value, (list, tuple)) and pd.isna(value):
+        return ''
+    if hasattr(value, 'total_seconds'):
+        seconds, micro = divmod(round(value.total_seconds() * 1e6), 1000000)
+        return (f'{seconds // 3600:02}:{seconds // 60 % 60:02}:'
+                f'{seconds % 60:02}.{micro:06}')
+    if hasattr(value, 'strftime'):
+        return value.strftime('%H:%M:%S.%f')
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()

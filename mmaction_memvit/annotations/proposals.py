@@ -13,25 +13,21 @@ import numpy as np
 import pandas as pd
 
 from ..files import whole_file
-from ..messages import data_error, first_names, warn
-from .ava import starts
-from .ava_rows import TOLERANCE, AVARows, Key, image_key
+from ..messages import data_error, first_names, tool, warn
+from .ava import TOLERANCE, AVARows, Key, image_key, starts
 from .pickles import read_pickle
-from .table import read_table
 
-CONVERT_BOXES = 'tools/data/ava/convert_person_boxes.py'
+CONVERT_BOXES = tool('data/ava/convert_person_boxes.py')
 BOX = ('x1', 'y1', 'x2', 'y2')
 
 
 class Proposals(NamedTuple):
     """Person boxes of K keyframes.
 
-    Attributes:
-        first_box (np.ndarray): Boxes of keyframe k are first_box[k] to
-            first_box[k + 1] - 1; int64 of shape (K + 1,).
-        boxes (np.ndarray): x1, y1, x2, y2 as shares of the image, float32 (P,
-            4).
-        scores (np.ndarray): float32 (P,); ones where the file has none.
+    Those of keyframe k are ``first_box[k]``, int64 (K + 1, ), to
+    ``first_box[k + 1] - 1``; ``boxes`` are x1, y1, x2, y2 as shares of the
+    image, float32 (P, 4), ``scores`` float32 (P, ), ones where the file has
+    none.
     """
     first_box: np.ndarray
     boxes: np.ndarray
@@ -48,21 +44,17 @@ def read_person_boxes(
 
     Rows are ``video,timestamp,x1,y1,x2,y2[,label][,score]``, one a box.
 
-    Args:
-        path (str): Path or URL of the file.
-        image_size (tuple, optional): Width and height of all videos, if boxes
-            are in pixels. Defaults to None: they are shares.
-        tolerance (float): Shares by which boxes may leave the image; they are
-            clipped. Defaults to 0.01.
-        bad_rows (str): ``'error'`` or ``'skip'``. Defaults to ``'error'``.
-        option (str): How users ask for the latter, for messages.
+    ``image_size`` is the width and height of all videos, if boxes are in
+    pixels. Boxes that leave the image by ``tolerance``, in shares, are
+    clipped. ``bad_rows`` are an 'error', or 'skip' leaves them out, for which
+    users ask by ``option``.
 
     Returns:
         tuple: Good rows, with columns ``video``, ``timestamp``, ``x1`` to
             ``y2``, ``score``, ``clipped``; and the number of all rows.
     """
-    table = read_table(path)
-    rows = AVARows(table, bad_rows, option=option)
+    rows = AVARows(path, bad_rows, option=option)
+    table = rows.table
     rows.boxed[:] = True
     rows.check_widths((6, 7, 8),
                       'video,timestamp,x1,y1,x2,y2[,label][,score]')
@@ -79,7 +71,7 @@ def read_person_boxes(
     keep = np.flatnonzero(rows.bad.good())
     boxes = np.clip(rows.boxes[keep], 0, 1)
     found = pd.DataFrame(dict(zip(BOX, boxes.T)))
-    found.insert(0, 'video', np.asarray(rows.videos, object)[keep])
+    found.insert(0, 'video', rows.videos[keep])
     found.insert(1, 'timestamp', rows.times[keep].astype(np.int64))
     found['score'] = scores[keep]
     found['clipped'] = (boxes != rows.boxes[keep]).any(1)
@@ -87,10 +79,7 @@ def read_person_boxes(
 
 
 def write_proposals(path: str, tables: Mapping[Key, np.ndarray]) -> None:
-    """Writes boxes and scores (N, 5) by video and timestamp.
-
-    An interruption leaves no half a file. Folders are made.
-    """
+    """Writes boxes and scores (N, 5) by video and timestamp."""
     with whole_file(path) as f:
         pickle.dump({
             image_key(*key): np.asarray(table, np.float32)
@@ -135,21 +124,10 @@ def pick_proposals(found: Mapping[Key, Any],
     Coordinates that leave the image by at most 0.001 are clipped; boxes
     without area, which detectors give at the border, are dropped. Both are
     counted in the log. Another shape, and boxes further outside, are errors.
+    A keyframe that the file does not know has none.
 
-    Args:
-        found (Mapping): Of :func:`read_proposals`.
-        keys (list[tuple[str, int]]): The keyframes.
-        path (str): The file, for messages.
-        score_thr (float): Least score. Boxes without score are all good
-            enough. Defaults to 0.9.
-        keep_best (bool): Whether a keyframe with boxes keeps its best one if
-            none reaches ``score_thr``. Defaults to True.
-        max_num (int): Most boxes of a keyframe, the first in the file.
-            Defaults to 1000.
-
-    Returns:
-        Proposals: Boxes of the keyframes, in their order; a keyframe that the
-            file does not know has none.
+    ``found`` is of :func:`read_proposals`, ``path`` for messages; boxes
+    without score are good enough. See ``OnlineAVADataset`` for the options.
     """
     table, owner = _stack(found, keys, path)
     bad = ~np.isfinite(table).all(1) | (table[:, :4] < -TOLERANCE).any(1) | (

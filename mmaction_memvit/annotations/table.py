@@ -7,14 +7,23 @@ name the file, the line, the value, its limit and a remedy.
 """
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import Callable
 
 import numpy as np
 from mmengine.fileio import get
 
-from ..messages import check_choice, data_error, first_names  # noqa: F401
+from ..messages import (  # noqa: F401
+    check_choice,
+    data_error,
+    first_names,
+    warn,
+)
+
+# So many bad rows are described.
+_SHOWN = 3
 
 
 def read_bytes(path: str, remedy: str = 'check the path') -> bytes:
@@ -60,14 +69,10 @@ def read_lines(path: str, remedy: str = 'check the path') -> list[str]:
 
 @dataclass(eq=False)
 class Table:
-    """Cells of a table as text, and the line of every row.
+    """Columns of cells as text, without white space around.
 
-    Args:
-        path (str): The file.
-        cells (list[list[str]]): Columns, without white space around cells.
-        lines (np.ndarray): Line of every row, int64 of shape (R, ).
-        widths (np.ndarray): Number of cells of every row, int64 (R, ).
-        header (tuple[str]): Names of columns; none if there is no header.
+    ``lines`` and ``widths`` are line and number of cells of every row, int64
+    (R, ), ``header`` the names of columns, if there are any.
     """
     path: str
     cells: list[list[str]]
@@ -105,8 +110,8 @@ class Table:
                     exact: bool = True) -> 'Table':
         """The table below a first row of names.
 
-        It is an error if a column that is ``needed`` is missing or, with
-        ``exact``, if a row is not as long as the header.
+        It is an error if a ``needed`` column is missing or, with ``exact``,
+        if a row is not as long as the header.
         """
         header = tuple(c[0] for c in self.cells)[:self.widths[0]] if len(
             self) else ()
@@ -131,23 +136,20 @@ class Table:
 
     def integers(self,
                  column,
-                 low: Optional[int] = None,
-                 high: Optional[int] = None,
+                 low: float = -np.inf,
+                 high: float = np.inf,
                  remedy: str = 'correct the row') -> np.ndarray:
-        """Whole numbers of a column, int64 (R, ); others are an error.
+        """Whole numbers from ``low`` to ``high``, int64 (R, ).
 
-        ``low`` and ``high`` are the least and greatest value, None for no
-        limit.
+        Others are an error.
         """
         values = self.numbers(column)
         with np.errstate(invalid='ignore'):
-            good = is_whole(values)
-            good &= values >= (-np.inf if low is None else low)
-            good &= values <= (np.inf if high is None else high)
+            good = is_whole(values) & (values >= low) & (values <= high)
         if not good.all():
-            row = int(np.flatnonzero(~good)[0])
-            limits = '' if low is None else f' from {low}'
-            limits += '' if high is None else f' to {high}'
+            row = int(good.argmin())
+            limits = f' from {low}' * (low > -np.inf)
+            limits += f' to {high}' * (high < np.inf)
             name = str(column).replace('_', ' ')
             raise data_error(
                 self.where(row), f'{name} {self[column][row]!r} is no whole '
@@ -156,25 +158,17 @@ class Table:
 
 
 def read_table(path: str, remedy: str = 'check the path') -> Table:
-    """Reads a table of separated values.
+    """Reads a table of separated values, as text; quotes are those of CSV.
 
-    Rows without any text are passed over. Quotes are those of CSV.
-
-    Args:
-        path (str): Path or URL.
-        remedy (str): What to do if it is not there.
-
-    Returns:
-        Table: The cells as text.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not in UTF-8, or a quote is not closed.
+    Rows without any text are passed over. A missing file is a
+    FileNotFoundError with ``remedy``, a quote that is not closed a ValueError.
     """
     text = read_text(path, remedy)
     first = text.lstrip().split('\n', 1)[0]
     # The first of these wins where they are equally frequent.
     delimiter = max(',\t;', key=first.count)
+    # Not pandas.read_csv, which tells neither the lines nor the lengths of
+    # rows: a row that is cut off would have empty cells.
     reader = csv.reader(
         io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
     rows, lines, line = [], [], 1
@@ -202,27 +196,92 @@ def to_numbers(cells: Sequence[str], empty: float = np.nan) -> np.ndarray:
 
     pandas' own conversion may be off in the last digit; measures would be.
     """
-    if not any(cells):
-        return np.full(len(cells), empty)
+
+    def number(text: str) -> float:
+        try:
+            # float() takes 1_0 for 10.
+            return np.nan if '_' in text else float(text)
+        except ValueError:
+            return np.nan if text else empty
+
     try:
-        # float() takes 1_0 for 10.
-        if not any('_' in x for x in cells):
-            return np.fromiter(map(float, cells), np.float64, len(cells))
+        if '_' not in ''.join(cells):
+            return np.asarray(cells, object).astype(np.float64)
     except ValueError:
         pass
-    return np.asarray([_number(x, empty) for x in cells], np.float64)
-
-
-def _number(text: str, empty: float) -> float:
-    if not text:
-        return empty
-    try:
-        return np.nan if '_' in text else float(text)
-    except ValueError:
-        return np.nan
+    return np.fromiter(map(number, cells), np.float64, len(cells))
 
 
 def is_whole(values: np.ndarray) -> np.ndarray:
     """Which numbers are finite and whole."""
     with np.errstate(invalid='ignore'):
         return np.isfinite(values) & (values == np.rint(values))
+
+
+class BadRow(ValueError):
+    """A row cannot be used; ``kind`` says what is wrong in general."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class BadRows:
+    """What to do about rows of a table that cannot be used.
+
+    Args:
+        table (Table): The table.
+        policy (str): ``'error'``, or ``'skip'`` to leave them out and say so
+            once, with counts and the first of them. Defaults to ``'error'``.
+        option (str): How users ask for leaving out, for the message. Defaults
+            to "bad_rows='skip'".
+    """
+
+    def __init__(self,
+                 table: Table,
+                 policy: str = 'error',
+                 option: str = "bad_rows='skip'") -> None:
+        check_choice('bad_rows', policy, ('error', 'skip'))
+        self.table = table
+        self.policy = policy
+        self.option = option
+        #: np.ndarray: Which rows are bad, bools of shape (R, ).
+        self.bad = np.zeros(len(table), dtype=bool)
+        self._kinds: Counter = Counter()
+        self._examples: dict[int, str] = {}
+
+    def flag(self, bad: np.ndarray, kind: str,
+             explain: Callable[[int], str]) -> None:
+        """Notes rows, bools (R, ); the first fault of a row counts.
+
+        ``explain`` gives value and limit by row.
+        """
+        rows = np.flatnonzero(bad & ~self.bad)
+        for row in rows[:_SHOWN].tolist():
+            self._examples[row] = explain(row)
+        self._kinds[kind] += len(rows)
+        self.bad[rows] = True
+
+    def add(self, row: int, error: BadRow) -> None:
+        """Notes a row."""
+        self.flag(np.arange(len(self.bad)) == row, error.kind,
+                  lambda _: str(error))
+
+    def good(self) -> np.ndarray:
+        """Which rows can be used, bools (R, ); raises or logs the others."""
+        total = int(self.bad.sum())
+        if not total:
+            return ~self.bad
+        told = '; '.join(f'line {self.table.lines[row]}: {text}'
+                         for row, text in sorted(self._examples.items())
+                         [:_SHOWN])
+        kinds = ', '.join(f'{num} {kind}'
+                          for kind, num in self._kinds.items() if num)
+        what = (f'{total} of {len(self.bad)} rows are bad ({kinds}): {told}'
+                + '; ...' * (total > _SHOWN))
+        if self.policy == 'error':
+            raise data_error(
+                self.table.path, what, 'correct the file, or leave such rows '
+                f'out by {self.option}')
+        warn(f'{self.table.path}: {what}. They are left out')
+        return ~self.bad

@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, Optional
 
 from mmengine.fileio import put_text
 
@@ -16,6 +16,9 @@ FORMATS = {
 }
 # Of tables that lists are made from.
 CLIP_COLUMNS = ('path', 'label', 'class', 'source_group')
+# A path with seconds behind it: 'a.mp4 12.0 15.5', 'a.mp4 12.0'.
+_TIMED = re.compile(r'.*\.\w*[a-zA-Z]\w*'
+                    r'(\s+\d+\.\d+(\s+\d+)?|(\s+\d+(\.\d+)?)?\s+\d+\.\d+)')
 # A path that would look like a comment, or lose its white space, is written
 # with ./ before it.
 _ODD = re.compile(r'(\./)*[#\s\ufeff]')
@@ -27,7 +30,7 @@ def read_video_list(ann_file: str,
                     multi_class: bool = False,
                     num_classes: Optional[int] = None,
                     need_label: bool = True) -> list[dict]:
-    """Reads a list of labelled videos.
+    """Reads a list of labelled videos, in the order of first mention.
 
     Lines are split from the right, so that paths may hold spaces. Two forms
     are known:
@@ -55,10 +58,9 @@ def read_video_list(ann_file: str,
             label; else one without gets -1. Defaults to True.
 
     Returns:
-        list[dict]: For every video, in the order of first mention, ``path``
-            (str), ``label`` (int, or list[int] with ``multi_class``) and, for
-            ``'segments'``, ``segments``: list of ``(start, end, labels)``,
-            seconds and a tuple of int.
+        list[dict]: ``path`` (str), ``label`` (int, or list[int] with
+        ``multi_class``) and, for ``'segments'``, ``segments``: list of
+        ``(start, end, labels)``, seconds and a tuple of int.
 
     Raises:
         ValueError: If the list is empty, a line is malformed, a label is out
@@ -73,95 +75,92 @@ def read_video_list(ann_file: str,
         text = text.strip()
         if not text or text.startswith('#'):
             continue
-        line = _Line(text, f'{ann_file}:{number}', delimiter, multi_class,
-                     num_classes)
-        if ann_format == 'segments':
-            path, segment = line.segment()
+        where = f'{ann_file}:{number}'
+        try:
+            path, *span, labels = (
+                _read_segment(text, delimiter) if ann_format == 'segments' else
+                _read_video(text, delimiter, multi_class, need_label))
+            if len(labels) > 1 and not multi_class:
+                raise ValueError('it has several labels, which needs '
+                                 'multi_class=True')
+        except ValueError as e:
+            between = 'white space' if delimiter == ' ' else repr(delimiter)
+            raise data_error(
+                where, f'malformed line {text!r}: {e}', 'lines must read '
+                f'"{FORMATS[ann_format]}", the fields separated by {between}'
+            ) from None
+        _check_labels(where, labels, num_classes)
+        labels = [label for label in labels if label >= 0]
+        if span:
             row = rows.setdefault(path, {
                 'path': path, 'label': [] if multi_class else -1,
                 'segments': []})
-            row['segments'].append(segment)
+            row['segments'].append((*span, tuple(labels)))
             continue
-        path, label = line.video(need_label)
         if path in rows:
             raise data_error(
-                line.where, f'{path!r} is listed before, on line '
-                f'{first[path]}', 'list a video once; several labels go on '
-                'one line with multi_class=True, or into segments with '
-                "ann_format='segments'")
-        rows[path], first[path] = {'path': path, 'label': label}, number
+                where, f'{path!r} is listed before, on line {first[path]}',
+                'list a video once; several labels go on one line with '
+                "multi_class=True, or into segments with ann_format="
+                "'segments'")
+        rows[path], first[path] = {'path': path, 'label': labels if multi_class
+                                   else (labels or [-1])[0]}, number
     if not rows:
         raise data_error(ann_file, 'it holds no video', 'give it lines of the '
                          f'form "{FORMATS[ann_format]}"')
+    timed = [path for path in rows if _TIMED.fullmatch(path)]
+    if ann_format == 'video' and timed:
+        raise data_error(
+            ann_file, f'the path {timed[0]!r} ends with seconds',
+            "for a list of segments set ann_format='segments' (of tools: "
+            '--ann-format segments)')
     return list(rows.values())
 
 
-class _Line(NamedTuple):
-    """One line of a list and where it stands."""
-    text: str
-    where: str
-    delimiter: str
-    multi_class: bool
-    num_classes: Optional[int]
+def _split(text: str, delimiter: str, num: int) -> list[str]:
+    path, *fields = text.rsplit(None if delimiter == ' ' else delimiter, num)
+    return [path.rstrip() if fields else path, *fields]
 
-    def split(self, text: str, num: int) -> list[str]:
-        delimiter = None if self.delimiter == ' ' else self.delimiter
-        path, *fields = text.rsplit(delimiter, num)
-        return [path.rstrip() if fields else path, *fields]
 
-    def video(self, need_label: bool) -> tuple[str, Union[int, list[int]]]:
-        path, labels = self.text, []
-        while self.multi_class or not labels:
-            parts = self.split(path, 1)
-            if len(parts) < 2 or not _is_int(parts[1]):
-                break
-            path = parts[0]
-            labels.insert(0, int(parts[1]))
-        if not labels and need_label:
-            raise self.malformed('video', 'it ends with no label')
-        self.check(labels)
-        if self.multi_class:
-            return _unescaped(path), [x for x in labels if x >= 0]
-        return _unescaped(path), labels[0] if labels else -1
+def _read_video(path: str, delimiter: str, multi_class: bool,
+                need_label: bool) -> tuple[str, list[int]]:
+    labels: list[int] = []
+    while multi_class or not labels:
+        rest, *field = _split(path, delimiter, 1)
+        if not field or not _is_int(field[0]):
+            break
+        path = rest
+        labels.insert(0, int(field[0]))
+    if not labels and need_label:
+        raise ValueError('it ends with no label')
+    return _unescaped(path), labels
 
-    def segment(self) -> tuple[str, tuple[float, float, tuple[int, ...]]]:
-        parts = self.split(self.text, 3)
-        if len(parts) < 4:
-            raise self.malformed('segments', f'it has {len(parts)} of 4 '
-                                 'fields')
-        start, end = to_numbers(parts[1:3]).tolist()
-        labels = parts[3].split(',')
-        for good, why in (
-            (all(map(_is_int, labels)), 'the label must be a whole number'),
-            (self.multi_class or len(labels) < 2,
-             'it has several labels, which needs multi_class=True'),
-            (0 <= start < end < float('inf'),
-             f'start={parts[1]}, end={parts[2]}, but seconds with 0 <= start '
-             '< end are needed')):
-            if not good:
-                raise self.malformed('segments', why)
-        labels = list(map(int, labels))
-        self.check(labels)
-        return _unescaped(parts[0]), (start, end, tuple(
-            x for x in labels if x >= 0))
 
-    def check(self, labels: list[int]) -> None:
-        top = float('inf') if self.num_classes is None else self.num_classes
-        wrong = [label for label in labels if not -1 <= label < top]
-        if wrong:
-            last = '' if self.num_classes is None else (
-                f' to {top - 1} (num_classes={top})')
-            raise data_error(
-                self.where, f'label {wrong[0]} is out of range; labels go '
-                f'from 0{last}, and -1 means not annotated', 'correct the '
-                'line or num_classes; labels count from 0')
+def _read_segment(text: str, delimiter: str
+                  ) -> tuple[str, float, float, list[int]]:
+    path, *fields = _split(text, delimiter, 3)
+    if len(fields) < 3:
+        raise ValueError(f'it has {len(fields) + 1} of 4 fields')
+    start, end = to_numbers(fields[:2]).tolist()
+    labels = fields[2].split(',')
+    if not all(map(_is_int, labels)):
+        raise ValueError('the label must be a whole number')
+    if not 0 <= start < end < float('inf'):
+        raise ValueError(f'start={fields[0]}, end={fields[1]}, but seconds '
+                         'with 0 <= start < end are needed')
+    return _unescaped(path), start, end, list(map(int, labels))
 
-    def malformed(self, ann_format: str, why: str) -> Exception:
-        between = 'white space' if self.delimiter == ' ' else repr(
-            self.delimiter)
-        return data_error(
-            self.where, f'malformed line {self.text!r}: {why}', 'lines must '
-            f'read "{FORMATS[ann_format]}", the fields separated by {between}')
+
+def _check_labels(where: str, labels: list[int],
+                  num_classes: Optional[int]) -> None:
+    wrong = [x for x in labels if not -1 <= x < (num_classes or float('inf'))]
+    if wrong:
+        last = '' if num_classes is None else (
+            f' to {num_classes - 1} (num_classes={num_classes})')
+        raise data_error(
+            where, f'label {wrong[0]} is out of range; labels go from 0{last},'
+            ' and -1 means not annotated', 'correct the line or num_classes; '
+            'labels count from 0')
 
 
 def _is_int(text: str) -> bool:

@@ -1,25 +1,27 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Which frames of a stream are its clips, as the test data of a config say.
 
-A plan knows, for a stream of ``fps`` frames a second whose frames count from
-0: which frames clip p shows, when it is complete, and how many clips there
-are when the stream ends. It is the arithmetic of the data sets, so that a
-stream gives the clips that testing gives.
+A plan knows, by the clock of a stream or file: which frames clip p shows,
+when it is complete, and how many clips there are at the end. It is the
+arithmetic of the data sets, so that a stream gives the clips that testing
+gives.
 """
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 from mmengine.config import ConfigDict
 
-from mmaction_memvit.datasets.grid import (
-    SAME_TIME,
-    ClipGrid,
-    KeyframeGrid,
-    frames_on_screen,
-)
+from mmaction_memvit.datasets.grid import ClipGrid, KeyframeGrid
+from mmaction_memvit.datasets.transforms import SampleKeyframeClip
+from mmaction_memvit.video.frames import SAME_TIME, Clock
 
 # More frames than any stream has.
 _NO_END = 2**62
+
+
+def steady_clock(fps: float, num_frames: int = _NO_END) -> Clock:
+    """The clock of a stream, by default of one that has not ended."""
+    return Clock(dict(fps=fps, num_frames=num_frames))
 
 
 class _Plan:
@@ -44,18 +46,21 @@ class ClipPlan(_Plan):
     #: Position of clip 0 in its stream.
     first = 0
 
-    def __init__(self, grid: ClipGrid, sample_fps: float = None) -> None:
+    def __init__(self,
+                 grid: ClipGrid,
+                 sample_fps: Optional[float] = None) -> None:
         self.grid = grid
         self.clip_len = grid.clip_len
         self.frame_interval = grid.frame_interval
         self.sample_fps = sample_fps
 
-    def wanted(self, clip: int, fps: float) -> np.ndarray:
+    def wanted(self, clip: int, clock: Clock) -> np.ndarray:
         """Numbers of the frames of a clip, int64 (clip_len, ), ascending."""
-        inds = self.grid.frame_inds(clip, _NO_END)
         if self.sample_fps is None:
-            return inds
-        return frames_on_screen(inds / self.sample_fps, fps, _NO_END)
+            return self.grid.frame_inds(clip, clock.num_frames)
+        steps = np.arange(self.clip_len) * self.frame_interval
+        return clock.frame_at(clip * self.grid.clip_stride / self.sample_fps
+                              + steps / self.sample_fps)
 
     def complete(self, clip: int, fps: float) -> int:
         """Frames that must have come until a clip is complete."""
@@ -64,23 +69,32 @@ class ClipPlan(_Plan):
             return end
         frames = int(np.ceil((end - SAME_TIME) * fps / self.sample_fps))
         # Rounding must not put it off by a frame.
-        return frames + int(self._frames(frames, fps) < end)
+        return frames + int(
+            self._frames(steady_clock(fps, frames)) < end)
 
-    def num_clips(self, num_frames: int, fps: float) -> int:
+    def num_clips(self, clock: Clock) -> int:
         """Clips of a stream that has ended, the padded last one included."""
-        return self.grid.num_clips(max(1, self._frames(num_frames, fps)))
+        return self.grid.num_clips(max(1, self._frames(clock)))
 
-    def _frames(self, num_frames: int, fps: float) -> int:
-        """Frames of the stream as frames of the grid."""
+    def _frames(self, clock: Clock) -> int:
+        """Length of a stream in frames of the grid."""
         if self.sample_fps is None:
-            return num_frames
-        return int(np.floor(num_frames / fps * self.sample_fps + SAME_TIME))
+            return clock.num_frames
+        return int(clock.end * self.sample_fps + SAME_TIME)
 
-    def seconds(self, clip: int, fps: float) -> Tuple[float, float]:
+    def start_seconds(self, clip: int, clock: Clock) -> float:
+        """What the data set calls the time of a clip."""
+        return self.seconds(clip, clock)[0]
+
+    def seconds(self, clip: int, clock: Clock) -> Tuple[float, float]:
         """Start and end of a clip."""
-        rate = self.sample_fps or fps
         start = clip * self.grid.clip_stride
-        return start / rate, (start + self.grid.span) / rate
+        span = np.array([start, start + self.grid.span])
+        if self.sample_fps is None:
+            span = clock.seconds_at(np.minimum(span, clock.num_frames))
+        else:
+            span = span / self.sample_fps
+        return float(span[0]), float(span[1])
 
 
 class KeyframePlan(_Plan):
@@ -92,7 +106,8 @@ class KeyframePlan(_Plan):
         sample (SampleKeyframeClip): What chooses the frames.
     """
 
-    def __init__(self, grid: KeyframeGrid, first: int, sample) -> None:
+    def __init__(self, grid: KeyframeGrid, first: int,
+                 sample: SampleKeyframeClip) -> None:
         self.grid = grid
         self.first = first
         self.sample = sample
@@ -100,33 +115,40 @@ class KeyframePlan(_Plan):
         self.frame_interval = sample.frame_interval
         self.sample_fps = sample.sample_fps
 
-    def keyframe(self, clip: int, fps: float) -> int:
+    def keyframe(self, clip: int, clock: Clock) -> int:
         """Number of a clip's keyframe."""
-        return self.grid.frame_of(self.first + clip, fps)
+        return self.grid.frame_of(self.first + clip, clock)
 
-    def wanted(self, clip: int, fps: float) -> np.ndarray:
+    def wanted(self, clip: int, clock: Clock) -> np.ndarray:
         """Numbers of the frames of a clip, int64 (clip_len, ), ascending."""
         results = dict(
-            center_frame=self.keyframe(clip, fps),
-            total_frames=_NO_END,
-            fps=fps)
+            center_frame=self.keyframe(clip, clock),
+            total_frames=clock.num_frames,
+            fps=clock.fps)
         return self.sample.transform(results)['frame_inds']
 
     def complete(self, clip: int, fps: float) -> int:
         """Frames that must have come until a clip is complete."""
-        return max(self.wanted(clip, fps)[-1], self.keyframe(clip, fps)) + 1
+        clock = steady_clock(fps)
+        return int(max(self.wanted(clip, clock)[-1],
+                       self.keyframe(clip, clock))) + 1
 
-    def num_clips(self, num_frames: int, fps: float) -> int:
+    def num_clips(self, clock: Clock) -> int:
         """Clips of a stream that has ended, the padded ones included."""
-        return max(0, self.grid.last(num_frames, fps) - self.first + 1)
+        return max(0, self.grid.last(clock) - self.first + 1)
 
-    def seconds(self, clip: int, fps: float) -> Tuple[float, float]:
+    def start_seconds(self, clip: int, clock: Clock) -> float:
+        """When the keyframe is shown."""
+        return float(self.grid.seconds_of(self.first + clip, clock))
+
+    def seconds(self, clip: int, clock: Clock) -> Tuple[float, float]:
         """Start and end of a clip."""
-        inds = self.wanted(clip, fps)
-        return inds[0] / fps, (inds[-1] + 1) / fps
+        inds = self.wanted(clip, clock)
+        span = clock.seconds_at(np.array([inds[0], inds[-1] + 1]))
+        return float(span[0]), float(span[1])
 
 
-def plan_of(dataset: ConfigDict, sample_fps: float = None):
+def plan_of(dataset: ConfigDict, sample_fps: Optional[float] = None):
     """The plan of a config's test data.
 
     Args:
@@ -165,8 +187,7 @@ def plan_of(dataset: ConfigDict, sample_fps: float = None):
 
 
 def _keyframe_plan(dataset: ConfigDict, step: dict,
-                   sample_fps: float) -> KeyframePlan:
-    from mmaction_memvit.datasets.transforms import SampleKeyframeClip
+                   sample_fps: Optional[float]) -> KeyframePlan:
     step.pop('type')
     step.pop('perturb', None)
     if sample_fps is not None:

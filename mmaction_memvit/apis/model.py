@@ -8,6 +8,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import nn
 
+from mmaction_memvit.models.checkpoints import any_checkpoint_fits
+
 
 def load_model(config: Union[str, Config],
                checkpoint: Optional[str] = None,
@@ -24,6 +26,8 @@ def load_model(config: Union[str, Config],
 
     Raises:
         FileNotFoundError: If config or checkpoint do not exist.
+        ValueError: If the checkpoint does not fit, unless the config has
+            ``any_checkpoint_fits=True``.
     """
     for path in (config, checkpoint):
         if isinstance(path, str) and '://' not in path and \
@@ -36,5 +40,6 @@ def load_model(config: Union[str, Config],
     if checkpoint is None:
         model.init_weights()
     else:
-        load_checkpoint(model, checkpoint, map_location='cpu')
+        with any_checkpoint_fits(config.get('any_checkpoint_fits', False)):
+            load_checkpoint(model, checkpoint, map_location='cpu')
     return config, model.to(device).eval()

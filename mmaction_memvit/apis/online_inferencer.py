@@ -29,6 +29,7 @@ from mmaction_memvit.models.recognizers.clip_collaboration import (
     ClipCollaboration,
 )
 from mmaction_memvit.video import probe_video
+from mmaction_memvit.video.frames import Clock
 
 from .clip_plan import frame_loader, frame_pipeline, plan_of
 from .model import load_model
@@ -219,17 +220,16 @@ class OnlineInferencer:
         if not entry['num_frames']:
             raise ValueError(f'{video}: {entry.get("problem", "no frames")}; '
                              'check the path, or encode the video anew')
-        num_frames, fps = entry['num_frames'], entry['fps']
-        session = self.session(video, fps, boxes)
-        session.num_frames = num_frames
-        for number in range(self.plan.num_clips(num_frames, fps)):
-            clip = Clip(number, self.plan.wanted(number, fps))
+        session = self.session(video, entry['fps'], boxes)
+        session.clock = clock = Clock(entry)
+        session.num_frames = entry['num_frames']
+        for number in range(self.plan.num_clips(clock)):
+            clip = Clip(number, self.plan.wanted(number, clock))
             clip.images = self._loader.transform(
                 dict(
                     filename=video,
                     frame_table=entry,
-                    frame_inds=np.minimum(clip.wanted,
-                                          num_frames - 1)))['imgs']
+                    frame_inds=clip.wanted))['imgs']
             yield self._run([session], [clip])[0]
 
     # -- the model ----------------------------------------------------------
@@ -252,7 +252,7 @@ class OnlineInferencer:
         ]
 
     def _pack(self, session: Session, clip: Clip) -> dict:
-        plan, fps = self.plan, session.fps
+        plan = self.plan
         shape = clip.images[0].shape[:2]
         results = dict(
             # Transforms may work in place; clips share frames.
@@ -266,7 +266,7 @@ class OnlineInferencer:
             modality='RGB',
             start_index=0,
             segment_id='',
-            fps=fps,
+            fps=session.fps,
             clip_range=(int(clip.wanted[0]), int(clip.wanted[-1])),
             **self._box_keys(session, clip))
         data = self.pipeline(results)
@@ -275,14 +275,13 @@ class OnlineInferencer:
             # Frames of another size: what was remembered does not fit.
             self.bank.forget(session.key)
         session.input_shape = shape
-        session.last_seconds = None if 'proposals' in results else float(
-            clip.wanted[0] / fps)
+        session.last_seconds = plan.start_seconds(clip.number, session.clock)
         # Whatever the pipeline packs.
-        meta = dict(
-            video_id=session.key, timestamp=plan.first + session.num_run)
-        if session.last_seconds is not None:
-            meta['start_seconds'] = session.last_seconds
-        data['data_samples'].set_metainfo(meta)
+        data['data_samples'].set_metainfo(
+            dict(
+                video_id=session.key,
+                timestamp=plan.first + session.num_run,
+                start_seconds=session.last_seconds))
         session.num_run += 1
         return data
 
@@ -290,10 +289,10 @@ class OnlineInferencer:
         """What the pipelines of detectors take beside frames."""
         if not hasattr(self.plan, 'keyframe'):
             return {}
-        number = self.plan.keyframe(clip.number, session.fps)
+        seconds = self.plan.start_seconds(clip.number, session.clock)
         picture = clip.images[self.plan.clip_len // 2]
         boxes = np.asarray(
-            session.boxes(picture.copy(), number / session.fps),
+            session.boxes(picture.copy(), seconds),
             np.float32).reshape(-1, 4)
         height, width = picture.shape[:2]
         size = np.array([width, height, width, height], np.float32)
@@ -309,14 +308,15 @@ class OnlineInferencer:
 
     def _prediction(self, session: Session, clip: Clip,
                     sample) -> ClipPrediction:
-        start, end = self.plan.seconds(clip.number, session.fps)
-        times = clip.number, max(start, 0.), min(
-            end, session.num_frames / session.fps)
+        clock = session.clock
+        start, end = self.plan.seconds(clip.number, clock)
+        times = clip.number, start, min(
+            end, float(clock.seconds_at(session.num_frames)))
         if 'pred_instances' in sample:
             found = sample.pred_instances
-            key = self.plan.keyframe(clip.number, session.fps) / session.fps
-            return ClipPrediction(*times, _to_cpu(found.scores),
-                                  _to_cpu(found.bboxes), key)
+            return ClipPrediction(
+                *times, _to_cpu(found.scores), _to_cpu(found.bboxes),
+                self.plan.start_seconds(clip.number, clock))
         return ClipPrediction(*times, _to_cpu(sample.pred_score))
 
     # -- memory of a session ------------------------------------------------

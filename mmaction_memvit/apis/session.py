@@ -20,6 +20,8 @@ import torch
 
 from mmaction_memvit.video.live import Gap
 
+from .clip_plan import steady_clock
+
 Frames = Union[np.ndarray, torch.Tensor, Iterable]
 
 
@@ -84,7 +86,7 @@ class Session:
 
     Attributes:
         name (Hashable): What the caller calls it; None if anonymous.
-        fps (float): Frames per second of the stream.
+        num_frames (int): Frames that have come.
         num_skipped (int): Clips that a gap of the stream has swallowed.
     """
 
@@ -101,9 +103,18 @@ class Session:
         self.inferencer = inferencer
         self.key = key
         self.name = name
-        self.fps = fps
+        self.clock = steady_clock(fps)
         self.boxes = boxes
         self._start()
+
+    @property
+    def fps(self) -> float:
+        """float: Frames per second of the stream."""
+        return self.clock.fps
+
+    @fps.setter
+    def fps(self, fps: float) -> None:
+        self.clock = steady_clock(fps)
 
     def _start(self) -> None:
         self.num_frames = 0
@@ -159,7 +170,8 @@ class Session:
         """The clips that the end of the stream breaks off."""
         if self._last is None:
             return
-        num = self.inferencer.plan.num_clips(self.num_frames, self.fps)
+        num = self.inferencer.plan.num_clips(
+            steady_clock(self.fps, self.num_frames))
         while self._next < num or (self._open
                                    and self._open[0].number < num):
             if not self._open:
@@ -170,7 +182,7 @@ class Session:
         self._open.clear()
 
     def _open_next(self) -> None:
-        wanted = self.inferencer.plan.wanted(self._next, self.fps)
+        wanted = self.inferencer.plan.wanted(self._next, self.clock)
         self._open.append(Clip(self._next, wanted))
         self._next += 1
 
@@ -178,7 +190,7 @@ class Session:
         """A picture is shown up to before frame ``until``."""
         plan = self.inferencer.plan
         self.num_frames = until
-        while plan.wanted(self._next, self.fps)[0] < until:
+        while plan.wanted(self._next, self.clock)[0] < until:
             self._open_next()
         for clip in self._open:
             clip.show(image, until)
@@ -245,7 +257,7 @@ class Session:
         for image in state['last']:
             self._last = image.numpy()
         for number, images in state['open']:
-            wanted = self.inferencer.plan.wanted(number, self.fps)
+            wanted = self.inferencer.plan.wanted(number, self.clock)
             clip = Clip(number, wanted)
             clip.images = [x.numpy() for x in images]
             self._open.append(clip)

@@ -24,6 +24,7 @@ from .runtime import (
     heal_report_of_environment,
     heal_resume,
 )
+from .tools import explain_inferencer, heal_visualization_hook
 from .versions import SUPPORTED_VERSIONS
 
 __all__ = [
@@ -68,4 +69,6 @@ def heal_host() -> None:
     heal_inherited_collate_fn()
     heal_color_jitter()
     heal_removed_numpy_names()
+    heal_visualization_hook()
+    explain_inferencer()
     explain_missing_detection()

@@ -2,6 +2,7 @@
 """Says what is wrong with a host library, and what mends it."""
 import importlib
 import types
+from pathlib import Path
 from typing import Optional
 
 from .versions import REMEDIES, SUPPORTED_VERSIONS
@@ -65,8 +66,8 @@ def explain_import_error(error: Exception) -> str:
         # "A module that was compiled using NumPy 1.x cannot be run in ...".
         remedy = REMEDIES['numpy']
     else:
-        remedy = ('run `python tools/check_env.py` of mmaction_memvit, which '
-                  'checks every library')
+        tool = Path(__file__).parents[1] / '.mim/tools/check_env.py'
+        remedy = f'run `python {tool.resolve()}`, which checks every library'
     return f'Remedy: {remedy}.'
 
 

@@ -3,9 +3,8 @@ from .ava import OnlineAVADataset
 from .charades import CharadesDataset
 from .epic import EpicDataset
 from .epic_stream import OnlineEpicDataset
-from .named import NamedVideoDataset
 from .samplers import *  # noqa: F403
-from .stream import StreamDataset
+from .stream import NamedVideoDataset, StreamDataset
 from .transforms import *  # noqa: F403
 from .video import OnlineVideoDataset, VideoClipsDataset
 from .windows import CollaborativeAVADataset

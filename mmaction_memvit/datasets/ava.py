@@ -1,26 +1,24 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Keyframes of long videos with boxes, as in AVA."""
-import logging
 from collections.abc import Sequence
 from typing import Callable, Optional, Union
 
 import numpy as np
 from mmaction.registry import DATASETS
 
-from ..annotations.ava import read_exclusions
-from ..annotations.ava_rows import image_key
+from ..annotations.ava import image_key, read_exclusions
 from ..annotations.proposals import (
     count_matches,
     pick_proposals,
     read_proposals,
 )
-from ..messages import check_choice, first_names, log, warn
+from ..messages import check_choice, first_names, log, tool, warn
 from .ava_truth import Keyframes, read_truth
-from .grid import KeyframeGrid
-from .named import NamedVideoDataset
+from .grid import Clock, KeyframeGrid
 from .source import drop
+from .stream import NamedVideoDataset
 
-PREPARE_AVA = 'python tools/data/ava/prepare_ava.py'
+PREPARE_AVA = tool('data/ava/prepare_ava.py')
 
 
 @DATASETS.register_module()
@@ -32,8 +30,8 @@ class OnlineAVADataset(NamedVideoDataset):
     A sample is a keyframe.
 
     A timestamp counts ``1 / keyframe_rate`` seconds; ``timestamp_start`` is
-    that of the first frame of file or folder. Keyframe t shows frame
-    ``round((t - timestamp_start) / keyframe_rate * fps)``, from 0:
+    that of the first frame of file or folder. Keyframe t shows the frame that
+    begins nearest to ``(t - timestamp_start) / keyframe_rate`` seconds:
 
     ======================  ===============  =============
     data                    timestamp_start  keyframe_rate
@@ -48,7 +46,8 @@ class OnlineAVADataset(NamedVideoDataset):
     ``RawFrameDecode`` need:
 
     - ``img_key`` (str): video and timestamp, as ``'1j20qq1JyX4,0902'``,
-    - ``center_frame`` (int): frame of the keyframe, from 0,
+    - ``center_frame`` (int), ``start_seconds`` (float): frame and time of the
+      keyframe, from 0,
     - ``gt_bboxes`` (np.ndarray): float32 of shape (N, 4), shares of the
       image; N may be 0,
     - ``gt_labels`` (np.ndarray): float32 of shape (N, num_classes), ones for
@@ -140,23 +139,9 @@ class OnlineAVADataset(NamedVideoDataset):
         if keyframes == 'proposals' and proposal_file is None:
             raise ValueError(
                 "keyframes='proposals' needs a proposal_file, which is None. "
-                'Remedy: make one by tools/data/ava/make_ava_style.py or '
+                f'Remedy: make one by {tool("data/ava/make_ava_style.py")} or '
                 "convert_person_boxes.py, or set keyframes='annotated'")
-        if not 0 <= person_det_score_thr <= 1:
-            raise ValueError(f'person_det_score_thr={person_det_score_thr} '
-                             'must be from 0 to 1')
-        if num_max_proposals < 1:
-            raise ValueError(f'num_max_proposals={num_max_proposals} must be '
-                             'at least 1')
-        if num_classes < 2:
-            raise ValueError(f'num_classes={num_classes} must be at least 2: '
-                             'column 0 is not used')
-        first, last = keyframe_range or (0, 0)
-        if first > last:
-            raise ValueError(f'keyframe_range={keyframe_range} must be first '
-                             'and last timestamp')
         self.grid = KeyframeGrid(timestamp_start, timestamp_end, keyframe_rate)
-        self.need_times = keyframe_rate != 'frames'
         self.exclude_file = exclude_file
         self.label_file = label_file
         self.proposal_file = proposal_file
@@ -172,8 +157,6 @@ class OnlineAVADataset(NamedVideoDataset):
         self.keyframes: Optional[Keyframes] = None
         super().__init__(
             ann_file, pipeline=pipeline, num_classes=num_classes, **kwargs)
-
-    # -- loading ------------------------------------------------------------
 
     def _join_prefix(self) -> None:
         super()._join_prefix()
@@ -193,6 +176,8 @@ class OnlineAVADataset(NamedVideoDataset):
         return (f"keyframe {info['timestamp']} "
                 f'({super().describe_sample(info)})')
 
+    # -- loading ------------------------------------------------------------
+
     def load_videos(self) -> list[dict]:
         """Reads the boxes and looks for the videos."""
         grid = self.grid
@@ -203,7 +188,8 @@ class OnlineAVADataset(NamedVideoDataset):
             self._metainfo.setdefault('classes', classes)
         expected = 0
         if grid.end is not None:
-            expected = grid.frame_of(grid.end, self.fps)
+            expected = grid.frame_of(
+                grid.end, Clock(dict(fps=self.fps, num_frames=0)))
         elif self.missing_video == 'unchecked' and not self.index_file:
             raise ValueError(
                 "missing_video='unchecked' with frame folders needs an "
@@ -233,8 +219,7 @@ class OnlineAVADataset(NamedVideoDataset):
         video, time, rows = table
         proposals = None
         if self.proposal_file is not None:
-            keys = [(videos[v]['video_id'], t)
-                    for v, t in zip(video.tolist(), time.tolist())]
+            keys = self._keys(videos, video, time)
             count_matches(found, [k for k, r in zip(keys, rows) if r >= 0]
                           or keys, self.proposal_file, self.ann_file)
             proposals = pick_proposals(
@@ -245,6 +230,12 @@ class OnlineAVADataset(NamedVideoDataset):
         self._report(videos)
         return dict(video=self.keyframes.video, position=self.keyframes.time)
 
+    @staticmethod
+    def _keys(videos: list[dict], video: np.ndarray,
+              time: np.ndarray) -> list[tuple[str, int]]:
+        return [(videos[v]['video_id'], t)
+                for v, t in zip(video.tolist(), time.tolist())]
+
     def _more_keyframes(self, videos: list[dict], number: dict[str, int],
                         found: dict) -> list[np.ndarray]:
         """Keyframes beside the annotated ones: video, timestamp and -1."""
@@ -254,18 +245,14 @@ class OnlineAVADataset(NamedVideoDataset):
         if self.which == 'annotated':
             return []
         if self.which == 'all':
-            times = [
-                np.arange(low, min(high, grid.last(v['num_frames'], v['fps']))
-                          + 1) for v in videos
-            ]
-            own = np.repeat(np.arange(len(times)), [len(t) for t in times])
-            keys = np.stack([own, np.concatenate(times)])
+            keys = [(i, t) for i, video in enumerate(videos) for t in range(
+                low, int(min(high, grid.last(Clock(video)))) + 1)]
         else:
             high = high if grid.end is None else min(high, grid.end)
-            keys = np.asarray(
-                [(number[v], t) for (v, t), boxes in found.items()
-                 if v in number and low <= t <= high
-                 and self._is_good(boxes)], np.int64).reshape(-1, 2).T
+            keys = [(number[v], t) for (v, t), boxes in found.items()
+                    if v in number and low <= t <= high
+                    and self._is_good(boxes)]
+        keys = np.asarray(keys, np.int64).reshape(-1, 2).T
         return [np.concatenate([keys, np.full_like(keys[:1], -1)])]
 
     def _is_good(self, boxes) -> bool:
@@ -281,10 +268,12 @@ class OnlineAVADataset(NamedVideoDataset):
         """Which keyframes are in their videos and not excluded."""
         fps = np.asarray([v['fps'] for v in videos])[video]
         length = np.asarray([v['num_frames'] for v in videos])[video]
-        center = self.grid.frame_of(time, fps)
+        # Keyframes are sorted by video.
+        own = np.split(time, np.searchsorted(video, range(1, len(videos))))
+        center = np.concatenate([
+            self.grid.frame_of(t, Clock(v)) for v, t in zip(videos, own)])
         outside = (center < 0) | (center >= length)
-        keys = [(videos[v]['video_id'], t)
-                for v, t in zip(video.tolist(), time.tolist())]
+        keys = self._keys(videos, video, time)
         never = read_exclusions(self.exclude_file) if self.exclude_file \
             else ()
         excluded = np.asarray([key in never for key in keys], dtype=bool)
@@ -330,9 +319,9 @@ class OnlineAVADataset(NamedVideoDataset):
         without = [v['video_id'] for i, v in enumerate(videos)
                    if i not in boxed]
         if without:
-            log(f'{len(without)} of {len(videos)} videos have no annotated '
-                f'box: {first_names(without)}',
-                logging.INFO if self.test_mode else logging.WARNING)
+            (log if self.test_mode else warn)(
+                f'{len(without)} of {len(videos)} videos have no annotated '
+                f'box: {first_names(without)}')
 
     def _check_length(self, videos: list[dict]) -> None:
         """Warns of whole films that are taken for cuts of them."""
@@ -357,20 +346,16 @@ class OnlineAVADataset(NamedVideoDataset):
                                   int(self.samples['position'][idx]))
 
     def keyframe_keys(self, video: dict, number: int, time: int) -> dict:
-        """What is known of a moment, which has no box if it is no keyframe.
+        """What is known of a timestamp of a video, whose number it is.
 
-        Args:
-            video (dict): The video.
-            number (int): Its number.
-            time (int): The timestamp.
-
-        Returns:
-            dict: The keys that the class describes.
+        A moment that is no keyframe has no box.
         """
         keyframe = self.keyframes.find(number, time)
+        clock = Clock(video)
         keys = dict(
             img_key=image_key(video['video_id'], time),
-            center_frame=self.grid.frame_of(time, video['fps']),
+            center_frame=int(self.grid.frame_of(time, clock)),
+            start_seconds=float(self.grid.seconds_of(time, clock)),
             **self.keyframes.truth(keyframe))
         if self.keyframes.proposals is not None:
             keys.update(self.keyframes.proposed(keyframe))

@@ -6,56 +6,28 @@ from typing import Optional
 import numpy as np
 
 from ..annotations.ava import AVABoxes, read_ava_boxes
-from ..annotations.label_map import read_label_map
+from ..annotations.class_names import choose_classes
 from ..annotations.proposals import Proposals
 from ..messages import log
-
-# Greatest class where custom classes are chosen and nobody says which exist.
-_ANY_CLASS = 2**15
 
 
 def read_truth(ann_file: str, num_classes: int,
                custom_classes: Optional[Sequence[int]],
                label_file: Optional[str], limits: tuple,
                bad_rows: str) -> tuple[AVABoxes, Optional[tuple[str, ...]]]:
-    """Reads boxes and the names of their classes.
+    """Reads boxes, and of a label map the names of classes 1, 2, ...
 
-    Args:
-        ann_file (str): CSV file, see :func:`read_ava_boxes`.
-        num_classes (int): One more than the greatest class of the result.
-        custom_classes (Sequence[int], optional): Classes to keep, which
-            become 1, 2, ...
-        label_file (str, optional): Label map of the file's classes.
-        limits (tuple): Least and greatest timestamp, or None.
-        bad_rows (str): ``'error'`` or ``'skip'``.
-
-    Returns:
-        tuple[AVABoxes, tuple[str]]: The boxes, and the names of classes 1, 2,
-        ..., if there is a label map.
-
-    Raises:
-        ValueError: If the files and options do not fit each other.
+    Arguments are those of ``OnlineAVADataset``, and ``limits``, the least and
+    greatest timestamp or None. It is a ValueError if the files and options do
+    not fit each other.
     """
-    custom = None if custom_classes is None else list(custom_classes)
-    if custom is not None:
-        if len(set(custom)) < len(custom) or min(custom, default=0) < 1:
-            raise ValueError(f'custom_classes={custom} must be different ids '
-                             'from 1 on')
-        if num_classes != len(custom) + 1:
-            raise ValueError(
-                f'num_classes={num_classes} must be {len(custom) + 1}, one '
-                f'more than the {len(custom)} custom_classes')
-    top = num_classes if custom is None else _ANY_CLASS
-    names = classes = None
-    if label_file is not None:
-        names = read_label_map(label_file)
-        _check_names(names, label_file, custom, num_classes)
-        top = top if custom is None else max(names) + 1
-        classes = tuple(names.get(i, f'class {i}')
-                        for i in custom or range(1, num_classes))
-    boxes = read_ava_boxes(ann_file, top, custom, limits, bad_rows=bad_rows)
-    if names is not None and custom is None:
-        strange = ~np.isin(boxes.labels, list(names))
+    chosen = choose_classes(num_classes, custom_classes, label_file)
+    boxes = read_ava_boxes(ann_file, chosen.num_in_file, custom_classes,
+                           limits, bad_rows=bad_rows)
+    if label_file is None:
+        return boxes, None
+    if custom_classes is None:
+        strange = ~np.isin(boxes.labels, list(chosen.names))
         if len(strange) and strange.all():
             raise ValueError(
                 f'no action of {ann_file!r} is a class of {label_file!r}. '
@@ -64,34 +36,16 @@ def read_truth(ann_file: str, num_classes: int,
             log(f'{int(strange.sum())} of {len(strange)} labels of '
                 f'{ann_file} are of classes that {label_file} does not list; '
                 'they are used all the same')
-    return boxes, classes
-
-
-def _check_names(names: dict[int, str], label_file: str,
-                 custom: Optional[list[int]], num_classes: int) -> None:
-    if custom is not None:
-        unknown = sorted(set(custom) - set(names))
-        if unknown:
-            raise ValueError(f'custom_classes has {unknown}, which '
-                             f'{label_file!r} does not list')
-    elif max(names) >= num_classes:
-        raise ValueError(
-            f'{label_file!r} has classes up to {max(names)}, but num_classes='
-            f'{num_classes} allows {num_classes - 1}. Remedy: set '
-            f'num_classes={max(names) + 1}, in the model and the metric too')
+    return boxes, tuple(
+        chosen.names.get(i, f'class {i}') for i in chosen.ids[1:].tolist())
 
 
 class Keyframes:
-    """Keyframes of videos, by video and time, and what is known of them.
+    """Keyframes of videos, and what is known of them.
 
-    Args:
-        video (np.ndarray): Number of the video of each, int (K, ), ascending.
-        time (np.ndarray): Timestamps, int (K, ), ascending within a video.
-        rows (np.ndarray): Keyframe of ``boxes``, int (K, ); -1 for none.
-        boxes (AVABoxes): The ground truth.
-        num_classes (int): One more than the greatest class.
-        proposals (Proposals, optional): Boxes of these K keyframes. Defaults
-            to None.
+    Each of K has the number of its ``video``, ascending, and a timestamp
+    ``time``, ascending within a video; ``rows`` are keyframes of the ground
+    truth ``boxes``, -1 for none.
     """
 
     def __init__(self,

@@ -11,7 +11,7 @@ from ..annotations.charades import (
     read_charades,
 )
 from ..options import retire
-from .named import NamedVideoDataset
+from .stream import NamedVideoDataset
 from .transforms.clip_labels import LabelSampledClips
 
 
@@ -56,7 +56,6 @@ class CharadesDataset(NamedVideoDataset):
 
     sample_kind = 'video'
     batch_sampler = None
-    need_times = True
     frame_fps = 24.
     frame_name = '{video_id}-{:06}.jpg'
 

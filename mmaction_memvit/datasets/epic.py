@@ -6,19 +6,22 @@ from typing import Callable, Optional, Union
 import numpy as np
 from mmaction.registry import DATASETS
 
-from ..annotations.epic import NUM_NOUNS, NUM_VERBS, read_epic_segments
+from ..annotations.epic import (
+    NUM_NOUNS,
+    NUM_VERBS,
+    EpicSegments,
+    read_epic_segments,
+)
 from ..annotations.epic_lists import (
     EpicVideo,
     load_epic_actions,
     read_epic_video_info,
 )
-from ..annotations.epic_segments import EpicSegments
-from ..annotations.epic_times import last_observed_frame, segment_frames
-from ..messages import check_choice, first_names, log, warn
-from .grid import SAME_TIME
-from .named import NamedVideoDataset
+from ..messages import check_choice, first_names, log, tool, warn
+from .grid import SAME_TIME, Clock
+from .stream import NamedVideoDataset
 
-CHECK_EPIC = 'tools/data/epic100/check_epic.py'
+CHECK_EPIC = tool('data/epic100/check_epic.py')
 #: Where downloads put the files of a video, under the folder of all videos.
 PLACES = {
     False: ('{participant}/{video}', '{video}',
@@ -28,7 +31,7 @@ PLACES = {
 }
 # Rates at which the frames that can be downloaded were extracted, whatever
 # the exact rate of the video.
-_NOMINAL_RATES = (60., 50.)
+NOMINAL_RATES = (60., 50.)
 # Seconds by which a file may differ from the video list.
 _SAME_LENGTH = 0.5
 
@@ -36,11 +39,10 @@ _SAME_LENGTH = 0.5
 class EpicVideoDataset(NamedVideoDataset):
     """Base of the data sets of EPIC-KITCHENS-100.
 
-    Reads the lists of segments as they are published, and finds the videos,
-    or the folders of their frames, in any of the places where downloads put
-    them: directly in the given folder, in that of the participant
-    (``P01/P01_01.MP4``) or as published (``P01/videos/P01_01.MP4``,
-    ``P01/rgb_frames/P01_01/frame_0000000001.jpg``).
+    Finds the videos, or the folders of their frames, in any of the places
+    where downloads put them: directly in the given folder, in that of the
+    participant (``P01/P01_01.MP4``) or as published (``P01/videos/P01_01.MP4``
+    or ``P01/rgb_frames/P01_01/frame_0000000001.jpg``).
 
     Args:
         ann_file (str): List of segments: ``EPIC_100_train.csv`` or the like,
@@ -75,7 +77,6 @@ class EpicVideoDataset(NamedVideoDataset):
             ``video_info_file``.
     """
 
-    need_times = True
     is_anywhere = True
     frame_name = 'frame_{:010d}.jpg'
 
@@ -92,15 +93,8 @@ class EpicVideoDataset(NamedVideoDataset):
                  frame_fps: Union[float, str] = 'auto',
                  **kwargs) -> None:
         check_choice('task', task, ('recognition', 'anticipation'))
-        if not (np.isfinite(tau_a) and tau_a >= 0):
+        if tau_a < 0:
             raise ValueError(f'tau_a={tau_a} must be at least 0 seconds')
-        if frame_fps != 'auto' and not (isinstance(frame_fps, (int, float))
-                                        and frame_fps > 0):
-            raise ValueError(f'frame_fps={frame_fps!r} must be a number above '
-                             "0 or 'auto'")
-        if 'img' in (kwargs.get('data_prefix') or {}):
-            _check_frame_options(frame_fps, video_info_file,
-                                 kwargs.get('missing_video', 'error'))
         self.task = task
         self.tau_a = tau_a
         self.video_info_file = video_info_file
@@ -117,6 +111,19 @@ class EpicVideoDataset(NamedVideoDataset):
             fps=None if self.is_auto else frame_fps,
             **kwargs)
 
+    def _check_frame_options(self) -> None:
+        unchecked = self.missing_video == 'unchecked'
+        if self.video_info_file is None and (self.is_auto or unchecked):
+            raise ValueError(
+                "frame folders with frame_fps='auto' or missing_video="
+                "'unchecked' need a video_info_file, EPIC_100_video_info.csv; "
+                'or set frame_fps to the rate at which frames were extracted '
+                "and missing_video to 'error' or 'skip'")
+        if self.is_auto and unchecked:
+            raise ValueError(
+                "missing_video='unchecked' needs frame_fps, as a number: "
+                "'auto' counts the frames of folders")
+
     def _join_prefix(self) -> None:
         super()._join_prefix()
         self.video_info_file = self._join_root(self.video_info_file)
@@ -127,6 +134,8 @@ class EpicVideoDataset(NamedVideoDataset):
 
     def load_videos(self) -> list[dict]:
         """Reads the segments and looks for the videos."""
+        if self.use_frames:
+            self._check_frame_options()
         infos = None
         if self.video_info_file is not None:
             infos = read_epic_video_info(self.video_info_file)
@@ -189,7 +198,7 @@ class EpicVideoDataset(NamedVideoDataset):
 
     def after_the_end(self, videos: list[dict]) -> np.ndarray:
         """Which segments start after the end of their video, (N, )."""
-        ends = {v['video_id']: v['num_frames'] / v['fps'] for v in videos}
+        ends = {v['video_id']: Clock(v).end for v in videos}
         return self.segments.starts >= np.asarray(
             [ends[name] for name in self.segments.video_ids])
 
@@ -198,34 +207,13 @@ class EpicVideoDataset(NamedVideoDataset):
         return np.asarray(self.segments.narration_ids, object)[rows].tolist()
 
 
-def _check_frame_options(frame_fps: Union[float, str],
-                         video_info_file: Optional[str],
-                         missing_video: str) -> None:
-    auto, unchecked = frame_fps == 'auto', missing_video == 'unchecked'
-    if video_info_file is None and (auto or unchecked):
-        raise ValueError(
-            f'frame folders with frame_fps={frame_fps!r} and missing_video='
-            f'{missing_video!r} need a video_info_file, '
-            'EPIC_100_video_info.csv; or set frame_fps to the rate at which '
-            "frames were extracted and missing_video to 'error' or 'skip'")
-    if auto and unchecked:
-        raise ValueError(
-            "missing_video='unchecked' needs frame_fps, as a number: 'auto' "
-            'counts the frames of folders')
-
-
 def frame_rate(num_frames: int, info: EpicVideo) -> float:
     """At which rate the frames of a folder were probably extracted.
 
-    Args:
-        num_frames (int): Frames in the folder.
-        info (EpicVideo): What the video list says.
-
-    Returns:
-        float: Rate of the video, 60 or 50, by which the frames last most
-        nearly as long as the video.
+    It is that of the video, 60 or 50, by which the frames last most nearly as
+    long as the video list says.
     """
-    return min((info.fps, *_NOMINAL_RATES),
+    return min((info.fps, *NOMINAL_RATES),
                key=lambda rate: abs(num_frames / rate - info.duration))
 
 
@@ -233,7 +221,7 @@ def _compare_lengths(videos: list[dict], infos: dict[str, EpicVideo]) -> None:
     """Warns of files that are not as long as the video list says."""
     odd = []
     for video in videos:
-        seconds = video['num_frames'] / video['fps']
+        seconds = Clock(video).end
         listed = infos[video['video_id']].duration
         if abs(seconds - listed) > _SAME_LENGTH:
             odd.append(f"{video['video_id']} ({seconds:.2f} s, listed "
@@ -251,16 +239,9 @@ class EpicDataset(EpicVideoDataset):
     A sample looks as if its segment were a whole video: ``total_frames`` is
     the length of the segment and ``start_index`` its first frame, so that
     ``SampleFrames``, ``UniformSample`` and the like stay within it. Videos
-    are read by ``LoadVideoClip`` (no other transform is needed), or by
-    ``DecordInit`` or its like followed by :class:`TrimToSegment`; frame
-    folders by ``RawFrameDecode``::
-
-        [dict(type='SampleFrames', clip_len=32, frame_interval=2),
-         dict(type='LoadVideoClip'), ...]
-
-        [dict(type='DecordInit'), dict(type='TrimToSegment'),
-         dict(type='SampleFrames', clip_len=32, frame_interval=2),
-         dict(type='DecordDecode'), ...]
+    are read by ``LoadVideoClip`` after these, or by ``DecordInit``, or its
+    like, and :class:`TrimToSegment` before them and ``DecordDecode`` after;
+    frame folders by ``RawFrameDecode``.
 
     Samples hold, beside the keys of :class:`StreamDataset`, of which
     ``timestamp`` is the number of the segment in its video, by time:
@@ -368,13 +349,13 @@ class EpicDataset(EpicVideoDataset):
 
     def _frames_of(self, row: int, video: dict) -> tuple[int, int]:
         """First and last frame that a sample may show."""
-        fps, num_frames = video['fps'], video['num_frames']
         start, stop = self.segments.starts[row], self.segments.stops[row]
         if self.task == 'recognition':
-            return segment_frames(start, stop, fps, num_frames)
-        last = last_observed_frame(start, fps, self.tau_a)
-        first = max(0, last + 1 - max(1, round(self.observed * fps)))
-        return min(first, num_frames - 1), min(last, num_frames - 1)
+            return Clock(video).frames_within(start, stop)
+        # The last frame that begins when the observation ends, or before.
+        last = Clock(video).frame_at(start - self.tau_a)
+        num = max(1, round(self.observed * video['fps']))
+        return max(0, last + 1 - num), last
 
     def sample_keys(self, idx: int, video: dict) -> dict:
         """Frames and labels of a segment."""

@@ -9,13 +9,7 @@ from mmaction.registry import DATASETS
 from ..messages import check_choice, first_names, log, warn
 from ..options import check_whole
 from .epic import CHECK_EPIC, EpicVideoDataset
-from .grid import (
-    SAME_TIME,
-    ClipGrid,
-    cut_tokens,
-    frames_on_screen,
-    seconds_to_segments,
-)
+from .grid import SAME_TIME, ClipGrid, Clock, cut_tokens, seconds_to_segments
 from .labels import choose_by_share, choose_by_time, latest_first
 
 #: Positions left out between two queries of ``anticipation_grid='segments'``,
@@ -30,10 +24,7 @@ class OnlineEpicDataset(EpicVideoDataset):
     A clip has ``clip_len`` frames, ``frame_interval`` apart, counted at
     ``sample_fps`` whatever the rate of the video, so that clips last equally
     long in all videos: at an instant the frame is taken that is on screen,
-    never a later one. Clips start ``clip_stride`` after each other; by
-    default one starts where the one before it ends. A sample is one clip and
-    tells which (``video_id``, ``timestamp``), so that ``StreamBatchSampler``
-    and the memory bank can follow the video.
+    never a later one.
 
     A clip has ``num_tokens`` temporal tokens, each of which stands for an
     equal share of its time and learns a class of its own:
@@ -50,33 +41,26 @@ class OnlineEpicDataset(EpicVideoDataset):
     loss. Metrics use their own list of segments, so no overlapping segment
     is lost in tests.
 
-    What may be observed, in anticipation: a token sees no frame that begins
-    after its end, provided that the model is causal, that is, mixes no later
-    frames of the clip into it. With ``MeMViT(causal=True)``, whose patch
-    embedding has kernel 3, stride 2 and padding 1 in time, token i of
-    clip_len / 2 sees sampled frames 0 to 2i + 1, its own two and those
-    before, and the clips before. Where clips overlap, the memory holds the
-    clip before, which has seen further than the first tokens of a clip:
-    these get NaN as ``token_times`` and label -1, as the earlier clip has
-    answered for that time.
+    In anticipation a token sees no frame that begins after its end, if the
+    model is causal (``MeMViT(causal=True)``): token i of clip_len / 2 sees
+    sampled frames 0 to 2i + 1, and the clips before. Where clips overlap, the
+    memory holds the clip before, which has seen further than the first tokens
+    of a clip: these get NaN as ``token_times`` and label -1, as the earlier
+    clip has answered for that time.
 
     How segments are anticipated, ``anticipation_grid``:
 
     - ``'grid'``: the stream is that of training, and a segment gets the last
       token that ends at ``start - tau_a`` or before, as
       ``EpicAnticipationMetric(online=True)`` has it. One pass over the video
-      serves all segments, and memory is what it was in training. The
-      observation ends up to a token (0.27 s for 16x4) early. A
-      ``clip_stride`` that is shorter than a token makes that less, at as
-      many times the cost, and with a memory of clips that overlap.
+      serves all segments. The observation ends up to a token (0.27 s for
+      16x4) early, less with a ``clip_stride`` that is shorter than a token.
     - ``'segments'``: one clip, the *query*, for every segment, which ends at
       ``start - tau_a`` exactly, after ``context_clips`` clips that lead up to
       it, end to start, and fill the memory. Only the last token of the query
       has ``token_times``. Queries do not share memory: their positions are
-      more than 1000 apart. It costs ``context_clips + 1`` clips a segment;
-      use it for models without memory (``context_clips=0``), for which
-      nothing else ends a clip where it should, or to see how much the early
-      end costs.
+      more than 1000 apart. Use it for models without memory
+      (``context_clips=0``), or to see how much the early end costs.
 
     Samples hold, beside the keys of :class:`StreamDataset`, what
     ``LoadVideoClip`` or MMAction2's ``RawFrameDecode`` need, without a
@@ -89,7 +73,7 @@ class OnlineEpicDataset(EpicVideoDataset):
       after the end of the video. Metrics need it: list it in ``meta_keys``,
     - ``narration_id`` (str): the segment that a query is for, else ``''``,
     - ``clip_range`` (tuple[int]): first and last frame that is loaded, from
-      0,
+      0, ``start_seconds`` (float): when the clip begins,
     - ``frame_inds`` (np.ndarray): int64 of shape (clip_len, ),
     - ``clip_len``, ``frame_interval``, ``num_clips`` (1).
 
@@ -117,9 +101,8 @@ class OnlineEpicDataset(EpicVideoDataset):
             Positions stay what they are, so that the ``max_gap`` of the
             model decides whether memory lasts over the gap. Defaults to
             None: none is left out.
-        last_clip (str): What becomes of the rest of a video that fills no
-            clip: ``'pad'`` makes a clip of it that repeats the last frame,
-            ``'drop'`` leaves it out. Defaults to ``'pad'``.
+        last_clip (str): As in :class:`OnlineVideoDataset`. Defaults to
+            ``'pad'``.
         **kwargs: Further arguments of :class:`EpicVideoDataset`.
     """
 
@@ -142,15 +125,6 @@ class OnlineEpicDataset(EpicVideoDataset):
                      ('grid', 'segments'))
         if num_tokens is None:
             num_tokens = max(1, clip_len // 2)
-        if sample_fps is not None and not sample_fps > 0:
-            raise ValueError(f'sample_fps={sample_fps} must be above 0, or '
-                             'None to count frames of the video')
-        if not 0 < min_overlap <= 1:
-            raise ValueError(f'min_overlap={min_overlap} must be above 0 and '
-                             'at most 1')
-        if max_idle is not None and not max_idle >= 0:
-            raise ValueError(f'max_idle={max_idle} must be at least 0 '
-                             'seconds, or None')
         task = kwargs.get('task', 'recognition')
         self.by_query = anticipation_grid == 'segments'
         if self.by_query and (task != 'anticipation' or max_idle is not None):
@@ -282,8 +256,7 @@ class OnlineEpicDataset(EpicVideoDataset):
         """Length of a video in frames at that rate."""
         if self.sample_fps is None:
             return video['num_frames']
-        frames = video['num_frames'] / video['fps'] * self.sample_fps
-        return max(1, int(np.floor(frames + SAME_TIME)))
+        return max(1, int(Clock(video).end * self.sample_fps + SAME_TIME))
 
     def _start(self, idx: int, video: dict) -> tuple[float, float]:
         """Start of a clip in seconds, and until when others have seen more.
@@ -316,9 +289,8 @@ class OnlineEpicDataset(EpicVideoDataset):
     def sample_keys(self, idx: int, video: dict) -> dict:
         """Frames, tokens and labels of a clip."""
         start, seen = self._start(idx, video)
-        rate, grid = self._rate(video), self.grid
-        times = cut_tokens(start, grid.span / rate, self.num_tokens,
-                           video['num_frames'] / video['fps'])
+        rate, grid, clock = self._rate(video), self.grid, Clock(video)
+        times = cut_tokens(start, grid.span / rate, self.num_tokens, clock.end)
         times[times[:, 1] <= seen + SAME_TIME] = np.nan
         rows = self._choose(int(self.samples['video'][idx]), times)
         query = int(self.samples['query'][idx])
@@ -328,8 +300,7 @@ class OnlineEpicDataset(EpicVideoDataset):
         if query >= 0:
             times[:-1 if is_query else None] = np.nan
         steps = np.arange(grid.clip_len) * grid.frame_interval / rate
-        frames = frames_on_screen(start + steps, video['fps'],
-                                  video['num_frames'])
+        frames = clock.frame_at(start + steps)
         labels = np.where(rows[:, None] < 0, -1, self._labels[rows])
         return {
             'label': torch.from_numpy(labels),
@@ -337,6 +308,7 @@ class OnlineEpicDataset(EpicVideoDataset):
             'narration_id':
             self.segments.narration_ids[query] if is_query else '',
             'clip_range': (int(frames[0]), int(frames[-1])),
+            'start_seconds': float(start),
             'frame_inds': frames + self.start_index,
             'clip_len': grid.clip_len,
             'frame_interval': grid.frame_interval,

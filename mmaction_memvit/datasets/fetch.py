@@ -40,40 +40,26 @@ class SharedState:
     """
 
     def __init__(self, num_videos: int, seed: int = 0) -> None:
-        self._numbers = _shared(
-            torch.tensor([0, seed, 0, 0], dtype=torch.int64))
+        # Epoch, seed, whether the epoch is told, whether its lack is told.
+        self._numbers = _shared(torch.tensor([0, seed, 0, 0]))
         self._failures = _shared(
             torch.zeros(_NUM_SLOTS, num_videos, dtype=torch.int32))
 
-    @property
-    def epoch(self) -> int:
-        """Number of the current epoch."""
-        return int(self._numbers[0])
+    epoch = property(lambda self: int(self._numbers[0]))
+    seed = property(lambda self: int(self._numbers[1]))
+    epoch_is_told = property(lambda self: bool(self._numbers[2]))
 
-    @epoch.setter
-    def epoch(self, value: int) -> None:
-        self._numbers[0] = int(value)
-        self._numbers[2] = 1
-
-    @property
-    def epoch_is_told(self) -> bool:
-        """Whether anybody tells the epoch."""
-        return bool(self._numbers[2])
+    def tell(self, epoch: int, seed: Optional[int]) -> None:
+        """Sets the epoch, and the seed unless it is None."""
+        self._numbers[0], self._numbers[2] = epoch, 1
+        if seed is not None:
+            self._numbers[1] = seed
 
     def first_warning(self) -> bool:
         """Whether nobody, in any worker, has asked this before."""
         first = not self._numbers[3]
         self._numbers[3] = 1
         return bool(first)
-
-    @property
-    def seed(self) -> int:
-        """Seed of all that is drawn by epoch."""
-        return int(self._numbers[1])
-
-    @seed.setter
-    def seed(self, value: int) -> None:
-        self._numbers[1] = int(value)
 
     def add_failure(self, video: int) -> bool:
         """Counts a failure of a video; says whether it is its first one."""
@@ -89,15 +75,14 @@ class SharedState:
 
     def __deepcopy__(self, memo: dict) -> 'SharedState':
         # A copied tensor would no longer be shared.
-        other = copy.copy(self)
+        memo[id(self)] = other = copy.copy(self)
         other._numbers = _shared(self._numbers.clone())
         other._failures = _shared(self._failures.clone())
-        memo[id(self)] = other
         return other
 
 
 class FetchingDataset(BaseActionDataset):
-    """How samples are fetched: draws by seed and epoch, and replacements.
+    """The part of ``StreamDataset`` that knows nothing of places in videos.
 
     A sample that cannot be read in training is reported once for its video
     and another one, chosen by seed, epoch and index alone, takes its place;
@@ -108,14 +93,6 @@ class FetchingDataset(BaseActionDataset):
     of one video must then not have to agree: where they do, see
     :attr:`batch_sampler`, a warning says once that they are augmented alike
     in all epochs.
-
-    It is the part of :class:`~mmaction_memvit.datasets.stream.StreamDataset`
-    that knows nothing of places in videos.
-
-    Args:
-        ann_file (str): Path of the annotations.
-        seed (int): Seed of all that is drawn. Defaults to 0.
-        **kwargs: Arguments of MMAction2's ``BaseActionDataset``.
     """
 
     #: What a sample is called in messages.
@@ -129,13 +106,12 @@ class FetchingDataset(BaseActionDataset):
         #: dict[str, np.ndarray]: Arrays with one entry a sample; ``video`` is
         #: the number of its video, ``position`` its place there.
         self.samples: dict[str, np.ndarray] = {}
-        self._video_ids: list[str] = []
-        self._state = SharedState(0, seed)
+        self._set_videos([], seed)
         super().__init__(ann_file, **kwargs)
 
-    def _set_videos(self, video_ids: list[str]) -> None:
+    def _set_videos(self, video_ids: list[str], seed: int) -> None:
         self._video_ids = video_ids
-        self._state = SharedState(len(video_ids), self._state.seed)
+        self._state = SharedState(len(video_ids), seed)
 
     def describe_sample(self, info: dict) -> str:
         """The place of a sample in its video, for error messages."""
@@ -155,9 +131,7 @@ class FetchingDataset(BaseActionDataset):
 
         ``seed`` replaces that of the data set; None lets it stay.
         """
-        self._state.epoch = epoch
-        if seed is not None:
-            self._state.seed = seed
+        self._state.tell(epoch, seed)
 
     @property
     def _is_stream(self) -> bool:
@@ -171,15 +145,6 @@ class FetchingDataset(BaseActionDataset):
         """Whether something is drawn once an epoch, for several samples."""
         return any(
             isinstance(x, PerVideoAugment) for x in self.pipeline.transforms)
-
-    def _warn_of_missing_epoch(self) -> None:
-        if (self.batch_sampler is not None and self.draws_by_epoch()
-                and self._state.first_warning()):
-            warn(f'{type(self).__name__}: nobody tells the epoch, so what is '
-                 'drawn once an epoch, by PerVideoAugment or otherwise, is '
-                 'the same in all epochs. Remedy: in train_dataloader, '
-                 f'batch_sampler=dict(type={self.batch_sampler!r}); or call '
-                 'set_epoch(epoch) before every epoch')
 
     @force_full_init
     def failure_counts(self) -> dict[str, int]:
@@ -195,33 +160,24 @@ class FetchingDataset(BaseActionDataset):
     def prepare_data(self, idx: int) -> Any:
         """Runs the pipeline for a sample.
 
-        Args:
-            idx (int): Number of the sample.
-
-        Returns:
-            Any: What the pipeline returns; None if, in training, the video
-            cannot be read.
-
-        Raises:
-            VideoReadError: If, in test mode, the video cannot be read.
+        A video that cannot be read gives None in training, and in test mode a
+        VideoReadError.
         """
         return self.run_pipeline(
             self.get_data_info(idx), int(self.samples['video'][idx]), idx)
 
     def run_pipeline(self, info: dict, video: int, *draw: int) -> Any:
-        """Runs the pipeline for a clip.
+        """Runs the pipeline for a clip of a video, see :meth:`prepare_data`.
 
-        Args:
-            info (dict): What the pipeline gets.
-            video (int): Number of the clip's video.
-            *draw (int): What, beside seed and epoch, tells what transforms
-                draw in training.
-
-        Returns:
-            Any: As :meth:`prepare_data`, and likewise errors.
+        What transforms draw in training depends on seed, epoch and ``draw``.
         """
-        if self._epoch_is_missing:
-            self._warn_of_missing_epoch()
+        if (self._epoch_is_missing and self.batch_sampler is not None
+                and self.draws_by_epoch() and self._state.first_warning()):
+            warn(f'{type(self).__name__}: nobody tells the epoch, so what is '
+                 'drawn once an epoch, by PerVideoAugment or otherwise, is '
+                 'the same in all epochs. Remedy: in train_dataloader, '
+                 f'batch_sampler=dict(type={self.batch_sampler!r}); or call '
+                 'set_epoch(epoch) before every epoch')
         try:
             # Draws of an epoch that never ends would be the same for ever.
             if self.test_mode or self._epoch_is_missing:

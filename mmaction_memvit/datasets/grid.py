@@ -6,10 +6,9 @@ from typing import Optional, Union
 
 import numpy as np
 
+from ..messages import check_choice
 from ..options import check_whole
-
-# Seconds, and frames, closer than this are the same: rounding must not decide.
-SAME_TIME = 1e-6
+from ..video.frames import SAME_TIME, Clock
 
 Numbers = Union[int, float, np.ndarray]
 
@@ -29,9 +28,6 @@ class ClipGrid:
             if they are at least ``frame_interval``: a clip that repeats the
             last frame (``'pad'``) or nothing (``'drop'``). Defaults to
             ``'pad'``.
-
-    Raises:
-        ValueError: If an argument is out of range.
     """
 
     def __init__(self,
@@ -44,9 +40,7 @@ class ClipGrid:
         self.span = clip_len * frame_interval
         self.clip_stride = self.span if clip_stride is None else \
             check_whole('clip_stride', clip_stride)
-        if last_clip not in ('pad', 'drop'):
-            raise ValueError(f"last_clip={last_clip!r} must be 'pad' or "
-                             "'drop'")
+        check_choice('last_clip', last_clip, ('pad', 'drop'))
         self.last_clip = last_clip
 
     def num_clips(self, num_frames: int) -> int:
@@ -59,14 +53,7 @@ class ClipGrid:
         return full + int(rest and self.last_clip == 'pad')
 
     def plan(self, lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Video and position of the clips of several videos, in order.
-
-        Args:
-            lengths (Sequence[int]): Number of frames of each video.
-
-        Returns:
-            tuple[np.ndarray, np.ndarray]: Both int32 (clips, ).
-        """
+        """Video and position of clips, int32, by frames of each video."""
         counts = np.asarray([self.num_clips(n) for n in lengths])
         video = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         firsts = np.cumsum(counts) - counts
@@ -79,10 +66,7 @@ class ClipGrid:
 
     def frame_range(self, positions: Numbers,
                     num_frames: int) -> tuple[Numbers, Numbers]:
-        """First and last frame, inclusive, that clips stand for.
-
-        Both are in the form of ``positions``, an int or an array.
-        """
+        """First and last frame, inclusive, that clips stand for."""
         first = positions * self.clip_stride
         return first, np.minimum(first + self.span, num_frames) - 1
 
@@ -104,9 +88,6 @@ class KeyframeGrid:
         end (int, optional): Greatest timestamp. Defaults to None: no limit.
         rate (float | str): Timestamps per second; ``'frames'`` if timestamps
             are numbers of frames. Defaults to 1.
-
-    Raises:
-        ValueError: If an argument is out of range.
     """
 
     def __init__(self,
@@ -128,26 +109,32 @@ class KeyframeGrid:
         """Timestamps per second of a video."""
         return fps if self.rate == 'frames' else self.rate
 
-    def frame_of(self, timestamp: Numbers, fps: Numbers) -> Numbers:
-        """Frame of a timestamp, from 0; perhaps outside of the video."""
-        frame = np.rint((timestamp - self.start) / self.per_second(fps) * fps)
-        return frame.astype(np.int64) if np.ndim(frame) else int(frame)
+    def seconds_of(self, timestamp: Numbers, clock: Clock) -> Numbers:
+        """Seconds of a timestamp."""
+        if self.rate == 'frames':
+            return clock.seconds_at(timestamp - self.start)
+        return (timestamp - self.start) / self.rate
 
-    def last(self, num_frames: int, fps: float) -> int:
+    def frame_of(self, timestamp: Numbers, clock: Clock) -> Numbers:
+        """Frame of a timestamp, from 0; perhaps outside of the video."""
+        if self.rate == 'frames':
+            return timestamp - self.start
+        return clock.nearest(self.seconds_of(timestamp, clock))
+
+    def last(self, clock: Clock) -> int:
         """Greatest timestamp whose frame a video has."""
-        last = self.start + int(num_frames / fps * self.per_second(fps)) + 1
+        if self.rate == 'frames':
+            last = self.start + clock.num_frames - 1
+        else:
+            last = self.start + int(clock.end * self.rate) + 1
         if self.end is not None:
             last = min(last, self.end)
-        while self.frame_of(last, fps) >= num_frames:
+        while self.frame_of(last, clock) >= clock.num_frames:
             last -= 1
         return last
 
     def steps(self, seconds: float, fps: float) -> int:
-        """Timestamps that so many seconds are.
-
-        Raises:
-            ValueError: If it is no whole number of at least 1.
-        """
+        """Timestamps that so many seconds are: a whole number from 1 on."""
         exact = seconds * self.per_second(fps)
         steps = round(exact)
         if steps < 1 or (self.rate != 'frames'
@@ -161,32 +148,19 @@ class KeyframeGrid:
 
 def max_clips(center: Numbers, stride: Numbers, first: Numbers,
               last: Numbers) -> Numbers:
-    """How many different clips a video has, ``stride`` timestamps apart.
-
-    ``center`` is the timestamp of one of them, ``first`` and ``last`` are the
-    least and the greatest of the video.
-    """
+    """How many clips a video has, ``stride`` timestamps from ``center``."""
     return 1 + (center - first) // stride + (last - center) // stride
 
 
 def window_times(center: int, num_clips: int, stride: int, first: int,
                  last: int) -> np.ndarray:
-    """Timestamps of the window of a keyframe.
+    """Timestamps of the window of a keyframe, int64 (N, ), not descending.
 
-    ``num_clips // 2`` clips come before the keyframe. A window that would
-    leave the video is shifted, so that it always has ``num_clips`` different
-    clips, the keyframe among them. A video too short for that gives all
-    clips that it has, and repeats the first and the last.
-
-    Args:
-        center (int): Timestamp of the keyframe.
-        num_clips (int): N.
-        stride (int): Timestamps from one clip to the next.
-        first (int): Least timestamp of the video.
-        last (int): Greatest timestamp of the video.
-
-    Returns:
-        np.ndarray: int64 of shape (N,), not descending.
+    ``num_clips // 2`` of N clips come before the keyframe ``center``, each
+    ``stride`` timestamps after the last. A window that would leave the video,
+    which has timestamps ``first`` to ``last``, is shifted, so that it always
+    has N different clips, the keyframe among them. A video too short for that
+    gives all clips that it has, and repeats the first and the last.
     """
     before = (center - first) // stride
     after = (last - center) // stride
@@ -216,33 +190,14 @@ def frames_needed(num_clips: int,
     return math.ceil(span) + num_clips - 1
 
 
-def frames_on_screen(seconds: Numbers, fps: float,
-                     num_frames: int) -> Numbers:
-    """Frames that are on screen at some instants, never a later one.
-
-    Frame i is on screen from ``i / fps`` until the next one begins; before
-    and after the video its first and last are shown. Frames count from 0,
-    int64, in the form of ``seconds``.
-    """
-    # What is a whole number but for rounding is that number.
-    frames = np.floor(np.asarray(seconds) * fps + SAME_TIME).astype(np.int64)
-    frames = np.clip(frames, 0, num_frames - 1)
-    return frames if frames.ndim else int(frames)
-
-
 def cut_tokens(start: float, span: float, num_tokens: int,
                duration: float) -> np.ndarray:
     """Start and end of the temporal tokens that share a clip equally.
 
-    Args:
-        start (float): Start of the clip in seconds; may be negative.
-        span (float): Seconds that the clip lasts.
-        num_tokens (int): Tokens of the clip.
-        duration (float): Seconds that the video lasts.
-
-    Returns:
-        np.ndarray: Seconds, float64 (num_tokens, 2), within the video; NaN
-        for tokens outside of it, which show repeated frames only.
+    The clip starts at second ``start``, which may be negative, and lasts
+    ``span``, the video ``duration``. Seconds, float64 (num_tokens, 2), are
+    within the video; NaN for tokens outside of it, which show repeated frames
+    only.
     """
     edges = start + span * np.arange(num_tokens + 1) / num_tokens
     times = np.stack([edges[:-1], edges[1:]], 1)
@@ -258,15 +213,8 @@ def seconds_to_segments(begins: np.ndarray, ends: np.ndarray,
                         stops: np.ndarray) -> np.ndarray:
     """How far K spans of time are from the nearest of N segments.
 
-    Args:
-        begins (np.ndarray): Begins of the spans in seconds, (K, ).
-        ends (np.ndarray): Their ends.
-        starts (np.ndarray): Starts of the segments in seconds, (N, ).
-        stops (np.ndarray): Their stops.
-
-    Returns:
-        np.ndarray: Seconds, float64 (K, ); 0 where a span touches a segment,
-        infinite without segments.
+    All are seconds, (K, ) and (N, ). The distance, float64 (K, ), is 0 where
+    a span touches a segment, and infinite without segments.
     """
     order = np.argsort(starts)
     # Latest stop of the segments that start before the end of the span, and

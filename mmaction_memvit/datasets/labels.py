@@ -16,33 +16,25 @@ _DECIMALS = 6
 
 
 def latest_first(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
-    """Order of preference: what started last, then what stops first.
+    """Rows, int64 (N, ), what started last first, then what stops first.
 
-    Args:
-        starts (np.ndarray): Seconds, (N, ).
-        stops (np.ndarray): Seconds, (N, ).
-
-    Returns:
-        np.ndarray: Rows, int64 (N, ); of equal ones the earlier row first.
+    Of segments with equal starts and stops the earlier row comes first.
     """
     return np.lexsort((np.arange(len(starts)), stops, -np.asarray(starts)))
 
 
 def shared_time(spans: np.ndarray, segments: np.ndarray, min_share: float
                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which spans share enough time with which segments.
+    """Pairs of spans and segments that share enough time, by segments.
 
-    Args:
-        spans (np.ndarray): Start and end in seconds, (C, 2), neither of them
-            descending; NaN for spans that have no label.
-        segments (np.ndarray): Start and end in seconds, (S, 2).
-        min_share (float): How much of the span, or of the segment, must be
-            shared, in (0, 1].
-
-    Returns:
-        tuple[np.ndarray, np.ndarray, np.ndarray]: Spans, segments and seconds
-        that they share, one entry a pair, by segments.
+    ``spans`` (C, 2) and ``segments`` (S, 2) are starts and ends in seconds.
+    Those of spans do not descend, and are NaN for spans that have no label.
+    ``min_share``, in (0, 1], says how much of the span, or of the segment,
+    must be shared. The result are spans, segments and shared seconds.
     """
+    if not 0 < min_share <= 1:
+        raise ValueError(f'min_overlap={min_share} must be above 0 and at '
+                         'most 1')
     known = np.flatnonzero(np.isfinite(spans).all(1))
     start, end = spans[known].T
     # Only spans that overlap a segment: both ends increase.
@@ -62,15 +54,9 @@ def shared_time(spans: np.ndarray, segments: np.ndarray, min_share: float
 
 def choose_by_share(spans: np.ndarray, segments: np.ndarray,
                     min_share: float) -> np.ndarray:
-    """Which segment is the label of every span.
+    """The segment that labels every span, int64 (C, ), -1 for none.
 
-    Args:
-        spans (np.ndarray): As in :func:`shared_time`.
-        segments (np.ndarray): Likewise, the preferred ones first.
-        min_share (float): Likewise.
-
-    Returns:
-        np.ndarray: Segments, int64 (C, ); -1 where none shares enough.
+    Arguments are those of :func:`shared_time`, the preferred segments first.
     """
     chosen = np.full(len(spans), -1)
     found, rows, shared = shared_time(spans, segments, min_share)
@@ -81,16 +67,10 @@ def choose_by_share(spans: np.ndarray, segments: np.ndarray,
 
 
 def choose_by_time(instants: np.ndarray, segments: np.ndarray) -> np.ndarray:
-    """Which segment is going on at some instants.
+    """The segment that is going on at instants (T, ), int64, -1 for none.
 
-    Args:
-        instants (np.ndarray): Seconds, (T, ), NaN for none.
-        segments (np.ndarray): Start and end in seconds, (S, 2), the preferred
-            ones first.
-
-    Returns:
-        np.ndarray: Segments, int64 (T, ); -1 where there is none. A segment
-        goes on from its start, inclusive, to its stop, exclusive.
+    A segment, the preferred ones first, goes on from its start, inclusive, to
+    its stop, exclusive; instants are seconds, NaN for none.
     """
     if not len(segments):
         return np.full(len(instants), -1)

@@ -4,6 +4,7 @@ import os
 import os.path as osp
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Optional
 
 from mmengine.dist import is_main_process
@@ -23,11 +24,9 @@ from ..video.index import (
 SOURCE_KEYS = ('filename', 'frame_table', 'frame_dir', 'filename_tmpl')
 # Without an index so many videos are counted without a hint to build one.
 _FEW_VIDEOS = 20
-# What a FrameTable needs of an entry.
-_TABLE_KEYS = ('num_frames', 'fps', 'width', 'height', 'table')
-# Entries of this process, so that the datasets of a run that share videos
-# count them once: (path, size, time of change) -> entry.
-_probed: dict[tuple, dict] = {}
+# What a FrameTable needs of an entry, and what tells that it is uneven.
+_TABLE_KEYS = ('num_frames', 'fps', 'width', 'height', 'table', 'time_drift',
+               'start')
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,9 @@ class Source:
     """Finds the files or frame folders of videos and counts their frames.
 
     Videos come as dicts with ``video_id``, ``num_frames``, ``fps`` and the
-    :data:`SOURCE_KEYS` that are known of them.
+    :data:`SOURCE_KEYS` that are known of them. Files that are missing are a
+    FileNotFoundError, those that cannot be read or do not fit the index a
+    ValueError, unless they are skipped.
 
     Args:
         ann_file (str): The annotation file, for messages.
@@ -47,26 +48,15 @@ class Source:
         index_file (str, optional): File of frame counts. Defaults to None:
             videos are read through, and frames of folders looked for.
         build_command (str): The command that writes it, for messages.
-        need_times (bool): Whether annotations are in seconds, so that a
-            variable frame rate is worth a warning. Defaults to False.
     """
     ann_file: str
     prefix: Mapping[str, str]
     missing_video: str = 'error'
     index_file: Optional[str] = None
     build_command: str = ''
-    need_times: bool = False
 
     def listed(self, paths: Sequence[str]) -> list[dict]:
-        """The video files that a list gives the paths of, also their names.
-
-        Returns:
-            list[dict]: Those that are there and can be read.
-
-        Raises:
-            FileNotFoundError: If one is missing and must not.
-            ValueError: If the index does not fit or one cannot be read.
-        """
+        """The video files that a list gives the paths of, also their names."""
         videos = [
             dict(video_id=p, path=p,
                  filename=osp.join(self.prefix['video'], p)) for p in paths
@@ -81,15 +71,9 @@ class Source:
               anywhere: bool = False) -> list[dict]:
         """The files of videos that annotations name, whatever their suffix.
 
-        Args:
-            places (Mapping[str, Sequence[str]]): Paths from the folder at
-                which a video may be, with suffix or without, by its name.
-            anywhere (bool): Whether a video may also be in any other folder
-                under it. Defaults to False.
-
-        Returns:
-            list[dict]: As :meth:`listed`, and likewise errors; also if a name
-            fits several files.
+        ``places`` are paths from the folder at which a video may be, by its
+        name; with ``anywhere`` it may also be in any other folder under it. A
+        name that fits several files is a ValueError.
         """
         root = self.prefix['video']
         # The index tells the suffixes, where nobody is to look.
@@ -134,9 +118,6 @@ class Source:
             start_index (int): Number of the first frame. Defaults to 1.
             guesses (Mapping[str, int], optional): Expected frames, which are
                 believed where nobody is to look. Defaults to None.
-
-        Returns:
-            list[dict]: As :meth:`listed`, and likewise errors.
         """
         known = guesses or {}
         if self.index_file:
@@ -202,7 +183,8 @@ class Source:
             video.update(
                 num_frames=entry['num_frames'], fps=float(entry['fps']))
             if 'table' in entry:
-                video['frame_table'] = {k: entry[k] for k in _TABLE_KEYS}
+                video['frame_table'] = {
+                    k: entry[k] for k in _TABLE_KEYS if k in entry}
         kept = drop(
             videos, [
                 '' if e['num_frames'] else
@@ -211,26 +193,13 @@ class Source:
             ], self.missing_video,
             f'videos of {self.ann_file!r} cannot be read', 'replace the '
             "files, or leave them out by missing_video='skip'")
-        self._tell_problems([v['video_id'] for v in videos], entries)
-        return kept
-
-    def _tell_problems(self, names: list[str], entries: list[dict]) -> None:
-        cut = [f'{name} ({e["problem"]})' for name, e in zip(names, entries)
+        cut = [f"{v['video_id']} ({e['problem']})"
+               for v, e in zip(videos, entries)
                if e['num_frames'] and 'problem' in e]
         if cut:
             warn(f'{len(cut)} videos are damaged or have odd times, and are '
                  f'used as far as they can be read: {first_names(cut)}')
-        drift = [(name, e) for name, e in zip(names, entries)
-                 if 'time_drift' in e]
-        if drift and self.need_times:
-            worst = max(e['time_drift'] for _, e in drift)
-            late = sum('start' in e for _, e in drift)
-            warn(f'{len(drift)} videos have a variable frame rate, or '
-                 f'pictures that begin after time 0 ({late} of them): '
-                 f'{first_names(v for v, _ in drift)}. The times of their '
-                 f'annotations are off by up to {worst:g} s. Remedy: encode '
-                 'them at a constant rate ("ffmpeg -i IN -r 30 OUT") and '
-                 'build the index anew')
+        return kept
 
     def _check_known(self, paths: list[str], index: dict, what: str) -> None:
         lacking = [p for p in paths if p not in index]
@@ -274,12 +243,8 @@ class Source:
             warn(f'Counting the frames of {len(videos)} videos, since '
                  'index_file is not set. To do so once and for all, '
                  f'{self.build_command} and set index_file')
-        return in_threads(
-            _probe_once,
-            names,
-            num_threads=min(8,
-                            os.cpu_count() or 1),
-            show=many and is_main_process())
+        return in_threads(_probe_once, names, min(8, os.cpu_count() or 1),
+                          show=many and is_main_process())
 
 
 def drop(items: list,
@@ -290,17 +255,9 @@ def drop(items: list,
          error: type = ValueError) -> list:
     """What is left of items when those with a fault are dropped.
 
-    Args:
-        items (list): Videos or the like.
-        faults (Sequence[str]): The name of each with its value; '' if there
-            is nothing wrong with it.
-        policy (str): ``'skip'`` warns, anything else raises an error.
-        problem (str): What the items with faults are or have, and the limit.
-        remedy (str): What the user can do about it.
-        error (type): The exception. Defaults to ValueError.
-
-    Returns:
-        list: Those without fault.
+    ``faults`` has the name and value of each, '' if there is nothing wrong;
+    the policy ``'skip'`` warns of them, any other raises an ``error`` of the
+    ``problem`` and its ``remedy``.
     """
     names = [fault for fault in faults if fault]
     if not names:
@@ -317,10 +274,13 @@ def _probe_once(filename: str) -> dict:
         stat = os.stat(filename)
     except OSError:
         return probe_video(filename)
-    key = (osp.abspath(filename), stat.st_size, stat.st_mtime_ns)
-    if key not in _probed:
-        _probed[key] = probe_video(filename)
-    return _probed[key]
+    return _probe(osp.abspath(filename), stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _probe(path: str, size: int, changed: int) -> dict:
+    """The data sets of a run that share a video count it once."""
+    return probe_video(path)
 
 
 def _size_of(filename: str) -> Optional[int]:

@@ -2,18 +2,18 @@
 """What all data sets share: samples that are places in videos."""
 import copy
 import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Callable, Optional, Union
 
 import numpy as np
 from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.utils import is_abs
 
-from ..messages import check_choice, log
+from ..messages import check_choice, log, tool
 from .fetch import FetchingDataset
 from .source import SOURCE_KEYS, Source
 
-BUILD_INDEX = 'python tools/data/build_video_index.py'
+BUILD_INDEX = tool('data/build_video_index.py')
 
 
 class StreamDataset(FetchingDataset):
@@ -31,7 +31,8 @@ class StreamDataset(FetchingDataset):
     - ``filename`` of the video (with ``frame_table``, if it was scanned), or
       ``frame_dir`` and ``filename_tmpl``,
     - ``video_id`` (str), ``timestamp`` (int): the video, and the position
-      there,
+      there; data sets for models with memory add ``start_seconds`` (float),
+      when the clip begins,
     - ``total_frames`` (int), ``fps`` and ``avg_fps`` (float): of the video,
     - ``modality``, ``start_index`` (0 for video files), ``sample_idx``,
       ``aug_seed`` (ints) and ``epoch``: an int, or None in training where
@@ -69,8 +70,6 @@ class StreamDataset(FetchingDataset):
             do not fit each other.
     """
 
-    #: Whether annotations are in seconds of the videos.
-    need_times: bool = False
     #: What the log says beside the size of the data set; plan_samples sets it.
     summary: str = ''
 
@@ -109,10 +108,8 @@ class StreamDataset(FetchingDataset):
     def load_videos(self) -> list[dict]:
         """Reads the annotations and finds the videos.
 
-        Returns:
-            list[dict]: ``video_id``, ``num_frames``, ``fps`` and where the
-            pictures are, as :meth:`source` gives them, with what else is to
-            be known of a video.
+        They have ``video_id``, ``num_frames``, ``fps`` and where the pictures
+        are, as :meth:`source` gives them, with what else is to be known.
         """
         raise NotImplementedError(
             f'{type(self).__name__} must define load_videos()')
@@ -120,26 +117,17 @@ class StreamDataset(FetchingDataset):
     def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
         """Chooses the samples; by default every video is one.
 
-        Args:
-            videos (list[dict]): See :meth:`load_videos`.
-
-        Returns:
-            dict[str, np.ndarray]: Arrays with one entry a sample: ``video``,
-            its number in ``videos``, ``position``, and any others.
+        The result are arrays with one entry a sample: ``video``, its number
+        in ``videos``, ``position``, and any others.
         """
         return dict(
             video=np.arange(len(videos), dtype=np.int32),
             position=np.zeros(len(videos), np.int32))
 
     def sample_keys(self, idx: int, video: dict) -> dict:
-        """What the pipeline gets for a sample beside the common keys.
+        """Label, frames and the like of sample ``idx``, which is of a video.
 
-        Args:
-            idx (int): Number of the sample, not negative.
-            video (dict): Its video.
-
-        Returns:
-            dict: Label, frames and the like.
+        The pipeline gets them beside the common keys.
         """
         return {}
 
@@ -152,7 +140,7 @@ class StreamDataset(FetchingDataset):
     def source(self) -> Source:
         """What finds the videos and counts their frames."""
         return Source(self.ann_file, self.data_prefix, self.missing_video,
-                      self.index_file, self.build_command(), self.need_times)
+                      self.index_file, self.build_command())
 
     # -- loading ------------------------------------------------------------
 
@@ -171,7 +159,7 @@ class StreamDataset(FetchingDataset):
         if not videos:
             raise ValueError(f'no video of {self.ann_file!r} is left. Remedy: '
                              'see the warnings above')
-        self._set_videos([v['video_id'] for v in videos])
+        self._set_videos([v['video_id'] for v in videos], self._state.seed)
         self.samples = self.plan_samples(videos)
         hours = sum(v['num_frames'] / v['fps'] for v in videos) / 3600
         num = len(self.samples['video'])
@@ -245,11 +233,9 @@ class StreamDataset(FetchingDataset):
 
     @force_full_init
     def get_subset_(self, indices: Union[Sequence[int], int]) -> None:
-        """Keeps some of the samples only.
+        """Keeps the samples of some numbers only.
 
-        Args:
-            indices (int | Sequence[int]): Numbers of the samples to keep, or
-                how many of the first (of the last, if negative).
+        An int says how many of the first (of the last, if negative).
         """
         if isinstance(indices, int):
             keep = slice(indices) if indices >= 0 else slice(indices, None)
@@ -264,3 +250,78 @@ class StreamDataset(FetchingDataset):
         subset = copy.deepcopy(self)
         subset.get_subset_(indices)
         return subset
+
+
+class NamedVideoDataset(StreamDataset):
+    """Videos that are found by name, as files or as folders of frames.
+
+    Args:
+        ann_file (str): Path of the annotations.
+        pipeline (list[dict | Callable]): The transforms.
+        data_prefix (dict, optional): ``video``: folder of the videos, which
+            are found whatever their suffix; or ``img``: folder of the frame
+            folders. Defaults to None, which is ``dict(video='')``.
+        fps (float, optional): Rate of frames in folders; that of videos is
+            known. Defaults to None: :attr:`frame_fps`.
+        filename_tmpl (str, optional): Names of frames in folders;
+            ``{video_id}`` is the video's name. Defaults to None:
+            :attr:`frame_name`.
+        start_index (int): Number of the first frame in folders. Defaults to
+            1.
+        **kwargs: Further arguments of :class:`StreamDataset`. Its
+            ``index_file`` may also hold the frame counts of folders;
+            ``missing_video='unchecked'`` believes it, and video files need
+            it then, as it tells where they are.
+    """
+
+    #: Rate of frames in folders.
+    frame_fps: float = 30.
+    #: Names of frames in folders.
+    frame_name: str = 'img_{:05}.jpg'
+    #: Whether a video file may be in any folder under the given one.
+    is_anywhere: bool = False
+
+    def __init__(self,
+                 ann_file: str,
+                 pipeline: list[Union[dict, Callable]],
+                 data_prefix: Optional[dict] = None,
+                 index_file: Optional[str] = None,
+                 missing_video: str = 'error',
+                 fps: Optional[float] = None,
+                 filename_tmpl: Optional[str] = None,
+                 start_index: int = 1,
+                 **kwargs) -> None:
+        self.fps = self.frame_fps if fps is None else fps
+        if not self.fps > 0:
+            raise ValueError(f'fps={fps} must be above 0')
+        self.filename_tmpl = filename_tmpl or self.frame_name
+        frames = 'img' in (data_prefix or {})
+        if missing_video == 'unchecked' and not (index_file or frames):
+            raise ValueError("missing_video='unchecked' needs an index_file, "
+                             'which tells where the videos are')
+        super().__init__(
+            ann_file,
+            pipeline=pipeline,
+            data_prefix=data_prefix,
+            index_file=index_file,
+            missing_video=missing_video,
+            start_index=start_index if frames else 0,
+            **kwargs)
+
+    def find_videos(self,
+                    names: Iterable[str],
+                    guesses: Optional[Mapping[str, int]] = None
+                    ) -> list[dict]:
+        """Finds videos by name, see :meth:`StreamDataset.load_videos`.
+
+        ``guesses`` are expected numbers of frames in folders, by name.
+        """
+        places = {name: self.places(name) for name in names}
+        if self.use_frames:
+            return self.source().folders(places, self.fps, self.filename_tmpl,
+                                         self.start_index, guesses)
+        return self.source().named(places, self.is_anywhere)
+
+    def places(self, name: str) -> list[str]:
+        """Where a video may be: paths from ``data_prefix``."""
+        return [name]

@@ -8,7 +8,7 @@ from mmaction.registry import DATASETS
 
 from ..annotations.video_list import read_video_list
 from ..messages import check_choice, data_error, first_names, warn
-from .grid import ClipGrid, frames_needed
+from .grid import ClipGrid, Clock, frames_needed
 from .labels import choose_by_share, shared_time
 from .source import drop
 from .stream import BUILD_INDEX, StreamDataset
@@ -46,10 +46,8 @@ class ListedVideoDataset(StreamDataset):
                  **kwargs) -> None:
         self.ann_format = ann_format
         self.delimiter = delimiter
-        self.need_times = ann_format == 'segments'
-        if 'img' in (kwargs.get('data_prefix') or {}):
-            raise ValueError(f"data_prefix={kwargs['data_prefix']} must be "
-                             'dict(video=...): the list names video files')
+        check_choice('data_prefix', next(iter(
+            kwargs.get('data_prefix') or ['video'])), ('video', ))
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
 
     def load_videos(self) -> list[dict]:
@@ -117,7 +115,7 @@ class OnlineVideoDataset(ListedVideoDataset):
     - ``segment_id`` (str): the labelled segment, unique in the dataset; ``''``
       without one,
     - ``clip_range`` (tuple[int]): first and last frame that the clip stands
-      for, from 0, inclusive,
+      for, from 0, inclusive, ``start_seconds`` (float): when it begins,
     - ``frame_inds`` (np.ndarray): int64 of shape (clip_len,),
     - ``clip_len``, ``frame_interval``, ``num_clips`` (1).
 
@@ -154,9 +152,6 @@ class OnlineVideoDataset(ListedVideoDataset):
                  **kwargs) -> None:
         self.grid = ClipGrid(clip_len, frame_interval, clip_stride, last_clip)
         check_choice('short_video', short_video, ('error', 'pad', 'skip'))
-        if not 0 < min_overlap <= 1:
-            raise ValueError(f'min_overlap={min_overlap} must be above 0 and '
-                             'at most 1')
         self.short_video = short_video
         self.min_overlap = min_overlap
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
@@ -182,19 +177,34 @@ class OnlineVideoDataset(ListedVideoDataset):
         grid = self.grid
         video, position = grid.plan([v['num_frames'] for v in videos])
         counts = np.bincount(video)
-        firsts = np.cumsum(counts) - counts
         segment = np.full(len(video), -1, np.int32)
-        unused = []
+        text = (f' of {grid.clip_len} x {grid.frame_interval} frames, '
+                f'{counts.min()} to {counts.max()} a video')
         if self.ann_format == 'segments':
-            for its, first, count in zip(videos, firsts, counts):
-                spans, times = self._spans(its, np.arange(count)), _times(its)
-                own = choose_by_share(spans, times, self.min_overlap)
-                segment[first:first + count] = own
-                if self.multi_class:
-                    own = shared_time(spans, times, self.min_overlap)[1]
-                unused += [_segment_id(its, k) for k in np.setdiff1d(
-                    np.arange(len(times)), own)]
-        if self.ann_format == 'segments' and (segment < 0).all():
+            segment = self._label_clips(videos, counts)
+            text += f', {(segment < 0).mean():.1%} of the clips not annotated'
+        if grid.last_clip == 'drop':
+            lost = sum(grid.num_left_out(v['num_frames']) for v in videos)
+            total = sum(v['num_frames'] for v in videos)
+            text += (f"; last_clip='drop' leaves out {lost} frames at the "
+                     f'ends ({lost / total:.1%})')
+        self.summary = text
+        return dict(video=video, position=position, segment=segment)
+
+    def _label_clips(self, videos: list[dict],
+                     counts: np.ndarray) -> np.ndarray:
+        """The segment that labels every clip, -1 for none, int32 (C, )."""
+        chosen, unused = [], []
+        for video, count in zip(videos, counts):
+            spans, times = self._spans(video, np.arange(count)), _times(video)
+            own = choose_by_share(spans, times, self.min_overlap)
+            chosen.append(own)
+            if self.multi_class:
+                own = shared_time(spans, times, self.min_overlap)[1]
+            unused += [_segment_id(video, k) for k in np.setdiff1d(
+                np.arange(len(times)), own)]
+        segment = np.concatenate(chosen).astype(np.int32)
+        if (segment < 0).all():
             raise data_error(
                 repr(self.ann_file),
                 f'none of its {len(unused)} labelled segments is the label '
@@ -207,23 +217,12 @@ class OnlineVideoDataset(ListedVideoDataset):
                  f'{first_names(unused)}. They are shorter than a clip, '
                  'hidden by others, or after the end of the video. Remedy, '
                  'where they matter: a smaller clip_stride')
-        text = (f' of {grid.clip_len} x {grid.frame_interval} frames, '
-                f'{counts.min()} to {counts.max()} a video')
-        if self.ann_format == 'segments':
-            share = (segment < 0).mean()
-            text += f', {share:.1%} of the clips not annotated'
-        if grid.last_clip == 'drop':
-            lost = sum(grid.num_left_out(v['num_frames']) for v in videos)
-            total = sum(v['num_frames'] for v in videos)
-            text += (f"; last_clip='drop' leaves out {lost} frames at the "
-                     f'ends ({lost / total:.1%})')
-        self.summary = text
-        return dict(video=video, position=position, segment=segment)
+        return segment
 
     def _spans(self, video: dict, positions: np.ndarray) -> np.ndarray:
         """Start and end of clips in seconds, (C, 2)."""
         first, last = self.grid.frame_range(positions, video['num_frames'])
-        return np.stack([first, last + 1], 1) / video['fps']
+        return Clock(video).seconds_at(np.stack([first, last + 1], 1))
 
     def sample_keys(self, idx: int, video: dict) -> dict:
         """Frames and label of a clip."""
@@ -235,6 +234,7 @@ class OnlineVideoDataset(ListedVideoDataset):
             'label': self.label_of(self._labels_at(video, position, segment)),
             'segment_id': '' if segment < 0 else _segment_id(video, segment),
             'clip_range': (int(first), int(last)),
+            'start_seconds': float(Clock(video).seconds_at(first)),
             'frame_inds': self.grid.frame_inds(position, num_frames),
             'clip_len': self.grid.clip_len,
             'frame_interval': self.grid.frame_interval,
@@ -330,17 +330,12 @@ class VideoClipsDataset(ListedVideoDataset):
 
     def _clips(self) -> Optional[dict]:
         """How the pipeline samples several clips of a video, if it does."""
-        found = None
-        for step in self.pipeline.transforms:
-            clips = {
-                k: getattr(step, k, None)
-                for k in ('num_clips', 'clip_len', 'frame_interval',
-                          'target_fps')
-            }
-            *sizes, _ = clips.values()
-            if None not in sizes and sizes[0] > 1:
-                found = clips
-        return found
+        names = ('num_clips', 'clip_len', 'frame_interval', 'target_fps')
+        for step in reversed(self.pipeline.transforms):
+            clips = {k: getattr(step, k, None) for k in names}
+            if None not in list(clips.values())[:3] and clips['num_clips'] > 1:
+                return clips
+        return None
 
     def sample_keys(self, idx: int, video: dict) -> dict:
         """Label of a video."""

@@ -12,7 +12,7 @@ from mmaction_memvit.memory import WindowDataSample
 from ..messages import check_choice, first_names
 from ..options import check_whole, rename
 from .ava import OnlineAVADataset
-from .grid import max_clips, window_times
+from .grid import Clock, max_clips, window_times
 
 
 @DATASETS.register_module()
@@ -37,9 +37,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
     **Training.** One window for every ``window_step`` keyframes of a video in
     a row; which of these is its centre is drawn for each video and epoch. The
     default, ``num_clips``, shows every keyframe about once an epoch, as data
-    sets without windows do, so that the epochs of a schedule mean the same
-    for any N. That is a guess: the paper names epochs only. With 1 every
-    keyframe is a centre and shown ``num_clips`` times an epoch.
+    sets without windows do; a guess, as the paper names epochs only.
 
     **Testing.** A sample is a keyframe, to be scored with the memory of its
     window. A slice of keyframes of one video, ``dataset[5:21]``, is a sample
@@ -49,9 +47,8 @@ class CollaborativeAVADataset(OnlineAVADataset):
     ``keyframes_per_item``; scores are the same for any number.
 
     Samples are ``dict(inputs=Tensor, data_samples=WindowDataSample)``; inputs
-    are (clips, 3, T, H, W). Use it with :class:`DistinctVideoBatchSampler`,
-    and in testing with :class:`AnySizeDataPreprocessor`, as samples hold
-    different numbers of clips.
+    are (clips, 3, T, H, W), in testing of different numbers, which
+    :class:`AnySizeDataPreprocessor` takes.
 
     Args:
         ann_file (str): As in :class:`OnlineAVADataset`.
@@ -69,10 +66,6 @@ class CollaborativeAVADataset(OnlineAVADataset):
             ``num_clips`` different clips: ``'error'`` or ``'repeat'`` clips.
             Defaults to ``'error'``.
         **kwargs: Further arguments of :class:`OnlineAVADataset`.
-
-    Raises:
-        ValueError: If an argument is out of range, the stride is no whole
-            number of timestamps, or a video is too short.
     """
 
     sample_kind = 'window'
@@ -111,7 +104,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
         # By video: timestamps of a stride, the least and the greatest.
         self._limits = np.asarray([(grid.steps(self.stride_seconds, v['fps']),
                                     grid.start,
-                                    grid.last(v['num_frames'], v['fps']))
+                                    grid.last(Clock(v)))
                                    for v in videos])
         self._check_short(videos)
         step = 1 if self.test_mode else self.window_step
@@ -155,12 +148,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
 
     @force_full_init
     def item_slices(self) -> list[slice]:
-        """How to go through the samples in testing.
-
-        Returns:
-            list[slice]: Of samples of one video each, up to
-            ``keyframes_per_item``; together, all of them.
-        """
+        """All samples, as slices of one video and ``keyframes_per_item``."""
         videos = self.samples['video']
         ends = [*(np.flatnonzero(np.diff(videos)) + 1).tolist(), len(videos)]
         size = self.keyframes_per_item
@@ -191,18 +179,13 @@ class CollaborativeAVADataset(OnlineAVADataset):
 
     @force_full_init
     def get_data_info(self, idx: Union[int, slice]) -> dict:
-        """The clips of a sample.
+        """The clips of a sample; in testing also of a slice of one video.
 
-        Args:
-            idx (int | slice): Number of the sample; in testing also a slice
-                of some in a row, of one video.
-
-        Returns:
-            dict: ``clips`` (list[dict]), what the pipeline gets for each, in
-            order of time; ``scored`` (np.ndarray), int64 (K,), the clips that
-            are keyframes of the sample; ``windows`` (np.ndarray), int64
-            (K, N), the clips of the windows of these; ``video`` (int),
-            ``video_id`` and ``timestamp``, of the first of these.
+        ``clips`` (list[dict]) is what the pipeline gets for each, in order of
+        time; ``scored``, int64 (K,), are the clips that are keyframes of the
+        sample, and ``windows``, int64 (K, N), the clips of the windows of
+        these; ``video`` (int), ``video_id`` and ``timestamp`` are of the first
+        of these.
         """
         centres = self._centres(idx)
         video = int(self.keyframes.video[centres[0]])
@@ -240,11 +223,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
             windows=windows)
 
     def prepare_data(self, idx: Union[int, slice]) -> Any:
-        """Runs the pipeline for each clip of a sample.
-
-        Arguments, result and errors are those of :class:`StreamDataset`, but
-        for slices, see :meth:`get_data_info`.
-        """
+        """Runs the pipeline for each clip of a sample, or of a slice."""
         info = self.get_data_info(idx)
         parts = []
         for n, clip in enumerate(info['clips']):
@@ -260,17 +239,10 @@ class CollaborativeAVADataset(OnlineAVADataset):
 
 
 def pack_window(parts: list[dict], info: dict) -> dict:
-    """One sample of those of its clips.
+    """One sample, of what ``PackActionInputs`` gives for each of its clips.
 
-    Args:
-        parts (list[dict]): What ``PackActionInputs`` gives for each clip.
-        info (dict): See :meth:`CollaborativeAVADataset.get_data_info`.
-
-    Returns:
-        dict: ``inputs``, (clips, 3, T, H, W), and ``data_samples``.
-
-    Raises:
-        ValueError: If clips are not of one shape.
+    ``info`` is of :meth:`CollaborativeAVADataset.get_data_info`; clips that
+    are not of one shape are a ValueError.
     """
     clips = [x['inputs'] for x in parts]
     # FormatShape without collapse=True.

@@ -48,11 +48,7 @@ class KeyedMetric(BaseMetric):
 
     @abstractmethod
     def result_of(self, sample: dict) -> tuple[tuple, Any]:
-        """Key, a tuple that can be sorted, and what is kept of a sample.
-
-        Args:
-            sample (dict): A scored sample, as the model hands it over.
-        """
+        """Key, a tuple that can be sorted, and what is kept of a sample."""
 
     @abstractmethod
     def measure(self, found: dict[tuple, Any]) -> dict[str, float]:
@@ -63,11 +59,7 @@ class KeyedMetric(BaseMetric):
         self.results += map(self.result_of, data_samples)
 
     def evaluate(self, size: int) -> dict:
-        """Collects the results of all processes and computes the measures.
-
-        ``size`` is the number of samples in the data set. Every process gets
-        the measures by name with prefix.
-        """
+        """Measures by name with prefix, of a data set of ``size`` samples."""
         self._expected = size
         # Repeated results are told by their keys; none is cut off.
         return super().evaluate(sys.maxsize)

@@ -174,8 +174,7 @@ def clip_identities(data_samples: Sequence,
     Args:
         data_samples (list[ActionDataSample]): With ``video_id``,
             ``timestamp`` (the clip's position) and, for models that keep
-            time, ``start_seconds`` in their metainfo; ``clip_range`` and
-            ``fps`` will do as well.
+            time, ``start_seconds`` in their metainfo.
         num_views (int): Crops of each sample. Defaults to 1.
 
     Returns:
@@ -197,9 +196,6 @@ def clip_identities(data_samples: Sequence,
                 'OnlineVideoDataset or OnlineAVADataset, and keep '
                 "'video_id' and 'timestamp' in PackActionInputs' meta_keys")
         seconds = sample.get('start_seconds', None)
-        frames, fps = sample.get('clip_range', None), sample.get('fps', None)
-        if seconds is None and frames is not None and fps:
-            seconds = frames[0] / fps
         identities += [
             ClipIdentity(sample.video_id, sample.timestamp, view, seconds)
             for view in range(num_views)

@@ -3,25 +3,32 @@
 
 Frames are numbered by the video's :class:`FrameTable`.
 """
+import io
 from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import chain
 from typing import Optional
 
+import av
+import cv2
 import numpy as np
 
-from ..messages import warn
+from ..messages import check_choice, warn
+from .describe import Picture
 from .frames import FrameTable, VideoReadError
-from .picture import Picture
 from .scan import (
     READ_ERRORS,
     Source,
-    av,
     open_video,
     scan_video,
     time_of,
     video_stream,
 )
+
+try:
+    import decord
+except ImportError:
+    decord = None
 
 # Decoding so many frames takes no longer than seeking a keyframe.
 _SEEK_AFTER = 8
@@ -74,19 +81,12 @@ class FrameReader:
     def read(self,
              frame_inds: Sequence[int],
              size: Optional[tuple[int, int]] = None) -> list[np.ndarray]:
-        """Reads frames.
+        """Reads RGB frames, uint8, of shape (H, W, 3).
 
-        Args:
-            frame_inds (Sequence[int]): Frame numbers from 0, in any order;
-                repeated ones give separate arrays.
-            size (tuple[int, int], optional): Width and height to scale them
-                to, in the conversion to RGB. Defaults to None: as shown.
-
-        Returns:
-            list[np.ndarray]: RGB frames, uint8, of shape (H, W, 3).
-
-        Raises:
-            VideoReadError: If a frame does not exist or cannot be decoded.
+        ``frame_inds`` count from 0, in any order; repeated ones give separate
+        arrays. ``size`` is the width and height to scale them to, in the
+        conversion to RGB; None leaves them as they are shown. A frame that
+        does not exist or cannot be decoded is a VideoReadError.
         """
         inds = [int(i) for i in frame_inds]
         wanted = sorted(set(inds))
@@ -114,9 +114,7 @@ class PyAVReader(FrameReader):
     A clip costs the decoding from the last keyframe before it, or from where
     the previous clip ended when that is nearer, wherever in the video it lies.
     Frames that are not asked for, and that no other frame refers to, are not
-    decoded.
-
-    Arguments are those of :class:`FrameReader`.
+    decoded. Arguments are those of :class:`FrameReader`.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -314,3 +312,61 @@ def _tell_counting(name: str) -> None:
              'read from the start of the file, which is slow for long videos. '
              'Remedy: "ffmpeg -i IN -c copy OUT.mp4", or encode it anew. Told '
              'once, for the first such video.')
+
+
+class DecordReader(FrameReader):
+    """Random access to the frames of one video by decord 0.6.
+
+    Decord is right on mp4 with closed groups of pictures. Files of which it
+    would return wrong frames (HEVC, H.264 with open groups, AVI, MPEG-TS,
+    MPEG-4 with B-frames, hidden pictures) are refused. Arguments are those of
+    :class:`FrameReader`.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(self._source, io.BytesIO):
+            self._source.seek(0)
+        try:
+            self._reader = decord.VideoReader(
+                self._source, num_threads=self._num_threads)
+        except (decord.DECORDError, RuntimeError, OSError, ValueError) as e:
+            raise self._cannot_open(e) from e
+        reason, found = self.table.not_by_decord, len(self._reader)
+        if not reason and found < self.num_frames:
+            reason = f'{found} of {self.num_frames} frames found'
+        if reason:
+            self.close()
+            raise VideoReadError(
+                f'{self._name}: decord would return other frames than those '
+                f"asked for ({reason}). Remedy: backend='pyav'")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._reader = None
+
+    def _read(self, wanted: list[int],
+              size: tuple[int, int]) -> dict[int, np.ndarray]:
+        try:
+            images = list(self._reader.get_batch(wanted).asnumpy())
+        except (decord.DECORDError, RuntimeError, IndexError) as e:
+            raise VideoReadError(
+                f'cannot decode frames {wanted[0]} to {wanted[-1]} of '
+                f'{self._name}: {e}') from e
+        # Decord turns pictures, but leaves their pixels as they are.
+        if images[0].shape[1::-1] != size:
+            images = [cv2.resize(x, size) for x in images]
+        return dict(zip(wanted, images))
+
+
+def choose_backend(backend: str) -> str:
+    """Resolves ``'auto'``, which is PyAV, and checks what is installed."""
+    backend = 'pyav' if backend == 'auto' else backend
+    check_choice('backend', backend, ('auto', *BACKENDS))
+    if backend == 'decord' and decord is None:
+        raise ImportError("backend='decord' needs decord; run \"pip install "
+                          'decord"')
+    return backend
+
+
+BACKENDS = {'pyav': PyAVReader, 'decord': DecordReader}

@@ -69,16 +69,10 @@ def find_videos(wanted: Mapping[str, Sequence[str]],
                 anywhere: bool = False) -> dict[str, list[str]]:
     """Finds the files of videos that annotations name.
 
-    Args:
-        wanted (Mapping[str, Sequence[str]]): Paths from ``root`` at which a
-            video may be, with suffix or without, by its name.
-        root (str): The folder.
-        anywhere (bool): Whether to look through all folders under ``root`` for
-            what is at none of these. Defaults to False.
-
-    Returns:
-        dict[str, list[str]]: Paths from ``root`` by name, of the videos that
-            are there; several where a name fits several files.
+    ``wanted`` has, by its name, the paths from ``root`` at which a video may
+    be, with suffix or without; with ``anywhere`` all folders under ``root``
+    are looked through for what is at none of these. The result are paths from
+    ``root`` by name, several where a name fits several files.
     """
     files = list_folders(
         root, (osp.dirname(osp.normpath(p)) for paths in wanted.values()
@@ -130,16 +124,9 @@ def count_frame_images(folder: str,
     """Counts the images of a frame folder with few looks into it.
 
     The folder is not listed: some 30 questions find the end of numbers without
-    gaps, three if the guess is right.
-
-    Args:
-        folder (str): The folder.
-        filename_tmpl (str): Name of an image, by its number. Defaults to
-            ``'img_{:05}.jpg'``.
-        start_index (int): Number of the first image. Defaults to 1.
-        guess (int): Expected number of images; 0 for none. Defaults to 0.
-        is_there (Callable): Whether a file exists. Defaults to MMEngine's
-            ``exists``.
+    gaps, three if the ``guess`` (0 for none) is right. ``filename_tmpl`` names
+    an image by its number, from ``start_index``; ``is_there`` tells whether a
+    file exists.
     """
 
     def has(num: int) -> bool:

@@ -26,7 +26,11 @@ from typing import Optional, Union
 
 import numpy as np
 
+# Seconds, and frames, closer than this are the same: rounding must not decide.
+SAME_TIME = 1e-6
+
 Packed = Union[list, str]
+Numbers = Union[int, float, np.ndarray]
 
 
 class VideoReadError(RuntimeError):
@@ -76,14 +80,78 @@ class FrameTable:
         unit = Fraction(*self._table['time_base'])
         return self.times * float(unit) - zero
 
-    def frame_at(self, seconds: float) -> int:
+    def frame_at(self, seconds: Numbers) -> Numbers:
         """The frame that a player shows at a time, as ``ffmpeg -ss`` has it.
 
-        It is the first one before pictures begin, the last one after they end.
+        It is the first one before pictures begin, the last one after they end;
+        an int, or an array for an array.
         """
         # Half a microsecond: seconds are quotients of whole numbers.
-        found = np.searchsorted(self.seconds, seconds + 5e-7, 'right') - 1
-        return int(max(found, 0))
+        found = np.searchsorted(self.seconds, np.asarray(seconds) + 5e-7,
+                                'right') - 1
+        return np.maximum(found, 0) if found.ndim else int(max(found, 0))
+
+
+class Clock:
+    """When the frames of a video are shown, by their numbers from 0.
+
+    Frame i is on screen from ``i / fps`` until the next one begins. Where
+    that is not so (a variable frame rate, pictures that begin late), the
+    video's :class:`FrameTable` tells. ``video`` is an entry of an index, or
+    has ``num_frames``, ``fps`` and, if it was scanned, the entry as
+    ``frame_table``.
+    """
+
+    def __init__(self, video: Mapping) -> None:
+        self.fps: float = video['fps']
+        self.num_frames: int = video['num_frames']
+        entry = video.get('frame_table', video)
+        uneven = 'table' in entry and {'time_drift', 'start'} & set(entry)
+        self._table = FrameTable(entry) if uneven else None
+
+    def seconds_at(self, frames: Numbers) -> Numbers:
+        """When frames begin; number ``num_frames`` is the end."""
+        if self._table is None:
+            return frames / self.fps
+        seconds = self._table.seconds
+        return np.append(seconds, seconds[-1] + 1 / self.fps)[frames]
+
+    @property
+    def end(self) -> float:
+        """Seconds that the video lasts."""
+        return float(self.seconds_at(self.num_frames))
+
+    def frame_at(self, seconds: Numbers) -> Numbers:
+        """The frame that is on screen, never a later one.
+
+        Before and after the video its first and last are shown. int64, in the
+        form of ``seconds``.
+        """
+        if self._table is None:
+            # What is a whole number but for rounding is that number.
+            frames = np.floor(np.asarray(seconds) * self.fps + SAME_TIME)
+            frames = np.clip(frames, 0, self.num_frames - 1).astype(np.int64)
+            return frames if frames.ndim else int(frames)
+        return self._table.frame_at(seconds)
+
+    def nearest(self, seconds: Numbers) -> Numbers:
+        """The frame that begins nearest; perhaps outside of the video."""
+        if self._table is None:
+            frames = np.rint(seconds * self.fps).astype(np.int64)
+            return frames if frames.ndim else int(frames)
+        begins = self.seconds_at(np.arange(self.num_frames + 1))
+        return np.searchsorted((begins[1:] + begins[:-1]) / 2, seconds)
+
+    def frames_within(self, start: float, stop: float) -> tuple[int, int]:
+        """First and last frame of a segment, both inclusive.
+
+        All frames that share time with it, at least the one at its start.
+        """
+        first = self.frame_at(start)
+        # The frame before the one that begins at the stop or later.
+        last = self.frame_at(stop)
+        at_stop = self.seconds_at(last) >= stop - SAME_TIME
+        return first, max(first, last - int(at_stop))
 
 
 def pack(values: np.ndarray) -> Packed:

@@ -20,7 +20,7 @@ import mmengine
 from mmengine.utils import track_iter_progress
 
 from ..files import whole_file
-from ..messages import data_error, first_names
+from ..messages import data_error, first_names, tool
 from .scan import probe_video
 
 # Seconds between two writings of an index that is being built.
@@ -33,7 +33,8 @@ def load_video_index(index_file: str, build_command: str = '') -> dict:
 
     A file that is not there or no index is an error, with ``build_command``.
     """
-    remedy = build_command or 'build it by tools/data/build_video_index.py'
+    remedy = build_command or (
+        f'build it by {tool("data/build_video_index.py")}')
     where = f'index_file {index_file!r}'
     if not mmengine.fileio.exists(index_file):
         raise data_error(where, 'it does not exist', remedy, FileNotFoundError)
@@ -97,18 +98,10 @@ def update_index(index: dict,
     The file is written every 30 s, as a process that is killed writes nothing
     more, and at the end, also if that is an error or an interruption.
 
-    Args:
-        index (dict): Entries by video, which is changed.
-        paths (Mapping[str, str]): Path of each video by its name.
-        index_file (str, optional): The file. Defaults to None: no file.
-        num_workers (int): Number of processes. Defaults to 1: this one.
-        decode (bool): Whether to read and decode all videos, also those that
-            are known. Defaults to False.
-        probe (Callable, optional): What makes an entry, of a path and
-            ``decode``. Defaults to None: :func:`probe_video`.
-
-    Raises:
-        RuntimeError: If a process crashes.
+    ``index`` has entries by video and is changed, ``paths`` the path of each
+    video by its name. With ``decode`` all videos are decoded, also those that
+    are known. ``probe`` makes an entry of a path and ``decode``; None is
+    :func:`probe_video`.
     """
     known = {} if decode else known_entries(index, paths)
     todo = {n: p for n, p in paths.items() if n not in known}

@@ -14,13 +14,14 @@ from collections import deque
 from itertools import chain, islice
 from typing import Iterable, Iterator, NamedTuple, Optional, Union
 
+import av
 import cv2
 import numpy as np
 
 from ..messages import warn
+from .describe import Picture
 from .frames import VideoReadError
-from .picture import Picture
-from .scan import READ_ERRORS, av, time_of, video_stream
+from .scan import READ_ERRORS, time_of, video_stream
 
 # Rates that a source may claim to have.
 _BELIEVED = (1., 240.)
@@ -154,8 +155,6 @@ class LiveSource:
             yield Frame(image[..., ::-1], number / self._told)
 
     def _stream(self, name: str) -> Iterator[Frame]:
-        if av is None:
-            raise ImportError('PyAV is not installed; run "pip install av"')
         options = {}
         if name.startswith('rtsp'):
             # Lost packets of UDP are grey pictures.

@@ -12,24 +12,19 @@ import os.path as osp
 from array import array
 from typing import Optional, Union
 
+import av
 import numpy as np
 
-from .describe import Decoded, Packets, describe
+from .describe import Decoded, Packets, Picture, describe
 from .frames import VideoReadError
-from .h264 import may_have_fields
-from .picture import Picture
-
-try:
-    import av
-except ImportError:
-    av = None
 
 Source = Union[str, io.BytesIO]
 
 #: What PyAV raises for files that are not in order.
-READ_ERRORS = (OSError, ValueError, IndexError, EOFError, VideoReadError)
-if av is not None:
-    READ_ERRORS += (av.FFmpegError, )
+READ_ERRORS = (OSError, ValueError, IndexError, EOFError, VideoReadError,
+               av.FFmpegError)
+# Profiles of H.264 whose headers tell the colour format (7.3.2.1.1).
+_HIGH_PROFILES = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134)
 # So many frames at the start are compared with the packets.
 _NUM_HEAD = 48
 # And those after the last keyframe, at least so many.
@@ -83,8 +78,6 @@ def scan_video(source: Source, decode: bool = False) -> dict:
 
 def open_video(source: Source):
     """Opens a file (path or bytes) by PyAV."""
-    if av is None:
-        raise ImportError('PyAV is not installed; run "pip install av"')
     if isinstance(source, io.BytesIO):
         source.seek(0)
     elif '://' not in source:
@@ -232,3 +225,83 @@ def _seek_holds(source: Source, packets: Packets, frames: np.ndarray) -> bool:
     tail = decode_frames(source, seek=int(keys[-1])).times
     return 0 < len(tail) <= len(frames) and bool(
         (frames[-len(tail):] == tail).all())
+
+
+# -- fields of H.264 --------------------------------------------------------
+
+
+class _Bits:
+    """Reads numbers of a header, most significant bit first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._bits = ''.join(f'{byte:08b}' for byte in data)
+        self._at = 0
+
+    def take(self, num: int) -> int:
+        """The next bits as a number."""
+        self._at += num
+        if self._at > len(self._bits):
+            raise ValueError('the header ends early')
+        return int('0' + self._bits[self._at - num:self._at], 2)
+
+    def golomb(self) -> int:
+        """The next number in Exp-Golomb code (9.1), without sign."""
+        zeros = 0
+        while not self.take(1):
+            zeros += 1
+        return (1 << zeros) - 1 + self.take(zeros)
+
+
+def may_have_fields(extradata: bytes) -> bool:
+    """Whether pictures may be fields, by ``frame_mbs_only_flag``.
+
+    ``extradata`` are the headers of the stream, as the container stores them
+    (avcC, or with start codes); without them it is False too.
+    """
+    data = bytes(extradata or b'')
+    if data[:1] == b'\x01':
+        header = data[8:8 + int.from_bytes(data[6:8], 'big')]
+    else:
+        units = data.split(b'\0\0\1')[1:]
+        header = next((x for x in units if x[:1] and x[0] & 31 == 7), b'')
+    try:
+        return not _frames_only(header[1:].replace(b'\0\0\3', b'\0\0'))
+    except ValueError:
+        return False
+
+
+def _frames_only(header: bytes) -> int:
+    """``frame_mbs_only_flag`` of a sequence parameter set (7.3.2.1.1)."""
+    bits = _Bits(header)
+    profile = bits.take(8)
+    bits.take(16)
+    bits.golomb()
+    if profile in _HIGH_PROFILES:
+        colour = bits.golomb()
+        if colour == 3:
+            bits.take(1)
+        bits.golomb(), bits.golomb(), bits.take(1)
+        if bits.take(1):
+            for i in range(8 if colour != 3 else 12):
+                if bits.take(1):
+                    _skip_scaling_list(bits, 16 if i < 6 else 64)
+    bits.golomb()
+    order = bits.golomb()
+    if order == 0:
+        bits.golomb()
+    elif order == 1:
+        bits.take(1), bits.golomb(), bits.golomb()
+        for _ in range(bits.golomb()):
+            bits.golomb()
+    bits.golomb(), bits.take(1), bits.golomb(), bits.golomb()
+    return bits.take(1)
+
+
+def _skip_scaling_list(bits: _Bits, size: int) -> None:
+    last = following = 8
+    for _ in range(size):
+        if following:
+            code = bits.golomb()
+            delta = (code + 1) // 2 if code % 2 else -(code // 2)
+            following = (last + delta) % 256
+        last = following or last

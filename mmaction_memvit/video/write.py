@@ -2,10 +2,9 @@
 """Pictures to a video file."""
 from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
-
-from .scan import av
 
 
 class VideoWriter:

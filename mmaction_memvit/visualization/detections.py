@@ -21,15 +21,9 @@ def label_boxes(scores: np.ndarray,
                 max_labels: int = 6) -> list[list[str]]:
     """Lines with the actions of each of N boxes, the best one first.
 
-    Args:
-        scores (np.ndarray): Of shape (N, C); column c is the class of id c.
-        names (Mapping[int, str]): Names by id. A class without a name is
-            called by its id.
-        score_thr (float): Actions with a score above it are written. Defaults
-            to 0.
-        show_scores (bool): Whether to write scores, too. Defaults to True.
-        max_labels (int): Most lines of a box; one more says how many are left
-            out. Defaults to 6.
+    ``scores`` are of shape (N, C), column c of the class with id c in
+    ``names``. Actions with a score above ``score_thr`` are written, at most
+    ``max_labels``; one more line says how many are left out.
     """
     lines = []
     for row in np.asarray(scores):
@@ -78,9 +72,6 @@ def draw_detections(image: np.ndarray,
     Returns:
         np.ndarray: RGB, uint8 of shape (H', W', 3), with the title's line.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError('image must be uint8 of shape (H, W, 3), but is '
-                         f'{image.dtype} of {image.shape}.')
     scale = max(min_side / min(image.shape[:2]), 1.)
     height, width = (max(round(x * scale), 1) for x in image.shape[:2])
     if scale > 1:
@@ -93,28 +84,23 @@ def draw_detections(image: np.ndarray,
     visualizer.set_image(canvas)
     # Predictions last: where boxes are the same, both can be seen.
     if truth is not None:
-        boxes = _to_pixels('truth', *truth, height, width) + [0, top] * 2
+        boxes = _to_pixels(truth[0], height, width) + [0, top] * 2
         texts = label_boxes(truth[1], names, show_scores=False)
         _draw(visualizer, boxes, texts, TRUTH_COLOR, '-', True, width)
     if found is not None:
-        boxes = _to_pixels('found', *found, height, width) + [0, top] * 2
+        boxes = _to_pixels(found[0], height, width) + [0, top] * 2
         texts = label_boxes(found[1], names, score_thr)
         _draw(visualizer, boxes, texts, FOUND_COLOR, '--', False, width)
     _write(visualizer, title, (4, top / 2), (255, 255, 255), 'center')
     return visualizer.get_image()
 
 
-def _to_pixels(name: str, boxes: np.ndarray, scores: np.ndarray, height: int,
-               width: int) -> np.ndarray:
+def _to_pixels(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     """Boxes in pixels, inside of the image."""
-    boxes, scores = np.asarray(boxes, np.float64), np.asarray(scores)
-    if boxes.shape != (len(scores), 4) or scores.ndim != 2:
-        raise ValueError(f'{name} must be boxes (N, 4) and scores (N, C), but '
-                         f'is of {boxes.shape} and {scores.shape}.')
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     if boxes.size and not np.abs(boxes).max() <= 2:
-        raise ValueError(
-            f'boxes of {name} must be shares of the image, from 0 to 1, but '
-            f'go from {boxes.min()} to {boxes.max()}.')
+        raise ValueError('boxes must be shares of the image, from 0 to 1, but '
+                         f'go from {boxes.min()} to {boxes.max()}')
     pixels = boxes.clip(0, 1) * [width - 1, height - 1, width - 1, height - 1]
     pixels[:, 2:] = np.maximum(pixels[:, 2:], pixels[:, :2])
     return pixels

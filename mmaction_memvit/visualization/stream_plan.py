@@ -32,15 +32,8 @@ def tabulate_lanes(batches: Sequence[Sequence[int]],
 
     A clip counts as continuing a stream under the memory bank's rule: the last
     clip seen of its video lies at most ``max_gap`` positions before it.
-
-    Args:
-        batches (Sequence[Sequence[int]]): Data set indices of every batch, S
-            batches of at most ``num_lanes``.
-        videos (np.ndarray): Video number of every data set index, (N, ).
-        positions (np.ndarray): Position of every index in its video, (N, ).
-        num_lanes (int): Number of lanes L.
-        max_gap (int): Largest step in position that continues a stream, in
-            stream steps. Defaults to 1.
+    ``batches`` are S lists of at most ``num_lanes`` data set indices, whose
+    ``videos`` (numbers) and ``positions`` there are of shape (N, ).
     """
     table = np.full((3, num_lanes, len(batches)), -1, np.int64)
     table[2] = 0
@@ -95,12 +88,8 @@ def format_lanes(table: LaneTable,
     ``*name:position`` is a clip at which memory starts anew; the clips that
     continue it show their position only, ``-`` is a lane that has run out.
 
-    Args:
-        table (LaneTable): Arrays (L, S) from :func:`tabulate_lanes`.
-        names (Sequence[str]): Short name of every video number.
-        titles (Sequence[str]): Title of every lane, L of them.
-        first_step (int): First step shown. Defaults to 0.
-        num_steps (int): Number of steps shown at most. Defaults to 12.
+    ``names`` are of every video, ``titles`` of every lane; at most
+    ``num_steps`` are shown from ``first_step`` on.
     """
     steps = range(first_step,
                   min(first_step + num_steps, table.videos.shape[1]))

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmaction_memvit.annotations.bad_rows import BadRows
 from mmaction_memvit.annotations.table import (
+    BadRows,
+    Table,
     is_whole,
     read_lines,
     read_table,
@@ -91,11 +92,12 @@ def test_numbers_are_exact(values):
 
 
 def test_bad_rows(log):
-    bad = BadRows('file.csv', np.arange(2, 9), 'skip', '--skip')
+    table = Table('file.csv', [], np.arange(2, 9), np.ones(7, int))
+    bad = BadRows(table, 'skip', '--skip')
     mask = np.array([0, 1, 0, 1, 1, 1, 1], bool)
     bad.flag(mask, 'odd', lambda row: f'value {row}')
     # The first fault of a row counts.
-    bad.flag(np.array([0, 1]), 'even', lambda row: f'number {row}')
+    bad.flag(np.arange(7) < 2, 'even', lambda row: f'number {row}')
     assert bad.good().tolist() == [False, False, True, *[False] * 4]
     (told, ) = log
     for words in ('file.csv: 6 of 7', '5 odd, 1 even', 'line 2: number 0',
@@ -105,4 +107,4 @@ def test_bad_rows(log):
     with pytest.raises(ValueError, match='line 2.*Remedy.*--skip'):
         bad.good()
     with pytest.raises(ValueError, match="'drop'.*error.*skip"):
-        BadRows('file.csv', np.arange(2), 'drop')
+        BadRows(table, 'drop')

@@ -30,6 +30,14 @@ def test_several_labels(write):
     assert read_video_list(path)[0] == dict(path='a b.mp4 3 1', label=2)
 
 
+@pytest.mark.parametrize('multi_class', [False, True])
+@pytest.mark.parametrize('times', ['12.0 15.5', '12 15.5', '12.0 15'])
+def test_segments_read_as_videos(write, multi_class, times):
+    path = write(f'a.mp4 4 6 1\nb.3gp {times} 3\n')
+    with pytest.raises(ValueError, match='b.3gp 12.*--ann-format segments'):
+        read_video_list(path, multi_class=multi_class)
+
+
 def test_delimiter(write):
     path = write('take 2,5\ntake 3,7\n')
     assert [r['path'] for r in read_video_list(path, delimiter=',')

@@ -56,7 +56,9 @@ def test_boxes_of_the_caller(tmp_path):
     with pytest.raises(ValueError, match='boxes'):
         inferencer.session()
     sessions, frames = [], []
-    for name, suffix, fps, *_ in VIDEOS:
+    # Pictures of the last video begin late, which only its file tells.
+    streams = VIDEOS[:3]
+    for name, suffix, fps, *_ in streams:
         reader = PyAVReader(str(data / (name + suffix)))
         frames.append(reader.read(range(reader.num_frames)))
         sessions.append(inferencer.session(name, fps, boxes_of(name)))
@@ -70,7 +72,10 @@ def test_boxes_of_the_caller(tmp_path):
                  inferencer.finish(sessions)):
         for own, new in zip(found, more):
             own += new
-    for (name, *_), steps in zip(VIDEOS, found):
+    for name, suffix, *_ in VIDEOS:
+        found.append(
+            inferencer(str(data / (name + suffix)), boxes_of(name)))
+    for (name, *_), steps in zip(streams + VIDEOS, found):
         steps = {1 + x.clip: x for x in steps}
         times = [t for video, t in expected if video == name]
         assert times == [t for t in steps if t in times]

@@ -231,7 +231,7 @@ def test_anticipation_with_several_tasks(tmp_path):
                 tau_a=.5,
                 clip_len=4,
                 frame_interval=3,
-                num_tokens=4,
+                num_tokens=2,
                 ann_file=str(tmp_path / 'val.csv'),
                 data_prefix=dict(video=str(tmp_path)),
                 test_mode=True,

@@ -161,3 +161,13 @@ def test_a_file_that_is_watched_twice_at_a_time(video):
         assert torch.equal(first.scores, expected.scores)
         assert torch.equal(second.scores, expected.scores)
     assert len(model.bank) == 0
+
+
+def test_a_foreign_checkpoint_gives_no_label(video, tmp_path):
+    path = str(tmp_path / 'foreign.pth')
+    torch.save(dict(state_dict={'fc.weight': torch.zeros(3)}), path)
+    with pytest.raises(ValueError, match='foreign.pth: 0 of'):
+        StreamInferencer(config(), path)
+    anything = config()
+    anything.any_checkpoint_fits = True
+    next(StreamInferencer(anything, path)(video))

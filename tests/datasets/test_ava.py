@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
 import pickle
-import time
 
 import cv2
 import numpy as np
@@ -109,6 +108,7 @@ def test_samples(root):
     assert info['filename'] == str(root / 'videos/v!(1).mp4')
     assert (info['center_frame'], info['total_frames'], info['fps']) == (
         20, 60, 10.)
+    assert info['start_seconds'] == 2. and dataset[1]['start_seconds'] == 3.
     assert dataset[1]['center_frame'] == 60 and dataset[1]['fps'] == 20.
     assert info['start_index'] == 0 and info['modality'] == 'RGB'
     assert (info['sample_idx'], info['epoch'], info['aug_seed']) == (4, 0, 0)
@@ -238,19 +238,6 @@ def test_frame_numbers_as_timestamps(root):
     assert [dataset[i]['center_frame'] for i in range(2)] == [15, 30]
 
 
-def test_subsets_and_copies(root):
-    dataset = build(root, proposal_file='boxes.pkl', keyframes='proposals')
-    subset = dataset.get_subset([5, 0])
-    assert subset.stream_keys() == [('v!(1)', 902), ('w', 901)]
-    assert len(subset[0]['gt_bboxes']) == 2
-    assert len(subset[1]['proposals']) == 1 and len(dataset) == 7
-    assert build(root, indices=2).stream_keys() == KEYS[:2]
-    copy = pickle.loads(pickle.dumps(dataset))
-    assert copy.stream_keys() == dataset.stream_keys()
-    np.testing.assert_array_equal(copy[1]['proposals'],
-                                  dataset[1]['proposals'])
-
-
 # -- pipelines --------------------------------------------------------------
 
 
@@ -372,10 +359,6 @@ def test_frame_folders_that_nobody_looks_for(root):
 # -- what is wrong with the input -------------------------------------------
 
 
-def test_videos_without_index(root):
-    assert build(root, index_file=None).stream_keys() == KEYS
-
-
 def test_videos_that_nobody_looks_for(root):
     dataset = build(
         root, data_prefix=dict(video='nowhere'), missing_video='unchecked')
@@ -383,18 +366,6 @@ def test_videos_that_nobody_looks_for(root):
     # Without an index nobody says which there are: they would be left out.
     with pytest.raises(ValueError, match='needs an index_file, which'):
         build(root, index_file=None, missing_video='unchecked')
-
-
-def test_missing_videos(root, log):
-    text = CSV + 'x,901,0,0,1,1,1\n'
-    with pytest.raises(
-            FileNotFoundError,
-            match="1 of 3 videos .*other.csv.*videos/x'.*data_prefix.*'skip'"):
-        build(root, text=text)
-    dataset = build(root, text=text, missing_video='skip')
-    assert dataset.stream_keys() == KEYS and 'left out' in log()
-    with pytest.raises(FileNotFoundError, match='2 of 2 videos'):
-        build(root, data_prefix=dict(video='nowhere'))
 
 
 def test_keyframes_outside_of_the_video(root, log):
@@ -439,14 +410,11 @@ def test_videos_without_boxes_are_told(root, log):
     (dict(outside_video='x'), "outside_video='x'"),
     (dict(bad_rows='x'), "bad_rows='x'"),
     (dict(missing_video='x'), "missing_video='x'"),
-    (dict(person_det_score_thr=2), 'person_det_score_thr=2'),
-    (dict(num_max_proposals=0), 'num_max_proposals=0'),
     (dict(num_classes=1), 'num_classes=1'),
     (dict(num_classes=3), "action '3' is no class from 1 to 2"),
     (dict(timestamp_end=800), 'timestamp_end=800.*timestamp_start=900'),
     (dict(timestamp_end=903), 'line .*904.*timestamp_end=903'),
     (dict(timestamp_start=902), '901.*timestamp_start=902'),
-    (dict(keyframe_range=(5, 4)), r'keyframe_range=\(5, 4\)'),
     (dict(keyframe_rate=0), 'keyframe_rate=0'),
     (dict(keyframe_rate='x'), "keyframe_rate='x'.*'frames'"),
     (dict(fps=0), 'fps=0'),
@@ -478,14 +446,6 @@ def test_files_of_another_set(root):
     (root / 'else.pbtxt').write_text('item {\n  name: "x"\n  id: 9\n}\n')
     with pytest.raises(ValueError, match='no action of .* is a class of'):
         build(root, label_file='else.pbtxt', num_classes=10)
-
-
-def test_bad_rows_are_skipped_and_counted(root, log):
-    text = CSV + 'w,902,0,0,9,9,1\n'
-    with pytest.raises(ValueError, match='1 of 9 rows.*line 9.*leaves the'):
-        build(root, text=text)
-    dataset = build(root, text=text, bad_rows='skip')
-    assert dataset.stream_keys() == KEYS and '; 1 bad rows' in log()
 
 
 def test_failures(root, log):
@@ -521,11 +481,8 @@ def test_real_annotations(tmp_path, log):
         missing_video='unchecked',
         timestamp_start=900,
         timestamp_end=1800)
-    start = time.process_time()
     dataset = OnlineAVADataset(str(ann_file), [], **kwargs)
     keys = dataset.stream_keys()
-    # Takes half a second.
-    assert time.process_time() - start < 5
     assert len(dataset) == len(set(keys)) == 15183
     assert len(dataset.video_ids) == 21
     assert 'with 26118 boxes' in log()

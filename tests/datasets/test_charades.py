@@ -107,23 +107,6 @@ def test_test_mode_names_the_videos(root):
     assert subset[-1]['video_id'] == '46GP8'
 
 
-def test_missing_videos(root, tmp_path, warnings):
-    rows = [*ROWS, ('ABSEN', '', 3.)]
-    write_list(tmp_path / 'list.csv', rows)
-    for prefix in (dict(video=str(root / 'videos')),
-                   dict(img=str(root / 'frames'))):
-        kwargs = dict(
-            ann_file=str(tmp_path / 'list.csv'), data_prefix=prefix)
-        with pytest.raises(FileNotFoundError) as error:
-            build(tmp_path, **kwargs)
-        for word in ('1 of 4', 'ABSEN', "missing_video='skip'"):
-            assert word in str(error.value)
-        assert ('(.mp4, .avi, ...)' in str(error.value)) == ('video' in prefix)
-        dataset = build(tmp_path, missing_video='skip', **kwargs)
-        assert len(dataset) == 3
-    assert len(warnings) == 2
-
-
 @pytest.mark.parametrize('kwargs, words', [
     (dict(multi_class=False), 'multi_class=False'),
     (dict(data_prefix=dict(video='', img='')), r'dict\(video=...\)'),
@@ -150,6 +133,7 @@ def label_of(frames, times, num_clips=1, fps=10., start_index=0):
         num_clips=num_clips,
         fps=fps,
         start_index=start_index,
+        total_frames=99,
         actions=np.arange(len(times)),
         action_times=np.asarray(times, float).reshape(-1, 2),
         label=torch.ones(len(times) + 1))

@@ -220,15 +220,6 @@ def test_longer_than_listed(root, log):
     assert 'P01_01 (4.00 s, listed 8.01 s)' in log()
 
 
-def test_two_files_of_a_video(tmp_path):
-    for path in ('P01/P01_01.MP4', 'P01/videos/P01_01.mkv'):
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text('')
-    write_official(tmp_path / 'a.csv', [('P01_01_0', 0, 1, 0, 0)])
-    with pytest.raises(ValueError, match="'P01_01' fits 2 files"):
-        build(tmp_path, 'a.csv')
-
-
 def test_broken_video(root, tmp_path, log):
     """In training another segment takes its place, in tests it fails."""
     (tmp_path / 'P01_01.MP4').write_bytes(b'no video')
@@ -253,7 +244,6 @@ def test_broken_video(root, tmp_path, log):
 @pytest.mark.parametrize('options, message', [
     (dict(data_prefix=dict(path='')), 'dict\\(video'),
     (dict(data_prefix=dict(img='')), 'need a video_info_file'),
-    (dict(data_prefix=dict(img=''), frame_fps=-1), 'frame_fps=-1'),
     (dict(data_prefix=dict(img=''), video_info_file='info.csv',
           missing_video='unchecked'), 'frame_fps, as a number'),
     (dict(missing_video='unchecked'), 'needs an index_file'),

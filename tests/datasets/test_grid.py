@@ -1,6 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from fractions import Fraction
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,14 +8,12 @@ from mmaction_memvit.datasets.grid import (
     ClipGrid,
     KeyframeGrid,
     cut_tokens,
-    frames_on_screen,
     max_clips,
     seconds_to_segments,
     window_times,
 )
+from mmaction_memvit.video.frames import Clock, pack
 
-RATES = (Fraction(60000, 1001), Fraction(50), Fraction(30000, 1001),
-         Fraction(90), Fraction(25))
 # Times as annotators give them: multiples of a hundredth.
 centi = st.integers(0, 3000)
 segment_lists = st.lists(
@@ -87,26 +83,11 @@ def test_properties(clip_len, interval, stride, last_clip, num_frames):
     (dict(frame_interval=-1), 'frame_interval=-1'),
     (dict(clip_stride=0), 'clip_stride=0'),
     (dict(clip_stride=1.5), 'clip_stride=1.5'),
-    (dict(last_clip='keep'), "last_clip='keep'.*'pad' or 'drop'"),
+    (dict(last_clip='keep'), "last_clip='keep'.*'pad', 'drop'"),
 ])
 def test_errors(kwargs, match):
     with pytest.raises(ValueError, match=match):
         ClipGrid(**{'clip_len': 4, 'frame_interval': 2, **kwargs})
-
-
-@settings(max_examples=200, deadline=None)
-@given(step=st.integers(0, 200000), rate=st.sampled_from(RATES))
-def test_frame_on_screen_is_never_a_later_one(step, rate):
-    """Against exact fractions, at instants of a grid of 30 a second."""
-    instant = Fraction(step, 30)
-    frame = frames_on_screen(float(instant), float(rate), 10**9)
-    assert Fraction(frame) / rate <= instant < Fraction(frame + 1) / rate
-
-
-def test_frames_outside_of_the_video():
-    frames = frames_on_screen(np.array([-3., -.01, 0, 1.99, 2, 9]), 50., 100)
-    assert frames.tolist() == [0, 0, 0, 99, 99, 99]
-    assert isinstance(frames_on_screen(0.5, 50., 100), int)
 
 
 def test_cut_tokens():
@@ -165,7 +146,21 @@ def test_window_times(first, length, num, stride, data):
     num_frames=st.integers(1, 900))
 def test_last_keyframe_of_a_video(start, rate, fps, num_frames):
     grid = KeyframeGrid(start, None, rate)
-    assert grid.frame_of(start, fps) == 0
-    last = grid.last(num_frames, fps)
-    assert grid.frame_of(last, fps) < num_frames <= grid.frame_of(
-        last + 1, fps)
+    clock = Clock(dict(fps=fps, num_frames=num_frames))
+    assert grid.frame_of(start, clock) == 0
+    last = grid.last(clock)
+    assert grid.frame_of(last, clock) < num_frames <= grid.frame_of(
+        last + 1, clock)
+
+
+def test_keyframes_of_a_video_of_uneven_frames():
+    """Pictures from second 2 on, one a second, then four."""
+    ticks = np.array([8, 12, 16, 17, 18, 19])
+    entry = dict(num_frames=6, fps=1.5, width=8, height=8, start=2.,
+                 time_drift=2., table=dict(time_base=[1, 4], zero=0.,
+                                           times=pack(ticks), keys=[0, 0, 1]))
+    clock = Clock(dict(num_frames=6, fps=1.5, frame_table=entry))
+    grid = KeyframeGrid(900)
+    times = np.array([900, 902, 903, 904, 905, 906])
+    assert grid.frame_of(times, clock).tolist() == [0, 0, 1, 2, 5, 6]
+    assert grid.last(clock) == 905

@@ -2,8 +2,14 @@
 import json
 
 import pytest
-from helpers.videos import write_video
+from helpers.epic import write_official
+from helpers.videos import read_number, write_video
 
+from mmaction_memvit.datasets import (
+    EpicDataset,
+    OnlineAVADataset,
+    OnlineEpicDataset,
+)
 from mmaction_memvit.datasets.source import Source
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.index import write_video_index
@@ -79,3 +85,25 @@ def test_folders_of_frames(tmp_path, policy, indexed):
         assert find() == dict(a=('x/a', 12, fps))
     else:
         assert find() == dict(a=('x/a', 12, fps), c=('c', 3, fps))
+
+
+def test_seconds_are_those_of_a_player_where_the_rate_varies(tmp_path):
+    """30 pictures in second 0, then one every 0.1 s."""
+    write_video(tmp_path / 'P01_01.mp4', 60,
+                times=[*range(30), *range(30, 120, 3)])
+    # The picture of second 2 is number 40; 2 * fps is 30.
+    (tmp_path / 'ava.csv').write_text('P01_01,2,0,0,1,1,1\n')
+    epic = write_official(tmp_path / 'epic.csv', [('P01_01_0', 2, 2.5, 1, 1)])
+    kwargs = dict(data_prefix=dict(video=str(tmp_path)))
+    load = [dict(type='LoadVideoClip')]
+    sample = OnlineAVADataset(str(tmp_path / 'ava.csv'), [
+        dict(type='SampleKeyframeClip', clip_len=1, frame_interval=1), *load],
+        num_classes=2, **kwargs)[0]
+    assert read_number(sample['imgs'][0]) == sample['center_frame'] == 40
+    assert sample['start_seconds'] == 2
+    assert EpicDataset(epic, [], **kwargs)[0]['segment_frames'] == (40, 44)
+    sample = OnlineEpicDataset(
+        epic, load, clip_len=4, frame_interval=15, **kwargs)[1]
+    # Seconds 2, 2.5, 3 and 3.5.
+    assert [read_number(x) for x in sample['imgs']] == [40, 45, 50, 55]
+    assert sample['start_seconds'] == 2

@@ -46,6 +46,8 @@ def test_samples_and_subsets():
     subset = dataset.get_subset([11, 2])
     assert subset.stream_keys() == [('c', 3), ('a', 2)]
     assert [x['square'] for x in subset] == [121, 4] and len(dataset) == 12
+    subset.get_subset_(-1)
+    assert subset.stream_keys() == [('a', 2)]
     assert Squares('', [], indices=3).stream_keys()[-1] == ('a', 2)
 
 

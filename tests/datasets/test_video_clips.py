@@ -143,24 +143,3 @@ def test_several_labels(folder):
         folder, ann_file='many.txt', multi_class=True, num_classes=4)
     torch.testing.assert_close(dataset[0]['label'],
                                torch.tensor([1., 0., 1., 0.]))
-
-
-def test_bad_arguments(folder):
-    with pytest.raises(ValueError, match="short_video='pad'.*'skip'"):
-        make(folder, short_video='pad')
-    with pytest.raises(ValueError, match="'segments'.*OnlineVideoDataset"):
-        make(folder, ann_format='segments')
-
-
-@pytest.mark.parametrize('short_video, match', [
-    ('skip', 'no video of .* is left'), ('error', '4 of 4 .*10 of 28')])
-def test_all_videos_too_short(folder, short_video, match):
-    with pytest.raises(ValueError, match=match):
-        make(folder, num_clips=9, short_video=short_video)
-
-
-def test_no_video_is_there(folder):
-    with pytest.raises(ValueError, match='no video of .*see the warnings'):
-        VideoClipsDataset(
-            str(folder / 'list.txt'), [], missing_video='skip',
-            data_prefix=dict(video='absent'))

@@ -291,16 +291,6 @@ def test_batches_of_any_sizes(root):
     assert not batch['data_samples'][0].clips[0].gt_instances.bboxes.is_meta
 
 
-def test_subsets(root):
-    dataset = build(root, test_mode=True, keyframes_per_item=4)
-    part = dataset.get_subset([0, 1, 17, 22])
-    assert part.stream_keys() == [('long', 2), ('long', 3), ('gaps', 1),
-                                  ('short', 2)]
-    assert part.item_slices() == [slice(0, 2), slice(2, 3), slice(3, 4)]
-    assert seconds(part[0:2]) == [0, 1, 2, 3, 4, 5]
-    assert len(build(root, indices=2)) == 2
-
-
 def test_errors_say_what_to_do(root):
     with pytest.raises(ValueError, match='num_clips=0'):
         build(root, num_clips=0)

@@ -1,7 +1,12 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import os
+import pickle
+
 import numpy as np
 import pytest
 import torch
+from helpers.distributed import leave_group, spawn_two
+from mmengine.dataset import DefaultSampler
 
 from mmaction_memvit.evaluation.keyed import (
     KeyedMetric,
@@ -86,3 +91,27 @@ def test_arrays():
     assert is_probability(np.array([[.5, .5], [.25, .749]]))
     assert not is_probability(np.array([[.5, .5], [.5, .6]]))
     assert not is_probability(np.array([[1.5, -.5]]))
+
+
+def score_on_one_of_two(rank, folder):
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/init', rank=rank, world_size=2)
+    results = []
+    for round_up in (False, True):
+        metric = MeanScoreMetric()
+        metric.process(None, [SAMPLES[i] for i in DefaultSampler(
+            SAMPLES, shuffle=False, round_up=round_up)])
+        num = len(metric.results)
+        results.append((metric.evaluate(3), num))
+    with open(os.path.join(folder, f'{rank}.pkl'), 'wb') as file:
+        pickle.dump(results, file)
+    leave_group()
+
+
+def test_two_processes_give_the_same(tmp_path):
+    spawn_two(score_on_one_of_two, str(tmp_path))
+    one, two = (pickle.loads((tmp_path / f'{rank}.pkl').read_bytes())
+                for rank in range(2))
+    for padding in (0, 1):
+        assert one[padding][0] == two[padding][0] == evaluate(SAMPLES, 3)
+        assert one[padding][1] + two[padding][1] == 3 + padding

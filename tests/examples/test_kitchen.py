@@ -23,7 +23,7 @@ from mmaction_memvit.annotations.epic_lists import (
     read_epic_tail,
     read_epic_video_info,
 )
-from mmaction_memvit.datasets.grid import frames_on_screen
+from mmaction_memvit.video.frames import Clock
 
 SMALL = KitchenSpec(num_things=3, clips_per_video=16, train_delays=(3, 4),
                     test_delays=(4, 5))
@@ -73,7 +73,8 @@ def test_sampled_frames_show_their_own_clip(fps):
     assert len(pictures) == num_frames(spec, fps)
     assert (np.diff(pictures) >= 0).all()
     instants = np.arange(spec.clips_per_video * spec.clip_len) / 10
-    shown = pictures[frames_on_screen(instants, fps, len(pictures))]
+    clock = Clock(dict(fps=fps, num_frames=len(pictures)))
+    shown = pictures[clock.frame_at(instants)]
     assert shown.tolist() == list(range(56 * 4))
 
 

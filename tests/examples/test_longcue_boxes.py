@@ -4,6 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from demos.delay_accuracy import (
+    accuracy_by_delay,
+    format_delay_table,
+)
 from demos.detection import answer_box_questions
 from generated.longcue import CUES, plan_videos
 from generated.longcue_boxes import (
@@ -19,11 +23,6 @@ from generated.longcue_boxes import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from mmaction_memvit.visualization.delay_accuracy import (
-    accuracy_by_delay,
-    format_delay_table,
-)
 
 SMALL = LongCueBoxesSpec(max_delay=3, clips_per_video=11)
 

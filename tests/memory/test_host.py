@@ -179,8 +179,5 @@ def test_identities_come_from_the_samples():
     assert read(video_id='a', timestamp=4) == at(('a', 4, 0), ('a', 4, 1))
     assert read(
         video_id='a', timestamp=4, start_seconds=8.)[1].seconds == 8
-    assert read(
-        video_id='a', timestamp=4, clip_range=(60, 99),
-        fps=30.)[0].seconds == 2
     with pytest.raises(KeyError, match='video_id'):
         read(timestamp=4)

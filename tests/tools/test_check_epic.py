@@ -47,26 +47,6 @@ def test_videos_in_order(tool, root, videos, capsys):
                                         'P01/P01_02.mp4': 60}
 
 
-def test_index_keeps_what_is_there(tool, root, videos, monkeypatch, capsys):
-    index = root / 'index.json'
-    args = ['--videos', str(videos), '--index', str(index)]
-    write_official(root / 'val.csv', [('P01_02_0', 0, 1, 1, 1)])
-    write_official(root / 'ann.csv', [('P01_01_0', 0, 1, 1, 1)])
-    assert run(tool, root, *args) == 0
-    train = json.loads(index.read_text())
-    command = [str(root / 'val.csv'), '--num-workers', '1', *args]
-    assert tool.main(command) == 0
-    both = json.loads(index.read_text())
-    assert set(both) == {'P01/videos/P01_01.MP4', 'P01/P01_02.mp4'}
-    assert train.items() <= both.items()
-    # Known files are not read again.
-    monkeypatch.setattr(tool, 'probe_video', None)
-    assert tool.main(command) == 0
-    index.write_text('{')
-    assert tool.main(command) == 2
-    assert 'no JSON file' in capsys.readouterr().err
-
-
 def test_videos_with_faults(tool, root, videos, capsys):
     whole = write_video(root / 'whole.mp4', 90, rate=50,
                         container_options={'movflags': 'faststart'})

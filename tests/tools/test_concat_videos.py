@@ -143,17 +143,6 @@ def test_clips_are_used_evenly(tool):
         assert sorted(used[start:start + 7]) == list(range(7))
 
 
-@pytest.mark.parametrize('args', [
-    ['--clips-per-video', '5', '3'],
-    ['--short-side', '15'],
-    ['--val-share', '1'],
-])
-def test_bad_arguments(tool, table, tmp_path, args, capsys):
-    with pytest.raises(SystemExit):
-        make(tool, table, tmp_path, *args)
-    assert args[0] in capsys.readouterr().err
-
-
 def test_bad_table(tool, tmp_path):
     with pytest.raises(SystemExit, match='absent.csv'):
         tool.main([str(tmp_path / 'absent.csv'), '--out', str(tmp_path)])
@@ -218,14 +207,6 @@ def test_boxes_follow_their_frames(tool, table, boxes, tmp_path, fps):
         assert len(mine) > 40
         # A number for every clip of the video.
         assert all(len(found) == 1 for found in persons.values())
-
-
-def test_segments_are_the_same_with_boxes(tool, table, boxes, tmp_path):
-    first = make(tool, table, tmp_path / 'a')
-    again = make(tool, table, tmp_path / 'b', '--boxes', str(boxes))
-    assert not (first / 'boxes.csv').exists()
-    for name in ('train.txt', 'val.txt', 'videos/val_000.mp4'):
-        assert (first / name).read_bytes() == (again / name).read_bytes()
 
 
 @pytest.mark.parametrize('rows, match', [

@@ -8,10 +8,7 @@ from helpers.videos import read_number, truncate, write_video
 from mmaction_memvit.video import (
     DecordReader,
     PyAVReader,
-    ReaderCache,
     VideoReadError,
-    backends,
-    cache,
     choose_backend,
     decode,
 )
@@ -164,51 +161,6 @@ def test_choose_backend(monkeypatch):
     assert choose_backend('auto') == 'pyav'
     with pytest.raises(ValueError, match="'opencv'.*'pyav'"):
         choose_backend('opencv')
-    monkeypatch.setattr(backends.scan, 'av', None)
-    with pytest.raises(ImportError, match='pip install av'):
-        choose_backend('pyav')
-
-
-class FakeReader:
-
-    def __init__(self):
-        self.open = True
-
-    def close(self):
-        self.open = False
-
-
-def test_reader_cache_keeps_the_last_ones():
-    cache = ReaderCache(2)
-    a = cache.get('a', FakeReader)
-    b = cache.get('b', FakeReader)
-    assert cache.get('a', FakeReader) is a
-    cache.get('c', FakeReader)
-    assert a.open and not b.open and len(cache) == 2
-    assert cache.opened == 3
-    cache.drop('a')
-    assert not a.open and len(cache) == 1
-    cache.drop('a')
-
-
-def test_reader_cache_of_size_zero():
-    cache = ReaderCache(0)
-    a = cache.get('a', FakeReader)
-    cache.release('a')
-    assert not a.open and len(cache) == 0
-
-
-@pytest.mark.parametrize('num_videos, warns', [(4, False), (5, True)])
-def test_reader_cache_tells_when_it_is_too_small(monkeypatch, num_videos,
-                                                 warns):
-    told = []
-    monkeypatch.setattr(cache, 'warn',
-                        lambda text, **kwargs: told.append(text))
-    readers = ReaderCache(4)
-    for step in range(20):
-        for lane in range(num_videos):
-            # Every lane goes on to another video now and then.
-            readers.get(f'{lane}-{step // 9}', FakeReader)
-    assert len(told) == int(warns)
-    if warns:
-        assert 'cache_size=4' in told[0] and 'batch size' in told[0]
+    monkeypatch.setattr(decode, 'decord', None)
+    with pytest.raises(ImportError, match='pip install decord'):
+        choose_backend('decord')

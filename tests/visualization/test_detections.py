@@ -92,13 +92,7 @@ def test_no_boxes_and_boxes_that_leave_the_image():
     draw_detections(GRAY, {1: '$ a_ $'}, (outside, np.eye(4)[:2]), min_side=1)
 
 
-@pytest.mark.parametrize('image,boxes,scores,message', [
-    (GRAY[..., 0], np.zeros((0, 4)), np.zeros((0, 4)), r'\(240, 320\)'),
-    (GRAY / 255, np.zeros((0, 4)), np.zeros((0, 4)), 'float64'),
-    (GRAY, np.zeros((2, 4)), np.zeros((3, 4)), r'\(2, 4\) and \(3, 4\)'),
-    (GRAY, np.zeros((2, 4)), np.zeros(2), 'scores'),
-    (GRAY, np.array([[9., 9, 200, 100]]), np.zeros((1, 4)), 'shares'),
-])
-def test_wrong_input(image, boxes, scores, message):
-    with pytest.raises(ValueError, match=message):
-        draw_detections(image, NAMES, (boxes, scores))
+def test_boxes_in_pixels():
+    with pytest.raises(ValueError, match='shares'):
+        draw_detections(GRAY, NAMES, (
+            np.array([[9., 9, 200, 100]]), np.zeros((1, 4))))

@@ -21,7 +21,7 @@ from mmaction_memvit.annotations.ava import (
     read_action_boxes,
     read_exclusions,
 )
-from mmaction_memvit.annotations.label_map import read_label_map
+from mmaction_memvit.annotations.class_names import read_label_map
 from mmaction_memvit.evaluation.functional import (
     AVA_CONVENTIONS,
     evaluate_ava,

@@ -9,20 +9,21 @@ as long as the file has the same size or is not there now, so that an
 interrupted run goes on where it was, and a longer list costs only what is new.
 """
 import argparse
-import os
 import os.path as osp
 import sys
-from collections import Counter
 
 from mmaction_memvit.annotations.video_list import FORMATS, read_video_list
+from mmaction_memvit.messages import first_names
 from mmaction_memvit.video.find import list_videos
 from mmaction_memvit.video.index import (
     check_on_disk,
-    first_names,
     known_entries,
-    load_video_index,
     update_index,
 )
+
+# The tool beside this one, however it was started.
+sys.path[:0] = [osp.dirname(osp.abspath(__file__))]
+import checking  # noqa: E402
 
 
 def parse_args(argv=None):
@@ -36,14 +37,10 @@ def parse_args(argv=None):
         'also for AVA, EPIC-KITCHENS and Charades')
     add('--data-root', default='.', help='folder that the paths start from')
     add('--out', required=True, help='the JSON file to write')
-    add('--num-workers', type=int, default=min(8, os.cpu_count() or 1),
-        help='processes')
+    checking.add_reading(parser)
     add('--ann-format', choices=sorted(FORMATS), default='video',
         help='; '.join(f'{k}: "{v}"' for k, v in FORMATS.items()))
     add('--delimiter', default=' ', help='between the fields of a line')
-    add('--decode', action='store_true',
-        help='decode every frame, which also finds damage in the middle of a '
-        'file (slow)')
     add('--rebuild', action='store_true',
         help='keep nothing of an existing output')
     add('--strict', action='store_true',
@@ -75,16 +72,16 @@ def check_root(args):
     """Stops before a wrong folder makes all videos missing."""
     check_on_disk([args.data_root], '--data-root')
     if not osp.isdir(args.data_root):
-        raise ValueError(f'--data-root {args.data_root!r} is no folder. '
-                         'Remedy: name the folder that the paths of the '
-                         'lists start from')
+        raise FileNotFoundError(
+            f'--data-root {args.data_root!r} is no folder. Remedy: name the '
+            'folder that the paths of the lists start from')
 
 
 def keep_known(args):
     """Entries of an earlier run that still fit, and videos that are away."""
     if args.rebuild or not osp.exists(args.out):
         return {}, []
-    index = load_video_index(args.out)
+    index = checking.earlier(args.out)
     paths = {v: osp.join(args.data_root, v) for v in index}
     kept = known_entries(index, paths)
     # A disk may be away: what was found out is still true when it is back.
@@ -103,38 +100,28 @@ def keep_known(args):
 def report(args, index, videos, away):
     """Prints what was found; returns how many videos are not sound."""
     entries = {v: index[v] for v in videos if v in index}
-    frames = sum(e['num_frames'] for e in entries.values())
-    hours = sum(e['num_frames'] / e['fps']
-                for e in entries.values() if e['num_frames']) / 3600
-    rates = Counter(f"{e['fps']:.4g}" for e in entries.values()
-                    if e['num_frames'])
-    sizes = Counter(f"{e['width']}x{e['height']}" for e in entries.values()
-                    if e['num_frames'])
-    drift = {v: e for v, e in entries.items() if 'time_drift' in e}
-    unreadable = {v: e for v, e in entries.items() if not e['num_frames']}
-    damaged = {
-        v: e
-        for v, e in entries.items()
-        if e['num_frames'] and 'problem' in e and v not in away
-    }
-    missing = [v for v in videos if v in away]
+    good = {v: e for v, e in entries.items() if e['num_frames']}
+    frames = sum(e['num_frames'] for e in good.values())
+    hours = sum(e['num_frames'] / e['fps'] for e in good.values()) / 3600
     print(f'\n{args.out}: {len(entries)} videos, {frames} frames, '
           f'{hours:.4g} h')
-    for what, counts in (('frames per second', rates), ('size', sizes)):
-        shown = ', '.join(f'{k} ({n})' for k, n in counts.most_common(5))
-        print(f'  {what}: {shown}' + (', ...' if len(counts) > 5 else ''))
-    for what, group, key in (
-        ('variable frame rate, or a start after time 0 (times of segments are '
-         'off by so many seconds)', drift, 'time_drift'),
-        ('damaged, with odd times or cut off; what can be read will be used',
-         damaged, 'problem'),
-        ('unreadable', unreadable, 'problem'),
-    ):
-        print(f'  {what}: {len(group)}')
-        for video, entry in group.items():
-            print(f'    {video}: {entry[key]}')
-    print(f'  not there now, known from before: {len(missing)}')
-    return len(damaged) + len(unreadable) + len(missing)
+    print('  frames per second: ' + checking.most_common(
+        f"{e['fps']:.4g}" for e in good.values()))
+    print('  size: ' + checking.most_common(
+        f"{e['width']}x{e['height']}" for e in good.values()))
+    groups = {
+        'variable frame rate, or a start after time 0, by so many seconds': {
+            v: e['time_drift'] for v, e in good.items() if 'time_drift' in e},
+        'damaged, with odd times or cut off; what can be read will be used': {
+            v: e['problem'] for v, e in good.items()
+            if 'problem' in e and v not in away},
+        'unreadable': {
+            v: e['problem'] for v, e in entries.items() if v not in good},
+        'not there now, known from before': {
+            v: '' for v in videos if v in away},
+    }
+    checking.print_groups(groups)
+    return sum(map(len, list(groups.values())[1:]))
 
 
 def main(argv=None):
@@ -145,8 +132,7 @@ def main(argv=None):
         videos = videos_of(args)
         index, away = keep_known(args)
     except (OSError, ValueError) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
+        return checking.failed(e)
     todo = {
         v: osp.join(args.data_root, v)
         for v in videos if v not in index
@@ -154,8 +140,7 @@ def main(argv=None):
     try:
         update_index(index, todo, args.out, args.num_workers, args.decode)
     except RuntimeError as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
+        return checking.failed(e)
     except KeyboardInterrupt:
         print('\nInterrupted; run it again to go on')
         return 130

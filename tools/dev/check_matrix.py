@@ -176,8 +176,8 @@ def table(results):
 
 
 def update_readme(text):
-    """Puts the table between the marks of the README."""
-    path = ROOT / 'README.md'
+    """Puts the table between the marks of docs/install.md."""
+    path = ROOT / 'docs/install.md'
     head, rest = path.read_text(encoding='utf-8').split(MARKS[0])
     tail = rest.split(MARKS[1])[1]
     path.write_text(f'{head}{MARKS[0]}\n{text}\n{MARKS[1]}{tail}',

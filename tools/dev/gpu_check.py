@@ -9,6 +9,7 @@ measured. Tables go to --out. Nothing need be installed but what the package
 needs; what is missing is left out, with the reason.
 """
 import argparse
+import importlib.util
 import os
 import subprocess
 import sys
@@ -201,8 +202,10 @@ def verdict(rows: Sequence[dict]) -> List[str]:
 def run_tests(args: argparse.Namespace, out: Path) -> str:
     """The tests marked ``cuda``, within their share of the time."""
     command = [sys.executable, '-m', 'pytest', '-m', 'cuda', '-q', '-p',
-               'no:cacheprovider', '--continue-on-collection-errors',
-               str(ROOT / 'tests')]
+               'no:cacheprovider', '--continue-on-collection-errors']
+    if importlib.util.find_spec('xdist'):
+        command += ['-n', '8']
+    command.append(str(ROOT / 'tests'))
     if args.dry:
         command[-1] += '/models/test_devices.py'
         command.append('--collect-only')

@@ -21,7 +21,7 @@ index_file = 'data/ava/index_videos_15min.json'
 clip = dict(clip_len=16, frame_interval=4)
 # video_id and timestamp are what the memory finds its streams by; results are
 # reported in the proposals as they came.
-meta_keys = ('img_shape', 'img_key', 'video_id', 'timestamp',
+meta_keys = ('img_shape', 'img_key', 'video_id', 'timestamp', 'start_seconds',
              'orig_proposals')
 train_pipeline = [
     dict(type='SampleKeyframeClip', perturb=True, **clip),

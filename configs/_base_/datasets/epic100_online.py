@@ -19,7 +19,8 @@ clip = dict(clip_len=16, frame_interval=4)
 
 # video_id and timestamp are what the memory finds its streams by, token_times
 # what the metric finds segments by.
-meta_keys = ('img_shape', 'video_id', 'timestamp', 'token_times', 'fps')
+meta_keys = ('img_shape', 'video_id', 'timestamp', 'token_times',
+             'start_seconds')
 train_pipeline = [
     dict(type='LoadVideoClip'),
     dict(type='Resize', scale=(-1, 256)),

@@ -8,7 +8,8 @@ ann_file_train = f'{anno_root}/EPIC_100_train.csv'
 ann_file_val = f'{anno_root}/EPIC_100_validation.csv'
 classes = dict(num_verbs=5, num_nouns=7)
 
-meta_keys = ('img_shape', 'video_id', 'timestamp', 'token_times', 'fps')
+meta_keys = ('img_shape', 'video_id', 'timestamp', 'token_times',
+             'start_seconds')
 pipeline = [
     dict(type='LoadVideoClip', cache_size=64),
     dict(type='FormatShape', input_format='NCTHW'),

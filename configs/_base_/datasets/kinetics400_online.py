@@ -14,8 +14,8 @@ index_file_val = 'data/kinetics400/index_val.json'
 clip = dict(clip_len=16, frame_interval=4)
 
 # video_id and timestamp are what the memory finds its streams by.
-meta_keys = ('img_shape', 'video_id', 'timestamp', 'segment_id', 'clip_range',
-             'fps')
+meta_keys = ('img_shape', 'video_id', 'timestamp', 'segment_id',
+             'start_seconds')
 train_pipeline = [
     dict(type='LoadVideoClip'),
     dict(type='Resize', scale=(-1, 256)),

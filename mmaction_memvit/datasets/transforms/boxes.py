@@ -20,27 +20,15 @@ class DropLostBoxes(BaseTransform):
     is not in the picture. For training; in testing, where each proposal is
     to have a result, it does not belong. A clip may be left without a box.
 
-    Stands after the last crop, in or after ``PerVideoAugment``.
-
-    Required Keys:
-
-        - gt_bboxes (in pixels), proposals (optional)
-
-    Modified Keys:
-
-        - gt_bboxes, gt_labels, entity_ids
-        - proposals, scores, orig_proposals (where given)
+    Stands after the last crop, in or after ``PerVideoAugment``. Required are
+    ``gt_bboxes`` (in pixels), to which ``gt_labels`` and ``entity_ids``
+    belong; ``proposals``, where given, lose theirs.
 
     Args:
         min_size (float): Least width and height in pixels. Defaults to 1.
-
-    Raises:
-        ValueError: If ``min_size`` is negative.
     """
 
     def __init__(self, min_size: float = 1.) -> None:
-        if min_size < 0:
-            raise ValueError(f'min_size={min_size} must be at least 0 pixels')
         self.min_size = min_size
 
     def transform(self, results: dict) -> dict:
@@ -58,6 +46,3 @@ class DropLostBoxes(BaseTransform):
                 if results.get(name) is not None:
                     results[name] = np.asarray(results[name])[seen]
         return results
-
-    def __repr__(self) -> str:
-        return f'{self.__class__.__name__}(min_size={self.min_size})'

@@ -5,6 +5,8 @@ import torch
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
+from ...video.frames import Clock
+
 
 @TRANSFORMS.register_module()
 class LabelSampledClips(BaseTransform):
@@ -23,15 +25,13 @@ class LabelSampledClips(BaseTransform):
         - action_times (np.ndarray): float64 of shape (A, 2), start and end in
           seconds; actions of which one is NaN are never shown
         - frame_inds (np.ndarray): (num_clips * clip_len, )
-        - num_clips (int), fps (float), start_index (int)
+        - num_clips (int), fps (float), start_index, total_frames (ints)
+        - frame_table (optional)
         - label (Tensor): many-hot, of shape (num_classes, )
 
     Modified Keys:
 
         - label (Tensor): of the same shape and dtype
-
-    Raises:
-        KeyError: In use, if a key is missing.
     """
 
     def transform(self, results: dict) -> dict:
@@ -44,8 +44,9 @@ class LabelSampledClips(BaseTransform):
         frames = np.reshape(results['frame_inds'],
                             (results['num_clips'], -1))
         frames = frames - results['start_index']
-        first = frames.min(1) / results['fps']
-        last = (frames.max(1) + 1) / results['fps']
+        clock = Clock({**results, 'num_frames': results['total_frames']})
+        first = clock.seconds_at(frames.min(1))
+        last = clock.seconds_at(frames.max(1) + 1)
         start, end = np.reshape(results['action_times'], (-1, 2)).T
         # (actions, clips); comparisons with NaN are false.
         shown = (start[:, None] < last) & (end[:, None] > first)

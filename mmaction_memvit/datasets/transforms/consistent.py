@@ -15,14 +15,7 @@ from mmengine.dataset import Compose
 
 @contextmanager
 def seeded(*parts: Union[int, str]):
-    """Seeds Python's, NumPy's and PyTorch's CPU generator for a while.
-
-    Args:
-        parts (int | str): What the seed is made of.
-
-    Yields:
-        None. On leaving, the three generators are as they were before.
-    """
+    """Seeds Python's, NumPy's and PyTorch's CPU generator for a while."""
     # hash() differs between the processes of the workers, this does not.
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     seed = int.from_bytes(digest, 'little')
@@ -71,10 +64,6 @@ class PerVideoAugment(BaseTransform):
         seed (int, optional): Seed of the draws. Defaults to None: the
             ``aug_seed`` of the sample, which the dataset gives, else 0.
 
-    Raises:
-        ValueError: If there are no transforms.
-        KeyError: In use, if a sample has no ``video_id`` or ``epoch``.
-
     Examples:
         >>> train_pipeline = [
         ...     dict(type='LoadVideoClip'),
@@ -89,22 +78,11 @@ class PerVideoAugment(BaseTransform):
     def __init__(self,
                  transforms: Sequence,
                  seed: Optional[int] = None) -> None:
-        if not transforms:
-            raise ValueError('transforms=[] holds no transform. Remedy: list '
-                             'the random transforms that a video shares, or '
-                             'leave PerVideoAugment out')
         self.transforms = Compose(transforms)
         self.seed = seed
 
     def transform(self, results: dict) -> Optional[dict]:
-        """Runs the transforms with the video's own random numbers.
-
-        Args:
-            results (dict): The result dict.
-
-        Returns:
-            dict | None: The result dict; None if a transform returns None.
-        """
+        """Runs the transforms with the video's own random numbers."""
         for key in ('video_id', 'epoch'):
             if key not in results:
                 raise KeyError(

@@ -2,25 +2,67 @@
 """Loading of the frames of a clip."""
 import io
 import os
-from typing import Any, Optional
+from collections import OrderedDict, deque
+from typing import Any, Callable, Optional
 
 import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import get
 
-from ...video import (
-    BACKENDS,
-    FrameTable,
-    ReaderCache,
-    VideoReadError,
-    choose_backend,
-)
+from ...messages import warn
+from ...video import BACKENDS, FrameTable, VideoReadError, choose_backend
 
 # Caches taken over from the parent by a fork. They are neither used (a file
 # position is shared with the parent) nor destroyed (a decoder would wait for
 # threads that the fork left behind).
 _inherited: list = []
+
+
+class ReaderCache:
+    """Open readers of the videos used last, at most ``size``; 0 keeps none."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.opened = 0
+        self._readers: OrderedDict = OrderedDict()
+        self._closed: deque = deque(maxlen=size)
+        self._reopened = 0
+
+    def __len__(self) -> int:
+        """Number of open readers."""
+        return len(self._readers)
+
+    def get(self, key: str, open_reader: Callable):
+        """Returns the reader of ``key``, opening it where necessary."""
+        if key in self._readers:
+            self._readers.move_to_end(key)
+            return self._readers[key]
+        self._reopened += key in self._closed
+        if key in self._closed and self._reopened == 4 * self.size:
+            warn(f'LoadVideoClip keeps cache_size={self.size} videos open, '
+                 'and keeps re-opening videos that it has just closed. Remedy:'
+                 ' set cache_size to at least the batch size (the number of '
+                 'videos that a batch reads from)')
+        # Room first, so that never more than `size` files are open.
+        while self._readers and len(self) >= max(self.size, 1):
+            old = next(iter(self._readers))
+            self.drop(old)
+            self._closed.append(old)
+        self._readers[key] = reader = open_reader()
+        self.opened += 1
+        return reader
+
+    def drop(self, key: str) -> None:
+        """Closes and forgets the reader of ``key``, if there is one."""
+        reader = self._readers.pop(key, None)
+        if reader is not None:
+            reader.close()
+
+    def release(self, key: str) -> None:
+        """Ends the use of a reader: with ``size=0`` it is closed."""
+        if self.size == 0:
+            self.drop(key)
 
 
 @TRANSFORMS.register_module()
@@ -73,8 +115,6 @@ class LoadVideoClip(BaseTransform):
         kwargs (dict): Further arguments of that backend.
 
     Raises:
-        ValueError: If an argument is out of range.
-        ImportError: If the backend is not installed.
         VideoReadError: In use, if the video or the frames cannot be read. An
             :class:`OnlineVideoDataset` swaps the sample then, in training.
     """
@@ -87,19 +127,9 @@ class LoadVideoClip(BaseTransform):
                  size: Optional[tuple[int, int]] = None,
                  io_backend: str = 'disk',
                  **kwargs) -> None:
-        if num_threads < 0:
-            raise ValueError(f'num_threads={num_threads} must be at least 0 '
-                             '(0: automatic)')
-        if cache_size < 0:
-            raise ValueError(f'cache_size={cache_size} must be at least 0 '
-                             '(0: no video is kept open)')
         if short_side is not None and size is not None:
             raise ValueError(f'short_side={short_side} and size={size} '
                              'exclude each other. Remedy: set one of them')
-        for pixels in (short_side, *(size or ())):
-            if pixels is not None and pixels < 1:
-                raise ValueError(f'short_side={short_side}, size={size}: '
-                                 'frames must have at least 1 pixel')
         self.short_side = short_side
         self.size = size
         self.backend = choose_backend(backend)
@@ -182,7 +212,5 @@ class LoadVideoClip(BaseTransform):
 
     def __repr__(self) -> str:
         return (f'{self.__class__.__name__}(backend={self.backend!r}, '
-                f'num_threads={self.num_threads}, '
                 f'short_side={self.short_side}, size={self.size}, '
-                f'cache_size={self.cache_size}, '
-                f'io_backend={self.io_backend!r})')
+                f'cache_size={self.cache_size})')

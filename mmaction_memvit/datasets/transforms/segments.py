@@ -27,9 +27,6 @@ class TrimToSegment(BaseTransform):
         - total_frames (int): frames of the segment
         - start_index (int): number of its first frame
         - segment_frames: where the file is shorter than expected
-
-    Raises:
-        KeyError: In use, if a key is missing.
     """
 
     def transform(self, results: dict) -> dict:

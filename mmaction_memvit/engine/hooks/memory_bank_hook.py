@@ -46,7 +46,7 @@ class MemoryBankHook(Hook):
 
     Args:
         check_after (int): Iterations after which the streams are looked at
-            for the first time. Defaults to 100.
+            for the first time. Defaults to 50.
 
     Raises:
         RuntimeError: In a run, if the streams are torn.
@@ -55,7 +55,7 @@ class MemoryBankHook(Hook):
     # Before loggers and checkpoints of the same moment.
     priority = 'ABOVE_NORMAL'
 
-    def __init__(self, check_after: int = 100) -> None:
+    def __init__(self, check_after: int = 50) -> None:
         self.check_after = check_after
         self._tallies = {mode: _Tally() for mode in ('train', 'val', 'test')}
 

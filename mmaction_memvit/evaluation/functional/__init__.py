@@ -1,8 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """The measures: functions of arrays."""
 from .ava_map import AVA_CONVENTIONS, evaluate_ava, find_problems, frame_ap
-from .epic_anticipation import evaluate_epic_anticipation
-from .epic_recognition import evaluate_epic_recognition
+from .epic import evaluate_epic_anticipation, evaluate_epic_recognition
 from .multi_label import evaluate_multi_label
 from .temporal_support import TemporalSupport, change_by_age
 

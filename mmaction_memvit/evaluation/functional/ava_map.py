@@ -37,8 +37,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...annotations.ava import ActionBoxes
-from ...annotations.ava_rows import Key, image_key
+from ...annotations.ava import ActionBoxes, Key, image_key
 from ...messages import check_choice, format_share, text_table
 
 
@@ -66,13 +65,10 @@ _AVA_NAMES = {12: 'stand', 80: 'watch (a person)'}
 
 
 class ClassAP(NamedTuple):
-    """Average precision of C classes.
+    """Average precision ``ap`` of C classes, (C, ), from 0 to 1.
 
-    Attributes:
-        ap (np.ndarray): From 0 to 1, NaN where the convention leaves the
-            class out of the mean, of shape (C, ).
-        num_truth (np.ndarray): Ground-truth boxes, int64 of shape (C, ).
-        num_found (np.ndarray): Detections that count, int64 of shape (C, ).
+    It is NaN where the convention leaves the class out of the mean.
+    ``num_truth`` ground-truth boxes and ``num_found`` detections count.
     """
     ap: np.ndarray
     num_truth: np.ndarray
@@ -85,13 +81,7 @@ class ClassAP(NamedTuple):
 
 
 class AVAReport(NamedTuple):
-    """Frame mAP in every convention.
-
-    Attributes:
-        class_ids (np.ndarray): The classes, int64 of shape (C, ).
-        names (dict[int, str]): Names by id.
-        results (dict[str, ClassAP]): By convention.
-    """
+    """Frame mAP of classes (C, ), by convention; ``names`` are by id."""
     class_ids: np.ndarray
     names: dict[int, str]
     results: dict[str, ClassAP]

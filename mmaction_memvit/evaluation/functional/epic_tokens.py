@@ -4,7 +4,7 @@ from typing import Union
 
 import numpy as np
 
-from .epic_recognition import log_probabilities, log_softmax
+from .epic import log_probabilities, log_softmax
 
 # Times closer than this are the same: rounding must not decide.
 SAME_TIME = 1e-6

@@ -14,16 +14,11 @@ from ...messages import format_share, text_table
 
 
 class MultiLabelReport(NamedTuple):
-    """Average precision by class.
+    """Average precision of C classes, float64 (C, ), NaN without videos.
 
-    Attributes:
-        ap (np.ndarray): float64 (C, ), over all videos; NaN for classes that
-            no video has.
-        ap_labelled (np.ndarray): The same over the videos that have a class.
-        num_positives (np.ndarray): Videos of each class, int64 (C, ).
-        num_videos (int): Number of videos.
-        num_empty (int): Of these, such without any class.
-        names (tuple[str]): Names of classes.
+    ``ap`` is over all videos, of which ``num_empty`` have no class,
+    ``ap_labelled`` over those that have one; ``num_positives`` are the videos
+    of each class.
     """
     ap: np.ndarray
     ap_labelled: np.ndarray
@@ -81,16 +76,9 @@ def evaluate_multi_label(scores: np.ndarray,
             None: without.
 
     Raises:
-        ValueError: If the shapes differ, or no video has a class.
+        ValueError: If no video has a class.
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
-    if scores.ndim != 2 or scores.shape != labels.shape:
-        raise ValueError(
-            'scores and labels must both be of shape (videos, classes), but '
-            f'are {scores.shape} and {labels.shape}.')
-    if names is not None and len(names) != scores.shape[1]:
-        raise ValueError(f'{len(names)} names are given for '
-                         f'{scores.shape[1]} classes.')
     if not labels.any():
         raise ValueError(
             f'None of the {len(labels)} videos has a class, so there is no '

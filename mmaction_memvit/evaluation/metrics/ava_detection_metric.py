@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from mmaction.registry import METRICS
 
 from ...annotations.ava import (
     ActionBoxes,
+    image_key,
     read_action_boxes,
     read_exclusions,
     write_results_csv,
 )
-from ...annotations.ava_rows import image_key
-from ...annotations.label_map import read_label_map
+from ...annotations.class_names import choose_classes
 from ...messages import check_choice
 from ..functional import AVA_CONVENTIONS, evaluate_ava, find_problems
 from ..keyed import KeyedMetric, to_numpy
@@ -26,14 +25,11 @@ class AVADetectionMetric(KeyedMetric):
     """Frame mAP of spatio-temporal action detection, as in AVA.
 
     It takes the arguments of MMAction2's ``AVAMetric``, and in the convention
-    'mmaction2' reports the same mAP, without its 32 processes and its file.
-    The official convention is reported beside it; see
-    :mod:`mmaction_memvit.evaluation.functional.ava_map` for what the two
-    count. The log gets a table of all classes.
-
-    Every keyframe must come exactly once, see :class:`KeyedMetric`. Keyframes
-    with ground truth that were not scored are worth a warning, and their boxes
-    count as missed.
+    'mmaction2' reports the same mAP. The official convention is reported
+    beside it; see :mod:`mmaction_memvit.evaluation.functional.ava_map`. The
+    log gets a table of all classes. Every keyframe must come exactly once, see
+    :class:`KeyedMetric`. Keyframes with ground truth that were not scored are
+    worth a warning, and their boxes count as missed.
 
     Args:
         ann_file (str): CSV file of the ground truth, with 7 or 8 columns
@@ -64,9 +60,9 @@ class AVADetectionMetric(KeyedMetric):
         **kwargs: Arguments of :class:`KeyedMetric`; the prefix is 'mAP'.
 
     Raises:
-        ValueError: If an argument is out of its range, a file cannot be
-            understood or does not match the others, a sample lacks something,
-            a keyframe came twice, or no scored keyframe has ground truth.
+        ValueError: If files or options do not match each other, a sample lacks
+            something, a keyframe came twice, or no scored keyframe has ground
+            truth.
     """
 
     default_prefix = 'mAP'
@@ -89,10 +85,6 @@ class AVADetectionMetric(KeyedMetric):
             check_choice('options', option, ('mAP', ))
         super().__init__(**kwargs)
         check_choice('convention', convention, tuple(AVA_CONVENTIONS))
-        if not 0 < iou_thr <= 1:
-            raise ValueError(f'iou_thr={iou_thr} must be above 0, at most 1')
-        if not action_thr < 1:
-            raise ValueError(f'action_thr={action_thr} must be below 1')
         self.ann_file = ann_file
         self.label_file = label_file
         self.action_thr = action_thr
@@ -101,41 +93,13 @@ class AVADetectionMetric(KeyedMetric):
         self.iou_thr = iou_thr
         self.results_file = results_file
 
-        self.names = (read_label_map(label_file) if label_file else
-                      dict.fromkeys(range(1, num_classes), ''))
-        top = num_classes if custom_classes is None else (
-            max(self.names) + 1 if label_file else None)
-        self.class_ids = self._choose_classes(custom_classes)
+        chosen = choose_classes(num_classes, custom_classes, label_file)
+        self.names, self.class_ids = chosen.names, chosen.ids
         # What is wrong here should not come out after the first epoch.
         self.truth = read_action_boxes(
-            ann_file, num_classes=top, bad_rows=bad_rows)
+            ann_file, num_classes=chosen.num_in_file, bad_rows=bad_rows)
         self.excluded = read_exclusions(exclude_file) if exclude_file else ()
         self._check_truth()
-
-    def _choose_classes(self, custom: Sequence[int] | None) -> np.ndarray:
-        """The id that each column of the scores stands for, with a 0."""
-        if custom is None:
-            last = max(self.names, default=0)
-            if last >= self.num_classes:
-                raise ValueError(
-                    f'{self.label_file} has ids up to {last}, but with '
-                    f'num_classes={self.num_classes} they end one below. It '
-                    'must be the highest id plus 1; column 0 is not used.')
-            return np.arange(self.num_classes)
-        custom = list(custom)
-        unknown = sorted(set(custom) - set(self.names))
-        if unknown and self.label_file:
-            raise ValueError(f'custom_classes has the ids {unknown}, which '
-                             f'{self.label_file} does not list.')
-        if len(set(custom)) < len(custom) or min(custom, default=0) < 1:
-            raise ValueError('custom_classes must be different ids of at '
-                             f'least 1, but is {custom}.')
-        if self.num_classes != len(custom) + 1:
-            raise ValueError(
-                f'num_classes={self.num_classes} must be {len(custom) + 1}: '
-                'the custom_classes and column 0, which is not used.')
-        self.names = {i: self.names.get(i, '') for i in custom}
-        return np.array([0, *custom])
 
     def _check_truth(self) -> None:
         """Compare the ground truth with the classes."""
@@ -165,12 +129,7 @@ class AVADetectionMetric(KeyedMetric):
                                ' which gives `pred_instances`. ')
         kept = {}
         for field in ('bboxes', 'scores'):
-            value = instances.get(field)
-            if not isinstance(value, torch.Tensor):
-                raise ValueError(
-                    f'pred_instances of {name} must have `{field}` as a '
-                    f'tensor, but has {type(value).__name__}.')
-            kept[field] = to_numpy(value.float())
+            kept[field] = to_numpy(instances[field])
         boxes, scores = kept['bboxes'], kept['scores']
         if boxes.shape != (len(scores), 4) or scores.shape[1:] != (
                 self.num_classes, ):

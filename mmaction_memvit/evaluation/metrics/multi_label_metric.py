@@ -55,10 +55,9 @@ class MultiLabelMAPMetric(KeyedMetric):
             'multi_label'.
 
     Raises:
-        ValueError: If an argument is out of its range, there are more or fewer
-            ``class_names`` than classes, a sample lacks something, scores are
-            not those of views, a video was not scored or twice with different
-            scores, or no video has a label.
+        ValueError: If there are more or fewer ``class_names`` than classes,
+            scores are not those of views, a video was not scored or twice with
+            different scores, or no video has a label.
     """
 
     default_prefix = 'multi_label'
@@ -93,8 +92,13 @@ class MultiLabelMAPMetric(KeyedMetric):
         """
         name = self.field(sample, 'video_id')
         scores = self.scores_of(sample, 2, 1)
-        if scores.ndim == 1:
-            self._check_not_averaged(name, sample)
+        # Without clips of several frames, num_clips are the frames of one.
+        if scores.ndim == 1 and (sample.get('clip_len') or 1) > 1 and (
+                sample.get('num_clips') or 1) > 1:
+            raise ValueError(
+                f'Video {name!r} has {sample["num_clips"]} clips, but one row '
+                'in `pred_score`: the head has averaged them. Set '
+                'average_clips=None there, so that the metric pools views.')
         scores = np.atleast_2d(to_numpy(scores, torch.float64))
         self._check_names(scores.shape[1])
         return (name, ), {
@@ -156,16 +160,6 @@ class MultiLabelMAPMetric(KeyedMetric):
         if self.scores == 'logit':
             scores = torch.from_numpy(scores).sigmoid().numpy()
         return scores.mean(0)
-
-    @staticmethod
-    def _check_not_averaged(name: str, sample: dict) -> None:
-        # Without clips of several frames, num_clips are the frames of one.
-        if (sample.get('clip_len') or 1) > 1 and (sample.get('num_clips')
-                                                  or 1) > 1:
-            raise ValueError(
-                f'Video {name!r} has {sample["num_clips"]} clips, but one row '
-                'in `pred_score`: the head has averaged them. Set '
-                'average_clips=None there, so that the metric pools views.')
 
     @staticmethod
     def _label(name: str, sample: dict, num_classes: int) -> np.ndarray:

@@ -40,10 +40,8 @@ class VideoAccMetric(KeyedMetric, AccMetric):
         **kwargs: Arguments of :class:`KeyedMetric`; the prefix is 'acc'.
 
     Raises:
-        ValueError: If an argument is out of its range, a sample has no
-            ``video_id`` or ``timestamp``, a clip came twice, the clips of a
-            video or segment have different labels, a label is out of range, or
-            no clip has a label.
+        ValueError: If a clip came twice, the clips of a video or segment have
+            different labels, a label is out of range, or no clip has a label.
     """
 
     default_prefix = 'acc'
@@ -66,8 +64,6 @@ class VideoAccMetric(KeyedMetric, AccMetric):
         metric_options = metric_options or {}
         topk = metric_options.get('top_k_accuracy', {}).get('topk', (1, 5))
         topk = (topk, ) if isinstance(topk, int) else tuple(topk)
-        if not topk or any(not isinstance(k, int) or k < 1 for k in topk):
-            raise ValueError(f'topk={topk} must be integers of at least 1')
         super().__init__(
             # A config of JSON or YAML has lists, AccMetric wants tuples.
             metric_list=tuple(metric_list),
@@ -122,7 +118,13 @@ class VideoAccMetric(KeyedMetric, AccMetric):
         num_clips = sum(map(len, groups.values()))
         self.log(f'{len(groups)} labelled videos or segments from {num_clips} '
                  f'clips, {len(found) - num_clips} clips without label')
-        self._check_topk(len(preds[0]))
+        topk = self.metric_options['top_k_accuracy']['topk']
+        if ('top_k_accuracy' in self.metrics and max(topk) > len(preds[0])
+                and not self._warned_topk):
+            self._warned_topk = True
+            self.warn(
+                f'topk={topk} asks for more than the {len(preds[0])} classes '
+                f'there are; top{max(topk)} is always 1')
         return self.calculate(preds, labels)
 
     @staticmethod
@@ -160,14 +162,3 @@ class VideoAccMetric(KeyedMetric, AccMetric):
         scores = np.zeros(num_classes)
         scores[label if np.ndim(label) == 0 else label > 0] = -1
         return scores
-
-    def _check_topk(self, num_classes: int) -> None:
-        """Say once that a k above the number of classes is always right."""
-        topk = self.metric_options['top_k_accuracy']['topk']
-        if ('top_k_accuracy' in self.metrics and max(topk) > num_classes
-                and not self._warned_topk):
-            self._warned_topk = True
-            self.warn(
-                f'topk={topk} asks for more than the {num_classes} classes '
-                f'there are; top{max(topk)} counts as top{num_classes}, '
-                'which is always 1')

@@ -23,7 +23,7 @@ from ...annotations.pickles import read_pickle
 from ...annotations.table import read_bytes
 from ...files import whole_file
 from ...messages import data_error, first_names
-from ..functional.epic_recognition import TASKS
+from ..functional.epic import TASKS
 
 
 def write_epic_dump(path: str, narration_ids: Sequence[str],

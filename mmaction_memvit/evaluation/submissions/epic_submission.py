@@ -17,17 +17,17 @@ import io
 import json
 import sys
 import zipfile
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
 
 from ...annotations.epic import NUM_NOUNS, NUM_VERBS
-from ...annotations.epic_actions import EpicActions
+from ...annotations.epic_lists import EpicActions
 from ...files import whole_file
-from ..functional.epic_recognition import (
+from ...messages import first_names
+from ..functional.epic import (
     NUM_KEPT,
     TASKS,
     best_actions,
@@ -40,8 +40,6 @@ VERSION = '0.2'
 SLS_FIELDS = ('sls_pt', 'sls_tl', 'sls_td')
 SLS_LIMIT = 5
 _MEMBER = 'test.json'
-# Problems of one kind are shown with so many examples.
-_EXAMPLES = 3
 
 
 def write_epic_submission(path: str,
@@ -128,7 +126,7 @@ def _check_scores(
     if len(set(narration_ids)) < len(narration_ids):
         twice = [n for n, num in Counter(narration_ids).items() if num > 1]
         raise ValueError(f'{len(twice)} segments occur more than once, such '
-                         f'as {twice[:_EXAMPLES]}')
+                         f'as {first_names(twice)}')
     sizes = {'verb': num_verbs, 'noun': num_nouns}
     if 'action' in scores:
         if actions is None:
@@ -176,59 +174,48 @@ def validate_epic_submission(path: str,
     """Everything that is wrong with a submission, a text each.
 
     Problems of the same kind are counted and shown with examples.
-
-    Args:
-        path (str): The zip file.
-        narration_ids (Sequence[str]): Segments that must be there, of the list
-            of test segments.
-        challenge (str, optional): Challenge that it must be for. Defaults to
-            None: any.
-        num_verbs (int): Number of verb classes. Defaults to 97.
-        num_nouns (int): Number of noun classes. Defaults to 300.
+    ``narration_ids`` are the segments that must be there, of the list of test
+    segments; the ``challenge`` is any if it is None.
     """
     try:
         content = _load(path)
     except ValueError as e:
         return [str(e)]
-    if not isinstance(content, dict):
-        return [f'{_MEMBER} holds a {type(content).__name__}, not an object '
-                'with version, challenge, ... and results']
-    problems = _head_problems(content)
-    found = content.get('challenge')
-    if challenge is not None and found in CHALLENGES and found != challenge:
-        problems.append(f'challenge is {found!r}, not {challenge!r}')
+    if not isinstance(content, dict) or not isinstance(
+            content.get('results'), dict):
+        return [f'{_MEMBER} must be an object, and its results an object with '
+                'one entry a segment']
+    problems = _head_problems(content, challenge)
     strange = set(content) - {'version', 'challenge', 'results', *SLS_FIELDS}
     if strange:
         problems.append(f'unknown fields {sorted(strange)}')
-    results = content.get('results')
-    if not isinstance(results, dict):
-        return [*problems, 'results must be an object with one entry a '
-                f'segment, but is {_short(results)}']
-    wanted = set(narration_ids)
-    for text, names in (
-        ('segments of the list have no result', wanted - set(results)),
-        ('results are of segments that are not in the list',
-         set(results) - wanted),
-    ):
-        if names:
-            problems.append(f'{len(names)} {text}: {_some(sorted(names))}')
-    kinds: dict[str, list[str]] = {}
+    kinds: dict[str, list[str]] = defaultdict(list)
+    results, wanted = content['results'], set(narration_ids)
+    kinds['segments of the list have no result'] = sorted(
+        wanted - set(results))
+    kinds['results are of segments that are not in the list'] = sorted(
+        set(results) - wanted)
+    names = {
+        'verb': set(map(str, range(num_verbs))),
+        'noun': set(map(str, range(num_nouns))),
+        'action': {f'{v},{n}' for v in range(num_verbs)
+                   for n in range(num_nouns)},
+    }
     for name, result in results.items():
-        for kind, detail in _result_problems(result, num_verbs, num_nouns):
-            kinds.setdefault(kind, []).append(f'{name}{detail}')
-    problems += [f'{len(places)} segments: {kind}: {_some(places)}'
-                 for kind, places in kinds.items()]
-    return problems
+        for kind, detail in _result_problems(result, names):
+            kinds[kind].append(f'{name} ({detail})')
+    return problems + [f'{len(places)} {kind}: {first_names(places)}'
+                       for kind, places in kinds.items() if places]
 
 
 def _load(path: str) -> Any:
     """Content of test.json; problems are ValueErrors."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if names != [_MEMBER]:
+            if archive.namelist() != [_MEMBER]:
                 raise ValueError(f'the zip must hold {_MEMBER} and nothing '
-                                 f'else, not in a folder; it holds {names}')
+                                 'else, not in a folder; it holds '
+                                 f'{archive.namelist()}')
             text = archive.read(_MEMBER).decode('utf-8')
     except (OSError, zipfile.BadZipFile, RuntimeError, EOFError) as e:
         raise ValueError(f'{path!r} cannot be read as a zip: {e}') from e
@@ -241,84 +228,52 @@ def _load(path: str) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) < len(pairs):
-        twice = [k for k, num in Counter(k for k, _ in pairs).items()
-                 if num > 1]
+    twice = [k for k, num in Counter(k for k, _ in pairs).items() if num > 1]
+    if twice:
         raise ValueError(f'{_MEMBER}: {len(twice)} keys occur twice in one '
-                         f'object: {_some(twice)}')
-    return out
+                         f'object: {first_names(twice)}')
+    return dict(pairs)
 
 
-def _head_problems(content: Mapping[str, Any]) -> list[str]:
+def _head_problems(content: Mapping[str, Any],
+                   challenge: Optional[str] = None) -> list[str]:
     problems = []
-    if content.get('version') != VERSION:
-        problems.append(f'version must be the text {VERSION!r}, but is '
-                        f'{_short(content.get("version"))}')
-    found = content.get('challenge')
-    if not isinstance(found, str) or found not in CHALLENGES:
-        problems.append(f'challenge must be one of {sorted(CHALLENGES)}, but '
-                        f'is {_short(found)}')
-    for key in SLS_FIELDS:
+    for key, allowed in (
+        ('version', [VERSION]),
+        ('challenge', [challenge] if challenge else sorted(CHALLENGES)),
+            *((key, list(range(SLS_LIMIT + 1))) for key in SLS_FIELDS)):
         value = content.get(key)
-        if (not isinstance(value, int) or isinstance(value, bool)
-                or not 0 <= value <= SLS_LIMIT):
-            problems.append(f'{key} must be a whole number from 0 to '
-                            f'{SLS_LIMIT}, but is {_short(value)}')
+        # True is no 1 here.
+        if type(value) not in (str, int) or value not in allowed:
+            problems.append(f'{key} must be one of {allowed}, but is '
+                            f'{_short(value)}')
     return problems
 
 
-def _result_problems(result: Any, num_verbs: int,
-                     num_nouns: int) -> list[tuple[str, str]]:
+def _result_problems(result: Any, names: Mapping[str, set[str]]
+                     ) -> Iterator[tuple[str, str]]:
     """Problems of one segment as (kind, detail)."""
     if not isinstance(result, dict) or set(result) != set(TASKS):
-        return [('the entry must hold verb, noun and action', '')]
-    problems = []
-    num_best = min(NUM_KEPT, num_verbs * num_nouns)
-    for task, num in zip(TASKS, (num_verbs, num_nouns, num_best)):
+        yield 'entries do not hold verb, noun and action', _short(result)
+        return
+    for task, known in names.items():
         scores = result[task]
-        given = scores if isinstance(scores, dict) else {}
-        detail = f' ({len(given) if given is scores else _short(scores)})'
-        if task == 'action':
-            if given is not scores or len(given) != num:
-                problems.append((f'action must have {num} scores', detail))
-            wrong = [key for key in given
-                     if not _is_pair(key, num_verbs, num_nouns)]
-            if wrong:
-                problems.append((
-                    'actions must be named "verb,noun" with verbs to '
-                    f'{num_verbs - 1} and nouns to {num_nouns - 1}',
-                    f' ({wrong[0]!r})'))
-        elif given is not scores or set(given) != _keys(num):
-            problems.append((f'{task} must have scores of the classes "0" to '
-                             f'"{num - 1}"', detail))
-        wrong = [x for x in given.values() if not _is_finite(x)]
+        if not isinstance(scores, dict):
+            yield f'{task} scores are no object', _short(scores)
+            continue
+        num = min(NUM_KEPT, len(known)) if task == 'action' else len(known)
+        if len(scores) != num:
+            yield f'{task} scores are not {num}', str(len(scores))
+        strange = set(scores) - known
+        if strange:
+            yield (f'{task} scores have other names than the {len(known)} '
+                   f'from {min(known)!r} on', repr(min(strange)))
+        wrong = [x for x in scores.values() if type(x) not in (int, float)
+                 or not abs(x) <= sys.float_info.max]
         if wrong:
-            problems.append((f'{task} scores must be finite numbers',
-                             f' ({_short(wrong[0])})'))
-    return problems
-
-
-@cache
-def _keys(num: int) -> set[str]:
-    return set(map(str, range(num)))
-
-
-def _is_pair(key: str, num_verbs: int, num_nouns: int) -> bool:
-    verb, _, noun = key.partition(',')
-    return verb in _keys(num_verbs) and noun in _keys(num_nouns)
-
-
-def _is_finite(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+            yield f'{task} scores are no finite numbers', _short(wrong[0])
 
 
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f'{text[:37]}...'
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ', '.join(names[:_EXAMPLES])
-    rest = len(names) - _EXAMPLES
-    return f'{shown} and {rest} more' if rest > 0 else shown

@@ -13,8 +13,11 @@ from ...annotations.epic_lists import (
     read_epic_tail,
 )
 from ...messages import text_table
-from ..functional.epic_anticipation import evaluate_epic_anticipation
-from ..functional.epic_recognition import TASKS, evaluate_epic_recognition
+from ..functional.epic import (
+    TASKS,
+    evaluate_epic_anticipation,
+    evaluate_epic_recognition,
+)
 
 #: Challenges by the name that stands in a submission.
 CHALLENGES = {
@@ -79,14 +82,9 @@ class EpicTruth:
                 **options: Any) -> dict[str, float]:
         """Measures by name, as the challenge has them; none without labels.
 
-        Args:
-            challenge (str): ``'action_recognition'`` or
-                ``'action_anticipation'``.
-            scores (Mapping[str, np.ndarray]): Logits by task, one row a
-                segment, NaN where a segment could not be scored.
-            rows (np.ndarray, optional): Rows of the table that the scores are
-                of. Defaults to None: all.
-            **options: Further options of the measure.
+        ``scores`` are logits by task, one row a segment, NaN where it could
+        not be scored; ``rows`` are those of the table that they are of, None
+        for all; ``options`` are those of the measure.
         """
         table = self.segments
         rows = np.arange(len(table)) if rows is None else np.asarray(rows)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmaction_memvit.ops.precision import activation_dtype
 
-from ..checkpoints.fit import fit_position_tables, load_what_fits
+from ..checkpoints.fit import MEMORY_WEIGHTS, fit_memvit, load_what_fits
 from ..layers.memory_spec import memory_spec
 from ..layers.memvit_block import MeMViTBlock, normalize
 from ..layers.patch_embedding import embed_patches
@@ -116,6 +116,9 @@ class MeMViT(BaseModule):
         >>> patch.shape, cls.shape
         (torch.Size([1, 768, 8, 7, 7]), torch.Size([1, 768]))
     """
+
+    # New where a checkpoint of single clips starts a model with memory.
+    memory_weights = MEMORY_WEIGHTS
 
     def __init__(
         self,
@@ -341,9 +344,10 @@ class MeMViT(BaseModule):
                 raise ValueError('a memory was given to a MeMViT without '
                                  'memory: set mem_len above 0')
             memory = self._check_memory(x, memory)
-        elif self.training and self.mem_layers:
+        elif self.mem_layers and (self.training or torch.jit.is_tracing()):
             # An empty memory changes no output, and gives every parameter a
-            # (zero) gradient, as DistributedDataParallel asks for.
+            # (zero) gradient, as DistributedDataParallel asks for. It costs
+            # what a full one does, as get_flops counts, which traces.
             memory = self.init_memory(x.shape[0], x.shape[3:])
 
         grid = embed_patches(x, self.patch_embed['projection'])
@@ -388,6 +392,5 @@ class MeMViT(BaseModule):
                            cfg.get('prefix', 'backbone.'))
 
     def _fit_checkpoint(self, state_dict: Dict, prefix: str, *args) -> None:
-        """Resize position tables of a checkpoint before it is loaded."""
-        fit_position_tables(state_dict, prefix, self.state_dict(),
-                            self.arch_settings)
+        """Make a checkpoint one of this backbone before it is loaded."""
+        fit_memvit(state_dict, prefix, self.state_dict(), self.arch_settings)

@@ -1,16 +1,19 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Fits checkpoints to a MeMViT: position tables, MMAction2's MViT."""
 import re
-from typing import Dict, List, Tuple
+from typing import Dict
 
-from mmengine.logging import MMLogger
-from mmengine.runner import CheckpointLoader
-from torch import Tensor, nn
+from mmengine.runner import CheckpointLoader, checkpoint
+from torch import nn
+
+from mmaction_memvit.messages import first_names, tool
 
 from ..layers.relative_position import extend_table, resize_table
+from .loading import misfit, note
+from .measure import State
 
-State = Dict[str, Tensor]
-_OF_MEMORY = re.compile(r'\.attn\.(compress_|rel_pos_mem_)')
+MEMORY_WEIGHTS = r'\.attn\.(compress_|rel_pos_mem_)'
+_MVIT_POOLING = re.compile(r'blocks\.\d+\.attn\.(pool|norm)_[qkv]\.[a-z]+$')
 
 
 def _num_blocks(state: State, prefix: str) -> int:
@@ -22,14 +25,13 @@ def _num_blocks(state: State, prefix: str) -> int:
     return len(indices)
 
 
-def fit_position_tables(state: State, prefix: str, own: State,
-                        arch: Dict) -> None:
-    """Resize the position tables of a checkpoint in place.
+def fit_memvit(state: State, prefix: str, own: State, arch: Dict) -> None:
+    """Make a checkpoint one of a MeMViT, in place.
 
-    Tables of height and width are interpolated linearly; those of time are
-    cut, or extended by repeating their last row (as for the released
-    weights). Memory of blocks that remember in the checkpoint and not here is
-    left out, which a warning tells.
+    Weights of MMAction2's MViT are translated. Position tables of height and
+    width are interpolated linearly; those of time are cut, or extended by
+    repeating their last row (as for the released weights). Memory of blocks
+    that remember in the checkpoint and not here is left out.
 
     Args:
         state (dict): The state dict about to be loaded.
@@ -45,31 +47,40 @@ def fit_position_tables(state: State, prefix: str, own: State,
     if not blocks:
         return
     if f'{prefix}patch_embed.proj.weight' in state:
-        raise ValueError(
-            'the checkpoint is in the layout of the released MeMViT weights: '
-            'convert it with tools/convert_memvit.py SRC DST first')
+        misfit('it is in the layout of the released MeMViT '
+               f'weights. Remedy: convert it first, by '
+               f'{tool("convert_memvit.py")} SRC DST')
     width = state.get(f'{prefix}cls_token')
     found = (blocks, arch['embed_dims'] if width is None else width.shape[-1])
     expected = arch['num_layers'], arch['embed_dims']
     if found != expected:
-        raise ValueError(
-            f'the checkpoint is of another architecture: it has {found[0]} '
-            f'blocks of width {found[1]}, but this MeMViT {expected[0]} of '
-            f'width {expected[1]}; choose the arch it was made with '
+        misfit(
+            f'it is of another architecture, with {found[0]} '
+            f'blocks of width {found[1]}, and this MeMViT {expected[0]} of '
+            f'width {expected[1]}. Remedy: choose the arch it was made with '
             "('small' is MeMViT-16, 'base' MeMViT-24) or another checkpoint")
+    _split_mvit(state, prefix)
+    _leave_memory_out(state, prefix, own)
+    _resize_tables(state, prefix, own)
+
+
+def _leave_memory_out(state: State, prefix: str, own: State) -> None:
+    """Drop memory of blocks that have none here."""
     forgotten = [
         key for key in state if key.startswith(f'{prefix}blocks.')
-        and _OF_MEMORY.search(key) and key[len(prefix):] not in own
+        and re.search(MEMORY_WEIGHTS, key) and key[len(prefix):] not in own
     ]
     for key in forgotten:
         del state[key]
     if forgotten:
         at = sorted({int(key[len(prefix):].split('.')[1])
                      for key in forgotten})
-        MMLogger.get_current_instance().warning(
-            f'{len(forgotten)} tensors of the checkpoint are left out: it has '
-            f'memory in the blocks {at}, and this MeMViT has none there; '
-            'mem_len above 0 and mem_layers tell where')
+        note(f'its memory of the blocks {at} is left out, where this MeMViT '
+             'has none (mem_len above 0 and mem_layers tell where)')
+
+
+def _resize_tables(state: State, prefix: str, own: State) -> None:
+    """Resize position tables to those of the backbone."""
     resized = []
     for key, target in own.items():
         table = state.get(prefix + key)
@@ -81,61 +92,38 @@ def fit_position_tables(state: State, prefix: str, own: State,
         state[prefix + key] = fit(table, target.shape[0])
         resized.append(f'{key} {table.shape[0]} -> {target.shape[0]}')
     if resized:
-        MMLogger.get_current_instance().info(
-            f'resized {len(resized)} position tables: {", ".join(resized)}')
+        note(f'position tables resized: {len(resized)}, '
+             f'{first_names(resized)}')
 
 
-def adapt_mvit_state(state: State, own: State,
-                     source: str) -> Tuple[State, List[str]]:
-    """Take from a checkpoint what fits a MeMViT in shape and in meaning.
+def _split_mvit(state: State, prefix: str) -> None:
+    """Translate weights of MMAction2's MViT in place.
 
-    A state dict of MMAction2's MViT is translated: its joint qkv layer is
-    split; its poolings act on projected tokens, ours on unprojected ones, so
-    they are left out.
-
-    Args:
-        state (dict): Backbone weights of a MeMViT or an MViT.
-        own (dict): The MeMViT's own state dict.
-        source (str): Where they are from, for errors.
-
-    Returns:
-        tuple[dict, list[str]]: What to load, and the keys left out.
-
-    Raises:
-        ValueError: If nothing fits.
+    Its joint qkv layers are split; its poolings act on projected tokens, ours
+    on unprojected ones, so they are left out.
     """
-    fitting, left_out = {}, []
-    for key, value in state.items():
-        parts = key.split('.')
-        if '.attn.qkv.' in key:
-            for name, part in zip('qkv', value.chunk(3)):
-                fitting[key.replace('.qkv.', f'.{name}.')] = part
+    used = []
+    for key in [k for k in state if k.startswith(f'{prefix}blocks.')]:
+        name = key[len(prefix):]
+        if '.attn.qkv.' in name:
+            for part, value in zip('qkv', state[key].chunk(3)):
+                state[key.replace('.qkv.', f'.{part}.')] = value
+        elif not _MVIT_POOLING.match(name):
             continue
-        if len(parts) == 5 and parts[3][:-1] in ('pool_', 'norm_'):
-            left_out.append(key)
-            continue
-        fitting[key] = value
-    for key, value in list(fitting.items()):
-        table = 'rel_pos_' in key
-        if key not in own or (value.shape[table:] != own[key].shape[table:]):
-            left_out.append(key)
-            del fitting[key]
-    if not any(key.startswith('blocks.') for key in fitting):
-        raise ValueError(
-            f'{source} holds no weights that fit this MeMViT: of its '
-            f'{len(state)} tensors none of the blocks agrees in name and '
-            'shape; it must be a converted MeMViT checkpoint '
-            '(tools/convert_memvit.py) or an MViT of MMAction2 of the same '
-            'arch')
-    return fitting, left_out
+        used.append(key)
+        del state[key]
+    if used:
+        note(
+            'it is an MViT of MMAction2: qkv layers are split, and poolings, '
+            'which mean something else there, left out', used)
 
 
 def load_what_fits(model: nn.Module, path: str, prefix: str) -> None:
-    """Load a checkpoint into a MeMViT as far as it fits; the log tells.
+    """Load a checkpoint into a backbone as far as it fits; the log tells.
 
     Args:
-        model (nn.Module): The MeMViT.
-        path (str): Checkpoint, see :func:`adapt_mvit_state`.
+        model (nn.Module): The backbone.
+        path (str): Checkpoint of a backbone or of a whole model.
         prefix (str): Of the backbone's keys in it, if there are such.
     """
     state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
@@ -144,8 +132,4 @@ def load_what_fits(model: nn.Module, path: str, prefix: str) -> None:
         key[len(prefix):]: value
         for key, value in state.items() if key.startswith(prefix)
     } or state
-    state, left_out = adapt_mvit_state(state, model.state_dict(), path)
-    missing = model.load_state_dict(state, strict=False).missing_keys
-    MMLogger.get_current_instance().info(
-        f'{path}: loaded {len(state)} tensors, left out '
-        f'{left_out or "none"}, initialised anew {missing or "none"}')
+    checkpoint.load_state_dict(model, state)

@@ -56,6 +56,20 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
         return (self.backbone, self.neck if self.with_neck else None,
                 self.roi_head)
 
+    def extract_feat(self, batch_inputs: Tensor) -> object:
+        """Features of clips without memory.
+
+        Args:
+            batch_inputs (Tensor): (B, 3, T, H, W), or as recognizers take
+                them, (B, views, 3, T, H, W), which get_flops gives.
+
+        Returns:
+            Tensor | tuple: Of backbone and neck.
+        """
+        if batch_inputs.ndim == 6:
+            batch_inputs = batch_inputs.flatten(0, 1)
+        return super().extract_feat(batch_inputs)
+
     def step(self,
              clips: Tensor,
              boxes: Sequence[Tensor],

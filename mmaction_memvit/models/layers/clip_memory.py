@@ -8,8 +8,6 @@ from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from .warn import warn_once
-
 MEMORIES = ('associative', 'average')
 INFUSIONS = ('gating', 'residual')
 
@@ -78,6 +76,9 @@ class ClipMemory(BaseModule):
         ValueError: If an option is none of these, or r does not divide C.
     """
 
+    # All of it is new to a checkpoint of a model without memory.
+    memory_weights = ''
+
     def __init__(self,
                  in_channels: int,
                  memory: str = 'associative',
@@ -109,8 +110,6 @@ class ClipMemory(BaseModule):
             ]))
         self._register_load_state_dict_pre_hook(
             _check_options, with_module=True)
-        # Neither loaded nor, since, put into training mode.
-        self.is_new = True
         self.associative = memory == 'associative'
         self.gating = infusion == 'gating'
         self.normalize = normalize
@@ -143,12 +142,6 @@ class ClipMemory(BaseModule):
             VideoMemory: Of B videos; summed in float32 at least.
         """
         places = x.shape[2:].numel()
-        if self.is_new and not self.training and not x.is_meta:
-            warn_once(
-                'the memory has neither been trained nor loaded, so that '
-                'scores come from random weights: the checkpoint is of a '
-                'model without memory (neck). Train it, or test with '
-                'neck=None')
         if not self.associative:
             value = self.value(x.mean((2, 3, 4), keepdim=True))
             value = value.view(-1, num_clips, value.shape[1])
@@ -162,11 +155,6 @@ class ClipMemory(BaseModule):
         with _full_precision(x):
             total = torch.einsum('bnkl,bnvl->bkv', key, value)
         return VideoMemory(total, places * num_clips)
-
-    def train(self, mode: bool = True) -> 'ClipMemory':
-        """Set training mode, after which the memory is not new any more."""
-        self.is_new = self.is_new and not mode
-        return super().train(mode)
 
     def retrieve(self, x: Tensor, memory: VideoMemory,
                  num_clips: int) -> Tensor:
@@ -230,11 +218,9 @@ def _check_options(module: ClipMemory, state: Dict[str, Tensor], prefix: str,
     Raises:
         ValueError: If ``state`` is of a memory with other options.
     """
-    if prefix + 'value.weight' in state:
-        module.is_new = False
     found = state.get(prefix + 'options')
-    if found is not None and not torch.equal(found.cpu(),
-                                             module.options.cpu()):
+    if (found is not None and found.shape == module.options.shape
+            and not torch.equal(found.cpu(), module.options.cpu())):
         raise ValueError(
             f'the checkpoint has a memory of {_describe(found)}, but this '
             f'model one of {_describe(module.options)} ({prefix[:-1]}). '

@@ -9,12 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmaction_memvit.memory.state import num_lanes, tree_map
 
-from ..checkpoints.backbone import (
-    any_checkpoint_fits,
-    check_backbone_checkpoints,
-)
 from ..layers.clip_batch_norm import ClipGroups, group_batch_norms
-from ..layers.warn import warn_once
 
 SCAN_MODES = ('batch', 'multi_iteration')
 
@@ -38,10 +33,6 @@ class ClipCollaboration:
     ``memory_grad=False`` takes the memory for a constant to the backbone, the
     other reading of the paper's 'scan 1 without gradient'; W_k and W_v still
     learn. It saves neither time nor memory.
-
-    A checkpoint that is not of the model's backbone is an error when it is
-    loaded, see :func:`check_backbone_checkpoints`; not in ``init_cfg``, which
-    takes what fits.
     """
 
     def init_collaboration(self, mode: str, memory_grad: bool,
@@ -59,14 +50,8 @@ class ClipCollaboration:
         self.freeze_backbone = freeze_backbone
         if freeze_backbone:
             self.backbone.requires_grad_(False)
-        check_backbone_checkpoints(self.backbone)
         self.clip_groups = ClipGroups()
         self._set_norms()
-
-    def init_weights(self) -> None:
-        """Initialise; of a checkpoint in ``init_cfg`` what fits is taken."""
-        with any_checkpoint_fits():
-            super().init_weights()
 
     def train(self, mode: bool = True) -> 'ClipCollaboration':
         """Set training mode; a frozen backbone stays in evaluation."""
@@ -140,11 +125,6 @@ class ClipCollaboration:
         """
         if not self.with_neck:
             return feats
-        if num_clips == 1:
-            warn_once(
-                'training with one clip of each video: its memory holds that '
-                'clip and no other. Set num_clips of the sampling transform '
-                'to N (of 2D recognizers to N * frames_per_clip)')
         num_videos = num_lanes(feats) // num_clips
         with self.clip_groups(num_videos, num_clips):
             if self.scan_mode == 'batch':

@@ -43,9 +43,7 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         **kwargs: For :class:`Recognizer3D`.
 
     Raises:
-        ValueError: If the data preprocessor blends clips (Mixup, CutMix) and
-            the model remembers: it would remember mixed streams; or if a head
-            that remembers comes after a neck that does not.
+        ValueError: If a head that remembers comes after a neck that does not.
     """
 
     def __init__(self,
@@ -58,12 +56,6 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         self.init_host(max_gap, max_streams)
         self.cuda_graph = cuda_graph
         self._graphs: Optional[CUDAGraphStep] = None
-        if self.with_memory and getattr(self.data_preprocessor, 'blending',
-                                        None) is not None:
-            raise ValueError(
-                'blending mixes clips of different streams, which the memory '
-                'would keep: set data_preprocessor.blending to None, or '
-                'mem_len to 0')
         if self.remembering[2] and self.with_neck and not self.remembering[1]:
             raise ValueError(
                 f'{type(self.cls_head).__name__} remembers, but comes after '

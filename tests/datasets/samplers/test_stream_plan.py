@@ -1,9 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import time
 from collections import Counter
 
 import numpy as np
 import pytest
+from helpers.calls import count_calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -309,15 +309,14 @@ def test_fewer_videos_than_lanes(num_videos, words):
 
 @pytest.mark.parametrize('lengths', [[1] * 200_000, [10, 30] * 5_000,
                                      [851] * 235])
-def test_plans_200000_samples_in_two_seconds(lengths):
+def test_planning_is_quick(lengths):
+    """It calls something once a sample, and for all of them together."""
     keys = make_keys(lengths)
 
-    def measure():
-        begin = time.process_time()
+    def plan():
         streams = index_streams(keys)
         count_train_steps(streams.lengths, 64)
         plan_train_epoch(streams, 1, 2, 3, 8, 8)
         plan_evaluation(streams, 3, 8, 8)
-        return time.process_time() - begin
 
-    assert min(measure() for _ in range(3)) < 2
+    assert count_calls(plan)[1] < len(keys) + 1000

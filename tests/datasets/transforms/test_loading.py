@@ -8,7 +8,8 @@ import pytest
 from helpers.videos import read_number, truncate, write_video
 from mmaction.registry import TRANSFORMS
 
-from mmaction_memvit.datasets.transforms import LoadVideoClip
+from mmaction_memvit.datasets.transforms import LoadVideoClip, loading
+from mmaction_memvit.datasets.transforms.loading import ReaderCache
 from mmaction_memvit.video import VideoReadError, decode, probe_video
 
 NUM = 60
@@ -112,9 +113,6 @@ def test_failures(video, tmp_path):
 
 @pytest.mark.parametrize('kwargs, match', [
     (dict(backend='opencv'), "backend='opencv'"),
-    (dict(num_threads=-1), 'num_threads=-1'),
-    (dict(cache_size=-1), 'cache_size=-1'),
-    (dict(short_side=0), 'short_side=0'),
     (dict(short_side=8, size=(8, 8)), 'exclude'),
 ])
 def test_bad_arguments(kwargs, match):
@@ -204,5 +202,49 @@ def test_survives_a_fork(video, backend):
     assert transform._cache.opened == 1
 
 
-def test_repr():
-    assert 'cache_size=3' in repr(LoadVideoClip(cache_size=3))
+# -- readers that stay open -------------------------------------------------
+
+
+class FakeReader:
+
+    def __init__(self):
+        self.open = True
+
+    def close(self):
+        self.open = False
+
+
+def test_reader_cache_keeps_the_last_ones():
+    cache = ReaderCache(2)
+    a = cache.get('a', FakeReader)
+    b = cache.get('b', FakeReader)
+    assert cache.get('a', FakeReader) is a
+    cache.get('c', FakeReader)
+    assert a.open and not b.open and len(cache) == 2
+    assert cache.opened == 3
+    cache.drop('a')
+    assert not a.open and len(cache) == 1
+    cache.drop('a')
+
+
+def test_reader_cache_of_size_zero():
+    cache = ReaderCache(0)
+    a = cache.get('a', FakeReader)
+    cache.release('a')
+    assert not a.open and len(cache) == 0
+
+
+@pytest.mark.parametrize('num_videos, warns', [(4, False), (5, True)])
+def test_reader_cache_tells_when_it_is_too_small(monkeypatch, num_videos,
+                                                 warns):
+    told = []
+    monkeypatch.setattr(loading, 'warn',
+                        lambda text, **kwargs: told.append(text))
+    readers = ReaderCache(4)
+    for step in range(20):
+        for lane in range(num_videos):
+            # Every lane goes on to another video now and then.
+            readers.get(f'{lane}-{step // 9}', FakeReader)
+    assert len(told) == int(warns)
+    if warns:
+        assert 'cache_size=4' in told[0] and 'batch size' in told[0]

@@ -82,14 +82,3 @@ def test_perturbed_frames_stay_in_the_video():
         for _ in range(50):
             got = transform(sample(0, 6))['frame_inds']
             assert got.min() >= 0 and got.max() <= 5
-
-
-def test_errors():
-    for kwargs in (dict(clip_len=0, frame_interval=1),
-                   dict(clip_len=1, frame_interval=0),
-                   dict(clip_len=1, frame_interval=1, sample_fps=0)):
-        with pytest.raises(ValueError, match='=0'):
-            SampleKeyframeClip(**kwargs)
-    with pytest.raises(KeyError, match='center_frame.*OnlineAVADataset'):
-        SampleKeyframeClip(2, 1)(dict(total_frames=4, fps=30.))
-    assert 'frame_interval=1' in repr(SampleKeyframeClip(2, 1))

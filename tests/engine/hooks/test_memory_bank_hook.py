@@ -156,6 +156,8 @@ def test_a_sampler_that_tears_streams_is_named(tmp_path, check_after, steps):
     cfg = config(
         tmp_path,
         made_up_loader([3] * 10, train=True, streams=False),
+        # The preflight would tell already.
+        preflight='warn',
         custom_hooks=[dict(type='MemoryBankHook', check_after=check_after)])
     runner = make_runner(cfg)
     with pytest.raises(
@@ -174,7 +176,8 @@ def test_neighbours_within_a_batch_are_no_stream(tmp_path, mode):
         loader = made_up_loader(
             LENGTHS, train=False, batch_size=batch_size, streams=False)
         runner = make_runner(
-            config(tmp_path / f'{batch_size}', **{mode: loader}, **{
+            config(tmp_path / f'{batch_size}', preflight='warn',
+                   **{mode: loader}, **{
                 'train': made_up_loader(LENGTHS, train=True)
             } if mode == 'val' else {}))
         run = runner.train if mode == 'val' else runner.test
@@ -214,6 +217,7 @@ def test_videos_of_one_clip_are_no_error(tmp_path, streams):
             tmp_path,
             made_up_loader(lengths, train=True, streams=streams),
             made_up_loader(lengths, train=False, streams=streams),
+            preflight='warn',
             custom_hooks=[dict(type='MemoryBankHook', check_after=3)]))
     assert told(runner) == [(0, 12), (0, 12)]
 
@@ -263,7 +267,8 @@ def test_videos_that_failed_are_counted(tmp_path):
 @pytest.mark.parametrize('changes', [{
     'model.backbone.mem_len': 0
 }, {
-    'model.type': 'Recognizer3D'
+    'model.type': 'Recognizer3D',
+    'model.backbone.mem_len': 0
 }])
 def test_a_model_that_remembers_nothing(tmp_path, changes):
     # Recognizers of MMAction2 need no identities, and no order.
@@ -294,6 +299,7 @@ def test_iteration_based_training(tmp_path, monkeypatch):
     cfg = config(
         tmp_path / 'b',
         made_up_loader([3] * 10, train=True, streams=False),
+        preflight='warn',
         custom_hooks=[dict(type='MemoryBankHook', check_after=9)])
     runner = make_runner(iteration_based(cfg, max_iters=14))
     with pytest.raises(RuntimeError, match='StreamBatchSampler'):

@@ -90,11 +90,6 @@ def test_by_hand():
     assert 'all 4 videos' in lines[4] and 'the 3 that have' in lines[4]
 
 
-@pytest.mark.parametrize('args, words', [
-    ((np.zeros((2, 3)), np.zeros((2, 3))), 'None of the 2 videos'),
-    ((np.zeros((2, 3)), np.ones((2, 4))), r'\(2, 3\) and \(2, 4\)'),
-    ((np.zeros((2, 3)), np.ones((2, 3)), ['a']), '1 names.*3 classes'),
-])
-def test_errors(args, words):
-    with pytest.raises(ValueError, match=words):
-        evaluate_multi_label(*args)
+def test_no_video_has_a_class():
+    with pytest.raises(ValueError, match='None of the 2 videos'):
+        evaluate_multi_label(np.zeros((2, 3)), np.zeros((2, 3)))

@@ -1,20 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import os
-import pickle
 
 import numpy as np
 import pytest
 import torch
-from helpers.distributed import leave_group, spawn_two
 from mmaction.structures import ActionDataSample
 from mmengine.structures import InstanceData
 
 from mmaction_memvit.annotations.ava import read_action_boxes
-from mmaction_memvit.annotations.label_map import read_label_map
-from mmaction_memvit.datasets.samplers.stream_plan import (
-    index_streams,
-    plan_evaluation,
-)
+from mmaction_memvit.annotations.class_names import read_label_map
 from mmaction_memvit.evaluation.functional import evaluate_ava
 from mmaction_memvit.evaluation.metrics import AVADetectionMetric
 
@@ -192,36 +185,6 @@ def test_conventions_are_reported_by_name(files, log):
     assert rows[:4] == [[str(i), name] for i, name in NAMES.items()]
 
 
-def score_on_one_of_two(rank, init_file, out_dir):
-    import torch.distributed as dist
-
-    import mmaction_memvit  # noqa: F401
-    os.chdir(out_dir)
-    dist.init_process_group(
-        'gloo', init_method=f'file://{init_file}', rank=rank, world_size=2)
-    samples = make_dataset()
-    streams = index_streams([(s.video_id, s.timestamp) for s in samples])
-    metric = AVADetectionMetric(**pickle.load(open('files.pkl', 'rb')))
-    for batch in plan_evaluation(streams, rank, 2, 2):
-        metric.process(None, [samples[i].to_dict() for i in batch])
-    num_results = len(metric.results)
-    result = metric.evaluate(len(samples))
-    with open(f'{rank}.pkl', 'wb') as file:
-        pickle.dump((result, num_results), file)
-    leave_group()
-
-
-def test_two_processes_give_the_same(files, tmp_path):
-    (tmp_path / 'files.pkl').write_bytes(pickle.dumps(files))
-    spawn_two(score_on_one_of_two, str(tmp_path / 'init'), str(tmp_path))
-    (one, num_one), (two, num_two) = (
-        pickle.loads((tmp_path / f'{rank}.pkl').read_bytes())
-        for rank in range(2))
-    samples = make_dataset()
-    assert one == two == evaluate(samples, files)
-    assert num_one != num_two and num_one + num_two == len(samples)
-
-
 def test_results_file_scores_the_same(files, tmp_path, log):
     path = str(tmp_path / 'out' / 'results.csv')
     result = evaluate(make_dataset(), files, results_file=path)
@@ -316,14 +279,10 @@ def test_without_label_map(files, log):
 
 @pytest.mark.parametrize('changes,message', [
     (dict(convention='coco'), "'coco'.*official"),
-    (dict(iou_thr=50), 'iou_thr=50'),
-    (dict(action_thr=1.5), 'action_thr=1.5'),
     (dict(options=('recall', )), 'recall'),
-    (dict(num_classes=5), 'ids up to 5, but with num_classes=5'),
+    (dict(num_classes=5), 'up to 5.*num_classes=5'),
     (dict(num_classes=4, label_file=None), '1 to 3.*num_classes=4'),
     (dict(custom_classes=[1, 4], num_classes=3), r'\[4\], which'),
-    (dict(custom_classes=[1, 1], num_classes=3), 'must be different'),
-    (dict(custom_classes=[1, 2], num_classes=6), 'must be 3'),
 ])
 def test_wrong_arguments(files, changes, message):
     with pytest.raises(ValueError, match=message):
@@ -343,7 +302,6 @@ def test_label_map_of_other_data(files, tmp_path):
 @pytest.mark.parametrize('change,message', [
     (lambda s: s.pop('timestamp'), 'without `timestamp`.*meta_keys'),
     (lambda s: s.pop('pred_instances'), 'needs a detector'),
-    (lambda s: s['pred_instances'].pop('scores'), 'must have `scores`'),
     (lambda s: s['pred_instances'].update(scores=torch.rand(2, 5)),
      r'scores \(P, 6\)'),
     (lambda s: s['pred_instances'].update(scores=torch.rand(3, 6)),

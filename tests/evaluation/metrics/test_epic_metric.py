@@ -317,7 +317,7 @@ def test_fewer_samples_than_expected(files, log):
     metric.process(None, [s.to_dict() for s in segment_samples()])
     metric.evaluate(20)
     assert log[0][0] == logging.WARNING and 'set has 20' in log[0][1]
-    with pytest.raises(ValueError, match='No sample'):
+    with pytest.raises(ValueError, match='0 samples'):
         EpicRecognitionMetric(**files).compute_metrics([])
 
 
@@ -325,7 +325,6 @@ def test_fewer_samples_than_expected(files, log):
     (dict(task='object'), "task='object'"),
     (dict(average='max'), "average='max'"),
     (dict(missing='ignore'), "missing='ignore'"),
-    (dict(max_distance=-1), 'max_distance=-1'),
     (dict(dump_file='a.json'), 'must end with .npz or .pkl'),
     (dict(tail_nouns=None), 'both lists or none'),
 ])
@@ -335,8 +334,6 @@ def test_bad_arguments(files, kwargs, message):
 
 
 def test_bad_arguments_of_anticipation(files):
-    with pytest.raises(ValueError, match='tau_a=-1'):
-        EpicAnticipationMetric(tau_a=-1, **files)
     with pytest.raises(ValueError, match="tokens='first'"):
         EpicAnticipationMetric(tokens='first', **files)
 

@@ -1,11 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import os
 import pickle
 
 import numpy as np
 import pytest
 import torch
-from helpers.distributed import leave_group, spawn_two
 from mmaction.registry import METRICS, MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.evaluator import DumpResults, Evaluator
@@ -135,45 +133,6 @@ def test_what_stock_heads_hand_over(average, words):
         evaluate(samples[:2])
 
 
-def test_padding_counts_once():
-    samples = make_dataset()
-    expected = evaluate(samples)
-    padded = [samples[4], *samples, samples[0]]
-    assert evaluate(padded, NUM_VIDEOS) == expected
-
-
-def score_on_one_of_two(rank, init_file, out_dir):
-    import torch.distributed as dist
-    from mmengine.dataset import DefaultSampler
-
-    import mmaction_memvit  # noqa: F401
-    os.chdir(out_dir)
-    dist.init_process_group(
-        'gloo', init_method=f'file://{init_file}', rank=rank, world_size=2)
-    samples = make_dataset()
-    results = []
-    for round_up in (False, True):
-        metric = MultiLabelMAPMetric()
-        for i in DefaultSampler(samples, shuffle=False, round_up=round_up):
-            metric.process(None, [samples[i].to_dict()])
-        num = len(metric.results)
-        results.append((metric.evaluate(len(samples)), num))
-    with open(os.path.join(out_dir, f'{rank}.pkl'), 'wb') as file:
-        pickle.dump(results, file)
-    leave_group()
-
-
-def test_two_processes_give_the_same(tmp_path):
-    spawn_two(score_on_one_of_two, str(tmp_path / 'init'), str(tmp_path))
-    one, two = (
-        pickle.loads((tmp_path / f'{rank}.pkl').read_bytes())
-        for rank in range(2))
-    expected = evaluate(make_dataset())
-    for padding in (0, 1):
-        assert one[padding][0] == two[padding][0] == expected
-        assert one[padding][1] + two[padding][1] == NUM_VIDEOS + padding
-
-
 def test_through_mmengine_with_its_dump(tmp_path):
     metric = METRICS.build({'type': 'MultiLabelMAPMetric', 'prefix': 'x'})
     path = tmp_path / 'scores.pkl'
@@ -224,31 +183,6 @@ def test_scores_that_are_not_finite(log):
 
 
 # Errors
-
-
-def test_missing_videos_are_named():
-    samples = make_dataset()
-    names = [x.video_id for x in samples]
-    with pytest.raises(ValueError) as error:
-        evaluate(samples[2:] + samples[2:4], NUM_VIDEOS,
-                 dict(video_ids=names))
-    for words in ('11 videos', '13', "'v0', 'v1'"):
-        assert words in str(error.value)
-    with pytest.raises(ValueError, match='11 videos.*13'):
-        evaluate(samples[2:], NUM_VIDEOS)
-    with pytest.raises(ValueError, match='0 videos'):
-        evaluate([], NUM_VIDEOS)
-
-
-def test_a_video_with_two_results():
-    samples = make_dataset()
-    for change in (dict(pred_score=samples[0].pred_score + 1),
-                   dict(gt_label=1 - samples[0].gt_label)):
-        other = samples[0].clone()
-        for key, value in change.items():
-            setattr(other, key, value)
-        with pytest.raises(ValueError, match="twice.*'v0'"):
-            evaluate([*samples, other], NUM_VIDEOS)
 
 
 @pytest.mark.parametrize('change, words', [

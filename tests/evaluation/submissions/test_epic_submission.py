@@ -1,11 +1,12 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
+import re
 import zipfile
 
 import numpy as np
 import pytest
 
-from mmaction_memvit.annotations.epic_actions import EpicActions
+from mmaction_memvit.annotations.epic_lists import EpicActions
 from mmaction_memvit.evaluation.submissions.epic_submission import (
     validate_epic_submission,
     write_epic_submission,
@@ -107,8 +108,8 @@ def test_bad_input(tmp_path, scores):
 
     for kwargs, message in (
         (dict(path='a.json'), 'must end with .zip'),
-        (dict(challenge='detection'), "one of .* but is 'detection'"),
-        (dict(sls_pt=6), 'sls_pt must be a whole number from 0 to 5.*6'),
+        (dict(challenge='detection'), "one of .*'detection'"),
+        (dict(sls_pt=6), 'sls_pt must be .* 5.*6'),
         (dict(sls_td=-1), 'sls_td'),
         (dict(ids=[IDS[0]] * 3), '1 segments occur more than once'),
         (dict(scores={'verb': scores['verb']}), 'needs scores of verbs and'),
@@ -154,64 +155,52 @@ R = ('results', IDS[1])
 
 
 @pytest.mark.parametrize('where, value, message', [
-    (('version', ), 0.2, "version must be the text '0.2', but is 0.2"),
-    (('challenge', ), None, 'challenge must be one of'),
-    (('challenge', ), ['action_recognition'], 'challenge must be one of'),
-    (('sls_pt', ), None, 'sls_pt must be a whole number from 0 to 5, but is '
-     'None'),
-    (('sls_tl', ), 9, 'sls_tl must be'),
-    (('sls_td', ), '3', "sls_td must be a whole number from 0 to 5, but is "
-     "'3'"),
-    (('sls_td', ), True, 'sls_td must be'),
-    (('team', ), 'we', "unknown fields ['team']"),
-    (('results', ), [1], 'results must be an object'),
-    (R, None, '1 segments of the list have no result: P01_101_1'),
-    (('results', 'P99_01_0'), {}, '1 results are of segments that are not in '
-     'the list: P99_01_0'),
-    (R, {'verb': {}}, '1 segments: the entry must hold verb, noun and action: '
-     'P01_101_1'),
-    ((*R, 'verb', '96'), None, '1 segments: verb must have scores of the '
-     'classes "0" to "96": P01_101_1 (96)'),
-    ((*R, 'verb', '97'), 1., 'P01_101_1 (98)'),
-    ((*R, 'noun'), [1, 2], '1 segments: noun must have scores of the classes '
-     '"0" to "299": P01_101_1 ([1, 2])'),
-    ((*R, 'noun', '7'), float('nan'), '1 segments: noun scores must be finite '
-     'numbers: P01_101_1 (nan)'),
-    ((*R, 'noun', '7'), float('inf'), 'noun scores must be finite'),
-    ((*R, 'verb', '7'), '1.5', "verb scores must be finite numbers: P01_101_1 "
-     "('1.5')"),
-    ((*R, 'verb', '7'), False, 'verb scores must be finite numbers'),
-    ((*R, 'verb', '7'), 10**400, 'verb scores must be finite numbers'),
-    ((*R, 'action', '0,300'), 1., 'action must have 100 scores: P01_101_1 '
-     '(101)'),
-    ((*R, 'action', '0,300'), 1., "nouns to 299: P01_101_1 ('0,300')"),
-    ((*R, 'action', '97,0'), 1., 'verbs to 96'),
-    ((*R, 'action', '1, 2'), 1., "('1, 2')"),
-    ((*R, 'action', '01,2'), 1., "('01,2')"),
-    ((*R, 'action', '5'), 1., "('5')"),
-    ((*R, 'action'), {}, 'action must have 100 scores: P01_101_1 (0)'),
-    ((*R, 'action'), 5, 'action must have 100 scores: P01_101_1 (5)'),
+    (('version', ), 0.2, r"version must be .*'0.2'.*is 0.2"),
+    (('challenge', ), None, 'challenge must be'),
+    (('challenge', ), ['action_recognition'], 'challenge must be'),
+    (('sls_pt', ), None, 'sls_pt must be .*5.*None'),
+    (('sls_tl', ), 9, 'sls_tl must be .*9'),
+    (('sls_td', ), '3', "sls_td must be .*'3'"),
+    (('sls_td', ), True, 'sls_td must be .*True'),
+    (('team', ), 'we', 'unknown .*team'),
+    (('results', ), [1], 'results'),
+    (R, None, "^1 segments .* no result: 'P01_101_1'"),
+    (('results', 'P99_01_0'), {}, "^1 .*not in the list: 'P99_01_0'"),
+    (R, {'verb': {}}, '^1 .*verb, noun and action.*P01_101_1'),
+    ((*R, 'verb', '96'), None, r'^1 verb .*97.*P01_101_1 \(96\)'),
+    ((*R, 'verb', '97'), 1., "^1 verb .*P01_101_1 .*'97'"),
+    ((*R, 'noun'), [1, 2], r'^1 noun .*P01_101_1 \(\[1, 2\]\)'),
+    ((*R, 'noun', '7'), float('nan'), r'^1 noun .*finite.*\(nan\)'),
+    ((*R, 'noun', '7'), float('inf'), '^1 noun .*finite'),
+    ((*R, 'verb', '7'), '1.5', "^1 verb .*finite.*'1.5'"),
+    ((*R, 'verb', '7'), False, '^1 verb .*finite'),
+    ((*R, 'verb', '7'), 10**400, '^1 verb .*finite'),
+    ((*R, 'action', '0,300'), 1., r'^1 action .* 100: .*\(101\)'),
+    ((*R, 'action', '0,300'), 1., "^1 action .*29100.*'0,300'"),
+    ((*R, 'action', '97,0'), 1., "'97,0'"),
+    ((*R, 'action', '1, 2'), 1., "'1, 2'"),
+    ((*R, 'action', '01,2'), 1., "'01,2'"),
+    ((*R, 'action', '5'), 1., "'5'"),
+    ((*R, 'action'), {}, r'^1 action .* 100: .*\(0\)'),
+    ((*R, 'action'), 5, r'^1 action .*\(5\)'),
 ])
 def test_problems_are_found(tmp_path, content, where, value, message):
     assert check(tmp_path, content) == []
     change(content, where, value)
     problems = check(tmp_path, content)
-    assert any(message in problem for problem in problems), problems
+    assert any(re.search(message, problem) for problem in problems), problems
 
 
 def test_problems_of_many_segments_are_counted(tmp_path, content):
     for result in content['results'].values():
         del result['verb']['3']
-    assert check(tmp_path, content) == [
-        '3 segments: verb must have scores of the classes "0" to "96": '
-        'P01_101_0 (96), P01_101_1 (96), P33_02_10 (96)']
-    assert check(tmp_path, content, [f'P0{i}_01_0' for i in range(5)])[0] == (
-        '5 segments of the list have no result: P00_01_0, P01_01_0, P02_01_0 '
-        'and 2 more')
-    good = check(tmp_path, {**content, 'results': {}}, [],
-                 challenge='action_anticipation')
-    assert good == ["challenge is 'action_recognition', not "
-                    "'action_anticipation'"]
+    (found, ) = check(tmp_path, content)
+    assert found.startswith('3 verb scores') and 'P33_02_10 (96)' in found
+    assert re.search(r'^5 segments .*P02_01_0.* 2 more', check(
+        tmp_path, content, [f'P0{i}_01_0' for i in range(5)])[0])
+    (found, ) = check(tmp_path, {**content, 'results': {}}, [],
+                      challenge='action_anticipation')
+    assert 'action_recognition' in found and 'action_anticipation' in found
 
 
 def test_files_that_are_no_submission(tmp_path, content):
@@ -228,10 +217,10 @@ def test_files_that_are_no_submission(tmp_path, content):
         (text, 'must hold test.json', dict(member='sub/test.json')),
         (text[:-3], 'is not JSON', {}),
         (b'\xff\xfe', 'is not UTF-8', {}),
-        ('[]', 'holds a list', {}),
+        ('[]', 'must be an object', {}),
         ('[' * 10**6, 'is not JSON', {}),
         (text.replace('"results": {', '"results": {"P01_101_0": {}, '),
-         '1 keys occur twice in one object: P01_101_0', {}),
+         "1 keys occur twice in one object: 'P01_101_0'", {}),
     ):
         problems = check(tmp_path, bad, **kwargs)
         assert len(problems) == 1 and message in problems[0]

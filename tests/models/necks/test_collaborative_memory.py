@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import pytest
 import torch
-from helpers.told import warnings_once
 from mmaction.structures import ActionDataSample
 
 from mmaction_memvit.models.necks import CollaborativeMemory
@@ -213,18 +212,3 @@ def test_a_checkpoint_of_another_memory_is_an_error(other):
     neck.load_state_dict(build().state_dict())
     # Of a model without memory.
     neck.load_state_dict({}, strict=False)
-
-
-def test_a_memory_of_random_weights_is_told_once(monkeypatch):
-    told = warnings_once(monkeypatch)
-    x = features(C, 2, 3, 3)
-    trained = build().train()
-    trained(x, num_clips=N)
-    loaded = build()
-    loaded.load_state_dict(trained.state_dict())
-    for neck in (trained, loaded):
-        neck.eval()(x, num_clips=N)
-    assert not told
-    neck = build().eval()
-    neck(x, num_clips=N), neck(x, num_clips=N)
-    assert len(told) == 1 and 'neck=None' in told[0]

@@ -401,15 +401,6 @@ def test_bad_options():
         build()(inputs[:1], samples[:1], mode='loss')
 
 
-def test_one_clip_with_memory_is_told(monkeypatch):
-    told = warnings_once(monkeypatch)
-    for views, kwargs in ((N, {}), (1, dict(neck=None)), (1, {}), (1, {})):
-        inputs, samples = batch(views=views)
-        build(**kwargs)(inputs, samples, mode='loss')
-        about = [x for x in told if 'num_clips' in x]
-        assert len(about) == (views == 1 and not kwargs)
-
-
 def test_silent_crops_are_told_once(monkeypatch):
     told = warnings_once(monkeypatch)
 
@@ -442,28 +433,18 @@ def test_a_checkpoint_of_another_backbone_is_an_error(tmp_path):
     model = build(backbone=dict(depth=50))
     other = save(build(backbone=dict(depth=34)), tmp_path / 'other.pth')
     # MMEngine alone would log it and train from scratch.
-    with pytest.raises(ValueError, match=r"begin with 'backbone\.'") as error:
+    with pytest.raises(ValueError, match='other.pth') as error:
         load_checkpoint(model, other)
-    assert 'does not fit the ResNet3dSlowOnly' in str(error.value)
     own = {
         k: v
-        for k, v in model.backbone.state_dict().items()
-        if 'num_batches' not in k
+        for k, v in model.state_dict().items() if 'num_batches' not in k
     }
     theirs = torch.load(other)['state_dict']
     fit = sum(
-        f'backbone.{k}' in theirs and theirs[f'backbone.{k}'].shape == v.shape
-        for k, v in own.items())
+        k in theirs and theirs[k].shape == v.shape for k, v in own.items())
     assert f'{fit} of the {len(own)} tensors' in str(error.value)
-    assert ('backbone.layer1.0.conv1.conv.weight of shape (4, 4, 1, 1, 1), '
-            'has the shape (4, 4, 1, 3, 3) there') in str(error.value)
-    # Keys without prefix: nothing fits.
-    bare = tmp_path / 'bare.pth'
-    torch.save(model.backbone.state_dict(), bare)
-    with pytest.raises(ValueError, match=f'0.*{len(own)}'):
-        load_checkpoint(model, str(bare))
-    with pytest.raises(ValueError, match='does not fit'):
-        copy.deepcopy(model).load_state_dict(theirs, strict=False)
+    assert ('backbone.layer1.0.conv1.conv.weight (4, 4, 1, 3, 3), here '
+            '(4, 4, 1, 1, 1)') in str(error.value)
 
 
 def test_other_classes_and_a_missing_neck_are_no_error(tmp_path):

@@ -166,13 +166,3 @@ def test_scores_of_tokens_are_averaged_over_views():
     torch.testing.assert_close(out.pred_score['noun'],
                                torch.stack(single).mean(0))
     assert out.pred_score['noun'].shape == (NUM_TOKENS, SIZES['noun'])
-
-
-def test_streams_are_not_blended():
-    cfg = copy.deepcopy(MODEL)
-    cfg.data_preprocessor.blending = dict(
-        type='MixupBlending', num_classes=4)
-    with pytest.raises(ValueError, match='blending.*mem_len'):
-        MODELS.build(cfg)
-    cfg.backbone.mem_len = 0
-    MODELS.build(cfg)

@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 
 import numpy as np
 from ava_set_rows import DIGITS, is_int
+from box_table import SPLITS, Box
 
-from mmaction_memvit.annotations.ava_rows import write_rows
-from mmaction_memvit.annotations.box_table import SPLITS, Box
-from mmaction_memvit.annotations.label_map import write_label_map
+from mmaction_memvit.annotations.ava import write_rows
+from mmaction_memvit.annotations.class_names import write_label_map
 from mmaction_memvit.annotations.proposals import write_proposals
 from mmaction_memvit.annotations.table import first_names
 from mmaction_memvit.messages import text_table
@@ -123,11 +123,7 @@ def summary(args, rows: list[Box], names: dict[int, str], num_rows: int,
     return '\n'.join(lines + [
         '', 'Lines for your config:', '',
         f'num_classes = {max(names) + 1}',
-        f'anno_root = {root!r}',
-        'data = dict(',
-        f'    data_prefix=dict(video={osp.normpath(args.video_root)!r}),',
-        f"    index_file={osp.join(root, 'index.json')!r},",
-        '    timestamp_start=0,',
-        '    timestamp_end=None,',
-        f'    keyframe_rate={args.keyframe_rate})'
+        f'data_root = {root!r}',
+        f'video_folder = {osp.normpath(args.video_root)!r}',
+        f'keyframe_rate = {args.keyframe_rate}'
     ])

@@ -4,17 +4,19 @@ import random
 from collections import Counter, defaultdict
 from typing import Optional
 
+from box_table import Box
 from concat_videos import split_groups
 from mmengine.utils import track_iter_progress
 
-from mmaction_memvit.annotations.bad_rows import BadRow, BadRows
-from mmaction_memvit.annotations.box_table import Box
-from mmaction_memvit.annotations.label_map import read_label_map
+from mmaction_memvit.annotations.class_names import read_label_map
 from mmaction_memvit.annotations.table import (
+    BadRow,
+    BadRows,
     data_error,
     first_names,
     read_lines,
 )
+from mmaction_memvit.video.frames import Clock
 
 # Of the digits behind the point of a share: a thousandth of a pixel.
 DIGITS = 6
@@ -29,14 +31,14 @@ def decide_unit(rows: list[Box], bad: BadRows) -> str:
     small = next((row for row in rows if max(row.box) <= 1), None)
     if top <= 2:
         raise data_error(
-            bad.where(largest.row), f'the largest coordinate is {top:g}: '
+            bad.table.where(largest.row), f'the largest is {top:g}: '
             'shares that reach over the edge, or pixels?', 'say so by '
             '--box-unit share or --box-unit pixel')
     if small is not None:
         raise data_error(
-            bad.where(small.row), 'all coordinates of this box are at most '
-            f'1, but {bad.where(largest.row)} has {top:g}: shares and pixels '
-            'mixed up?', 'correct the table, or say --box-unit')
+            bad.table.where(small.row), 'all coordinates of this box are at '
+            f'most 1, but {bad.table.where(largest.row)} has {top:g}: shares '
+            'and pixels mixed up?', 'correct the table, or say --box-unit')
     return 'pixel'
 
 
@@ -83,7 +85,8 @@ def place_boxes(args, rows: list[Box], time: str, index: dict,
 
 def _frame_of(row: Box, time: str, base: int, entry: dict) -> int:
     """Number of a row's frame, from 0."""
-    frame = round(row.time * (entry['fps'] if time == 'time' else 1))
+    frame = (Clock(entry).nearest(row.time) if time == 'time' else
+             round(row.time))
     if frame >= entry['num_frames']:
         last = entry['num_frames'] - 1
         end = (f'{last / entry["fps"]:.3f} s' if time == 'time' else
@@ -141,10 +144,11 @@ def nearest_frames(by_frame, entry: dict, rate: int,
         dict[int, int]: Frame by timestamp, ascending.
     """
     best: dict[int, tuple[float, int]] = {}
+    clock = Clock(entry)
     for frame in sorted(by_frame):
         # Of no other keyframe the frame could be nearer.
-        near = round(frame / entry['fps'] * rate)
-        center = round(near / rate * entry['fps'])
+        near = round(clock.seconds_at(frame) * rate)
+        center = clock.nearest(near / rate)
         away = abs(frame - center)
         if (center >= entry['num_frames']
                 or away > tolerance * entry['fps'] + 1e-6):

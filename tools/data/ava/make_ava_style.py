@@ -33,9 +33,7 @@ from typing import Any
 
 from mmengine.utils import track_iter_progress, track_parallel_progress
 
-from mmaction_memvit.annotations.bad_rows import BadRow, BadRows
-from mmaction_memvit.annotations.box_table import BOX, Box, read_box_table
-from mmaction_memvit.annotations.table import first_names
+from mmaction_memvit.annotations.table import BadRow, BadRows, first_names
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.find import is_video, walk
 
@@ -50,6 +48,7 @@ from ava_set_rows import (  # noqa: E402
     set_labels,
     set_splits,
 )
+from box_table import BOX, Box, read_box_table  # noqa: E402
 
 __all__ = ['BOX', 'nearest_frames']
 

@@ -14,26 +14,28 @@ frame folders. The tool
 - says which ``timestamp_start`` fits.
 """
 import argparse
-import os
 import os.path as osp
 import re
 import sys
-from collections import Counter
 from functools import partial
 from glob import escape, glob
 
 import numpy as np
 
 from mmaction_memvit.annotations.ava import read_ava_boxes, read_exclusions
-from mmaction_memvit.annotations.label_map import read_label_map
-from mmaction_memvit.video.find import count_frame_images, find_videos
+from mmaction_memvit.annotations.class_names import read_label_map
+from mmaction_memvit.messages import first_names
+from mmaction_memvit.video.find import count_frame_images
+from mmaction_memvit.video.frames import Clock
 from mmaction_memvit.video.index import (
-    first_names,
     in_threads,
-    load_video_index,
     update_index,
     write_video_index,
 )
+
+# The tools beside this one and above, however it was started.
+sys.path[:0] = [osp.dirname(osp.dirname(osp.abspath(__file__)))]
+import checking  # noqa: E402
 
 # Official files that are no annotations; PySlowFast's person boxes are called
 # ava_detection_train_boxes_and_labels_include_negative.csv and the like.
@@ -51,9 +53,7 @@ def parse_args(argv=None):
     add = parser.add_argument
     add('annotations', nargs='+', metavar='ANNOTATIONS',
         help='folder of the official files, or CSV files')
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument('--videos', help='folder of the videos')
-    where.add_argument('--frames', help='folder of the frame folders')
+    checking.add_source(parser)
     add('--out', required=True, help='the index to write')
     add('--exclude', nargs='*',
         help='files of excluded timestamps, if not those beside the '
@@ -67,11 +67,6 @@ def parse_args(argv=None):
     add('--filename-tmpl', default='img_{:05}.jpg', help='names of frames')
     add('--start-index', type=int, default=1,
         help='number of the first frame')
-    add('--num-workers', type=int, default=min(8, os.cpu_count() or 1),
-        help='processes, or threads for frame folders')
-    add('--decode', action='store_true',
-        help='decode every frame, which also finds damage in the middle of a '
-        'file (slow)')
     add('--rebuild', action='store_true',
         help='keep nothing of an existing output')
     add('--skip-bad-rows', action='store_true',
@@ -114,12 +109,7 @@ def find_files(args):
 
 
 def check_annotations(args):
-    """Reads and reports the annotations; returns the last timestamps.
-
-    Returns:
-        tuple: Smallest and greatest timestamp of every video, and all
-        keyframes, as {video: array of timestamps}.
-    """
+    """Reads and reports the annotations; returns timestamps by video."""
     files, excluded, maps = find_files(args)
     policy = 'skip' if args.skip_bad_rows else 'error'
     exclusions = {p: read_exclusions(p) for p in excluded}
@@ -163,13 +153,7 @@ def check_annotations(args):
 
 def count_videos(args, video_ids, index):
     """Fills the index; returns the keys of the videos that are there."""
-    found = find_videos({v: [v] for v in video_ids}, args.videos)
-    for name, paths in found.items():
-        if len(paths) > 1:
-            raise ValueError(f'video {name!r} fits {len(paths)} files: '
-                             f'{first_names(paths)}. Remedy: keep one of '
-                             'them in the folder')
-    found = {v: paths[0] for v, paths in found.items()}
+    found = checking.find_each(video_ids, args.videos)
     # Where no video is, an old index stays as it is.
     if found:
         paths = {p: osp.join(args.videos, p) for p in found.values()}
@@ -206,35 +190,26 @@ def count_folders(args, video_ids, index):
 
 def report_videos(args, index, found, times):
     """Prints what is missing or broken; returns how many are not sound."""
-    missing = [v for v in times if v not in found]
-    broken = [v for v in found if not index[found[v]]['num_frames']]
-    good = {v: index[found[v]] for v in found if v not in broken}
-    damaged = [v for v, e in good.items() if 'problem' in e]
-    drift = [v for v, e in good.items() if 'time_drift' in e]
-    rates = Counter(f"{e['fps']:.4g}" for e in good.values())
+    entries = {v: index[name] for v, name in found.items()}
+    good = {v: e for v, e in entries.items() if e['num_frames']}
     hours = sum(e['num_frames'] / e['fps'] for e in good.values()) / 3600
     print(f'{args.out}: {len(good)} of {len(times)} videos, {hours:.4g} h')
-    shown = ', '.join(f'{k} ({n})' for k, n in rates.most_common(5))
-    print(f'  frames per second: {shown}' +
-          (', ...' if len(rates) > 5 else ''))
-    for what, names, detail in (
-        ('missing', missing, None),
-        ('cannot be read', broken, 'problem'),
-        ('damaged or cut off; what can be read will be used', damaged,
-         'problem'),
-        ('variable frame rate (keyframes are off by so many seconds)', drift,
-         'time_drift'),
-    ):
-        print(f'  {what}: {len(names)}')
-        for name in names:
-            print(f'    {name}' +
-                  (f': {index[found[name]][detail]}' if detail else ''))
-    return len(missing) + len(broken) + len(damaged), good
+    print('  frames per second: ' + checking.most_common(
+        f"{e['fps']:.4g}" for e in good.values()))
+    groups = {
+        'missing': {v: '' for v in times if v not in found},
+        'cannot be read': {
+            v: e['problem'] for v, e in entries.items() if v not in good},
+        'damaged or cut off; what can be read will be used': {
+            v: e['problem'] for v, e in good.items() if 'problem' in e},
+    }
+    checking.print_groups(groups)
+    return sum(map(len, groups.values())), good
 
 
 def outside_of(entry, times, start, rate):
     """How many keyframes are not in a video that begins at ``start``."""
-    frames = np.rint((times - start) / rate * entry['fps'])
+    frames = Clock(entry).nearest((times - start) / rate)
     return int(((frames < 0) | (frames >= entry['num_frames'])).sum())
 
 
@@ -289,22 +264,18 @@ def main(argv=None):
     """Checks the data and builds the index; returns the exit code."""
     args = parse_args(argv)
     folder = args.videos or args.frames
-    index = {}
     try:
         times = check_annotations(args)
         if not osp.isdir(folder):
             raise FileNotFoundError(f'folder {folder!r} does not exist')
-        if osp.exists(args.out) and not args.rebuild:
-            index = load_video_index(args.out)
+        index = {} if args.rebuild else checking.earlier(args.out)
     except (OSError, ValueError) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
+        return checking.failed(e)
     count = count_videos if args.videos else count_folders
     try:
         found = count(args, list(times), index)
     except (ValueError, RuntimeError) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
+        return checking.failed(e)
     except KeyboardInterrupt:
         print('\nInterrupted; run it again to go on')
         return 130

@@ -8,7 +8,6 @@ files that are still as large is kept, so that an interrupted run goes on.
 Ends with exit code 1 if something is wrong.
 """
 import argparse
-import os
 import os.path as osp
 import sys
 from functools import partial
@@ -21,12 +20,12 @@ from mmaction_memvit.annotations.charades import (
     read_charades,
 )
 from mmaction_memvit.video import probe_video
-from mmaction_memvit.video.find import count_frame_images, find_videos
-from mmaction_memvit.video.index import (
-    first_names,
-    load_video_index,
-    update_index,
-)
+from mmaction_memvit.video.find import count_frame_images
+from mmaction_memvit.video.index import update_index
+
+# The tools beside this one and above, however it was started.
+sys.path[:0] = [osp.dirname(osp.dirname(osp.abspath(__file__)))]
+import checking  # noqa: E402
 
 
 def parse_args(argv=None):
@@ -37,24 +36,13 @@ def parse_args(argv=None):
     add = parser.add_argument
     add('lists', nargs='+', metavar='LIST',
         help='Charades_v1_train.csv, Charades_v1_test.csv')
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument('--videos', help='folder with video files')
-    source.add_argument('--frames', help='folder with frame folders')
+    checking.add_source(parser)
     add('--index', help='with --videos: JSON file for the frame counts')
-    add('--num-workers', type=int, default=min(8, os.cpu_count() or 1),
-        help='processes')
-    add('--decode', action='store_true',
-        help='decode every frame of videos (slow); else packets are counted '
-        'and the end of every video decoded')
     add('--fps', type=float, default=24., help='rate of frames in folders')
     add('--tolerance', type=float, default=2.,
         help='seconds by which a video may be longer or shorter than listed')
     args = parser.parse_args(argv)
-    if args.index and not args.videos:
-        parser.error('--index needs --videos')
-    folder = args.videos or args.frames
-    if not osp.isdir(folder):
-        parser.error(f'{folder!r} is no folder')
+    checking.check_source(parser, args, args.index)
     return args
 
 
@@ -75,12 +63,7 @@ def probe_frames(path, decode=False, fps=24.):
 def find(args, ids):
     """Names of files or folders, by video."""
     if args.videos:
-        found = find_videos({v: [v] for v in ids}, args.videos)
-        several = [v for v, paths in found.items() if len(paths) > 1]
-        if several:
-            raise ValueError(f'{first_names(several)}: several files of one '
-                             'name. Remedy: keep one of them in the folder')
-        return {v: paths[0] for v, paths in found.items()}
+        return checking.find_each(ids, args.videos)
     return {v: v for v in ids if osp.isdir(osp.join(args.frames, v))}
 
 
@@ -88,12 +71,9 @@ def probe_all(args, found):
     """Entries of all videos or folders, by name of the file."""
     root = args.videos or args.frames
     paths = {name: osp.join(root, name) for name in found.values()}
-    index = {}
-    if args.index and osp.exists(args.index):
-        index = load_video_index(args.index)
+    index = checking.earlier(args.index)
     probe = probe_video if args.videos else partial(
         probe_frames, fps=args.fps)
-    # Videos of other lists stay.
     update_index(index, paths, args.index, args.num_workers, args.decode,
                  probe)
     return {name: index[name] for name in paths}
@@ -120,14 +100,7 @@ def report(args, videos, found, entries):
                 f'{seconds:.2f} s, listed {length:g} s')
     frames = sum(e['num_frames'] for e in entries.values())
     print(f'{len(found)} of {len(videos)} are there, {frames} frames')
-    for text, group in groups.items():
-        print(f'  {text}: {len(group)}')
-        if text == 'missing':
-            if group:
-                print(f'    {first_names(group, 20)}')
-            continue
-        for video, detail in group.items():
-            print(f'    {video}: {detail}')
+    checking.print_groups(groups)
     return len({v for group in groups.values() for v in group})
 
 
@@ -169,12 +142,8 @@ def main(argv=None):
         found = find(args, videos)
         entries = probe_all(args, found)
     except (OSError, ValueError, RuntimeError) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
-    problems = report(args, videos, found, entries)
-    print(f'{problems} of {len(videos)} are not in order' if problems else
-          'All in order')
-    return int(bool(problems))
+        return checking.failed(e)
+    return checking.summary(report(args, videos, found, entries), len(videos))
 
 
 if __name__ == '__main__':

@@ -17,17 +17,17 @@ import sys
 
 from mmaction_memvit.annotations.epic import read_epic_segments
 from mmaction_memvit.annotations.epic_lists import read_epic_video_info
+from mmaction_memvit.datasets.epic import NOMINAL_RATES, frame_rate
+from mmaction_memvit.messages import first_names
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.find import find_videos, walk
-from mmaction_memvit.video.index import (
-    first_names,
-    load_video_index,
-    update_index,
-)
+from mmaction_memvit.video.index import update_index
+
+# The tools beside this one and above, however it was started.
+sys.path[:0] = [osp.dirname(osp.dirname(osp.abspath(__file__)))]
+import checking  # noqa: E402
 
 FRAME_SUFFIXES = ('.jpg', '.jpeg', '.png')
-# The challenge's frames were extracted at these rates, not at the videos'.
-NOMINAL_RATES = (60., 50.)
 
 
 def parse_args(argv=None):
@@ -39,15 +39,7 @@ def parse_args(argv=None):
     add('lists', nargs='+', metavar='LIST',
         help='lists of segments; their videos are checked')
     add('--video-info', help='EPIC_100_video_info.csv')
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument('--videos', help='folder with video files')
-    source.add_argument('--frames', help='folder with frame folders')
-    add('--num-workers', type=int, default=min(8, os.cpu_count() or 1),
-        help='processes')
-    add('--decode', action='store_true',
-        help='decode every frame (slow); else packets are counted and the '
-        'end of every video, or first and last frame of every folder, '
-        'decoded')
+    checking.add_source(parser)
     add('--tolerance', type=float, default=0.5,
         help='seconds by which a video may be longer or shorter than the '
         'video list says')
@@ -55,11 +47,7 @@ def parse_args(argv=None):
     add('--index', help='with --videos: JSON file for the frame counts, which '
         'datasets take as index_file')
     args = parser.parse_args(argv)
-    if args.index and not args.videos:
-        parser.error('--index needs --videos')
-    folder = args.videos or args.frames
-    if not osp.isdir(folder):
-        parser.error(f'{folder!r} is no folder')
+    checking.check_source(parser, args, args.index)
     return args
 
 
@@ -95,15 +83,9 @@ def find_frames(root, wanted):
 
 
 def probe_frames(path, decode=False):
-    """Counts the frames of a folder.
+    """The entry of a folder with frame_0000000001.jpg and so on.
 
-    Args:
-        path (str): Folder with frame_0000000001.jpg and so on.
-        decode (bool): Whether to decode all frames.
-
-    Returns:
-        dict: ``num_frames``, ``width``, ``height``, ``fps`` (0: frames do
-        not tell) and, if something is wrong, ``problem``.
+    With ``decode`` all frames are decoded, else the first and the last.
     """
     import cv2
     entry = {'num_frames': 0, 'fps': 0., 'width': 0, 'height': 0}
@@ -164,7 +146,7 @@ def compare(args, entry, info, stop):
                          f'{expected:.0f}')
     elif info is not None:
         rates = (info.fps, *NOMINAL_RATES)
-        fps = rate_of_folder(entry, info)
+        fps = frame_rate(num, info)
         if abs(num / fps - info.duration) > args.tolerance:
             expected = ', '.join(f'{info.duration * r:.0f} at {r:g}'
                                  for r in rates)
@@ -175,13 +157,6 @@ def compare(args, entry, info, stop):
         found.append(f'ends after {num / fps:.2f} s, but a segment goes to '
                      f'{stop:.2f} s')
     return '; '.join(found)
-
-
-def rate_of_folder(entry, info):
-    """Which rate the frames of a folder were extracted at."""
-    rates = (info.fps, *NOMINAL_RATES)
-    return min(rates,
-               key=lambda r: abs(entry['num_frames'] / r - info.duration))
 
 
 def report(args, stops, infos, found, archives, entries):
@@ -214,17 +189,11 @@ def report(args, stops, infos, found, archives, entries):
         rates = {}
         for video, entry in entries.items():
             if video in infos and entry['num_frames']:
-                rate = rate_of_folder(entry, infos[video])
+                rate = frame_rate(entry['num_frames'], infos[video])
                 rates.setdefault(rate, []).append(video)
         for rate, videos in sorted(rates.items()):
             print(f'  {rate:g} frames per second: {first_names(videos)}')
-    for text, group in groups.items():
-        print(f'  {text}: {len(group)}')
-        if text == 'missing' and not any(group.values()) and len(group) > 20:
-            print(f'    {first_names(group, 20)}')
-            continue
-        for video, detail in group.items():
-            print(f'    {video}' + (f': {detail}' if detail else ''))
+    checking.print_groups(groups)
     return len({v for text, group in groups.items() for v in group
                 if not text.startswith('found more')})
 
@@ -232,18 +201,14 @@ def report(args, stops, infos, found, archives, entries):
 def main(argv=None):
     """Checks a download; returns the exit code."""
     args = parse_args(argv)
-    index = {}
     try:
         stops = last_stops(args)
         infos = None
         if args.video_info:
             infos = read_epic_video_info(args.video_info)
-        # Videos of other lists stay in it.
-        if args.index and osp.exists(args.index):
-            index = load_video_index(args.index)
-    except (OSError, ValueError, ImportError) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
+        index = checking.earlier(args.index)
+    except (OSError, ValueError) as e:
+        return checking.failed(e)
     if args.videos:
         found, archives = find_videos({v: [v] for v in stops}, args.videos,
                                       anywhere=True), {}
@@ -253,12 +218,9 @@ def main(argv=None):
     try:
         entries = probe_all(args, files, index)
     except RuntimeError as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
-    problems = report(args, stops, infos, found, archives, entries)
-    print(f'{problems} of {len(stops)} are not in order' if problems else
-          'All in order')
-    return int(bool(problems))
+        return checking.failed(e)
+    return checking.summary(
+        report(args, stops, infos, found, archives, entries), len(stops))
 
 
 if __name__ == '__main__':

@@ -1,0 +1,182 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Classes of the head against those of the data."""
+from collections.abc import Iterator
+from typing import Any, Optional
+
+import numpy as np
+from mmaction.registry import MODELS
+
+from .findings import Finding
+from .part import Part
+from .run import Run
+
+#: So many samples are asked for their labels.
+_MANY = 10000
+
+
+def _path(run: Run) -> str:
+    return f'{run.head.path}.num_classes'
+
+
+def classes_agree(run: Run) -> Iterator[Finding]:
+    """Numbers of classes that the config gives twice, differently."""
+    head = run.head
+    scored = head.get('num_classes') if head else None
+    if not isinstance(scored, int):
+        return
+    told = set()
+    for loader in run.loaders:
+        for dataset in loader.datasets:
+            classes = (dataset.get('metainfo') or {}).get('classes')
+            for option, number in (('num_classes',
+                                    dataset.get('num_classes')),
+                                   ('metainfo.classes', classes and
+                                    len(classes))):
+                # Of boxes, class 0 is nobody's.
+                if option == 'metainfo.classes' and run.model.is_a(
+                        'FastRCNN'):
+                    continue
+                if (not isinstance(number, int) or number == scored
+                        or number in told):
+                    continue
+                told.add(number)
+                yield Finding(
+                    _path(run), f'num_classes={scored}, but '
+                    f'{loader.path}.dataset.{option} says {number}',
+                    f'{_path(run)}={number}')
+
+
+def tasks_agree(run: Run) -> Iterator[Finding]:
+    """Classes of verbs and nouns, in head and metric."""
+    head = run.head
+    scored = head.get('num_classes') if head else None
+    if not isinstance(scored, dict):
+        return
+    for loader in run.evaluations:
+        for metric in run.metrics.get(loader.mode, ()):
+            for task, option in (('verb', 'num_verbs'), ('noun',
+                                                         'num_nouns')):
+                number = metric.get(option)
+                if task in scored and number not in (None, scored[task]):
+                    yield Finding(
+                        f'{_path(run)}.{task}', f'{scored[task]} classes of '
+                        f'{task}, but {metric.path}.{option}={number}',
+                        f'{_path(run)}.{task}={number}, or '
+                        f'{metric.path}.{option}={scored[task]}')
+
+
+def labels_fit_loss(run: Run) -> Iterator[Finding]:
+    """Several labels a sample for a loss that takes one."""
+    head = run.head
+    loss = head and head.child('loss_cls', MODELS)
+    if loss is None:
+        return
+    for loader in run.loaders:
+        if loader.mode != 'train' or not loader.dataset.get('multi_class'):
+            continue
+        if loss.is_a('CrossEntropyLoss'):
+            yield Finding(
+                f'{head.path}.loss_cls', 'samples have several labels '
+                f'(multi_class=True), but {loss} is a softmax over classes',
+                f'{head.path}.loss_cls=dict(type='
+                f"'BCELossWithLogits'), {head.path}.multi_class=True")
+
+
+CHECKS = (classes_agree, tasks_agree, labels_fit_loss)
+
+
+# What only data that is there can tell.
+
+
+def labels_are_scored(run: Run) -> Iterator[Finding]:
+    """Labels beyond the head's classes, or far fewer of them."""
+    head = run.head
+    scored = head.get('num_classes') if head else None
+    if not isinstance(scored, int) or run.model.is_a('FastRCNN'):
+        return
+    highest = {}
+    for loader in run.loaders:
+        labels = [seen_labels(x) for x in loader.datasets]
+        labels = np.concatenate([x for x in labels if x is not None] or [[]])
+        if len(labels):
+            highest[loader.mode] = int(labels.max())
+    for mode, label in highest.items():
+        if label >= scored:
+            yield Finding(
+                _path(run), f'num_classes={scored}, but labels of the {mode} '
+                f'data go up to {label}', f'{_path(run)}={label + 1}')
+            return
+    top = highest.get('train')
+    stated = [x.get('num_classes') for y in run.loaders for x in y.datasets]
+    if top is not None and top + 1 < scored and scored not in stated:
+        yield Finding(
+            _path(run), f'num_classes={scored}, but labels of the train data '
+            f'end at {top}: {scored - top - 1} classes are never seen',
+            f'{_path(run)}={top + 1}, or if the list is a part of a larger '
+            f'one train_dataloader.dataset.num_classes={scored}', False)
+
+
+def seen_labels(dataset: Part) -> Optional[np.ndarray]:
+    """Labels of a data set's samples, of many of them if there are more."""
+    data = dataset.value
+    if not hasattr(data, 'get_data_info'):
+        return None
+    step = max(1, -(-len(data) // _MANY))
+    found: set[int] = set()
+    for i in range(0, len(data), step):
+        found.update(_classes(data.get_data_info(i).get('label')))
+    return np.asarray(sorted(found)) if found else None
+
+
+def _classes(label: Any) -> Iterator[int]:
+    if isinstance(label, (int, np.integer)):
+        if label >= 0:
+            yield int(label)
+    elif isinstance(label, (list, tuple)):
+        for x in label:
+            yield from _classes(x)
+
+
+def streams_go_on(run: Run) -> Iterator[Finding]:
+    """Positions so far apart, or so few, that no stream goes on."""
+    if not run.with_memory:
+        return
+    max_gap = run.model.value.banks['train'].max_gap
+    for loader in run.loaders:
+        if not loader.is_stream or not hasattr(loader.dataset.value,
+                                               'stream_keys'):
+            continue
+        steps = position_steps(loader.dataset.value.stream_keys())
+        path = f'{loader.path}.dataset'
+        if not len(steps):
+            yield Finding(
+                path, 'every video has one clip: there is nothing to '
+                'remember', f'longer videos, or a shorter clip in {path}',
+                False)
+        elif steps.min() > max_gap:
+            yield Finding(
+                'model.max_gap', f'max_gap={max_gap}, but clips in '
+                f'{loader.path} are {steps.min()} positions apart or more: '
+                'no clip continues a stream',
+                f'model.max_gap={int(np.median(steps))}')
+        elif np.mean(steps > max_gap) > 0.5:
+            yield Finding(
+                'model.max_gap', f'max_gap={max_gap}, but '
+                f'{np.mean(steps > max_gap):.0%} of the clips in '
+                f'{loader.path} are farther from the one before',
+                f'model.max_gap={int(np.percentile(steps, 90))}', False)
+
+
+def position_steps(keys: list) -> np.ndarray:
+    """Steps of position within videos, of all clips but the first."""
+    if not keys:
+        return np.zeros(0, int)
+    names: dict = {}
+    videos = np.asarray([names.setdefault(v, len(names)) for v, _ in keys])
+    positions = np.asarray([p for _, p in keys])
+    order = np.lexsort((positions, videos))
+    videos, positions = videos[order], positions[order]
+    return np.diff(positions)[np.diff(videos) == 0]
+
+
+DATA_CHECKS = (labels_are_scored, streams_go_on)

@@ -1,0 +1,194 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What a model does with streams: whether it remembers, and what."""
+from collections.abc import Iterator
+
+from mmaction.registry import MODELS
+
+from .findings import Finding
+from .run import Run
+from .sizes import frame_size
+
+HOOK = "custom_hooks = [dict(type='MemoryBankHook')]"
+#: Transforms that make several views of a clip.
+CROPS = ('ThreeCrop', 'TenCrop')
+
+
+def memory_is_carried(run: Run) -> Iterator[Finding]:
+    """Parts that remember, in a model that drops what they remember."""
+    if run.carries_memory or run.model.is_stranger:
+        return
+    for part in run.remembering():
+        kind = ('OnlineFastRCNN' if run.model.is_a('FastRCNN') else
+                'OnlineRecognizer3D')
+        mem_len = part.get('mem_len')
+        yield Finding(
+            'model.type',
+            f'{part} remembers (mem_len={mem_len}), but {run.model} hands no '
+            'memory from clip to clip: every clip is scored alone',
+            f"model.type='{kind}', with clips in order "
+            "(batch_sampler=dict(type='StreamBatchSampler')); or without "
+            f'memory {part.path}.mem_len=0')
+
+
+def hook_is_there(run: Run) -> Iterator[Finding]:
+    """Streams that nobody looks after."""
+    if run.with_memory and not any(
+            x.is_a('MemoryBankHook') for x in run.hooks):
+        yield Finding(
+            'custom_hooks', 'no MemoryBankHook: the memory is not cleared '
+            'between epochs, validation and testing share one, and nobody '
+            'looks whether clips continue a stream', HOOK)
+
+
+def no_blending(run: Run) -> Iterator[Finding]:
+    """Clips of different streams that are mixed."""
+    blending = run.preprocessor and run.preprocessor.child('blending', MODELS)
+    if (run.with_memory and blending is not None
+            and run.loader('train') is not None):
+        yield Finding(
+            'model.data_preprocessor.blending',
+            f'{blending} mixes clips of different streams, and the memory '
+            'would keep the mixture', 'model.data_preprocessor.blending=None')
+
+
+def frames_are_normalised(run: Run) -> Iterator[Finding]:
+    """Pixels from 0 to 255 as they are."""
+    prep = run.preprocessor
+    if not (run.carries_memory or run.shares_memory) or (
+            prep is not None and not prep.is_a('ActionDataPreprocessor')):
+        return
+    if prep is None or prep.get('mean') is None:
+        yield Finding(
+            'model.data_preprocessor', 'mean=None, std=None: the model gets '
+            'pixels from 0 to 255 as they are',
+            'model.data_preprocessor.mean=[114.75] * 3, std=[57.375] * 3, or '
+            'what the weights were trained with', False)
+    elif prep.get('to_rgb'):
+        yield Finding(
+            'model.data_preprocessor.to_rgb', 'to_rgb=True swaps red and '
+            'blue of frames that are RGB already, as all decoders give them',
+            'model.data_preprocessor.to_rgb=False', False)
+
+
+def shapes_fit(run: Run) -> Iterator[Finding]:
+    """Clips in another layout than the model normalises."""
+    prep = run.preprocessor
+    if not (run.carries_memory or run.shares_memory) or prep is None:
+        return
+    wanted = prep.get('format_shape')
+    for loader in run.loaders:
+        step = loader.find('FormatShape')
+        given = step and step.get('input_format')
+        if {given, wanted} == {'NCHW', 'NCTHW'}:
+            yield Finding(
+                f'{step.path}.input_format', f'FormatShape makes {given!r}, '
+                f'but model.data_preprocessor.format_shape={wanted!r}',
+                'model.data_preprocessor.format_shape='
+                f'{given!r}')
+
+
+def streams_are_kept(run: Run) -> Iterator[Finding]:
+    """Fewer streams remembered than are watched at a time."""
+    if not run.with_memory:
+        return
+    most = run.model.get('max_streams')
+    if not run.model.is_config:
+        most = run.model.value.banks['train'].max_streams
+    for loader in run.loaders:
+        views = {'ThreeCrop': 3, 'TenCrop': 10}
+        crop = loader.find(*CROPS)
+        lanes = loader.batch_size * views.get(crop and crop.name, 1)
+        if most is not None and most < lanes:
+            yield Finding(
+                'model.max_streams', f'max_streams={most}, but {loader.path} '
+                f'shows {lanes} streams at a time: most are forgotten before '
+                'they go on', 'model.max_streams=None, or at least '
+                f'{lanes}')
+            return
+
+
+def one_view_in_training(run: Run) -> Iterator[Finding]:
+    """Several views of a clip where one is trained on."""
+    loader = run.loader('train')
+    crop = loader and loader.find(*CROPS)
+    if run.carries_memory and crop:
+        yield Finding(
+            crop.path, f'{crop} makes several views of a clip, but training '
+            'takes one', f'RandomCrop or CenterCrop in place of {crop} in '
+            'train_dataloader.dataset.pipeline')
+
+
+def any_size_is_not_padded(run: Run) -> Iterator[Finding]:
+    """Frames of different sizes that are padded to the largest."""
+    prep = run.preprocessor
+    if not (run.carries_memory or run.shares_memory) or (
+            prep is not None and prep.is_a('AnySizeDataPreprocessor')):
+        return
+    for loader in run.evaluations:
+        steps = loader.steps()
+        scaled = any(
+            x.is_a('Resize')
+            or x.is_a('LoadVideoClip') and x.get('short_side') for x in steps)
+        if (loader.batch_size > 1 and scaled and frame_size(loader) is None
+                and not any(x.is_stranger for x in steps)):
+            yield Finding(
+                f'{loader.path}.dataset.pipeline', 'frames keep the shape of '
+                f'their video, and batches of {loader.batch_size} are padded '
+                'to the largest: scores depend on neighbours, if videos '
+                'differ in shape', f'a CenterCrop in {loader.path}, '
+                f'{loader.path}.batch_size=1, or for detection '
+                "model.data_preprocessor.type='AnySizeDataPreprocessor'",
+                False)
+
+
+def clips_share_memory(run: Run) -> Iterator[Finding]:
+    """Collaborative memories of one clip, or of the wrong data set."""
+    if not run.shares_memory or run.model.child('neck', MODELS) is None:
+        return
+    for loader in run.loaders:
+        if loader.is_stream and loader.dataset.is_ours:
+            right = ('CollaborativeAVADataset' if run.model.is_a('FastRCNN')
+                     else 'VideoClipsDataset')
+            yield Finding(
+                f'{loader.path}.dataset.type', f'{loader.dataset} gives one '
+                f'clip at a time, but {run.model} shares a memory between '
+                'the clips of a video',
+                f"{loader.path}.dataset.type='{right}'")
+            continue
+        sampling = loader.find('SampleFrames', 'UniformSample')
+        num = sampling and sampling.get('num_clips')
+        per_clip = run.model.get('frames_per_clip') or 1
+        if loader.mode == 'train' and num is not None and num <= per_clip:
+            yield Finding(
+                f'{sampling.path}.num_clips', f'num_clips={num}: the memory '
+                'of a video holds one clip and no other',
+                f'num_clips={8 * per_clip} for N = 8 in {sampling}', False)
+        crop, pack = loader.find(*CROPS), loader.find('PackActionInputs')
+        test_cfg = run.model.get('test_cfg') or {}
+        if (crop and loader.mode != 'train' and pack
+                and 'num_clips' not in (pack.get('meta_keys') or ())
+                and not test_cfg.get('num_crops')):
+            yield Finding(
+                f'{pack.path}.meta_keys', f'{crop} makes several crops of '
+                "each clip, and samples do not tell 'num_clips': all crops "
+                'write the memory, as if each was a clip',
+                f"'num_clips' in PackActionInputs' meta_keys of "
+                f'{loader.path}, or model.test_cfg=dict(num_crops=3)', False)
+
+
+def windows_are_not_streams(run: Run) -> Iterator[Finding]:
+    """Windows of clips for a model that takes them one by one."""
+    if not run.carries_memory:
+        return
+    for loader in run.loaders:
+        if loader.dataset.is_a('CollaborativeAVADataset'):
+            yield Finding(
+                f'{loader.path}.dataset.type', f'{loader.dataset} gives '
+                f'windows of clips, but {run.model} takes them one by one',
+                f"{loader.path}.dataset.type='OnlineAVADataset'")
+
+
+CHECKS = (memory_is_carried, hook_is_there, no_blending,
+          frames_are_normalised, shapes_fit, streams_are_kept,
+          one_view_in_training, any_size_is_not_padded, clips_share_memory,
+          windows_are_not_streams)

@@ -1,0 +1,207 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What each data loader yields: data sets and their transforms."""
+from collections.abc import Iterator
+from functools import cache
+
+from mmaction.registry import DATASETS
+
+from .findings import Finding
+from .part import Part
+from .run import Loader, Run, gives_streams
+
+#: Transforms that choose frames.
+SAMPLING = ('SampleFrames', 'UniformSample', 'UniformSampleFrames',
+            'UntrimmedSampleFrames', 'SampleKeyframeClip')
+#: Which transform must have opened a video before another decodes it.
+DECODERS = {
+    'DecordDecode': 'DecordInit',
+    'PyAVDecode': 'PyAVInit',
+    'OpenCVDecode': 'OpenCVInit',
+    'PIMSDecode': 'PIMSInit'
+}
+LOADING = (*DECODERS, 'LoadVideoClip', 'RawFrameDecode', 'ImageDecode',
+           'ArrayDecode', 'LoadRGBFromFile')
+_PLACE = ('video_id', 'timestamp')
+
+
+@cache
+def _stock_options() -> frozenset[str]:
+    stock = [Part(dict(type=x)) for x in DATASETS.module_dict.values()]
+    return frozenset(option for x in stock if not x.is_ours
+                     and not x.is_stranger for option in x.options())
+
+
+def options_are_known(run: Run) -> Iterator[Finding]:
+    """Options that are left of the data set which a base config has."""
+    for loader in run.loaders:
+        for dataset in loader.datasets:
+            if not (dataset.is_config and dataset.is_ours):
+                continue
+            known = dataset.options()
+            unknown = [x for x in dataset.value
+                       if x in _stock_options() and x not in known]
+            if unknown:
+                yield Finding(
+                    f'{loader.path}.dataset', f'{dataset} has no option '
+                    f'{", ".join(unknown)}', f'{loader.path}.dataset='
+                    f"dict(_delete_=True, type='{dataset}', ...), which takes "
+                    'nothing over from the base, or without them')
+        collate = loader.part.get('collate_fn')
+        if (loader.dataset.is_ours and isinstance(collate, dict)
+                and collate.get('type') == 'repeat_pseudo_collate'):
+            yield Finding(
+                f'{loader.path}.collate_fn', 'repeat_pseudo_collate takes '
+                f'several samples at a time, but {loader.dataset} gives one',
+                f"{loader.path}.collate_fn=dict(type='pseudo_collate')")
+
+
+def data_sets_give_streams(run: Run) -> Iterator[Finding]:
+    """Samples that do not tell video and position."""
+    if not run.with_memory:
+        return
+    right = ('OnlineAVADataset' if run.model.is_a('FastRCNN') else
+             'OnlineVideoDataset')
+    for loader in run.loaders:
+        for dataset in loader.datasets:
+            if gives_streams(dataset) or dataset.is_stranger or \
+                    dataset.is_a('CollaborativeAVADataset'):
+                continue
+            yield Finding(
+                f'{loader.path}.dataset.type', f'{dataset} does not tell of '
+                'its samples which video and position they are, by which '
+                f'the memory of {run.model} finds its stream',
+                f"{loader.path}.dataset.type='{right}', with "
+                f"{loader.path}.batch_sampler="
+                "dict(type='StreamBatchSampler')")
+        for wrapper in loader.wrappers:
+            if wrapper.is_a('RepeatDataset', 'ClassBalancedDataset'):
+                yield Finding(
+                    wrapper.path, f'{wrapper} shows clips of a stream more '
+                    'than once', f'{loader.path}.dataset=dict(type='
+                    f"'{right}', ...) without {wrapper}; more epochs "
+                    'instead')
+
+
+def chooses_frames(dataset: Part) -> bool:
+    """Whether samples come with the frames of their clip."""
+    return (gives_streams(dataset) and dataset.is_ours
+            and dataset.get('clip_len') is not None)
+
+
+def frames_are_the_clips_own(run: Run) -> Iterator[Finding]:
+    """Sampling transforms where the data set has chosen the frames."""
+    for loader in run.loaders:
+        for dataset in loader.datasets:
+            steps = loader.steps(dataset)
+            samplers = [x for x in steps if x.is_a(*SAMPLING)]
+            if chooses_frames(dataset):
+                for step in samplers:
+                    yield Finding(
+                        step.path, f'{step} chooses frames anew, and the '
+                        f'frames that {dataset} chose for a position are '
+                        'lost: clips do not show the place in the video that '
+                        'they are remembered by', 'remove '
+                        f"dict(type='{step}') from "
+                        f'{loader.path}.dataset.pipeline; with '
+                        "dict(type='LoadVideoClip') DecordInit and "
+                        'DecordDecode are not needed either')
+            elif dataset.is_a('OnlineAVADataset'):
+                yield from _keyframe_clips(loader, dataset, samplers, steps)
+
+
+def _keyframe_clips(loader: Loader, dataset: Part, samplers: list[Part],
+                    steps: list[Part]) -> Iterator[Finding]:
+    right = "dict(type='SampleKeyframeClip', clip_len=16, frame_interval=4)"
+    wrong = [x for x in samplers if not x.is_a('SampleKeyframeClip')]
+    if wrong:
+        yield Finding(
+            wrong[0].path, f'{wrong[0]} does not know the keyframe of '
+            f'{dataset}: clips would show another place in the video',
+            f'{right} in place of {wrong[0]} in '
+            f'{loader.path}.dataset.pipeline')
+    elif not samplers and not any(x.is_stranger for x in steps):
+        yield Finding(
+            f'{loader.path}.dataset.pipeline', f'no transform chooses the '
+            f'frames around the keyframes of {dataset}',
+            f'{right} as the first of {loader.path}.dataset.pipeline')
+
+
+def frames_are_loaded(run: Run) -> Iterator[Finding]:
+    """Pipelines that lack a step, which validation would find out late."""
+    if not run.is_ours:
+        return
+    for loader in run.loaders:
+        for dataset in loader.datasets:
+            steps = loader.steps(dataset)
+            if not dataset.is_ours or any(x.is_stranger for x in steps):
+                continue
+            pipeline = f'{loader.path}.dataset.pipeline'
+            if not any(x.is_a(*LOADING) for x in steps):
+                yield Finding(pipeline, 'no transform loads the frames',
+                              f"dict(type='LoadVideoClip') in {pipeline}")
+            names = [x.name for x in steps]
+            for i, name in enumerate(names):
+                opener = DECODERS.get(name)
+                if opener and opener not in names[:i]:
+                    yield Finding(
+                        steps[i].path, f'{name} needs {opener} before it',
+                        f"dict(type='LoadVideoClip') in place of {name} in "
+                        f'{pipeline}')
+            if not names or 'Pack' not in names[-1]:
+                last = names[-1] if names else 'nothing'
+                yield Finding(
+                    pipeline, f'the last transform is {last}, which packs '
+                    'no sample', "dict(type='PackActionInputs', meta_keys="
+                    f"('video_id', 'timestamp')) as the last of {pipeline}")
+
+
+def needed_keys(run: Run, loader: Loader) -> dict[str, str]:
+    """Metainfo that samples must have, and who needs it."""
+    keys: dict[str, str] = {}
+    if run.with_memory:
+        keys.update(dict.fromkeys(_PLACE, f'the memory of {run.model}'))
+    for metric in run.metrics.get(loader.mode, ()):
+        wanted: tuple = ()
+        if metric.is_a('VideoAccMetric'):
+            wanted = _PLACE
+            if any(x.get('ann_format') == 'segments'
+                   for x in loader.datasets):
+                wanted += ('segment_id', )
+        elif metric.is_a('EpicSegmentMetric'):
+            if metric.get('online'):
+                wanted = *_PLACE, 'token_times'
+        elif metric.is_a('AVADetectionMetric', 'AVAMetric'):
+            wanted = ('img_key', )
+        elif metric.is_a('MultiLabelMAPMetric'):
+            wanted = ('video_id', )
+        for key in wanted:
+            keys.setdefault(key, metric.name)
+    return keys
+
+
+def samples_tell_who_they_are(run: Run) -> Iterator[Finding]:
+    """Metainfo that memory or metric need and samples lose."""
+    if not run.is_ours:
+        return
+    for loader in run.loaders:
+        for dataset in loader.datasets:
+            packs = [x for x in loader.steps(dataset)
+                     if x.is_a('PackActionInputs')]
+            if not packs or not dataset.is_ours:
+                continue
+            kept = packs[-1].get('meta_keys') or ()
+            needed = needed_keys(run, loader)
+            lost = [x for x in needed if x not in kept]
+            if lost:
+                keys = tuple(dict.fromkeys([*kept, *lost]))
+                yield Finding(
+                    f'{packs[-1].path}.meta_keys', 'samples lose '
+                    f'{", ".join(map(repr, lost))}, which {needed[lost[0]]} '
+                    f'needs; kept are {tuple(kept)}',
+                    f"dict(type='PackActionInputs', meta_keys={keys}) in "
+                    f'{loader.path}.dataset.pipeline')
+
+
+CHECKS = (options_are_known, data_sets_give_streams,
+          frames_are_the_clips_own, frames_are_loaded,
+          samples_tell_who_they_are)

@@ -1,0 +1,270 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What a run is made of: model, data loaders, metrics, hooks."""
+from collections.abc import Iterator, Sequence
+from typing import Any, Optional
+
+import torch
+from mmaction.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    HOOKS,
+    METRICS,
+    MODELS,
+    TRANSFORMS,
+)
+from mmengine.config import Config
+from mmengine.dist import get_world_size
+from mmengine.evaluator import Evaluator
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmaction_memvit.memory.host import remembers
+
+from .part import Part
+
+MODES = ('train', 'val', 'test')
+#: Stock data sets whose samples tell video and position.
+_KNOW_THEIR_PLACE = ('AVADataset', 'AVAKineticsDataset')
+
+
+class Loader:
+    """A data loader: its data sets, their transforms, its samplers.
+
+    Args:
+        mode (str): 'train', 'val' or 'test'.
+        value (dict | DataLoader): Its config, or itself.
+    """
+
+    def __init__(self, mode: str, value: Any) -> None:
+        self.mode = mode
+        self.part = Part(value, path=f'{mode}_dataloader')
+        self.path = self.part.path
+        outer = self.part.child('dataset', DATASETS)
+        #: What stands around the data sets, such as RepeatDataset.
+        self.wrappers: list[Part] = []
+        self.datasets = list(self._unwrap(outer)) if outer else []
+        self.sampler = self.part.child('sampler', DATA_SAMPLERS)
+        self.batch_sampler = self.part.child('batch_sampler', DATA_SAMPLERS)
+        if self.batch_sampler and self.batch_sampler.name == 'BatchSampler':
+            self.batch_sampler = None
+        elif self.batch_sampler and not self.batch_sampler.is_config:
+            self.sampler = self.batch_sampler.child('sampler', DATA_SAMPLERS)
+
+    def _unwrap(self, dataset: Part) -> Iterator[Part]:
+        for option in ('datasets', 'dataset'):
+            if dataset.is_a('ConcatDataset', 'RepeatDataset',
+                            'ClassBalancedDataset') and dataset.has(option):
+                inner = (
+                    dataset.children(option, DATASETS) if option == 'datasets'
+                    else [dataset.child(option, DATASETS)])
+                self.wrappers.append(dataset)
+                for part in inner:
+                    yield from self._unwrap(part)
+                return
+        yield dataset
+
+    @property
+    def dataset(self) -> Part:
+        """Its first data set."""
+        return self.datasets[0]
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether samples are places in videos that a memory may follow."""
+        return all(map(gives_streams, self.datasets))
+
+    @property
+    def batch_size(self) -> int:
+        """Lanes, or samples, of a process."""
+        size = self.part.get('batch_size')
+        if size is None and self.batch_sampler is not None:
+            size = self.batch_sampler.get('batch_size')
+        return size or 1
+
+    def shuffles(self) -> bool:
+        """Whether its sampler is in random order."""
+        return self.sampler is not None and bool(self.sampler.get('shuffle'))
+
+    def steps(self, dataset: Optional[Part] = None) -> list[Part]:
+        """Transforms of a data set (or of the first), inner ones too."""
+        return list(_flatten((dataset or self.dataset).children(
+            'pipeline', TRANSFORMS)))
+
+    def find(self, *names: str) -> Optional[Part]:
+        """The first transform of that name, or derived from it."""
+        return next((x for x in self.steps() if x.is_a(*names)), None)
+
+
+def _flatten(steps: Iterator[Part]) -> Iterator[Part]:
+    for step in steps:
+        yield step
+        if step.has('transforms'):
+            yield from _flatten(step.children('transforms', TRANSFORMS))
+
+
+def gives_streams(dataset: Part) -> bool:
+    """Whether samples tell video and position, one clip after the other."""
+    if dataset.is_a(*_KNOW_THEIR_PLACE):
+        return True
+    kind = getattr(dataset.cls, 'batch_sampler', 'StreamBatchSampler')
+    return (hasattr(dataset.cls, 'stream_keys')
+            and kind == 'StreamBatchSampler')
+
+
+class Run:
+    """All parts of a run.
+
+    Args:
+        model (dict | nn.Module): The model.
+        loaders (dict): Configs of data loaders, or these, by mode.
+        metrics (dict): Metrics by mode: one or a list, or an Evaluator.
+        hooks (Sequence): Hooks or their configs.
+    """
+
+    def __init__(self, model: Any, loaders: dict[str, Any],
+                 metrics: dict[str, Any], hooks: Sequence) -> None:
+        self.model = Part(model, MODELS, 'model')
+        self.loaders = [
+            Loader(mode, loaders[mode]) for mode in MODES
+            if loaders.get(mode) is not None
+        ]
+        self.loaders = [x for x in self.loaders if x.datasets]
+        self.metrics = {
+            mode: [
+                Part(x, METRICS, f'{mode}_evaluator')
+                for x in _list_metrics(value)
+            ] for mode, value in metrics.items()
+        }
+        self.hooks = [Part(x, HOOKS, 'custom_hooks') for x in hooks]
+
+    @classmethod
+    def of_config(cls,
+                  cfg: Config,
+                  modes: Sequence[str] = MODES,
+                  model: Any = None) -> 'Run':
+        """A run that a config describes.
+
+        Args:
+            cfg (Config): The config.
+            modes (Sequence[str]): What of it counts. Defaults to all.
+            model (nn.Module, optional): The model, if it was built. Defaults
+                to None.
+        """
+        return cls(cfg.get('model') if model is None else model,
+                   {x: cfg.get(f'{x}_dataloader') for x in modes},
+                   {x: cfg.get(f'{x}_evaluator') for x in modes},
+                   cfg.get('custom_hooks') or ())
+
+    @classmethod
+    def of_runner(cls, runner: Runner, modes: Sequence[str] = MODES) -> 'Run':
+        """A run that is about to start; builds nothing."""
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        used = [x for x in modes if getattr(runner, f'_{x}_loop') is not None]
+        return cls(
+            model, {x: getattr(runner, f'_{x}_dataloader')
+                    for x in used},
+            {x: getattr(runner, f'_{x}_evaluator', None)
+             for x in used}, runner.hooks)
+
+    def loader(self, mode: str) -> Optional[Loader]:
+        """The data loader of a mode, None without one."""
+        return next((x for x in self.loaders if x.mode == mode), None)
+
+    @property
+    def evaluations(self) -> list[Loader]:
+        """Data loaders of validation and testing."""
+        return [x for x in self.loaders if x.mode != 'train']
+
+    def model_parts(self) -> list[Part]:
+        """Backbone, neck and heads, as far as there are any."""
+        found = [
+            self.model.child(x, MODELS)
+            for x in ('backbone', 'neck', 'cls_head', 'roi_head')
+        ]
+        return [x for x in found if x is not None]
+
+    @property
+    def backbone(self) -> Optional[Part]:
+        """The backbone."""
+        return self.model.child('backbone', MODELS)
+
+    @property
+    def head(self) -> Optional[Part]:
+        """What scores: the classification head, or that of boxes."""
+        head = self.model.child('cls_head', MODELS)
+        if head is None:
+            roi_head = self.model.child('roi_head', MODELS)
+            head = roi_head and roi_head.child('bbox_head', MODELS)
+        return head
+
+    @property
+    def preprocessor(self) -> Optional[Part]:
+        """The data preprocessor."""
+        return self.model.child('data_preprocessor', MODELS)
+
+    @property
+    def carries_memory(self) -> bool:
+        """Whether the model hands memories from clip to clip."""
+        return self.model.is_a('MemoryHost')
+
+    def remembering(self) -> list[Part]:
+        """Parts of the model that remember, as they are configured."""
+        return [x for x in self.model_parts() if _remembers(x)]
+
+    @property
+    def with_memory(self) -> bool:
+        """Whether the model remembers streams."""
+        return self.carries_memory and bool(self.remembering())
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether it is a model with a memory of a video's clips."""
+        return self.model.is_a('ClipCollaboration')
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether anything in it has to do with memories or streams."""
+        parts = [
+            self.model, *self.model_parts(), *self.hooks,
+            *sum(self.metrics.values(), [])
+        ]
+        for loader in self.loaders:
+            parts += loader.datasets
+            if loader.batch_sampler is not None:
+                parts.append(loader.batch_sampler)
+        return any(
+            x.is_ours or hasattr(x.cls, 'init_memory')
+            or hasattr(x.cls, 'stream_keys') for x in parts)
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        return get_world_size()
+
+
+def _list_metrics(value: Any) -> list:
+    if value is None:
+        return []
+    if isinstance(value, Evaluator):
+        return list(value.metrics)
+    if isinstance(value, dict) and 'metrics' in value:
+        value = value['metrics']
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _remembers(part: Part) -> bool:
+    if not hasattr(part.cls, 'init_memory'):
+        return False
+    if not part.is_config:
+        return remembers(part.value)
+    value = dict(part.value)
+    if part.scope:
+        value['_scope_'] = part.scope
+    try:
+        with torch.device('meta'):
+            return remembers(MODELS.build(value))
+    except Exception:  # noqa: BLE001
+        # A model that cannot be built tells why when it is.
+        return bool(part.get('mem_len', 1))

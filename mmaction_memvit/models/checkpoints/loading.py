@@ -1,0 +1,226 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What a checkpoint gives to a model is told, and too little is an error.
+
+MMEngine loads what fits and lists the rest over pages, so that a run may
+train from scratch, or print accuracies of random weights, unnoticed. Here
+every load through MMEngine (``load_from``, resuming, ``init_cfg``, tests,
+inferencers) is measured, and told in one sentence if the model has a part of
+this package. It is an error
+
+- at once if nothing fits, of any model; of a model with a part of this
+  package if less than nine tenths of its backbone do, or of an ``init_cfg``,
+  which takes what fits, less than a tenth;
+- when a model with a part of this package is to predict and has weights that
+  were neither loaded nor trained.
+
+Memory counts in neither: weights of a model of single clips may start one
+with memory. That it predicts untrained is told.
+"""
+import functools
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Callable, Collection, Optional, Set
+
+from mmengine.dist import is_main_process
+from mmengine.model import BaseModel, BaseTTAModel, is_model_wrapper
+from mmengine.model.weight_init import PretrainedInit
+from mmengine.runner import CheckpointLoader, Runner, checkpoint
+from torch import nn
+
+from mmaction_memvit.messages import first_names, log, warn
+
+from .measure import Fit, State, remember_file
+
+OPTION = 'any_checkpoint_fits'
+GO_ON = (f'To go on all the same: {OPTION}=True in the config (--cfg-options '
+         f'{OPTION}=True), in Python a `with mmaction_memvit.models.'
+         f'checkpoints.{OPTION}():`')
+# Shares of the backbone's numbers.
+_LEAST, _LEAST_OF_INIT = 0.9, 0.1
+
+_anything: ContextVar[bool] = ContextVar('anything', default=False)
+_initialising: ContextVar[bool] = ContextVar('initialising', default=False)
+_fit: ContextVar[Optional[Fit]] = ContextVar('fit', default=None)
+
+
+@contextmanager
+def _set(variable: ContextVar, value: Any) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def any_checkpoint_fits(yes: bool = True):
+    """Context in which what fits is loaded and told, and nothing an error."""
+    return _set(_anything, yes or _anything.get())
+
+
+def note(text: str, used: Collection[str] = ()) -> None:
+    """Adds to what is told of the load that goes on, or logs it.
+
+    Args:
+        text (str): A part of a sentence.
+        used (Collection[str]): Names of the checkpoint that were used, though
+            the model has none of these.
+    """
+    if _fit.get() is None:
+        log(text)
+    else:
+        _fit.get().notes.append(text)
+        _fit.get().used.update(used)
+
+
+def misfit(text: str) -> None:
+    """Raises a ValueError, or notes it within :func:`any_checkpoint_fits`."""
+    if not _anything.get():
+        file = _fit.get().file if _fit.get() else 'the checkpoint'
+        raise ValueError(f'{file}: {text}. {GO_ON}')
+    note(text)
+
+
+@dataclass
+class _Lacking:
+    """What of a model was neither loaded nor trained."""
+    file: str
+    weights: Set[str]
+    memory: Set[str]
+
+
+def is_ours(model: nn.Module) -> bool:
+    """Whether a model has a part of this package."""
+    return any(
+        type(m).__module__.startswith('mmaction_memvit.')
+        for m in model.modules())
+
+
+def _load(original: Callable, model: nn.Module, state: State,
+          strict: bool = False, logger: Any = None) -> None:
+    """Stands in for MMEngine's ``load_state_dict``."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    fit, ours = Fit(model, state), is_ours(model)
+    with _set(_fit, fit):
+        # Instead of a page of names, a sentence.
+        original(model, state, strict, 'silent' if ours else logger)
+    fit.finish()
+    if not fit.own:
+        return
+    if not _anything.get():
+        _check(model, fit, ours)
+    if not ours:
+        return
+    if is_main_process():
+        log(fit.sentence(), logging.WARNING if fit.missing else logging.INFO)
+    if isinstance(model, BaseModel):
+        _watch_predictions(model, fit)
+
+
+def _check(model: nn.Module, fit: Fit, ours: bool) -> None:
+    """Raises a ValueError if nothing or little fits."""
+    least = 0.
+    if ours:
+        whole = isinstance(model, BaseModel) and not _initialising.get()
+        least = _LEAST if whole else _LEAST_OF_INIT
+    share = fit.share('backbone.')
+    if fit.loaded and share >= least:
+        return
+    part = 'backbone' if hasattr(model, 'backbone') else type(model).__name__
+    raise ValueError(
+        f'{fit.sentence()}. That is {share:.0%} of the {part}, at least '
+        f'{max(least, 0.01):.0%} must fit. Remedy: {fit.remedy()}. {GO_ON}')
+
+
+def _watch_predictions(model: BaseModel, fit: Fit) -> None:
+    """Lets a model refuse to predict with weights that nobody trained."""
+    # Buffers of losses and the like do not change a prediction.
+    missing = {
+        k for k in fit.missing
+        if isinstance(fit.own[k], nn.Parameter) or '.running_' in k
+    }
+    lacking = _Lacking(fit.file, missing - fit.memory, missing & fit.memory)
+    before = getattr(model, '_lacking', None)
+    if _anything.get():
+        lacking = _Lacking(fit.file, set(), set())
+    elif before is not None:
+        lacking.weights &= before.weights
+        lacking.memory &= before.memory
+    elif missing:
+        model.register_forward_pre_hook(_before_forward, with_kwargs=True)
+    else:
+        return
+    model._lacking = lacking
+
+
+def _before_forward(model: BaseModel, args: tuple, kwargs: dict) -> None:
+    """Hook before a step of a model.
+
+    Raises:
+        ValueError: If it is to predict and weights are lacking.
+    """
+    lacking = model._lacking
+    if model.training:
+        lacking.weights, lacking.memory = set(), set()
+        return
+    mode = kwargs.get('mode', args[2] if len(args) > 2 else 'tensor')
+    if mode != 'predict':
+        return
+    if lacking.weights:
+        raise ValueError(
+            f'{lacking.file} lacks {len(lacking.weights)} tensors of the '
+            f'{type(model).__name__}: {first_names(sorted(lacking.weights))}. '
+            'Predictions would come from random weights. Remedy: use the '
+            'checkpoint that a training with this config has written, or '
+            f'train first. {GO_ON}')
+    if lacking.memory:
+        warn(f'the memory has not been trained: {lacking.file} is of a model '
+             f'without {first_names(sorted(lacking.memory))}. Predictions '
+             'come from random weights in part. Remedy: train it, or predict '
+             'without memory (neck=None, of a MeMViT mem_len=0)')
+        lacking.memory = set()
+
+
+def watch_loading() -> None:
+    """Measures every load of a checkpoint through MMEngine from now on."""
+    if hasattr(checkpoint.load_state_dict, '__wrapped__'):
+        return
+
+    def wrap(owner: Any, name: str, new: Callable) -> None:
+        original = getattr(owner, name)
+        setattr(owner, name, functools.wraps(original)(new(original)))
+
+    def read(original: Callable) -> Callable:
+
+        def call(filename: str, *args, **kwargs) -> Any:
+            found = original(filename, *args, **kwargs)
+            remember_file(found, filename)
+            return found
+
+        return call
+
+    def init(original: Callable) -> Callable:
+
+        def call(self, module: nn.Module) -> None:
+            with _set(_initialising, True):
+                original(self, module)
+
+        return call
+
+    def by_option(original: Callable) -> Callable:
+
+        def call(self, *args, **kwargs) -> Any:
+            with any_checkpoint_fits(bool(self.cfg.get(OPTION))):
+                return original(self, *args, **kwargs)
+
+        return call
+
+    wrap(checkpoint, 'load_state_dict',
+         lambda original: functools.partial(_load, original))
+    wrap(CheckpointLoader, 'load_checkpoint', read)
+    wrap(PretrainedInit, '__call__', init)
+    for name in ('_init_model_weights', 'load_checkpoint'):
+        wrap(Runner, name, by_option)

@@ -1,0 +1,66 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import pytest
+from helpers.runs import config, loader, write_videos
+from helpers.tools import ROOT, tool_fixture
+
+pytest.importorskip('av')
+tool = tool_fixture('tools/check_config.py')
+
+
+@pytest.fixture(scope='module')
+def videos(tmp_path_factory):
+    folder = write_videos(tmp_path_factory.mktemp('videos'))
+    (folder / 'val.txt').write_text((folder / 'videos.txt').read_text())
+    return folder
+
+
+@pytest.fixture
+def run(tool, videos, tmp_path, capsys):
+    """Runs the tool on a tiny config; gives exit code and output."""
+    val = loader(videos, train=False, ann_file=str(videos / 'val.txt'))
+    config(tmp_path / 'run', loader(videos, train=True), val,
+           val).dump(str(tmp_path / 'config.py'))
+
+    def check(*options, path=None):
+        code = 0
+        try:
+            tool.main([path or str(tmp_path / 'config.py'), *options])
+        except SystemExit as end:
+            code = end.code
+        return code, capsys.readouterr().out
+
+    return check
+
+
+def test_a_right_config_does_a_step(run):
+    code, out = run()
+    assert code == 0 and 'Nothing is wrong.' in out
+    for what in ('model', 'train data', 'train, a step', 'val, a step',
+                 'test, a step'):
+        assert f'{what}: done in' in out
+
+
+def test_what_is_wrong_is_told(run):
+    code, out = run('--cfg-options', 'val_dataloader.batch_sampler=None',
+                    'model.cls_head.num_classes=2')
+    assert code == 1
+    assert "val_dataloader.batch_sampler=dict(type='StreamBatchS" in out
+    # Of the data.
+    assert 'model.cls_head.num_classes=3' in out
+
+
+def test_a_step_that_fails(run):
+    code, out = run('--cfg-options', 'model.cls_head.in_channels=7')
+    assert code == 1
+    for mode in ('train', 'val', 'test'):
+        assert f'{mode}, a step: fails with' in out
+
+
+def test_data_that_are_not_there(run, monkeypatch, tmp_path):
+    path, = ROOT.glob('configs/recognition/memvit/memvit-tiny-m8_longcue*')
+    monkeypatch.chdir(tmp_path)
+    code, out = run(path=str(path))
+    assert code == 0 and 'Nothing is wrong.' not in out
+    for mode in ('train', 'val', 'test'):
+        assert f'{mode} data: not looked at' in out
+    assert 'Nothing is wrong in what was looked at.' in out

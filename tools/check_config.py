@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Tells what is wrong with a config, without training.
+
+First what the config alone tells, then what its data tell, as far as they are
+there, and last it draws two samples of each data loader and does one step of
+training and evaluation with them, on the CPU. The same is looked at whenever
+a run starts, but for the last part.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.evaluator import Evaluator
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from mmaction_memvit.engine.preflight import (
+    Finding,
+    Run,
+    describe,
+    errors,
+    find_data_problems,
+    find_problems,
+)
+from mmaction_memvit.registry import MODELS
+
+MODES = ('train', 'val', 'test')
+
+
+def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+        help='settings that override those of the config, as key=value')
+    return parser.parse_args(args)
+
+
+class Report:
+    """Prints what was found and what could not be looked at."""
+
+    def __init__(self) -> None:
+        self.found: list[Finding] = []
+        self.failed = False
+        self.is_partial = False
+
+    def add(self, findings: Sequence[Finding]) -> None:
+        """Prints findings that are new."""
+        new = [x for x in findings if x not in self.found]
+        self.found += new
+        if new:
+            print(describe(new))
+
+    def attempt(self, what: str, function, *args):
+        """What a function gives; None, and a line, if it fails."""
+        start = time.perf_counter()
+        try:
+            result = function(*args)
+        except FileNotFoundError as error:
+            self.is_partial = True
+            print(f'{what}: not looked at, as data are not there: {error}')
+            return None
+        except Exception as error:  # noqa: BLE001
+            self.failed = True
+            print(f'{what}: fails with {type(error).__name__}: {error}')
+            return None
+        print(f'{what}: done in {time.perf_counter() - start:.1f} s')
+        return result
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether a run would fail, or give wrong numbers."""
+        return self.failed or bool(errors(self.found))
+
+
+def build_loader(cfg: Config, mode: str) -> DataLoader:
+    """A data loader, without workers."""
+    loader = dict(
+        cfg[f'{mode}_dataloader'], num_workers=0, persistent_workers=False)
+    loader.pop('prefetch_factor', None)
+    return Runner.build_dataloader(loader, seed=0)
+
+
+def draw(loader: DataLoader) -> dict:
+    """The first two samples of the first batch."""
+    indices = next(iter(loader.batch_sampler))[:2]
+    return loader.collate_fn([loader.dataset[i] for i in indices])
+
+
+def train_step(model: torch.nn.Module, batch: dict) -> None:
+    """Losses and their gradient."""
+    model.train()
+    losses = model(**model.data_preprocessor(batch, True), mode='loss')
+    loss, _ = model.parse_losses(losses)
+    if not torch.isfinite(loss):
+        raise ValueError(f'the loss is {loss.item()}')
+    loss.backward()
+
+
+def evaluation_step(model: torch.nn.Module, batch: dict, metrics,
+                    dataset) -> None:
+    """Scores, as the metrics take them."""
+    model.eval()
+    evaluator = Evaluator(metrics)
+    evaluator.dataset_meta = getattr(dataset, 'metainfo', None)
+    with torch.no_grad():
+        evaluator.process(model.val_step(batch), batch)
+
+
+def check(cfg: Config, report: Report) -> None:
+    """Looks at all of a config."""
+    report.add(find_problems(Run.of_config(cfg)))
+    model = report.attempt('model', MODELS.build, cfg.model)
+    if model is None:
+        return
+    loaders = {
+        mode: report.attempt(f'{mode} data', build_loader, cfg, mode)
+        for mode in MODES if cfg.get(f'{mode}_dataloader')
+    }
+    loaders = {mode: x for mode, x in loaders.items() if x is not None}
+    report.add(find_data_problems(Run(model, loaders, {}, ())))
+    for mode, loader in loaders.items():
+        batch = report.attempt(f'{mode}, two samples', draw, loader)
+        if batch is None:
+            continue
+        if mode == 'train':
+            report.attempt('train, a step', train_step, model, batch)
+        else:
+            report.attempt(f'{mode}, a step', evaluation_step, model, batch,
+                           cfg.get(f'{mode}_evaluator'), loader.dataset)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Checks a config; the exit code is 1 if it is wrong."""
+    args = parse_args(args)
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    report = Report()
+    check(cfg, report)
+    if report.is_wrong:
+        sys.exit(1)
+    print('Nothing is wrong'
+          + ' in what was looked at' * report.is_partial
+          + ', but see the warnings' * bool(report.found) + '.')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,88 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What the tools share that check a download and count its frames."""
+import os
+import os.path as osp
+import sys
+from collections import Counter
+
+from mmaction_memvit.messages import first_names
+from mmaction_memvit.video.find import find_videos
+from mmaction_memvit.video.index import load_video_index
+
+
+def add_source(parser):
+    """Options that name the videos, and how they are read."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument('--videos', help='folder with video files')
+    source.add_argument('--frames', help='folder with frame folders')
+    add_reading(parser)
+
+
+def add_reading(parser):
+    """Options of how videos are read."""
+    parser.add_argument(
+        '--num-workers', type=int, default=min(8, os.cpu_count() or 1),
+        help='processes, or threads for frame folders')
+    parser.add_argument(
+        '--decode', action='store_true',
+        help='decode every frame, which also finds damage in the middle of a '
+        'file (slow)')
+
+
+def check_source(parser, args, index=None):
+    """Ends if the folder is none, or an index is asked for of folders."""
+    if index and not args.videos:
+        parser.error('--index needs --videos')
+    folder = args.videos or args.frames
+    if not osp.isdir(folder):
+        parser.error(f'{folder!r} is no folder')
+
+
+def find_each(names, root):
+    """Paths of videos by name; several files of a name are an error."""
+    found = find_videos({v: [v] for v in names}, root)
+    for name, paths in found.items():
+        if len(paths) > 1:
+            raise ValueError(f'video {name!r} fits {len(paths)} files: '
+                             f'{first_names(paths)}. Remedy: keep one of '
+                             'them in the folder')
+    return {v: paths[0] for v, paths in found.items()}
+
+
+def earlier(path):
+    """What an index holds already; videos of other lists stay in it."""
+    return load_video_index(path) if path and osp.exists(path) else {}
+
+
+def print_groups(groups, most=20):
+    """Prints names by what is wrong with them, each with its detail.
+
+    Many names without any detail are shown in part.
+    """
+    for text, group in groups.items():
+        print(f'  {text}: {len(group)}')
+        if len(group) > most and not any(group.values()):
+            print(f'    {first_names(group, most)}')
+            continue
+        for name, detail in group.items():
+            print(f'    {name}' + (f': {detail}' if detail else ''))
+
+
+def most_common(values):
+    """The most frequent values, with how often they come."""
+    counts = Counter(values)
+    shown = ', '.join(f'{k} ({n})' for k, n in counts.most_common(5))
+    return shown + ', ...' * (len(counts) > 5)
+
+
+def failed(error):
+    """Tells an error; the exit code."""
+    print(f'error: {error}', file=sys.stderr)
+    return 2
+
+
+def summary(num_wrong, num):
+    """Tells whether all is in order; the exit code."""
+    print(f'{num_wrong} of {num} are not in order' if num_wrong else
+          'All in order')
+    return int(bool(num_wrong))
