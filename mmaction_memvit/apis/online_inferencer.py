@@ -25,6 +25,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmaction_memvit.memory import MemoryBank, MemoryHost
 from mmaction_memvit.memory.bank import ClipIdentity
 from mmaction_memvit.memory.state import load_state_dict, state_dict
+from mmaction_memvit.messages import warn
 from mmaction_memvit.models.recognizers.clip_collaboration import (
     ClipCollaboration,
 )
@@ -96,10 +97,9 @@ class OnlineInferencer:
         self.bank = MemoryBank()
         if isinstance(self.model, MemoryHost):
             self.bank = self.model.bank(True)
-        if config.model.get('max_streams') is None:
-            # A bank keeps as many streams as batches have lanes. Here any
-            # number may run: they are forgotten when they end.
-            self.bank.max_streams = sys.maxsize
+        # A bank keeps as many streams as batches have lanes. Here any number
+        # may run: they are forgotten when nobody holds them any more.
+        self.bank.max_streams = sys.maxsize
         self._keys = itertools.count()
 
     # -- sessions -----------------------------------------------------------
@@ -272,7 +272,8 @@ class OnlineInferencer:
         data = self.pipeline(results)
         shape = tuple(data['inputs'].shape)
         if session.input_shape not in (None, shape):
-            # Frames of another size: what was remembered does not fit.
+            warn(f'{session.name or "a session"}: clips of {shape} follow '
+                 f'those of {session.input_shape}: its memory starts anew')
             self.bank.forget(session.key)
         session.input_shape = shape
         session.last_seconds = plan.start_seconds(clip.number, session.clock)

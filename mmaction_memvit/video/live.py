@@ -68,7 +68,8 @@ class LiveSource:
 
     Attributes:
         fps (float): Frames per second, measured where nobody tells.
-        is_live (bool): Whether the source has a pace of its own.
+        is_live (bool): Whether the source has a pace of its own: a camera,
+            or an address that tells no duration.
         num_frames (int): Frames that have come.
         num_dropped (int): Those of them that were dropped.
         problem (str): Why the source ended early; empty if it did not.
@@ -87,8 +88,7 @@ class LiveSource:
         self.name = str(source)
         self.num_frames = self.num_dropped = 0
         self.problem = ''
-        self.is_live = self.name.isdigit() or '://' in self.name
-        self._pace = realtime and not self.is_live
+        self.is_live = self.name.isdigit()
         self._patience = patience
         self._told = fps or 0.
         frames = self._open(self.name)
@@ -102,6 +102,7 @@ class LiveSource:
             self.fps = measured_fps([x.seconds for x in head])
         self._frames = chain(head, frames)
         self._capacity = max(1, round(buffer_seconds * self.fps))
+        self._pace = realtime and not self.is_live
         self.realtime = realtime or self.is_live
 
     def __iter__(self) -> Iterator[Frame]:
@@ -170,6 +171,8 @@ class LiveSource:
             raise VideoReadError(f'{name} cannot be opened: {e}; check the '
                                  'path or address') from e
         self._told = self._told or float(stream.average_rate or 0)
+        # What has an end waits until it is taken.
+        self.is_live = '://' in name and container.duration is None
         return self._decode(container, stream)
 
     def _decode(self, container, stream) -> Iterator[Frame]:

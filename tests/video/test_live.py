@@ -105,14 +105,23 @@ def test_sources_that_do_not_hold_what_they_promise(tmp_path):
 
 def test_addresses(tmp_path):
     write_video(tmp_path / 'a.mp4', 12)
+    write_video(
+        tmp_path / 'a.mjpeg',
+        12,
+        codec='mjpeg',
+        b_frames=0,
+        pix_fmt='yuvj420p')
     handler = partial(
         http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     handler.log_message = lambda *args: None
     with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f'http://127.0.0.1:{server.server_port}'
-        source = LiveSource(f'{address}/a.mp4')
-        assert source.is_live and numbers(source) == list(range(12))
+        # A film waits for who watches it, a stream without end does not.
+        source = LiveSource(f'{address}/a.mp4', buffer_seconds=0.1)
+        assert not source.is_live and numbers(source) == list(range(12))
+        source = LiveSource(f'{address}/a.mjpeg')
+        assert source.is_live and len(list(source)) == 12
         with pytest.raises(VideoReadError, match='b.mp4'):
             LiveSource(f'{address}/b.mp4')
         server.shutdown()
