@@ -13,7 +13,7 @@ INSTALL = $(PYTHON) tools/dev/install_env.py --venv '$(VENV)'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help python env demo demo-detection demo-epic \
-  demo-collaborative test lint
+  demo-collaborative demo-unrolled test lint
 
 help:
 	@echo 'make env   install everything into $(VENV) (wheels only, 2 minutes)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make demo-detection  the same for action detection, with boxes'
 	@echo 'make demo-epic       the same for EPIC-KITCHENS-100, to submissions'
 	@echo 'make demo-collaborative  clips of a video that share a memory'
+	@echo 'make demo-unrolled   training through memory, beside stop-gradient'
 	@echo 'make test  run the tests (PYTEST_ARGS="tests/ops -k name -x")'
 	@echo 'make lint  run the linter'
 	@echo
@@ -46,6 +47,9 @@ demo-epic: env
 
 demo-collaborative: env
 	@'$(VENV)/bin/python' examples/demo.py collaborative $(DEMO_ARGS)
+
+demo-unrolled: env
+	@'$(VENV)/bin/python' examples/demo.py unrolled $(DEMO_ARGS)
 
 test: env
 	@OMP_NUM_THREADS=1 '$(VENV)/bin/python' -m pytest \

@@ -9,13 +9,14 @@ import os
 import os.path as osp
 import time
 
-from demos import collaborative, detection, epic, longcue
+from demos import collaborative, detection, epic, longcue, unrolled
 
 DEMOS = {
     'longcue': longcue,
     'detection': detection,
     'epic': epic,
     'collaborative': collaborative,
+    'unrolled': unrolled,
 }
 
 

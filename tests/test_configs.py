@@ -142,6 +142,9 @@ def shrink_model(model):
         model.backbone.fast_pathway.base_channels = 1
         model.cls_head.head.in_channels = 8 * 32 + 1 * 32
         return memory
+    elif not isinstance(model.backbone.arch, str):
+        # A demo's, tiny as it is.
+        return memory
     else:
         # One head, or one for each of several tasks.
         model.cls_head.get('head', model.cls_head).in_channels = dims
@@ -282,6 +285,9 @@ def shrink_data(loader, folder):
     # Of no use without a GPU, which PyTorch would say each time.
     loader.pop('pin_memory', None)
     loader.batch_size = min(loader.batch_size, 2)
+    if 'unroll' in loader.get('batch_sampler', {}):
+        # More than one step must show.
+        loader.batch_sampler.unroll = 2
     for dataset in every_dict(loader.dataset):
         if 'ann_file' not in dataset:
             continue

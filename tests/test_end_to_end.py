@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Whole runs, from video files to metrics."""
 import json
+import math
 import re
 import struct
 from pathlib import Path
@@ -35,9 +36,15 @@ def videos(tmp_path_factory):
 # Losses: resuming and validating.
 
 
-@pytest.mark.parametrize('num_workers,changes', [
-    (0, {}),
-    (2, {
+@pytest.mark.parametrize('num_workers,unroll,changes', [
+    (0, 1, {}),
+    # Windows of 3 clips, the last one of 2.
+    (0, 3, {
+        'model.with_cp': True,
+        'optim_wrapper.accumulative_counts': 2,
+        'custom_hooks': [dict(type='MemoryBankHook'), dict(type='EMAHook')]
+    }),
+    (2, 1, {
         'model.backbone.drop_path_rate': 0.5,
         'model.cls_head.dropout_ratio': 0.5,
         'custom_hooks': [dict(type='MemoryBankHook'),
@@ -45,10 +52,11 @@ def videos(tmp_path_factory):
     }),
 ])
 def test_resuming_and_validating_change_no_loss(tmp_path, videos, num_workers,
-                                                changes):
+                                                unroll, changes):
     data = loader(videos, train=True, num_workers=num_workers)
+    data['batch_sampler']['unroll'] = unroll
     val = loader(videos, train=False, num_workers=num_workers)
-    steps = 11
+    steps = math.ceil(11 / unroll)
     plain = train(config(tmp_path / 'a', data, epochs=3, **changes))
     losses = plain.recorder.losses
     assert len(losses) == 3 * steps

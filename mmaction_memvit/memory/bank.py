@@ -41,6 +41,11 @@ class ClipIdentity(NamedTuple):
         """tuple: what names the stream."""
         return self.video_id, self.view
 
+    def follows(self, before: 'ClipIdentity', max_gap: int) -> bool:
+        """Whether it continues the stream of a clip before."""
+        return (self.stream == before.stream
+                and 0 < self.position - before.position <= max_gap)
+
 
 class _Stored:
     """The memory of a batch, of whose lanes some may be of use no more."""
@@ -127,7 +132,7 @@ class MemoryBank:
     def _find(self, clip: ClipIdentity) -> Optional[_Entry]:
         """The entry ``clip`` continues."""
         entry = self._streams.get(clip.stream)
-        if entry and 0 < clip.position - entry.clip.position <= self.max_gap:
+        if entry and clip.follows(entry.clip, self.max_gap):
             return entry
         return None
 

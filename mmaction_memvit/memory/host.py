@@ -12,10 +12,12 @@ Any part of a model remembers (backbone, neck, head, RoI head) that has
   ``forward(x)`` alone does as stock parts of its kind do.
 """
 from collections import defaultdict
-from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .bank import ClipIdentity, MemoryBank
 from .state import Memory, on_device
@@ -33,8 +35,30 @@ class MemoryHost:
     (:meth:`step`); its memory is the tuple of theirs.
     """
 
-    def init_host(self, max_gap: int, max_streams: Optional[int]) -> None:
-        """Make a bank for each mode; arguments as :class:`MemoryBank`."""
+    def init_host(self,
+                  max_gap: int,
+                  max_streams: Optional[int],
+                  bptt_clips: Optional[int] = None,
+                  with_cp: bool = False) -> None:
+        """Make a bank for each mode.
+
+        Args:
+            max_gap (int): As :class:`MemoryBank`.
+            max_streams (int, optional): As :class:`MemoryBank`.
+            bptt_clips (int, optional): Clips of a window after which the
+                gradient through memory is cut (truncated back-propagation
+                through time). Defaults to None: it ends with the window.
+            with_cp (bool): Whether to recompute the clips of a window one by
+                one in the backward pass, so that a window takes little more
+                memory than a clip. Defaults to False.
+
+        Raises:
+            ValueError: If ``bptt_clips`` is below 1.
+        """
+        if bptt_clips is not None and bptt_clips < 1:
+            raise ValueError(f'bptt_clips={bptt_clips} must be at least 1, '
+                             'or None for whole windows')
+        self.bptt_clips, self.with_cp = bptt_clips, with_cp
         self.banks = {mode: MemoryBank(max_gap, max_streams) for mode in MODES}
         # Set by MemoryBankHook around validation and testing.
         self.eval_mode = 'predict'
@@ -93,16 +117,52 @@ class MemoryHost:
             if hasattr(part, 'init_memory') else None
             for part in self.memory_parts())
 
+    def run_batch(
+            self,
+            bank: MemoryBank,
+            clips: Clips,
+            identities: Optional[Sequence[ClipIdentity]],
+            *args: Sequence,
+            most: Optional[int] = None) -> List[Tuple[List[int], Any]]:
+        """Run a batch of one clip of each lane or, in training, of K.
+
+        Args:
+            bank (MemoryBank): Where the memories are.
+            clips (Tensor | list[Tensor]): (N, 3, T, H, W), or N of (3, T, H,
+                W); all lanes of the first step, then all of the next.
+            identities (Sequence[ClipIdentity], optional): N; they tell the
+                steps, see :func:`count_steps`. None in a model without
+                memory.
+            *args: What else :meth:`step` takes, as sequences of N.
+            most (int, optional): As :meth:`run`.
+
+        Returns:
+            list[tuple]: Places in the batch, and what :meth:`step` gave for
+            them, until the batch is through.
+        """
+        steps = 1
+        if self.training and identities is not None:
+            steps = count_steps(identities, bank.max_gap)
+        lanes = len(clips) // steps
+        firsts = range(0, len(clips), lanes)
+        window = [
+            tuple(None if x is None else x[i:i + lanes]
+                  for x in (clips, identities, *args)) for i in firsts
+        ]
+        return [([first + lane for lane in part], out)
+                for first, parts in zip(firsts, self.run(window, bank, most))
+                for part, out in parts]
+
     def run(self,
             window: Sequence[Tuple],
             bank: MemoryBank,
             most: Optional[int] = None) -> List[List[Tuple[List[int], Any]]]:
         """Run K consecutive clips of each lane; the bank moves on.
 
-        The clips of a window are one graph, which ends with it. A lane may
-        change its stream within it. Clips of different frame sizes pass the
-        model size by size, without padding: what a clip gives does not
-        depend on its neighbours.
+        The clips of a window are one graph, which ends with it, or after
+        every ``bptt_clips``. A lane may change its stream within it. Clips of
+        different frame sizes pass the model size by size, without padding:
+        what a clip gives does not depend on its neighbours.
 
         Args:
             window (Sequence[tuple]): For each of K steps: clips, (B, 3, T, H,
@@ -117,17 +177,30 @@ class MemoryHost:
             list[list[tuple]]: For each step, lanes and what :meth:`step` gave
             for them, until all lanes are through.
         """
-        with bank.window():
-            return [self._run_step(bank, most, *clip) for clip in window]
+        results = []
+        graph = self.bptt_clips or len(window)
+        for first in range(0, len(window), graph):
+            with bank.window():
+                for clip in window[first:first + graph]:
+                    step: Callable = self.step
+                    # The last clip is the first of the backward pass: to
+                    # recompute it would not save anything.
+                    if (self.with_cp and torch.is_grad_enabled()
+                            and len(results) < len(window) - 1):
+                        step = partial(
+                            checkpoint, step, use_reentrant=False)
+                    results.append(self._run_step(step, bank, most, *clip))
+        return results
 
-    def _run_step(self, bank: MemoryBank, most: Optional[int], clips: Clips,
+    def _run_step(self, step: Callable, bank: MemoryBank,
+                  most: Optional[int], clips: Clips,
                   identities: Optional[Sequence[ClipIdentity]],
                   *args: Sequence) -> List[Tuple[List[int], Any]]:
         """A clip of each lane, part by part."""
         parts = lanes_by_size(clips, most)
         if not self.with_memory:
-            return [(lanes, self.step(_pick_clips(clips, lanes),
-                                      *(_pick(arg, lanes) for arg in args))[0])
+            return [(lanes, step(_pick_clips(clips, lanes),
+                                 *(_pick(arg, lanes) for arg in args))[0])
                     for lanes in parts]
         # All parts are read before the first is written: what a clip gives
         # does not depend on how the batch is divided.
@@ -142,7 +215,7 @@ class MemoryHost:
                           else on_device(torch.tensor(seconds), part)))
         results = []
         for lanes, part, who, memory, elapsed in start:
-            out, memory = self.step(
+            out, memory = step(
                 part,
                 *(_pick(arg, lanes) for arg in args),
                 memory=memory,
@@ -150,6 +223,38 @@ class MemoryHost:
             bank.write(who, memory, batch_size=len(clips))
             results.append((lanes, out))
         return results
+
+
+def count_steps(clips: Sequence[ClipIdentity], max_gap: int) -> int:
+    """How many clips in a row a batch holds of each lane.
+
+    The clips themselves tell, so that nobody has to. A batch in which none
+    follows another is one step. Else the lanes are as many as can be without
+    a stream that comes twice in a step; so every clip meets the memory that
+    it would meet if the steps were batches. Lanes may change their streams,
+    and clips be replaced, where they like.
+
+    Args:
+        clips (Sequence[ClipIdentity]): All lanes of the first step, then all
+            of the next.
+        max_gap (int): As :class:`MemoryBank`.
+
+    Returns:
+        int: K, a divisor of their number.
+    """
+    last: Dict[tuple, ClipIdentity] = {}
+    window = False
+    for clip in clips:
+        before = last.get(clip.stream)
+        window |= before is not None and clip.follows(before, max_gap)
+        last[clip.stream] = clip
+    num = len(clips)
+    for lanes in range(num if window else 0, 0, -1):
+        if num % lanes == 0 and all(
+                len({x.stream for x in clips[i:i + lanes]}) == lanes
+                for i in range(0, num, lanes)):
+            return num // lanes
+    return 1
 
 
 def remembers(part: Optional[nn.Module]) -> bool:

@@ -32,6 +32,30 @@ def _jit(kernel):
         ])
 
 
+@triton.jit
+def _convolve(acc, x_ptr, w_ptr, base, on_grid, t, h, w, col, real, T, H, W, C,
+              D: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr,
+              KW: tl.constexpr):
+    """Add what lies under the kernel whose first place is (t, h, w)."""
+    for kt in range(KT):
+        ok_t = on_grid & (t + kt >= 0) & (t + kt < T)
+        for kh in tl.static_range(KH):
+            ok_h = ok_t & (h + kh >= 0) & (h + kh < H)
+            at = base + ((kt * H + kh) * W) * C
+            for kw in tl.static_range(KW):
+                ok = ok_h & (w + kw >= 0) & (w + kw < W)
+                x = tl.load(
+                    x_ptr + (at + kw * C)[:, None] + col[None, :],
+                    mask=ok[:, None] & real[None, :],
+                    other=0.)
+                tap = tl.load(
+                    w_ptr + ((kt * KH + kh) * KW + kw) * D + col,
+                    mask=real,
+                    other=0.)
+                acc += x.to(tl.float32) * tap.to(tl.float32)[None, :]
+    return acc
+
+
 @_jit
 def forward_kernel(x0, x1, x2, w_ptr, gamma0, gamma1, gamma2, beta0, beta1,
                    beta2, out0, out1, out2, conv_ptr, stats_ptr, batch, first,
@@ -83,23 +107,8 @@ def forward_kernel(x0, x1, x2, w_ptr, gamma0, gamma1, gamma2, beta0, beta1,
         x_ptr + ((sample + place) * C + head * D)[:, None] + col[None, :],
         mask=(live & (place < 0))[:, None] & real[None, :],
         other=0.).to(tl.float32)
-    w_ptr += job * (KT * KH * KW * D)
-    for kt in range(KT):
-        ok_t = on_grid & (t + kt >= 0) & (t + kt < T)
-        for kh in tl.static_range(KH):
-            ok_h = ok_t & (h + kh >= 0) & (h + kh < H)
-            at = base + ((kt * H + kh) * W) * C
-            for kw in tl.static_range(KW):
-                ok = ok_h & (w + kw >= 0) & (w + kw < W)
-                x = tl.load(
-                    x_ptr + (at + kw * C)[:, None] + col[None, :],
-                    mask=ok[:, None] & real[None, :],
-                    other=0.)
-                tap = tl.load(
-                    w_ptr + ((kt * KH + kh) * KW + kw) * D + col,
-                    mask=real,
-                    other=0.)
-                acc += x.to(tl.float32) * tap.to(tl.float32)[None, :]
+    acc = _convolve(acc, x_ptr, w_ptr + job * (KT * KH * KW * D), base,
+                    on_grid, t, h, w, col, real, T, H, W, C, D, KT, KH, KW)
     inside = live[:, None] & real[None, :]
     gamma = tl.load(gamma_ptr + col, mask=real, other=0.).to(tl.float32)
     beta = tl.load(beta_ptr + col, mask=real, other=0.).to(tl.float32)

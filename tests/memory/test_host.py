@@ -1,11 +1,18 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mmaction.structures import ActionDataSample
 from torch import Tensor, nn
 
+from mmaction_memvit.datasets.samplers.stream_plan import (
+    index_streams,
+    plan_train_epoch,
+)
 from mmaction_memvit.memory import (
     ClipIdentity,
     MemoryHost,
@@ -14,6 +21,7 @@ from mmaction_memvit.memory import (
     remembers,
     run_part,
 )
+from mmaction_memvit.memory.host import count_steps
 
 
 @as_memory
@@ -181,3 +189,111 @@ def test_identities_come_from_the_samples():
         video_id='a', timestamp=4, start_seconds=8.)[1].seconds == 8
     with pytest.raises(KeyError, match='video_id'):
         read(timestamp=4)
+
+
+# Windows of K clips a lane, as the sampler gives them.
+
+
+def outputs(model, clips, at_once: int) -> torch.Tensor:
+    """What clips give, so many in a batch; their values tell them apart."""
+    found = []
+    for i in range(0, len(clips), at_once):
+        part = clips[i:i + at_once]
+        values = clip(*(ord(v) + 0.1 * p for v, p in part))
+        places, outs = zip(*model.run_batch(
+            model.bank(False), values, at(*part)))
+        assert sum(places, []) == list(range(len(part)))
+        found.append(torch.cat(outs))
+    return torch.cat(found)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=3, max_size=8),
+    lanes=st.integers(1, 3),
+    unroll=st.integers(2, 6),
+    split=st.booleans(),
+    seed=st.integers(0, 99),
+    replaced=st.floats(0, 0.2))
+def test_a_window_gives_what_its_steps_give(lengths, lanes, unroll, split,
+                                            seed, replaced):
+    """Ends, starts, short last windows and failures are where they are."""
+    keys = [('abcdefgh'[v], p) for v, n in enumerate(lengths)
+            for p in range(n)]
+    plan = plan_train_epoch(
+        index_streams(keys), seed, 0, 0, 1, lanes, split_videos=split)
+    rng = np.random.default_rng(seed)
+    clips = [keys[i] for i in plan.ravel()]
+    for i in range(len(clips)):
+        if rng.random() < replaced:
+            # Of a video that no lane shows now.
+            step = i // lanes * lanes
+            shown = {v for v, _ in clips[step:step + lanes]}
+            others = [key for key in keys if key[0] not in shown]
+            clips[i] = others[rng.integers(len(others))] if others else \
+                clips[i]
+    # What a replaced clip meets must not hang on how many are remembered.
+    model, single = (Host(True, max_streams=99).train() for _ in 'ab')
+    for i in range(0, len(clips), lanes * unroll):
+        window = clips[i:i + lanes * unroll]
+        # Where no lane goes on, the clips are one batch.
+        goes_on = any((v, p + 1) in window for v, p in window)
+        torch.testing.assert_close(
+            outputs(model, window, len(window)),
+            outputs(single, window, lanes if goes_on else len(window)))
+
+
+def test_the_clips_tell_the_steps():
+    window = [('a', 3), ('b', 0), ('a', 4), ('b', 1), ('c', 0), ('b', 2)]
+    assert count_steps(at(*window), 1) == 3
+    # The last window may be shorter; lanes of one step do not know each other.
+    assert count_steps(at(*window[:4]), 1) == 2
+    assert count_steps(at(*window[:2]), 1) == 1
+    assert count_steps(at(('a', 0), ('b', 0), ('c', 0), ('d', 0)), 1) == 1
+    # Positions may grow by more than one.
+    assert count_steps(at(('a', 0), ('a', 3), ('a', 6), ('a', 9)), 4) == 4
+    # Clips that do not follow each other are no window.
+    assert count_steps(at(('a', 5), ('a', 2), ('a', 9), ('b', 0)), 1) == 1
+
+
+def test_evaluation_knows_no_windows():
+    clips = [('a', i) for i in range(3)]
+    assert outputs(Host(True).eval(), clips, 3).tolist() == pytest.approx(
+        [97., 97.1, 97.2])
+
+
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_the_gradient_may_be_cut_within_a_window(with_cp):
+
+    def slopes(**kwargs):
+        model = Host(True, with_cp=with_cp, **kwargs).train()
+        out = outputs(model, [('a', i) for i in range(4)], 4)
+        weight = model.parts[0].weight
+        return out, [
+            torch.autograd.grad(x, weight, retain_graph=True)[0].item()
+            for x in out
+        ]
+
+    out, whole = slopes()
+    memory = [0, *out.tolist()]
+    expected = [0.]
+    for before in memory[1:4]:
+        expected.append(before + 3 * expected[-1])
+    assert whole == pytest.approx(expected)
+    cut, parts = slopes(bptt_clips=2)
+    assert torch.equal(cut, out)
+    assert parts == pytest.approx(
+        [0, memory[1], memory[2], memory[3] + 3 * memory[2]])
+    assert slopes(bptt_clips=1)[1] == pytest.approx(memory[:4])
+    assert slopes(bptt_clips=9)[1] == whole
+    with pytest.raises(ValueError, match='bptt_clips=0'):
+        Host(True, bptt_clips=0)
+
+
+@pytest.mark.parametrize('with_cp, calls', [(False, 4), (True, 7)])
+def test_checkpointing_recomputes_all_but_the_last_clip(with_cp, calls):
+    model = Host(True, with_cp=with_cp).train()
+    found = []
+    model.parts[0].register_forward_pre_hook(lambda *args: found.append(1))
+    outputs(model, [('a', i) for i in range(4)], 4).sum().backward()
+    assert len(found) == calls

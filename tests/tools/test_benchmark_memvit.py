@@ -183,3 +183,13 @@ def test_clips_are_those_of_training(tool):
         ('recognition/collaborative/slowonly_r50-memory_k400-pre_8xb1-8x8x1-'
          'n8-15e_kinetics400-rgb.py', (8, 8, 224))):
         assert clips_of(Config.fromfile(str(folder / path))) == expected
+
+
+def test_windows_by_name(run):
+    names = ['memvit-tiny-m2', 'memvit-tiny-m2-u3', 'memvit-tiny-m2-u3-cp']
+    found, _ = run('--model', *names, '--size', 64, '--batch-size', 2,
+                   '--mode', 'train', '--train-rounds', 1)
+    one, plain, recomputed = found['rows']
+    assert [x['clips'] for x in found['rows']] == [2, 6, 6]
+    assert plain['peak_mib'] > 2 * one['peak_mib']
+    assert recomputed['peak_mib'] < 0.7 * plain['peak_mib']

@@ -9,10 +9,11 @@ r"""Models beside MMAction2's MViT-small: speed, memory, launches.
     python tools/analysis_tools/benchmark_memvit.py --stream 1000
 
 Models are names (mvit-small, mvit-base, memvit-m2, memvit-base-m4,
-memvit-m2g2 with a gap of 2, memvit-m4-cp with checkpointing) or config files,
-with made-up clips as in training, from uint8 to the loss. CONFIG@backbone is
-the backbone alone; CONFIG@plain, of a model with collaborative memory, the
-same recognizer without, for the same clips.
+memvit-m2g2 with a gap of 2, memvit-m4-cp with checkpointing, memvit-m2-u8-cp
+trained on 8 clips in a row of each lane, recomputed one by one) or config
+files, with made-up clips as in training, from uint8 to the loss.
+CONFIG@backbone is the backbone alone; CONFIG@plain, of a model with
+collaborative memory, the same recognizer without, for the same clips.
 
 All run in turn in one process, round after round, so that whatever else the
 machine does meets them alike; the ratios of medians are what to read. A ratio

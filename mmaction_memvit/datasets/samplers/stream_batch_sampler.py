@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,6 +50,11 @@ class StreamBatchSampler(Sampler):
     run out drop out of the batch, so the last batches are smaller and ranks
     may have different numbers of steps.
 
+    With ``unroll`` a batch holds K clips in a row of every lane, all lanes of
+    the first step, then all of the next, for models that are trained through
+    their memory (see docs/unrolled_training.md). Order and padding are those
+    of K=1; the last batch of an epoch may have fewer steps.
+
     Args:
         sampler (DefaultSampler): The sampler to read ``dataset``, ``seed``,
             ``shuffle``, ``epoch``, ``rank`` and ``world_size`` from. Its own
@@ -68,6 +74,8 @@ class StreamBatchSampler(Sampler):
             many clips, of which each epoch shows the next one. For data with
             a few videos that are much longer than the others. None shows
             all. Defaults to None.
+        unroll (int): Training only. Clips in a row of each lane that a batch
+            holds, K. Defaults to 1.
 
     Raises:
         ValueError: If an argument is out of its range, the sampler or data
@@ -89,10 +97,12 @@ class StreamBatchSampler(Sampler):
                  mode: str | None = None,
                  split_videos: bool = False,
                  max_stream_len: int | None = None,
+                 unroll: int = 1,
                  **kwargs: Any) -> None:
         retire(kwargs, drop_last=False)
         check_no_more(kwargs, self)
         self.batch_size = check_whole('batch_size', batch_size)
+        self.unroll = check_whole('unroll', unroll)
         if max_stream_len is not None and max_stream_len < 1:
             raise ValueError(
                 f'max_stream_len={max_stream_len} must be at least 1 or None: '
@@ -108,11 +118,12 @@ class StreamBatchSampler(Sampler):
             mode = self._infer_mode(sampler)
         elif mode not in ('train', 'eval'):
             raise ValueError(f"mode={mode!r} must be 'train', 'eval' or None")
-        if mode == 'eval' and (split_videos or max_stream_len):
+        if mode == 'eval' and (split_videos or max_stream_len or unroll > 1):
             raise ValueError(
-                f'split_videos={split_videos} and max_stream_len='
-                f'{max_stream_len} are for training only: evaluation shows '
-                'every video whole. Remove them from this data loader.')
+                f'split_videos={split_videos}, max_stream_len='
+                f'{max_stream_len} and unroll={unroll} are for training '
+                'only: evaluation shows every video whole, clip by clip. '
+                'Remove them from this data loader.')
 
         self.sampler = sampler
         self.mode = mode
@@ -157,6 +168,8 @@ class StreamBatchSampler(Sampler):
             f'StreamBatchSampler (train): {len(lengths)} videos with '
             f'{clips + left_out} clips in {num_lanes} lanes ({world_size} '
             f'processes x {self.batch_size}), {self._steps} steps per epoch; ')
+        if self.unroll > 1:
+            text += f'{len(self)} windows of {self.unroll} clips a lane; '
         if left_out:
             text += (
                 f'every epoch leaves out {left_out} clips of '
@@ -220,11 +233,12 @@ class StreamBatchSampler(Sampler):
             self._streams_of(self.sampler.epoch), self.sampler.seed,
             self.sampler.epoch, self.sampler.rank, self.sampler.world_size,
             self.batch_size, self.sampler.shuffle, self.split_videos)
-        return (row.tolist() for row in plan)
+        return (plan[i:i + self.unroll].ravel().tolist()
+                for i in range(0, len(plan), self.unroll))
 
     def __len__(self) -> int:
         """Number of batches of this process."""
-        return self._steps
+        return math.ceil(self._steps / self.unroll)
 
 
 def read_stream_keys(dataset: Any) -> list[tuple[str, int]]:

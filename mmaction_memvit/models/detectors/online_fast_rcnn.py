@@ -34,6 +34,12 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
             it, the stream starts anew. Defaults to 1.
         max_streams (int, optional): Streams remembered at most. Defaults to
             None: twice the largest batch.
+        bptt_clips (int, optional): In training on windows (``unroll`` of
+            ``StreamBatchSampler``), clips after which the gradient through
+            memory is cut. Defaults to None: it ends with the window.
+        with_cp (bool): Whether to recompute the clips of a window one by one
+            in the backward pass, so that a window takes little more memory
+            than a clip. Defaults to False.
         **kwargs: For mmdet's :class:`FastRCNN`; ``roi_head`` must be a
             :class:`MeMViTRoIHead`.
     """
@@ -42,6 +48,8 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
                  *args,
                  max_gap: int = 1,
                  max_streams: Optional[int] = None,
+                 bptt_clips: Optional[int] = None,
+                 with_cp: bool = False,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if not hasattr(self.roi_head, 'score_boxes'):
@@ -49,7 +57,7 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
                 'OnlineFastRCNN needs roi_head=dict(type='
                 f"'MeMViTRoIHead'), not {type(self.roi_head).__name__}; "
                 'without box block and memory: box_block=None')
-        self.init_host(max_gap, max_streams)
+        self.init_host(max_gap, max_streams, bptt_clips, with_cp)
 
     def memory_parts(self) -> tuple:
         """Backbone, neck (None without one) and RoI head."""
@@ -99,8 +107,8 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
         logits: List[Optional[Tensor]] = [None] * len(boxes)
         identities = (
             clip_identities(data_samples) if self.with_memory else None)
-        parts, = self.run([(inputs, identities, boxes)], self.bank(test_mode))
-        for lanes, scores in parts:
+        for lanes, scores in self.run_batch(
+                self.bank(test_mode), inputs, identities, boxes):
             for i, own in zip(lanes,
                               scores.split([len(boxes[i]) for i in lanes])):
                 logits[i] = own

@@ -40,6 +40,12 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         cuda_graph (bool): Whether evaluation replays its steps from CUDA
             graphs, one for each of the first four input shapes (see
             docs/speed.md). Defaults to False.
+        bptt_clips (int, optional): In training on windows (``unroll`` of
+            ``StreamBatchSampler``), clips after which the gradient through
+            memory is cut. Defaults to None: it ends with the window.
+        with_cp (bool): Whether to recompute the clips of a window one by one
+            in the backward pass, so that a window takes little more memory
+            than a clip. Defaults to False.
         **kwargs: For :class:`Recognizer3D`.
 
     Raises:
@@ -51,9 +57,11 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
                  max_gap: int = 1,
                  max_streams: Optional[int] = None,
                  cuda_graph: bool = False,
+                 bptt_clips: Optional[int] = None,
+                 with_cp: bool = False,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.init_host(max_gap, max_streams)
+        self.init_host(max_gap, max_streams, bptt_clips, with_cp)
         self.cuda_graph = cuda_graph
         self._graphs: Optional[CUDAGraphStep] = None
         if self.remembering[2] and self.with_neck and not self.remembering[1]:
@@ -123,9 +131,11 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         identities = None
         if self.with_memory:
             identities = clip_identities(data_samples, inputs.shape[1])
-        parts, = self.run([(inputs.flatten(0, 1), identities)],
-                          self.bank(test_mode),
-                          test_cfg.get('max_testing_views'))
+        parts = self.run_batch(
+            self.bank(test_mode),
+            inputs.flatten(0, 1),
+            identities,
+            most=test_cfg.get('max_testing_views'))
         feats = cat([out for _, out in parts])
         kwargs = dict()
         if test_mode and self.test_cfg is not None:
@@ -144,7 +154,8 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         """Losses of one step of the streams, over the labelled clips.
 
         Args:
-            inputs (Tensor): (N, 1, 3, T, H, W).
+            inputs (Tensor): (N, 1, 3, T, H, W); of windows, all lanes of the
+                first step, then all of the next.
             data_samples (list[ActionDataSample]): The clips' identities and
                 labels.
 

@@ -203,6 +203,20 @@ def test_training_in_fixed_order():
     assert list(sampler) == [[0, 2], [1, 3], [4, 2]]
 
 
+@pytest.mark.parametrize('world_size', [1, 2])
+def test_windows_are_batches_in_a_row(world_size, log):
+    dataset = SamplerTestKeyedDataset([5, 1, 4, 2, 2, 7, 3])
+    for rank in range(world_size):
+        sampler = fake_sampler(dataset, True, rank, world_size)
+        single = list(StreamBatchSampler(sampler, 2))
+        windows = StreamBatchSampler(sampler, 2, unroll=5)
+        assert len(windows) == len(list(windows)) == -(-len(single) // 5)
+        assert sum(windows, []) == sum(single, [])
+        assert {len(x) for x in list(windows)[:-1]} == {10}
+        assert f'{len(windows)} windows of 5 clips' in log[-1][1]
+        assert list(StreamBatchSampler(sampler, 2, unroll=1)) == single
+
+
 def test_log_names_padding_and_remedy(log):
     def last(lengths, batch_size, **kwargs):
         StreamBatchSampler(
@@ -238,6 +252,9 @@ def test_log_names_padding_and_remedy(log):
      ['split_videos=True', 'training only']),
     ({'batch_size': 1, 'mode': 'eval', 'max_stream_len': 3},
      ['max_stream_len=3', 'training only']),
+    ({'batch_size': 1, 'mode': 'eval', 'unroll': 3},
+     ['unroll=3', 'training only']),
+    ({'batch_size': 1, 'unroll': 0}, ['unroll=0', 'at least 1']),
     ({'batch_size': 4}, ['3 videos', '4 lanes', 'at most 3']),
 ])
 def test_bad_arguments(kwargs, words):

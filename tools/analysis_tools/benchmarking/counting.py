@@ -79,6 +79,20 @@ def saved_bytes(run: Callable[[], object], model: nn.Module) -> int:
                if ptr not in own)
 
 
+def peak_bytes(step: Callable[[], object]) -> int:
+    """Most bytes that a step on the CPU holds beyond what was there."""
+    from torch.profiler import ProfilerActivity, profile
+    with profile(
+            activities=[ProfilerActivity.CPU], profile_memory=True) as prof:
+        step()
+    held = peak = 0
+    for event in prof.profiler.kineto_results.events():
+        if event.name() == '[memory]':
+            held += event.nbytes()
+            peak = max(peak, held)
+    return peak
+
+
 def tensors_of(node: object) -> Iterator[Tensor]:
     """Tensors of a memory: within sequences, dicts and data classes."""
     if torch.is_tensor(node):

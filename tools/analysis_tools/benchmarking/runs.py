@@ -15,6 +15,7 @@ from .counting import (
     OperatorCounter,
     ceiling,
     device_work,
+    peak_bytes,
     saved_bytes,
     synchronisations,
     tensors_of,
@@ -71,7 +72,8 @@ class Run:
         device (torch.device): Where it is.
 
     Attributes:
-        peak (float): MiB on a GPU of weights and a step, None on a CPU.
+        peak (float): MiB on a GPU of weights and a step; on a CPU None, as
+            :meth:`facts` tells those of activations.
     """
 
     def __init__(self, subject: Subject, group: Group,
@@ -163,6 +165,10 @@ class Run:
         if not self.cuda and self.train:
             found['kept_mib'] = saved_bytes(
                 self.forward, self.subject.model) / 2**20
+            # Gradients of weights are there before.
+            self.forward().backward()
+            found['peak_mib'] = peak_bytes(
+                lambda: self.forward().backward()) / 2**20
         if self.subject.how == 'eager':
             with torch.set_grad_enabled(self.train), \
                     OperatorCounter() as counter:

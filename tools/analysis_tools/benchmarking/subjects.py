@@ -15,13 +15,18 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmaction_memvit.memory import WindowDataSample
+from mmaction_memvit.memory import (
+    ClipIdentity,
+    MemoryHost,
+    WindowDataSample,
+)
 
 from .counting import OperatorCounter
 
-NAMES = 'mvit-ARCH, memvit[-ARCH]-mM[gGAP][-cp] or a config file'
+NAMES = 'mvit-ARCH, memvit[-ARCH]-mM[gGAP][-uK][-cp] or a config file'
 PATTERN = re.compile(r'(?P<kind>mvit|memvit)(-(?P<arch>tiny|small|base))?'
-                     r'(-m(?P<mem_len>\d+)(g(?P<gap>\d+))?)?(?P<cp>-cp)?')
+                     r'(-m(?P<mem_len>\d+)(g(?P<gap>\d+))?)?'
+                     r'(-u(?P<unroll>\d+))?(?P<cp>-cp)?')
 FRAMES = dict(tiny=8, small=16, base=32)
 TINY = dict(
     embed_dims=32, num_layers=4, num_heads=1, downscale_indices=[1, 2, 3])
@@ -63,13 +68,23 @@ class Subject:
         return counter.flops / 2e9 / state.clips
 
 
-class Classifier(nn.Module):
+class Classifier(MemoryHost, nn.Module):
     """A backbone with a linear head on its class token."""
 
-    def __init__(self, backbone: nn.Module, channels: int) -> None:
+    def __init__(self, backbone: nn.Module, channels: int,
+                 with_cp: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
         self.fc = nn.Linear(channels, NUM_CLASSES)
+        self.init_host(1, None, with_cp=with_cp)
+
+    def memory_parts(self) -> tuple:
+        return (self.backbone, )
+
+    def step(self, clips: Tensor, memory: tuple = (None, ),
+             elapsed: object = None) -> tuple:
+        scores, memory = self(clips, *memory)
+        return scores, (memory, )
 
     def forward(self, x: Tensor, memory: Optional[tuple]) -> tuple:
         """Scores of clips, and the next memory."""
@@ -108,6 +123,7 @@ class NamedSubject(Subject):
         arch = found['arch'] or 'small'
         self.frames = FRAMES[arch]
         mem_len = int(found['mem_len'] or 0)
+        self.unroll = int(found['unroll'] or 1)
         self.remembers = found['kind'] == 'memvit' and mem_len > 0
         cfg = dict(
             arch=TINY if arch == 'tiny' else arch,
@@ -119,10 +135,11 @@ class NamedSubject(Subject):
             cfg.update(
                 type='MeMViT', mem_len=mem_len,
                 mem_stride=int(found['gap'] or 1),
-                with_cp=found['cp'] is not None)
+                with_cp=found['cp'] is not None and self.unroll == 1)
         # PyTorch's own initialisation will do, init_weights takes seconds.
-        self.model = Classifier(MODELS.build(cfg), 256
-                                if arch == 'tiny' else 768)
+        self.model = Classifier(
+            MODELS.build(cfg), 256 if arch == 'tiny' else 768,
+            found['cp'] is not None)
         self.call = self.model
         if how == 'compile':
             self.call = torch.compile(self.model, dynamic=False)
@@ -144,18 +161,31 @@ class NamedSubject(Subject):
 
     def make(self, batch_size: int, device: torch.device) -> SimpleNamespace:
         size = self.size, self.size
+        clips = batch_size * self.unroll
         return SimpleNamespace(
-            clips=batch_size,
-            x=torch.randn(batch_size, 3, self.frames, *size, device=device),
-            y=torch.randint(NUM_CLASSES, (batch_size, ), device=device),
-            memory=self.start(batch_size))
+            clips=clips,
+            x=torch.randn(clips, 3, self.frames, *size, device=device),
+            y=torch.randint(NUM_CLASSES, (clips, ), device=device),
+            memory=self.start(clips), position=0)
 
     def forward(self, state: SimpleNamespace, train: bool) -> Tensor:
+        if train and self.unroll > 1:
+            return self.window(state)
         scores, memory = self.call(state.x, state.memory)
         if memory is not None:
             state.memory = memory.detach()
         if not train:
             return scores
+        return F.cross_entropy(scores.float(), state.y)
+
+    def window(self, state: SimpleNamespace) -> Tensor:
+        """The loss of K clips in a row of each lane."""
+        lanes = state.clips // self.unroll
+        clips = [ClipIdentity(lane, state.position + k)
+                 for k in range(self.unroll) for lane in range(lanes)]
+        state.position += self.unroll
+        scores = torch.cat([out for _, out in self.model.run_batch(
+            self.model.bank(False), state.x, clips)])
         return F.cross_entropy(scores.float(), state.y)
 
 

@@ -1,0 +1,30 @@
+# Attends to 2 clips where delays are up to 8, with the gradient stopped at
+# memory: nothing teaches its layers to pass on what older clips showed.
+_base_ = ['memvit-tiny-m8_longcue-rgb.py']
+
+# 5 layers of 4 x 4 places: few tokens, among which a sign is soon found.
+model = dict(
+    backbone=dict(
+        arch=dict(
+            _delete_=True,
+            embed_dims=64, num_layers=5, num_heads=1,
+            downscale_indices=[]),
+        patch_cfg=dict(
+            kernel_size=(3, 15, 15), stride=(2, 8, 8), padding=(1, 7, 7)),
+        adaptive_kv_stride=(1, 2, 2),
+        mem_len=2),
+    cls_head=dict(in_channels=64))
+
+max_epochs = 5
+train_cfg = dict(max_epochs=max_epochs, val_begin=max_epochs)
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=30),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=0.,
+        by_epoch=True,
+        T_max=max_epochs,
+        convert_to_iter_based=True)
+]
+default_hooks = dict(checkpoint=dict(interval=max_epochs))
