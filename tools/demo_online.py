@@ -40,6 +40,7 @@ from mmaction_memvit.annotations.class_names import (
 from mmaction_memvit.annotations.proposals import read_proposals
 from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.clip_plan import steady_clock
+from mmaction_memvit.apis.persons import PersonDetector, PersonTracker
 from mmaction_memvit.video import VideoReadError, probe_video
 from mmaction_memvit.video.live import Gap, LiveSource, at_rate
 from mmaction_memvit.video.write import VideoWriter
@@ -70,6 +71,11 @@ def parse_args() -> argparse.Namespace:
         'of models with several tasks TASK=FILE for each')
     add('--boxes', help='detectors: person boxes (.pkl), as of '
         'tools/data/ava/convert_person_boxes.py')
+    add('--person-config', help='detectors: config of an MMDetection '
+        'detector that finds the persons, a file or mmdet::NAME.py')
+    add('--person-checkpoint', help='its weights')
+    add('--person-score', type=float, default=0.9,
+        help='least score of a person (default: %(default)s)')
     add('--top', type=int, default=3,
         help='classes that are written (default: %(default)s)')
     add('--realtime', action='store_true',
@@ -107,8 +113,10 @@ class Outputs:
             self.stem = osp.join(args.out_dir, name or 'stream')
         self.kinds = args.outputs if args.out_dir else ()
         self.rows: list[dict] = []
-        self.steps: list[tuple[float, float, list]] = []
+        # What is shown, from when on.
+        self.steps: list[tuple[float, list]] = []
         self.line = TimeLine(self.names)
+        self.tracker = PersonTracker()
         self.jsonl = self.video = None
         if 'jsonl' in self.kinds:
             self.jsonl = open(f'{self.stem}.jsonl', 'w', encoding='utf-8')
@@ -117,8 +125,11 @@ class Outputs:
 
     def add(self, step) -> str:
         """Take a clip; gives the line to be told."""
-        rows = best_rows(step, self.names, self.top)
-        self.steps.append((step.start, step.end, rows))
+        persons = step.boxes if step.boxes is None else self.tracker(
+            step.boxes)
+        rows = best_rows(step, self.names, self.top, persons)
+        begin = step.start if step.keyframe is None else step.keyframe
+        self.steps.append((begin, rows))
         if self.jsonl:
             scores = step.scores
             json.dump(
@@ -130,7 +141,9 @@ class Outputs:
                     if isinstance(scores, dict) else scores.tolist(),
                     boxes=step.boxes if step.boxes is None else
                     step.boxes.tolist(),
-                    best=[{k: x[k] for k in ('task', 'name', 'score')}
+                    persons=persons,
+                    best=[{k: x[k] for k in ('task', 'person', 'name',
+                                             'score')}
                           for x in rows]), self.jsonl)
             # Whoever follows the file sees it now.
             print(file=self.jsonl, flush=True)
@@ -145,22 +158,21 @@ class Outputs:
     def draw(self, image, seconds: float) -> None:
         """Add a picture to the video, with the last that is known of it."""
         if self.video:
-            rows = self.steps[-1][2] if self.steps else []
+            rows = self.steps[-1][1] if self.steps else []
             self.video.write(draw_rows(image, rows, f'{seconds:.1f} s'))
 
     def draw_file(self, path: str, end: float) -> None:
         """The video of a file whose clips are all known."""
         steps = iter(self.steps)
-        now = next(steps, (0., 0., []))
-        later = next(steps, None)
+        now, later = [], next(steps, None)
         frames = at_rate(LiveSource(path), self.fps, float('inf'))
         for number, image in enumerate(frames):
             seconds = number / self.fps
             if seconds >= end:
                 break
             while later and later[0] <= seconds:
-                now, later = later, next(steps, None)
-            self.video.write(draw_rows(image, now[2], f'{seconds:.1f} s'))
+                now, later = later[1], next(steps, None)
+            self.video.write(draw_rows(image, now, f'{seconds:.1f} s'))
 
     def close(self) -> list[str]:
         """Write the rest; gives the paths."""
@@ -188,12 +200,16 @@ def read_names(files: list[str]) -> dict[str, dict[int, str]]:
     return names
 
 
-def boxes_of(path: str | None, source: str, inferencer: OnlineInferencer,
+def boxes_of(args: argparse.Namespace, inferencer: OnlineInferencer,
              fps: float) -> Callable | None:
-    """Boxes of a source by time, from a table."""
-    if path is None:
+    """What gives the boxes of a detector: a table, or another detector."""
+    if args.person_config:
+        return PersonDetector(args.person_config, args.person_checkpoint,
+                              args.device, args.person_score)
+    if args.boxes is None:
         return None
-    table, video = read_proposals(path), Path(source).stem
+    path, video = args.boxes, Path(args.source).stem
+    table = read_proposals(path)
     if not any(name == video for name, _ in table):
         raise ValueError(f'{path} has no boxes of {video!r}; it has those of '
                          f'{sorted({name for name, _ in table})[:5]}')
@@ -212,7 +228,7 @@ def boxes_of(path: str | None, source: str, inferencer: OnlineInferencer,
 def watch(args: argparse.Namespace, inferencer: OnlineInferencer,
           source: LiveSource, outputs: Outputs) -> Iterator[tuple]:
     """Seconds that have been watched, and clips, as they come."""
-    boxes = boxes_of(args.boxes, args.source, inferencer, source.fps)
+    boxes = boxes_of(args, inferencer, source.fps)
     session = inferencer.session(source.name, source.fps, boxes)
     # A picture stands for as long as a clip at most.
     start, end = inferencer.plan.seconds(0, steady_clock(source.fps))
@@ -238,7 +254,7 @@ def watch(args: argparse.Namespace, inferencer: OnlineInferencer,
 def watch_file(args: argparse.Namespace, inferencer: OnlineInferencer,
                entry: dict) -> Iterator[tuple]:
     """As :func:`watch`, of a file as fast as can be."""
-    boxes = boxes_of(args.boxes, args.source, inferencer, entry['fps'])
+    boxes = boxes_of(args, inferencer, entry['fps'])
     for step in inferencer(args.source, boxes, entry):
         yield step.end, [step]
         if args.seconds and step.end >= args.seconds:
@@ -246,8 +262,12 @@ def watch_file(args: argparse.Namespace, inferencer: OnlineInferencer,
 
 
 def show(turns: Iterator[tuple], outputs: Outputs,
-         total: float | None) -> float:
-    """Take the clips, under a bar of progress; gives the seconds watched."""
+         total: float | None) -> float | None:
+    """Take the clips, under a bar of progress.
+
+    Returns:
+        float | None: Seconds after which it was interrupted, if it was.
+    """
     columns = (TextColumn('{task.completed:.0f} s'), BarColumn(),
                TextColumn('{task.fields[speed]:.2f} x real time'),
                TimeElapsedColumn(), TimeRemainingColumn())
@@ -264,7 +284,8 @@ def show(turns: Iterator[tuple], outputs: Outputs,
         except KeyboardInterrupt:
             # A camera is ended so; what is there is written.
             progress.console.print('interrupted')
-    return seconds
+            return seconds
+    return None
 
 
 def main() -> None:
@@ -279,10 +300,10 @@ def main() -> None:
             entry = probe_video(args.source)
             outputs = Outputs(args, entry['fps'] or 30.)
             total = entry['num_frames'] / (entry['fps'] or 1.)
-            seconds = show(
-                watch_file(args, inferencer, entry), outputs, total)
+            end = show(watch_file(args, inferencer, entry), outputs, total)
             if outputs.video:
-                outputs.draw_file(args.source, seconds)
+                outputs.draw_file(args.source, end or args.seconds
+                                  or float('inf'))
         else:
             begin, end = inferencer.plan.seconds(
                 0, steady_clock(args.fps or 30.))

@@ -21,13 +21,13 @@ class Scores(NamedTuple):
         task (str): ``'verb'`` and the like; ``''`` where there is one only.
         start (float): Seconds.
         end (float): Seconds.
-        box (tuple, optional): x1, y1, x2, y2, shares of the picture.
+        box (int, optional): Number of the box in its clip.
         scores (np.ndarray): (num_classes, ).
     """
     task: str
     start: float
     end: float
-    box: tuple | None
+    box: int | None
     scores: np.ndarray
 
     def best(self, num: int) -> list[int]:
@@ -47,9 +47,8 @@ def split_scores(step: Any) -> Iterator[Scores]:
     for task, scores in tasks.items():
         scores = np.asarray(scores)
         if step.boxes is not None:
-            for box, row in zip(np.asarray(step.boxes), scores):
-                yield Scores(task, step.start, step.end,
-                             tuple(box.tolist()), row)
+            for i, row in enumerate(scores):
+                yield Scores(task, step.start, step.end, i, row)
             continue
         rows = np.atleast_2d(scores)
         edges = np.linspace(step.start, step.end, len(rows) + 1).tolist()
@@ -62,27 +61,40 @@ def name_of(names: Names, task: str, label: int) -> str:
     return names.get(task, {}).get(label) or f'{task or "class"} {label}'
 
 
-def best_rows(step: Any, names: Names, num: int) -> list[dict]:
+def best_rows(step: Any,
+              names: Names,
+              num: int,
+              persons: Sequence[int] | None = None) -> list[dict]:
     """The best classes of a clip as rows of a table.
 
     Args:
         step (ClipPrediction): Of an :class:`OnlineInferencer`.
         names (Mapping): Names of classes by task and number.
         num (int): Classes of each task, token and person.
+        persons (Sequence[int], optional): Who is in which box. Defaults to
+            None.
     """
-    return [
-        dict(
-            clip=step.clip,
-            start=round(x.start, 3),
-            end=round(x.end, 3),
-            task=x.task,
-            **dict(
-                zip(('x1', 'y1', 'x2', 'y2'), x.box or (None, ) * 4)),
-            label=label,
-            name=name_of(names, x.task, label),
-            score=round(float(x.scores[label]), 4))
-        for x in split_scores(step) for label in x.best(num)
-    ]
+    rows = []
+    for x in split_scores(step):
+        place = dict.fromkeys(('person', 'x1', 'y1', 'x2', 'y2'))
+        if x.box is not None:
+            corners = np.asarray(step.boxes)[x.box].round(4).tolist()
+            place = dict(
+                person=persons[x.box] if persons else x.box + 1,
+                **dict(zip(('x1', 'y1', 'x2', 'y2'), corners)))
+        rows += [
+            dict(
+                clip=step.clip,
+                start=round(x.start, 3),
+                end=round(x.end, 3),
+                task=x.task,
+                **place,
+                label=label,
+                name=name_of(names, x.task, label),
+                score=round(float(x.scores[label]), 4))
+            for label in x.best(num)
+        ]
+    return rows
 
 
 def draw_rows(image: np.ndarray, rows: Sequence[dict],
@@ -102,11 +114,14 @@ def draw_rows(image: np.ndarray, rows: Sequence[dict],
     height, width = image.shape[:2]
     scale = max(min(height, width) / 480, 0.4)
     lines = defaultdict(int)
-    places = [(None, title)] * bool(title) + [
-        (None if x['x1'] is None else
-         (x['x1'], x['y1'], x['x2'], x['y2']),
-         f"{x['score']:.2f} {x['name']}") for x in rows
-    ]
+    places = [(None, title)] * bool(title)
+    for row in rows:
+        box = None
+        if row['person'] is not None:
+            box = tuple(row[k] for k in ('x1', 'y1', 'x2', 'y2'))
+            if (box, who := f"person {row['person']}") not in places:
+                places.append((box, who))
+        places.append((box, f"{row['score']:.2f} {row['name']}"))
     for box, text in places:
         left, top = 4, 4
         if box is not None:

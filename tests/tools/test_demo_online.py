@@ -5,14 +5,21 @@ import av
 import pandas as pd
 import pytest
 import torch
+from helpers.boxes import DETECTOR, box_dataset, build_detector
+from helpers.models import shrink_detector
 from helpers.runs import MODEL, config, loader
 from helpers.tools import tool_fixture
 from helpers.videos import write_video
 from mmaction.registry import MODELS
-from mmengine.registry import init_default_scope
+from mmengine.hub import get_config
+from mmengine.registry import DefaultScope, init_default_scope
 
 pytest.importorskip('matplotlib')
 tool = tool_fixture('tools/demo_online.py')
+
+
+def read_lines(path):
+    return [json.loads(x) for x in path.read_text().splitlines()]
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def test_writes_all_outputs(run, tmp_path, options):
     path = write_video(tmp_path / 'a.mp4', 26, rate=10)
     told = run(path, '--top', 2, *options)
     out = tmp_path / 'out'
-    lines = [json.loads(x) for x in (out / 'a.jsonl').open()]
+    lines = read_lines(out / 'a.jsonl')
     # 6 clips of 4 frames, and one of 2.
     assert [(x['start'], x['end']) for x in lines[::6]] == [(0, .4),
                                                             (2.4, 2.6)]
@@ -70,3 +77,39 @@ def test_wrong_sources_and_chosen_outputs(run, tmp_path):
     assert [x.name for x in (tmp_path / 'out').iterdir()] == ['b.csv']
     table = pd.read_csv(tmp_path / 'out/b.csv')
     assert table['clip'].tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_persons_of_a_raw_video(tool, tmp_path, monkeypatch, capsys):
+    pytest.importorskip('mmdet')
+    init_default_scope('mmaction')
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        persons = shrink_detector(
+            get_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'))
+    # With random weights persons are everywhere.
+    persons.model.bbox_head.num_classes = 1
+    persons.dump(tmp_path / 'persons.py')
+    torch.save(build_detector().state_dict(), tmp_path / 'weights.pth')
+    cfg = config(
+        tmp_path,
+        test=dict(
+            dataset=box_dataset(tmp_path, False, type='OnlineAVADataset')))
+    cfg.model = DETECTOR
+    cfg.dump(tmp_path / 'config.py')
+    path = write_video(tmp_path / 'a.mp4', 35, rate=10)
+    monkeypatch.setattr('sys.argv', [
+        'tool', path, '--config',
+        str(tmp_path / 'config.py'), '--checkpoint',
+        str(tmp_path / 'weights.pth'), '--person-config',
+        str(tmp_path / 'persons.py'), '--person-score', '0', '--out-dir',
+        str(tmp_path / 'out')
+    ])
+    tool.main()
+    lines = read_lines(tmp_path / 'out/a.jsonl')
+    # Keyframes at 1, 2 and 3 s.
+    assert [len(x['boxes']) for x in lines] == [20] * 3
+    table = pd.read_csv(tmp_path / 'out/a.csv')
+    assert len(table) == 3 * 20 * 3 and table.x2.between(0, 1).all()
+    # Nothing moves, so that most keep their numbers.
+    assert table.person.nunique() < 45
+    with av.open(str(tmp_path / 'out/a.mp4')) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 35
