@@ -22,6 +22,7 @@ from ..messages import warn
 from .describe import Picture
 from .frames import VideoReadError
 from .scan import READ_ERRORS, time_of, video_stream
+from .write import Converter
 
 # Rates that a source may claim to have.
 _BELIEVED = (1., 240.)
@@ -176,7 +177,7 @@ class LiveSource:
         return self._decode(container, stream)
 
     def _decode(self, container, stream) -> Iterator[Frame]:
-        picture, number = None, 0
+        convert, number = Converter(), 0
         with container:
             try:
                 for frame in container.decode(stream):
@@ -185,7 +186,7 @@ class LiveSource:
                     when = time_of(frame)
                     seconds = number / (self._told or 30.) if when is None \
                         else float(when * frame.time_base)
-                    yield Frame(_to_rgb(frame, picture), seconds)
+                    yield Frame(_to_rgb(frame, picture, convert), seconds)
                     number += 1
             except READ_ERRORS as e:
                 self.problem = f'it ends after {number} frames ({e})'
@@ -287,9 +288,9 @@ def measured_fps(seconds: Iterable[float]) -> float:
     return float(1 / np.median(steps)) if len(steps) else 30.
 
 
-def _to_rgb(frame, picture: Picture) -> np.ndarray:
+def _to_rgb(frame, picture: Picture, convert: Converter) -> np.ndarray:
     width, height = picture.width, picture.height
     if picture.is_turned:
         width, height = height, width
-    image = frame.reformat(format='rgb24', width=width, height=height)
+    image = convert(frame, format='rgb24', width=width, height=height)
     return np.ascontiguousarray(picture.orient(image.to_ndarray()))

@@ -1,10 +1,26 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Pictures to a video file."""
+"""Pictures to other forms and to a video file."""
 from fractions import Fraction
 
 import av
 import cv2
 import numpy as np
+
+
+class Converter:
+    """Scales pictures and changes their format, for many of one kind."""
+
+    def __init__(self) -> None:
+        self._reformatter = av.video.reformatter.VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame, **options) -> av.VideoFrame:
+        """A frame with other ``format``, ``width`` or ``height``."""
+        try:
+            # In one thread: freed in a forked worker, a converter waits for
+            # ever for threads that stayed behind in the parent.
+            return self._reformatter.reformat(frame, threads=1, **options)
+        except TypeError:  # PyAV of old has no such threads
+            return self._reformatter.reformat(frame, **options)
 
 
 class VideoWriter:
@@ -18,8 +34,13 @@ class VideoWriter:
     def __init__(self, path: str, fps: float) -> None:
         self._container = av.open(path, 'w')
         self._stream = self._container.add_stream(
-            'libx264', rate=Fraction(fps).limit_denominator(1000))
+            'libx264',
+            rate=Fraction(fps).limit_denominator(1000),
+            options=dict(preset='veryfast'))
         self._stream.pix_fmt = 'yuv420p'
+        # As of converters.
+        self._stream.codec_context.thread_count = 1
+        self._convert = Converter()
         self._size = None
 
     def write(self, image: np.ndarray) -> None:
@@ -33,7 +54,8 @@ class VideoWriter:
             image = cv2.resize(image, self._size)
         frame = av.VideoFrame.from_ndarray(
             np.ascontiguousarray(image[:height, :width]), format='rgb24')
-        self._container.mux(self._stream.encode(frame))
+        self._container.mux(
+            self._stream.encode(self._convert(frame, format='yuv420p')))
 
     def close(self) -> None:
         """End the file."""
