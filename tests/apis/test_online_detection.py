@@ -22,6 +22,18 @@ from mmaction_memvit.video import PyAVReader
 pytest.importorskip('mmdet')
 
 
+def boxes_of(table, video):
+    """What a caller gives: the boxes of a table, in pixels."""
+
+    def boxes(picture, seconds):
+        height, width = picture.shape[:2]
+        shares = table.get(f'{video},{round(seconds):04d}', [])
+        return [(a * width, b * height, c * width, d * height)
+                for a, b, c, d, _ in shares]
+
+    return boxes
+
+
 def test_boxes_of_the_caller(tmp_path):
     data = write_videos_with_boxes(tmp_path)
     init_default_scope('mmaction')
@@ -43,16 +55,6 @@ def test_boxes_of_the_caller(tmp_path):
     table = load(str(data / 'proposals.pkl'))
     inferencer = OnlineInferencer(cfg, cfg.load_from)
 
-    def boxes_of(video):
-
-        def boxes(picture, seconds):
-            height, width = picture.shape[:2]
-            shares = table.get(f'{video},{round(seconds):04d}', [])
-            return [(a * width, b * height, c * width, d * height)
-                    for a, b, c, d, _ in shares]
-
-        return boxes
-
     with pytest.raises(ValueError, match='boxes'):
         inferencer.session()
     sessions, frames = [], []
@@ -61,7 +63,7 @@ def test_boxes_of_the_caller(tmp_path):
     for name, suffix, fps, *_ in streams:
         reader = PyAVReader(str(data / (name + suffix)))
         frames.append(reader.read(range(reader.num_frames)))
-        sessions.append(inferencer.session(name, fps, boxes_of(name)))
+        sessions.append(inferencer.session(name, fps, boxes_of(table, name)))
     half = [len(x) // 2 for x in frames]
     found = inferencer.push(sessions, [x[:n] for x, n in zip(frames, half)])
     sessions = [
@@ -74,7 +76,7 @@ def test_boxes_of_the_caller(tmp_path):
             own += new
     for name, suffix, *_ in VIDEOS:
         found.append(
-            inferencer(str(data / (name + suffix)), boxes_of(name)))
+            inferencer(str(data / (name + suffix)), boxes_of(table, name)))
     for (name, *_), steps in zip(streams + VIDEOS, found):
         steps = {1 + x.clip: x for x in steps}
         times = [t for video, t in expected if video == name]
