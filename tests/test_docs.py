@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.runs import MODEL, loader
+from helpers.runs import config as run_config
 from helpers.videos import read_number, write_video
-from mmaction.registry import DATASETS, METRICS
+from mmaction.registry import DATASETS, METRICS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
 from mmengine.registry import init_default_scope
@@ -85,3 +87,21 @@ def test_add_a_metric(page):
     score('a', 0, 2, 1)
     with pytest.raises(ValueError, match="'a', 0"):
         metric.evaluate(2)
+
+
+def test_live_video(tmp_path, monkeypatch, capsys):
+    code, = re.findall(r'```python\n(.*?)```',
+                       (DOCS / 'live_video.md').read_text(), re.S)
+    init_default_scope('mmaction')
+    torch.save(MODELS.build(MODEL).state_dict(), tmp_path / 'epoch_10.pth')
+    cfg = run_config(tmp_path, test=loader(tmp_path, train=False))
+    cfg.dump(tmp_path / 'config.py')
+    # 1 s each, of 4 frames a clip.
+    write_video(tmp_path / 'door.mp4', 15, rate=15)
+    write_video(tmp_path / 'yard.mkv', 60, rate=60, width=96)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    lines = [x.split() for x in capsys.readouterr().out.splitlines()
+             if x.startswith(('door', 'yard'))]
+    assert [x[0] for x in lines] == ['door.mp4', 'yard.mkv'] * 7
+    assert lines[-1][1] == '0.8'

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = {p.name: p for p in (ROOT / 'README.md', *ROOT.glob('docs/*.md'))}
 # Tests of their own: test_docs.py, test_another_memory.py.
 ELSEWHERE = {'add_a_backbone_that_remembers.md', 'add_a_data_set.md',
-             'add_a_metric.md'}
+             'add_a_metric.md', 'live_video.md'}
 # Blocks of Python, each of which a test here or in test_stock_tools.py runs.
 PYTHON = {'README.md': 4, 'own_videos.md': 2, 'memvit.md': 1,
           'collaborative.md': 1}

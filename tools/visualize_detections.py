@@ -17,10 +17,8 @@ import copy
 import difflib
 import os.path as osp
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
-import av
 import mmcv
 import mmengine
 import numpy as np
@@ -34,6 +32,7 @@ from mmengine.runner import Runner
 from mmaction_memvit.annotations.ava import image_key, read_action_boxes
 from mmaction_memvit.annotations.class_names import read_label_map
 from mmaction_memvit.datasets.transforms import LoadVideoClip
+from mmaction_memvit.video.write import VideoWriter
 from mmaction_memvit.visualization.detections import draw_detections
 
 # What a test needs from another split to score its keyframes.
@@ -283,7 +282,7 @@ class PictureWriter:
     def __init__(self, out_dir: str, fps: float | None = None) -> None:
         self.out_dir, self.fps = out_dir, fps
         self.paths: list[str] = []
-        self._container = None
+        self._video: VideoWriter | None = None
 
     def write(self, video: str, timestamp: int, image: np.ndarray) -> None:
         """Write a keyframe, RGB."""
@@ -295,26 +294,18 @@ class PictureWriter:
             mmcv.imwrite(image[..., ::-1], self.paths[-1])
             return
         path = osp.join(self.out_dir, f'{name}.mp4')
-        height, width = (x // 2 * 2 for x in image.shape[:2])
         if [path] != self.paths[-1:]:
             self.close()
             mmengine.mkdir_or_exist(osp.dirname(path))
             self.paths.append(path)
-            self._container = av.open(path, 'w')
-            self._stream = self._container.add_stream(
-                'libx264', rate=Fraction(self.fps).limit_denominator(1000))
-            self._stream.width, self._stream.height = width, height
-            self._stream.pix_fmt = 'yuv420p'
-        frame = av.VideoFrame.from_ndarray(
-            np.ascontiguousarray(image[:height, :width]), format='rgb24')
-        self._container.mux(self._stream.encode(frame))
+            self._video = VideoWriter(path, self.fps)
+        self._video.write(image)
 
     def close(self) -> None:
         """End the video that is being written."""
-        if self._container is not None:
-            self._container.mux(self._stream.encode())
-            self._container.close()
-            self._container = None
+        if self._video is not None:
+            self._video.close()
+            self._video = None
 
 
 def main(args: Sequence[str] | None = None) -> list[str]:

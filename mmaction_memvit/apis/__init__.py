@@ -1,8 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from .stream_inferencer import ClipPrediction, StreamInferencer
+from .online_inferencer import OnlineInferencer
+from .session import ClipPrediction, Session
+from .stream_inferencer import StreamInferencer
 from .temporal_support import measure_temporal_support, theoretical_support
 
 __all__ = [
-    'ClipPrediction', 'StreamInferencer', 'measure_temporal_support',
-    'theoretical_support'
+    'ClipPrediction', 'OnlineInferencer', 'Session', 'StreamInferencer',
+    'measure_temporal_support', 'theoretical_support'
 ]

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Optional
 
-import av
 import cv2
 import numpy as np
 
@@ -24,6 +23,7 @@ from .scan import (
     time_of,
     video_stream,
 )
+from .write import Converter
 
 try:
     import decord
@@ -121,7 +121,7 @@ class PyAVReader(FrameReader):
         super().__init__(*args, **kwargs)
         self._container = None
         self._picture: Optional[Picture] = None
-        self._reformatter = av.video.reformatter.VideoReformatter()
+        self._convert = Converter()
         self._keys = self.table.keys
         # What may not be left out in decoding.
         self._wanted: set = set()
@@ -285,13 +285,8 @@ class PyAVReader(FrameReader):
             width, height = height, width
         # One converter for all frames: setting one up costs more than using
         # it. The copy is writable and outlives the decoder's buffer.
-        options = dict(format='rgb24', width=width, height=height)
-        try:
-            # In one thread: freed in a forked worker, a converter waits for
-            # ever for threads that stayed behind in the parent.
-            image = self._reformatter.reformat(frame, threads=1, **options)
-        except TypeError:  # PyAV of old has no such threads
-            image = self._reformatter.reformat(frame, **options)
+        image = self._convert(
+            frame, format='rgb24', width=width, height=height)
         return np.array(self._picture.orient(image.to_ndarray()), order='C')
 
 

@@ -5,14 +5,13 @@ The kinds of files follow public bug reports; they are made by PyAV alone.
 """
 import os
 import random
-import struct
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 from helpers.fields import field_units
-from helpers.videos import read_number, write_video
+from helpers.videos import read_number, turned, write_video
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -260,17 +259,6 @@ def test_pictures_begin_after_time_0(tmp_path):
     assert entry['start'] == entry['time_drift'] == pytest.approx(2, abs=0.05)
     table = FrameTable(entry)
     assert entry['fps'] == 30 and table.frame_at(3.001) == 30
-
-
-def turned(path, degrees):
-    """Sets the display matrix of an mp4, as phones do."""
-    a, b = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
-    data = bytearray(open(path, 'rb').read())
-    at = data.index(b'tkhd') + 4 + 40
-    one = 1 << 16
-    data[at:at + 36] = struct.pack('>9i', a * one, b * one, 0, -b * one,
-                                   a * one, 0, 0, 0, 1 << 30)
-    open(path, 'wb').write(data)
 
 
 @pytest.mark.parametrize('degrees, quarters', [(90, 3), (180, 2), (270, 1)])

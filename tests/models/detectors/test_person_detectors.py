@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers.models import shrink_detector
 from mmdet.apis import inference_detector, init_detector
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -11,31 +12,13 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 
-def shrink(cfg: Config) -> Config:
-    """No weights from the net, few channels, small pictures."""
-    model = cfg.model
-    model.backbone.update(init_cfg=None, depth=18, base_channels=8)
-    model.neck.update(in_channels=[8, 16, 32, 64], out_channels=16)
-    for part in ('rpn_head', 'bbox_head'):
-        if part in model:
-            model[part].update(in_channels=16, feat_channels=16)
-    if 'roi_head' in model:
-        model.roi_head.bbox_roi_extractor.out_channels = 16
-        model.roi_head.bbox_head.update(in_channels=16, fc_out_channels=32)
-    # Weights are random and scores low: every box is a detection.
-    test = model.test_cfg.get('rcnn', model.test_cfg)
-    test.update(score_thr=0., max_per_img=20)
-    cfg.test_dataloader.dataset.pipeline[1].scale = (160, 120)
-    return cfg
-
-
 @pytest.mark.parametrize('name', [
     'faster_rcnn/faster-rcnn_r50_fpn_1x_coco',
     'retinanet/retinanet_r50_fpn_1x_coco',
 ])
 def test_detects_and_learns(name):
     with DefaultScope.overwrite_default_scope('mmdet'):
-        detect_and_learn(shrink(get_config(f'mmdet::{name}.py')))
+        detect_and_learn(shrink_detector(get_config(f'mmdet::{name}.py')))
 
 
 def detect_and_learn(cfg: Config) -> None:

@@ -1,0 +1,370 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Trained models along streams: files, cameras, any number at a time."""
+import itertools
+import os.path as osp
+import sys
+import weakref
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Hashable,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Union,
+)
+
+import numpy as np
+import torch
+from mmaction.registry import TRANSFORMS
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+
+from mmaction_memvit.memory import MemoryBank, MemoryHost
+from mmaction_memvit.memory.bank import ClipIdentity
+from mmaction_memvit.memory.state import load_state_dict, state_dict
+from mmaction_memvit.messages import warn
+from mmaction_memvit.models.recognizers.clip_collaboration import (
+    ClipCollaboration,
+)
+from mmaction_memvit.video import probe_video
+from mmaction_memvit.video.frames import Clock
+
+from .clip_plan import frame_loader, frame_pipeline, plan_of
+from .model import load_model
+from .session import Clip, ClipPrediction, Frames, Session
+
+
+class OnlineInferencer:
+    """Runs a trained model along streams, clip by clip.
+
+    Each clip is predicted as soon as its frames are there, with what the
+    model remembers of the clips before. Time and memory a clip do not grow
+    with the stream. Several streams pass the model as one batch, with the
+    scores that each has alone, which are those of testing. Recognizers,
+    with scores of clips or of temporal tokens, anticipation, detectors; and
+    MMAction2's recognizers, which remember nothing.
+
+    Args:
+        config (str | Config): The config the model was trained with; its
+            ``test_dataloader`` gives clips and transforms.
+        checkpoint (str, optional): Weights. Defaults to None: as initialised.
+        device (str): Defaults to 'cpu'.
+        sample_fps (float, optional): Frames per second that ``frame_interval``
+            and ``clip_stride`` of the config count at, whatever the rate of
+            a stream. Defaults to None: as the config says; where it does not,
+            frames are taken as they come.
+        cuda_graph (bool, optional): Option of the recognizer. Defaults to
+            None: as the config says.
+
+    Raises:
+        FileNotFoundError: If config or checkpoint do not exist.
+        ValueError: If the config's test data have no clips in order, or the
+            model looks at several clips at once (collaborative memory).
+
+    Examples:
+        >>> inferencer = OnlineInferencer('config.py', 'epoch_10.pth')
+        >>> for step in inferencer('match.mp4'):           # a file
+        ...     print(f'{step.start:.1f} s: {step.label}')
+        >>> door, yard = (inferencer.session(x) for x in ('door', 'yard'))
+        >>> for frames in zip(door_camera, yard_camera):   # or live
+        ...     for steps in inferencer.push([door, yard], frames):
+        ...         print([step.label for step in steps])
+    """
+
+    def __init__(self,
+                 config: Union[str, Config],
+                 checkpoint: Optional[str] = None,
+                 device: str = 'cpu',
+                 sample_fps: Optional[float] = None,
+                 cuda_graph: Optional[bool] = None) -> None:
+        config, self.model = load_model(config, checkpoint, device)
+        if isinstance(self.model, ClipCollaboration):
+            raise ValueError(
+                f'{type(self.model).__name__} looks at several clips of a '
+                'video at once, later ones too, so it cannot run along a '
+                'stream; use tools/test.py')
+        dataset = config.test_dataloader.dataset
+        self.dataset = dataset
+        self.plan = plan_of(dataset, sample_fps)
+        self.pipeline = Compose(frame_pipeline(dataset.pipeline))
+        self._loader = TRANSFORMS.build(frame_loader(dataset.pipeline))
+        if cuda_graph is not None:
+            self.model.cuda_graph = cuda_graph
+        # A model of MMAction2 has none to forget.
+        self.bank = MemoryBank()
+        if isinstance(self.model, MemoryHost):
+            self.bank = self.model.bank(True)
+        # A bank keeps as many streams as batches have lanes. Here any number
+        # may run: they are forgotten when nobody holds them any more.
+        self.bank.max_streams = sys.maxsize
+        self._keys = itertools.count()
+
+    # -- sessions -----------------------------------------------------------
+
+    def session(self,
+                name: Hashable = None,
+                fps: float = 30.,
+                boxes: Optional[Callable] = None) -> Session:
+        """Begin a stream; it is forgotten when nobody holds it any more.
+
+        Args:
+            name (Hashable): For the caller's use: streams of one name do not
+                meet. Defaults to None.
+            fps (float): Frames per second of the stream. Defaults to 30.
+            boxes (Callable, optional): For detectors: gives the boxes of a
+                clip, pixels (N, 4), N may be 0, from the picture of its
+                keyframe, (H, W, 3), and that one's seconds. Defaults to
+                None.
+
+        Raises:
+            ValueError: If ``fps`` is not above 0, or a detector gets no
+                ``boxes``.
+        """
+        if boxes is None and hasattr(self.plan, 'keyframe'):
+            raise ValueError(
+                'a detector needs boxes: hand in boxes=f, where f(picture, '
+                'seconds) gives the pixels (N, 4) of the persons there')
+        session = Session(self, next(self._keys), name, fps, boxes)
+        end = weakref.finalize(session, self.bank.forget, session.key)
+        end.atexit = False
+        return session
+
+    def load_session(self,
+                     state: Union[str, Dict[str, Any]],
+                     boxes: Optional[Callable] = None) -> Session:
+        """Go on with a session that was saved, in another process too.
+
+        Args:
+            state (str | dict): From :meth:`Session.state_dict`, or a file to
+                which ``torch.save`` has written it.
+            boxes (Callable, optional): See :meth:`session`.
+
+        Raises:
+            ValueError: If it was saved with another model.
+        """
+        if not isinstance(state, dict):
+            state = torch.load(state, map_location='cpu', weights_only=True)
+        session = self.session(state['name'], state['fps'], boxes)
+        session.load_state_dict(state)
+        return session
+
+    def push(self, sessions: Sequence[Session],
+             frames: Sequence[Frames]) -> List[List[ClipPrediction]]:
+        """Hand in the next frames of several streams, for one batch.
+
+        Args:
+            sessions (Sequence[Session]): The streams.
+            frames (Sequence): What :meth:`Session.push` takes, for each.
+
+        Returns:
+            list[list[ClipPrediction]]: For each stream, of the clips that
+            are complete now.
+        """
+        if len(sessions) != len(frames):
+            raise ValueError(f'there are {len(sessions)} sessions, but frames '
+                             f'for {len(frames)}')
+        return self.run_feeds(
+            sessions, [s.feed(x) for s, x in zip(sessions, frames)])
+
+    def finish(self,
+               sessions: Sequence[Session]) -> List[List[ClipPrediction]]:
+        """End several streams, see :meth:`Session.finish`."""
+        return self.run_feeds(sessions, [s.rest() for s in sessions])
+
+    def run_feeds(self, sessions: Sequence[Session],
+                  feeds: Sequence[Iterator[Clip]]) -> List[list]:
+        """Predict what feeds of clips give, those of a turn as a batch."""
+        if len({id(s) for s in sessions}) < len(sessions):
+            raise ValueError('a session stands twice in the list: its clips '
+                             'follow each other, in one push')
+        results: List[list] = [[] for _ in sessions]
+        while True:
+            clips = [next(feed, None) for feed in feeds]
+            ready = [i for i, clip in enumerate(clips) if clip is not None]
+            if not ready:
+                return results
+            found = self._run([sessions[i] for i in ready],
+                              [clips[i] for i in ready])
+            for i, prediction in zip(ready, found):
+                results[i].append(prediction)
+
+    # -- files --------------------------------------------------------------
+
+    def __call__(self,
+                 video: str,
+                 boxes: Optional[Callable] = None,
+                 entry: Optional[dict] = None) -> Iterator[ClipPrediction]:
+        """Run along a video file; the clip that it breaks off is padded.
+
+        Only frames that clips show are decoded.
+
+        Args:
+            video (str): Path.
+            boxes (Callable, optional): See :meth:`session`.
+            entry (dict, optional): The file's in an index, see
+                :func:`probe_video`. Defaults to None: the file is scanned.
+
+        Yields:
+            ClipPrediction: One for each clip, as it is predicted.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it cannot be read.
+        """
+        if not osp.isfile(video):
+            raise FileNotFoundError(f'{video}: no such file')
+        entry = entry or probe_video(video)
+        if not entry['num_frames']:
+            raise ValueError(f'{video}: {entry.get("problem", "no frames")}; '
+                             'check the path, or encode the video anew')
+        session = self.session(video, entry['fps'], boxes)
+        session.clock = clock = Clock(entry)
+        session.num_frames = entry['num_frames']
+        for number in range(self.plan.num_clips(clock)):
+            clip = Clip(number, self.plan.wanted(number, clock))
+            clip.images = self._loader.transform(
+                dict(
+                    filename=video,
+                    frame_table=entry,
+                    frame_inds=clip.wanted))['imgs']
+            yield self._run([session], [clip])[0]
+
+    # -- the model ----------------------------------------------------------
+
+    def _run(self, sessions: Sequence[Session],
+             clips: Sequence[Clip]) -> List[ClipPrediction]:
+        """The next clips of different streams, those of one size at once."""
+        packed = [self._pack(s, c) for s, c in zip(sessions, clips)]
+        shapes = [tuple(x['inputs'].shape) for x in packed]
+        samples: List[Any] = [None] * len(packed)
+        for shape in dict.fromkeys(shapes):
+            lanes = [i for i, x in enumerate(shapes) if x == shape]
+            with torch.no_grad():
+                found = self.model.test_step(
+                    pseudo_collate([packed[i] for i in lanes]))
+            for i, sample in zip(lanes, found):
+                samples[i] = sample
+        return [
+            self._prediction(*x) for x in zip(sessions, clips, samples)
+        ]
+
+    def _pack(self, session: Session, clip: Clip) -> dict:
+        plan = self.plan
+        shape = clip.images[0].shape[:2]
+        results = dict(
+            # Transforms may work in place; clips share frames.
+            imgs=[x.copy() for x in clip.images],
+            original_shape=shape,
+            img_shape=shape,
+            clip_len=plan.clip_len,
+            frame_interval=plan.frame_interval,
+            num_clips=1,
+            label=-1,
+            modality='RGB',
+            start_index=0,
+            segment_id='',
+            fps=session.fps,
+            clip_range=(int(clip.wanted[0]), int(clip.wanted[-1])),
+            **self._box_keys(session, clip))
+        data = self.pipeline(results)
+        shape = tuple(data['inputs'].shape)
+        if session.input_shape not in (None, shape):
+            warn(f'{session.name or "a session"}: clips of {shape} follow '
+                 f'those of {session.input_shape}: its memory starts anew')
+            self.bank.forget(session.key)
+        session.input_shape = shape
+        session.last_seconds = plan.start_seconds(clip.number, session.clock)
+        # Whatever the pipeline packs.
+        data['data_samples'].set_metainfo(
+            dict(
+                video_id=session.key,
+                timestamp=plan.first + session.num_run,
+                start_seconds=session.last_seconds))
+        session.num_run += 1
+        return data
+
+    def _box_keys(self, session: Session, clip: Clip) -> dict:
+        """What the pipelines of detectors take beside frames."""
+        if not hasattr(self.plan, 'keyframe'):
+            return {}
+        seconds = self.plan.start_seconds(clip.number, session.clock)
+        picture = clip.images[self.plan.clip_len // 2]
+        boxes = np.asarray(
+            session.boxes(picture.copy(), seconds),
+            np.float32).reshape(-1, 4)
+        height, width = picture.shape[:2]
+        size = np.array([width, height, width, height], np.float32)
+        return dict(
+            img_key=f'{session.name},{self.plan.first + clip.number:04d}',
+            gt_bboxes=np.zeros((0, 4), np.float32),
+            gt_labels=np.zeros((0, self.dataset.get('num_classes', 81)),
+                               np.float32),
+            entity_ids=np.zeros(0, np.int64),
+            proposals=boxes,
+            orig_proposals=boxes / size,
+            scores=np.ones(len(boxes), np.float32))
+
+    def _prediction(self, session: Session, clip: Clip,
+                    sample) -> ClipPrediction:
+        clock = session.clock
+        start, end = self.plan.seconds(clip.number, clock)
+        times = clip.number, start, min(
+            end, float(clock.seconds_at(session.num_frames)))
+        if 'pred_instances' in sample:
+            found = sample.pred_instances
+            return ClipPrediction(
+                *times, _to_cpu(found.scores), _to_cpu(found.bboxes),
+                self.plan.start_seconds(clip.number, clock))
+        return ClipPrediction(*times, _to_cpu(sample.pred_score))
+
+    # -- memory of a session ------------------------------------------------
+
+    def memory_of(self, session: Session) -> Optional[Dict[str, Any]]:
+        """What the model remembers of a stream; None if nothing."""
+        identities = self._identities(session, 0)
+        if not identities or not len(self.bank):
+            return None
+        size = session.input_shape[-2:]
+        memory = self.bank.read(
+            self._identities(session, 1),
+            lambda num: self.model.init_memory(num, size))
+        return state_dict(memory)
+
+    def set_memory(self, session: Session, state: Dict[str, Any]) -> None:
+        """Remember what :meth:`memory_of` gave, in a session's state."""
+        if state['memory'] is None:
+            return
+        if not isinstance(self.model, MemoryHost):
+            raise ValueError('the saved session is of a model with memory, '
+                             'which this one has not')
+        session.input_shape = tuple(state['input_shape'])
+        session.num_run = state['num_run']
+        session.last_seconds = state['last_seconds']
+        identities = self._identities(session, 0)
+        empty = self.model.init_memory(
+            len(identities), session.input_shape[-2:])
+        self.bank.write(identities, load_state_dict(empty, state['memory']))
+
+    def _identities(self, session: Session,
+                    ahead: int) -> List[ClipIdentity]:
+        """Of the last clip of a stream, or one ahead, in all views."""
+        if not isinstance(self.model, MemoryHost) or \
+                not self.model.with_memory or not session.num_run:
+            return []
+        position = self.plan.first + session.num_run - 1 + ahead
+        # Detectors take a clip without views.
+        views = 1 if len(session.input_shape) == 4 else \
+            session.input_shape[0]
+        return [
+            ClipIdentity(session.key, position, view, session.last_seconds)
+            for view in range(views)
+        ]
+
+
+def _to_cpu(scores: Union[torch.Tensor, dict]) -> Union[torch.Tensor, dict]:
+    if isinstance(scores, dict):
+        return {name: _to_cpu(x) for name, x in scores.items()}
+    return scores.float().cpu()

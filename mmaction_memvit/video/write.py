@@ -1,0 +1,64 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Pictures to other forms and to a video file."""
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+
+
+class Converter:
+    """Scales pictures and changes their format, for many of one kind."""
+
+    def __init__(self) -> None:
+        self._reformatter = av.video.reformatter.VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame, **options) -> av.VideoFrame:
+        """A frame with other ``format``, ``width`` or ``height``."""
+        try:
+            # In one thread: freed in a forked worker, a converter waits for
+            # ever for threads that stayed behind in the parent.
+            return self._reformatter.reformat(frame, threads=1, **options)
+        except TypeError:  # PyAV of old has no such threads
+            return self._reformatter.reformat(frame, **options)
+
+
+class VideoWriter:
+    """Writes pictures as H.264, as browsers and players take it.
+
+    Args:
+        path (str): File; its ending says the container.
+        fps (float): Pictures per second.
+    """
+
+    def __init__(self, path: str, fps: float) -> None:
+        self._container = av.open(path, 'w')
+        self._stream = self._container.add_stream(
+            'libx264',
+            rate=Fraction(fps).limit_denominator(1000),
+            options=dict(preset='veryfast'))
+        self._stream.pix_fmt = 'yuv420p'
+        # As of converters.
+        self._stream.codec_context.thread_count = 1
+        self._convert = Converter()
+        self._size = None
+
+    def write(self, image: np.ndarray) -> None:
+        """Add a picture, RGB, uint8; all get the size of the first."""
+        if self._size is None:
+            self._size = tuple(x // 2 * 2 for x in image.shape[1::-1])
+            self._stream.width, self._stream.height = self._size
+            self._shape = image.shape
+        width, height = self._size
+        if image.shape != self._shape:
+            image = cv2.resize(image, self._size)
+        frame = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(image[:height, :width]), format='rgb24')
+        self._container.mux(
+            self._stream.encode(self._convert(frame, format='yuv420p')))
+
+    def close(self) -> None:
+        """End the file."""
+        if self._size is not None:
+            self._container.mux(self._stream.encode())
+        self._container.close()
