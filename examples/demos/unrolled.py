@@ -24,10 +24,14 @@ from .delay_accuracy import (
     plot_accuracy_by_delay,
     question_records,
 )
-from .longcue import AMOUNTS, DATA
+from .longcue import DATA
 from .running import ROOT, checkpoint_of, generate, relative, train_and_test
 
-__all__ = ['AMOUNTS', 'main']
+# Fewer videos, shown more often, are learned by heart.
+AMOUNTS = {
+    'train-videos': (640, 'videos to train on'),
+    'val-videos': (96, 'videos to test on')
+}
 MODELS = {
     'unrolled': 'recognition/memvit/memvit-tiny-m2-u12_longcue-rgb',
     'stop-gradient': 'recognition/memvit/memvit-tiny-m2_longcue-rgb'

@@ -21,7 +21,7 @@ model = dict(
 
 train_dataloader = dict(batch_sampler=dict(unroll=12))
 
-max_epochs = 16
+max_epochs = 4
 train_cfg = dict(max_epochs=max_epochs, val_begin=max_epochs)
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3, betas=(0.9, 0.98), weight_decay=0.))
@@ -32,9 +32,9 @@ param_scheduler = [
         type='CosineAnnealingLR',
         eta_min=0.,
         by_epoch=True,
-        begin=11,
+        begin=3,
         end=max_epochs,
-        T_max=max_epochs - 11,
+        T_max=max_epochs - 3,
         convert_to_iter_based=True)
 ]
 default_hooks = dict(

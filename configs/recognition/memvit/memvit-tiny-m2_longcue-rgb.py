@@ -18,7 +18,7 @@ model = dict(
         mem_len=2),
     cls_head=dict(in_channels=64))
 
-max_epochs = 4
+max_epochs = 1
 train_cfg = dict(max_epochs=max_epochs, val_begin=max_epochs)
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3, betas=(0.9, 0.98), weight_decay=0.))
