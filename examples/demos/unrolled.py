@@ -4,12 +4,19 @@
 A question comes 1 to 8 clips after its answer was shown, but the model attends
 to the memory of 2 clips. Trained as published, with the gradient stopped at
 memory, and trained on windows of clips (unroll), it is tested on held-out
-videos, and how often it is right is printed by delay.
+videos, and how often it is right is printed by delay. Then it is measured how
+far back the clips lie that still change the scores of either.
 """
 import argparse
 import os.path as osp
 
+from mmengine.config import Config
 from mmengine.fileio import load
+
+from mmaction_memvit.apis import measure_temporal_support
+from mmaction_memvit.evaluation.functional import TemporalSupport
+from mmaction_memvit.messages import text_table
+from mmaction_memvit.visualization import plot_temporal_support, support_rows
 
 from .delay_accuracy import (
     accuracy_by_delay,
@@ -17,10 +24,14 @@ from .delay_accuracy import (
     plot_accuracy_by_delay,
     question_records,
 )
-from .longcue import AMOUNTS, DATA
-from .running import generate, relative, train_and_test
+from .longcue import DATA
+from .running import ROOT, checkpoint_of, generate, relative, train_and_test
 
-__all__ = ['AMOUNTS', 'main']
+# Fewer videos, shown more often, are learned by heart.
+AMOUNTS = {
+    'train-videos': (640, 'videos to train on'),
+    'val-videos': (96, 'videos to test on')
+}
 MODELS = {
     'unrolled': 'recognition/memvit/memvit-tiny-m2-u12_longcue-rgb',
     'stop-gradient': 'recognition/memvit/memvit-tiny-m2_longcue-rgb'
@@ -34,7 +45,7 @@ def main(args: argparse.Namespace) -> None:
              '--seed', args.seed)
     meta = load(osp.join(args.out_dir, DATA, 'longcue_meta.json'))
     questions = meta['splits']['val']['questions']
-    tables = {}
+    tables, supports = {}, {}
     for name, config in MODELS.items():
         run = train_and_test(
             name,
@@ -46,6 +57,10 @@ def main(args: argparse.Namespace) -> None:
         tables[name] = accuracy_by_delay(
             question_records(
                 load(osp.join(run, 'predictions.pkl')), questions))
+        supports[name] = used_support(args.out_dir, config,
+                                      checkpoint_of(run))
+    supports['no memory'] = used_support(
+        args.out_dir, config, checkpoint_of(run), memory=False)
     plot = osp.join(args.out_dir, 'accuracy_by_delay_unrolled.png')
     plot_accuracy_by_delay(
         tables, plot, meta['chance'],
@@ -54,3 +69,25 @@ def main(args: argparse.Namespace) -> None:
           f'memory of 2 clips, on {args.val_videos} held-out videos\n')
     print(format_delay_table(tables, meta['chance']))
     print(f'\nplot: {relative(plot)}')
+    plot = osp.join(args.out_dir, 'temporal_support_unrolled.png')
+    plot_temporal_support(
+        supports, plot, title='LongCue with a memory of 2 clips')
+    print('\n=== used temporal support: change of the scores where the clip '
+          'so many clips ago is replaced\n')
+    print(text_table(support_rows(supports)))
+    print(f'\nplot: {relative(plot)}')
+
+
+def used_support(out_dir: str, config: str, checkpoint: str,
+                 memory: bool = True) -> TemporalSupport:
+    """How far back a trained model looks, or would without its memory."""
+    config = Config.fromfile(osp.join(ROOT, 'configs', f'{config}.py'))
+    dataset = config.test_dataloader.dataset
+    for paths, key in ((dataset, 'ann_file'), (dataset, 'index_file'),
+                       (dataset.data_prefix, 'video')):
+        paths[key] = osp.join(out_dir, paths[key])
+    if not memory:
+        config.model.backbone.mem_len = 0
+        # Weights of the memory are left over.
+        config.any_checkpoint_fits = True
+    return measure_temporal_support(config, checkpoint, max_age=12)

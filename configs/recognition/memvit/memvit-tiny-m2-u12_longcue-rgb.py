@@ -3,7 +3,8 @@
 # docs/unrolled_training.md.
 _base_ = ['memvit-tiny-m8_longcue-rgb.py']
 
-# 5 layers of 4 x 4 places: few tokens, among which a sign is soon found.
+# 5 layers of 2 x 2 places and no time, a clip's frames being alike: few
+# tokens, among which a sign is soon found, and which memory keeps as they are.
 model = dict(
     backbone=dict(
         arch=dict(
@@ -11,17 +12,19 @@ model = dict(
             embed_dims=64, num_layers=5, num_heads=1,
             downscale_indices=[]),
         patch_cfg=dict(
-            kernel_size=(3, 15, 15), stride=(2, 8, 8), padding=(1, 7, 7)),
-        adaptive_kv_stride=(1, 2, 2),
+            kernel_size=(4, 23, 23), stride=(4, 16, 16), padding=(0, 11, 11)),
+        pool_kernel=(1, 3, 3),
+        adaptive_kv_stride=(1, 1, 1),
+        mem_compress=None,
         mem_len=2),
     cls_head=dict(in_channels=64))
 
-train_dataloader = dict(batch_size=16, batch_sampler=dict(unroll=12))
-auto_scale_lr = dict(base_batch_size=16)
+train_dataloader = dict(batch_sampler=dict(unroll=12))
 
-max_epochs = 14
+max_epochs = 4
 train_cfg = dict(max_epochs=max_epochs, val_begin=max_epochs)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = dict(
+    optimizer=dict(lr=2e-3, betas=(0.9, 0.98), weight_decay=0.))
 # It learns delay after delay, layer by layer: no early decay.
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=30),
@@ -29,9 +32,10 @@ param_scheduler = [
         type='CosineAnnealingLR',
         eta_min=0.,
         by_epoch=True,
-        begin=9,
+        begin=3,
         end=max_epochs,
-        T_max=max_epochs - 9,
+        T_max=max_epochs - 3,
         convert_to_iter_based=True)
 ]
-default_hooks = dict(checkpoint=dict(interval=max_epochs))
+default_hooks = dict(
+    logger=dict(interval=20), checkpoint=dict(interval=max_epochs))
