@@ -8,6 +8,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import nn
 
+from mmaction_memvit.messages import warn
 from mmaction_memvit.models.checkpoints import any_checkpoint_fits
 
 
@@ -38,6 +39,9 @@ def load_model(config: Union[str, Config],
     init_default_scope(config.get('default_scope', 'mmaction'))
     model = MODELS.build(config.model)
     if checkpoint is None:
+        warn('no checkpoint was named: scores come from weights that were '
+             'never trained, but for those that init_cfg names. Remedy: '
+             'give the checkpoint of a training run')
         model.init_weights()
     else:
         with any_checkpoint_fits(config.get('any_checkpoint_fits', False)):
