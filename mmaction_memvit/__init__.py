@@ -12,10 +12,11 @@ heal_host()
 
 from . import datasets, engine, evaluation, models, registry  # noqa: E402
 from .evaluation import metrics  # noqa: E402
-from .models.checkpoints import shorten_init_info, watch_loading  # noqa: E402
+from .models import checkpoints  # noqa: E402
 
-watch_loading()
-shorten_init_info()
+checkpoints.watch_loading()
+checkpoints.shorten_init_info()
+checkpoints.shorten_optimizer_options()
 metrics.count_streams_by_video()
 
 __all__ = [
