@@ -15,7 +15,8 @@ from helpers.runs import (
 from helpers.runs import loader as video_loader
 from mmengine.config import Config
 
-from mmaction_memvit.engine.preflight import PreflightError
+from mmaction_memvit.engine.preflight import PreflightError, Run
+from mmaction_memvit.engine.preflight.models import weights_are_there
 
 LENGTHS = [4, 3, 3]
 
@@ -222,3 +223,20 @@ def test_a_right_run_is_not_delayed(tmp_path):
     runner.train()
     runner.test()
     assert 'preflight' not in read_log(runner)
+
+
+@pytest.mark.parametrize('checkpoint, told', [
+    ('weights/nothere.pth', 1), ('https://somewhere.org/a.pth', 0),
+    (__file__, 0)])
+def test_weights_to_start_from(checkpoint, told):
+    start = dict(type='Pretrained', checkpoint=checkpoint)
+    run = Run(
+        dict(
+            type='OnlineRecognizer3D',
+            backbone=dict(type='MeMViT', arch='tiny', init_cfg=start)),
+        dict(train=dict(dataset=dict(type='OnlineVideoDataset'))), {}, ())
+    found = list(weights_are_there(run))
+    assert len(found) == told
+    if told:
+        assert found[0].where == 'model.backbone.init_cfg.checkpoint'
+        assert checkpoint in found[0].problem

@@ -17,7 +17,8 @@ def find_problems(run: Run) -> list[Finding]:
 
 def find_data_problems(run: Run) -> list[Finding]:
     """What only data sets and a model that were built can tell."""
-    return _collect((*labels.DATA_CHECKS, *samples.DATA_CHECKS), run)
+    return _collect((*models.DATA_CHECKS, *labels.DATA_CHECKS,
+                     *samples.DATA_CHECKS), run)
 
 
 def _collect(checks: Iterable, run: Run) -> list[Finding]:

@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What a model does with streams: whether it remembers, and what."""
+import os.path as osp
 from collections.abc import Iterator
 
 from mmaction.registry import MODELS
@@ -192,3 +193,22 @@ CHECKS = (memory_is_carried, hook_is_there, no_blending,
           frames_are_normalised, shapes_fit, streams_are_kept,
           one_view_in_training, any_size_is_not_padded, clips_share_memory,
           windows_are_not_streams)
+
+
+def weights_are_there(run: Run) -> Iterator[Finding]:
+    """Files that training starts from."""
+    if run.loader('train') is None:
+        return
+    for part in filter(None, (run.model, run.backbone)):
+        starts = part.get('init_cfg') or []
+        for start in [starts] if isinstance(starts, dict) else starts:
+            path = start.get('checkpoint') or ''
+            if '://' not in path and path and not osp.isfile(path):
+                yield Finding(
+                    f'{part.path}.init_cfg.checkpoint',
+                    f'{path}: no such file',
+                    'the path of the weights, their URL, or '
+                    f'{part.path}.init_cfg=None')
+
+
+DATA_CHECKS = (weights_are_there, )
