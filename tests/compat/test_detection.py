@@ -61,7 +61,8 @@ class TestBareHost:
     def test_only_detection_imports_mmdet(self):
         """MMAction2 itself imports it where it can; this package does not."""
         package = Path(mmaction_memvit.__file__).parent
-        allowed = ('detectors', 'roi_heads', 'task_modules')
+        # Persons are found by MMDetection's own detectors, if asked for.
+        allowed = ('detectors', 'roi_heads', 'task_modules', 'persons.py')
         for path in package.rglob('*.py'):
             if not any(part in allowed for part in path.parts):
                 for line in path.read_text(encoding='utf-8').splitlines():
