@@ -25,6 +25,16 @@ def normalize(x, gamma, beta, inside, eps, D: tl.constexpr):
 
 
 @triton.jit
+def normalize_backward(grad, x, mean, rstd, gamma, inside, D: tl.constexpr):
+    """Gradient of the rows of a tile, and the normalised rows."""
+    x = tl.where(inside, (x - mean[:, None]) * rstd[:, None], 0.)
+    grad *= gamma[None, :]
+    a = tl.sum(grad, axis=1) / D
+    b = tl.sum(grad * x, axis=1) / D
+    return (grad - a[:, None] - x * b[:, None]) * rstd[:, None], x
+
+
+@triton.jit
 def _forward_kernel(x_ptr, branch_ptr, scale_ptr, gamma_ptr, beta_ptr,
                     total_ptr, out_ptr, mean_ptr, rstd_ptr, rows, rows_each,
                     eps, D: tl.constexpr, ADD: tl.constexpr,
@@ -73,13 +83,9 @@ def _backward_kernel(grad_ptr, grad_total_ptr, x_ptr, scale_ptr, mean_ptr,
         x = tl.load(x_ptr + at, mask=inside, other=0.).to(tl.float32)
         mean = tl.load(mean_ptr + row, mask=live, other=0.)
         rstd = tl.load(rstd_ptr + row, mask=live, other=0.)
-        x = tl.where(inside, (x - mean[:, None]) * rstd[:, None], 0.)
+        dx, x = normalize_backward(grad, x, mean, rstd, gamma, inside, D)
         dgamma += grad * x
         dbeta += grad
-        grad *= gamma[None, :]
-        a = tl.sum(grad, axis=1) / D
-        b = tl.sum(grad * x, axis=1) / D
-        dx = (grad - a[:, None] - x * b[:, None]) * rstd[:, None]
         if ADD:
             dx += tl.load(
                 grad_total_ptr + at, mask=inside, other=0.).to(tl.float32)

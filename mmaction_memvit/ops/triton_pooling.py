@@ -57,7 +57,7 @@ def _three(values: Sequence) -> Sequence:
 
 
 @functools.lru_cache(4096)
-def _forward_launch(plan: _Plan, jobs: int, device: torch.device) -> tuple:
+def _forward_launch(plan: _Plan, device: torch.device) -> tuple:
     """Grid, rows, columns and warps."""
     heads = plan.channels // plan.width
     # A program's warp holds a row, as long as one can: what all rows share
@@ -88,7 +88,7 @@ def forward(tokens: List[Tensor], weights: List[Tensor], gammas: List[Tensor],
     conv = like.new_empty((total, plan.channels))
     stats = like.new_empty((2, total, plan.channels // plan.width),
                            dtype=torch.float32)
-    grid, block_p, block_d, warps = _forward_launch(plan, jobs, like.device)
+    grid, block_p, block_d, warps = _forward_launch(plan, like.device)
     launch(
         forward_kernel,
         grid,

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 
 from .triton_launch import pick, pick_pointer
-from .triton_layer_norm import normalize
+from .triton_layer_norm import normalize, normalize_backward
 
 # Sizes: a kernel built anew for each would gain nothing.
 _SIZES = ['batch', 'first', 'T', 'H', 'W', 'programs', 'norm_programs'] + [
@@ -165,13 +165,9 @@ def norm_kernel(grad0, grad1, grad2, conv_ptr, stats_ptr, gamma0, gamma1,
         x = tl.load(conv_ptr + at, mask=inside, other=0.).to(tl.float32)
         mean = tl.load(stats_ptr + kept, mask=live, other=0.)
         rstd = tl.load(stats_ptr + total + kept, mask=live, other=0.)
-        x = tl.where(inside, (x - mean[:, None]) * rstd[:, None], 0.)
+        dy, x = normalize_backward(grad, x, mean, rstd, gamma, inside, D)
         dgamma += grad * x
         dbeta += grad
-        grad *= gamma[None, :]
-        a = tl.sum(grad, axis=1) / D
-        b = tl.sum(grad * x, axis=1) / D
-        dy = (grad - a[:, None] - x * b[:, None]) * rstd[:, None]
         tl.store(dy_ptr + at, dy.to(dy_ptr.dtype.element_ty), mask=inside)
     at = part_ptr + (job * norm_programs + tl.program_id(0)) * 2 * D + col
     tl.store(at, tl.sum(dgamma, axis=0), mask=col < D)
