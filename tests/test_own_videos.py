@@ -20,7 +20,6 @@ from mmengine.fileio import dump, load
 
 from test_stock_tools import TOOLS as STOCK_TOOLS  # isort: skip
 
-pytest.importorskip('av')
 VIDEOS = ('activitynet_v_GGSY1Qvo990', 'askanything_making_cake',
           'lavila_ego4d_3c0dffd0_012_014', 'mmaction2_demo_armwrestling',
           'mmaction2_demo_stdet', 'univtg_charades')

@@ -140,9 +140,15 @@ def check(cfg: Config, report: Report) -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """Checks a config; the exit code is 1 if it is wrong."""
     args = parse_args(args)
-    cfg = Config.fromfile(args.config)
+    try:
+        cfg = Config.fromfile(args.config)
+    except FileNotFoundError as error:
+        raise SystemExit(f'{error}. Remedy: the path of a config') from None
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    if 'model' not in cfg:
+        raise SystemExit(f'{args.config} has no model. Remedy: name a whole '
+                         'config, or add its _base_')
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     report = Report()
     check(cfg, report)

@@ -3,7 +3,6 @@ import pytest
 from helpers.runs import config, loader, write_videos
 from helpers.tools import ROOT, tool_fixture
 
-pytest.importorskip('av')
 tool = tool_fixture('tools/check_config.py')
 
 
@@ -64,3 +63,13 @@ def test_data_that_are_not_there(run, monkeypatch, tmp_path):
     for mode in ('train', 'val', 'test'):
         assert f'{mode} data: not looked at' in out
     assert 'Nothing is wrong in what was looked at.' in out
+
+
+@pytest.mark.parametrize('text, word', [(None, 'nothere.py'),
+                                        ('', 'has no model')])
+def test_what_is_no_config(run, tmp_path, text, word):
+    path = tmp_path / 'nothere.py'
+    if text is not None:
+        path.write_text(text)
+    code, _ = run(path=str(path))
+    assert word in code
