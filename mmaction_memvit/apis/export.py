@@ -31,13 +31,34 @@ class StepProgram(NamedTuple):
     inputs: List[str]
     outputs: List[str]
 
-    def start(self) -> List[Tensor]:
-        """Memory before the first clip, for the lanes of the example."""
-        args = self.program.example_inputs[0]
-        return [torch.zeros_like(x) for x in args[len(args) - self._num():]]
+    @property
+    def num_lanes(self) -> int:
+        """int: streams it was traced with, of which it may take others."""
+        return self.program.example_inputs[0][0].shape[0]
 
-    def _num(self) -> int:
-        return sum(name.startswith('memory_') for name in self.inputs)
+    def start(self) -> List[Tensor]:
+        """Memory before the first clip of :attr:`num_lanes` streams."""
+        return [
+            torch.zeros_like(x)
+            for name, x in zip(self.inputs, self.program.example_inputs[0])
+            if name.startswith('memory_')
+        ]
+
+    def describe(self) -> List[Tuple[str, str, str, str]]:
+        """Rows of what comes in and goes out: name, dtype and shape."""
+        nodes = list(self.program.graph.nodes)
+        # Weights are taken in before.
+        taken = [x for x in nodes if x.op == 'placeholder']
+        rows = []
+        for way, names, found in (
+            ('in', self.inputs, taken[len(taken) - len(self.inputs):]),
+            ('out', self.outputs, nodes[-1].args[0])):
+            for name, node in zip(names, found):
+                x = node.meta['val']
+                shape = ', '.join(
+                    str(n) if isinstance(n, int) else 'B' for n in x.shape)
+                rows.append((way, name, str(x.dtype)[6:], f'({shape})'))
+        return rows
 
     def save(self, path: str) -> None:
         """Write a file for ``torch.export.load``."""

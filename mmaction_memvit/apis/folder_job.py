@@ -72,6 +72,9 @@ class FolderJob:
         boxes (Callable, optional): For detectors: gives, by the name of a
             file and its frames per second, what
             :meth:`OnlineInferencer.session` takes. Defaults to None.
+
+    Raises:
+        ValueError: If a detector gets no ``boxes``.
     """
 
     def __init__(self,
@@ -81,6 +84,9 @@ class FolderJob:
                  num_workers: int = 4,
                  save_every: float = 30.,
                  boxes: Optional[Callable] = None) -> None:
+        if boxes is None and inferencer.loader.takes_boxes:
+            raise ValueError('a detector needs boxes: a table, or a detector '
+                             'of persons')
         self.inferencer = inferencer
         self.out_dir = out_dir
         self.batch_size = batch_size

@@ -56,7 +56,7 @@ def clip_batches(lanes):
 
 def eager_module(program):
     module = program.program.module()
-    return lambda *args: [x for x in module(*args)]
+    return lambda *args: list(module(*args))
 
 
 def onnx_session(path):
