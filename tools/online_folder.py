@@ -13,9 +13,12 @@ same command goes on where a job was killed. See docs/live_video.md.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import os.path as osp
 import re
+import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +47,9 @@ from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.folder_job import FolderJob
 from mmaction_memvit.apis.persons import PersonDetector, boxes_in_table
 from mmaction_memvit.video.find import list_videos
+
+# Seconds between lines of a log.
+_SAY_EVERY = 60.
 
 
 def parse_args() -> argparse.Namespace:
@@ -152,15 +158,21 @@ def run(job: FolderJob, videos: dict[str, str]) -> None:
                TimeRemainingColumn())
     me = f'process {rank + 1} of {len(plan.shares)}: ' if len(
         plan.shares) > 1 else ''
-    told = 'all is done'
-    with Progress(*columns, disable=rank > 0) as progress:
-        bar = progress.add_task('', total=plan.seconds_left(rank), told='')
+    total, told, said = plan.seconds_left(rank), 'all is done', 0.
+    # A log takes a line now and then.
+    is_log = not sys.stdout.isatty()
+    with Progress(*columns, disable=is_log or rank > 0) as progress:
+        bar = progress.add_task('', total=total, told='')
         for now in job.run(plan, rank):
             told = tell(now)
             progress.update(bar, completed=now.seconds, told=told)
-            if now.saved and not progress.console.is_terminal:
-                print(f'{me}{told}', flush=True)
-    print(f'{me}{told}')
+            if is_log and time.monotonic() - said > _SAY_EVERY:
+                said = time.monotonic()
+                left = (total / max(now.seconds, 1e-6) - 1) * (
+                    now.waiting + now.running)
+                print(f'{me}{now.seconds:.0f} of {total:.0f} s, {told}, '
+                      f'{left / 60:.1f} min left', flush=True)
+    print(f'{me}{told}', flush=True)
     for path in job.merge() or ():
         print(path)
 
@@ -178,6 +190,9 @@ def main() -> None:
     """Run."""
     args = parse_args()
     if args.launcher != 'none':
+        # MMEngine would set 'spawn', with which workers import all anew.
+        if 'fork' in multiprocessing.get_all_start_methods():
+            multiprocessing.set_start_method('fork')
         # The others wait while one looks at all files.
         init_dist(args.launcher, backend='gloo',
                   timeout=timedelta(days=7).total_seconds())

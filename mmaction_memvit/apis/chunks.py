@@ -1,6 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Clips of many files, decoded ahead by processes of their own."""
-import multiprocessing
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence
 
 import numpy as np
@@ -111,16 +110,11 @@ def read_ahead(reader: ChunkReader,
         reader (ChunkReader): What is read.
         num_workers (int): Processes; 0 for none.
     """
-    options = {}
-    if num_workers and 'fork' in multiprocessing.get_all_start_methods():
-        # MMEngine's launcher sets 'spawn', which imports all anew.
-        options['multiprocessing_context'] = 'fork'
     loader = DataLoader(
         reader,
         batch_size=None,
         collate_fn=_as_it_is,
-        num_workers=num_workers,
-        **options)
+        num_workers=num_workers)
     for files in loader:
         yield {name: map(_ready, clips) for name, clips in files.items()}
 

@@ -91,8 +91,9 @@ def boxes_in_table(table: Mapping[Tuple[str, int], np.ndarray], video: str,
     def boxes(picture: np.ndarray, seconds: float) -> np.ndarray:
         height, width = picture.shape[:2]
         shares = table.get((video, grid.start + round(seconds * rate)), ())
-        return np.asarray(shares, np.float32).reshape(
-            len(shares), -1)[:, :4] * (width, height, width, height)
+        if not len(shares):
+            return np.zeros((0, 4), np.float32)
+        return np.asarray(shares)[:, :4] * (width, height, width, height)
 
     return boxes
 
