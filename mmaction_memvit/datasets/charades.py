@@ -10,7 +10,7 @@ from ..annotations.charades import (
     TIME_TOLERANCE,
     read_charades,
 )
-from ..options import retire
+from ..messages import retire
 from .stream import NamedVideoDataset
 from .transforms.clip_labels import LabelSampledClips
 

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from mmaction.registry import DATASETS
 
-from ..messages import check_choice, first_names, log, warn
-from ..options import check_whole
+from ..messages import check_choice, check_whole, first_names, log, warn
 from .epic import CHECK_EPIC, EpicVideoDataset
 from .grid import SAME_TIME, ClipGrid, Clock, cut_tokens, seconds_to_segments
 from .labels import choose_by_share, choose_by_time, latest_first

@@ -6,8 +6,7 @@ from typing import Optional, Union
 
 import numpy as np
 
-from ..messages import check_choice
-from ..options import check_whole
+from ..messages import check_choice, check_whole
 from ..video.frames import SAME_TIME, Clock
 
 Numbers = Union[int, float, np.ndarray]

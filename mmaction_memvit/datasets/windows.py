@@ -9,8 +9,7 @@ from mmengine.dataset import force_full_init
 
 from mmaction_memvit.memory import WindowDataSample
 
-from ..messages import check_choice, first_names
-from ..options import check_whole, rename
+from ..messages import check_choice, check_whole, first_names, rename
 from .ava import OnlineAVADataset
 from .grid import Clock, max_clips, window_times
 

@@ -9,8 +9,7 @@ import numpy as np
 from mmaction.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
-from ...messages import warn
-from ...options import check_no_more, check_whole, retire
+from ...messages import check_no_more, check_whole, retire, warn
 from .stream_batch_sampler import read_stream_keys, set_dataset_epoch
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from mmaction.registry import DATA_SAMPLERS
 from torch.utils.data import ConcatDataset, Sampler
 
-from ...messages import log, warn
-from ...options import check_no_more, check_whole, retire
+from ...messages import check_no_more, check_whole, log, retire, warn
 from .stream_plan import (
     Streams,
     can_split,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .warn import warn_once
+from mmaction_memvit.messages import warn_once
 
 # Clips of a group below which there is a warning.
 _FEW = 4

@@ -9,8 +9,8 @@ from mmaction.utils import OptSampleList, SampleList
 from torch import Tensor
 
 from mmaction_memvit.memory.state import cat, tree_map
+from mmaction_memvit.messages import warn_once
 
-from ..layers.warn import warn_once
 from .clip_collaboration import ClipCollaboration
 
 # Where the transforms ThreeCrop and TenCrop put the centre crop.
