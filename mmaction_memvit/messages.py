@@ -1,10 +1,14 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""What users are told: value, limit and remedy, names, tables of text."""
+"""What users are told: value, limit and remedy; names, tables of text."""
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from mmengine.logging import print_log
+
+_told: set[str] = set()
 
 
 def data_error(where: str,
@@ -16,12 +20,6 @@ def data_error(where: str,
     ``where`` is the file or ``file:line``, ``problem`` names value and limit.
     """
     return kind(f'{where}: {problem}. Remedy: {remedy}')
-
-
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raises a ValueError if an option has none of its values."""
-    if value not in choices:
-        raise ValueError(f'{name}={value!r} must be one of {tuple(choices)}')
 
 
 def first_names(names: Iterable, num: int = 3) -> str:
@@ -67,3 +65,61 @@ def text_table(rows: Sequence[Sequence], left: Collection[int] = (0, )) -> str:
 def format_share(share: float) -> str:
     """Four digits of a share, '-' for none."""
     return '-' if share != share else f'{share:.4f}'
+
+
+# -- options ----------------------------------------------------------------
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raises a ValueError if an option has none of its values."""
+    if value not in choices:
+        raise ValueError(f'{name}={value!r} must be one of {tuple(choices)}')
+
+
+def check_whole(name: str, value: int, least: int = 1) -> int:
+    """An option that must be a whole number, as an int."""
+    if (not isinstance(value, (int, np.integer)) or isinstance(value, bool)
+            or value < least):
+        raise ValueError(f'{name}={value!r} must be a whole number of at '
+                         f'least {least}')
+    return int(value)
+
+
+def check_no_more(kwargs: dict, owner: Any) -> None:
+    """Raises a TypeError if there are options that nobody knows."""
+    if kwargs:
+        raise TypeError(f'{type(owner).__name__} has no option '
+                        f'{", ".join(kwargs)}')
+
+
+def rename(kwargs: dict, new: str, value: Any, old: str) -> Any:
+    """The value of an option that had another name, taken from ``kwargs``.
+
+    It is what is given under the former name, if it is, else ``value``.
+    """
+    if old not in kwargs:
+        return value
+    _warn_once(f'{old} is now called {new}. Remedy: rename it in the config')
+    return kwargs.pop(old)
+
+
+def retire(kwargs: dict, remedy: str = 'leave it out', **only: Any) -> None:
+    """Takes options away from ``kwargs`` that have one value ``only``.
+
+    Another value is a ValueError with the ``remedy``.
+    """
+    for name, value in only.items():
+        given = kwargs.pop(name, None)
+        if given is None:
+            continue
+        if given != value:
+            raise ValueError(f'{name}={given!r} cannot be: it is always '
+                             f'{value!r}. Remedy: {remedy}')
+        _warn_once(f'{name}={value!r} is always so and no option any more. '
+                   'Remedy: leave it out')
+
+
+def _warn_once(text: str) -> None:
+    if text not in _told:
+        _told.add(text)
+        warn(text)

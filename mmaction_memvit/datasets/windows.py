@@ -9,8 +9,7 @@ from mmengine.dataset import force_full_init
 
 from mmaction_memvit.memory import WindowDataSample
 
-from ..messages import check_choice, first_names
-from ..options import check_whole, rename
+from ..messages import check_choice, check_whole, first_names, rename
 from .ava import OnlineAVADataset
 from .grid import Clock, max_clips, window_times
 
@@ -204,7 +203,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
             scored = np.flatnonzero(times == own[0])[:1]
             windows = np.arange(self.num_clips)[None]
         number = range(len(self))[idx]
-        common = self.sample_info(
+        common = super().get_data_info(
             number.start if isinstance(idx, slice) else number)
         if not self.test_mode:
             # PerVideoAugment draws once a sample, not once a video.

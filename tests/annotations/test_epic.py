@@ -2,9 +2,8 @@
 from fractions import Fraction
 
 import numpy as np
-import pandas as pd
 import pytest
-from helpers.epic import official_row, write_official, write_text
+from helpers.epic import write_official, write_text
 from helpers.videos import need_shared_data
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,25 +130,6 @@ def test_list_of_frame_numbers(tmp_path):
         read_epic_segments(path)
 
 
-def test_pickle(tmp_path):
-    rows = [official_row(*row) for row in ROWS]
-    path = str(tmp_path / 'a.pkl')
-    pd.DataFrame(rows).set_index('narration_id').to_pickle(path)
-    table = read_epic_segments(path)
-    assert table.narration_ids == tuple(row[0] for row in ROWS)
-    assert table.stops.tolist() == [row[2] for row in ROWS]
-    # What pandas may make of times and numbers.
-    frame = pd.DataFrame(rows)
-    frame['start_timestamp'] = pd.to_timedelta([r[1] for r in ROWS], unit='s')
-    frame['stop_timestamp'] = [None, *frame['stop_timestamp'][1:]]
-    frame['verb_class'] = frame['verb_class'].astype(float)
-    frame.to_pickle(path)
-    table = read_epic_segments(path, missing_times='keep')
-    assert table.starts.tolist() == [row[1] for row in ROWS]
-    assert np.isnan(table.stops).tolist() == [True, False, False, False]
-    assert table.verbs.tolist() == [3, 96, 0, 3]
-
-
 @pytest.mark.parametrize('option, row, key, actions, message', [
     ('missing_times', ('P01_01_9', None, 2, 1, 1), 'missing times',
      ('skip', 'keep', 'error'), 'without start or stop'),
@@ -233,6 +213,8 @@ def test_bad_lists(tmp_path):
     write_text(path)
     with pytest.raises(ValueError, match='empty'):
         read_epic_segments(path)
+    with pytest.raises(ValueError, match='Remedy: take that of the same name'):
+        read_epic_segments('EPIC_100_train.pkl')
 
 
 # -- actions and class lists ------------------------------------------------

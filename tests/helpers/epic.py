@@ -70,10 +70,10 @@ def write_text(path, *lines):
     return str(path)
 
 
-def write_index(path, **videos):
+def write_index(path, form='{0}/videos/{1}.MP4', **videos):
     """Writes an index; values are (number of frames, frames per second)."""
     index = {
-        f'{name.split("_")[0]}/videos/{name}.MP4':
+        form.format(name.split('_')[0], name):
         dict(num_frames=num, fps=float(fps), width=64, height=64, size=1)
         for name, (num, fps) in videos.items()
     }

@@ -84,7 +84,7 @@ class AVADetectionMetric(KeyedMetric):
         for option in kwargs.pop('options', ()):
             check_choice('options', option, ('mAP', ))
         super().__init__(**kwargs)
-        check_choice('convention', convention, tuple(AVA_CONVENTIONS))
+        check_choice('convention', convention, AVA_CONVENTIONS)
         self.ann_file = ann_file
         self.label_file = label_file
         self.action_thr = action_thr
@@ -127,9 +127,7 @@ class AVADetectionMetric(KeyedMetric):
         name = image_key(*key)
         instances = self.field(sample, 'pred_instances', 'It needs a detector,'
                                ' which gives `pred_instances`. ')
-        kept = {}
-        for field in ('bboxes', 'scores'):
-            kept[field] = to_numpy(instances[field])
+        kept = {x: to_numpy(instances[x]) for x in ('bboxes', 'scores')}
         boxes, scores = kept['bboxes'], kept['scores']
         if boxes.shape != (len(scores), 4) or scores.shape[1:] != (
                 self.num_classes, ):

@@ -5,7 +5,7 @@ import numpy as np
 from mmaction.registry import METRICS
 
 from ...messages import check_choice
-from ..functional.epic_tokens import SAME_TIME, last_token_before
+from ..functional.epic import SAME_TIME, last_token_before
 from .epic_metric import EpicRecognitionMetric
 
 

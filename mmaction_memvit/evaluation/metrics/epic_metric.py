@@ -10,9 +10,10 @@ import numpy as np
 from mmaction.registry import METRICS
 
 from ...messages import check_choice, first_names
-from ..functional.epic import TASKS, marginal_scores
-from ..functional.epic_tokens import (
+from ..functional.epic import (
+    TASKS,
     average_scores,
+    marginal_scores,
     token_distance,
     tokens_within,
 )

@@ -10,8 +10,7 @@ from box_table import SPLITS, Box
 from mmaction_memvit.annotations.ava import write_rows
 from mmaction_memvit.annotations.class_names import write_label_map
 from mmaction_memvit.annotations.proposals import write_proposals
-from mmaction_memvit.annotations.table import first_names
-from mmaction_memvit.messages import text_table
+from mmaction_memvit.messages import first_names, text_table
 from mmaction_memvit.video.index import write_video_index
 
 

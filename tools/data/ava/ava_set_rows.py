@@ -13,9 +13,9 @@ from mmaction_memvit.annotations.table import (
     BadRow,
     BadRows,
     data_error,
-    first_names,
     read_lines,
 )
+from mmaction_memvit.messages import first_names
 from mmaction_memvit.video.frames import Clock
 
 # Of the digits behind the point of a share: a thousandth of a pixel.

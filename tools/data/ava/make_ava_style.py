@@ -33,9 +33,10 @@ from typing import Any
 
 from mmengine.utils import track_iter_progress, track_parallel_progress
 
-from mmaction_memvit.annotations.table import BadRow, BadRows, first_names
+from mmaction_memvit.annotations.table import BadRow, BadRows
+from mmaction_memvit.messages import first_names
 from mmaction_memvit.video import probe_video
-from mmaction_memvit.video.find import is_video, walk
+from mmaction_memvit.video.index import is_video, walk
 
 # The tools beside this one and above, however it was started.
 FOLDER = osp.dirname(osp.abspath(__file__))
