@@ -78,11 +78,6 @@ def test_open_quotes(write, rows):
         read_table(path)
 
 
-def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="absent.csv'.*Remedy: look"):
-        read_text(str(tmp_path / 'absent.csv'), 'look')
-
-
 def test_numbers():
     values = to_numbers(['0.1', '', ' 2', 'x', '1_0', 'nan', 'inf', '1e-3'])
     np.testing.assert_array_equal(

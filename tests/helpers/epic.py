@@ -111,11 +111,12 @@ MODEL = dict(
         head=dict(type='FrameLevelHead', in_channels=32)))
 
 
-def build_model():
+def build_model(**backbone):
     """The model, with weights strong enough for its past to show."""
     init_default_scope('mmaction')
     torch.manual_seed(0)
-    model = MODELS.build(MODEL)
+    model = MODELS.build(
+        {**MODEL, 'backbone': {**MODEL['backbone'], **backbone}})
     for param in model.parameters():
         param.data += 0.2 * torch.randn_like(param)
     return model.eval()

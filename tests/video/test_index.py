@@ -10,7 +10,6 @@ from mmaction_memvit.video.frames import pack, unpack
 from mmaction_memvit.video.index import (
     count_frame_images,
     find_videos,
-    in_threads,
     list_videos,
     load_video_index,
     walk,
@@ -32,11 +31,6 @@ def test_tables_of_many_hours_are_small(tmp_path):
     keys = np.cumsum(rng.integers(10, 250, 800))
     assert len(pack(np.arange(108000) * 512)) == 3
     assert len(pack(times)) < 6000 and len(pack(keys)) < 2500
-
-
-def test_answers_keep_their_order():
-    assert in_threads(lambda x: x * 2, list(range(100))) == list(
-        range(0, 200, 2))
 
 
 def test_files(tmp_path):
@@ -62,11 +56,6 @@ def test_bad_files(tmp_path, text, match):
     assert 'Remedy: run this' in str(error.value)
 
 
-def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match='build_video_index'):
-        load_video_index(str(tmp_path / 'absent.json'))
-
-
 # -- finding ----------------------------------------------------------------
 
 
@@ -81,13 +70,6 @@ def test_frames_are_counted_with_few_questions(num):
 
     assert count_frame_images('folder', 'f_{:04}.png', 5, is_there) == num
     assert len(asked) <= 35
-
-
-def test_frames_of_a_real_folder(tmp_path):
-    for i in range(1, 12):
-        (tmp_path / f'img_{i:05}.jpg').touch()
-    assert count_frame_images(str(tmp_path)) == 11
-    assert count_frame_images(str(tmp_path / 'absent')) == 0
 
 
 def touch(root, *names):

@@ -184,7 +184,7 @@ def validate_epic_submission(path: str,
                         f'in a folder; it holds {archive.namelist()}']
             content = json.loads(archive.read(_MEMBER).decode('utf-8'))
     except (OSError, zipfile.BadZipFile, RuntimeError, EOFError,
-            ValueError, RecursionError) as e:
+            ValueError) as e:
         return [f'{path!r} cannot be read as a zip with a file {_MEMBER}, '
                 f'JSON in UTF-8: {type(e).__name__}: {e}']
     if not isinstance(content, dict) or not isinstance(

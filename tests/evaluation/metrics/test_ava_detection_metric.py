@@ -213,10 +213,6 @@ def test_which_scores_are_detections(files, tmp_path, log):
     assert labels(-1) == []
     sample.pred_instances.scores[0, 4] = 0
     assert labels(-1) == ['2']
-
-
-def test_results_file_has_ids_of_custom_classes(files, tmp_path, log):
-    path = str(tmp_path / 'results.csv')
     sample = make_sample('a', 0, TRUTH_BOXES[:1], [[.9, .8, 0]])
     evaluate([sample], files, custom_classes=[5, 2], num_classes=3,
              results_file=path)
@@ -268,15 +264,6 @@ def test_nothing_is_detected(files, log):
     assert any('nothing was detected' in text for _, text in log)
 
 
-def test_without_label_map(files, log):
-    files = dict(files, label_file=None)
-    result = evaluate(make_dataset(), files)
-    assert result['mAP/overall'] > .1
-    table = next(text for _, text in log if text.startswith('Average'))
-    assert [line.split()[0] for line in table.splitlines()[2:7]
-            ] == ['1', '2', '3', '4', '5']
-
-
 @pytest.mark.parametrize('changes,message', [
     (dict(convention='coco'), "'coco'.*official"),
     (dict(options=('recall', )), 'recall'),
@@ -287,16 +274,6 @@ def test_without_label_map(files, log):
 def test_wrong_arguments(files, changes, message):
     with pytest.raises(ValueError, match=message):
         AVADetectionMetric(**{**files, **changes})
-
-
-def test_label_map_of_other_data(files, tmp_path):
-    path = tmp_path / 'other.pbtxt'
-    path.write_text('item { name: "fly" id: 77 }')
-    with pytest.raises(ValueError, match='none of them is a class of .*other'):
-        AVADetectionMetric(**{
-            **files, 'label_file': str(path),
-            'num_classes': 81
-        })
 
 
 @pytest.mark.parametrize('change,message', [

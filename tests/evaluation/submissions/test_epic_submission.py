@@ -191,7 +191,8 @@ def test_files_that_are_no_submission(tmp_path, content):
     assert 'cannot be read' in validate_epic_submission(str(path), IDS)[0]
     for bad, message, kwargs in (
         (json.dumps(content), 'test.json', dict(member='sub/test.json')),
-        ('{', 'JSON', {}), (b'\xff\xfe', 'UTF-8', {}), ('[' * 10**6, 'JSON', {}),
+        ('{', 'JSON', {}), (b'\xff\xfe', 'UTF-8', {}),
+        ('[' * 10**6, 'JSON', {}),
         ('[]', 'must be an object', {})):
         problem, = check(tmp_path, bad, **kwargs)
         assert message in problem
