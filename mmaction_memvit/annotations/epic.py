@@ -109,10 +109,9 @@ class EpicSegments:
 
     @cached_property
     def rows_by_video(self) -> dict[str, np.ndarray]:
-        """dict[str, np.ndarray]: Rows of every video in order of time.
+        """dict[str, np.ndarray]: Rows of every video, as first mentioned.
 
-        By start, then stop, then row, those without times last; videos are in
-        the order in which they are first mentioned.
+        By start, then stop, then row, those without times last.
         """
         order = np.lexsort((self.stops, self.starts))
         rows: dict[str, list[int]] = {video: [] for video in self.video_ids}
@@ -232,11 +231,6 @@ def read_epic_segments(path: str,
             Defaults to ``'error'``.
         unknown_video (str): Segments whose video is not in ``videos``:
             ``'error'`` or ``'skip'``. Defaults to ``'error'``.
-
-    Raises:
-        ValueError: If a column is missing, a time or class cannot be read or
-            is out of range, a narration id occurs twice, or an option says
-            so. The message names file and segment.
     """
     policies = dict(missing_times=missing_times, zero_length=zero_length,
                     reversed_times=reversed_times, unknown_video=unknown_video)

@@ -51,8 +51,7 @@ def read_bytes(path: str, remedy: str = 'check the path') -> bytes:
 def read_text(path: str, remedy: str = 'check the path') -> str:
     """Text of a file in UTF-8, without the byte order mark.
 
-    Another encoding is a ValueError. None is guessed: a wrong guess would
-    change names without a word.
+    Other encodings are not guessed: that would change names without a word.
     """
     data = read_bytes(path, remedy)
     if data[:2] in (b'\xff\xfe', b'\xfe\xff') or b'\0' in data:
@@ -259,14 +258,6 @@ def is_whole(values: np.ndarray) -> np.ndarray:
         return np.isfinite(values) & (values == np.rint(values))
 
 
-class BadRow(ValueError):
-    """A row cannot be used; ``kind`` says what is wrong in general."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
 class BadRows:
     """What to do about rows of a table that cannot be used.
 
@@ -297,16 +288,11 @@ class BadRows:
 
         ``explain`` gives value and limit by row.
         """
-        rows = np.flatnonzero(bad & ~self.bad)
+        rows = np.flatnonzero(np.asarray(bad) & ~self.bad)
         for row in rows[:_SHOWN].tolist():
             self._examples[row] = explain(row)
         self._kinds[kind] += len(rows)
         self.bad[rows] = True
-
-    def add(self, row: int, error: BadRow) -> None:
-        """Notes a row."""
-        self.flag(np.arange(len(self.bad)) == row, error.kind,
-                  lambda _: str(error))
 
     def good(self) -> np.ndarray:
         """Which rows can be used, bools (R, ); raises or logs the others."""

@@ -154,8 +154,6 @@ class StreamDataset(BaseActionDataset):
         self._video_ids = video_ids
         self._state = SharedState(len(video_ids), seed)
 
-    # -- for subclasses -----------------------------------------------------
-
     def load_videos(self) -> list[dict]:
         """Reads the annotations and finds the videos, as :class:`Source`."""
         raise NotImplementedError(
@@ -370,8 +368,10 @@ class StreamDataset(BaseActionDataset):
             raise VideoReadError(
                 f'{what}. Remedy: replace the file; or take it out of '
                 f'{self.ann_file!r}{cut}') from e
+        # Two workers that meet it at the same moment both tell.
+        first = not self._state.failures[video]
         self._state.failures[video] += 1
-        if self._state.failures[video] == 1:
+        if first:
             anew = ', and its stream starts anew' * (
                 self.batch_sampler == 'StreamBatchSampler')
             warn(f'{what}. Another {self.sample_kind} takes its place{anew}. '

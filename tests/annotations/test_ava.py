@@ -77,7 +77,7 @@ def test_without_persons_and_without_boxes(tmp_path):
     assert table.persons.tolist() == [-1, 2, -1]
     assert table.labels.tolist() == [4, 5, 6]
     empty = read(tmp_path, 'a,1\nb,2\n')
-    assert empty.num_keyframes == 2 and empty.boxes.shape == (0, 4)
+    assert len(empty.timestamp) == 2 and empty.boxes.shape == (0, 4)
 
 
 def test_custom_classes(tmp_path):
@@ -269,7 +269,7 @@ def test_real_annotations():
         lambda: read_ava_boxes(str(path), timestamp_range=(902, 1798)))
     # For cells that are no numbers, of which there is one column at most.
     assert calls < 2 * 26119
-    assert (len(table.videos), table.num_keyframes, len(table.boxes),
+    assert (len(table.videos), len(table.timestamp), len(table.boxes),
             len(table.labels)) == (21, 15183, 26118, 26119)
     assert (table.labels.min(), table.labels.max()) == (1, 14)
     assert table.skipped == {}

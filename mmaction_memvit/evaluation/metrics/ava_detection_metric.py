@@ -26,10 +26,9 @@ class AVADetectionMetric(KeyedMetric):
 
     It takes the arguments of MMAction2's ``AVAMetric``, and in the convention
     'mmaction2' reports the same mAP. The official convention is reported
-    beside it; see :mod:`mmaction_memvit.evaluation.functional.ava_map`. The
-    log gets a table of all classes. Every keyframe must come exactly once, see
-    :class:`KeyedMetric`. Keyframes with ground truth that were not scored are
-    worth a warning, and their boxes count as missed.
+    beside it; see :mod:`mmaction_memvit.evaluation.functional.ava_map`.
+    Keyframes with ground truth that were not scored are worth a warning, and
+    their boxes count as missed.
 
     Args:
         ann_file (str): CSV file of the ground truth, with 7 or 8 columns
@@ -58,11 +57,6 @@ class AVADetectionMetric(KeyedMetric):
             read or whose box is none: 'error', or 'skip' to leave them out
             with a warning that counts them. Defaults to 'error'.
         **kwargs: Arguments of :class:`KeyedMetric`; the prefix is 'mAP'.
-
-    Raises:
-        ValueError: If files or options do not match each other, a sample lacks
-            something, a keyframe came twice, or no scored keyframe has ground
-            truth.
     """
 
     default_prefix = 'mAP'
@@ -116,12 +110,7 @@ class AVADetectionMetric(KeyedMetric):
                      f'are of {len(ids)} classes that are not evaluated')
 
     def result_of(self, sample: dict) -> tuple[tuple, dict]:
-        """Boxes and scores of a keyframe, which may have none.
-
-        A sample has ``video_id``, ``timestamp`` and ``pred_instances`` with
-        ``bboxes`` (P, 4), as shares of the image, and ``scores`` (P,
-        num_classes).
-        """
+        """Boxes and scores of a keyframe, which may have none."""
         key = (self.field(sample, 'video_id'),
                int(self.field(sample, 'timestamp')))
         name = image_key(*key)

@@ -18,7 +18,7 @@ import json
 import sys
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
@@ -71,9 +71,6 @@ def write_epic_submission(path: str,
             to None.
         num_verbs (int): Number of verb classes. Defaults to 97.
         num_nouns (int): Number of noun classes. Defaults to 300.
-
-    Raises:
-        ValueError: If an argument is out of range or scores do not fit.
     """
     sls = {'sls_pt': sls_pt, 'sls_tl': sls_tl, 'sls_td': sls_td}
     problems = _head_problems({'version': VERSION, 'challenge': challenge,
@@ -90,32 +87,26 @@ def write_epic_submission(path: str,
     else:
         best = best_actions(verb, noun)
     head = json.dumps({'version': VERSION, 'challenge': challenge, **sls})
-    verb_keys, noun_keys = ([f'"{i}": ' for i in range(num)]
-                            for num in (num_verbs, num_nouns))
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as archive:
-        # Segment by segment: as one text it would be over 100 MB.
-        with archive.open(_MEMBER, 'w', force_zip64=True) as binary:
-            out = io.TextIOWrapper(binary, 'utf-8')
-            out.write(head[:-1] + ', "results": {')
-            for row, name in enumerate(narration_ids):
-                pairs = [f'"{v},{n}": ' for v, n in zip(
-                    best[0][row].tolist(), best[1][row].tolist())]
-                out.write((',' if row else '') + f'\n{json.dumps(name)}: '
-                          f'{{"verb": {_entries(verb_keys, verb[row])}, '
-                          f'"noun": {_entries(noun_keys, noun[row])}, '
-                          f'"action": {_entries(pairs, best[2][row])}}}')
-            out.write('}}\n')
-            out.flush()
-            out.detach()
+    # Segment by segment: as one text it would be over 100 MB.
+    with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as archive, \
+            archive.open(_MEMBER, 'w', force_zip64=True) as out:
+        out.write(f'{head[:-1]}, "results": {{'.encode())
+        for row, name in enumerate(narration_ids):
+            pairs = [f'{v},{n}' for v, n in zip(best[0][row], best[1][row])]
+            text = json.dumps({name: {
+                'verb': _entries(range(num_verbs), verb[row]),
+                'noun': _entries(range(num_nouns), noun[row]),
+                'action': _entries(pairs, best[2][row])}})
+            out.write((',' * bool(row) + f'\n{text[1:-1]}').encode())
+        out.write(b'}}\n')
     put(packed.getvalue(), path)
     return int((~known).sum())
 
 
-def _entries(keys: list[str], values: np.ndarray) -> str:
-    """A JSON object; 9 digits are enough to keep float32 apart."""
-    return '{' + ', '.join(
-        f'{key}{value:.9g}' for key, value in zip(keys, values.tolist())) + '}'
+def _entries(keys: Iterable, values: np.ndarray) -> dict[str, float]:
+    """9 digits are enough to keep float32 apart."""
+    return {str(k): float(f'{x:.9g}') for k, x in zip(keys, values.tolist())}
 
 
 def _check_scores(
