@@ -8,9 +8,14 @@ from mmaction.registry import DATASETS
 
 from ..annotations.video_list import read_video_list
 from ..messages import check_choice, data_error, first_names, warn
-from .grid import ClipGrid, Clock, frames_needed
-from .labels import choose_by_share, shared_time
-from .source import drop
+from .grid import (
+    ClipGrid,
+    Clock,
+    choose_by_share,
+    frames_needed,
+    shared_time,
+)
+from .source import Source, drop
 from .stream import BUILD_INDEX, StreamDataset
 
 
@@ -68,7 +73,7 @@ class ListedVideoDataset(StreamDataset):
                 num_classes=self.num_classes,
                 need_label=not self.test_mode)
         }
-        videos = self.source().listed(list(rows))
+        videos = Source.of(self).listed(list(rows))
         return [{**video, **rows[video['video_id']]} for video in videos]
 
     def build_command(self) -> str:
