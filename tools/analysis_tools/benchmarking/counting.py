@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What a step dispatches, computes, keeps, launches and waits for."""
+import os
 import warnings
 from typing import Callable, Dict, Iterator, NamedTuple, Tuple
 
@@ -81,6 +82,8 @@ def saved_bytes(run: Callable[[], object], model: nn.Module) -> int:
 
 def peak_bytes(step: Callable[[], object]) -> int:
     """Most bytes that a step on the CPU holds beyond what was there."""
+    # The profiler tells on stderr that it starts.
+    os.environ.setdefault('KINETO_LOG_LEVEL', '5')
     from torch.profiler import ProfilerActivity, profile
     with profile(
             activities=[ProfilerActivity.CPU], profile_memory=True) as prof:
