@@ -22,7 +22,7 @@ COLUMNS = (
     ('train_peak_mib', 'training peak MiB', '{:.4g}'),
     ('context', 'context, s', '{:.4g}'),
     ('used_context', 'used, s', '{:.4g}'),
-    ('train_minutes', 'trained, min', '{:.3g}'),
+    ('train_minutes', 'training, CPU min', '{:.3g}'),
 )
 
 

@@ -8,7 +8,6 @@ import re
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -150,13 +149,11 @@ class Entry:
             of = self.text, stat_of(start)
             name = f'{self.row.slug}-{fingerprint(*of)[:6]}'
             work_dir = self.out / 'train' / name
-            begin = time.time()
             more = ['--cfg-options', f'load_from={start}'] if start else []
-            self.tool('train', work_dir, '--resume', *more)
+            minutes = self.tool('train', work_dir, '--resume', *more)
             last = (work_dir / 'last_checkpoint').read_text().strip()
-            kept = self.keep('train', dict(
-                checkpoint=last, train_minutes=(time.time() - begin) / 60),
-                *of)
+            kept = self.keep(
+                'train', dict(checkpoint=last, train_minutes=minutes), *of)
         self.result.update(kept)
         self.checkpoint = kept['checkpoint']
 
@@ -209,8 +206,8 @@ class Entry:
         number = len(dataset) / len(videos) if videos else 1
         return dict(samples_a_video=number)
 
-    def tool(self, name: str, work_dir: Path, *args: object) -> None:
-        """Runs tools/NAME.py on the config; its log is NAME.log."""
+    def tool(self, name: str, work_dir: Path, *args: object) -> float:
+        """Runs tools/NAME.py on the config, logs to NAME.log; CPU minutes."""
         work_dir.mkdir(parents=True, exist_ok=True)
         config = work_dir / 'config.py'
         self.cfg.dump(str(config))
@@ -220,15 +217,17 @@ class Entry:
         log = work_dir / f'{name}.log'
         print(f'{self.row.name}: {name} ({log})', flush=True)
         with log.open('w') as file:
-            code = subprocess.run([
+            process = subprocess.Popen([
                 sys.executable, str(TOOLS / f'{name}.py'), str(config),
                 *map(str, args), '--work-dir', str(work_dir)
-            ], env=env, stdout=file, stderr=subprocess.STDOUT).returncode
+            ], env=env, stdout=file, stderr=subprocess.STDOUT)
+            _, code, used = os.wait4(process.pid, 0)
         if code:
             lines = [x for x in log.read_text().splitlines() if x.strip()]
             told = [x for x in lines if re.match(r'\w*(Error|ERROR)\b', x)]
             raise RuntimeError(f'{(told or lines or ["nothing"])[-1][:300]} '
                                f'(see {log})')
+        return (used.ru_utime + used.ru_stime) / 60
 
     def support(self) -> None:
         """The used temporal support of a trained model, in seconds."""
