@@ -64,7 +64,8 @@ def test_a_board_end_to_end(run, monkeypatch):
     make_longcue(
         'data/longcue', LongCueSpec(max_delay=2, clips_per_video=6, size=32),
         dict(train=4, val=4))
-    mine = dict(name='mine', config=str(M0), train=True)
+    mine = dict(name='mine', config=str(M0), train=True,
+                options={'model.backbone.mem_len': 1})
     board = dict(
         data='data/longcue/longcue_meta.json', fps=4, size=32, batch_size=2,
         rounds=1, threads=1, options={
@@ -73,8 +74,7 @@ def test_a_board_end_to_end(run, monkeypatch):
             'val_dataloader.batch_size': 2,
             'train_dataloader.batch_size': 2, 'train_cfg.max_epochs': 1,
             'train_cfg.val_begin': 1,
-            'default_hooks.checkpoint.interval': 1,
-            'model.backbone.mem_len': 1},
+            'default_hooks.checkpoint.interval': 1},
         rows=[
             mine, dict(name='lost', config='no.py'),
             dict(name='other', config=str(M0), checkpoint='slow.pth',

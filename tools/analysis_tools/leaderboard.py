@@ -118,9 +118,12 @@ def report(board: Board, entries: List[Entry], where: str,
         json.dumps(dict(machine=where, rows=results), indent=1))
     frame.to_csv(out / 'board.csv', index=False)
     (out / 'board.md').write_text(f'{where}\n\n{text}\n')
-    plot(results, board.title, board.metric, board.chance,
-         str(out / 'board.png'))
     print(f'{where}\n{out}/board.md, .csv, .json, .png')
+    try:
+        plot(results, board.title, board.metric, board.chance,
+             str(out / 'board.png'))
+    except ImportError as e:
+        print(f'no plot: {e}. Remedy: pip install matplotlib')
 
 
 def main() -> None:

@@ -222,6 +222,7 @@ class Entry:
                 *map(str, args), '--work-dir', str(work_dir)
             ], env=env, stdout=file, stderr=subprocess.STDOUT)
             _, code, used = os.wait4(process.pid, 0)
+            process.returncode = code
         if code:
             lines = [x for x in log.read_text().splitlines() if x.strip()]
             told = [x for x in lines if re.match(r'\w*(Error|ERROR)\b', x)]
