@@ -233,10 +233,10 @@ class Entry:
     def support(self) -> None:
         """The used temporal support of a trained model, in seconds."""
         seen, board = self.result['sampling'], self.board
-        if seen['seconds'] is None:
+        if not seen['streams']:
             return
         clips = 0
-        if self.result['support_clips'] and seen['streams']:
+        if self.result['support_clips']:
 
             def work() -> dict:
                 found = measure_temporal_support(
@@ -247,8 +247,8 @@ class Entry:
             self.once('support', work, self.text, stat_of(self.checkpoint),
                       board.support_clips)
             clips = self.result['used_clips']
-        self.result['used_context'] = seen['seconds'] + clips * (
-            seen['stride_seconds'] or 0)
+        self.result['used_context'] = (
+            seen['seconds'] + clips * seen['stride_seconds'])
 
 
 # -- speed ------------------------------------------------------------------
