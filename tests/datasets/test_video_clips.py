@@ -134,3 +134,44 @@ def test_several_labels(folder):
         folder, ann_file='many.txt', multi_class=True, num_classes=4)
     torch.testing.assert_close(dataset[0]['label'],
                                torch.tensor([1., 0., 1., 0.]))
+
+
+SEGMENTS = """v 3.mp4 0.1 0.2 1
+v 3.mp4 0.2 0.3 -1
+v 1.mp4 0.5 0.6 0
+v 3.mp4 0.4 0.6 2
+"""
+
+
+@pytest.mark.parametrize('before, expected', [
+    (0, [('v 3.mp4', 1, 3, 3), ('v 3.mp4', 2, 12, 6), ('v 1.mp4', 0, 15, 3)]),
+    # As far back as there are frames.
+    (.2, [('v 3.mp4', 1, 0, 6), ('v 3.mp4', 2, 6, 12), ('v 1.mp4', 0, 9, 9)]),
+])
+def test_segments_look_like_videos(folder, before, expected):
+    (folder / 'segments.txt').write_text(SEGMENTS)
+    dataset = make(folder, 1, True, 'segments.txt', ann_format='segments',
+                   before_seconds=before)
+    got = [dataset[i] for i in range(len(dataset))]
+    assert [(x['video_id'], x['label'], x['start_index'], x['total_frames'])
+            for x in got] == expected
+    assert len({x['segment_id'] for x in got}) == 3
+    assert len(set(dataset.stream_keys())) == 3
+    for x in got:
+        first, last = x['segment_frames']
+        number = 1000 * int(x['video_id'][2])
+        shown = [read_number(image) - number for image in x['imgs']]
+        assert first <= min(shown) and max(shown) <= last
+        assert first == x['start_index']
+
+
+def test_short_segments(folder):
+    (folder / 'segments.txt').write_text(SEGMENTS)
+    options = dict(ann_file='segments.txt', ann_format='segments')
+    # Of 6, 12 and 9 frames, where two clips of 4 take 5.
+    assert len(make(folder, before_seconds=.2, **options,
+                    short_video='keep')) == 3
+    with pytest.raises(ValueError, match='3 of 3 segments'):
+        make(folder, before_seconds=.2, **options)
+    with pytest.raises(ValueError, match='before_seconds'):
+        make(folder, before_seconds=1)
