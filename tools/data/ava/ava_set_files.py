@@ -12,7 +12,7 @@ from mmaction_memvit.annotations.class_names import write_label_map
 from mmaction_memvit.annotations.proposals import write_proposals
 from mmaction_memvit.annotations.table import first_names
 from mmaction_memvit.messages import text_table
-from mmaction_memvit.video.index import write_video_index
+from mmaction_memvit.video.index import load_video_index, write_video_index
 
 
 def annotation_rows(rows: list[Box], ids: dict[str, str]) -> list[tuple]:
@@ -69,8 +69,10 @@ def write_set(args, rows: list[Box], index: dict, names: dict[int, str],
             proposals(part, ids))
     write_label_map(osp.join(args.out, 'label_map.pbtxt'), names)
     used = sorted({row.file for row in rows})
-    write_video_index({x: index[x] for x in used},
-                      osp.join(args.out, 'index.json'))
+    path = osp.join(args.out, 'index.json')
+    # Of other videos it is kept: another list may need them.
+    known = load_video_index(path) if osp.exists(path) else {}
+    write_video_index({**known, **{x: index[x] for x in used}}, path)
 
 
 def summary(args, rows: list[Box], names: dict[int, str], num_rows: int,
