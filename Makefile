@@ -23,7 +23,7 @@ help:
 	@echo 'make demo-collaborative  clips of a video that share a memory'
 	@echo 'make demo-unrolled   training through memory, beside stop-gradient'
 	@echo 'make test  run the tests (PYTEST_ARGS="tests/ops -k name -x")'
-	@echo 'make docs  build the documentation, build/site/index.html'
+	@echo 'make docs  check the model zoo, build the pages: build/site'
 	@echo 'make lint  run the linter'
 	@echo
 	@echo 'Variables, as in `make env PYTHON=python3.11`:'
@@ -60,6 +60,7 @@ test: env
 	  '$(VENV)/bin/python' -m pytest tests -m cuda; fi
 
 docs: env
+	@'$(VENV)/bin/python' tools/dev/model_zoo.py --check
 	@'$(VENV)/bin/python' -m sphinx -qW --keep-going -c docs . build/site
 	@echo 'build/site/index.html'
 

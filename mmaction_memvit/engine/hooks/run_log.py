@@ -64,7 +64,7 @@ def _memory(model: nn.Module) -> str:
         getattr(part, 'temporal_support', math.inf)
         for part, remembers in zip(model.memory_parts(), model.remembering)
         if remembers)
-    text = f'{held / 2**20:.2f} MiB a lane'
+    text = f'{held / 2**20:.3g} MiB a lane'
     return text + (f', reaches {reach} clips back' if reach < math.inf else '')
 
 

@@ -52,7 +52,8 @@ NORMS = {
 
 
 def without_files(model: dict) -> dict:
-    """The model's config without weights and counts that would be read."""
+    """The model's config without what would be read, and what needs values."""
+    model.pop('data_preprocessor', None)
     for part in every_dict(model):
         for key in ('init_cfg', 'pretrained'):
             if key in part:
