@@ -199,7 +199,7 @@ class OnlineVideoDataset(ListedVideoDataset):
     def _label_clips(self, videos: list[dict],
                      counts: np.ndarray) -> np.ndarray:
         """The segment that labels every clip, -1 for none, int32 (C, )."""
-        chosen, unused = [], []
+        chosen, unused, late = [], [], 0
         for video, count in zip(videos, counts):
             spans, times = self._spans(video, np.arange(count)), _times(video)
             own = choose_by_share(spans, times, self.min_overlap)
@@ -208,20 +208,24 @@ class OnlineVideoDataset(ListedVideoDataset):
                 own = shared_time(spans, times, self.min_overlap)[1]
             unused += [_segment_id(video, k) for k in np.setdiff1d(
                 np.arange(len(times)), own)]
+            end = Clock(video).seconds_at(video['num_frames'])
+            late += int((times[:, 0] >= end).sum())
+        remedy = ('give times in seconds within the videos, not in frames: '
+                  f'{late} segments begin after the end of their video'
+                  if late else
+                  'a smaller clip_stride for segments shorter than a clip')
         segment = np.concatenate(chosen).astype(np.int32)
         if (segment < 0).all():
             raise data_error(
                 repr(self.ann_file),
                 f'none of its {len(unused)} labelled segments is the label '
                 f'of a clip, such as {first_names(unused)}: there is nothing '
-                'to learn or to measure',
-                'give times in seconds within the videos, or a smaller '
-                'clip_stride for segments shorter than a clip')
+                'to learn or to measure', remedy)
         if unused:
             warn(f'{len(unused)} labelled segments are the label of no clip: '
                  f'{first_names(unused)}. They are shorter than a clip, '
                  'hidden by others, or after the end of the video. Remedy, '
-                 'where they matter: a smaller clip_stride')
+                 f'where they matter: {remedy}')
         return segment
 
     def _spans(self, video: dict, positions: np.ndarray) -> np.ndarray:

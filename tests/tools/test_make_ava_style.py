@@ -72,7 +72,12 @@ def test_set(tool, videos, tmp_path, capsys):
         'same.mp4,0,0,0,128,64,talk,val,4,',
         '',
         head=HEAD + ',person,score')
+    other = {'other.mp4': dict(num_frames=7, fps=25.)}
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/index.json').write_text(json.dumps(other))
     found = make(tool, table, videos)
+    # An index may be that of another list, too.
+    assert found['index'].pop('other.mp4') == other['other.mp4']
     # Persons by order of mention, or their own numbers.
     assert found['train'] == [
         'a/walk (1)!,2,0.000000,0.000000,0.500000,0.500000,1,0',

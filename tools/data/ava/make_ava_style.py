@@ -41,6 +41,7 @@ from mmaction_memvit.messages import first_names, text_table
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.index import (
     is_video,
+    load_video_index,
     match_videos,
     walk,
     write_video_index,
@@ -300,8 +301,11 @@ def make_ava_style(args) -> None:
     for split in SPLITS:
         write_split(args, placed, split, ids)
     write_label_map(osp.join(args.out, 'label_map.pbtxt'), names)
-    write_video_index({x: index[x] for x in sorted(placed['file'].unique())},
-                      osp.join(args.out, 'index.json'))
+    path = osp.join(args.out, 'index.json')
+    # Of other videos it is kept: another list may need them.
+    known = load_video_index(path) if osp.exists(path) else {}
+    used = {x: index[x] for x in sorted(placed['file'].unique())}
+    write_video_index({**known, **used}, path)
     text = summary(args, placed, names, len(usable) - len(placed), num_cut)
     print(f'{args.out}: {text}')
 
