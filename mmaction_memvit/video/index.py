@@ -23,6 +23,7 @@ import mmengine
 from mmengine.fileio import exists, isdir, list_dir_or_file
 from mmengine.utils import track_iter_progress
 
+from ..files import whole_file
 from ..messages import data_error, first_names, tool
 from .scan import probe_video
 
@@ -198,11 +199,8 @@ def load_video_index(index_file: str, build_command: str = '') -> dict:
 def write_video_index(index: Mapping[str, dict], index_file: str) -> None:
     """Writes an index so that an interruption leaves the old file whole."""
     lines = (f'{json.dumps(k)}: {json.dumps(v)}' for k, v in index.items())
-    part = f'{index_file}.{os.getpid()}.part'
-    os.makedirs(osp.dirname(osp.abspath(part)), exist_ok=True)
-    with open(part, 'w', encoding='utf-8') as f:
+    with whole_file(index_file, 'w', encoding='utf-8') as f:
         f.write('{\n' + ',\n'.join(lines) + '\n}\n')
-    os.replace(part, index_file)
 
 
 def is_outdated(entry: Mapping) -> bool:
