@@ -1,14 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Inference without launch cost: a step of a model, captured and replayed."""
-import logging
 from contextlib import nullcontext
 from typing import Any, Callable, Dict, Sequence, Tuple
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmaction_memvit.memory import state
+from mmaction_memvit.messages import warn_once
 from mmaction_memvit.ops.constants import all_constants
 from mmaction_memvit.ops.precision import activation_dtype
 
@@ -39,7 +38,6 @@ class CUDAGraphStep:
         self.model, self.step = model, step
         self._graphs: Dict[tuple, _Graph] = {}
         self._weights: tuple = ()
-        self._told = False
 
     def __deepcopy__(self, memo: dict) -> None:
         # A copied model has weights of its own, and makes its own.
@@ -74,23 +72,13 @@ class CUDAGraphStep:
             return False
         if clips.device.type == 'cuda':
             return True
-        if not self._told:
-            self._told = True
-            print_log(
-                f'cuda_graph=True, but the clips are on {clips.device}: '
-                'running eagerly',
-                logger='current',
-                level=logging.INFO)
+        warn_once(f'cuda_graph=True, but the clips are on {clips.device}: '
+                  'running eagerly')
         return False
 
     @staticmethod
     def capture(run: Callable[[], Any]) -> Tuple[Any, Callable[[], None]]:
-        """Capture ``run``.
-
-        Returns:
-            tuple: What it gave, in buffers of the graph, and a function that
-            fills them anew.
-        """
+        """What ``run`` gives, in buffers of a graph, and what refills them."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
