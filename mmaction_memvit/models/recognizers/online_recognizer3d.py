@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmaction.models.recognizers import Recognizer3D
@@ -33,9 +33,9 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
     attribute ``takes_unlabelled`` and gets all clips.
 
     Args:
-        cuda_graph (bool): Whether evaluation replays its steps from CUDA
-            graphs, one for each of the first four input shapes (see
-            docs/speed.md). Defaults to False.
+        cuda_graph (bool): Whether steps are replayed from CUDA graphs, one
+            for each of the first four input shapes, in training with their
+            gradients (see docs/speed.md). Defaults to False.
         **kwargs: For :class:`MemoryHost` (``max_gap``, ``max_streams``,
             ``bptt_clips``, ``with_cp``) and :class:`Recognizer3D`.
 
@@ -47,6 +47,8 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         super().__init__(*args, **kwargs)
         self.cuda_graph = cuda_graph
         self._graphs: Optional[CUDAGraphStep] = None
+        # Whether a step is not one of a window.
+        self._alone = True
         if self.remembering[2] and self.with_neck and not self.remembering[1]:
             raise ValueError(
                 f'{type(self.cls_head).__name__} remembers, but comes after '
@@ -68,11 +70,16 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         features, of a head its scores; and the next memory (None if none came
         in).
         """
-        if self.training or not self.cuda_graph:
+        if not self.cuda_graph:
             return self._step(clips, memory, elapsed)
         if self._graphs is None:
             self._graphs = CUDAGraphStep(self, self._step)
-        return self._graphs(clips, memory, elapsed)
+        return self._graphs(clips, memory, elapsed, alone=self._alone)
+
+    def run(self, window: Sequence[Tuple], *args, **kwargs) -> List:
+        """See :meth:`MemoryHost.run`."""
+        self._alone = len(window) == 1
+        return super().run(window, *args, **kwargs)
 
     def _step(self, clips: Tensor, memory: Optional[tuple],
               elapsed: Optional[Tensor]) -> Tuple:
