@@ -1,15 +1,14 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Steps without launch cost: a model's step, captured and replayed."""
-import logging
 from contextlib import nullcontext
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from mmaction_memvit.memory import state
+from mmaction_memvit.messages import warn_once
 from mmaction_memvit.ops.constants import all_constants
 from mmaction_memvit.ops.precision import activation_dtype
 
@@ -43,7 +42,6 @@ class CUDAGraphStep:
         self.model, self.step = model, step
         self._graphs: Dict[tuple, _Graph] = {}
         self._weights: tuple = ()
-        self._told: set = set()
 
     def __deepcopy__(self, memo: dict) -> None:
         # A copied model has weights of its own, and makes its own.
@@ -100,13 +98,9 @@ class CUDAGraphStep:
             return not any(x.requires_grad for x in state.tensors(inputs))
         return False
 
-    def _tell(self, why: str) -> None:
-        if why not in self._told:
-            self._told.add(why)
-            print_log(
-                f'cuda_graph=True, but {why}: running eagerly',
-                logger='current',
-                level=logging.INFO)
+    @staticmethod
+    def _tell(why: str) -> None:
+        warn_once(f'cuda_graph=True, but {why}: running eagerly')
 
     @staticmethod
     def capture(run: Callable[[], Any],
