@@ -71,10 +71,8 @@ def test_schedule(name, lr, warmup, epochs, per_clip):
 
 def keyframe(timestamp, fps=30., total=27000):
     return dict(
-        center_frame=round((timestamp - 900) * fps),
-        total_frames=total,
-        fps=fps,
-        start_index=0)
+        center_frame=round((timestamp - 900) * fps), total_frames=total,
+        fps=fps, start_index=0)
 
 
 @pytest.mark.parametrize('name,length,interval', [(SMALL, 16, 4),
