@@ -41,7 +41,7 @@ from mmaction_memvit.annotations.class_names import (
 from mmaction_memvit.annotations.proposals import read_proposals
 from mmaction_memvit.apis import AttentionRecorder, OnlineInferencer
 from mmaction_memvit.apis.clip_plan import steady_clock
-from mmaction_memvit.apis.persons import PersonDetector
+from mmaction_memvit.apis.persons import PersonDetector, boxes_in_table
 from mmaction_memvit.video import VideoReadError, probe_video
 from mmaction_memvit.video.live import Gap, LiveSource, at_rate
 from mmaction_memvit.visualization.live_page import LivePage
@@ -127,21 +127,9 @@ def boxes_of(args: argparse.Namespace, inferencer: OnlineInferencer,
                               args.device, args.person_score)
     if args.boxes is None:
         return None
-    path, video = args.boxes, Path(args.source).stem
-    table = read_proposals(path)
-    if not any(name == video for name, _ in table):
-        raise ValueError(f'{path} has no boxes of {video!r}; it has those of '
-                         f'{sorted({name for name, _ in table})[:5]}')
-    grid = inferencer.plan.grid
-    rate = grid.per_second(fps)
-
-    def boxes(picture, seconds: float):
-        height, width = picture.shape[:2]
-        time = grid.start + round(seconds * rate)
-        return [(x[0] * width, x[1] * height, x[2] * width, x[3] * height)
-                for x in table.get((video, time), ())]
-
-    return boxes
+    return boxes_in_table(
+        read_proposals(args.boxes), Path(args.source).stem,
+        inferencer.plan.grid, fps)
 
 
 def watch(args: argparse.Namespace, inferencer: OnlineInferencer,
