@@ -51,7 +51,7 @@ configs/*/*/README
 ```{toctree}
 :hidden:
 :caption: Reference
-docs/api/mmaction_memvit
+docs/api/modules
 ```
 """
 
@@ -79,6 +79,8 @@ autodoc_default_options = {
     'ignore-module-all': True,
 }
 autodoc_typehints = 'none'
+# Attributes that classes also annotate are told once.
+napoleon_use_ivar = True
 autodoc_class_signature = 'mixed'
 
 

@@ -83,9 +83,8 @@ def architecture(model: dict) -> List[str]:
         name = f'{kind}-{arch if isinstance(arch, str) else "tiny"}'
         gap = backbone.get('mem_stride', 1)
         memory = backbone.get('mem_len', 2)
-        said = [f'memory of {memory} clips'
-                + (f', {gap} clips apart' if gap > 1 else '')] if memory else []
-        return [name, *said]
+        apart = f', {gap} apart' if gap > 1 else ''
+        return [name, *[f'memory of {memory} clips{apart}'] * (memory > 0)]
     depth = backbone.get('slow_pathway', backbone).get('depth')
     neck = model.get('neck')
     return [kind + (f'-{depth}' if depth else ''),
