@@ -33,6 +33,7 @@ from mmaction_memvit.video.frames import Clock
 from .clip_loader import ClipLoader
 from .clip_plan import plan_of
 from .infer import infer
+from .memory_attention import AttentionRecorder, MemoryAttention
 from .model import load_model
 from .session import Clip, ClipPrediction, Frames, Session
 
@@ -58,11 +59,15 @@ class OnlineInferencer:
             frames are taken as they come.
         cuda_graph (bool, optional): Option of the recognizer. Defaults to
             None: as the config says.
+        record_attention (bool): Whether predictions tell what a MeMViT
+            attended to, see :class:`MemoryAttention`. Attention weights are
+            computed once more for it. Defaults to False.
 
     Raises:
         FileNotFoundError: If config or checkpoint do not exist.
-        ValueError: If the config's test data have no clips in order, or the
-            model looks at several clips at once (collaborative memory).
+        ValueError: If the config's test data have no clips in order, the
+            model looks at several clips at once (collaborative memory), or
+            it attends to no memory that could be recorded.
 
     Examples:
         >>> inferencer = OnlineInferencer('config.py', 'epoch_10.pth')
@@ -79,7 +84,8 @@ class OnlineInferencer:
                  checkpoint: Optional[str] = None,
                  device: str = 'cpu',
                  sample_fps: Optional[float] = None,
-                 cuda_graph: Optional[bool] = None) -> None:
+                 cuda_graph: Optional[bool] = None,
+                 record_attention: bool = False) -> None:
         self.config, self.model = load_model(config, checkpoint, device)
         if isinstance(self.model, ClipCollaboration):
             raise ValueError(
@@ -91,6 +97,8 @@ class OnlineInferencer:
         self.loader = ClipLoader(dataset, self.plan)
         if cuda_graph is not None:
             self.model.cuda_graph = cuda_graph
+        self.recorder = (
+            AttentionRecorder(self.model) if record_attention else None)
         # A model of MMAction2 has none to forget.
         self.bank = MemoryBank()
         if isinstance(self.model, MemoryHost):
@@ -267,16 +275,21 @@ class OnlineInferencer:
         """The next clips of different streams, those of one size at once."""
         packed = [self._pack(s, c) for s, c in zip(sessions, clips)]
         shapes = [tuple(x['inputs'].shape) for x in packed]
-        samples: List[Any] = [None] * len(packed)
+        found: List[Any] = [None] * len(packed)
         for shape in dict.fromkeys(shapes):
             lanes = [i for i, x in enumerate(shapes) if x == shape]
+            data = pseudo_collate([packed[i] for i in lanes])
             with torch.no_grad():
-                found = self.model.test_step(
-                    pseudo_collate([packed[i] for i in lanes]))
-            for i, sample in zip(lanes, found):
-                samples[i] = sample
+                if self.recorder is None:
+                    samples = self.model.test_step(data)
+                    attention: List[Any] = [None] * len(lanes)
+                else:
+                    samples, attention = self.recorder.predict(data)
+            for i, *own in zip(lanes, samples, attention):
+                found[i] = own
         return [
-            self._prediction(*x) for x in zip(sessions, clips, samples)
+            self._prediction(session, clip, *own)
+            for session, clip, own in zip(sessions, clips, found)
         ]
 
     def _pack(self, session: Session, clip: Clip) -> dict:
@@ -299,8 +312,8 @@ class OnlineInferencer:
         session.num_run += 1
         return data
 
-    def _prediction(self, session: Session, clip: Clip,
-                    sample) -> ClipPrediction:
+    def _prediction(self, session: Session, clip: Clip, sample,
+                    attention: Optional[MemoryAttention]) -> ClipPrediction:
         clock = session.clock
         start, end = self.plan.seconds(clip.number, clock)
         times = clip.number, start, min(
@@ -309,8 +322,9 @@ class OnlineInferencer:
             found = sample.pred_instances
             return ClipPrediction(
                 *times, _to_cpu(found.scores), _to_cpu(found.bboxes),
-                self.plan.start_seconds(clip.number, clock))
-        return ClipPrediction(*times, _to_cpu(sample.pred_score))
+                self.plan.start_seconds(clip.number, clock), attention)
+        return ClipPrediction(
+            *times, _to_cpu(sample.pred_score), attention=attention)
 
     # -- memory of a session ------------------------------------------------
 

@@ -21,6 +21,7 @@ import torch
 from mmaction_memvit.video.live import Gap
 
 from .clip_plan import steady_clock
+from .memory_attention import MemoryAttention
 
 Frames = Union[np.ndarray, torch.Tensor, Iterable]
 
@@ -38,6 +39,8 @@ class ClipPrediction(NamedTuple):
         boxes (Tensor, optional): (N, 4), shares of the picture. Defaults to
             None: the model takes no boxes.
         keyframe (float, optional): Seconds of the picture that they are on.
+        attention (MemoryAttention, optional): What the clip attended to.
+            Defaults to None: nobody asked.
     """
     clip: int
     start: float
@@ -45,6 +48,7 @@ class ClipPrediction(NamedTuple):
     scores: Union[torch.Tensor, Dict[str, torch.Tensor]]
     boxes: Optional[torch.Tensor] = None
     keyframe: Optional[float] = None
+    attention: Optional[MemoryAttention] = None
 
     @property
     def label(self) -> int:
