@@ -63,7 +63,7 @@ def rename(kwargs: dict, new: str, value: Any, old: str) -> Any:
     return kwargs.pop(old)
 
 
-def retire(kwargs: dict, **only: Any) -> None:
+def retire(kwargs: dict, remedy: str = 'leave it out', **only: Any) -> None:
     """Takes away options that have one value, ``only``; others are errors."""
     for name, value in only.items():
         if name not in kwargs:
@@ -71,7 +71,7 @@ def retire(kwargs: dict, **only: Any) -> None:
         given = kwargs.pop(name)
         if given != value:
             raise ValueError(f'{name}={given!r} cannot be: it is always '
-                             f'{value!r}. Remedy: leave it out')
+                             f'{value!r}. Remedy: {remedy}')
         warn_once(f'{name}={value!r} is always so and no option any more. '
                   'Remedy: leave it out')
 

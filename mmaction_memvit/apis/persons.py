@@ -1,12 +1,15 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Persons of a stream: found by MMDetection, named from clip to clip."""
-from typing import List, Optional, Union
+from typing import Callable, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 from scipy.optimize import linear_sum_assignment
+
+from mmaction_memvit.datasets.grid import KeyframeGrid
+from mmaction_memvit.messages import first_names
 
 
 class PersonDetector:
@@ -62,6 +65,37 @@ class PersonDetector:
         keep = (found.labels == self.label) & (
             found.scores >= self.score_thr)
         return found.bboxes[keep].float().cpu().numpy()
+
+
+def boxes_in_table(table: Mapping[Tuple[str, int], np.ndarray], video: str,
+                   grid: KeyframeGrid, fps: float) -> Callable:
+    """Boxes for sessions of action detectors, of a table.
+
+    Args:
+        table (Mapping): From :func:`read_proposals`.
+        video (str): Its name there.
+        grid (KeyframeGrid): Of the keyframes.
+        fps (float): Frames per second of the video.
+
+    Returns:
+        Callable: Gives pixels (N, 4) of a picture and its seconds.
+
+    Raises:
+        ValueError: If the table has no boxes of the video.
+    """
+    if not any(name == video for name, _ in table):
+        raise ValueError(f'the table has no boxes of {video!r}; it has those '
+                         f'of {first_names(sorted({x for x, _ in table}))}')
+    rate = grid.per_second(fps)
+
+    def boxes(picture: np.ndarray, seconds: float) -> np.ndarray:
+        height, width = picture.shape[:2]
+        shares = table.get((video, grid.start + round(seconds * rate)), ())
+        if not len(shares):
+            return np.zeros((0, 4), np.float32)
+        return np.asarray(shares)[:, :4] * (width, height, width, height)
+
+    return boxes
 
 
 class PersonTracker:

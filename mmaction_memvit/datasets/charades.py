@@ -11,8 +11,8 @@ from ..annotations.charades import (
     read_charades,
 )
 from ..messages import retire
-from .stream import NamedVideoDataset
-from .transforms.clip_labels import LabelSampledClips
+from .source import NamedVideoDataset
+from .transforms import LabelSampledClips
 
 
 @DATASETS.register_module()
@@ -102,9 +102,7 @@ class CharadesDataset(NamedVideoDataset):
             for row in read_charades(self.ann_file, self.num_classes,
                                      self.reversed_times, self.time_tolerance)
         }
-        videos = self.find_videos(
-            rows, {k: round(row.length * self.fps)
-                   for k, row in rows.items()})
+        videos = self.find_videos(rows)
         for video in videos:
             row = rows[video['video_id']]
             video.update(actions=row.classes, action_times=row.times)

@@ -203,7 +203,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
             scored = np.flatnonzero(times == own[0])[:1]
             windows = np.arange(self.num_clips)[None]
         number = range(len(self))[idx]
-        common = self.sample_info(
+        common = super().get_data_info(
             number.start if isinstance(idx, slice) else number)
         if not self.test_mode:
             # PerVideoAugment draws once a sample, not once a video.

@@ -11,7 +11,11 @@ import numpy as np
 
 # Names of classes by task; '' where there is one only.
 Names = Mapping[str, Mapping[int, str]]
-_COLOR = (255, 170, 60)
+# Of persons, by their number.
+_COLORS = ((255, 190, 90), (120, 220, 255), (160, 255, 140), (255, 150, 170),
+           (210, 170, 255), (255, 255, 130))
+# Letters of a name on a picture.
+_LONGEST = 32
 
 
 class Scores(NamedTuple):
@@ -98,31 +102,61 @@ def draw_rows(image: np.ndarray, rows: Sequence[dict],
     """
     image = np.ascontiguousarray(image).copy()
     height, width = image.shape[:2]
-    scale = max(min(height, width) / 480, 0.4)
-    lines = defaultdict(int)
-    places = [(None, title)] * bool(title)
+    scale = max(min(height, width) / 480, 0.6)
+    blocks: dict[tuple, list[str]] = {}
+    if title:
+        blocks[None, None] = [title]
     for row in rows:
-        box = None
-        if row['person'] is not None:
-            box = tuple(row[k] for k in ('x1', 'y1', 'x2', 'y2'))
-            if (box, who := f"person {row['person']}") not in places:
-                places.append((box, who))
-        places.append((box, f"{row['score']:.2f} {row['name']}"))
-    for box, text in places:
-        left, top = 4, 4
-        if box is not None:
-            left, top, right, bottom = (
-                int(a * b) for a, b in zip(box, (width, height) * 2))
-            cv2.rectangle(image, (left, top), (right, bottom), _COLOR,
+        who, box = row['person'], None
+        if who is not None:
+            box = tuple(int(row[k] * side) for k, side in zip(
+                ('x1', 'y1', 'x2', 'y2'), (width, height) * 2))
+            color = _COLORS[who % len(_COLORS)]
+            cv2.rectangle(image, box[:2], box[2:], color,
                           max(1, round(2 * scale)))
-        (_, line), _ = cv2.getTextSize(text, 0, 0.6 * scale, 1)
-        lines[box] += 1
-        place = left + 2, top + int(1.6 * line * lines[box])
-        # Dark below bright: seen on any picture.
-        for color, thick in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-            cv2.putText(image, text, place, 0, 0.6 * scale, color,
-                        max(1, round(thick * scale)), cv2.LINE_AA)
+        lines = blocks.setdefault(
+            (who, box), [] if who is None else [f'person {who}'])
+        lines.append(f"{row['score']:.2f} {_short(row['name'])}")
+    taken: list[tuple] = []
+    for (who, box), lines in blocks.items():
+        color = (255, 255, 255) if who is None else \
+            _COLORS[who % len(_COLORS)]
+        _write(image, lines, box, color, 0.55 * scale, taken)
     return image
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f'{name[:_LONGEST - 2]}..'
+
+
+def _write(image: np.ndarray, lines: list[str], box: tuple | None,
+           color: tuple, size: float, taken: list[tuple]) -> None:
+    """Write lines at a box, or in a corner, where nothing is written yet."""
+    widths, heights = zip(*(cv2.getTextSize(x, 0, size, 1)[0] for x in lines))
+    step, pad = round(1.7 * max(heights)), 3
+    width, height = max(widths) + 2 * pad, step * len(lines) + pad
+    # In the box, below it, above it, beside it.
+    places = [(2, 2)]
+    if box is not None:
+        left, top, right, bottom = box
+        places = [(left, top), (left, bottom), (left, top - height),
+                  (right, top), (left - width, top)]
+    found = []
+    for x, y in places:
+        x = max(0, min(x, image.shape[1] - width))
+        y = max(0, min(y, image.shape[0] - height))
+        covered = sum(
+            max(0, min(x + width, x2) - max(x, x1)) *
+            max(0, min(y + height, y2) - max(y, y1))
+            for x1, y1, x2, y2 in taken)
+        found.append((covered, len(found), x, y))
+    _, _, x, y = min(found)
+    taken.append((x, y, x + width, y + height))
+    # Bright on dark: seen on any picture.
+    image[y:y + height, x:x + width] //= 3
+    for i, line in enumerate(lines, 1):
+        cv2.putText(image, line, (x + pad, y + step * i - pad), 0, size,
+                    color, 1, cv2.LINE_AA)
 
 
 class TimeLine:

@@ -91,15 +91,10 @@ def plan_distinct(videos: np.ndarray, batch_size: int,
                   rng: np.random.Generator) -> np.ndarray:
     """Deal samples to batches at random, each of another video.
 
-    Args:
-        videos (np.ndarray): Number of the video of every sample.
-        batch_size (int): Samples of a batch.
-        rng (np.random.Generator): What draws.
-
-    Returns:
-        np.ndarray: Numbers of samples, (batches, batch_size). Every sample
-        appears; as many as are missing in the last batch do so twice. A batch
-        has a video twice only where no exchange with another one helps.
+    ``videos`` are the numbers of the samples' videos. The result are samples,
+    (batches, batch_size), each of which appears; as many as are missing in the
+    last batch do so twice. A batch has a video twice only where no exchange
+    with another one helps.
     """
     steps = math.ceil(len(videos) / batch_size)
     order = np.resize(rng.permutation(len(videos)), steps * batch_size)

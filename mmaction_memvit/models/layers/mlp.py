@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmaction_memvit.ops.constants import is_exporting
+
 from .linear import Linear
 
 # Tokens a CPU handles at a time in inference: the hidden layer then stays in
@@ -40,7 +42,7 @@ def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     Of ``x`` (..., C_in), in its dtype.
     """
-    if not torch.is_grad_enabled() or torch.jit.is_tracing():
+    if not torch.is_grad_enabled() or is_exporting():
         return F.linear(F.gelu(x), weight, bias)
     # Under autocast x comes in low precision; casting here keeps the function
     # itself free of autocast.

@@ -15,7 +15,10 @@ from mmaction_memvit.ops.attention_channels import (
     extra_channels,
     key_channels,
 )
-from mmaction_memvit.ops.plain_attention import explicit_attention
+from mmaction_memvit.ops.plain_attention import (
+    attention_weights,
+    explicit_attention,
+)
 
 from .linear import Linear
 from .relative_position import (
@@ -218,6 +221,13 @@ class PoolingAttention(BaseModule):
             self._positions(layout), layout, self.compress_stride)
         return explicit_attention(q, k, v, *tables, hidden, layout,
                                   self.scale, self.residual_pooling)
+
+    def weights(self, q: Tensor, k: Tensor, layout: Layout,
+                hidden: Optional[Tensor]) -> Tensor:
+        """:func:`attention_weights`, which :meth:`forward` never stores."""
+        tables = pair_tables(
+            self._positions(layout), layout, self.compress_stride)
+        return attention_weights(q, k, *tables, hidden, layout, self.scale)
 
     def forward(self, x: Tensor, size: Size, memory: Optional[LayerMemory],
                 valid: Optional[Tensor], hidden: Optional[Tensor],

@@ -139,8 +139,15 @@ class MeMViTRoIHead(AVARoIHead):
         flat = x.new_zeros(batch * num_slots, x.shape[1])
         slots = torch.zeros(
             batch * num_slots, dtype=torch.bool, device=x.device)
-        boxes = flat.index_copy(0, place, x).view(batch, num_slots, -1)
-        slots = slots.index_fill(0, place, True).view(batch, num_slots)
+        boxes, memory = self._relate_slots(
+            flat.index_copy(0, place, x).view(batch, num_slots, -1),
+            slots.index_fill(0, place, True).view(batch, num_slots), memory)
+        return boxes.flatten(0, 1).index_select(0, place), memory
+
+    def _relate_slots(
+            self, boxes: Tensor, slots: Tensor, memory: Optional[BoxMemory]
+    ) -> Tuple[Tensor, Optional[BoxMemory]]:
+        """As :meth:`_relate`, of boxes (B, S, C) in slots, bool (B, S)."""
         seen = torch.ones_like(slots) if self.zero_mask else slots
         entries = []
         for i, block in enumerate(self.box_blocks):
@@ -157,7 +164,7 @@ class MeMViTRoIHead(AVARoIHead):
                     x.masked_fill(~slots[..., None], 0.) for x in entries
                 ]
             memory = memory.push(entries, slots)
-        return boxes.flatten(0, 1).index_select(0, place), memory
+        return boxes, memory
 
     def score_boxes(
         self,
@@ -195,6 +202,39 @@ class MeMViTRoIHead(AVARoIHead):
         if self.box_blocks:
             x, memory = self._relate(x, [len(b) for b in boxes], memory)
         return self.bbox_head(x), memory
+
+    def score_slots(
+        self,
+        feats: Features,
+        boxes: Tensor,
+        slots: Tensor,
+        memory: Optional[BoxMemory] = None
+    ) -> Tuple[Tensor, Optional[BoxMemory]]:
+        """As :meth:`score_boxes`, in shapes that no number of boxes changes.
+
+        Args:
+            feats (Tensor | Sequence): What the backbone gives.
+            boxes (Tensor): (B, S, 4) pixels; S is ``num_slots``.
+            slots (Tensor): Bool, (B, S): which of them are boxes.
+            memory (BoxMemory, optional): Of the clips before. Defaults to
+                None: nothing is remembered.
+
+        Returns:
+            tuple: Logits (B, S, num_classes - 1), of no meaning where there
+            is no box, and the next memory (None if none came in).
+        """
+        batch, num = slots.shape
+        lanes = torch.arange(batch, device=boxes.device, dtype=boxes.dtype)
+        rois = torch.cat(
+            (lanes[:, None, None].expand(-1, num, -1), boxes), 2).flatten(0, 1)
+        roi_feats, _ = self.bbox_roi_extractor(patch_features(feats), rois)
+        x = self.bbox_head.pool(roi_feats)
+        if self.box_blocks:
+            x = torch.where(slots.flatten()[:, None], x, x.new_zeros(()))
+            x, memory = self._relate_slots(
+                x.unflatten(0, (batch, num)), slots, memory)
+            x = x.flatten(0, 1)
+        return self.bbox_head(x).unflatten(0, (batch, num)), memory
 
     def sample_boxes(self,
                      data_samples: SampleList) -> List[SamplingResult]:

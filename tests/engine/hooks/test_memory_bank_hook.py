@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import json
 import re
 
 import pytest
@@ -121,6 +122,36 @@ def test_streams_do_not_run_on_into_the_next_epoch(tmp_path):
     ]
     assert [0, 1] in positions and [2, 3] in positions
     assert told(runner, 'train') == [(2, 4)] * 4
+
+
+def test_the_log_says_what_starts_and_how_it_went(tmp_path):
+    loader = made_up_loader(LENGTHS, train=True)
+    loader['batch_sampler']['unroll'] = 2
+    val = made_up_loader(LENGTHS, train=False)
+    runner = train(config(tmp_path, loader, val=val, epochs=2,
+                          **{'default_hooks.logger.interval': 1}))
+    log = read_log(runner)
+    start, = re.findall(
+        r'This run, train:\n  data +train: (\d+) clips of (\d+) videos.*?'
+        r'(\d+\.\d)% .*\n  lanes +(\d+) on 1 process, (\d+) clips of each .*'
+        r'; (\d+) steps an epoch, (\d+) epochs\n  memory +.* reaches (\d+) ',
+        log)
+    backbone = runner.model.backbone
+    assert start == ('20', '5', '75.0', '2', '2', '6', '2',
+                     str(backbone.temporal_support))
+    # Before the first step, once, and a time for each epoch.
+    assert log.count('This run') == 1
+    assert log.index('This run') < log.index('train memory')
+    assert len(re.findall(
+        r'(train|val) memory: .*; \d+\.\d (s|min), [\d.]+ clips a second',
+        log)) == 4
+    # What TensorBoard would show.
+    scalars = [json.loads(x) for x in next(
+        tmp_path.rglob('scalars.json')).read_text().splitlines()]
+    steps = [x for x in scalars if 'loss' in x]
+    assert all(0 <= x['continued'] < 1 and x['time'] > 0 for x in steps)
+    epochs = [x['continued'] for x in scalars if 'loss' not in x]
+    assert epochs == [15 / 20] * 2
 
 
 def test_the_log_tells_how_many_clips_continued(tmp_path):
