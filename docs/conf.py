@@ -5,6 +5,7 @@ Its source is the repository: README.md, docs/ and the README.md of each
 folder of configs, so that links work on a forge and on the site alike; and
 the docstrings, of which sphinx.ext.apidoc makes pages in docs/api/.
 """
+import re
 import shutil
 from pathlib import Path
 
@@ -51,7 +52,7 @@ configs/*/*/README
 ```{toctree}
 :hidden:
 :caption: Reference
-docs/api/mmaction_memvit
+docs/api/modules
 ```
 """
 
@@ -79,6 +80,8 @@ autodoc_default_options = {
     'ignore-module-all': True,
 }
 autodoc_typehints = 'none'
+# Attributes that classes also annotate are told once.
+napoleon_use_ivar = True
 autodoc_class_signature = 'mixed'
 
 
@@ -86,6 +89,11 @@ def add_toc(app, name, source):
     """The side bar hangs on the first page, which shows none of it."""
     if name == root_doc:
         source[0] += TOC
+
+
+def keep_stars(app, what, name, obj, options, lines):
+    """The sizes T'*H'*W' of docstrings are no emphasis."""
+    lines[:] = [re.sub(r"(\w')\*(?=\w)", r'\1\\*', line) for line in lines]
 
 
 def copy_first_page(app, error):
@@ -96,4 +104,5 @@ def copy_first_page(app, error):
 
 def setup(app):
     app.connect('source-read', add_toc)
+    app.connect('autodoc-process-docstring', keep_stars)
     app.connect('build-finished', copy_first_page)

@@ -43,11 +43,8 @@ def loader(root, is_train, **kwargs):
             test_mode=not is_train,
             pipeline=[
                 dict(
-                    type='SampleFrames',
-                    clip_len=4,
-                    frame_interval=2,
-                    num_clips=3,
-                    test_mode=not is_train),
+                    type='SampleFrames', clip_len=4, frame_interval=2,
+                    num_clips=3, test_mode=not is_train),
                 *([dict(type='LabelSampledClips')] if is_train else []),
                 dict(type='LoadVideoClip'),
                 dict(type='Resize', scale=(32, 32), keep_ratio=False),
@@ -67,26 +64,18 @@ def config(root, **model):
                 dict(
                     type='CollaborativeRecognizer3D',
                     backbone=dict(
-                        type='ResNet3dSlowOnly',
-                        depth=18,
-                        pretrained=None,
-                        base_channels=4,
-                        lateral=False,
-                        conv1_kernel=(1, 7, 7),
+                        type='ResNet3dSlowOnly', depth=18, pretrained=None,
+                        base_channels=4, lateral=False, conv1_kernel=(1, 7, 7),
                         inflate=(0, 0, 1, 1)),
                     neck=dict(type='CollaborativeMemory', in_channels=32),
                     cls_head=dict(
-                        type='I3DHead',
-                        in_channels=32,
-                        num_classes=NUM_CLASSES,
-                        multi_class=True,
+                        type='I3DHead', in_channels=32,
+                        num_classes=NUM_CLASSES, multi_class=True,
                         loss_cls=dict(type='BCELossWithLogits'),
                         average_clips=None),
                     data_preprocessor=dict(
-                        type='ActionDataPreprocessor',
-                        mean=[127.] * 3,
-                        std=[64.] * 3,
-                        format_shape='NCTHW')), **model),
+                        type='ActionDataPreprocessor', mean=[127.] * 3,
+                        std=[64.] * 3, format_shape='NCTHW')), **model),
             train_dataloader=loader(root, True),
             val_dataloader=test,
             test_dataloader=test,
@@ -147,9 +136,7 @@ def test_config_of_frames(root):
         # One video would be nothing to normalise over.
         assert cfg.train_dataloader.drop_last
         data.update(
-            ann_file='list.csv',
-            data_prefix=source,
-            index_file=None,
+            ann_file='list.csv', data_prefix=source, index_file=None,
             num_classes=NUM_CLASSES)
         for step in data.pipeline:
             if 'scale' in step:

@@ -37,28 +37,18 @@ def score(model, root, **options):
     """Scores of the segments, NaN where nothing can be observed."""
     dataset = DATASETS.build(
         dict(
-            type='OnlineEpicDataset',
-            ann_file=str(root / 'val.csv'),
+            type='OnlineEpicDataset', ann_file=str(root / 'val.csv'),
             data_prefix=dict(img=str(root)),
-            video_info_file=str(root / 'info.csv'),
-            task='anticipation',
-            tau_a=TAU_A,
-            clip_len=4,
-            frame_interval=5,
-            pipeline=PIPELINE,
-            test_mode=True,
-            **options))
+            video_info_file=str(root / 'info.csv'), task='anticipation',
+            tau_a=TAU_A, clip_len=4, frame_interval=5, pipeline=PIPELINE,
+            test_mode=True, **options))
     model.bank(True).clear()
     dump = str(root / 'dump.npz')
     metric = METRICS.build(
         dict(
-            type='EpicAnticipationMetric',
-            ann_file=str(root / 'val.csv'),
-            tau_a=TAU_A,
-            num_verbs=SIZES['verb'],
-            num_nouns=SIZES['noun'],
-            online=True,
-            dump_file=dump))
+            type='EpicAnticipationMetric', ann_file=str(root / 'val.csv'),
+            tau_a=TAU_A, num_verbs=SIZES['verb'], num_nouns=SIZES['noun'],
+            online=True, dump_file=dump))
     with torch.no_grad():
         for i in range(len(dataset)):
             out = model.test_step(pseudo_collate([dataset[i]]))

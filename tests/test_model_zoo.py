@@ -60,7 +60,7 @@ def test_costs_are_those_of_get_flops(zoo, name):
     if 'detection' in name:
         pytest.importorskip('mmdet')
     cfg = Config.fromfile(str(ROOT / f'configs/{name}.py'))
-    cost = zoo.cost_of(cfg)
+    cost = zoo.cost_of(cfg, 32)
     init_default_scope('mmaction')
     model = MODELS.build(cfg.model).eval()
     # What the tool does for recognizers and detectors alike.

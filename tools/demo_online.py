@@ -41,11 +41,14 @@ from mmaction_memvit.annotations.class_names import (
 from mmaction_memvit.annotations.proposals import read_proposals
 from mmaction_memvit.apis import AttentionRecorder, OnlineInferencer
 from mmaction_memvit.apis.clip_plan import steady_clock
-from mmaction_memvit.apis.online_outputs import OUTPUTS, OnlineOutputs
 from mmaction_memvit.apis.persons import PersonDetector, boxes_in_table
 from mmaction_memvit.video import VideoReadError, probe_video
 from mmaction_memvit.video.live import Gap, LiveSource, at_rate
 from mmaction_memvit.visualization.live_page import LivePage
+from mmaction_memvit.visualization.online_outputs import (
+    OUTPUTS,
+    OnlineOutputs,
+)
 
 # Attention is computed once more to be told.
 DEFAULT_OUTPUTS = ('jsonl', 'csv', 'video', 'plot')

@@ -46,22 +46,17 @@ class OnlineAVADataset(NamedVideoDataset):
     - ``img_key`` (str): video and timestamp, as ``'1j20qq1JyX4,0902'``,
     - ``center_frame`` (int), ``start_seconds`` (float): frame and time of the
       keyframe, from 0,
-    - ``gt_bboxes`` (np.ndarray): float32 of shape (N, 4), shares of the
-      image; N may be 0,
-    - ``gt_labels`` (np.ndarray): float32 of shape (N, num_classes), ones for
-      the actions of a box; column 0 is not used,
-    - ``entity_ids`` (np.ndarray): int64 of shape (N,), numbers of persons,
-      -1 where there are none,
-    - ``proposals`` (np.ndarray): float32 of shape (P, 4), shares of the image,
-      and ``scores`` of shape (P,), if ``proposal_file`` is given or in test
-      mode, which without one takes the ground-truth boxes,
-    - ``orig_proposals`` (np.ndarray): a copy of ``proposals`` that no
-      geometric transform touches.
+    - ``gt_bboxes``: float32 (N, 4), shares of the image; N may be 0,
+      ``gt_labels``: float32 (N, num_classes), ones for the actions of a box,
+      column 0 is not used, and ``entity_ids``: int64 (N,), persons or -1,
+    - ``proposals``: float32 (P, 4), shares of the image, and ``scores`` (P,),
+      if ``proposal_file`` is given or in test mode, which without one takes
+      the ground-truth boxes,
+    - ``orig_proposals``: a copy that no geometric transform touches.
 
-    Other than in MMAction2's ``AVADataset``: a keyframe that the proposal
-    file does not know has no proposals, where that one takes the whole
-    image; ``timestamp_start`` and ``timestamp_end`` are not 900 and 1800
-    unless they are set; keyframes are ordered by video and time.
+    Other than in MMAction2's ``AVADataset`` a keyframe that the proposal file
+    does not know has no proposals, not the whole image, and
+    ``timestamp_start`` and ``timestamp_end`` are not 900 and 1800.
 
     Args:
         ann_file (str): CSV file ``video,timestamp,x1,y1,x2,y2,action

@@ -105,10 +105,8 @@ class EpicVideoDataset(NamedVideoDataset):
         #: EpicSegments: The segments, of videos that are used.
         self.segments: Optional[EpicSegments] = None
         super().__init__(
-            ann_file,
-            pipeline=pipeline,
-            fps=None if self.is_auto else frame_fps,
-            **kwargs)
+            ann_file, pipeline=pipeline,
+            fps=None if self.is_auto else frame_fps, **kwargs)
 
     def _join_prefix(self) -> None:
         super()._join_prefix()
@@ -226,16 +224,13 @@ class EpicDataset(EpicVideoDataset):
     - ``narration_id`` (str): names the segment; metrics need it, so list it
       in the ``meta_keys`` of ``PackActionInputs``,
     - ``segment_frames`` (tuple[int]): first and last frame of the segment,
-      from 0, inclusive,
-    - ``total_frames``, ``start_index`` (ints): see above,
-    - ``first_number`` (int): what the first frame of the video is called, 0
-      for videos.
+      from 0, inclusive; ``first_number`` (int): what frame 0 is called.
 
     With ``task='anticipation'`` what is seen is not the segment but the
     ``observed`` seconds that end ``tau_a`` before it; no frame begins later.
-    Segments before which nothing can be seen are left out and counted; the
-    metric counts them as missed. Sample clips that fill ``observed``, as
-    ``SampleFrames`` draws the place of shorter ones.
+    Segments before which nothing can be seen are left out; the metric counts
+    them as missed. Sample clips that fill ``observed``, as ``SampleFrames``
+    draws the place of shorter ones.
 
     Args:
         ann_file (str): List of segments.

@@ -316,9 +316,7 @@ class NamedVideoDataset(StreamDataset):
             raise ValueError(f'fps={fps} must be above 0')
         self.filename_tmpl = filename_tmpl or self.frame_name
         super().__init__(
-            ann_file,
-            pipeline=pipeline,
-            data_prefix=data_prefix,
+            ann_file, pipeline=pipeline, data_prefix=data_prefix,
             start_index=start_index if 'img' in (data_prefix or {}) else 0,
             **kwargs)
 

@@ -144,11 +144,8 @@ class StreamDataset(BaseActionDataset):
         self.samples: dict[str, np.ndarray] = {}
         self._set_videos([], seed)
         super().__init__(
-            ann_file,
-            pipeline=pipeline,
-            data_prefix=prefix,
-            max_refetch=max_refetch,
-            **kwargs)
+            ann_file, pipeline=pipeline, data_prefix=prefix,
+            max_refetch=max_refetch, **kwargs)
 
     def _set_videos(self, video_ids: list[str], seed: int) -> None:
         self._video_ids = video_ids

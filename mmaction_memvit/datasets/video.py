@@ -66,12 +66,9 @@ class ListedVideoDataset(StreamDataset):
         rows = {
             row.pop('path'): row
             for row in read_video_list(
-                self.ann_file,
-                ann_format=self.ann_format,
-                delimiter=self.delimiter,
-                multi_class=self.multi_class,
-                num_classes=self.num_classes,
-                need_label=not self.test_mode)
+                self.ann_file, ann_format=self.ann_format,
+                delimiter=self.delimiter, multi_class=self.multi_class,
+                num_classes=self.num_classes, need_label=not self.test_mode)
         }
         videos = Source.of(self).listed(list(rows))
         return [{**video, **rows[video['video_id']]} for video in videos]
@@ -108,21 +105,16 @@ class OnlineVideoDataset(ListedVideoDataset):
 
     With ``ann_format='segments'`` a clip gets the label of the segment that
     it shares most time with (of equal ones, the first in the list), provided
-    that this is ``min_overlap`` of the clip or of the segment; else its label
-    is -1, not annotated. With ``multi_class`` it gets the labels of all
-    segments that meet this condition.
+    that this is ``min_overlap`` of the clip or of the segment; else -1. With
+    ``multi_class`` it gets the labels of all segments that meet this.
 
-    Samples hold, beside the keys of :class:`StreamDataset`, what
-    ``LoadVideoClip`` or MMAction2's ``DecordInit``, ``DecordDecode`` need,
-    without a sampling transform:
-
-    - ``label``: see :class:`ListedVideoDataset`,
-    - ``segment_id`` (str): the labelled segment, unique in the dataset; ``''``
-      without one,
-    - ``clip_range`` (tuple[int]): first and last frame that the clip stands
-      for, from 0, inclusive, ``start_seconds`` (float): when it begins,
-    - ``frame_inds`` (np.ndarray): int64 of shape (clip_len,),
-    - ``clip_len``, ``frame_interval``, ``num_clips`` (1).
+    Samples hold, beside the keys of :class:`StreamDataset`, ``label``,
+    ``segment_id`` (str), unique in the dataset, ``''`` without one,
+    ``clip_range`` (first and last frame, from 0, that the clip stands for),
+    ``start_seconds`` (float), and what ``LoadVideoClip`` or MMAction2's
+    ``DecordInit``, ``DecordDecode`` need, without a sampling transform:
+    ``frame_inds``, int64 (clip_len,), ``clip_len``, ``frame_interval`` and
+    ``num_clips`` (1).
 
     Args:
         ann_file (str): Path of the list.

@@ -247,8 +247,7 @@ class PyAVReader(FrameReader):
         target, back = ind, 1
         while target > 0 and len(self._keys):
             self._container.seek(
-                int(self.table.times[target]),
-                stream=self._stream,
+                int(self.table.times[target]), stream=self._stream,
                 backward=True)
             packets = self._container.demux(self._stream)
             packet = next((p for p in packets if p.is_keyframe), None)

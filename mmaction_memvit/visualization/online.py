@@ -2,6 +2,7 @@
 """What a model says along a stream: as rows, on pictures, over time."""
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ Names = Mapping[str, Mapping[int, str]]
 # Of persons, by their number.
 _COLORS = ((255, 190, 90), (120, 220, 255), (160, 255, 140), (255, 150, 170),
            (210, 170, 255), (255, 255, 130))
+# Pixels of the shorter side, below which nothing could be read.
+_SMALLEST = 240
 # Letters of a name on a picture.
 _LONGEST = 32
 
@@ -97,10 +100,12 @@ def draw_rows(image: np.ndarray, rows: Sequence[dict],
               title: str = '') -> np.ndarray:
     """Write rows of :func:`best_rows` on a copy of a picture (H, W, 3), RGB.
 
-    Those with a box stand at it, the others in a corner, below the title. Fast
-    enough for a live picture.
+    Those with a box stand at it, the others in a corner, below the title.
+    Small pictures are enlarged, a whole number of times, until the writing has
+    room.
     """
-    image = np.ascontiguousarray(image).copy()
+    times = math.ceil(_SMALLEST / min(image.shape[:2]))
+    image = np.repeat(np.repeat(image, times, 0), times, 1)
     height, width = image.shape[:2]
     scale = max(min(height, width) / 480, 0.6)
     blocks: dict[tuple, list[str]] = {}

@@ -42,11 +42,8 @@ def root(tmp_path_factory):
 def build(root, pipeline=(), **kwargs):
     return DATASETS.build({
         **dict(
-            type='CharadesDataset',
-            data_root=str(root),
-            ann_file='list.csv',
-            data_prefix=dict(video='videos'),
-            pipeline=list(pipeline)),
+            type='CharadesDataset', data_root=str(root), ann_file='list.csv',
+            data_prefix=dict(video='videos'), pipeline=list(pipeline)),
         **kwargs
     })
 
@@ -114,11 +111,8 @@ def test_bad_arguments(root, kwargs, words):
 def label_of(frames, times, num_clips=1, fps=10., start_index=0):
     """Classes of actions 0, 1, ... that clips show."""
     results = dict(
-        frame_inds=np.asarray(frames) + start_index,
-        num_clips=num_clips,
-        fps=fps,
-        start_index=start_index,
-        total_frames=99,
+        frame_inds=np.asarray(frames) + start_index, num_clips=num_clips,
+        fps=fps, start_index=start_index, total_frames=99,
         actions=np.arange(len(times)),
         action_times=np.asarray(times, float).reshape(-1, 2),
         label=torch.ones(len(times) + 1))

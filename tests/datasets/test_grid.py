@@ -52,11 +52,9 @@ def test_by_hand():
 
 
 @given(
-    clip_len=st.integers(1, 20),
-    interval=st.integers(1, 6),
+    clip_len=st.integers(1, 20), interval=st.integers(1, 6),
     stride=st.integers(1, 60) | st.none(),
-    last_clip=st.sampled_from(['pad', 'drop']),
-    num_frames=st.integers(1, 500))
+    last_clip=st.sampled_from(['pad', 'drop']), num_frames=st.integers(1, 500))
 def test_properties(clip_len, interval, stride, last_clip, num_frames):
     grid = ClipGrid(clip_len, interval, stride, last_clip)
     ranges = clips(grid, num_frames)
@@ -140,10 +138,8 @@ def test_window_times(first, length, num, stride, data):
 
 
 @given(
-    start=st.integers(-5, 5),
-    rate=st.sampled_from([1, 2, 0.5, 'frames']),
-    fps=st.sampled_from([10., 29.97, 60.]),
-    num_frames=st.integers(1, 900))
+    start=st.integers(-5, 5), rate=st.sampled_from([1, 2, 0.5, 'frames']),
+    fps=st.sampled_from([10., 29.97, 60.]), num_frames=st.integers(1, 900))
 def test_last_keyframe_of_a_video(start, rate, fps, num_frames):
     grid = KeyframeGrid(start, None, rate)
     clock = Clock(dict(fps=fps, num_frames=num_frames))
@@ -189,9 +185,7 @@ def brute_share(time, segments, min_share):
 
 @settings(max_examples=300, deadline=None)
 @given(
-    segments=segment_lists,
-    first=centi,
-    length=st.integers(1, 100),
+    segments=segment_lists, first=centi, length=st.integers(1, 100),
     min_share=st.sampled_from((0.01, 0.5, 1.)))
 def test_choose_by_share(segments, first, length, min_share):
     times = as_array(segments)

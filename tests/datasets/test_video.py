@@ -39,12 +39,8 @@ def build(root, text=None, pipeline=(), **kwargs):
         (root / 'other.txt').write_text(text)
         kwargs['ann_file'] = 'other.txt'
     config = dict(
-        type='OnlineVideoDataset',
-        ann_file='list.txt',
-        data_root=str(root),
-        index_file='index.json',
-        clip_len=4,
-        frame_interval=2,
+        type='OnlineVideoDataset', ann_file='list.txt', data_root=str(root),
+        index_file='index.json', clip_len=4, frame_interval=2,
         pipeline=list(pipeline))
     return DATASETS.build({**config, **kwargs})
 

@@ -89,7 +89,7 @@ def test_wrong_sources_and_chosen_outputs(run, tmp_path):
 def joined(tmp_path) -> str:
     """A file whose pictures change their size."""
     parts = [
-        write_video(tmp_path / f'{i}.ts', 20, first=20 * i, width=width)
+        write_video(tmp_path / f'{i}.ts', 45, first=45 * i, width=width)
         for i, width in enumerate((64, 96))
     ]
     path = tmp_path / 'joined.ts'
@@ -117,11 +117,11 @@ def cut_off(tmp_path) -> str:
 
 @pytest.mark.parametrize('options', [[], ['--realtime']])
 @pytest.mark.parametrize('make,size,seconds', [
-    (joined, (64, 64), (1.3, 1.4)),
-    (portrait, (64, 96), (2.6, 2.6)),
-    (variable, (64, 64), (2.9, 3.1)),
+    (joined, (256, 256), (3., 3.)),
+    (portrait, (256, 384), (2.6, 2.6)),
+    (variable, (256, 256), (2.9, 3.1)),
     # Of 2 s.
-    (cut_off, (64, 64), (0.5, 1.5)),
+    (cut_off, (256, 256), (0.5, 1.5)),
 ])
 def test_odd_sources(run, tmp_path, make, size, seconds, options):
     path = make(tmp_path)

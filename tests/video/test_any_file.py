@@ -122,8 +122,7 @@ def encodings(draw):
     codec = draw(st.sampled_from(sorted(CODECS)))
     suffix = draw(st.sampled_from(CODECS[codec]))
     options = dict(
-        codec=codec,
-        gop=draw(st.sampled_from([1, 5, 12, 30, 200])),
+        codec=codec, gop=draw(st.sampled_from([1, 5, 12, 30, 200])),
         b_frames=draw(st.integers(0, 3)),
         rate=draw(st.sampled_from([25, 30, 50])))
     if codec == 'libx264':

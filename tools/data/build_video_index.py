@@ -59,10 +59,7 @@ def videos_of(args):
     for name in args.lists:
         # Several labels a line are fine here: only the paths matter.
         rows = read_video_list(
-            name,
-            args.ann_format,
-            args.delimiter,
-            multi_class=True,
+            name, args.ann_format, args.delimiter, multi_class=True,
             need_label=False)
         videos.update((row['path'], None) for row in rows)
     return list(videos)

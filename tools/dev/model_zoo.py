@@ -56,6 +56,8 @@ DATA = {
 }
 TRAINED_ON = {'k400': 'Kinetics-400', 'k600': 'Kinetics-600',
               'k700': 'Kinetics-700'}
+#: Of videos that are shown as they are, which a config does not tell.
+SIZES = {'distant-pair': 32, 'distant-pair-signs': 32}
 NAME = re.compile(
     r'(?P<arch>.+?)(_(?P<pre>k\d00)-pre)?'
     r'(_(?P<gpus>\d+)xb\d+)?(-(?P<clip>\d+x\d+)x\d+)?'
@@ -81,9 +83,8 @@ def architecture(model: dict) -> List[str]:
         name = f'{kind}-{arch if isinstance(arch, str) else "tiny"}'
         gap = backbone.get('mem_stride', 1)
         memory = backbone.get('mem_len', 2)
-        said = [f'memory of {memory} clips'
-                + (f', every {gap}.' if gap > 1 else '')] if memory else []
-        return [name, *said]
+        apart = f', {gap} apart' if gap > 1 else ''
+        return [name, *[f'memory of {memory} clips{apart}'] * (memory > 0)]
     depth = backbone.get('slow_pathway', backbone).get('depth')
     neck = model.get('neck')
     return [kind + (f'-{depth}' if depth else ''),
@@ -97,14 +98,17 @@ def metadata(path: Path, cfg: Config, published: str) -> dict:
         raise SystemExit(f'{path.name} is not named as configs are here '
                          f'({NAME.pattern}). Remedy: rename it, or name its '
                          'data in DATA')
-    cost = cost_of(cfg)
+    cost = cost_of(cfg, SIZES.get(found['data']))
     data = {
         'Architecture': architecture(cfg.model),
         'Batch Size': cfg.train_dataloader.batch_size,
         'Epochs': cfg.train_cfg.max_epochs,
         'FLOPs': f'{cost.macs / 1e9:.3g}G',
         'Parameters': f'{cost.params / 1e6:.2f}M',
-        'Pretrained': TRAINED_ON.get(found['pre']),
+        'Pretrained': TRAINED_ON.get(found['pre'] or (
+            # What MMAction2 has of MViT.
+            'kinetics400' in str(cfg.model.backbone.get('init_cfg'))
+            and 'k400')),
         'Resolution': f'{cost.size}x{cost.size}',
         'Frames': found['clip'] or f'{cost.frames}x1',
         'Training Data': DATA[found['data']],

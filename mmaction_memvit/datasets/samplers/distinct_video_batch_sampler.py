@@ -36,10 +36,6 @@ class DistinctVideoBatchSampler(Sampler):
             ``shuffle`` this is an evaluation. The runner fills it in.
         batch_size (int): Samples, or slices, of one process. The runner fills
             it in.
-
-    Raises:
-        ValueError: If ``batch_size`` is out of range, or the data set does
-            not tell its videos.
     """
 
     def __init__(self, sampler: Sampler, batch_size: int,

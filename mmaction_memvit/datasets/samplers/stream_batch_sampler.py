@@ -78,11 +78,6 @@ class StreamBatchSampler(Sampler):
         unroll (int): Training only. Clips in a row of each lane that a batch
             holds, K. Defaults to 1.
 
-    Raises:
-        ValueError: If an argument is out of its range, the sampler or data
-            set lacks what is needed, a clip comes twice, or there are fewer
-            videos than lanes in training.
-
     Examples:
         >>> train_dataloader = dict(
         ...     batch_size=8,

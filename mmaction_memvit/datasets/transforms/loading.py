@@ -191,9 +191,7 @@ class LoadVideoClip(BaseTransform):
             backend_args = dict(backend=self.io_backend, **self.kwargs)
             source = io.BytesIO(get(filename, backend_args=backend_args))
         return BACKENDS[self.backend](
-            source,
-            num_threads=self.num_threads,
-            name=filename,
+            source, num_threads=self.num_threads, name=filename,
             table=None if entry is None else FrameTable(entry))
 
     def __getstate__(self) -> dict:

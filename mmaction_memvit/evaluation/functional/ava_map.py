@@ -256,8 +256,7 @@ def _match(truth: ActionBoxes, found: ActionBoxes, num_images: int,
     """
     right = np.zeros(len(found.labels), dtype=bool)
     cells, starts, counts = np.unique(
-        truth.labels * num_images + truth.images,
-        return_index=True,
+        truth.labels * num_images + truth.images, return_index=True,
         return_counts=True)
     found_cells = found.labels * num_images + found.images
     first = np.searchsorted(found_cells, cells, 'left')

@@ -25,8 +25,7 @@ def boxes(*rows):
 def test_lost_boxes_go_with_all_that_belongs_to_them():
     results = dict(
         gt_bboxes=boxes([0, 0, 5, 5], [0, 3, 0, 9], [2, 2, 2.5, 9]),
-        gt_labels=np.eye(3, dtype=np.float32),
-        entity_ids=np.array([7, 8, 9]),
+        gt_labels=np.eye(3, dtype=np.float32), entity_ids=np.array([7, 8, 9]),
         proposals=boxes([4, 9, 6, 9], [1, 1, 2, 2]),
         scores=np.array([0.9, 0.8]),
         orig_proposals=boxes([0, 0, 1, 1], [0, 0, .5, .5]))
@@ -48,8 +47,7 @@ def test_no_box():
         gt_bboxes=boxes(), gt_labels=np.zeros((0, 3), np.float32)))
     assert got['gt_bboxes'].shape == (0, 4) and 'proposals' not in got
     got = DropLostBoxes()(dict(
-        gt_bboxes=boxes([3, 3, 3, 3]),
-        gt_labels=np.ones((1, 3), np.float32),
+        gt_bboxes=boxes([3, 3, 3, 3]), gt_labels=np.ones((1, 3), np.float32),
         proposals=None))
     assert got['gt_bboxes'].shape == (0, 4)
     assert got['gt_labels'].shape == (0, 3)

@@ -128,12 +128,10 @@ def their_map(tmp_path, one_process):
         (tmp_path / 'excluded.csv').write_text(''.join(
             f'{video},{timestamp:04d}\n' for video, timestamp in excluded))
         return ava_eval(
-            write(tmp_path / 'found.csv', found, True),
-            'mAP',
+            write(tmp_path / 'found.csv', found, True), 'mAP',
             str(tmp_path / 'labels.pbtxt'),
             write(tmp_path / 'truth.csv', truth, False),
-            str(tmp_path / 'excluded.csv'),
-            verbose=False,
+            str(tmp_path / 'excluded.csv'), verbose=False,
             custom_classes=custom)['overall']
 
     return run
@@ -222,12 +220,8 @@ def test_report():
     report = evaluate_ava(boxes_from_rows(truth), boxes_from_rows(found),
                           names)
     assert report.metrics('mmaction2') == dict(
-        overall=.5,
-        overall_mmaction2=.5,
-        overall_official=.375,
-        person_movement=1.,
-        object_manipulation=0.,
-        person_interaction=.5)
+        overall=.5, overall_mmaction2=.5, overall_official=.375,
+        person_movement=1., object_manipulation=0., person_interaction=.5)
     scores = report.metrics('official')
     assert scores['overall'] == .375 and scores['person_interaction'] == .25
     lines = [line.split() for line in report.table().splitlines()]

@@ -63,8 +63,7 @@ def write_files(folder):
     return dict(
         ann_file=str(folder / 'truth.csv'),
         exclude_file=str(folder / 'excluded.csv'),
-        label_file=str(folder / 'labels.pbtxt'),
-        num_classes=NUM_CLASSES)
+        label_file=str(folder / 'labels.pbtxt'), num_classes=NUM_CLASSES)
 
 
 @pytest.fixture(scope='module')

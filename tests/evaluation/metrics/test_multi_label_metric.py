@@ -87,10 +87,8 @@ def test_scores_of_one_view():
 def test_what_stock_heads_hand_over(average, words):
     head = MODELS.build(
         dict(
-            type='mmaction.SlowFastHead',
-            num_classes=NUM_CLASSES,
-            in_channels=8,
-            multi_class=True,
+            type='mmaction.SlowFastHead', num_classes=NUM_CLASSES,
+            in_channels=8, multi_class=True,
             loss_cls=dict(type='mmaction.BCELossWithLogits'),
             average_clips=average))
     head.eval()

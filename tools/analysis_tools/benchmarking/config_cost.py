@@ -2,7 +2,7 @@
 """Parameters and operations of a config's model, on shapes alone."""
 import copy
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 from unittest import mock
 
 import torch
@@ -65,7 +65,7 @@ def without_files(model: dict) -> dict:
     return model
 
 
-def cost_of(cfg: Config) -> Cost:
+def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     """Count a config's model, without weights, data or time.
 
     Multiply-adds are those of MMAction2's get_flops: convolutions, matrix
@@ -74,11 +74,13 @@ def cost_of(cfg: Config) -> Cost:
     also where several share a memory.
 
     Args:
-        cfg (Config): A whole config; its data tell frames and their size.
+        cfg (Config): A whole config; its data tell the frames of a clip.
+        size (int, optional): Height and width of frames. Defaults to None:
+            those of the backbone or of crops, else 224.
     """
     init_default_scope('mmaction')
-    _, frames, size = clips_of(cfg)
-    size = cfg.model.backbone.get('spatial_size', size)
+    _, frames, cropped = clips_of(cfg)
+    size = size or cfg.model.backbone.get('spatial_size', cropped)
     # Nothing is computed; tracing is what tells the parts of a model to run
     # as they are defined, with a memory.
     with torch.device('meta'), torch.no_grad(), mock.patch(

@@ -42,17 +42,20 @@ class Sampling(NamedTuple):
 
     Attributes:
         views (int): Clips and crops of a sample in testing; the segments of a
-            2D recognizer are one clip.
+            2D recognizer are one clip, and those of a window of keyframes
+            are samples of their own.
         seconds (float, optional): Of the video that one sample shows; None
             if the config does not tell.
         stride_seconds (float, optional): From a clip of a stream to the next.
         streams (bool): Whether samples are the clips of streams.
+        whole (bool): Whether a sample is all of a video.
     """
 
     views: int
     seconds: Optional[float]
     stride_seconds: Optional[float]
     streams: bool
+    whole: bool
 
 
 def sampling_of(cfg: Config, flat: bool, fps: float,
@@ -73,7 +76,8 @@ def sampling_of(cfg: Config, flat: bool, fps: float,
         return next((x[key] for x in among if x.get(key) is not None), default)
 
     types = [str(x.get('type', '')).split('.')[-1] for x in test]
-    views = 1 if flat else first('num_clips', test, 1)
+    keyframes = any('AVA' in x for x in types)
+    views = 1 if flat or keyframes else first('num_clips', test, 1)
     for name in types:
         views *= CROPS.get(name, 1)
     views *= 2 if first('twice_sample', test, False) else 1
@@ -84,14 +88,14 @@ def sampling_of(cfg: Config, flat: bool, fps: float,
     sampler = str(first('batch_sampler', data, {}).get('type', ''))
     streams = sampler.endswith('StreamBatchSampler')
     stride = None
-    if any('AVA' in x for x in types):
+    if keyframes:
         stride = first('clip_stride_seconds', data, 1)
         if num_clips > 1:
             span += (num_clips - 1) * stride
     elif flat or num_clips > 1 or any(x in SPREAD for x in types):
-        return Sampling(views, seconds, None, False)
+        return Sampling(views, seconds, None, False, True)
     elif streams:
         stride = span
         if first('clip_stride', data, None):
             stride = first('clip_stride', data, None) / rate
-    return Sampling(views, span, stride, streams)
+    return Sampling(views, span, stride, streams, not (keyframes or streams))

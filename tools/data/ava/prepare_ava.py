@@ -167,8 +167,7 @@ def count_videos(args, video_ids, index):
 def count_folders(args, video_ids, index):
     """As count_videos, for frame folders."""
     count = partial(
-        count_frame_images,
-        filename_tmpl=args.filename_tmpl,
+        count_frame_images, filename_tmpl=args.filename_tmpl,
         start_index=args.start_index)
 
     def entry_of(name):

@@ -55,10 +55,7 @@ def last_stops(args):
     stops = {}
     for name in args.lists:
         table = read_epic_segments(
-            name,
-            fps=args.fps,
-            num_verbs=10**6,
-            num_nouns=10**6,
+            name, fps=args.fps, num_verbs=10**6, num_nouns=10**6,
             reversed_times='swap')
         for video, rows in table.rows_by_video.items():
             stops[video] = max(stops.get(video, 0.), table.stops[rows].max())

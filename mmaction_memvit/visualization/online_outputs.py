@@ -10,16 +10,11 @@ import pandas as pd
 
 from mmaction_memvit.video.live import LiveSource, at_rate
 from mmaction_memvit.video.write import VideoWriter
-from mmaction_memvit.visualization.attention import AttentionPlot
-from mmaction_memvit.visualization.live_page import LivePage
-from mmaction_memvit.visualization.online import (
-    Names,
-    TimeLine,
-    best_rows,
-    draw_rows,
-)
 
-from .persons import PersonTracker
+from .attention import AttentionPlot
+from .live_page import LivePage
+from .online import Names, TimeLine, best_rows, draw_rows
+from .person_tracker import PersonTracker
 
 #: What can be written, and what is added to the stem of its name.
 OUTPUTS = dict(
