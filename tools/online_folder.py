@@ -27,7 +27,7 @@ from pathlib import Path
 import mmaction_memvit  # noqa: F401  # isort: skip
 
 import torch
-from mmaction_memvit.video.find import list_videos
+from mmaction_memvit.video.index import list_videos
 from mmengine.config import Config, DictAction
 from mmengine.dist import (
     broadcast_object_list,
