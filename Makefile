@@ -13,7 +13,7 @@ INSTALL = $(PYTHON) tools/dev/install_env.py --venv '$(VENV)'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help python env demo demo-detection demo-epic \
-  demo-collaborative demo-unrolled test lint
+  demo-collaborative demo-unrolled docs test lint
 
 help:
 	@echo 'make env   install everything into $(VENV) (wheels only, 2 minutes)'
@@ -23,6 +23,7 @@ help:
 	@echo 'make demo-collaborative  clips of a video that share a memory'
 	@echo 'make demo-unrolled   training through memory, beside stop-gradient'
 	@echo 'make test  run the tests (PYTEST_ARGS="tests/ops -k name -x")'
+	@echo 'make docs  check the model zoo, build the pages: build/site'
 	@echo 'make lint  run the linter'
 	@echo
 	@echo 'Variables, as in `make env PYTHON=python3.11`:'
@@ -57,6 +58,11 @@ test: env
 	@if '$(VENV)/bin/python' -c \
 	  'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
 	  '$(VENV)/bin/python' -m pytest tests -m cuda; fi
+
+docs: env
+	@'$(VENV)/bin/python' tools/dev/model_zoo.py --check
+	@'$(VENV)/bin/python' -m sphinx -qW --keep-going -c docs . build/site
+	@echo 'build/site/index.html'
 
 lint: python
 	@$(INSTALL) --only-lint

@@ -61,7 +61,7 @@ def wheel(tmp_path_factory):
     return build('wheel', unpacked, folder)
 
 
-def tracked(folder, suffixes=('.py', '.sh', '.yml')):
+def tracked(folder, suffixes=('.py', '.sh', '.yml', '.md')):
     return [
         path for path in sorted((ROOT / folder).rglob('*'))
         if path.suffix in suffixes and '__pycache__' not in path.parts
@@ -131,10 +131,22 @@ class TestWheel:
             from mmengine.config import Config
             print(mmaction_memvit.__file__)
             print(Config.fromfile('child.py').model)
+            from mmengine.hub import get_config, get_model
+            name = 'recognition/memvit/memvit-tiny-m8_longcue-rgb'
+            print(get_config(f'mmaction_memvit::{name}.py').filename)
+            print(type(get_model(f'mmaction_memvit::{name}.py')))
+            from mmengine.infer import BaseInferencer
+            names = BaseInferencer.list_models('mmaction_memvit')
+            print(name.split('/')[-1] in names, len(names))
             """)
         ], tmp_path, PYTHONPATH=str(site))
         assert str(site) in output
         assert "'type': 'MViT'" in output
+        assert str(site / 'mmaction_memvit/.mim/configs/recog') in output
+        assert "OnlineRecognizer3D'>" in output
+        configs = [x for x in tracked('configs', ('.py', ))
+                   if '_base_' not in x.parts]
+        assert f'True {len(configs)}' in output
         module = [sys.executable, '-W', 'ignore', '-m', 'mmaction_memvit']
         assert '--detection' in run([*module, 'check_env', '--help'],
                                     tmp_path, PYTHONPATH=str(site))

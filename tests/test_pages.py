@@ -23,12 +23,15 @@ from mmengine.registry import init_default_scope
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {p.name: p for p in (ROOT / 'README.md', *ROOT.glob('docs/*.md'))}
+# README.md of folders of configs, by their paths.
+PAGES.update({p.relative_to(ROOT).as_posix(): p
+              for p in ROOT.glob('configs/*/*/README.md')})
 # Tests of their own: test_docs.py, test_another_memory.py.
 ELSEWHERE = {'add_a_backbone_that_remembers.md', 'add_a_data_set.md',
              'add_a_metric.md', 'live_video.md'}
 # Blocks of Python, each of which a test here or in test_stock_tools.py runs.
 PYTHON = {'README.md': 4, 'own_videos.md': 2, 'memvit.md': 1,
-          'collaborative.md': 1}
+          'collaborative.md': 1, 'model_zoo.md': 2}
 BLOCK = re.compile(
     r'(?:<!-- needs (?P<needs>.*?) -->\n *)?```(?P<language>\w+)\n'
     r'(?P<text>.*?)^ *```$', re.S | re.M)
@@ -57,7 +60,7 @@ def commands(page: str, with_needs: bool) -> str:
 @pytest.fixture
 def make_shell(tmp_path):
     """Makes the shell of an empty folder beside the tools of a clone."""
-    for name in ('tools', 'configs', 'examples'):
+    for name in ('tools', 'configs', 'examples', 'boards'):
         (tmp_path / name).symlink_to(ROOT / name)
     with tempfile.TemporaryDirectory() as bin:
         yield lambda before: Shell(tmp_path, Path(bin), before)
@@ -211,6 +214,17 @@ def test_no_python_is_left_out():
     found = {page: sum(not x.needs for x in blocks(page, 'python'))
              for page in {*PAGES} - ELSEWHERE}
     assert {k: v for k, v in found.items() if v} == PYTHON
+
+
+def test_configs_by_name(tmp_path):
+    by_name, as_base = (x.text for x in blocks('model_zoo.md', 'python'))
+    found = {}
+    exec(by_name, found)
+    assert len(found['names']) >= 55
+    (tmp_path / 'mine.py').write_text(as_base)
+    base = Config.fromfile(str(tmp_path / 'mine.py'))
+    for config in (base, found['config']):
+        assert config.model.backbone.mem_len == 8
 
 
 def test_a_collaborative_memory_by_type_and_neck():

@@ -49,7 +49,8 @@ class Report:
     def __init__(self) -> None:
         self.found: list[Finding] = []
         self.failed = False
-        self.is_partial = False
+        #: What could not be looked at.
+        self.missing: list[str] = []
 
     def add(self, findings: Sequence[Finding]) -> None:
         """Prints findings that are new."""
@@ -64,7 +65,7 @@ class Report:
         try:
             result = function(*args)
         except FileNotFoundError as error:
-            self.is_partial = True
+            self.missing.append(what)
             print(f'{what}: not looked at, as data are not there: {error}')
             return None
         except Exception as error:  # noqa: BLE001
@@ -77,7 +78,7 @@ class Report:
     @property
     def is_wrong(self) -> bool:
         """Whether a run would fail, or give wrong numbers."""
-        return self.failed or bool(errors(self.found))
+        return self.failed or bool(errors(self.found) or self.missing)
 
 
 def build_loader(cfg: Config, mode: str) -> DataLoader:
@@ -152,10 +153,12 @@ def main(args: Sequence[str] | None = None) -> None:
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     report = Report()
     check(cfg, report)
+    if report.missing:
+        print(f'Not looked at: {", ".join(report.missing)}. Remedy: the '
+              'files named above, or their paths in the config')
     if report.is_wrong:
         sys.exit(1)
     print('Nothing is wrong'
-          + ' in what was looked at' * report.is_partial
           + ', but see the warnings' * bool(report.found) + '.')
 
 

@@ -43,11 +43,7 @@ class Scores(NamedTuple):
 
 
 def split_scores(step: Any) -> Iterator[Scores]:
-    """The scores of a clip, one by one: tasks, temporal tokens, persons.
-
-    Args:
-        step (ClipPrediction): Of an :class:`OnlineInferencer`.
-    """
+    """Scores of a ClipPrediction one by one: tasks, tokens, persons."""
     tasks = step.scores if isinstance(step.scores, dict) else {
         '': step.scores
     }
@@ -72,14 +68,10 @@ def best_rows(step: Any,
               names: Names,
               num: int,
               persons: Sequence[int] | None = None) -> list[dict]:
-    """The best classes of a clip as rows of a table.
+    """The ``num`` best classes of a clip, as rows of a table.
 
-    Args:
-        step (ClipPrediction): Of an :class:`OnlineInferencer`.
-        names (Mapping): Names of classes by task and number.
-        num (int): Classes of each task, token and person.
-        persons (Sequence[int], optional): Who is in which box. Defaults to
-            None.
+    Of each task, temporal token and person of a ClipPrediction; ``persons``
+    says who is in which box.
     """
     rows = []
     for x in split_scores(step):
@@ -106,17 +98,11 @@ def best_rows(step: Any,
 
 def draw_rows(image: np.ndarray, rows: Sequence[dict],
               title: str = '') -> np.ndarray:
-    """Write what a model says on a picture; fast enough for a live one.
+    """Write rows of :func:`best_rows` on a copy of a picture (H, W, 3), RGB.
 
-    Args:
-        image (np.ndarray): RGB, uint8 (H, W, 3).
-        rows (Sequence[dict]): From :func:`best_rows`. Those with a box stand
-            at it, the others in a corner.
-        title (str): Written above them. Defaults to ''.
-
-    Returns:
-        np.ndarray: A drawn copy; small pictures are enlarged, a whole number
-        of times, until the writing has room.
+    Those with a box stand at it, the others in a corner, below the title.
+    Small pictures are enlarged, a whole number of times, until the writing has
+    room.
     """
     times = math.ceil(_SMALLEST / min(image.shape[:2]))
     image = np.repeat(np.repeat(image, times, 0), times, 1)
@@ -200,10 +186,8 @@ class TimeLine:
     def plot(self, out_file: str, num: int = 5, title: str = '') -> None:
         """Plot the classes that are highest at any time, a line a class.
 
-        Args:
-            out_file (str): Picture to write; its ending says the format.
-            num (int): Classes of each task at most. Defaults to 5.
-            title (str): Title of the plot. Defaults to ''.
+        At most ``num`` of each task; the ending of ``out_file`` says the
+        format.
         """
         # Drawn on a canvas of its own: a library must not touch pyplot's
         # backend.

@@ -8,13 +8,13 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from mmaction_memvit.apis.persons import PersonTracker
 from mmaction_memvit.video.live import LiveSource, at_rate
 from mmaction_memvit.video.write import VideoWriter
 
 from .attention import AttentionPlot
 from .live_page import LivePage
 from .online import Names, TimeLine, best_rows, draw_rows
+from .person_tracker import PersonTracker
 
 #: What can be written, and what is added to the stem of its name.
 OUTPUTS = dict(

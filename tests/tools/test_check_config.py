@@ -59,10 +59,10 @@ def test_data_that_are_not_there(run, monkeypatch, tmp_path):
     path, = ROOT.glob('configs/recognition/memvit/memvit-tiny-m8_longcue*')
     monkeypatch.chdir(tmp_path)
     code, out = run(path=str(path))
-    assert code == 0 and 'Nothing is wrong.' not in out
+    assert code == 1 and 'Nothing is wrong' not in out
     for mode in ('train', 'val', 'test'):
         assert f'{mode} data: not looked at' in out
-    assert 'Nothing is wrong in what was looked at.' in out
+    assert 'Not looked at: train data, val data, test data' in out
 
 
 @pytest.mark.parametrize('text, word', [(None, 'nothere.py'),

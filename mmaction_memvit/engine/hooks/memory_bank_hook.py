@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import time
 from collections import Counter
 from typing import Dict, Optional
 
@@ -11,6 +12,8 @@ from torch.utils.data import DataLoader
 
 from mmaction_memvit.datasets.samplers import StreamBatchSampler
 from mmaction_memvit.memory import MemoryBank
+
+from .run_log import describe_run, describe_time
 
 # Fewer clips that should have continued a stream prove nothing: some may have
 # taken the place of clips that could not be read.
@@ -26,6 +29,7 @@ class _Tally:
         self.clear()
 
     def clear(self) -> None:
+        self.start = time.perf_counter()
         self.num_steps = 0
         self.num_clips = 0
         # Clips other than the first of their video.
@@ -37,12 +41,15 @@ class MemoryBankHook(Hook):
     """Clears memory banks at borders and says how streams fared.
 
     Training memory is cleared before every epoch, that of validation and
-    testing before each of them. After each, the log tells how many clips
-    continued a stream and how many could not be read, on all processes
-    together. If the data loader tore the streams apart, an error names the
-    sampler: no clip followed another one of its video, or, with batches that
-    are not from ``StreamBatchSampler``, less than two thirds of those that
-    should have.
+    testing before each of them. Before a run the log tells its data, lanes
+    and memory; after each epoch how many clips continued a stream, how many
+    could not be read, on all processes together, and what it took. The share
+    of continued clips is a scalar, ``continued``, too, beside the losses in
+    TensorBoard and MMEngine's other visualizers.
+
+    If the data loader tore the streams apart, an error names the sampler: no
+    clip followed another one of its video, or, with batches that are not from
+    ``StreamBatchSampler``, less than two thirds of those that should have.
 
     Args:
         check_after (int): Iterations after which the streams are looked at
@@ -139,14 +146,17 @@ class MemoryBankHook(Hook):
             failures.update(rank.pop('failures'))
             total.update(rank)
         if total['clips']:
-            text = (f'{mode} memory: {total["continued"]} of '
-                    f'{total["clips"]} clips '
-                    f'({total["continued"] / total["clips"]:.1%}) continued '
-                    'a stream')
+            share = total['continued'] / total['clips']
+            runner.message_hub.update_scalar(f'{mode}/continued', share)
+            parts = [f'{mode} memory: {total["continued"]} of '
+                     f'{total["clips"]} clips ({share:.1%}) continued a '
+                     'stream']
             if total['not_finite']:
-                text += (f'; {total["not_finite"]} lanes were not finite and '
-                         'started anew')
-            runner.logger.info(text)
+                parts.append(f'{total["not_finite"]} lanes were not finite '
+                             'and started anew')
+            seconds = time.perf_counter() - self._tallies[mode].start
+            parts.append(', '.join(describe_time(seconds, total['clips'])))
+            runner.logger.info('; '.join(parts))
         if failures:
             runner.logger.warning(
                 f'{mode} data: {sum(failures.values())} clips of '
@@ -156,6 +166,14 @@ class MemoryBankHook(Hook):
                 f'{", ..." if len(failures) > 5 else ""}')
         if bank is not None:
             self._check(bank, loader, mode)
+
+    def before_train(self, runner: Runner) -> None:
+        """Say what is about to start, where nothing buries it any more."""
+        runner.logger.info(describe_run(runner, self._model(runner), 'train'))
+
+    def before_test(self, runner: Runner) -> None:
+        """Say what is about to start."""
+        runner.logger.info(describe_run(runner, self._model(runner), 'test'))
 
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
         """Start from an empty memory."""
@@ -171,6 +189,11 @@ class MemoryBankHook(Hook):
                     mode: str = 'train') -> None:
         """Follow the streams."""
         self._follow(runner, self._loader(runner, mode), mode, data_batch)
+        bank = self._bank(runner, mode)
+        if mode == 'train' and bank is not None and bank.num_clips:
+            # Of the epoch so far, on this process.
+            runner.message_hub.update_scalar(
+                'train/continued', bank.num_continued / bank.num_clips)
 
     def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
         """Say how the streams fared."""

@@ -40,13 +40,7 @@ class _GELULinear(torch.autograd.Function):
 def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``linear(gelu(x), weight, bias)`` at half the activation memory.
 
-    Args:
-        x (Tensor): (..., C_in).
-        weight (Tensor): (C_out, C_in).
-        bias (Tensor): (C_out, ).
-
-    Returns:
-        Tensor: (..., C_out), in the dtype of x.
+    Of ``x`` (..., C_in), in its dtype.
     """
     if not torch.is_grad_enabled() or is_exporting():
         return F.linear(F.gelu(x), weight, bias)
@@ -56,13 +50,7 @@ def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class MLP(BaseModule):
-    """Two linear layers with GELU between, lean in memory.
-
-    Args:
-        dims (int): Input and output channels C.
-        hidden_dims (int): Channels between.
-        drop (float): Dropout after each layer. Defaults to 0.
-    """
+    """Two linear layers with GELU between and dropout after each."""
 
     def __init__(self, dims: int, hidden_dims: int, drop: float = 0.) -> None:
         super().__init__()

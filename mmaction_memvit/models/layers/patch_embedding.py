@@ -13,12 +13,8 @@ _ALIGN = 8
 def embed_patches(x: Tensor, conv: nn.Conv3d) -> Tensor:
     """Overlapping patches of a clip as tokens.
 
-    Args:
-        x (Tensor): (B, C_in, T, H, W).
-        conv (nn.Conv3d): Kernel, stride, padding and weights.
-
-    Returns:
-        Tensor: (B, T'*H'*W', C), not contiguous on a CPU.
+    From ``x`` (B, C_in, T, H, W) to (B, T'*H'*W', C), not contiguous on a
+    CPU.
     """
     if x.device.type == 'cpu' or is_exporting():
         return conv(x).flatten(2).transpose(1, 2)
