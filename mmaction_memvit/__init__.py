@@ -15,8 +15,7 @@ from .evaluation import metrics  # noqa: E402
 from .models import checkpoints  # noqa: E402
 
 checkpoints.watch_loading()
-checkpoints.shorten_init_info()
-checkpoints.shorten_optimizer_options()
+checkpoints.shorten_logs()
 metrics.count_streams_by_video()
 
 __all__ = [

@@ -1,10 +1,29 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""What users are told: value, limit and remedy, names, tables of text."""
+"""What users give and are told: options, errors with a remedy, tables."""
 import logging
 from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from mmengine.logging import print_log
+
+
+def log(text: str, level: int = logging.INFO) -> None:
+    """Says something in the log of the run, or prints it without one."""
+    print_log(text, logger='current', level=level)
+
+
+def warn(text: str) -> None:
+    """Warns in the log of the run."""
+    log(text, logging.WARNING)
+
+
+@cache
+def warn_once(text: str) -> None:
+    """Warns in the log, once in a process."""
+    warn(text)
 
 
 def data_error(where: str,
@@ -24,6 +43,46 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
         raise ValueError(f'{name}={value!r} must be one of {tuple(choices)}')
 
 
+def check_whole(name: str, value: int, least: int = 1) -> int:
+    """An option that must be a whole number, as an int."""
+    if (not isinstance(value, (int, np.integer)) or isinstance(value, bool)
+            or value < least):
+        raise ValueError(f'{name}={value!r} must be a whole number of at '
+                         f'least {least}')
+    return int(value)
+
+
+def rename(kwargs: dict, new: str, value: Any, old: str) -> Any:
+    """Value of the option ``new``, in ``kwargs`` perhaps by its ``old`` name.
+
+    ``kwargs`` lose the old name.
+    """
+    if old not in kwargs:
+        return value
+    warn_once(f'{old} is now called {new}. Remedy: rename it in the config')
+    return kwargs.pop(old)
+
+
+def retire(kwargs: dict, remedy: str = 'leave it out', **only: Any) -> None:
+    """Takes away options that have one value, ``only``; others are errors."""
+    for name, value in only.items():
+        if name not in kwargs:
+            continue
+        given = kwargs.pop(name)
+        if given != value:
+            raise ValueError(f'{name}={given!r} cannot be: it is always '
+                             f'{value!r}. Remedy: {remedy}')
+        warn_once(f'{name}={value!r} is always so and no option any more. '
+                  'Remedy: leave it out')
+
+
+def check_no_more(kwargs: dict, owner: Any) -> None:
+    """Raises a TypeError if there are options that nobody knows."""
+    if kwargs:
+        raise TypeError(f'{type(owner).__name__} has no option '
+                        f'{", ".join(kwargs)}')
+
+
 def first_names(names: Iterable, num: int = 3) -> str:
     """The first names of a list, and how many more there are."""
     names = list(names)
@@ -33,22 +92,8 @@ def first_names(names: Iterable, num: int = 3) -> str:
 
 
 def tool(path: str) -> str:
-    """The command that runs a tool, wherever the package is installed.
-
-    Args:
-        path (str): Within the folder of tools.
-    """
+    """The command that runs a tool, given within the folder of tools."""
     return f'python -m mmaction_memvit {Path(path).stem}'
-
-
-def log(text: str, level: int = logging.INFO) -> None:
-    """Says something in the log of the run, or prints it without one."""
-    print_log(text, logger='current', level=level)
-
-
-def warn(text: str) -> None:
-    """Warns in the log of the run."""
-    log(text, logging.WARNING)
 
 
 def text_table(rows: Sequence[Sequence], left: Collection[int] = (0, )) -> str:

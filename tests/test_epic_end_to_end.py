@@ -29,10 +29,7 @@ FORMS = {
         type='EpicDataset',
         pipeline=[
             dict(
-                type='SampleFrames',
-                clip_len=4,
-                frame_interval=3,
-                num_clips=2,
+                type='SampleFrames', clip_len=4, frame_interval=3, num_clips=2,
                 test_mode=True), *LOAD
         ])
 }
@@ -59,8 +56,7 @@ def make_config(data, work_dir, form, batch_size):
         type='EpicAnticipationMetric',
         tau_a=0.5) if anticipates else dict(type='EpicRecognitionMetric')
     options = dict(
-        ann_file=str(data / 'val.csv'),
-        num_verbs=SIZES['verb'],
+        ann_file=str(data / 'val.csv'), num_verbs=SIZES['verb'],
         num_nouns=SIZES['noun'])
     online = form != 'trimmed'
     loader = dict(
@@ -68,9 +64,7 @@ def make_config(data, work_dir, form, batch_size):
         num_workers=0,
         sampler=dict(type='DefaultSampler', shuffle=False),
         dataset=dict(
-            FORMS[form],
-            data_prefix=dict(video=str(data)),
-            test_mode=True,
+            FORMS[form], data_prefix=dict(video=str(data)), test_mode=True,
             **options))
     if online:
         loader['batch_sampler'] = dict(type='StreamBatchSampler')
@@ -90,10 +84,7 @@ def make_config(data, work_dir, form, batch_size):
         custom_hooks=[dict(type='MemoryBankHook')] if online else [],
         load_from=str(data / 'model.pth'),
         test_evaluator=dict(
-            metric,
-            online=online,
-            dump_file=dump,
-            _delete_=True,
+            metric, online=online, dump_file=dump, _delete_=True,
             **options)), dump
 
 

@@ -1,11 +1,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """MMAction2's other tools and interfaces on models that remember."""
-import importlib.util
-import json
 import re
 import runpy
 import sys
-import types
 from pathlib import Path
 
 import mmaction
@@ -174,17 +171,6 @@ def test_stock_samples_are_counted_as_before():
     ]
     found = Evaluator(ConfusionMatrix()).offline_evaluate(samples)
     assert found['confusion_matrix/result'][1].tolist() == [1, 1, 0]
-
-
-def test_analyze_logs(tool, trained, monkeypatch):
-    if not importlib.util.find_spec('seaborn'):
-        # Its plots need it, which the tool says by itself.
-        monkeypatch.setitem(sys.modules, 'seaborn', types.ModuleType('x'))
-    path, = Path(trained[0].log_dir).glob('vis_data/scalars.json')
-    rows = [json.loads(x) for x in path.read_text().splitlines()]
-    assert any('loss' in row for row in rows)
-    printed = tool('analysis_tools/analyze_logs.py', 'cal_train_time', path)
-    assert 'average iter time' in printed
 
 
 def test_show_dir(testing, trained, tmp_path):

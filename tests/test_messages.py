@@ -1,32 +1,57 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import pytest
+from helpers.told import warnings_once
 
 from mmaction_memvit.__main__ import find_tools
 from mmaction_memvit.messages import (
     check_choice,
+    check_no_more,
+    check_whole,
     first_names,
+    rename,
+    retire,
     text_table,
     tool,
 )
 
 
-def test_first_names():
-    assert first_names(['a', 'b']) == "'a', 'b'"
-    assert first_names('abcde') == "'a', 'b', 'c' and 2 more"
+def test_options_of_former_versions(monkeypatch):
+    warnings = warnings_once(monkeypatch)
+    for _ in range(2):
+        kwargs = dict(old_test_name=3, always_so=True, other=1)
+        assert rename(kwargs, 'new', 5, 'old_test_name') == 3
+        retire(kwargs, always_so=True)
+        assert kwargs == dict(other=1)
+    assert rename(kwargs, 'new', 5, 'old_test_name') == 5
+    # Once each.
+    assert len(warnings) == 2 and 'new' in warnings[0]
+    with pytest.raises(ValueError, match='always_so=False'):
+        retire(dict(always_so=False), always_so=True)
 
 
-def test_choices_are_named():
+@pytest.mark.parametrize('value', [0, 1.5, True, '2'])
+def test_whole_numbers(value):
+    assert check_whole('size', 3, 3) == 3
+    with pytest.raises(ValueError, match='size=.*at least 1'):
+        check_whole('size', value)
+
+
+def test_options_that_are_not_there():
     check_choice('kind', 'a', ('a', 'b'))
     with pytest.raises(ValueError, match="kind='c'.*'a', 'b'"):
         check_choice('kind', 'c', ('a', 'b'))
+    check_no_more({}, None)
+    with pytest.raises(TypeError, match='batchsize'):
+        check_no_more(dict(batchsize=1), None)
 
 
-def test_columns_are_aligned():
+def test_lists_and_tables():
+    assert first_names(['a', 'b']) == "'a', 'b'"
+    assert first_names('abcde') == "'a', 'b', 'c' and 2 more"
     assert text_table([('', 'num'), ('long', 7)]).split('\n') == [
         '      num', 'long    7']
     assert text_table([('a', 'b'), (10, 1)], left=()) == ' a  b\n10  1'
 
 
 def test_tools_are_named_by_a_command_that_is_there():
-    name = tool('data/build_video_index.py').split()[-1]
-    assert name in find_tools()
+    assert tool('data/build_video_index.py').split()[-1] in find_tools()

@@ -116,10 +116,8 @@ def configure(shell, case):
     assert len(marks) == 2
     edited = text[marks[0]:marks[1]]
     for name, value in dict(
-            num_classes=4 if case == 'detection' else 3,
-            batch_size=3,
-            num_workers=0,
-            max_epochs=2,
+            num_classes=4 if case == 'detection' else 3, batch_size=3,
+            num_workers=0, max_epochs=2,
             **VIDEO_LISTS if case == 'collaborative' else {}).items():
         edited, count = re.subn(f'^{name} = .*$', f'{name} = {value}', edited,
                                 flags=re.M)
@@ -135,9 +133,7 @@ def stock(shell, tool, *arguments):
         [sys.executable, str(STOCK_TOOLS / tool), *arguments],
         cwd=str(shell.folder),
         env=dict(env, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout[-6000:]
     return done.stdout
 

@@ -60,7 +60,7 @@ def commands(page: str, with_needs: bool) -> str:
 @pytest.fixture
 def make_shell(tmp_path):
     """Makes the shell of an empty folder beside the tools of a clone."""
-    for name in ('tools', 'configs', 'examples'):
+    for name in ('tools', 'configs', 'examples', 'boards'):
         (tmp_path / name).symlink_to(ROOT / name)
     with tempfile.TemporaryDirectory() as bin:
         yield lambda before: Shell(tmp_path, Path(bin), before)

@@ -5,25 +5,26 @@
     python tools/demo_online.py match.mp4 --config CONFIG \
         --checkpoint epoch_10.pth --out-dir out
     python tools/demo_online.py rtsp://10.0.0.7/door --config CONFIG ...
-    python tools/demo_online.py 0 --config CONFIG ...           # a camera
+    python tools/demo_online.py 0 --config CONFIG ... --serve   # a camera
 
-writes OUT/NAME.jsonl (as it comes), .csv, .mp4 (labels on the pictures) and
-.png (scores over time). See docs/live_video.md.
+writes OUT/NAME.jsonl (as it comes), .csv, .mp4 (labels on the pictures), .png
+(scores over time) and, of models with memory that are asked for it,
+_attention.png (which remembered clips were attended to). See
+docs/live_video.md.
 """
 from __future__ import annotations
 
 import argparse
-import json
 import os.path as osp
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 # First of all: it heals the host.
 import mmaction_memvit  # noqa: F401  # isort: skip
 
-import pandas as pd
 from mmengine.config import Config, DictAction
 from rich.progress import (
     BarColumn,
@@ -38,19 +39,19 @@ from mmaction_memvit.annotations.class_names import (
     read_label_map,
 )
 from mmaction_memvit.annotations.proposals import read_proposals
-from mmaction_memvit.apis import OnlineInferencer
+from mmaction_memvit.apis import AttentionRecorder, OnlineInferencer
 from mmaction_memvit.apis.clip_plan import steady_clock
-from mmaction_memvit.apis.persons import PersonDetector, PersonTracker
+from mmaction_memvit.apis.persons import PersonDetector, boxes_in_table
 from mmaction_memvit.video import VideoReadError, probe_video
 from mmaction_memvit.video.live import Gap, LiveSource, at_rate
-from mmaction_memvit.video.write import VideoWriter
-from mmaction_memvit.visualization.online import (
-    TimeLine,
-    best_rows,
-    draw_rows,
+from mmaction_memvit.visualization.live_page import LivePage
+from mmaction_memvit.visualization.online_outputs import (
+    OUTPUTS,
+    OnlineOutputs,
 )
 
-OUTPUTS = ('jsonl', 'csv', 'video', 'plot')
+# Attention is computed once more to be told.
+DEFAULT_OUTPUTS = ('jsonl', 'csv', 'video', 'plot')
 
 
 def parse_args() -> argparse.Namespace:
@@ -64,8 +65,14 @@ def parse_args() -> argparse.Namespace:
     add('--config', required=True, help='config the model was trained with')
     add('--checkpoint', required=True, help='weights')
     add('--out-dir', help='where files go (default: none are written)')
-    add('--outputs', nargs='+', choices=OUTPUTS, default=OUTPUTS,
-        help='which ones (default: all)')
+    add('--outputs', nargs='+', choices=OUTPUTS, default=DEFAULT_OUTPUTS,
+        help='which ones (default: all but attention)')
+    add('--serve', action='store_true',
+        help='show picture, scores and attention on a web page; a file is '
+        'shown at its own pace')
+    add('--address', default='127.0.0.1:8000', metavar='HOST:PORT',
+        help='of the page; 0.0.0.0:PORT for other machines, too, port 0 for '
+        'any that is free (default: %(default)s)')
     add('--classes', nargs='+', default=[], metavar='[TASK=]FILE',
         help='names of the classes, one a line, or a label map (.pbtxt); '
         'of models with several tasks TASK=FILE for each')
@@ -94,98 +101,10 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Outputs:
-    """Files of one run, those that are asked for.
-
-    Args:
-        args (Namespace): The command line.
-        fps (float): Frames per second of the video.
-    """
-
-    def __init__(self, args: argparse.Namespace, fps: float) -> None:
-        self.names = read_names(args.classes)
-        self.top, self.fps = args.top, fps
-        self.stem = None
-        if args.out_dir:
-            Path(args.out_dir).mkdir(parents=True, exist_ok=True)
-            # Whatever an address holds.
-            name = re.sub(r'\W+', '_', Path(args.source).stem).strip('_')
-            self.stem = osp.join(args.out_dir, name or 'stream')
-        self.kinds = args.outputs if args.out_dir else ()
-        self.rows: list[dict] = []
-        # What is shown, from when on.
-        self.steps: list[tuple[float, list]] = []
-        self.line = TimeLine(self.names)
-        self.tracker = PersonTracker()
-        self.jsonl = self.video = None
-        if 'jsonl' in self.kinds:
-            self.jsonl = open(f'{self.stem}.jsonl', 'w', encoding='utf-8')
-        if 'video' in self.kinds:
-            self.video = VideoWriter(f'{self.stem}.mp4', fps)
-
-    def add(self, step) -> str:
-        """Take a clip; gives the line to be told."""
-        persons = step.boxes if step.boxes is None else self.tracker(
-            step.boxes)
-        rows = best_rows(step, self.names, self.top, persons)
-        begin = step.start if step.keyframe is None else step.keyframe
-        self.steps.append((begin, rows))
-        if self.jsonl:
-            scores = step.scores
-            json.dump(
-                dict(
-                    clip=step.clip,
-                    start=round(step.start, 3),
-                    end=round(step.end, 3),
-                    scores={k: x.tolist() for k, x in scores.items()}
-                    if isinstance(scores, dict) else scores.tolist(),
-                    boxes=step.boxes if step.boxes is None else
-                    step.boxes.tolist(),
-                    persons=persons,
-                    best=[{k: x[k] for k in ('task', 'person', 'name',
-                                             'score')}
-                          for x in rows]), self.jsonl)
-            # Whoever follows the file sees it now.
-            print(file=self.jsonl, flush=True)
-        if 'csv' in self.kinds:
-            self.rows += rows
-        if 'plot' in self.kinds:
-            self.line.add(step)
-        told = ', '.join(f"{x['score']:.2f} {x['name']}"
-                         for x in rows[:self.top])
-        return f'{step.start:8.1f} - {step.end:.1f} s  {told or "nobody"}'
-
-    def draw(self, image, seconds: float) -> None:
-        """Add a picture to the video, with the last that is known of it."""
-        if self.video:
-            rows = self.steps[-1][1] if self.steps else []
-            self.video.write(draw_rows(image, rows, f'{seconds:.1f} s'))
-
-    def draw_file(self, path: str, end: float) -> None:
-        """The video of a file whose clips are all known."""
-        steps = iter(self.steps)
-        now, later = [], next(steps, None)
-        frames = at_rate(LiveSource(path), self.fps, float('inf'))
-        for number, image in enumerate(frames):
-            seconds = number / self.fps
-            if seconds >= end:
-                break
-            while later and later[0] <= seconds:
-                now, later = later[1], next(steps, None)
-            self.video.write(draw_rows(image, now, f'{seconds:.1f} s'))
-
-    def close(self) -> list[str]:
-        """Write the rest; gives the paths."""
-        if self.jsonl:
-            self.jsonl.close()
-        if self.video:
-            self.video.close()
-        if 'csv' in self.kinds:
-            pd.DataFrame(self.rows).to_csv(f'{self.stem}.csv', index=False)
-        if 'plot' in self.kinds:
-            self.line.plot(f'{self.stem}.png')
-        endings = dict(jsonl='jsonl', csv='csv', video='mp4', plot='png')
-        return [f'{self.stem}.{endings[x]}' for x in self.kinds]
+def is_live(args: argparse.Namespace) -> bool:
+    """Whether pictures are shown as they come, once; no file at full speed."""
+    return not osp.isfile(args.source) or bool(
+        args.realtime or args.fps or args.serve)
 
 
 def read_names(files: list[str]) -> dict[str, dict[int, str]]:
@@ -208,25 +127,13 @@ def boxes_of(args: argparse.Namespace, inferencer: OnlineInferencer,
                               args.device, args.person_score)
     if args.boxes is None:
         return None
-    path, video = args.boxes, Path(args.source).stem
-    table = read_proposals(path)
-    if not any(name == video for name, _ in table):
-        raise ValueError(f'{path} has no boxes of {video!r}; it has those of '
-                         f'{sorted({name for name, _ in table})[:5]}')
-    grid = inferencer.plan.grid
-    rate = grid.per_second(fps)
-
-    def boxes(picture, seconds: float):
-        height, width = picture.shape[:2]
-        time = grid.start + round(seconds * rate)
-        return [(x[0] * width, x[1] * height, x[2] * width, x[3] * height)
-                for x in table.get((video, time), ())]
-
-    return boxes
+    return boxes_in_table(
+        read_proposals(args.boxes), Path(args.source).stem,
+        inferencer.plan.grid, fps)
 
 
 def watch(args: argparse.Namespace, inferencer: OnlineInferencer,
-          source: LiveSource, outputs: Outputs) -> Iterator[tuple]:
+          source: LiveSource, outputs: OnlineOutputs) -> Iterator[tuple]:
     """Seconds that have been watched, and clips, as they come."""
     boxes = boxes_of(args, inferencer, source.fps)
     session = inferencer.session(source.name, source.fps, boxes)
@@ -261,7 +168,7 @@ def watch_file(args: argparse.Namespace, inferencer: OnlineInferencer,
             break
 
 
-def show(turns: Iterator[tuple], outputs: Outputs,
+def show(turns: Iterator[tuple], outputs: OnlineOutputs,
          total: float | None) -> float | None:
     """Take the clips, under a bar of progress.
 
@@ -280,7 +187,9 @@ def show(turns: Iterator[tuple], outputs: Outputs,
                 progress.update(bar, completed=seconds, speed=speed)
                 for step in steps:
                     progress.console.print(
-                        outputs.add(step), markup=False, highlight=False)
+                        outputs.add(step, f'{seconds:.1f} s, {speed:.2f} x '
+                                    'real time'),
+                        markup=False, highlight=False)
         except KeyboardInterrupt:
             # A camera is ended so; what is there is written.
             progress.console.print('interrupted')
@@ -288,37 +197,70 @@ def show(turns: Iterator[tuple], outputs: Outputs,
     return None
 
 
+def make_outputs(args: argparse.Namespace) -> OnlineOutputs:
+    """What the command line asks for."""
+    stem, page = '', None
+    if args.out_dir:
+        Path(args.out_dir).mkdir(parents=True, exist_ok=True)
+        # Whatever an address holds.
+        name = re.sub(r'\W+', '_', Path(args.source).stem).strip('_')
+        stem = osp.join(args.out_dir, name or 'stream')
+    if args.serve:
+        host, _, port = args.address.rpartition(':')
+        if not port.isdigit():
+            raise ValueError(f'--address {args.address} must be HOST:PORT, '
+                             'such as 127.0.0.1:8000')
+        page = LivePage(args.source, host or '127.0.0.1', int(port))
+        print(f'showing at {page.url}', flush=True)
+    return OnlineOutputs(stem, args.outputs if stem else (),
+                         read_names(args.classes), args.top, page)
+
+
+def run(args: argparse.Namespace, inferencer: OnlineInferencer,
+        outputs: OnlineOutputs) -> None:
+    """Watch the source."""
+    if not is_live(args):
+        entry = probe_video(args.source)
+        fps = entry['fps'] or 30.
+        outputs.open(fps, live=False)
+        end = show(watch_file(args, inferencer, entry), outputs,
+                   entry['num_frames'] / fps)
+        if outputs.video:
+            outputs.draw_file(args.source, end or args.seconds
+                              or float('inf'))
+        return
+    begin, end = inferencer.plan.seconds(0, steady_clock(args.fps or 30.))
+    source = LiveSource(
+        args.source,
+        args.fps,
+        args.realtime or args.serve,
+        buffer_seconds=max(2., 2 * (end - begin)))
+    outputs.open(source.fps, live=True)
+    show(watch(args, inferencer, source, outputs), outputs, args.seconds)
+
+
 def main() -> None:
     """Watch."""
     args = parse_args()
+    problem = outputs = None
     try:
         config = Config.fromfile(args.config)
         config.merge_from_dict(args.cfg_options or {})
         inferencer = OnlineInferencer(
-            config, args.checkpoint, args.device, args.sample_fps)
-        if osp.isfile(args.source) and not args.realtime and not args.fps:
-            entry = probe_video(args.source)
-            outputs = Outputs(args, entry['fps'] or 30.)
-            total = entry['num_frames'] / (entry['fps'] or 1.)
-            end = show(watch_file(args, inferencer, entry), outputs, total)
-            if outputs.video:
-                outputs.draw_file(args.source, end or args.seconds
-                                  or float('inf'))
-        else:
-            begin, end = inferencer.plan.seconds(
-                0, steady_clock(args.fps or 30.))
-            source = LiveSource(
-                args.source,
-                args.fps,
-                args.realtime,
-                buffer_seconds=max(2., 2 * (end - begin)))
-            outputs = Outputs(args, source.fps)
-            show(watch(args, inferencer, source, outputs), outputs,
-                 args.seconds)
+            config, args.checkpoint, args.device, args.sample_fps,
+            record_attention='attention' in args.outputs)
+        if args.serve and inferencer.recorder is None:
+            with suppress(ValueError):  # it attends to no memory
+                inferencer.recorder = AttentionRecorder(inferencer.model)
+        outputs = make_outputs(args)
+        run(args, inferencer, outputs)
     except (OSError, ValueError, VideoReadError) as e:
-        raise SystemExit(f'ERROR: {e}') from e
-    for path in outputs.close():
+        problem = e
+    # What is there is written.
+    for path in outputs.close() if outputs else ():
         print(path)
+    if problem:
+        raise SystemExit(f'ERROR: {problem}') from problem
 
 
 if __name__ == '__main__':

@@ -46,23 +46,17 @@ def answer_box_questions(results_file: str,
     """Read from a detector's results what it answered to every question.
 
     The answer is the action with the highest score among the detections that
-    lie on the questioned person.
+    lie on the questioned person, by an overlap of ``iou_thr`` at least.
 
     Args:
         results_file (str): Results in AVA's form.
         questions (Sequence[Mapping]): ``splits/val/questions`` of
             ``longcue_boxes_meta.json``.
-        iou_thr (float): Least overlap (intersection over union) of a
-            detection and the person. Defaults to 0.5.
+        iou_thr (float): Intersection over union. Defaults to 0.5.
 
     Returns:
         list[dict]: The questions, in their order, each with ``pred`` added,
-        the id of the action or -1 where nothing was detected: input of
-        ``accuracy_by_delay``.
-
-    Raises:
-        ValueError: If the file is malformed or the results are not those of
-            the questions' videos.
+        the id of the action or -1 where nothing was detected.
     """
     rows = read_action_boxes(results_file, has_scores=True)
     missing = sorted({q['video'] for q in questions} -

@@ -92,16 +92,8 @@ def compare(args: argparse.Namespace, task: str, truth: EpicTruth, meta: dict,
             starts: Dict[str, str]) -> str:
     """Train, test and submit with memory and without; the report.
 
-    Args:
-        args (argparse.Namespace): Of the command line.
-        task (str): 'recognition' or 'anticipation'.
-        truth (EpicTruth): Of the validation videos.
-        meta (dict): Of the set.
-        starts (dict[str, str]): Checkpoints to start from, by model; filled
-            with those that came out.
-
-    Returns:
-        str: Measures and the table by delay.
+    ``starts`` are checkpoints to start from, by model, filled with those that
+    came out.
     """
     sizes = ['--num-verbs', len(meta['verbs']), '--num-nouns',
              len(meta['nouns'])]

@@ -4,22 +4,28 @@
 Makes long videos in which a question comes 1 to 8 clips after its answer was
 shown, trains a tiny MeMViT with memory and the same model without, tests both
 through MMEngine's runner, and prints how often they are right by delay. Then
-the model with memory watches one held-out video clip by clip.
+the model with memory watches held-out videos clip by clip: where does it look
+when it is asked?
 """
 import argparse
 import os.path as osp
+import sys
 
+import pandas as pd
 from generated.longcue import clip_captions
 from mmengine.fileio import load
 
-from mmaction_memvit.apis import StreamInferencer
+from mmaction_memvit.apis import OnlineInferencer
+from mmaction_memvit.visualization.attention import AttentionPlot
 
 from .delay_accuracy import (
     accuracy_by_delay,
     format_delay_table,
+    overall_accuracy,
     plot_accuracy_by_delay,
     question_records,
 )
+from .delay_attention import attention_records, format_attention_table
 from .running import ROOT, checkpoint_of, generate, relative, train_and_test
 from .timeline import format_timeline
 
@@ -29,6 +35,8 @@ MODELS = {
 }
 # Where the configs look for the videos, from the folder they run in.
 DATA = 'data/longcue'
+# Videos that are watched clip by clip.
+WATCHED = 8
 AMOUNTS = {
     'train-videos': (160, 'videos to train on'),
     'val-videos': (32, 'videos to test on')
@@ -55,27 +63,51 @@ def main(args: argparse.Namespace) -> None:
             question_records(
                 load(osp.join(runs[name], 'predictions.pkl')), questions))
 
-    watch(args.out_dir, meta, checkpoint_of(runs['with memory']))
+    records = watch(args.out_dir, meta, checkpoint_of(runs['with memory']))
     plot = osp.join(args.out_dir, 'accuracy_by_delay.png')
     plot_accuracy_by_delay(
         tables, plot, meta['chance'], title='LongCue: accuracy by delay')
     print('\n=== accuracy by delay, in clips from cue to question, on '
           f'{args.val_videos} held-out videos\n')
     print(format_delay_table(tables, meta['chance']))
-    print(f'\nplot: {relative(plot)}')
+    print('\n=== attention to remembered clips, at the questions of '
+          f'{WATCHED} of them\n')
+    print(format_attention_table(records))
+    print(f'\nplots: {relative(plot)}, '
+          f'{relative(osp.join(args.out_dir, "attention.png"))}')
+    # Who remembers the answers has looked for them.
+    right = overall_accuracy(tables['with memory']).accuracy
+    if right > 0.9 and not records['first'].mean() > 0.5:
+        sys.exit('ERROR: at most questions the cue is not what is attended '
+                 'to most')
 
 
-def watch(out_dir: str, meta: dict, checkpoint: str) -> None:
-    """Let the model with memory watch a held-out video."""
-    questions = meta['splits']['val']['questions']
-    video = meta['splits']['val']['videos'][-1]
+def watch(out_dir: str, meta: dict, checkpoint: str) -> pd.DataFrame:
+    """Let the model with memory watch held-out videos.
+
+    Returns:
+        pd.DataFrame: What it attends to at their questions.
+    """
+    inferencer = OnlineInferencer(
+        osp.join(ROOT, 'configs', f'{MODELS["with memory"]}.py'),
+        checkpoint,
+        record_attention=True)
+    records = []
+    for video in meta['splits']['val']['videos'][-WATCHED:]:
+        questions = [x for x in meta['splits']['val']['questions']
+                     if x['video'] == video]
+        steps = list(inferencer(osp.join(out_dir, DATA, video)))
+        records.append(attention_records(steps, questions))
     print(f'\n=== the model with memory watches {video}\n')
-    inferencer = StreamInferencer(
-        osp.join(ROOT, 'configs', f'{MODELS["with memory"]}.py'), checkpoint)
-    steps = ((step.clip, step.scores)
-             for step in inferencer(osp.join(out_dir, DATA, video)))
-    answers = {q['clip']: q['label'] for q in questions if q['video'] == video}
     for line in format_timeline(
-            steps, meta['classes'], meta['clip_seconds'],
-            clip_captions(questions, video, tuple(meta['classes'])), answers):
-        print(line, flush=True)
+            ((step.clip, step.scores) for step in steps), meta['classes'],
+            meta['clip_seconds'],
+            clip_captions(questions, video, tuple(meta['classes'])),
+            {x['clip']: x['label'] for x in questions}):
+        print(line)
+    plot = AttentionPlot()
+    for step in steps:
+        plot.add(step)
+    plot.plot(osp.join(out_dir, 'attention.png'),
+              'LongCue: attention to remembered clips')
+    return pd.concat(records)

@@ -8,15 +8,6 @@ from .delay_accuracy import scores_to_numpy
 _BAR_WIDTH = 10
 
 
-def _clock(seconds: float) -> str:
-    """Write seconds as m:ss.s or h:mm:ss.s."""
-    tenths = round(seconds * 10)
-    minutes, tenths = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    clock = f'{minutes:02d}:{tenths // 10:02d}.{tenths % 10}'
-    return f'{hours}:{clock}' if hours else clock
-
-
 def format_timeline(steps: Iterable[tuple[int, Any]],
                     classes: Sequence[str],
                     clip_seconds: float,
@@ -25,9 +16,8 @@ def format_timeline(steps: Iterable[tuple[int, Any]],
                     ) -> Iterator[str]:
     """Write the time line of one video, line by line as scores arrive.
 
-    Works for any online model: ``steps`` may be a generator that reads a live
-    stream, and every line is yielded before the next clip is asked for: a
-    heading, a line a clip and, with ``answers``, a summary.
+    A heading, a line a clip, before the next clip is asked for, and, with
+    ``answers``, a summary.
 
     Args:
         steps (Iterable[tuple[int, Any]]): Number of a clip and the model's
@@ -35,13 +25,10 @@ def format_timeline(steps: Iterable[tuple[int, Any]],
         classes (Sequence[str]): Names of the classes.
         clip_seconds (float): Seconds from one clip to the next.
         shown (Mapping[int, str], optional): What is shown, by clip number.
-            Defaults to None.
         answers (Mapping[int, int], optional): The right class of the clips
             that ask for one, by clip number. These are marked as right or
-            wrong and summed up in the last line. Defaults to None.
+            wrong and summed up in the last line.
     """
-    if not clip_seconds > 0:
-        raise ValueError(f'clip_seconds={clip_seconds} must be greater than 0')
     shown, answers = shown or {}, answers or {}
     show_width = max(map(len, ['shown', *shown.values()]))
     name_width = max(map(len, ['answer', *classes]))
@@ -56,11 +43,6 @@ def format_timeline(steps: Iterable[tuple[int, Any]],
     right = asked = 0
     for clip, scores in steps:
         scores = scores_to_numpy(scores)
-        if len(scores) != len(classes):
-            raise ValueError(
-                f'clip {clip} has {len(scores)} scores but there are '
-                f'{len(classes)} classes; pass the names the model was '
-                'trained with')
         best = int(scores.argmax())
         mark = ''
         if clip in answers:
@@ -71,7 +53,7 @@ def format_timeline(steps: Iterable[tuple[int, Any]],
         # Logits may lie anywhere, a bar only holds shares.
         filled = round(min(max(float(scores[best]), 0), 1) * _BAR_WIDTH)
         yield line(
-            str(clip), _clock(clip * clip_seconds), shown.get(clip, ''),
+            str(clip), f'{clip * clip_seconds:.1f} s', shown.get(clip, ''),
             '#' * filled, classes[best], f'{scores[best]:.2f}', mark)
     if answers:
         yield f'{right} of {asked} questions answered rightly'

@@ -125,12 +125,7 @@ class DistantPairSpec:
 
 
 class Sign(NamedTuple):
-    """A sign that fills a slot.
-
-    Args:
-        slot (int): Number of the slot.
-        sign (int): Number of the sign in ``DistantPairSpec.sign_classes``.
-    """
+    """A sign, by its number in ``sign_classes``, that fills a slot."""
     slot: int
     sign: int
 
@@ -155,23 +150,10 @@ class VideoPlan(NamedTuple):
 
 def plan_pairs(spec: DistantPairSpec, split: str,
                num_videos: int) -> list[VideoPlan]:
-    """Plan the videos with two signs of a split.
+    """Plan the videos with two signs of a split; twins follow one another.
 
-    The first videos do not depend on how many follow. Families take turns
-    through all distances.
-
-    Args:
-        spec (DistantPairSpec): The options of the set.
-        split (str): 'train' or 'val'.
-        num_videos (int): Number of videos, a multiple of
-            ``spec.num_things ** 2``.
-
-    Returns:
-        list[VideoPlan]: The plans. Twins follow one another.
-
-    Raises:
-        ValueError: If the split is unknown or the number of videos is not a
-            positive multiple of the size of a family.
+    The first videos do not depend on how many follow, a multiple of
+    ``spec.num_things ** 2``. Families take turns through all distances.
     """
     things, plans = spec.num_things, []
     for family, scene, rng in families(split, SPLITS, num_videos, things**2,
@@ -191,15 +173,8 @@ def plan_signs(spec: DistantPairSpec, split: str,
                num_videos: int) -> list[VideoPlan]:
     """Plan the videos with one sign or none of a split.
 
-    Args:
-        spec (DistantPairSpec): The options of the set.
-        split (str): 'train' or 'val'.
-        num_videos (int): Number of videos, a multiple of
-            ``2 * spec.num_things + 1``.
-
-    Returns:
-        list[VideoPlan]: The plans. Twins, one for every sign and one without,
-        follow one another.
+    Twins, one for every sign and one without, follow one another: ``2 *
+    spec.num_things + 1``.
     """
     classes, plans = len(spec.sign_classes), []
     for _, scene, _ in families(split, SPLITS, num_videos, classes, spec.seed,
@@ -213,15 +188,9 @@ def plan_signs(spec: DistantPairSpec, split: str,
 
 
 def render_video(spec: DistantPairSpec, plan: VideoPlan) -> np.ndarray:
-    """Draw a video.
+    """Draw a video: RGB, uint8 (num_slots * slot_frames, size, size, 3).
 
-    Args:
-        spec (DistantPairSpec): The options of the set.
-        plan (VideoPlan): What happens in the video.
-
-    Returns:
-        np.ndarray: RGB frames of shape (plan.num_slots * slot_frames, size,
-        size, 3), uint8. Twins are equal in all slots but those of the signs.
+    Twins are equal in all slots but those of the signs.
     """
     length = spec.slot_frames
     frames = draw_scene(spec.scene(plan.num_slots), plan.scene)
@@ -248,10 +217,6 @@ def _plate(steps: int, num_things: int, side: int) -> Picture:
 def pair_table(spec: DistantPairSpec,
                plans: Sequence[VideoPlan]) -> list[dict[str, Any]]:
     """List what is asked of videos with two signs.
-
-    Args:
-        spec (DistantPairSpec): The options of the set.
-        plans (Sequence[VideoPlan]): The videos, of :func:`plan_pairs`.
 
     Returns:
         list[dict]: A dict a video with keys ``video``, ``clip`` (0: a video

@@ -26,14 +26,10 @@ BRIGHT = (244, 244, 240)
 DARK = (70, 70, 78)
 
 class Scene(NamedTuple):
-    """Sizes of what is drawn behind the signs.
+    """Sizes of what is drawn behind the signs, in frames and pixels.
 
-    Args:
-        num_frames (int): Length.
-        clip_frames (int): Frames of a clip; these are drawn at a time.
-        frame_rate (float): Frames per second.
-        size (int): Height and width in pixels.
-        num_colors (int): Colours of distractors: those of the first cues.
+    ``clip_frames`` are drawn at a time; distractors have the colours of the
+    first ``num_colors`` cues.
     """
     num_frames: int
     clip_frames: int
@@ -43,15 +39,7 @@ class Scene(NamedTuple):
 
 
 def check_picture(size: int, seed: int) -> None:
-    """Raise an error if nothing can be drawn with these.
-
-    Args:
-        size (int): Height and width in pixels.
-        seed (int): Seed of everything random.
-
-    Raises:
-        ValueError: If ``size`` is no multiple of 32 or ``seed`` is negative.
-    """
+    """Raise a ValueError if nothing can be drawn of this size and seed."""
     if seed < 0:
         raise ValueError(f'seed={seed} must not be negative')
     if size < 32 or size % 32:
@@ -69,14 +57,8 @@ def sign_size(size: int) -> int:
 def draw_scene(scene: Scene, seeds: tuple[int, ...]) -> np.ndarray:
     """Draw background and distractors, of which any sign may be a part.
 
-    Kept, because the next video may be a twin: copy it to draw on it.
-
-    Args:
-        scene (Scene): Sizes.
-        seeds (tuple[int, ...]): What tells this scene from others.
-
-    Returns:
-        np.ndarray: RGB frames of shape (num_frames, size, size, 3), uint8.
+    Kept, because the next video may be a twin: copy it to draw on it. RGB,
+    uint8 (num_frames, size, size, 3); ``seeds`` tell this scene from others.
     """
     frames = draw_background(scene, np.random.default_rng((*seeds, 1)))
     _draw_distractors(scene, frames, np.random.default_rng((*seeds, 2)))

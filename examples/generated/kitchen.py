@@ -189,13 +189,7 @@ def plan_kitchen(spec: KitchenSpec, split: str,
                  num_videos: int) -> list[KitchenVideo]:
     """Plans the videos of a split; twins follow one another.
 
-    Args:
-        spec (KitchenSpec): The options of the set.
-        split (str): ``'train'``, ``'validation'`` or ``'test'``.
-        num_videos (int): A multiple of ``spec.num_things``.
-
-    Raises:
-        ValueError: If the split is unknown or the number is no multiple.
+    ``num_videos`` must be a multiple of ``spec.num_things``.
     """
     if not num_videos:
         return []
@@ -259,14 +253,11 @@ def num_frames(spec: KitchenSpec, fps: float) -> int:
 
 
 def picture_numbers(spec: KitchenSpec, fps: float) -> np.ndarray:
-    """Which picture every frame of a video shows.
+    """Which picture every frame of a video shows, int64.
 
     A clip has ``clip_len`` pictures. The frame that is on screen when a
     picture's time begins already shows it, so that clips sampled from the
     start of a picture never show the one before.
-
-    Returns:
-        np.ndarray: int64 of shape (number of frames at ``fps``, ).
     """
     ends = np.arange(1, num_frames(spec, fps) + 1) / fps
     pictures = np.floor((ends - 1e-6) * spec.sample_fps / spec.frame_interval)
@@ -275,11 +266,7 @@ def picture_numbers(spec: KitchenSpec, fps: float) -> np.ndarray:
 
 
 def render_pictures(spec: KitchenSpec, plan: KitchenVideo) -> np.ndarray:
-    """Draws the pictures of a video, ``clip_len`` for every clip.
-
-    Returns:
-        np.ndarray: RGB, uint8 (number of pictures, size, size, 3).
-    """
+    """Draws the pictures of a video, ``clip_len`` for every clip, RGB."""
     pictures = draw_scene(spec.scene, plan.scene).copy()
     side = sign_size(spec.size)
     rng = np.random.default_rng((*plan.scene, 3))
@@ -304,15 +291,11 @@ def _plate(verb: int, side: int) -> Picture:
 
 def event_segments(spec: KitchenSpec, plan: KitchenVideo,
                    label_cues: bool) -> list[tuple[float, float, Event]]:
-    """When the events of a video start and stop, as annotators would say.
+    """Start and stop in seconds (of 0.01) of the events, in order of time.
 
-    Uses start with their clip exactly. What is poured starts 0.1 s early,
-    which makes it overlap the segment before. Cues are left out unless
-    ``label_cues``.
-
-    Returns:
-        list[tuple]: Start and stop in seconds, a multiple of 0.01, and the
-        event, in order of time.
+    As annotators would say: uses start with their clip exactly. What is poured
+    starts 0.1 s early, which makes it overlap the segment before. Cues are
+    left out unless ``label_cues``.
     """
     rng = np.random.default_rng((*plan.scene, 4))
     found = []
@@ -355,19 +338,12 @@ def annotation_files(spec: KitchenSpec,
                      plans: Mapping[str, Sequence[KitchenVideo]],
                      label_cues: Sequence[str] = ('train', )
                      ) -> dict[str, str]:
-    """The files of the annotation repository, and one more.
+    """The files of the annotation repository, and one more: text by name.
 
     ``EPIC_100_train_uses.csv`` is the training list without cues, for
-    anticipation: nobody can foresee which thing will be taken.
-
-    Args:
-        spec (KitchenSpec): The options of the set.
-        plans (Mapping[str, Sequence[KitchenVideo]]): Videos by split.
-        label_cues (Sequence[str]): Splits in which cues are annotated, too.
-            Defaults to ``('train', )``: else a model learns slowly.
-
-    Returns:
-        dict[str, str]: Text by file name.
+    anticipation: nobody can foresee which thing will be taken. ``label_cues``
+    are the splits in which cues are annotated, too: without them in training a
+    model learns slowly.
     """
     tables = {}
     for split, videos in plans.items():

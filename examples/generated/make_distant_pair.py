@@ -70,16 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def make_video(plan: VideoPlan, spec: DistantPairSpec,
                out_dir: str) -> dict[str, Any]:
-    """Draw and write one video.
-
-    Args:
-        plan (VideoPlan): What happens in the video.
-        spec (DistantPairSpec): The options of the set.
-        out_dir (str): Folder of the set.
-
-    Returns:
-        dict: The video's entry in the index of frame counts.
-    """
+    """Draw and write one video; returns its entry in the index."""
     # A key frame opens every slot, so that none carries a trace of another.
     return store_video(
         osp.join(out_dir, plan.name), render_video(spec, plan),
@@ -101,13 +92,10 @@ def make_distant_pair(out_dir: str,
         sign_families (dict[str, int]): Scenes with one sign by split.
         num_workers (int): Processes. Defaults to 1.
         force (bool): Whether to replace a set that was made with other
-            options. Defaults to False.
+            options; else that is a FileExistsError. Defaults to False.
 
     Returns:
         dict: What ``distant_pair_meta.json`` holds.
-
-    Raises:
-        FileExistsError: If the folder holds another set and not ``force``.
     """
     plans, splits = [], {}
     for split, number in families.items():

@@ -102,15 +102,12 @@ def make_kitchen(
         num_videos (dict[str, int]): Number of videos by split.
         num_workers (int): Processes. Defaults to 1.
         force (bool): Whether to replace a set that was made with other
-            options. Defaults to False.
+            options; else that is a FileExistsError. Defaults to False.
         label_cues (Sequence[str]): Splits in which cues are annotated.
             Defaults to ('train', ).
 
     Returns:
         dict: What ``epic_meta.json`` holds.
-
-    Raises:
-        FileExistsError: If the folder holds another set and not ``force``.
     """
     plans = {split: plan_kitchen(spec, split, number)
              for split, number in num_videos.items()}

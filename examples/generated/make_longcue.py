@@ -6,7 +6,8 @@
 writes ``{train,val}/longcue_00000.mp4`` ..., the lists
 ``{train,val}_segments.txt`` (``path start end label``, seconds; for validation
 only the clips with a question are labelled, for training the clips that show
-a cue, too), ``longcue_index.json`` (frame counts, for ``index_file``) and
+a cue, too), ``{train,val}_questions.txt`` (the clips with a question only),
+``longcue_index.json`` (frame counts, for ``index_file``) and
 ``longcue_meta.json`` (options, class names, and for every question its video,
 clip, delay, label and cue clip).
 """
@@ -41,20 +42,23 @@ def _content(spec: LongCueSpec, split: str,
              plans: list[VideoPlan]) -> dict[str, Any]:
     return {
         'ann_file': f'{split}_segments.txt',
+        'question_file': f'{split}_questions.txt',
         'questions': question_table(plans)
     }
 
 
 def _write(out_dir: str, content: dict[str, Any], spec: LongCueSpec,
            plans: list[VideoPlan], with_cues: bool) -> None:
-    lines = [
-        line for plan in plans for line in segment_lines(
-            spec, plan, with_cues)
-    ]
-    put_text('\n'.join(lines) + '\n', osp.join(out_dir, content['ann_file']))
+    for name, label_cues in ((content['ann_file'], with_cues),
+                             (content['question_file'], False)):
+        lines = [
+            line for plan in plans for line in segment_lines(
+                spec, plan, label_cues)
+        ]
+        put_text('\n'.join(lines) + '\n', osp.join(out_dir, name))
 
 
-LONGCUE = SetForm('LongCue', 1, LongCueSpec, 'longcue_meta.json',
+LONGCUE = SetForm('LongCue', 2, LongCueSpec, 'longcue_meta.json',
                   'longcue_index.json', '', '', render_video, _about,
                   _content, _write)
 make_longcue, make = LONGCUE.make, LONGCUE.run

@@ -19,14 +19,7 @@ def add_set_options(parser: argparse.ArgumentParser, seed: int) -> None:
 
 def add_longcue_options(parser: argparse.ArgumentParser, default: LongCueSpec,
                         train_videos: int, val_videos: int) -> None:
-    """Add the options of LongCue, with or without boxes.
-
-    Args:
-        parser (ArgumentParser): What to add to.
-        default (LongCueSpec): Default options.
-        train_videos (int): Training videos by default.
-        val_videos (int): Validation videos by default.
-    """
+    """Add the options of LongCue, with or without boxes."""
     for name, number in (('train', train_videos), ('val', val_videos)):
         parser.add_argument(f'--{name}-videos', type=int, default=number,
             help=f'{name} videos, a multiple of --num-cues')

@@ -15,24 +15,13 @@ def families(
 ) -> Iterator[tuple[int, tuple[int, int, int], np.random.Generator]]:
     """Go through the families that a number of videos makes up.
 
-    A family does not depend on how many follow.
-
-    Args:
-        split (str): Name of the split.
-        splits (Sequence[str]): Names that there are.
-        num_videos (int): Number of videos of the split.
-        twins (int): Videos of a family, one for every answer.
-        seed (int): Of the set.
-        first_scene (int): Number of the scenes of the first split, which
-            tells sets of the same seed apart. Defaults to 0.
+    A family does not depend on how many follow; it has ``twins`` videos, one
+    for every answer. ``first_scene`` numbers the scenes of the first split,
+    which tells sets of the same seed apart.
 
     Yields:
         tuple: Number of the family, seeds of what its twins share (scene),
         and a generator for their plan.
-
-    Raises:
-        ValueError: If the split is unknown or the videos are no positive
-            multiple of ``twins``.
     """
     if split not in splits:
         raise ValueError(f'split={split!r} must be one of {tuple(splits)}')

@@ -24,20 +24,13 @@ _MAX_GOP = 600
 
 def write_video(path: str, frames: np.ndarray, fps: float,
                 keyframes: Container[int]) -> None:
-    """Write an .mp4 file (MPEG-4, constant quantiser).
+    """Write RGB frames (N, H, W, 3) as .mp4 (MPEG-4, constant quantiser).
 
-    A later frame must not carry traces of a cue. With OpenCV's writer it
-    does: frames predicted from one another and rate control leave a ghost of
-    up to 16 grey levels in later clips, enough to cheat. Here every clip
-    starts with a key frame and the quantiser never changes, so what a clip
-    decodes to depends on that clip alone.
-
-    Args:
-        path (str): File to write.
-        frames (np.ndarray): RGB frames of shape (N, H, W, 3), uint8.
-        fps (float): Frames per second.
-        keyframes (Container[int]): Numbers of the frames that are to be key
-            frames: the first of every clip.
+    A later frame must not carry traces of a cue. With OpenCV's writer it does:
+    frames predicted from one another and rate control leave a ghost of up to
+    16 grey levels in later clips, enough to cheat. Here every clip starts with
+    a key frame (``keyframes`` are their numbers) and the quantiser never
+    changes, so what a clip decodes to depends on that clip alone.
     """
     with av.open(path, 'w', format='mp4') as container:
         stream = container.add_stream(
@@ -64,15 +57,7 @@ def write_video(path: str, frames: np.ndarray, fps: float,
 
 
 def read_video(path: str) -> np.ndarray:
-    """Read all frames of a video with OpenCV.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        np.ndarray: RGB frames of shape (N, H, W, 3), uint8; N is 0 if
-        nothing could be read.
-    """
+    """Read all frames of a video with OpenCV: RGB, uint8 (N, H, W, 3)."""
     capture, frames = cv2.VideoCapture(path), []
     while True:
         more, frame = capture.read()
@@ -85,19 +70,9 @@ def read_video(path: str) -> np.ndarray:
 
 def store_video(path: str, frames: np.ndarray, fps: float,
                 keyframes: Container[int]) -> dict[str, Any]:
-    """Write a video and check that it reads back as drawn.
+    """Write a video as :func:`write_video`; returns its entry in the index.
 
-    Args:
-        path (str): File to write.
-        frames (np.ndarray): RGB frames of shape (N, H, W, 3), uint8.
-        fps (float): Frames per second.
-        keyframes (Container[int]): As in :func:`write_video`.
-
-    Returns:
-        dict: The video's entry in the index of frame counts.
-
-    Raises:
-        RuntimeError: If the written file decodes to something else.
+    It is a RuntimeError if the file does not read back as drawn.
     """
     write_video(path, frames, fps, keyframes)
     decoded = read_video(path)
@@ -152,20 +127,10 @@ def make_videos(work: Callable[[Any], dict[str, Any]],
 
 def make_set(meta_file: str, meta: dict[str, Any], force: bool,
              write: Callable[[], None]) -> dict[str, Any]:
-    """Make a set, or leave it alone if it is there already.
+    """Make a set by ``write``, or leave it alone if it is there already.
 
-    Args:
-        meta_file (str): JSON file, written last: it says that the set is
-            complete.
-        meta (dict): What it is to hold, see :func:`is_made`.
-        force (bool): Whether to replace a set made with other options.
-        write (Callable): Writes videos and tables.
-
-    Returns:
-        dict: ``meta``.
-
-    Raises:
-        FileExistsError: If the folder holds another set and not ``force``.
+    ``meta_file`` is written last and says that the set is complete; what it is
+    to hold, and ``force``, see :func:`is_made`.
     """
     if is_made(meta_file, meta, force):
         print(f'{osp.dirname(meta_file)} already holds this set')
@@ -183,14 +148,8 @@ def is_made(meta_file: str, meta: dict[str, Any], force: bool) -> bool:
         meta (dict): What it is to hold: ``spec`` (options), ``label_cues``,
             ``splits`` (each with ``videos``, paths in the file's folder), and
             anything else.
-        force (bool): Whether to remove the videos of another set.
-
-    Returns:
-        bool: False if there is (now) no set.
-
-    Raises:
-        FileExistsError: If there is another set and not ``force``. It names
-            the options that differ.
+        force (bool): Whether to remove the videos of another set; else that
+            is a FileExistsError.
     """
     if not osp.exists(meta_file):
         return False
@@ -198,14 +157,10 @@ def is_made(meta_file: str, meta: dict[str, Any], force: bool) -> bool:
     if old == meta:
         return True
     if not force:
-        before, now = _options(old), _options(meta)
-        changed = ', '.join(f'{name}: {before.get(name)} -> {now[name]}'
-                            for name in now
-                            if before.get(name) != now[name])
         raise FileExistsError(
-            f'{meta_file} belongs to a set made with other options '
-            f'({changed or "or by another version"}); choose another folder '
-            'or pass --force to replace it')
+            f'{meta_file} belongs to a set made with other options or by '
+            'another version; choose another folder or pass --force to '
+            'replace it')
     # Videos of the old set that the new one lacks would only confuse.
     for split in old.get('splits', {}).values():
         for name in split['videos']:
@@ -214,14 +169,3 @@ def is_made(meta_file: str, meta: dict[str, Any], force: bool) -> bool:
                 os.remove(path)
     os.remove(meta_file)
     return False
-
-
-def _options(meta: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **meta.get('spec', {}),
-        'label_cues': meta.get('label_cues'),
-        **{
-            f'{name}_videos': len(split['videos'])
-            for name, split in meta.get('splits', {}).items()
-        }
-    }

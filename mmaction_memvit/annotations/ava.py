@@ -54,23 +54,14 @@ _NO_PERSON = -1
 class AVABoxes(NamedTuple):
     """Annotated boxes: K keyframes of V videos with B boxes and L labels.
 
-    Keyframes are ordered by video, as videos first occur in the file, and then
-    by timestamp. Boxes of a keyframe have the order of the file. Boxes with
-    equal coordinates in a keyframe are one box with several labels.
-
-    Attributes:
-        videos (list[str]): Names of the videos.
-        video (np.ndarray): Number of the keyframe's video, int32 (K,).
-        timestamp (np.ndarray): int64 (K,).
-        first_box (np.ndarray): Boxes of keyframe k are first_box[k] to
-            first_box[k + 1] - 1; int64 (K + 1,).
-        boxes (np.ndarray): x1, y1, x2, y2 as shares, float32 (B, 4).
-        persons (np.ndarray): Number of the person or -1, int64 (B,).
-        first_label (np.ndarray): As first_box; int64 (B + 1,).
-        labels (np.ndarray): Ids of actions, or with ``custom_classes`` their
-            1-based places in it; int16 (L,).
-        skipped (dict[str, int]): Rows that were left out or changed, by
-            reason.
+    Keyframes, of which ``video`` (K, ) is the number in ``videos``, are
+    ordered by video, as videos first occur in the file, and ``timestamp``
+    (K, ). Boxes of keyframe k, in the file's order, are ``first_box[k]`` to
+    ``first_box[k + 1] - 1``; ``boxes`` are x1, y1, x2, y2 as shares, float32
+    (B, 4), ``persons`` numbers or -1, int64 (B, ). Likewise ``first_label``
+    (B + 1, ) tells the ``labels`` of boxes, ids of actions, or with
+    ``custom_classes`` their 1-based places in it; int16 (L, ). ``skipped``
+    counts rows that were left out or changed, by reason.
     """
     videos: list[str]
     video: np.ndarray
@@ -82,11 +73,6 @@ class AVABoxes(NamedTuple):
     labels: np.ndarray
     skipped: dict[str, int]
 
-    @property
-    def num_keyframes(self) -> int:
-        """Number of keyframes K."""
-        return len(self.timestamp)
-
     def keys(self) -> list[Key]:
         """Video and timestamp of each keyframe."""
         return [(self.videos[v], t) for v, t in zip(
@@ -96,13 +82,10 @@ class AVABoxes(NamedTuple):
 class ActionBoxes(NamedTuple):
     """Boxes with one action each, R rows on K keyframes.
 
-    Attributes:
-        keys (list[tuple[str, int]]): Video and timestamp of the keyframes,
-            each once and in order. Some may have no row.
-        images (np.ndarray): Number of the row's keyframe, int64 (R, ).
-        boxes (np.ndarray): x1, y1, x2, y2 as shares, (R, 4).
-        labels (np.ndarray): Ids of the actions, int64 (R, ).
-        scores (np.ndarray): (R, ); ones for a ground truth.
+    ``keys`` are video and timestamp of the keyframes, each once and in order;
+    some may have no row. ``images`` (R, ) are numbers of the rows' keyframes,
+    ``boxes`` x1, y1, x2, y2 as shares, (R, 4), ``labels`` ids of the actions,
+    int64 (R, ), ``scores`` (R, ), ones for a ground truth.
     """
     keys: list[Key]
     images: np.ndarray
@@ -228,21 +211,18 @@ def read_ava_boxes(
     """Reads annotations for training: boxes with all their labels.
 
     Coordinates that leave the image by at most 0.001 are clipped and counted.
+    No good row is a ValueError.
 
     Args:
         path (str): Path or URL of the file.
-        num_classes (int): One more than the greatest class of the file, as
-            column 0 of labels is not used. Defaults to 81.
+        num_classes (int): One more than the greatest class of the file.
+            Defaults to 81.
         custom_classes (Collection[int], optional): Classes to keep; rows of
             others are left out and counted. Defaults to None: all.
-        timestamp_range (tuple): Smallest and greatest timestamp, inclusive;
-            None for no limit. Defaults to (None, None).
+        timestamp_range (tuple): Least and greatest timestamp, inclusive; None
+            for no limit. Defaults to (None, None).
         bad_rows (str): ``'error'``, or ``'skip'`` to leave bad rows out with a
             warning that counts them. Defaults to ``'error'``.
-
-    Raises:
-        ValueError: If there is a bad row, unless they are skipped, or no good
-            one.
     """
     rows = AVARows(path, bad_rows)
     rows.check_truth(num_classes, timestamp_range)
@@ -250,10 +230,10 @@ def read_ava_boxes(
     outside = keep & rows.boxed & (np.clip(rows.boxes, 0, 1) != rows.boxes
                                    ).any(1)
     if outside.any():
-        num = skipped['boxes clipped at the border of the image'] = int(
+        skipped['boxes clipped at the border of the image'] = num = int(
             outside.sum())
-        log(f'{path}: {num} boxes leave the image by rounding (at most '
-            f'{TOLERANCE}) and are clipped')
+        log(f'{path}: {num} boxes leave the image by at most {TOLERANCE} and '
+            'are clipped')
     labels = np.where(rows.boxed & keep, rows.labels, 0).astype(np.int64)
     if custom_classes is not None:
         chosen = np.zeros(int(max(*custom_classes, num_classes)) + 1, np.int64)
@@ -273,12 +253,10 @@ def read_action_boxes(path: str,
                       bad_rows: str = 'error') -> ActionBoxes:
     """Reads a ground truth or the results of a model, to be measured.
 
-    Rows come in the order of the file, unclipped. Errors are those of
-    :func:`read_ava_boxes`, but results may have no row.
-
-    With ``has_scores`` these are results, whose boxes and scores are float32,
-    as a model gives them; those of a ground truth are float64. Other arguments
-    are those of :func:`read_ava_boxes`; ``num_classes=None`` checks none.
+    Rows come in the order of the file, unclipped. With ``has_scores`` these
+    are results, perhaps none, whose boxes and scores are float32, as a model
+    gives them; those of a ground truth are float64. Other arguments are those
+    of :func:`read_ava_boxes`; ``num_classes=None`` checks none.
     """
     rows = AVARows(path, bad_rows, has_scores)
     if has_scores:

@@ -41,9 +41,9 @@ def read_charades(ann_file: str,
                   ) -> list[CharadesVideo]:
     """Reads ``Charades_v1_train.csv`` or ``Charades_v1_test.csv``.
 
-    Only the columns ``id``, ``actions`` and ``length`` are used; some videos
-    have no actions. The official training list has 7 actions (of 4 videos)
-    that end before they start. They are counted in the log.
+    Only the columns ``id``, ``actions`` and ``length`` are used. The official
+    training list has 7 actions that end before they start; the log counts
+    them.
 
     Args:
         ann_file (str): The CSV file.

@@ -3,11 +3,10 @@
 
 Two forms of list are read, told apart by their first line:
 
-- *official*: ``EPIC_100_train.csv``, ``EPIC_100_validation.csv``,
-  ``EPIC_100_test_timestamps.csv`` or the PKL files of the same names. Times
-  are ``HH:MM:SS.ss``. Their columns ``start_frame`` and ``stop_frame`` are
-  not used: they count at 60 frames a second even for videos with 59.94, 29.97
-  or 90, and drift away from the video.
+- *official*: ``EPIC_100_train.csv``, ``EPIC_100_validation.csv`` or
+  ``EPIC_100_test_timestamps.csv``. Times are ``HH:MM:SS.ss``. Their columns
+  ``start_frame`` and ``stop_frame`` are not used: they count at 60 frames a
+  second even for videos with 59.94, 29.97 or 90, and drift from the video.
 - *frames*: no header, ``narration_id,video_id,start,stop[,verb,noun
   [,action]]``, start and stop in frames at one rate, 30 a second by default,
   for all videos.
@@ -26,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..messages import check_choice, data_error, first_names, log
-from .pickles import read_pickled_table
 from .table import Table, read_table, to_numbers
 
 if TYPE_CHECKING:
@@ -111,10 +109,9 @@ class EpicSegments:
 
     @cached_property
     def rows_by_video(self) -> dict[str, np.ndarray]:
-        """dict[str, np.ndarray]: Rows of every video in order of time.
+        """dict[str, np.ndarray]: Rows of every video, as first mentioned.
 
-        By start, then stop, then row, those without times last; videos are in
-        the order in which they are first mentioned.
+        By start, then stop, then row, those without times last.
         """
         order = np.lexsort((self.stops, self.starts))
         rows: dict[str, list[int]] = {video: [] for video in self.video_ids}
@@ -215,8 +212,7 @@ def read_epic_segments(path: str,
     number of overlapping segments.
 
     Args:
-        path (str): CSV or PKL file in one of the forms of this module. No
-            code in PKL files is run.
+        path (str): CSV file in one of the forms of this module.
         fps (float): Rate that frame numbers count at, for lists without
             header. Defaults to 30.
         num_verbs (int): Verb classes must be below it. Defaults to 97.
@@ -235,11 +231,6 @@ def read_epic_segments(path: str,
             Defaults to ``'error'``.
         unknown_video (str): Segments whose video is not in ``videos``:
             ``'error'`` or ``'skip'``. Defaults to ``'error'``.
-
-    Raises:
-        ValueError: If a column is missing, a time or class cannot be read or
-            is out of range, a narration id occurs twice, or an option says
-            so. The message names file and segment.
     """
     policies = dict(missing_times=missing_times, zero_length=zero_length,
                     reversed_times=reversed_times, unknown_video=unknown_video)
@@ -256,8 +247,8 @@ def read_epic_segments(path: str,
 def read_segment_table(path: str) -> Table:
     """Cells of a list, with the official columns if it has a header."""
     if path.lower().endswith(('.pkl', '.pickle')):
-        return read_pickled_table(path, REMEDY).with_header(
-            _TIME_COLUMNS, REMEDY)
+        raise data_error(path, 'lists are CSV files', 'take that of the same '
+                         'name, which holds the same')
     table = read_table(path, REMEDY)
     if not len(table):
         raise data_error(path, 'it is empty', REMEDY)

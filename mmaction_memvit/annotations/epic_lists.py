@@ -178,10 +178,9 @@ def load_epic_actions(source: Union[str, Sequence[str]],
     validation, read with the ``options`` of :func:`read_epic_segments`.
     """
     if isinstance(source, str):
-        if not source.lower().endswith(('.pkl', '.pickle')):
-            first = [c[0] for c in read_table(source, REMEDY).cells if c]
-            if {'id', 'verb', 'noun'} <= set(first):
-                return read_epic_actions(source)
+        first = [c[0] for c in read_table(source, REMEDY).cells if c]
+        if {'id', 'verb', 'noun'} <= set(first):
+            return read_epic_actions(source)
         source = [source]
     return build_epic_actions(
         *(read_epic_segments(path, **options) for path in source))

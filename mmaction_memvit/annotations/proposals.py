@@ -5,17 +5,16 @@ A pickled dict maps ``'video,0902'`` to an array of shape (N, 5): box and
 score; or (N, 4): no score. tools/data/ava/convert_person_boxes.py makes one
 out of a CSV file, which is read here, too.
 """
-import pickle
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
+import mmengine
 import numpy as np
 import pandas as pd
 
-from ..files import whole_file
 from ..messages import data_error, first_names, tool, warn
 from .ava import TOLERANCE, AVARows, Key, image_key, starts
-from .pickles import read_pickle
+from .table import read_pickle
 
 CONVERT_BOXES = tool('data/ava/convert_person_boxes.py')
 BOX = ('x1', 'y1', 'x2', 'y2')
@@ -80,11 +79,10 @@ def read_person_boxes(
 
 def write_proposals(path: str, tables: Mapping[Key, np.ndarray]) -> None:
     """Writes boxes and scores (N, 5) by video and timestamp."""
-    with whole_file(path) as f:
-        pickle.dump({
-            image_key(*key): np.asarray(table, np.float32)
-            for key, table in sorted(tables.items())
-        }, f)
+    mmengine.dump({
+        image_key(*key): np.asarray(table, np.float32)
+        for key, table in sorted(tables.items())
+    }, path, file_format='pkl')
 
 
 def read_proposals(path: str) -> dict[Key, Any]:

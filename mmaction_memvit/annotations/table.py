@@ -1,29 +1,38 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Reads text files and tables, and says what is wrong with them.
+"""Reads text files, tables and pickles, and says what is wrong with them.
 
 All annotation files are read here: UTF-8, with or without Excel's byte order
 mark, separated by commas, tabs or semicolons, as the first line tells. Errors
 name the file, the line, the value, its limit and a remedy.
 """
 import csv
+import importlib
 import io
+import pickle
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 from mmengine.fileio import get
 
-from ..messages import (  # noqa: F401
-    check_choice,
-    data_error,
-    first_names,
-    warn,
-)
+from ..messages import check_choice, data_error, warn
 
 # So many bad rows are described.
 _SHOWN = 3
+# All that a pickle of arrays, lists and text needs.
+_HARMLESS = {
+    ('numpy', 'ndarray'), ('numpy', 'dtype'), ('_codecs', 'encode'),
+    ('copy_reg', '_reconstructor'), ('copyreg', '_reconstructor'),
+    ('__builtin__', 'object'), ('builtins', 'object'),
+    ('builtins', 'bytearray'), ('collections', 'OrderedDict'),
+    ('__builtin__', 'bytes'),  # of an empty array, in protocol 2
+    *((f'numpy.{core}.{module}', name) for core in ('core', '_core')
+      for module, name in (('multiarray', '_reconstruct'),
+                           ('multiarray', 'scalar'),
+                           ('numeric', '_frombuffer')))
+}
 
 
 def read_bytes(path: str, remedy: str = 'check the path') -> bytes:
@@ -42,8 +51,7 @@ def read_bytes(path: str, remedy: str = 'check the path') -> bytes:
 def read_text(path: str, remedy: str = 'check the path') -> str:
     """Text of a file in UTF-8, without the byte order mark.
 
-    Another encoding is a ValueError. None is guessed: a wrong guess would
-    change names without a word.
+    Other encodings are not guessed: that would change names without a word.
     """
     data = read_bytes(path, remedy)
     if data[:2] in (b'\xff\xfe', b'\xfe\xff') or b'\0' in data:
@@ -65,6 +73,38 @@ def read_lines(path: str, remedy: str = 'check the path') -> list[str]:
     """Lines of a text file, without their ends; see :func:`read_text`."""
     text = read_text(path, remedy).replace('\r\n', '\n').replace('\r', '\n')
     return text.split('\n')[:-1] if text.endswith('\n') else text.split('\n')
+
+
+class _Unpickler(pickle.Unpickler):
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _HARMLESS:
+            raise pickle.UnpicklingError(
+                f'it holds {module}.{name}, but only arrays, lists and dicts '
+                'are read')
+        if module.startswith('numpy._core'):
+            # What NumPy 2 wrote, with NumPy 1.
+            try:
+                importlib.import_module(module)
+            except ImportError:
+                module = module.replace('_core', 'core')
+        return super().find_class(module, name)
+
+
+def read_pickle(path: str, remedy: str) -> Any:
+    """Content of a pickle; no code in it is run.
+
+    Pickles of the web hold whatever their author wanted: it is a ValueError
+    with ``remedy`` if it is anything but arrays, text, numbers, lists, dicts.
+    """
+    content = read_bytes(path, remedy)
+    try:
+        # latin1: arrays that Python 2 wrote.
+        return _Unpickler(io.BytesIO(content), encoding='latin1').load()
+    # A damaged pickle may raise nearly anything.
+    except Exception as e:
+        raise data_error(path, f'cannot be unpickled ({type(e).__name__}: '
+                         f'{e})', remedy) from e
 
 
 @dataclass(eq=False)
@@ -218,14 +258,6 @@ def is_whole(values: np.ndarray) -> np.ndarray:
         return np.isfinite(values) & (values == np.rint(values))
 
 
-class BadRow(ValueError):
-    """A row cannot be used; ``kind`` says what is wrong in general."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
 class BadRows:
     """What to do about rows of a table that cannot be used.
 
@@ -256,16 +288,11 @@ class BadRows:
 
         ``explain`` gives value and limit by row.
         """
-        rows = np.flatnonzero(bad & ~self.bad)
+        rows = np.flatnonzero(np.asarray(bad) & ~self.bad)
         for row in rows[:_SHOWN].tolist():
             self._examples[row] = explain(row)
         self._kinds[kind] += len(rows)
         self.bad[rows] = True
-
-    def add(self, row: int, error: BadRow) -> None:
-        """Notes a row."""
-        self.flag(np.arange(len(self.bad)) == row, error.kind,
-                  lambda _: str(error))
 
     def good(self) -> np.ndarray:
         """Which rows can be used, bools (R, ); raises or logs the others."""

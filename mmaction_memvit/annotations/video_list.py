@@ -32,14 +32,11 @@ def read_video_list(ann_file: str,
                     need_label: bool = True) -> list[dict]:
     """Reads a list of labelled videos, in the order of first mention.
 
-    Lines are split from the right, so that paths may hold spaces. Two forms
-    are known:
-
-    - ``'video'``: ``path label``, as in MMAction2; with ``multi_class``
-      ``path label label ...``.
-    - ``'segments'``: ``path start end label``, one line a segment, times in
-      seconds from the video's first frame; several labels of a segment are
-      joined by commas. The lines of a video need not stand together.
+    Lines are split from the right, so that paths may hold spaces. They are, of
+    form ``'video'``, ``path label``, as in MMAction2, or with ``multi_class``
+    ``path label label ...``; of ``'segments'`` ``path start end label``, one a
+    segment, times in seconds, several labels joined by commas, the lines of a
+    video in any place.
 
     Label -1 says "not annotated". Empty lines and lines that begin with ``#``
     are passed over; a path that begins so is written ``./#...``.
@@ -61,10 +58,6 @@ def read_video_list(ann_file: str,
         list[dict]: ``path`` (str), ``label`` (int, or list[int] with
         ``multi_class``) and, for ``'segments'``, ``segments``: list of
         ``(start, end, labels)``, seconds and a tuple of int.
-
-    Raises:
-        ValueError: If the list is empty, a line is malformed, a label is out
-            of range, or a video is listed twice, with file and line.
     """
     check_choice('ann_format', ann_format, tuple(FORMATS))
     lines = read_lines(ann_file, 'check ann_file, and data_root, which a '

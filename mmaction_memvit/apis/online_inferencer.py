@@ -16,11 +16,9 @@ from typing import (
     Union,
 )
 
-import numpy as np
 import torch
-from mmaction.registry import TRANSFORMS
 from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
+from mmengine.dataset import pseudo_collate
 
 from mmaction_memvit.memory import MemoryBank, MemoryHost
 from mmaction_memvit.memory.bank import ClipIdentity
@@ -32,7 +30,10 @@ from mmaction_memvit.models.recognizers.clip_collaboration import (
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.frames import Clock
 
-from .clip_plan import frame_loader, frame_pipeline, plan_of
+from .clip_loader import ClipLoader
+from .clip_plan import plan_of
+from .infer import infer
+from .memory_attention import AttentionRecorder, MemoryAttention
 from .model import load_model
 from .session import Clip, ClipPrediction, Frames, Session
 
@@ -58,11 +59,15 @@ class OnlineInferencer:
             frames are taken as they come.
         cuda_graph (bool, optional): Option of the recognizer. Defaults to
             None: as the config says.
+        record_attention (bool): Whether predictions tell what a MeMViT
+            attended to, see :class:`MemoryAttention`. Attention weights are
+            computed once more for it. Defaults to False.
 
     Raises:
         FileNotFoundError: If config or checkpoint do not exist.
-        ValueError: If the config's test data have no clips in order, or the
-            model looks at several clips at once (collaborative memory).
+        ValueError: If the config's test data have no clips in order, the
+            model looks at several clips at once (collaborative memory), or
+            it attends to no memory that could be recorded.
 
     Examples:
         >>> inferencer = OnlineInferencer('config.py', 'epoch_10.pth')
@@ -79,20 +84,21 @@ class OnlineInferencer:
                  checkpoint: Optional[str] = None,
                  device: str = 'cpu',
                  sample_fps: Optional[float] = None,
-                 cuda_graph: Optional[bool] = None) -> None:
-        config, self.model = load_model(config, checkpoint, device)
+                 cuda_graph: Optional[bool] = None,
+                 record_attention: bool = False) -> None:
+        self.config, self.model = load_model(config, checkpoint, device)
         if isinstance(self.model, ClipCollaboration):
             raise ValueError(
                 f'{type(self.model).__name__} looks at several clips of a '
                 'video at once, later ones too, so it cannot run along a '
                 'stream; use tools/test.py')
-        dataset = config.test_dataloader.dataset
-        self.dataset = dataset
+        dataset = self.config.test_dataloader.dataset
         self.plan = plan_of(dataset, sample_fps)
-        self.pipeline = Compose(frame_pipeline(dataset.pipeline))
-        self._loader = TRANSFORMS.build(frame_loader(dataset.pipeline))
+        self.loader = ClipLoader(dataset, self.plan)
         if cuda_graph is not None:
             self.model.cuda_graph = cuda_graph
+        self.recorder = (
+            AttentionRecorder(self.model) if record_attention else None)
         # A model of MMAction2 has none to forget.
         self.bank = MemoryBank()
         if isinstance(self.model, MemoryHost):
@@ -123,7 +129,7 @@ class OnlineInferencer:
             ValueError: If ``fps`` is not above 0, or a detector gets no
                 ``boxes``.
         """
-        if boxes is None and hasattr(self.plan, 'keyframe'):
+        if boxes is None and self.loader.takes_boxes:
             raise ValueError(
                 'a detector needs boxes: hand in boxes=f, where f(picture, '
                 'seconds) gives the pixels (N, 4) of the persons there')
@@ -186,8 +192,8 @@ class OnlineInferencer:
             ready = [i for i, clip in enumerate(clips) if clip is not None]
             if not ready:
                 return results
-            found = self._run([sessions[i] for i in ready],
-                              [clips[i] for i in ready])
+            found = self.run_clips([sessions[i] for i in ready],
+                                   [clips[i] for i in ready])
             for i, prediction in zip(ready, found):
                 results[i].append(prediction)
 
@@ -220,95 +226,94 @@ class OnlineInferencer:
         if not entry['num_frames']:
             raise ValueError(f'{video}: {entry.get("problem", "no frames")}; '
                              'check the path, or encode the video anew')
-        session = self.session(video, entry['fps'], boxes)
-        session.clock = clock = Clock(entry)
+        session = self.file_session(video, entry, boxes)
+        for number in range(self.plan.num_clips(session.clock)):
+            clip = self.loader.read(video, entry, number)
+            yield self.run_clips([session], [clip])[0]
+
+    def infer(self, inputs: Union[str, Sequence[str]],
+              **kwargs: Any) -> Dict[str, list]:
+        """Run along whole files, called as MMAction2's inferencers are.
+
+        Args:
+            inputs (str | Sequence[str]): Paths.
+            pred_out_file (str): Where ``predictions`` go (.json, .yaml, .pkl).
+                Defaults to '': nowhere.
+            vid_out_dir (str): Where videos go, with the best classes on them.
+                Defaults to '': nowhere.
+            print_result (bool): Defaults to False.
+            label_file (str, optional): Names of the classes, one a line.
+                Defaults to None: numbers.
+            boxes (Callable, optional): See :meth:`session`.
+
+        Returns:
+            dict: ``predictions``, of each file a list of
+            :meth:`ClipPrediction.to_dict`; ``visualization``, paths.
+        """
+        return infer(self, inputs, **kwargs)
+
+    def file_session(self,
+                     name: Hashable,
+                     entry: dict,
+                     boxes: Optional[Callable] = None) -> Session:
+        """A session that keeps the time of a file and knows its end.
+
+        Args:
+            name (Hashable): For the caller's use.
+            entry (dict): The file's in an index, see :func:`probe_video`.
+            boxes (Callable, optional): See :meth:`session`.
+        """
+        session = self.session(name, entry['fps'], boxes)
+        session.clock = Clock(entry)
         session.num_frames = entry['num_frames']
-        for number in range(self.plan.num_clips(clock)):
-            clip = Clip(number, self.plan.wanted(number, clock))
-            clip.images = self._loader.transform(
-                dict(
-                    filename=video,
-                    frame_table=entry,
-                    frame_inds=clip.wanted))['imgs']
-            yield self._run([session], [clip])[0]
+        return session
 
     # -- the model ----------------------------------------------------------
 
-    def _run(self, sessions: Sequence[Session],
-             clips: Sequence[Clip]) -> List[ClipPrediction]:
+    def run_clips(self, sessions: Sequence[Session],
+                  clips: Sequence[Clip]) -> List[ClipPrediction]:
         """The next clips of different streams, those of one size at once."""
         packed = [self._pack(s, c) for s, c in zip(sessions, clips)]
         shapes = [tuple(x['inputs'].shape) for x in packed]
-        samples: List[Any] = [None] * len(packed)
+        found: List[Any] = [None] * len(packed)
         for shape in dict.fromkeys(shapes):
             lanes = [i for i, x in enumerate(shapes) if x == shape]
+            data = pseudo_collate([packed[i] for i in lanes])
             with torch.no_grad():
-                found = self.model.test_step(
-                    pseudo_collate([packed[i] for i in lanes]))
-            for i, sample in zip(lanes, found):
-                samples[i] = sample
+                if self.recorder is None:
+                    samples = self.model.test_step(data)
+                    attention: List[Any] = [None] * len(lanes)
+                else:
+                    samples, attention = self.recorder.predict(data)
+            for i, *own in zip(lanes, samples, attention):
+                found[i] = own
         return [
-            self._prediction(*x) for x in zip(sessions, clips, samples)
+            self._prediction(session, clip, *own)
+            for session, clip, own in zip(sessions, clips, found)
         ]
 
     def _pack(self, session: Session, clip: Clip) -> dict:
-        plan = self.plan
-        shape = clip.images[0].shape[:2]
-        results = dict(
-            # Transforms may work in place; clips share frames.
-            imgs=[x.copy() for x in clip.images],
-            original_shape=shape,
-            img_shape=shape,
-            clip_len=plan.clip_len,
-            frame_interval=plan.frame_interval,
-            num_clips=1,
-            label=-1,
-            modality='RGB',
-            start_index=0,
-            segment_id='',
-            fps=session.fps,
-            clip_range=(int(clip.wanted[0]), int(clip.wanted[-1])),
-            **self._box_keys(session, clip))
-        data = self.pipeline(results)
+        data = clip.data or self.loader.pack(
+            clip, session.clock, session.name, session.boxes)
         shape = tuple(data['inputs'].shape)
         if session.input_shape not in (None, shape):
             warn(f'{session.name or "a session"}: clips of {shape} follow '
                  f'those of {session.input_shape}: its memory starts anew')
             self.bank.forget(session.key)
         session.input_shape = shape
-        session.last_seconds = plan.start_seconds(clip.number, session.clock)
+        session.last_seconds = self.plan.start_seconds(
+            clip.number, session.clock)
         # Whatever the pipeline packs.
         data['data_samples'].set_metainfo(
             dict(
                 video_id=session.key,
-                timestamp=plan.first + session.num_run,
+                timestamp=self.plan.first + session.num_run,
                 start_seconds=session.last_seconds))
         session.num_run += 1
         return data
 
-    def _box_keys(self, session: Session, clip: Clip) -> dict:
-        """What the pipelines of detectors take beside frames."""
-        if not hasattr(self.plan, 'keyframe'):
-            return {}
-        seconds = self.plan.start_seconds(clip.number, session.clock)
-        picture = clip.images[self.plan.clip_len // 2]
-        boxes = np.asarray(
-            session.boxes(picture.copy(), seconds),
-            np.float32).reshape(-1, 4)
-        height, width = picture.shape[:2]
-        size = np.array([width, height, width, height], np.float32)
-        return dict(
-            img_key=f'{session.name},{self.plan.first + clip.number:04d}',
-            gt_bboxes=np.zeros((0, 4), np.float32),
-            gt_labels=np.zeros((0, self.dataset.get('num_classes', 81)),
-                               np.float32),
-            entity_ids=np.zeros(0, np.int64),
-            proposals=boxes,
-            orig_proposals=boxes / size,
-            scores=np.ones(len(boxes), np.float32))
-
-    def _prediction(self, session: Session, clip: Clip,
-                    sample) -> ClipPrediction:
+    def _prediction(self, session: Session, clip: Clip, sample,
+                    attention: Optional[MemoryAttention]) -> ClipPrediction:
         clock = session.clock
         start, end = self.plan.seconds(clip.number, clock)
         times = clip.number, start, min(
@@ -317,8 +322,9 @@ class OnlineInferencer:
             found = sample.pred_instances
             return ClipPrediction(
                 *times, _to_cpu(found.scores), _to_cpu(found.bboxes),
-                self.plan.start_seconds(clip.number, clock))
-        return ClipPrediction(*times, _to_cpu(sample.pred_score))
+                self.plan.start_seconds(clip.number, clock), attention)
+        return ClipPrediction(
+            *times, _to_cpu(sample.pred_score), attention=attention)
 
     # -- memory of a session ------------------------------------------------
 

@@ -21,6 +21,7 @@ import torch
 from mmaction_memvit.video.live import Gap
 
 from .clip_plan import steady_clock
+from .memory_attention import MemoryAttention
 
 Frames = Union[np.ndarray, torch.Tensor, Iterable]
 
@@ -38,6 +39,8 @@ class ClipPrediction(NamedTuple):
         boxes (Tensor, optional): (N, 4), shares of the picture. Defaults to
             None: the model takes no boxes.
         keyframe (float, optional): Seconds of the picture that they are on.
+        attention (MemoryAttention, optional): What the clip attended to.
+            Defaults to None: nobody asked.
     """
     clip: int
     start: float
@@ -45,11 +48,30 @@ class ClipPrediction(NamedTuple):
     scores: Union[torch.Tensor, Dict[str, torch.Tensor]]
     boxes: Optional[torch.Tensor] = None
     keyframe: Optional[float] = None
+    attention: Optional[MemoryAttention] = None
 
     @property
     def label(self) -> int:
         """int: the class of the highest score, of scores (num_classes, )."""
         return int(self.scores.argmax())
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Numbers and lists, as JSON takes them; scores to six decimals."""
+
+        def listed(x: Any) -> Any:
+            if isinstance(x, dict):
+                return {key: listed(value) for key, value in x.items()}
+            return x.double().numpy().round(6).tolist()
+
+        found = dict(
+            clip=self.clip,
+            start=round(self.start, 3),
+            end=round(self.end, 3),
+            scores=listed(self.scores))
+        if self.boxes is not None:
+            found.update(
+                keyframe=round(self.keyframe, 3), boxes=listed(self.boxes))
+        return found
 
 
 class Clip:
@@ -58,6 +80,11 @@ class Clip:
     Args:
         number (int): Of the clip in its stream.
         wanted (np.ndarray): Numbers of its frames, ascending.
+
+    Attributes:
+        images (list[np.ndarray]): Those that have come.
+        data (dict, optional): What the pipeline has made of them, where that
+            was done before.
     """
 
     def __init__(self, number: int, wanted: np.ndarray) -> None:
@@ -65,6 +92,7 @@ class Clip:
         # Before the stream its first frame is shown.
         self.wanted = wanted.clip(0)
         self.images: List[np.ndarray] = []
+        self.data: Optional[dict] = None
 
     def show(self, image: np.ndarray, until: int) -> None:
         """Take a picture for all of its frames before number ``until``."""

@@ -1,36 +1,18 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Says why detection is missing, where it is."""
-import ast
 import importlib
-from pathlib import Path
-from typing import Iterator, NoReturn
+from typing import NoReturn
 
 from .errors import HostError
 from .versions import REMEDIES
 
-# What MMAction2 registers only where MMDetection imports.
+# What MMAction2 registers only where MMDetection imports, and this package.
 DETECTION_MODELS = ('FastRCNN', 'AVARoIHead', 'BBoxHeadAVA',
                     'SingleRoIExtractor3D', 'ACRNHead', 'FBOHead',
                     'LFBInferHead')
+OWN_MODELS = ('CollaborativeFastRCNN', 'OnlineFastRCNN', 'MeMViTBBoxHead',
+              'MeMViTRoIHead')
 DETECTION_TASK_UTILS = ('MaxIoUAssignerAVA', )
-
-
-def own_detection_models() -> Iterator[str]:
-    """Names of this package's classes that need MMDetection.
-
-    They cannot be imported without it, so the sources are asked.
-
-    Yields:
-        str: What the two folders export.
-    """
-    models = Path(__file__).parents[1] / 'models'
-    for folder in ('detectors', 'roi_heads'):
-        path = models / folder / '__init__.py'
-        for node in ast.parse(path.read_text(encoding='utf-8')).body:
-            if isinstance(node, ast.Assign) and any(
-                    getattr(target, 'id', '') == '__all__'
-                    for target in node.targets):
-                yield from ast.literal_eval(node.value)
 
 
 def detection_is_there() -> bool:
@@ -66,8 +48,7 @@ def explain_missing_detection() -> None:
         return
     # In the root registries: with MMDetection missing, MMEngine falls back to
     # them for `_scope_='mmdet'`.
-    for registry, names in ((MODELS,
-                             (*DETECTION_MODELS, *own_detection_models())),
+    for registry, names in ((MODELS, (*DETECTION_MODELS, *OWN_MODELS)),
                             (TASK_UTILS, DETECTION_TASK_UTILS)):
         for name in names:
             if name in registry.module_dict:

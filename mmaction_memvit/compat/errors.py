@@ -29,13 +29,9 @@ def is_outside(version: str, low: str, high: Optional[str]) -> bool:
 def check_version(name: str) -> None:
     """Imports a host library and checks its version.
 
-    Args:
-        name (str): A key of ``SUPPORTED_VERSIONS``.
-
     Raises:
         HostError: If it is missing, fails to import, or lies outside
-            ``SUPPORTED_VERSIONS``. The message names the version found, the
-            limits and the remedy.
+            ``SUPPORTED_VERSIONS``.
     """
     version = str(import_host(name).__version__)
     low, high = SUPPORTED_VERSIONS[name]
@@ -46,14 +42,7 @@ def check_version(name: str) -> None:
 
 
 def explain_import_error(error: Exception) -> str:
-    """Names the remedy for an error met while importing a host library.
-
-    Args:
-        error (Exception): What the import raised.
-
-    Returns:
-        str: A sentence with the command that mends it.
-    """
+    """A sentence with the command that mends what an import raised."""
     text = str(error)
     missing = (getattr(error, 'name', None) or '').partition('.')[0]
     if isinstance(error, ModuleNotFoundError) and missing:
@@ -76,15 +65,6 @@ def import_host(name: str) -> types.ModuleType:
 
     A failing import within ``mmaction.models`` would otherwise come to light
     much later and in disguise, as "X is not in the registry".
-
-    Args:
-        name (str): The module's full name.
-
-    Returns:
-        ModuleType: The module.
-
-    Raises:
-        HostError: If the import fails, with the cause and the remedy.
     """
     try:
         return importlib.import_module(name)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .errors import PACKAGE, HostError, is_outside
+from .wrap import wrap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,37 +75,29 @@ def heal_distributed_on_cpu() -> None:
     from mmengine.dist import utils as dist_utils
     from mmengine.model import MMDistributedDataParallel
 
-    if get_device() != 'cpu' or hasattr(dist_utils._init_dist_pytorch,
-                                        '__wrapped__'):
-        return
-    original_launcher = dist_utils._init_dist_pytorch
-    original_init = MMDistributedDataParallel.__init__
+    if get_device() == 'cpu':
+        wrap(dist_utils, '_init_dist_pytorch', _init_dist_pytorch)
+        wrap(MMDistributedDataParallel, '__init__', _init_ddp)
 
-    @functools.wraps(original_launcher)
-    def init_dist_pytorch(backend: str,
-                          init_backend: str = 'torch',
-                          **kwargs) -> None:
-        if init_backend != 'torch':
-            return original_launcher(backend, init_backend, **kwargs)
-        if backend == 'nccl':
-            raise HostError(
-                "There is no GPU here, which the backend 'nccl' needs. "
-                'Remedy: --cfg-options env_cfg.dist_cfg.backend=gloo.')
-        from torch import distributed
-        distributed.init_process_group(backend=backend, **kwargs)
 
-    @functools.wraps(original_init)
-    def init_ddp(self, module, *args, device_ids=None, **kwargs) -> None:
-        on_cpu = all(p.device.type == 'cpu' for p in module.parameters())
-        original_init(
-            self,
-            module,
-            *args,
-            device_ids=None if on_cpu else device_ids,
-            **kwargs)
+def _init_dist_pytorch(original: Callable,
+                       backend: str,
+                       init_backend: str = 'torch',
+                       **kwargs) -> None:
+    if init_backend != 'torch':
+        return original(backend, init_backend, **kwargs)
+    if backend == 'nccl':
+        raise HostError(
+            "There is no GPU here, which the backend 'nccl' needs. "
+            'Remedy: --cfg-options env_cfg.dist_cfg.backend=gloo.')
+    from torch import distributed
+    distributed.init_process_group(backend=backend, **kwargs)
 
-    dist_utils._init_dist_pytorch = init_dist_pytorch
-    MMDistributedDataParallel.__init__ = init_ddp
+
+def _init_ddp(original: Callable, self, module, *args, **kwargs) -> None:
+    if all(p.device.type == 'cpu' for p in module.parameters()):
+        kwargs['device_ids'] = None
+    original(self, module, *args, **kwargs)
 
 
 def heal_metrics_file() -> None:
@@ -116,9 +109,9 @@ def heal_metrics_file() -> None:
     """
     from mmengine.dist import master_only
     from mmengine.hooks import logger_hook
-
-    if not hasattr(logger_hook.dump, '__wrapped__'):
-        logger_hook.dump = master_only(logger_hook.dump)
+    wrap(logger_hook, 'dump',
+         lambda original, *args, **kwargs: master_only(original)(
+             *args, **kwargs))
 
 
 def heal_report_of_environment() -> None:
@@ -129,25 +122,20 @@ def heal_report_of_environment() -> None:
     expects a missing module at most.
     """
     from mmengine.runner import runner
+    wrap(runner, 'collect_env', _collect_env)
 
-    original = runner.collect_env
-    if hasattr(original, '__wrapped__'):
-        return
 
-    @functools.wraps(original)
-    def collect_env() -> dict:
-        try:
-            return original()
-        except RuntimeError as error:
-            if 'torchvision' not in str(error):
-                raise
-        sys.modules['torchvision'] = None
-        try:
-            return {**original(), 'TorchVision': 'does not load'}
-        finally:
-            del sys.modules['torchvision']
-
-    runner.collect_env = collect_env
+def _collect_env(original: Callable) -> dict:
+    try:
+        return original()
+    except RuntimeError as error:
+        if 'torchvision' not in str(error):
+            raise
+    sys.modules['torchvision'] = None
+    try:
+        return {**original(), 'TorchVision': 'does not load'}
+    finally:
+        del sys.modules['torchvision']
 
 
 def heal_config_lookup() -> None:
@@ -175,24 +163,17 @@ def heal_inherited_collate_fn() -> None:
     '_scope_'".
     """
     from mmengine.runner import Runner
+    wrap(Runner, 'build_dataloader', _build_dataloader)
 
-    original = Runner.build_dataloader
-    if hasattr(original, '__wrapped__'):
-        return
 
-    @functools.wraps(original)
-    def build_dataloader(dataloader, *args, **kwargs):
-        if isinstance(dataloader, dict):
-            collate_fn = dataloader.get('collate_fn')
-            if isinstance(collate_fn, dict) and '_scope_' in collate_fn:
-                collate_fn = {
-                    k: v
-                    for k, v in collate_fn.items() if k != '_scope_'
-                }
-                dataloader = {**dataloader, 'collate_fn': collate_fn}
-        return original(dataloader, *args, **kwargs)
-
-    Runner.build_dataloader = staticmethod(build_dataloader)
+def _build_dataloader(original: Callable, dataloader: object, *args,
+                      **kwargs) -> object:
+    if isinstance(dataloader, dict) and isinstance(
+            dataloader.get('collate_fn'), dict):
+        collate_fn = dict(dataloader['collate_fn'])
+        collate_fn.pop('_scope_', None)
+        dataloader = {**dataloader, 'collate_fn': collate_fn}
+    return original(dataloader, *args, **kwargs)
 
 
 def _adjust_hue(img: 'np.ndarray', factor: float) -> 'np.ndarray':

@@ -4,7 +4,9 @@
 One function per fault. Each leaves stock models as they are and may be called
 again.
 """
-import functools
+from collections.abc import Callable
+
+from .wrap import wrap
 
 
 def _name(sample: object, number: int) -> str:
@@ -36,37 +38,34 @@ def heal_visualization_hook() -> None:
     the file, so that the clips of a video would overwrite each other.
     """
     from mmaction.engine.hooks import VisualizationHook
+    wrap(VisualizationHook, '_draw_samples', _draw_samples)
 
-    original = VisualizationHook._draw_samples
-    if hasattr(original, '__wrapped__'):
+
+def _draw_samples(original: Callable, self, batch_idx: int, data_batch: dict,
+                  data_samples: list, step: int = 0) -> None:
+    if not self.enable:
         return
-
-    @functools.wraps(original)
-    def draw_samples(self, batch_idx, data_batch, data_samples, step=0):
-        if not self.enable:
-            return
-        clips = [x[0] if x.ndim == 5 else x for x in data_batch['inputs']]
-        # Detectors have boxes, and other tasks no pictures.
-        if any(x.ndim != 4 or x.shape[0] != 3 for x in clips):
-            return original(self, batch_idx, data_batch, data_samples, step)
-        options = {k: v for k, v in self.draw_args.items() if k != 'show'}
-        for i, (clip, sample) in enumerate(zip(clips, data_samples)):
-            number = batch_idx * len(clips) + i
-            if number % self.interval:
-                continue
-            name = _name(sample, number)
-            if self.out_dir is not None:
-                options['out_path'] = self.file_client.join_path(
-                    self.out_dir, f'{name}_{step}')
-            self._visualizer.add_datasample(
-                name,
-                clip.permute(1, 2, 3, 0).numpy().astype('uint8'),
-                _with_labels(sample),
-                step=step,
-                show_frames=self.show,
-                **options)
-
-    VisualizationHook._draw_samples = draw_samples
+    clips = [x[0] if x.ndim == 5 else x for x in data_batch['inputs']]
+    # Detectors have boxes, and other tasks no pictures.
+    if any(x.ndim != 4 or x.shape[0] != 3 for x in clips):
+        original(self, batch_idx, data_batch, data_samples, step)
+        return
+    options = {k: v for k, v in self.draw_args.items() if k != 'show'}
+    for i, (clip, sample) in enumerate(zip(clips, data_samples)):
+        number = batch_idx * len(clips) + i
+        if number % self.interval:
+            continue
+        name = _name(sample, number)
+        if self.out_dir is not None:
+            options['out_path'] = self.file_client.join_path(
+                self.out_dir, f'{name}_{step}')
+        self._visualizer.add_datasample(
+            name,
+            clip.permute(1, 2, 3, 0).numpy().astype('uint8'),
+            _with_labels(sample),
+            step=step,
+            show_frames=self.show,
+            **options)
 
 
 def explain_inferencer() -> None:
@@ -77,23 +76,18 @@ def explain_inferencer() -> None:
     and a single clip would have no memory.
     """
     from mmaction.apis.inferencers import ActionRecogInferencer
+    wrap(ActionRecogInferencer, '_init_pipeline', _init_pipeline)
 
-    original = ActionRecogInferencer._init_pipeline
-    if hasattr(original, '__wrapped__'):
-        return
 
-    @functools.wraps(original)
-    def init_pipeline(self, cfg):
-        from mmaction.registry import DATASETS
-        kind = cfg.test_dataloader.dataset.type
-        cls = DATASETS.get(kind) if isinstance(kind, str) else kind
-        if hasattr(cls, 'stream_keys'):
-            raise ValueError(
-                f'{type(self).__name__} scores one clip of a video, but the '
-                f'test data of this config are streams ({cls.__name__}). '
-                'Remedy: mmaction_memvit.apis.StreamInferencer(config, '
-                'checkpoint) runs the model along a video, clip by clip; '
-                'detections are drawn by visualize_detections.py')
-        return original(self, cfg)
-
-    ActionRecogInferencer._init_pipeline = init_pipeline
+def _init_pipeline(original: Callable, self, cfg) -> object:
+    from mmaction.registry import DATASETS
+    kind = cfg.test_dataloader.dataset.type
+    cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+    if hasattr(cls, 'stream_keys'):
+        raise ValueError(
+            f'{type(self).__name__} scores one clip of a video, but the test '
+            f'data of this config are streams ({cls.__name__}). Remedy: '
+            'mmaction_memvit.apis.StreamInferencer(config, checkpoint) runs '
+            'the model along a video, clip by clip; detections are drawn by '
+            'visualize_detections.py')
+    return original(self, cfg)

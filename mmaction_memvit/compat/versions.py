@@ -7,7 +7,7 @@ loads this file where nothing is installed.
 import re
 import sys
 from importlib import metadata
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 # Lowest version that works, and the first one that does not.
 SUPPORTED_VERSIONS: Dict[str, Tuple[str, Optional[str]]] = {
@@ -85,14 +85,7 @@ REMEDIES = {
 
 
 def installed(module: str) -> Dict[str, str]:
-    """Distributions that provide a module of the host.
-
-    Args:
-        module (str): A key of ``DISTRIBUTIONS``.
-
-    Returns:
-        dict[str, str]: Their names and versions; more than one is a fault.
-    """
+    """Versions of what provides a module; more than one is a fault."""
     found = {}
     for name in DISTRIBUTIONS[module]:
         try:
@@ -100,26 +93,6 @@ def installed(module: str) -> Dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def clashes() -> List[str]:
-    """Names what writes into one folder, where one overwrites another.
-
-    Returns:
-        list[str]: A sentence with the remedy for each folder with two
-        distributions; empty if all is well.
-    """
-    sentences = []
-    for module in DISTRIBUTIONS:
-        found = installed(module)
-        if len(found) > 1:
-            names = ' and '.join(f'{n} {v}' for n, v in found.items())
-            # What one of them overwrote is mended by installing it again.
-            sentences.append(
-                f'{names} all write the folder {module}/. Remedy: '
-                f'`{sys.executable} -m pip uninstall -y {" ".join(found)}`, '
-                f'then {REMEDIES[module]} (or the one you want).')
-    return sentences
 
 
 def release(version: str) -> Tuple[int, ...]:

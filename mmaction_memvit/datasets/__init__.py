@@ -4,7 +4,8 @@ from .charades import CharadesDataset
 from .epic import EpicDataset
 from .epic_stream import OnlineEpicDataset
 from .samplers import *  # noqa: F403
-from .stream import NamedVideoDataset, StreamDataset
+from .source import NamedVideoDataset
+from .stream import StreamDataset
 from .transforms import *  # noqa: F403
 from .video import OnlineVideoDataset, VideoClipsDataset
 from .windows import CollaborativeAVADataset

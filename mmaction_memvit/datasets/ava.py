@@ -15,8 +15,7 @@ from ..annotations.proposals import (
 from ..messages import check_choice, first_names, log, tool, warn
 from .ava_truth import Keyframes, read_truth
 from .grid import Clock, KeyframeGrid
-from .source import drop
-from .stream import NamedVideoDataset
+from .source import NamedVideoDataset, drop
 
 PREPARE_AVA = tool('data/ava/prepare_ava.py')
 
@@ -26,8 +25,7 @@ class OnlineAVADataset(NamedVideoDataset):
     """Keyframes of videos with boxes and actions, for models with memory.
 
     Reads AVA and everything of its form, of any length and frame rate, from
-    video files without extracting frames, or from MMAction2's frame folders.
-    A sample is a keyframe.
+    video files, or from MMAction2's frame folders. A sample is a keyframe.
 
     A timestamp counts ``1 / keyframe_rate`` seconds; ``timestamp_start`` is
     that of the first frame of file or folder. Keyframe t shows the frame that
@@ -48,22 +46,17 @@ class OnlineAVADataset(NamedVideoDataset):
     - ``img_key`` (str): video and timestamp, as ``'1j20qq1JyX4,0902'``,
     - ``center_frame`` (int), ``start_seconds`` (float): frame and time of the
       keyframe, from 0,
-    - ``gt_bboxes`` (np.ndarray): float32 of shape (N, 4), shares of the
-      image; N may be 0,
-    - ``gt_labels`` (np.ndarray): float32 of shape (N, num_classes), ones for
-      the actions of a box; column 0 is not used,
-    - ``entity_ids`` (np.ndarray): int64 of shape (N,), numbers of persons,
-      -1 where there are none,
-    - ``proposals`` (np.ndarray): float32 of shape (P, 4), shares of the image,
-      and ``scores`` of shape (P,), if ``proposal_file`` is given or in test
-      mode, which without one takes the ground-truth boxes,
-    - ``orig_proposals`` (np.ndarray): a copy of ``proposals`` that no
-      geometric transform touches.
+    - ``gt_bboxes``: float32 (N, 4), shares of the image; N may be 0,
+      ``gt_labels``: float32 (N, num_classes), ones for the actions of a box,
+      column 0 is not used, and ``entity_ids``: int64 (N,), persons or -1,
+    - ``proposals``: float32 (P, 4), shares of the image, and ``scores`` (P,),
+      if ``proposal_file`` is given or in test mode, which without one takes
+      the ground-truth boxes,
+    - ``orig_proposals``: a copy that no geometric transform touches.
 
-    Other than in MMAction2's ``AVADataset``: a keyframe that the proposal
-    file does not know has no proposals, where that one takes the whole
-    image; ``timestamp_start`` and ``timestamp_end`` are not 900 and 1800
-    unless they are set; keyframes are ordered by video and time.
+    Other than in MMAction2's ``AVADataset`` a keyframe that the proposal file
+    does not know has no proposals, not the whole image, and
+    ``timestamp_start`` and ``timestamp_end`` are not 900 and 1800.
 
     Args:
         ann_file (str): CSV file ``video,timestamp,x1,y1,x2,y2,action
@@ -90,10 +83,10 @@ class OnlineAVADataset(NamedVideoDataset):
         keyframes (str): Which keyframes are samples: ``'annotated'``, those
             of ``ann_file``; ``'proposals'``, these and those with a proposal
             that reaches ``person_det_score_thr``; or ``'all'``, every
-            timestamp in ``keyframe_range``. The further ones have no ground
-            truth: in training, they feed the memory, and proposals there
-            count as persons without action. Only videos of ``ann_file`` are
-            used. Defaults to ``'annotated'``.
+            timestamp in ``keyframe_range``. The further ones, of videos of
+            ``ann_file``, have no ground truth: in training, they feed the
+            memory, and proposals there count as persons without action.
+            Defaults to ``'annotated'``.
         keyframe_range (Sequence[int], optional): First and last timestamp
             that ``'all'`` and ``'proposals'`` add. Defaults to None: as far
             as the video goes.
@@ -109,8 +102,7 @@ class OnlineAVADataset(NamedVideoDataset):
             :func:`read_ava_boxes`: ``'error'`` or ``'skip'``. Defaults to
             ``'error'``.
         **kwargs: Further arguments of :class:`NamedVideoDataset` and
-            :class:`StreamDataset`. ``missing_video='unchecked'`` believes,
-            for frame folders without an index, ``timestamp_end``.
+            :class:`StreamDataset`.
     """
 
     sample_kind = 'keyframe'
@@ -186,24 +178,14 @@ class OnlineAVADataset(NamedVideoDataset):
             self.label_file, (grid.start, grid.end), self.bad_rows)
         if classes is not None:
             self._metainfo.setdefault('classes', classes)
-        expected = 0
-        if grid.end is not None:
-            expected = grid.frame_of(
-                grid.end, Clock(dict(fps=self.fps, num_frames=0)))
-        elif self.missing_video == 'unchecked' and not self.index_file:
-            raise ValueError(
-                "missing_video='unchecked' with frame folders needs an "
-                'index_file or timestamp_end, which tell the number of frames')
-        names = self._boxes.videos
-        videos = self.find_videos(names, dict.fromkeys(names, expected))
+        videos = self.find_videos(self._boxes.videos)
         self._check_length(videos)
         return videos
 
     def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
         """Chooses the keyframes and finds their boxes and proposals."""
-        boxes = self._boxes
-        found = read_proposals(self.proposal_file) if self.proposal_file \
-            else {}
+        boxes, file = self._boxes, self.proposal_file
+        found = read_proposals(file) if file else {}
         number = {v['video_id']: i for i, v in enumerate(videos)}
         # Keyframes of videos that were left out are left out with them.
         kept = np.asarray([number.get(v, -1) for v in boxes.videos])
@@ -218,13 +200,13 @@ class OnlineAVADataset(NamedVideoDataset):
         table = table[:, self._usable(videos, *table)]
         video, time, rows = table
         proposals = None
-        if self.proposal_file is not None:
+        if file is not None:
             keys = self._keys(videos, video, time)
             count_matches(found, [k for k, r in zip(keys, rows) if r >= 0]
-                          or keys, self.proposal_file, self.ann_file)
+                          or keys, file, self.ann_file)
             proposals = pick_proposals(
-                found, keys, self.proposal_file, self.person_det_score_thr,
-                self.keep_best, self.num_max_proposals)
+                found, keys, file, self.person_det_score_thr, self.keep_best,
+                self.num_max_proposals)
         self.keyframes = Keyframes(video, time, rows, boxes, self.num_classes,
                                    proposals)
         self._report(videos)
@@ -249,19 +231,14 @@ class OnlineAVADataset(NamedVideoDataset):
                 low, int(min(high, grid.last(Clock(video)))) + 1)]
         else:
             high = high if grid.end is None else min(high, grid.end)
-            keys = [(number[v], t) for (v, t), boxes in found.items()
-                    if v in number and low <= t <= high
-                    and self._is_good(boxes)]
+            keys = [(v, t) for v, t in found if v in number
+                    and low <= t <= high]
+            good = pick_proposals(found, keys, self.proposal_file,
+                                  self.person_det_score_thr, keep_best=False)
+            keys = [(number[v], t) for (v, t), num in zip(
+                keys, np.diff(good.first_box)) if num]
         keys = np.asarray(keys, np.int64).reshape(-1, 2).T
         return [np.concatenate([keys, np.full_like(keys[:1], -1)])]
-
-    def _is_good(self, boxes) -> bool:
-        """Whether any of a keyframe's proposals reaches the score."""
-        boxes = np.asarray(boxes)
-        if boxes.ndim != 2 or boxes.shape[1] != 5:
-            # Without score; other forms are refused when boxes are picked.
-            return boxes.size > 0
-        return bool((boxes[:, 4] >= self.person_det_score_thr).any())
 
     def _usable(self, videos: list[dict], video: np.ndarray, time: np.ndarray,
                 rows: np.ndarray) -> np.ndarray:

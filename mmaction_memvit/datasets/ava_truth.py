@@ -85,8 +85,7 @@ class Keyframes:
             own = slice(*_span(table.first_label, i))
             labels[i - first, table.labels[own]] = 1
         return dict(
-            gt_bboxes=table.boxes[first:last].copy(),
-            gt_labels=labels,
+            gt_bboxes=table.boxes[first:last].copy(), gt_labels=labels,
             entity_ids=table.persons[first:last].copy())
 
     def proposed(self, number: int) -> dict:

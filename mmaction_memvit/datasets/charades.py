@@ -10,9 +10,9 @@ from ..annotations.charades import (
     TIME_TOLERANCE,
     read_charades,
 )
-from ..options import retire
-from .stream import NamedVideoDataset
-from .transforms.clip_labels import LabelSampledClips
+from ..messages import retire
+from .source import NamedVideoDataset
+from .transforms import LabelSampledClips
 
 
 @DATASETS.register_module()
@@ -30,8 +30,7 @@ class CharadesDataset(NamedVideoDataset):
     It holds, beside the keys of :class:`StreamDataset`:
 
     - ``label`` (Tensor): float32 of shape (num_classes, ), ones for all
-      actions of the video; all zeros for a video without actions, which is a
-      negative of every class. Put ``LabelSampledClips`` after
+      actions of the video, perhaps none. Put ``LabelSampledClips`` after
       ``SampleFrames`` to train with the actions that the sampled clips show,
     - ``actions`` (np.ndarray): int64 of shape (A, ), ``action_times``: float64
       of shape (A, 2), seconds.
@@ -73,12 +72,8 @@ class CharadesDataset(NamedVideoDataset):
         self.reversed_times = reversed_times
         self.time_tolerance = time_tolerance
         super().__init__(
-            ann_file,
-            pipeline=pipeline,
-            data_prefix=data_prefix,
-            num_classes=num_classes,
-            multi_class=True,
-            **kwargs)
+            ann_file, pipeline=pipeline, data_prefix=data_prefix,
+            num_classes=num_classes, multi_class=True, **kwargs)
         if self.test_mode and any(
                 isinstance(x, LabelSampledClips)
                 for x in self.pipeline.transforms):
@@ -102,9 +97,7 @@ class CharadesDataset(NamedVideoDataset):
             for row in read_charades(self.ann_file, self.num_classes,
                                      self.reversed_times, self.time_tolerance)
         }
-        videos = self.find_videos(
-            rows, {k: round(row.length * self.fps)
-                   for k, row in rows.items()})
+        videos = self.find_videos(rows)
         for video in videos:
             row = rows[video['video_id']]
             video.update(actions=row.classes, action_times=row.times)
@@ -119,6 +112,5 @@ class CharadesDataset(NamedVideoDataset):
         label = torch.zeros(self.num_classes)
         label[video['actions']] = 1
         return dict(
-            label=label,
-            actions=video['actions'],
+            label=label, actions=video['actions'],
             action_times=video['action_times'])

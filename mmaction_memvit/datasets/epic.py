@@ -19,7 +19,7 @@ from ..annotations.epic_lists import (
 )
 from ..messages import check_choice, first_names, log, tool, warn
 from .grid import SAME_TIME, Clock
-from .stream import NamedVideoDataset
+from .source import NamedVideoDataset
 
 CHECK_EPIC = tool('data/epic100/check_epic.py')
 #: Where downloads put the files of a video, under the folder of all videos.
@@ -39,10 +39,10 @@ _SAME_LENGTH = 0.5
 class EpicVideoDataset(NamedVideoDataset):
     """Base of the data sets of EPIC-KITCHENS-100.
 
-    Finds the videos, or the folders of their frames, in any of the places
-    where downloads put them: directly in the given folder, in that of the
-    participant (``P01/P01_01.MP4``) or as published (``P01/videos/P01_01.MP4``
-    or ``P01/rgb_frames/P01_01/frame_0000000001.jpg``).
+    Finds the videos, or the folders of their frames, where downloads put them:
+    in the given folder, in that of the participant (``P01/P01_01.MP4``) or as
+    published (``P01/videos/P01_01.MP4`` or
+    ``P01/rgb_frames/P01_01/frame_0000000001.jpg``).
 
     Args:
         ann_file (str): List of segments: ``EPIC_100_train.csv`` or the like,
@@ -73,8 +73,7 @@ class EpicVideoDataset(NamedVideoDataset):
             all extracted at the videos' rates. Defaults to ``'auto'``.
         **kwargs: Further arguments of :class:`NamedVideoDataset` and
             :class:`StreamDataset`. ``missing_video='skip'`` leaves segments
-            out with their videos; ``'unchecked'`` believes, for folders,
-            ``video_info_file``.
+            out with their videos.
     """
 
     is_anywhere = True
@@ -106,23 +105,8 @@ class EpicVideoDataset(NamedVideoDataset):
         #: EpicSegments: The segments, of videos that are used.
         self.segments: Optional[EpicSegments] = None
         super().__init__(
-            ann_file,
-            pipeline=pipeline,
-            fps=None if self.is_auto else frame_fps,
-            **kwargs)
-
-    def _check_frame_options(self) -> None:
-        unchecked = self.missing_video == 'unchecked'
-        if self.video_info_file is None and (self.is_auto or unchecked):
-            raise ValueError(
-                "frame folders with frame_fps='auto' or missing_video="
-                "'unchecked' need a video_info_file, EPIC_100_video_info.csv; "
-                'or set frame_fps to the rate at which frames were extracted '
-                "and missing_video to 'error' or 'skip'")
-        if self.is_auto and unchecked:
-            raise ValueError(
-                "missing_video='unchecked' needs frame_fps, as a number: "
-                "'auto' counts the frames of folders")
+            ann_file, pipeline=pipeline,
+            fps=None if self.is_auto else frame_fps, **kwargs)
 
     def _join_prefix(self) -> None:
         super()._join_prefix()
@@ -134,22 +118,18 @@ class EpicVideoDataset(NamedVideoDataset):
 
     def load_videos(self) -> list[dict]:
         """Reads the segments and looks for the videos."""
-        if self.use_frames:
-            self._check_frame_options()
+        if self.use_frames and self.is_auto and not self.video_info_file:
+            raise ValueError(
+                "frame folders with frame_fps='auto' need a video_info_file, "
+                'EPIC_100_video_info.csv; or set frame_fps to the rate at '
+                'which frames were extracted')
         infos = None
         if self.video_info_file is not None:
             infos = read_epic_video_info(self.video_info_file)
         segments = self._read_segments(infos)
         self._participants = dict(
             zip(segments.video_ids, segments.participant_ids))
-        guesses = None
-        if infos is not None:
-            guesses = {
-                name: round(info.duration *
-                            (info.fps if self.is_auto else self.fps))
-                for name, info in infos.items()
-            }
-        videos = self.find_videos(self._participants, guesses)
+        videos = self.find_videos(self._participants)
         if self.use_frames and self.is_auto:
             for video in videos:
                 video['fps'] = frame_rate(video['num_frames'],
@@ -176,21 +156,14 @@ class EpicVideoDataset(NamedVideoDataset):
 
     def _read_segments(self, infos: Optional[dict[str, EpicVideo]]
                        ) -> EpicSegments:
-        sizes = dict(num_verbs=self.num_verbs, num_nouns=self.num_nouns)
+        options = dict(num_verbs=self.num_verbs, num_nouns=self.num_nouns,
+                       **self.ann_options)
         actions = None
         if self.actions is not None:
-            # A list that numbers actions need not be of these videos.
-            options = {
-                k: v
-                for k, v in self.ann_options.items() if k != 'unknown_video'
-            }
-            actions = load_epic_actions(self.actions, **sizes, **options)
+            # No videos are given: the list need not be of these.
+            actions = load_epic_actions(self.actions, **options)
         segments = read_epic_segments(
-            self.ann_file,
-            actions=actions,
-            videos=infos,
-            **sizes,
-            **self.ann_options)
+            self.ann_file, actions=actions, videos=infos, **options)
         if not len(segments):
             raise ValueError(f'{self.ann_file!r} has no segment that can be '
                              'used. Remedy: see the warnings above')
@@ -251,16 +224,13 @@ class EpicDataset(EpicVideoDataset):
     - ``narration_id`` (str): names the segment; metrics need it, so list it
       in the ``meta_keys`` of ``PackActionInputs``,
     - ``segment_frames`` (tuple[int]): first and last frame of the segment,
-      from 0, inclusive,
-    - ``total_frames``, ``start_index`` (ints): see above,
-    - ``first_number`` (int): what the first frame of the video is called, 0
-      for videos.
+      from 0, inclusive; ``first_number`` (int): what frame 0 is called.
 
     With ``task='anticipation'`` what is seen is not the segment but the
     ``observed`` seconds that end ``tau_a`` before it; no frame begins later.
-    Segments before which nothing can be seen are left out and counted; the
-    metric counts them as missed. Sample clips that fill ``observed``, as
-    ``SampleFrames`` draws the place of shorter ones.
+    Segments before which nothing can be seen are left out; the metric counts
+    them as missed. Sample clips that fill ``observed``, as ``SampleFrames``
+    draws the place of shorter ones.
 
     Args:
         ann_file (str): List of segments.
@@ -302,15 +272,14 @@ class EpicDataset(EpicVideoDataset):
         rank = np.zeros(len(segments), np.int32)
         for rows in segments.rows_by_video.values():
             rank[rows] = np.arange(len(rows))
-        # Segments without known times cannot be shown.
-        reasons = {'have no times':
-                   ~np.isfinite(segments.starts + segments.stops)}
-        if self.task == 'anticipation':
-            reasons[f'start less than {self.tau_a:g} s after the start of '
-                    'their video, so that there is nothing to observe'] = (
-                        segments.starts - self.tau_a <= SAME_TIME)
+        unknown = ~np.isfinite(segments.starts + segments.stops)
+        early = segments.starts - self.tau_a <= SAME_TIME
         usable = self._inside(videos)
-        for reason, mask in reasons.items():
+        for reason, mask in (
+            ('have no times', unknown),
+            (f'start less than {self.tau_a:g} s after the start of their '
+             'video, so that there is nothing to observe',
+             early & (self.task == 'anticipation'))):
             names = self.names_of(mask)
             if names:
                 log(f'{len(names)} segments {reason}; they are left out: '

@@ -6,15 +6,18 @@ import numpy as np
 import torch
 from mmaction.registry import DATASETS
 
-from ..messages import check_choice, first_names, log, warn
-from ..options import check_whole
+from ..messages import check_whole, first_names, log, retire, warn
 from .epic import CHECK_EPIC, EpicVideoDataset
-from .grid import SAME_TIME, ClipGrid, Clock, cut_tokens, seconds_to_segments
-from .labels import choose_by_share, choose_by_time, latest_first
-
-#: Positions left out between two queries of ``anticipation_grid='segments'``,
-#: so that no memory goes from one to the next.
-QUERY_BREAK = 1000
+from .grid import (
+    SAME_TIME,
+    ClipGrid,
+    Clock,
+    choose_by_share,
+    choose_by_time,
+    cut_tokens,
+    latest_first,
+    seconds_to_segments,
+)
 
 
 @DATASETS.register_module()
@@ -36,6 +39,10 @@ class OnlineEpicDataset(EpicVideoDataset):
       list.
     - ``task='anticipation'``: the segment that is going on ``tau_a`` after
       the end of the token; of several the one that started last, and so on.
+      In tests a segment gets the last token that ends at ``start - tau_a`` or
+      before, as ``EpicAnticipationMetric(online=True)`` has it: one pass over
+      the video serves all segments. The observation ends up to a token (0.27
+      s for 16x4) early, less with a ``clip_stride`` shorter than a token.
 
     Where there is none, the label is -1, and the token takes no part in the
     loss. Metrics use their own list of segments, so no overlapping segment
@@ -46,21 +53,8 @@ class OnlineEpicDataset(EpicVideoDataset):
     sampled frames 0 to 2i + 1, and the clips before. Where clips overlap, the
     memory holds the clip before, which has seen further than the first tokens
     of a clip: these get NaN as ``token_times`` and label -1, as the earlier
-    clip has answered for that time.
-
-    How segments are anticipated, ``anticipation_grid``:
-
-    - ``'grid'``: the stream is that of training, and a segment gets the last
-      token that ends at ``start - tau_a`` or before, as
-      ``EpicAnticipationMetric(online=True)`` has it. One pass over the video
-      serves all segments. The observation ends up to a token (0.27 s for
-      16x4) early, less with a ``clip_stride`` that is shorter than a token.
-    - ``'segments'``: one clip, the *query*, for every segment, which ends at
-      ``start - tau_a`` exactly, after ``context_clips`` clips that lead up to
-      it, end to start, and fill the memory. Only the last token of the query
-      has ``token_times``. Queries do not share memory: their positions are
-      more than 1000 apart. Use it for models without memory
-      (``context_clips=0``), or to see how much the early end costs.
+    clip has answered for that time. For models that are not causal take
+    :class:`EpicDataset`, where every segment has a sample of its own.
 
     Samples hold, beside the keys of :class:`StreamDataset`, what
     ``LoadVideoClip`` or MMAction2's ``RawFrameDecode`` need, without a
@@ -71,7 +65,6 @@ class OnlineEpicDataset(EpicVideoDataset):
     - ``token_times`` (np.ndarray): float64 of shape (num_tokens, 2): start
       and end in seconds; NaN for tokens that score nothing, such as those
       after the end of the video. Metrics need it: list it in ``meta_keys``,
-    - ``narration_id`` (str): the segment that a query is for, else ``''``,
     - ``clip_range`` (tuple[int]): first and last frame that is loaded, from
       0, ``start_seconds`` (float): when the clip begins,
     - ``frame_inds`` (np.ndarray): int64 of shape (clip_len, ),
@@ -90,9 +83,6 @@ class OnlineEpicDataset(EpicVideoDataset):
             start of the next. Defaults to None: clip_len * frame_interval.
         num_tokens (int, optional): Temporal tokens of a clip. Defaults to
             None: ``clip_len // 2``, at least 1.
-        anticipation_grid (str): See above. Defaults to ``'grid'``.
-        context_clips (int): For ``'segments'``: clips before each query; as
-            far as the video goes. Defaults to 0.
         min_overlap (float): For recognition, see above, in (0, 1]. Defaults
             to 0.5.
         max_idle (float, optional): Seconds: clips that are farther than this
@@ -114,29 +104,17 @@ class OnlineEpicDataset(EpicVideoDataset):
                  sample_fps: Optional[float] = 30.,
                  clip_stride: Optional[int] = None,
                  num_tokens: Optional[int] = None,
-                 anticipation_grid: str = 'grid',
-                 context_clips: int = 0,
                  min_overlap: float = 0.5,
                  max_idle: Optional[float] = None,
                  last_clip: str = 'pad',
                  **kwargs) -> None:
+        retire(kwargs, "use EpicDataset with task='anticipation', which has a "
+               'sample for every segment', anticipation_grid='grid',
+               context_clips=0)
         self.grid = ClipGrid(clip_len, frame_interval, clip_stride, last_clip)
-        check_choice('anticipation_grid', anticipation_grid,
-                     ('grid', 'segments'))
-        if num_tokens is None:
-            num_tokens = max(1, clip_len // 2)
-        task = kwargs.get('task', 'recognition')
-        self.by_query = anticipation_grid == 'segments'
-        if self.by_query and (task != 'anticipation' or max_idle is not None):
-            raise ValueError(
-                "anticipation_grid='segments' needs task='anticipation' and "
-                f'max_idle=None, but they are {task!r} and {max_idle}')
-        if context_clips and not self.by_query:
-            raise ValueError(f'context_clips={context_clips} is for '
-                             "anticipation_grid='segments' only")
         self.sample_fps = sample_fps
-        self.num_tokens = check_whole('num_tokens', num_tokens)
-        self.context_clips = check_whole('context_clips', context_clips, 0)
+        self.num_tokens = max(1, clip_len // 2) if num_tokens is None else \
+            check_whole('num_tokens', num_tokens)
         self.min_overlap = min_overlap
         self.max_idle = max_idle
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
@@ -146,22 +124,15 @@ class OnlineEpicDataset(EpicVideoDataset):
     def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
         """Divides the videos into clips: a few bytes for every clip."""
         self._sort_segments(videos)
-        plan = self._plan_queries if self.by_query else self._plan_grid
-        parts = [plan(i, video) for i, video in enumerate(videos)]
-        counts = [len(part[0]) for part in parts]
+        parts = [self._plan(i, video) for i, video in enumerate(videos)]
+        counts = list(map(len, parts))
         if not sum(counts):
             raise ValueError(f'no clip of {self.ann_file!r} is left. Remedy: '
-                             f'raise max_idle={self.max_idle}, or, if '
-                             f'segments start within tau_a={self.tau_a} of '
-                             'their videos, lower it')
-        position, query, before = (np.concatenate(column).astype(np.int32)
-                                   for column in zip(*parts))
-        self._report(videos, before)
+                             f'raise max_idle={self.max_idle}')
+        self._report(videos, sum(counts))
         return dict(
             video=np.repeat(np.arange(len(videos), dtype=np.int32), counts),
-            position=position,
-            query=query,
-            before=before)
+            position=np.concatenate(parts).astype(np.int32))
 
     def _sort_segments(self, videos: list[dict]) -> None:
         """The rows that label, by video, the preferred ones first."""
@@ -174,68 +145,43 @@ class OnlineEpicDataset(EpicVideoDataset):
         self._rows = np.concatenate(groups)
         self._first_row = np.cumsum([0, *map(len, groups)])
 
-    def _rows_of(self, number: int) -> np.ndarray:
-        """Rows of the segments of a video."""
-        return self._rows[self._first_row[number]:self._first_row[number + 1]]
+    def _segments_of(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (S, ) of the segments of a video, and their times (S, 2)."""
+        rows = self._rows[self._first_row[number]:self._first_row[number + 1]]
+        return rows, np.stack(
+            [self.segments.starts[rows], self.segments.stops[rows]], 1)
 
-    def _plan_grid(self, number: int, video: dict) -> tuple[np.ndarray, ...]:
-        """Positions of a video's clips; they are for no segment."""
-        grid = self.grid
+    def _plan(self, number: int, video: dict) -> np.ndarray:
+        """Positions of a video's clips."""
+        grid, rate = self.grid, self._rate(video)
         positions = np.arange(grid.num_clips(self._grid_frames(video)))
-        if self.max_idle is not None:
-            rate = self._rate(video)
-            rows = self._rows_of(number)
-            starts = self.segments.starts[rows]
-            stops = self.segments.stops[rows]
-            if self.task == 'anticipation':
-                # The last token that ends in time answers for a segment; it
-                # ends up to a token early, perhaps in the clip before, and
-                # earlier still where clips leave out frames between them.
-                early = (grid.span / self.num_tokens
-                         + max(0, grid.clip_stride - grid.span)) / rate
-                starts = starts - self.tau_a - early
-                stops = stops - self.tau_a
-            begins = positions * grid.clip_stride / rate
-            distance = seconds_to_segments(begins, begins + grid.span / rate,
-                                           starts, stops)
-            positions = positions[distance <= self.max_idle + SAME_TIME]
-        nothing = np.full(len(positions), -1)
-        return positions, nothing, np.zeros_like(nothing)
+        if self.max_idle is None:
+            return positions
+        starts, stops = self._segments_of(number)[1].T
+        if self.task == 'anticipation':
+            # The last token that ends in time answers for a segment; it ends
+            # up to a token early, perhaps in the clip before, and earlier
+            # still where clips leave out frames between them.
+            early = (grid.span / self.num_tokens
+                     + max(0, grid.clip_stride - grid.span)) / rate
+            starts = starts - self.tau_a - early
+            stops = stops - self.tau_a
+        begins = positions * grid.clip_stride / rate
+        distance = seconds_to_segments(begins, begins + grid.span / rate,
+                                       starts, stops)
+        return positions[distance <= self.max_idle + SAME_TIME]
 
-    def _plan_queries(self, number: int,
-                      video: dict) -> tuple[np.ndarray, ...]:
-        """Positions, segments and how many clips follow until the query."""
-        rows = self._rows_of(number)
-        starts = self.segments.starts[rows]
-        order = np.lexsort((rows, starts))
-        rows, ends = rows[order], starts[order] - self.tau_a
-        seen = ends > SAME_TIME
-        rows, ends = rows[seen], ends[seen]
-        before = np.arange(self.context_clips, -1, -1)
-        chain = np.arange(len(rows))[:, None] * (
-            self.context_clips + 1 + QUERY_BREAK)
-        positions = chain + self.context_clips - before
-        # Clips that end before the video starts show nothing.
-        shown = (ends[:, None] - before * self.grid.span / self._rate(video)
-                 ) > SAME_TIME
-        rows, before = np.broadcast_arrays(rows[:, None], before)
-        return positions[shown], rows[shown], before[shown]
-
-    def _report(self, videos: list[dict], before: np.ndarray) -> None:
+    def _report(self, videos: list[dict], num: int) -> None:
         grid, segments = self.grid, self.segments
         self.summary = (
             f' of {grid.clip_len} x {grid.frame_interval} frames and '
             f'{self.num_tokens} tokens, {len(segments)} segments, for '
             f'{self.task}')
-        if self.by_query:
-            self.summary += (f': {int((before == 0).sum())} segments, each '
-                              f'after up to {self.context_clips} clips')
-        elif self.max_idle is not None:
+        if self.max_idle is not None:
             total = sum(grid.num_clips(self._grid_frames(v)) for v in videos)
-            left = total - len(before)
             self.summary += (
-                f'; {left} clips ({left / total:.1%}) are left out, more than '
-                f'max_idle={self.max_idle:g} s from all segments')
+                f'; {total - num} clips ({1 - num / total:.1%}) are left out, '
+                f'more than max_idle={self.max_idle:g} s from all segments')
         late = self.names_of(self.after_the_end(videos))
         if late:
             warn(f'{len(late)} of {len(segments)} segments start after the '
@@ -258,57 +204,30 @@ class OnlineEpicDataset(EpicVideoDataset):
             return video['num_frames']
         return max(1, int(Clock(video).end * self.sample_fps + SAME_TIME))
 
-    def _start(self, idx: int, video: dict) -> tuple[float, float]:
-        """Start of a clip in seconds, and until when others have seen more.
-
-        It is negative if the clip starts before the video.
-        """
-        rate = self._rate(video)
-        query = int(self.samples['query'][idx])
-        if query >= 0:
-            clips = int(self.samples['before'][idx]) + 1
-            end = self.segments.starts[query] - self.tau_a
-            return end - clips * self.grid.span / rate, -np.inf
+    def sample_keys(self, idx: int, video: dict) -> dict:
+        """Frames, tokens and labels of a clip."""
+        rate, grid, clock = self._rate(video), self.grid, Clock(video)
         position = int(self.samples['position'][idx])
-        start = position * self.grid.clip_stride / rate
-        if self.task == 'recognition' or position == 0:
-            return start, -np.inf
-        return start, start + (self.grid.span - self.grid.clip_stride) / rate
-
-    def _choose(self, number: int, times: np.ndarray) -> np.ndarray:
-        """Row of the segment that labels each token, -1 for none."""
-        rows = self._rows_of(number)
-        segments = np.stack(
-            [self.segments.starts[rows], self.segments.stops[rows]], 1)
+        start = position * grid.clip_stride / rate
+        times = cut_tokens(start, grid.span / rate, self.num_tokens, clock.end)
+        rows, segments = self._segments_of(int(self.samples['video'][idx]))
         if self.task == 'recognition':
             chosen = choose_by_share(times, segments, self.min_overlap)
         else:
+            if position:
+                # Until when the clip before has seen.
+                seen = start + (grid.span - grid.clip_stride) / rate
+                times[times[:, 1] <= seen + SAME_TIME] = np.nan
             chosen = choose_by_time(times[:, 1] + self.tau_a, segments)
-        return np.append(rows, -1)[chosen]
-
-    def sample_keys(self, idx: int, video: dict) -> dict:
-        """Frames, tokens and labels of a clip."""
-        start, seen = self._start(idx, video)
-        rate, grid, clock = self._rate(video), self.grid, Clock(video)
-        times = cut_tokens(start, grid.span / rate, self.num_tokens, clock.end)
-        times[times[:, 1] <= seen + SAME_TIME] = np.nan
-        rows = self._choose(int(self.samples['video'][idx]), times)
-        query = int(self.samples['query'][idx])
-        is_query = query >= 0 and not self.samples['before'][idx]
-        if is_query:
-            rows[-1] = query
-        if query >= 0:
-            times[:-1 if is_query else None] = np.nan
+        rows = np.append(rows, -1)[chosen]
         steps = np.arange(grid.clip_len) * grid.frame_interval / rate
         frames = clock.frame_at(start + steps)
         labels = np.where(rows[:, None] < 0, -1, self._labels[rows])
         return {
             'label': torch.from_numpy(labels),
             'token_times': times,
-            'narration_id':
-            self.segments.narration_ids[query] if is_query else '',
             'clip_range': (int(frames[0]), int(frames[-1])),
-            'start_seconds': float(start),
+            'start_seconds': start,
             'frame_inds': frames + self.start_index,
             'clip_len': grid.clip_len,
             'frame_interval': grid.frame_interval,

@@ -1,16 +1,23 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Where the samples of videos are: pure arithmetic of frames and seconds."""
+"""Where samples of videos are and what labels them: pure arithmetic.
+
+The label of a span of time is the segment that it shares most time with,
+provided that this is a given share of the span or of the segment. Where
+several are equally good, the first in the order given counts: that of the
+list for lists of segments, :func:`latest_first` for EPIC-KITCHENS-100.
+"""
 import math
 from collections.abc import Sequence
 from typing import Optional, Union
 
 import numpy as np
 
-from ..messages import check_choice
-from ..options import check_whole
-from ..video.frames import SAME_TIME, Clock
+from ..messages import check_choice, check_whole
+from ..video.frames import SAME_TIME, Clock, Numbers
 
-Numbers = Union[int, float, np.ndarray]
+# Shared seconds are compared to so many decimals, those of SAME_TIME: half a
+# clip exactly must count as half a clip, and equal shares as equal.
+_DECIMALS = 6
 
 
 class ClipGrid:
@@ -18,16 +25,7 @@ class ClipGrid:
 
     Clip ``p`` stands for the ``span = clip_len * frame_interval`` frames from
     ``p * clip_stride`` on; of these every ``frame_interval``-th is sampled.
-
-    Args:
-        clip_len (int): Sampled frames of a clip.
-        frame_interval (int): Frames from one sampled frame to the next.
-        clip_stride (int, optional): Frames from the start of a clip to the
-            start of the next. Defaults to None: ``span``.
-        last_clip (str): What becomes of the frames after the last full clip,
-            if they are at least ``frame_interval``: a clip that repeats the
-            last frame (``'pad'``) or nothing (``'drop'``). Defaults to
-            ``'pad'``.
+    The options are those of :class:`OnlineVideoDataset`.
     """
 
     def __init__(self,
@@ -56,8 +54,7 @@ class ClipGrid:
         """Video and position of clips, int32, by frames of each video."""
         counts = np.asarray([self.num_clips(n) for n in lengths])
         video = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-        firsts = np.cumsum(counts) - counts
-        position = np.arange(len(video)) - firsts[video]
+        position = np.arange(len(video)) - (np.cumsum(counts) - counts)[video]
         return video, position.astype(np.int32)
 
     def num_left_out(self, num_frames: int) -> int:
@@ -83,11 +80,8 @@ class ClipGrid:
 class KeyframeGrid:
     """Instants of videos that AVA-style annotations name by timestamps.
 
-    Args:
-        start (int): Timestamp of the first frame. Defaults to 0.
-        end (int, optional): Greatest timestamp. Defaults to None: no limit.
-        rate (float | str): Timestamps per second; ``'frames'`` if timestamps
-            are numbers of frames. Defaults to 1.
+    Arguments are ``timestamp_start``, ``timestamp_end`` and ``keyframe_rate``
+    of :class:`OnlineAVADataset`.
     """
 
     def __init__(self,
@@ -104,10 +98,6 @@ class KeyframeGrid:
         self.start = start
         self.end = end
         self.rate = rate
-
-    def per_second(self, fps: float) -> float:
-        """Timestamps per second of a video."""
-        return fps if self.rate == 'frames' else self.rate
 
     def seconds_of(self, timestamp: Numbers, clock: Clock) -> Numbers:
         """Seconds of a timestamp."""
@@ -135,7 +125,7 @@ class KeyframeGrid:
 
     def steps(self, seconds: float, fps: float) -> int:
         """Timestamps that so many seconds are: a whole number from 1 on."""
-        exact = seconds * self.per_second(fps)
+        exact = seconds * (fps if self.rate == 'frames' else self.rate)
         steps = round(exact)
         if steps < 1 or (self.rate != 'frames'
                          and abs(steps - exact) > SAME_TIME):
@@ -192,12 +182,11 @@ def frames_needed(num_clips: int,
 
 def cut_tokens(start: float, span: float, num_tokens: int,
                duration: float) -> np.ndarray:
-    """Start and end of the temporal tokens that share a clip equally.
+    """Start and end in seconds of the temporal tokens that share a clip.
 
-    The clip starts at second ``start``, which may be negative, and lasts
-    ``span``, the video ``duration``. Seconds, float64 (num_tokens, 2), are
-    within the video; NaN for tokens outside of it, which show repeated frames
-    only.
+    The clip starts at second ``start`` and lasts ``span``, the video
+    ``duration``. Times, float64 (num_tokens, 2), are within the video; NaN
+    for tokens outside of it, which show repeated frames only.
     """
     edges = start + span * np.arange(num_tokens + 1) / num_tokens
     times = np.stack([edges[:-1], edges[1:]], 1)
@@ -224,3 +213,71 @@ def seconds_to_segments(begins: np.ndarray, ends: np.ndarray,
     number = np.searchsorted(starts, ends, 'right')
     distance = np.minimum(begins - stops[number], starts[number] - ends)
     return np.maximum(distance, 0.)
+
+
+# -- labels -----------------------------------------------------------------
+
+
+def latest_first(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """Rows, int64 (N, ), what started last first, then what stops first.
+
+    Of segments with equal starts and stops the earlier row comes first.
+    """
+    return np.lexsort((np.arange(len(starts)), stops, -np.asarray(starts)))
+
+
+def shared_time(spans: np.ndarray, segments: np.ndarray, min_share: float
+                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of spans and segments that share enough time, by segments.
+
+    ``spans`` (C, 2) and ``segments`` (S, 2) are starts and ends in seconds.
+    Those of spans do not descend, and are NaN for spans that have no label.
+    ``min_share``, in (0, 1], says how much of the span, or of the segment,
+    must be shared. The result are spans, segments and shared seconds.
+    """
+    if not 0 < min_share <= 1:
+        raise ValueError(f'min_overlap={min_share} must be above 0 and at '
+                         'most 1')
+    known = np.flatnonzero(np.isfinite(spans).all(1))
+    start, end = spans[known].T
+    # Only spans that overlap a segment: both ends increase.
+    low = np.searchsorted(end, segments[:, 0], 'right')
+    high = np.maximum(low, np.searchsorted(start, segments[:, 1], 'left'))
+    sizes = high - low
+    rows = np.repeat(np.arange(len(segments)), sizes)
+    own = low[rows] + np.arange(len(rows)) - np.repeat(
+        np.cumsum(sizes) - sizes, sizes)
+    begin, stop = segments[rows].T
+    shared = np.minimum(end[own], stop) - np.maximum(start[own], begin)
+    needed = np.minimum(end[own] - start[own], stop - begin)
+    shared = shared.round(_DECIMALS)
+    enough = (shared > 0) & (shared >= (min_share * needed).round(_DECIMALS))
+    return known[own[enough]], rows[enough], shared[enough]
+
+
+def choose_by_share(spans: np.ndarray, segments: np.ndarray,
+                    min_share: float) -> np.ndarray:
+    """The segment that labels every span, int64 (C, ), -1 for none.
+
+    Arguments are those of :func:`shared_time`, the preferred segments first.
+    """
+    chosen = np.full(len(spans), -1)
+    found, rows, shared = shared_time(spans, segments, min_share)
+    # The last one written stays: the greatest share, then the first segment.
+    best = np.lexsort((-rows, shared))
+    chosen[found[best]] = rows[best]
+    return chosen
+
+
+def choose_by_time(instants: np.ndarray, segments: np.ndarray) -> np.ndarray:
+    """The segment that is going on at instants (T, ), int64, -1 for none.
+
+    A segment, the preferred ones first, goes on from its start, inclusive, to
+    its stop, exclusive; instants are seconds, NaN for none.
+    """
+    if not len(segments):
+        return np.full(len(instants), -1)
+    instants = np.asarray(instants)[:, None]
+    active = ((instants >= segments[:, 0] - SAME_TIME)
+              & (instants < segments[:, 1] - SAME_TIME))
+    return np.where(active.any(1), active.argmax(1), -1)

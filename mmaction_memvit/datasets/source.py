@@ -5,23 +5,24 @@ import os.path as osp
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Optional
+from typing import Callable, Optional, Union
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import exists
 
 from ..messages import first_names, warn
 from ..video import probe_video
-from ..video.find import count_frame_images, find_videos, match_videos
 from ..video.index import (
     check_on_disk,
+    count_frame_images,
+    find_videos,
     in_threads,
     is_outdated,
     load_video_index,
+    match_videos,
 )
+from .stream import StreamDataset
 
-#: Keys of a video that tell loading transforms where its pictures are.
-SOURCE_KEYS = ('filename', 'frame_table', 'frame_dir', 'filename_tmpl')
 # Without an index so many videos are counted without a hint to build one.
 _FEW_VIDEOS = 20
 # What a FrameTable needs of an entry, and what tells that it is uneven.
@@ -34,26 +35,23 @@ class Source:
     """Finds the files or frame folders of videos and counts their frames.
 
     Videos come as dicts with ``video_id``, ``num_frames``, ``fps`` and the
-    :data:`SOURCE_KEYS` that are known of them. Files that are missing are a
+    ``SOURCE_KEYS`` that are known of them. Files that are missing are a
     FileNotFoundError, those that cannot be read or do not fit the index a
-    ValueError, unless they are skipped.
-
-    Args:
-        ann_file (str): The annotation file, for messages.
-        prefix (dict): ``dict(video=FOLDER)`` or ``dict(img=FOLDER)``.
-        missing_video (str): What to do with videos that are not there or
-            cannot be read: ``'error'``, ``'skip'`` (leave them out, with a
-            warning) or ``'unchecked'`` (do not look for them). Defaults to
-            ``'error'``.
-        index_file (str, optional): File of frame counts. Defaults to None:
-            videos are read through, and frames of folders looked for.
-        build_command (str): The command that writes it, for messages.
+    ValueError, unless they are skipped. Arguments are those of
+    :class:`StreamDataset`, and the command that writes the index.
     """
     ann_file: str
     prefix: Mapping[str, str]
     missing_video: str = 'error'
     index_file: Optional[str] = None
     build_command: str = ''
+
+    @classmethod
+    def of(cls, dataset: StreamDataset) -> 'Source':
+        """That of a data set."""
+        return cls(dataset.ann_file, dataset.data_prefix,
+                   dataset.missing_video, dataset.index_file,
+                   dataset.build_command())
 
     def listed(self, paths: Sequence[str]) -> list[dict]:
         """The video files that a list gives the paths of, also their names."""
@@ -76,13 +74,10 @@ class Source:
         name that fits several files is a ValueError.
         """
         root = self.prefix['video']
+        looked = self.missing_video != 'unchecked'
         # The index tells the suffixes, where nobody is to look.
-        looked = self.missing_video != 'unchecked' or not self.index_file
-        if looked:
-            found = find_videos(places, root, anywhere)
-        else:
-            found = match_videos(
-                places, load_video_index(self.index_file, self.build_command))
+        found = find_videos(places, root, anywhere) if looked else \
+            match_videos(places, self._load_index())
         for name, paths in found.items():
             if len(paths) > 1:
                 raise ValueError(
@@ -105,48 +100,35 @@ class Source:
                 places: Mapping[str, Sequence[str]],
                 fps: float,
                 filename_tmpl: str,
-                start_index: int = 1,
-                guesses: Optional[Mapping[str, int]] = None) -> list[dict]:
+                start_index: int = 1) -> list[dict]:
         """The frame folders of videos that annotations name.
 
-        Args:
-            places (Mapping[str, Sequence[str]]): Paths from the folder at
-                which a video's may be, by its name.
-            fps (float): Rate of the frames, where the index has none.
-            filename_tmpl (str): Names of frames, by their numbers;
-                ``{video_id}`` is the video's name.
-            start_index (int): Number of the first frame. Defaults to 1.
-            guesses (Mapping[str, int], optional): Expected frames, which are
-                believed where nobody is to look. Defaults to None.
+        ``places`` are as in :meth:`named`, ``fps`` is the rate where the index
+        has none, and ``filename_tmpl`` names frames by their numbers, from
+        ``start_index``; ``{video_id}`` in it is the video's name.
         """
-        known = guesses or {}
-        if self.index_file:
-            index = load_video_index(self.index_file, self.build_command)
-            if self.missing_video != 'skip':
-                self._check_known(list(places), index, 'frame folders')
-            known = {k: v['num_frames'] for k, v in index.items()}
-        template = {
-            name: filename_tmpl.replace('{video_id}', name) for name in places}
+        index = self._load_index() if self.index_file else {}
+        if self.index_file and self.missing_video != 'skip':
+            self._check_known(list(places), index, 'frame folders')
+
+        def count(path: str, template: str, num: int) -> int:
+            if self.missing_video == 'unchecked':
+                return num
+            if not self.index_file:
+                return count_frame_images(path, template, start_index)
+            last = osp.join(path, template.format(start_index + num - 1))
+            return num if num and exists(last) else 0
 
         def look(name: str) -> dict:
+            entry = index.get(name, {})
+            template = filename_tmpl.replace('{video_id}', name)
             paths = [osp.join(self.prefix['img'], p) for p in places[name]]
-            num = known.get(name, 0)
-            video = dict(video_id=name, frame_dir=paths[0], num_frames=num,
-                         filename_tmpl=template[name], fps=float(fps))
-            if self.index_file:
-                video['fps'] = float(index.get(name, {}).get('fps') or fps)
-            if self.missing_video == 'unchecked':
-                return video
-            for path in paths:
-                if self.index_file:
-                    last = template[name].format(start_index + num - 1)
-                    count = num if num and exists(osp.join(path, last)) else 0
-                else:
-                    count = count_frame_images(path, template[name],
-                                               start_index, num)
-                if count:
-                    return dict(video, frame_dir=path, num_frames=count)
-            return dict(video, num_frames=0)
+            counts = ((path, count(path, template, entry.get('num_frames', 0)))
+                      for path in paths)
+            path, num = next((x for x in counts if x[1]), (paths[0], 0))
+            return dict(video_id=name, frame_dir=path, num_frames=num,
+                        filename_tmpl=template,
+                        fps=float(entry.get('fps') or fps))
 
         videos = in_threads(look, list(places))
         first = filename_tmpl.replace('{video_id}', 'ID').format(start_index)
@@ -159,6 +141,9 @@ class Source:
             f'check {self._where}, filename_tmpl and start_index, unpack .tar '
             "files, or leave the videos out by missing_video='skip'",
             FileNotFoundError)
+
+    def _load_index(self) -> dict:
+        return load_video_index(self.index_file, self.build_command)
 
     @property
     def _where(self) -> str:
@@ -213,7 +198,7 @@ class Source:
                 f'{self.build_command}, which keeps what is there')
 
     def _look_up(self, videos: list[dict]) -> list[dict]:
-        index = load_video_index(self.index_file, self.build_command)
+        index = self._load_index()
         paths = [v['path'] for v in videos]
         self._check_known(paths, index, 'videos')
         entries = [index[p] for p in paths]
@@ -289,3 +274,60 @@ def _size_of(filename: str) -> Optional[int]:
     except OSError:
         # Not a local file: what cannot be measured is not compared.
         return None
+
+
+class NamedVideoDataset(StreamDataset):
+    """Videos that are found by name, as files or as folders of frames.
+
+    Args:
+        ann_file (str): Path of the annotations.
+        pipeline (list[dict | Callable]): The transforms.
+        data_prefix (dict, optional): ``video``: folder of the videos, which
+            are found whatever their suffix; or ``img``: folder of the frame
+            folders. Defaults to None, which is ``dict(video='')``.
+        fps (float, optional): Rate of frames in folders; that of videos is
+            known. Defaults to None: :attr:`frame_fps`.
+        filename_tmpl (str, optional): Names of frames in folders;
+            ``{video_id}`` is the video's name. Defaults to None:
+            :attr:`frame_name`.
+        start_index (int): Number of the first frame in folders. Defaults to
+            1.
+        **kwargs: Further arguments of :class:`StreamDataset`. Its
+            ``index_file`` may also hold the frame counts of folders.
+    """
+
+    #: Rate of frames in folders.
+    frame_fps: float = 30.
+    #: Names of frames in folders.
+    frame_name: str = 'img_{:05}.jpg'
+    #: Whether a video file may be in any folder under the given one.
+    is_anywhere: bool = False
+
+    def __init__(self,
+                 ann_file: str,
+                 pipeline: list[Union[dict, Callable]],
+                 data_prefix: Optional[dict] = None,
+                 fps: Optional[float] = None,
+                 filename_tmpl: Optional[str] = None,
+                 start_index: int = 1,
+                 **kwargs) -> None:
+        self.fps = self.frame_fps if fps is None else fps
+        if not self.fps > 0:
+            raise ValueError(f'fps={fps} must be above 0')
+        self.filename_tmpl = filename_tmpl or self.frame_name
+        super().__init__(
+            ann_file, pipeline=pipeline, data_prefix=data_prefix,
+            start_index=start_index if 'img' in (data_prefix or {}) else 0,
+            **kwargs)
+
+    def find_videos(self, names: Iterable[str]) -> list[dict]:
+        """Finds videos by name, see :meth:`StreamDataset.load_videos`."""
+        places = {name: self.places(name) for name in names}
+        if self.use_frames:
+            return Source.of(self).folders(
+                places, self.fps, self.filename_tmpl, self.start_index)
+        return Source.of(self).named(places, self.is_anywhere)
+
+    def places(self, name: str) -> list[str]:
+        """Where a video may be: paths from ``data_prefix``."""
+        return [name]

@@ -2,21 +2,61 @@
 """What all data sets share: samples that are places in videos."""
 import copy
 import os.path as osp
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Callable, Optional, Union
+from collections.abc import Sequence
+from typing import Any, Callable, Optional, Union
 
 import numpy as np
+import torch
+from mmaction.datasets.base import BaseActionDataset
 from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.utils import is_abs
 
-from ..messages import check_choice, log, tool
-from .fetch import FetchingDataset
-from .source import SOURCE_KEYS, Source
+from ..messages import check_choice, first_names, log, tool, warn
+from ..video.frames import VideoReadError
+from .transforms.consistent import PerVideoAugment, seeded
 
 BUILD_INDEX = tool('data/build_video_index.py')
+#: Keys of a video that tell loading transforms where its pictures are.
+SOURCE_KEYS = ('filename', 'frame_table', 'frame_dir', 'filename_tmpl')
+# Mistakes in a config or in code; never a reason to go on with other videos.
+_NOT_THE_VIDEO = (KeyError, TypeError, AttributeError, NameError, ImportError,
+                  AssertionError, NotImplementedError)
 
 
-class StreamDataset(FetchingDataset):
+def _shared(tensor: torch.Tensor) -> torch.Tensor:
+    try:
+        return tensor.share_memory_()
+    except (RuntimeError, OSError) as e:
+        warn(f'No shared memory ({e}): persistent data loader workers do not '
+             'learn the epoch, and failures that they meet are not counted. '
+             'Remedy: give the container more of it, such as '
+             '"docker run --shm-size=8g"')
+        return tensor
+
+
+class SharedState:
+    """What a dataset and its workers that live on over epochs tell each other.
+
+    Epoch, seed and failures by video, in shared memory.
+    """
+
+    def __init__(self, num_videos: int, seed: int = 0) -> None:
+        # Epoch, seed, whether the epoch is told, whether its lack is told.
+        self.numbers = _shared(torch.tensor([0, seed, 0, 0]))
+        self.failures = _shared(torch.zeros(num_videos, dtype=torch.int32))
+
+    epoch = property(lambda self: int(self.numbers[0]))
+    seed = property(lambda self: int(self.numbers[1]))
+
+    def __deepcopy__(self, memo: dict) -> 'SharedState':
+        # A copied tensor would no longer be shared.
+        memo[id(self)] = other = copy.copy(self)
+        other.numbers = _shared(self.numbers.clone())
+        other.failures = _shared(self.failures.clone())
+        return other
+
+
+class StreamDataset(BaseActionDataset):
     """Base of data sets whose samples are places in videos, in order.
 
     A sample is a clip, a keyframe or a video; ``(video_id, position)`` tells
@@ -39,8 +79,12 @@ class StreamDataset(FetchingDataset):
       nobody tells it and no :attr:`batch_sampler` is needed.
 
     A sample that cannot be read in training is reported once for its video
-    and another one takes its place; in test mode it is an error. See
-    :class:`FetchingDataset` for that and for what random draws depend on.
+    and another one, chosen by seed, epoch and index alone, takes its place. In
+    test mode it is an error. What transforms draw in training depends on seed,
+    epoch and index alone, if someone tells the epoch, as
+    ``StreamBatchSampler`` does; else, with MMAction2's samplers, on the
+    generators of the process, and where samples of one video must agree, see
+    :attr:`batch_sampler`, a warning says that epochs are augmented alike.
 
     Args:
         ann_file (str): Path of the annotations. Relative paths of files start
@@ -54,24 +98,23 @@ class StreamDataset(FetchingDataset):
             read through at the start, every time.
         missing_video (str): What to do with videos that are not there or, by
             the index, cannot be read: ``'error'``, ``'skip'`` (leave them
-            out, with a warning) or ``'unchecked'`` (do not look for them; a
-            missing one fails when it is read). Defaults to ``'error'``.
+            out) or ``'unchecked'`` (believe the ``index_file``; a missing one
+            fails when it is read). Defaults to ``'error'``.
         seed (int): Seed of replacement samples, of what transforms draw in
             training and of ``PerVideoAugment``. Defaults to 0.
-        test_mode (bool): Whether videos that fail are an error. Defaults to
-            False.
         max_refetch (int): In training, how many replacements in a row may
             fail before it is an error. Defaults to 20.
         **kwargs: Further arguments of MMAction2's ``BaseActionDataset``.
-
-    Raises:
-        FileNotFoundError: If files or videos do not exist.
-        ValueError: If an argument or an annotation is out of range, or files
-            do not fit each other.
     """
 
     #: What the log says beside the size of the data set; plan_samples sets it.
     summary: str = ''
+    #: What a sample is called in messages.
+    sample_kind: str = 'clip'
+    #: Type of the batch sampler that training needs: it tells the epoch, on
+    #: which samples of a video must agree. 'StreamBatchSampler' for places in
+    #: streams; None for samples that have nothing to do with each other.
+    batch_sampler: Optional[str] = 'StreamBatchSampler'
 
     def __init__(self,
                  ann_file: str,
@@ -80,11 +123,13 @@ class StreamDataset(FetchingDataset):
                  index_file: Optional[str] = None,
                  missing_video: str = 'error',
                  seed: int = 0,
-                 test_mode: bool = False,
                  max_refetch: int = 20,
                  **kwargs) -> None:
         check_choice('missing_video', missing_video,
                      ('error', 'skip', 'unchecked'))
+        if missing_video == 'unchecked' and not index_file:
+            raise ValueError("missing_video='unchecked' needs an index_file, "
+                             'which tells what there is')
         prefix = data_prefix or {'video': ''}
         prefix = {k: v or '' for k, v in prefix.items()}
         if set(prefix) not in ({'video'}, {'img'}):
@@ -94,23 +139,20 @@ class StreamDataset(FetchingDataset):
         self.use_frames = 'img' in prefix
         self.index_file = index_file
         self.missing_video = missing_video
+        #: dict[str, np.ndarray]: Arrays with one entry a sample; ``video`` is
+        #: the number of its video, ``position`` its place there.
+        self.samples: dict[str, np.ndarray] = {}
+        self._set_videos([], seed)
         super().__init__(
-            ann_file,
-            pipeline=pipeline,
-            data_prefix=prefix,
-            seed=seed,
-            test_mode=test_mode,
-            max_refetch=max_refetch,
-            **kwargs)
+            ann_file, pipeline=pipeline, data_prefix=prefix,
+            max_refetch=max_refetch, **kwargs)
 
-    # -- for subclasses -----------------------------------------------------
+    def _set_videos(self, video_ids: list[str], seed: int) -> None:
+        self._video_ids = video_ids
+        self._state = SharedState(len(video_ids), seed)
 
     def load_videos(self) -> list[dict]:
-        """Reads the annotations and finds the videos.
-
-        They have ``video_id``, ``num_frames``, ``fps`` and where the pictures
-        are, as :meth:`source` gives them, with what else is to be known.
-        """
+        """Reads the annotations and finds the videos, as :class:`Source`."""
         raise NotImplementedError(
             f'{type(self).__name__} must define load_videos()')
 
@@ -125,22 +167,21 @@ class StreamDataset(FetchingDataset):
             position=np.zeros(len(videos), np.int32))
 
     def sample_keys(self, idx: int, video: dict) -> dict:
-        """Label, frames and the like of sample ``idx``, which is of a video.
-
-        The pipeline gets them beside the common keys.
-        """
+        """Label, frames and the like of a sample, which is of a video."""
         return {}
+
+    def describe_sample(self, info: dict) -> str:
+        """The place of a sample in its video, for error messages."""
+        if 'frame_inds' not in info:
+            return f"position {info['timestamp']}"
+        frames = np.asarray(info['frame_inds']).ravel()
+        return f'frames {int(frames[0])} to {int(frames[-1])}'
 
     def build_command(self) -> str:
         """How to write the index, for error messages."""
         return (f'run "{BUILD_INDEX} --data-root '
                 f"{self.data_prefix.get('video') or '.'} --out "
                 f'{self.index_file or "INDEX.json"}"')
-
-    def source(self) -> Source:
-        """What finds the videos and counts their frames."""
-        return Source(self.ann_file, self.data_prefix, self.missing_video,
-                      self.index_file, self.build_command())
 
     # -- loading ------------------------------------------------------------
 
@@ -191,10 +232,7 @@ class StreamDataset(FetchingDataset):
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
         """What the pipeline gets for a sample: the keys of the class."""
-        return self.sample_info(range(len(self))[idx])
-
-    def sample_info(self, idx: int) -> dict:
-        """As :meth:`get_data_info`, for a number that is not negative."""
+        idx = range(len(self))[idx]
         number = int(self.samples['video'][idx])
         video = self.get_video_info(number)
         # Every reading is then augmented anew.
@@ -233,10 +271,7 @@ class StreamDataset(FetchingDataset):
 
     @force_full_init
     def get_subset_(self, indices: Union[Sequence[int], int]) -> None:
-        """Keeps the samples of some numbers only.
-
-        An int says how many of the first (of the last, if negative).
-        """
+        """Keeps the samples of some numbers, or so many first (last if <0)."""
         if isinstance(indices, int):
             keep = slice(indices) if indices >= 0 else slice(indices, None)
         else:
@@ -251,77 +286,112 @@ class StreamDataset(FetchingDataset):
         subset.get_subset_(indices)
         return subset
 
+    # -- fetching -----------------------------------------------------------
 
-class NamedVideoDataset(StreamDataset):
-    """Videos that are found by name, as files or as folders of frames.
+    @property
+    def epoch(self) -> int:
+        """The epoch set last."""
+        return self._state.epoch
 
-    Args:
-        ann_file (str): Path of the annotations.
-        pipeline (list[dict | Callable]): The transforms.
-        data_prefix (dict, optional): ``video``: folder of the videos, which
-            are found whatever their suffix; or ``img``: folder of the frame
-            folders. Defaults to None, which is ``dict(video='')``.
-        fps (float, optional): Rate of frames in folders; that of videos is
-            known. Defaults to None: :attr:`frame_fps`.
-        filename_tmpl (str, optional): Names of frames in folders;
-            ``{video_id}`` is the video's name. Defaults to None:
-            :attr:`frame_name`.
-        start_index (int): Number of the first frame in folders. Defaults to
-            1.
-        **kwargs: Further arguments of :class:`StreamDataset`. Its
-            ``index_file`` may also hold the frame counts of folders;
-            ``missing_video='unchecked'`` believes it, and video files need
-            it then, as it tells where they are.
-    """
+    def set_epoch(self, epoch: int, seed: Optional[int] = None) -> None:
+        """Tells the epoch, from 0, and a ``seed`` in place of the option's."""
+        numbers = self._state.numbers
+        numbers[0], numbers[2] = epoch, 1
+        if seed is not None:
+            numbers[1] = seed
 
-    #: Rate of frames in folders.
-    frame_fps: float = 30.
-    #: Names of frames in folders.
-    frame_name: str = 'img_{:05}.jpg'
-    #: Whether a video file may be in any folder under the given one.
-    is_anywhere: bool = False
+    @property
+    def _epoch_is_missing(self) -> bool:
+        return not self.test_mode and not self._state.numbers[2]
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
-                 data_prefix: Optional[dict] = None,
-                 index_file: Optional[str] = None,
-                 missing_video: str = 'error',
-                 fps: Optional[float] = None,
-                 filename_tmpl: Optional[str] = None,
-                 start_index: int = 1,
-                 **kwargs) -> None:
-        self.fps = self.frame_fps if fps is None else fps
-        if not self.fps > 0:
-            raise ValueError(f'fps={fps} must be above 0')
-        self.filename_tmpl = filename_tmpl or self.frame_name
-        frames = 'img' in (data_prefix or {})
-        if missing_video == 'unchecked' and not (index_file or frames):
-            raise ValueError("missing_video='unchecked' needs an index_file, "
-                             'which tells where the videos are')
-        super().__init__(
-            ann_file,
-            pipeline=pipeline,
-            data_prefix=data_prefix,
-            index_file=index_file,
-            missing_video=missing_video,
-            start_index=start_index if frames else 0,
-            **kwargs)
+    def draws_by_epoch(self) -> bool:
+        """Whether something is drawn once an epoch, for several samples."""
+        return any(
+            isinstance(x, PerVideoAugment) for x in self.pipeline.transforms)
 
-    def find_videos(self,
-                    names: Iterable[str],
-                    guesses: Optional[Mapping[str, int]] = None
-                    ) -> list[dict]:
-        """Finds videos by name, see :meth:`StreamDataset.load_videos`.
+    @force_full_init
+    def failure_counts(self) -> dict[str, int]:
+        """How often a video could not be read, by ``video_id``, if ever."""
+        counts = self._state.failures.tolist()
+        return {name: n for name, n in zip(self._video_ids, counts) if n}
 
-        ``guesses`` are expected numbers of frames in folders, by name.
+    def prepare_data(self, idx: int) -> Any:
+        """Runs the pipeline; a video that cannot be read gives None.
+
+        In test mode it is a VideoReadError.
         """
-        places = {name: self.places(name) for name in names}
-        if self.use_frames:
-            return self.source().folders(places, self.fps, self.filename_tmpl,
-                                         self.start_index, guesses)
-        return self.source().named(places, self.is_anywhere)
+        return self.run_pipeline(
+            self.get_data_info(idx), int(self.samples['video'][idx]), idx)
 
-    def places(self, name: str) -> list[str]:
-        """Where a video may be: paths from ``data_prefix``."""
-        return [name]
+    def run_pipeline(self, info: dict, video: int, *draw: int) -> Any:
+        """Runs the pipeline for a clip of a video, see :meth:`prepare_data`.
+
+        What transforms draw in training depends on seed, epoch and ``draw``.
+        """
+        state = self._state
+        if (self._epoch_is_missing and self.batch_sampler is not None
+                and self.draws_by_epoch() and not state.numbers[3]):
+            state.numbers[3] = 1
+            warn(f'{type(self).__name__}: nobody tells the epoch, so what is '
+                 'drawn once an epoch, by PerVideoAugment or otherwise, is '
+                 'the same in all epochs. Remedy: in train_dataloader, '
+                 f'batch_sampler=dict(type={self.batch_sampler!r}); or call '
+                 'set_epoch(epoch) before every epoch')
+        try:
+            # Draws of an epoch that never ends would be the same for ever.
+            if self.test_mode or self._epoch_is_missing:
+                return self.pipeline(info)
+            # Not on how many workers there are nor on what they drew before.
+            with seeded(info['aug_seed'], info['epoch'], *draw):
+                return self.pipeline(info)
+        except _NOT_THE_VIDEO:
+            raise
+        except Exception as e:
+            # Once there are images it is no longer the video's fault.
+            if 'imgs' in info:
+                raise
+            self._report_failure(info, video, e)
+        return None
+
+    def _report_failure(self, info: dict, video: int, e: Exception) -> None:
+        name = info.get('filename', info.get('frame_dir'))
+        why = (str(e).strip().splitlines() or [''])[0]
+        what = (f'video {name!r}: {self.describe_sample(info)} cannot be read '
+                f'({type(e).__name__}: {why})')
+        if self.test_mode:
+            cut = '' if self.use_frames else (
+                f'; or, if it is cut off, {self.build_command()}, so that '
+                'only what can be read is used')
+            raise VideoReadError(
+                f'{what}. Remedy: replace the file; or take it out of '
+                f'{self.ann_file!r}{cut}') from e
+        # Two workers that meet it at the same moment both tell.
+        first = not self._state.failures[video]
+        self._state.failures[video] += 1
+        if first:
+            anew = ', and its stream starts anew' * (
+                self.batch_sampler == 'StreamBatchSampler')
+            warn(f'{what}. Another {self.sample_kind} takes its place{anew}. '
+                 'Told once for a video; see failure_counts() for more')
+
+    def __getitem__(self, idx: int) -> Any:
+        """Loads a sample, in training another one if it cannot be read."""
+        if not self._fully_initialized or self.test_mode:
+            return super().__getitem__(idx)
+        chosen = idx
+        for attempt in range(self.max_refetch + 1):
+            data = self.prepare_data(chosen)
+            if data is not None:
+                return data
+            # Not the global generator: which worker meets the failure must
+            # not decide what is trained on.
+            parts = (self._state.seed, self.epoch, idx, attempt)
+            rng = np.random.default_rng([p % 2**32 for p in parts])
+            chosen = int(rng.integers(len(self)))
+        counts = self.failure_counts()
+        raise RuntimeError(
+            f'sample {idx} and {self.max_refetch} replacements in a row gave '
+            f'nothing; {len(counts)} videos could not be read in this '
+            f'training: {first_names(counts)}. Remedy: see the warnings '
+            'about these videos; if they are in order, look for a transform '
+            'that returns None')

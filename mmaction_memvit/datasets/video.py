@@ -8,9 +8,14 @@ from mmaction.registry import DATASETS
 
 from ..annotations.video_list import read_video_list
 from ..messages import check_choice, data_error, first_names, warn
-from .grid import ClipGrid, Clock, frames_needed
-from .labels import choose_by_share, shared_time
-from .source import drop
+from .grid import (
+    ClipGrid,
+    Clock,
+    choose_by_share,
+    frames_needed,
+    shared_time,
+)
+from .source import Source, drop
 from .stream import BUILD_INDEX, StreamDataset
 
 
@@ -61,14 +66,11 @@ class ListedVideoDataset(StreamDataset):
         rows = {
             row.pop('path'): row
             for row in read_video_list(
-                self.ann_file,
-                ann_format=self.ann_format,
-                delimiter=self.delimiter,
-                multi_class=self.multi_class,
-                num_classes=self.num_classes,
-                need_label=not self.test_mode)
+                self.ann_file, ann_format=self.ann_format,
+                delimiter=self.delimiter, multi_class=self.multi_class,
+                num_classes=self.num_classes, need_label=not self.test_mode)
         }
-        videos = self.source().listed(list(rows))
+        videos = Source.of(self).listed(list(rows))
         return [{**video, **rows[video['video_id']]} for video in videos]
 
     def build_command(self) -> str:
@@ -103,21 +105,16 @@ class OnlineVideoDataset(ListedVideoDataset):
 
     With ``ann_format='segments'`` a clip gets the label of the segment that
     it shares most time with (of equal ones, the first in the list), provided
-    that this is ``min_overlap`` of the clip or of the segment; else its label
-    is -1, not annotated. With ``multi_class`` it gets the labels of all
-    segments that meet this condition.
+    that this is ``min_overlap`` of the clip or of the segment; else -1. With
+    ``multi_class`` it gets the labels of all segments that meet this.
 
-    Samples hold, beside the keys of :class:`StreamDataset`, what
-    ``LoadVideoClip`` or MMAction2's ``DecordInit``, ``DecordDecode`` need,
-    without a sampling transform:
-
-    - ``label``: see :class:`ListedVideoDataset`,
-    - ``segment_id`` (str): the labelled segment, unique in the dataset; ``''``
-      without one,
-    - ``clip_range`` (tuple[int]): first and last frame that the clip stands
-      for, from 0, inclusive, ``start_seconds`` (float): when it begins,
-    - ``frame_inds`` (np.ndarray): int64 of shape (clip_len,),
-    - ``clip_len``, ``frame_interval``, ``num_clips`` (1).
+    Samples hold, beside the keys of :class:`StreamDataset`, ``label``,
+    ``segment_id`` (str), unique in the dataset, ``''`` without one,
+    ``clip_range`` (first and last frame, from 0, that the clip stands for),
+    ``start_seconds`` (float), and what ``LoadVideoClip`` or MMAction2's
+    ``DecordInit``, ``DecordDecode`` need, without a sampling transform:
+    ``frame_inds``, int64 (clip_len,), ``clip_len``, ``frame_interval`` and
+    ``num_clips`` (1).
 
     Args:
         ann_file (str): Path of the list.
@@ -270,7 +267,7 @@ def _segment_id(video: dict, number: int) -> str:
 
 @DATASETS.register_module()
 class VideoClipsDataset(ListedVideoDataset):
-    """Labelled videos, of which the pipeline takes clips.
+    """Labelled videos, or segments of these, of which pipelines take clips.
 
     MMAction2's ``VideoDataset`` for videos whose lengths are known before
     they are opened. Pipelines begin with MMAction2's ``SampleFrames`` and
@@ -279,56 +276,94 @@ class VideoClipsDataset(ListedVideoDataset):
         [dict(type='SampleFrames', clip_len=8, frame_interval=8, num_clips=8),
          dict(type='LoadVideoClip'), ...]
 
-    Samples hold the keys of :class:`StreamDataset`, and ``label``.
+    Samples hold the keys of :class:`StreamDataset`, and ``label``. With
+    ``ann_format='segments'`` every labelled segment of a video is a sample,
+    which looks as if it were a whole video: so models without memory learn
+    from the list of :class:`OnlineVideoDataset`. It has a ``segment_id``
+    (str), and in place of the video's ``total_frames`` and ``start_index``
+    those of the segment, which ``segment_frames`` (first and last frame, from
+    0, inclusive) names; ``timestamp`` is its number among those of its video.
 
     Args:
-        ann_file (str): Path of the list, of form ``'video'``.
+        ann_file (str): Path of the list.
         pipeline (list[dict | Callable]): The transforms.
-        short_video (str): What to do in training with videos too short for
-            the clips of ``SampleFrames``, if these are several, all to be
-            different: ``'error'``, ``'skip'`` (leave them out, with a
+        short_video (str): What to do in training with videos or segments too
+            short for the clips of ``SampleFrames``, if these are several, all
+            to be different: ``'error'``, ``'skip'`` (leave them out, with a
             warning) or ``'keep'`` (clips repeat themselves; models with
             collaborative memory take that for an error). In test mode all are
             kept. Defaults to ``'error'``.
+        before_seconds (float): How many seconds of the video before a segment
+            its sample shows, too, as far as there are any. Defaults to 0.
         **kwargs: Further arguments of :class:`ListedVideoDataset` and
             :class:`StreamDataset`.
     """
 
-    sample_kind = 'video'
     batch_sampler = None
 
     def __init__(self,
                  ann_file: str,
                  pipeline: list[Union[dict, Callable]],
                  short_video: str = 'error',
+                 before_seconds: float = 0.,
                  **kwargs) -> None:
         check_choice('short_video', short_video, ('error', 'skip', 'keep'))
-        if kwargs.get('ann_format', 'video') != 'video':
+        segments = kwargs.get('ann_format') == 'segments'
+        if before_seconds < 0 or (before_seconds and not segments):
             raise ValueError(
-                f"ann_format={kwargs['ann_format']!r}: VideoClipsDataset "
-                "reads 'video' only. Remedy: cut the segments out, or use "
-                'OnlineVideoDataset')
+                f'before_seconds={before_seconds} must be 0 or more seconds '
+                "before segments. Remedy: set ann_format='segments', or "
+                'leave it out')
+        self.sample_kind = 'segment' if segments else 'video'
         self.short_video = short_video
+        self.before_seconds = before_seconds
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
 
     def load_videos(self) -> list[dict]:
         """Reads the list, looks for the videos and checks their lengths."""
         videos = super().load_videos()
+        if self.ann_format == 'segments':
+            return videos
+        return self._drop_short(
+            videos, [(v, v['filename'], v['num_frames']) for v in videos])
+
+    def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
+        """Every video, or every labelled segment."""
+        if self.ann_format != 'segments':
+            return super().plan_samples(videos)
+        rows, names = [], []
+        for number, video in enumerate(videos):
+            for k, (start, end, labels) in enumerate(video['segments']):
+                if labels:
+                    first, last = Clock(video).frames_within(
+                        max(start - self.before_seconds, 0), end)
+                    rows.append((number, k, first, last))
+                    names.append((video, _segment_id(video, k),
+                                  last - first + 1))
+        rows = self._drop_short(rows, names)
+        if not rows:
+            raise data_error(
+                repr(self.ann_file), f'none of its {len(names)} labelled '
+                'segments is left', "label some, or set short_video='keep'")
+        keys = ('video', 'position', 'first', 'last')
+        return {k: np.asarray(x, np.int32) for k, x in zip(keys, zip(*rows))}
+
+    def _drop_short(self, items: list, lengths: list[tuple]) -> list:
+        """Those long enough, by video, name and number of frames of each."""
         clips = self._clips()
         if self.test_mode or self.short_video == 'keep' or clips is None:
-            return videos
+            return items
         faults = []
-        for video in videos:
+        for video, name, num_frames in lengths:
             needed = frames_needed(**clips, fps=video['fps'])
-            short = video['num_frames'] < needed
-            faults.append(f"{video['filename']} ({video['num_frames']} of "
-                          f'{needed})' * short)
+            faults.append(f'{name} ({num_frames} of {needed})'
+                          * (num_frames < needed))
         told = ', '.join(
             f'{k}={v}' for k, v in clips.items() if v is not None)
         return drop(
-            videos, faults, self.short_video,
-            f'videos of {self.ann_file!r} have fewer frames than SampleFrames '
-            f'needs to take different clips with {told}',
+            items, faults, self.short_video,
+            f'{self.sample_kind}s of {self.ann_file!r} have fewer frames than '
+            f'SampleFrames needs to take different clips with {told}',
             "set short_video='skip', fewer clips (num_clips of SampleFrames) "
             'or shorter ones')
 
@@ -342,6 +377,16 @@ class VideoClipsDataset(ListedVideoDataset):
         return None
 
     def sample_keys(self, idx: int, video: dict) -> dict:
-        """Label of a video."""
-        return dict(label=self.label_of(video['label']))
-
+        """Label of a video; label and frames of a segment."""
+        if self.ann_format != 'segments':
+            return dict(label=self.label_of(video['label']))
+        number, first, last = (int(self.samples[k][idx])
+                               for k in ('position', 'first', 'last'))
+        labels = list(video['segments'][number][2])
+        return {
+            'label': self.label_of(labels if self.multi_class else labels[0]),
+            'segment_id': _segment_id(video, number),
+            'segment_frames': (first, last),
+            'start_index': first,
+            'total_frames': last - first + 1,
+        }

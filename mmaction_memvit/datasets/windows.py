@@ -9,8 +9,7 @@ from mmengine.dataset import force_full_init
 
 from mmaction_memvit.memory import WindowDataSample
 
-from ..messages import check_choice, first_names
-from ..options import check_whole, rename
+from ..messages import check_choice, check_whole, first_names, rename
 from .ava import OnlineAVADataset
 from .grid import Clock, max_clips, window_times
 
@@ -21,30 +20,26 @@ class CollaborativeAVADataset(OnlineAVADataset):
 
     Keyframes, boxes and proposals are those of :class:`OnlineAVADataset`. A
     sample is a *window*: ``num_clips`` clips of a video, some seconds apart,
-    around a keyframe. Each clip passes the pipeline by itself
-    and comes with the boxes and labels of its own keyframe. Random transforms
-    draw anew for each clip, but those in ``PerVideoAugment`` once a window
-    and epoch, which is what clips that are compared should have.
+    around a keyframe, ``num_clips // 2`` of them before it. Each clip passes
+    the pipeline by itself and comes with the boxes and labels of its own
+    keyframe. Transforms in ``PerVideoAugment`` draw once a window and epoch,
+    others anew for each clip.
 
-    **Which clips.** ``num_clips // 2`` come before the keyframe. At the ends
-    of a video the window is shifted, so that it holds that many different
-    clips; a video that has not so many is an error, or repeats its first and
-    last clip, see ``short_video``. Time alone counts, not annotations: a
-    moment that is no keyframe (nobody annotated it, it is excluded, or
-    ``keyframes`` leaves it out) is a clip without boxes, which adds to the
-    memory and nothing to the loss.
+    At the ends of a video the window is shifted, so that it holds that many
+    different clips; see ``short_video``. A moment that is no keyframe (not
+    annotated, excluded, or left out by ``keyframes``) is a clip without boxes,
+    which adds to the memory and nothing to the loss.
 
     **Training.** One window for every ``window_step`` keyframes of a video in
     a row; which of these is its centre is drawn for each video and epoch. The
-    default, ``num_clips``, shows every keyframe about once an epoch, as data
-    sets without windows do; a guess, as the paper names epochs only.
+    default, ``num_clips``, shows every keyframe about once an epoch; a guess,
+    as the paper names epochs only.
 
     **Testing.** A sample is a keyframe, to be scored with the memory of its
-    window. A slice of keyframes of one video, ``dataset[5:21]``, is a sample
-    as well: these keyframes, and all clips of their windows, each once. With
-    16 at a second's distance and N = 9 these are 24 clips in place of 144.
-    ``DistinctVideoBatchSampler`` asks for slices of up to
-    ``keyframes_per_item``; scores are the same for any number.
+    window, or a slice of keyframes of one video, ``dataset[5:21]``: these, and
+    all clips of their windows, each once. With 16 at a second's distance and
+    N = 9 these are 24 clips in place of 144. ``DistinctVideoBatchSampler``
+    asks for slices of up to ``keyframes_per_item``; scores are the same.
 
     Samples are ``dict(inputs=Tensor, data_samples=WindowDataSample)``; inputs
     are (clips, 3, T, H, W), in testing of different numbers, which
@@ -119,9 +114,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
         ])
         video = self.keyframes.video[first]
         return dict(
-            video=video,
-            position=self.keyframes.time[first],
-            first=first,
+            video=video, position=self.keyframes.time[first], first=first,
             end=np.minimum(first + step, ends[video]))
 
     def _check_short(self, videos: list[dict]) -> None:
@@ -141,8 +134,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
                 f'num_clips={self.num_clips} clips, {self.stride_seconds:g} s '
                 f'apart: {first_names(short)}; {short[0]!r} has '
                 f'{most[short[0]]}. Remedy: set num_clips or '
-                "clip_stride_seconds lower, or short_video='repeat' to repeat "
-                'clips of such videos, or leave them out of the annotations')
+                "clip_stride_seconds lower, or short_video='repeat'")
 
     # -- samples ------------------------------------------------------------
 
@@ -183,9 +175,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
 
         ``clips`` (list[dict]) is what the pipeline gets for each, in order of
         time; ``scored``, int64 (K,), are the clips that are keyframes of the
-        sample, and ``windows``, int64 (K, N), the clips of the windows of
-        these; ``video`` (int), ``video_id`` and ``timestamp`` are of the first
-        of these.
+        sample, and ``windows``, int64 (K, N), the clips of their windows.
         """
         centres = self._centres(idx)
         video = int(self.keyframes.video[centres[0]])
@@ -204,7 +194,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
             scored = np.flatnonzero(times == own[0])[:1]
             windows = np.arange(self.num_clips)[None]
         number = range(len(self))[idx]
-        common = self.sample_info(
+        common = super().get_data_info(
             number.start if isinstance(idx, slice) else number)
         if not self.test_mode:
             # PerVideoAugment draws once a sample, not once a video.
@@ -215,12 +205,8 @@ class CollaborativeAVADataset(OnlineAVADataset):
             for t in times.tolist()
         ]
         return dict(
-            video=video,
-            video_id=self._video_ids[video],
-            timestamp=int(own[0]),
-            clips=clips,
-            scored=scored,
-            windows=windows)
+            video=video, video_id=self._video_ids[video],
+            timestamp=int(own[0]), clips=clips, scored=scored, windows=windows)
 
     def prepare_data(self, idx: Union[int, slice]) -> Any:
         """Runs the pipeline for each clip of a sample, or of a slice."""
@@ -259,6 +245,5 @@ def pack_window(parts: list[dict], info: dict) -> dict:
         data_samples=WindowDataSample.of(
             [x['data_samples'] for x in parts],
             torch.from_numpy(info['scored']),
-            torch.from_numpy(info['windows']),
-            video_id=info['video_id'],
+            torch.from_numpy(info['windows']), video_id=info['video_id'],
             timestamp=info['timestamp']))

@@ -24,13 +24,11 @@ class KeyedMetric(BaseMetric):
     """Base of metrics whose samples have keys, such as video and position.
 
     Every key must be scored exactly once, by any process, in any batch and
-    order; the measures are the same. Keys that come twice are an error that
-    names them, unless all keys are there and the second result says the same,
-    as of samplers that fill up the last batch. Keys that are missing are a
-    warning, or an error.
-
-    A metric says how a sample becomes a key and a value (:meth:`result_of`)
-    and what is measured of all (:meth:`measure`).
+    order. Keys that come twice are an error that names them, unless all keys
+    are there and the second result says the same, as of samplers that fill up
+    the last batch. Keys that are missing are a warning, or an error. A metric
+    says how a sample becomes a key and a value (:meth:`result_of`) and what is
+    measured of all (:meth:`measure`).
 
     Args:
         collect_device (str): 'cpu' or 'gpu', where results of several

@@ -1,20 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import (
-    Callable,
-    Dict,
-    Hashable,
-    Iterator,
-    List,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import NamedTuple, Optional
 
 import torch
 from torch import Tensor
+
+from mmaction_memvit.messages import check_whole
 
 from . import state
 from .state import Memory
@@ -37,7 +30,7 @@ class ClipIdentity(NamedTuple):
     seconds: Optional[float] = None
 
     @property
-    def stream(self) -> Tuple[Hashable, int]:
+    def stream(self) -> tuple[Hashable, int]:
         """tuple: what names the stream."""
         return self.video_id, self.view
 
@@ -55,7 +48,7 @@ class _Stored:
         # None where all lanes are known to be finite.
         self.finite = finite
 
-    def select(self, rows: List[int]) -> Tuple[Memory, Optional[Tensor]]:
+    def select(self, rows: list[int]) -> tuple[Memory, Optional[Tensor]]:
         """Some lanes, without a copy where they are all as they stand."""
         if rows == list(range(state.num_lanes(self.memory))):
             return self.memory, self.finite
@@ -100,17 +93,17 @@ class MemoryBank:
                  max_streams: Optional[int] = None) -> None:
         for name, value in (('max_gap', max_gap), ('max_streams',
                                                    max_streams)):
-            if value is not None and value < 1:
-                raise ValueError(f'{name} is {value}, but must be at least 1')
+            if value is not None:
+                check_whole(name, value)
         self.max_gap = max_gap
         self.max_streams = max_streams
         self.clear()
 
     def clear(self) -> None:
         """Forget everything, the counts too."""
-        self._streams: Dict[tuple, _Entry] = OrderedDict()
+        self._streams: dict[tuple, _Entry] = OrderedDict()
         # Memories with their graph and without, while a window is open.
-        self._window: Optional[List[Tuple[_Stored, Memory]]] = None
+        self._window: Optional[list[tuple[_Stored, Memory]]] = None
         self._largest_batch = 0
         self.num_clips = 0
         self.num_continued = 0
@@ -136,12 +129,10 @@ class MemoryBank:
             return entry
         return None
 
-    def elapsed(self, clips: Sequence[ClipIdentity]) -> Optional[List[float]]:
+    def elapsed(self, clips: Sequence[ClipIdentity]) -> Optional[list[float]]:
         """Seconds since each stream's clip before; to be asked before write.
 
-        Returns:
-            list[float] | None: B numbers, 0 where a stream starts; None if
-            a clip does not know its time.
+        0 where a stream starts; None if a clip does not know its time.
         """
         if any(clip.seconds is None for clip in clips):
             return None
@@ -153,16 +144,11 @@ class MemoryBank:
 
     def read(self, clips: Sequence[ClipIdentity],
              init: Callable[[int], Memory]) -> Memory:
-        """The memory of a batch of clips.
+        """The memory of a batch of B clips, empty where a stream starts.
 
-        Args:
-            clips (Sequence[ClipIdentity]): What each lane holds, B.
-            init (Callable): Makes an empty memory of that many lanes.
-
-        Returns:
-            A memory of B lanes, empty where a stream starts. Of the streams
-            of the last batch, in their order, it is what was stored, without
-            a copy.
+        Of the streams of the last batch, in their order, it is what was
+        stored, without a copy. ``init`` makes an empty memory of that many
+        lanes.
         """
         found = [self._find(clip) for clip in clips]
         new = [entry is None for entry in found]
@@ -183,13 +169,9 @@ class MemoryBank:
               clips: Sequence[ClipIdentity],
               memory: Memory,
               batch_size: Optional[int] = None) -> None:
-        """Store what is remembered after these clips; the graph ends here.
+        """Store what is remembered after these B clips; the graph ends here.
 
-        Args:
-            clips (Sequence[ClipIdentity]): What each lane held, B.
-            memory: Of B lanes.
-            batch_size (int, optional): Size of the whole batch, where these
-                clips are a part of it. Defaults to None: B.
+        ``batch_size`` is that of the whole batch, where they are a part of it.
         """
         own = state.detach(memory)
         finite: Optional[Tensor] = state.finite(own)
@@ -230,7 +212,7 @@ class MemoryBank:
 
     def _shrink(self, latest: _Stored) -> None:
         """Do not keep a whole batch alive for a few lanes of it."""
-        alive: Dict[int, List[tuple]] = {}
+        alive: dict[int, list[tuple]] = {}
         for stream, entry in self._streams.items():
             if entry.stored is not latest:
                 alive.setdefault(id(entry.stored), []).append((stream, entry))
@@ -246,7 +228,7 @@ class MemoryBank:
 
 
 def _gather(found: Sequence[Optional[_Entry]]
-            ) -> Tuple[Memory, Optional[Tensor]]:
+            ) -> tuple[Memory, Optional[Tensor]]:
     """The lanes of entries as a batch, and which are finite.
 
     Where there is no entry any lane will do, as it is reset; its own keeps a
@@ -254,28 +236,27 @@ def _gather(found: Sequence[Optional[_Entry]]
     """
     first = next(entry for entry in found if entry)
     last = state.num_lanes(first.stored.memory) - 1
-    rows: Dict[int, List[int]] = {}
-    lanes: Dict[int, List[int]] = {}
-    sources: Dict[int, _Stored] = {}
+    # Of each stored memory: lanes of the batch, and rows of it.
+    parts: dict[int, tuple[_Stored, list[int], list[int]]] = {}
     for lane, entry in enumerate(found):
         stored, row = (entry.stored, entry.row) if entry else (
             first.stored, min(lane, last))
-        sources[id(stored)] = stored
-        rows.setdefault(id(stored), []).append(row)
-        lanes.setdefault(id(stored), []).append(lane)
-    parts = [sources[key].select(rows[key]) for key in sources]
-    if len(parts) == 1:
-        return parts[0]
-    order = [lane for part in lanes.values() for lane in part]
-    places = [order.index(lane) for lane in range(len(found))]
-    memory = state.cat([m for m, _ in parts])
+        _, lanes, rows = parts.setdefault(id(stored), (stored, [], []))
+        lanes.append(lane)
+        rows.append(row)
+    chosen = [stored.select(rows) for stored, _, rows in parts.values()]
+    if len(chosen) == 1:
+        return chosen[0]
+    order = [lane for _, lanes, _ in parts.values() for lane in lanes]
     finite = None
-    if any(f is not None for _, f in parts):
+    if any(f is not None for _, f in chosen):
         finite = torch.cat([
             torch.ones(
                 state.num_lanes(m),
                 dtype=torch.bool,
                 device=state.tensors(m)[0].device) if f is None else f
-            for m, f in parts
+            for m, f in chosen
         ])
-    return _Stored(memory, finite).select(places)
+    memory = state.cat([m for m, _ in chosen])
+    return _Stored(memory, finite).select(
+        [order.index(lane) for lane in range(len(found))])

@@ -12,12 +12,14 @@ Any part of a model remembers (backbone, neck, head, RoI head) that has
   ``forward(x)`` alone does as stock parts of its kind do.
 """
 from collections import defaultdict
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from mmaction_memvit.messages import check_whole
 
 from .bank import ClipIdentity, MemoryBank
 from .state import Memory, on_device
@@ -27,43 +29,55 @@ Clips = Union[Tensor, Sequence[Tensor]]
 
 
 class MemoryHost:
-    """Mixin of models that own the memory of streams.
+    """Mixin of models that own the memory of streams; it comes first.
 
     Each mode has a bank of its own, so validation cannot touch the training
     memory. A model says which of its parts may remember, in the order they
     run (:meth:`memory_parts`), and what one clip of each stream is
     (:meth:`step`); its memory is the tuple of theirs.
+
+    Args:
+        max_gap (int): Greatest step of ``timestamp`` within a stream; above
+            it, the stream starts anew. Defaults to 1.
+        max_streams (int, optional): Streams remembered at most. Defaults to
+            None: twice the largest batch.
+        bptt_clips (int, optional): In training on windows (``unroll`` of
+            ``StreamBatchSampler``), clips after which the gradient through
+            memory is cut (truncated back-propagation through time). Defaults
+            to None: it ends with the window.
+        with_cp (bool): Whether to recompute the clips of a window one by one
+            in the backward pass, so that a window takes little more memory
+            than a clip. Defaults to False.
+        *args, **kwargs: For the model.
     """
+
+    def __init__(self,
+                 *args,
+                 max_gap: int = 1,
+                 max_streams: Optional[int] = None,
+                 bptt_clips: Optional[int] = None,
+                 with_cp: bool = False,
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.init_host(max_gap, max_streams, bptt_clips, with_cp)
 
     def init_host(self,
                   max_gap: int,
                   max_streams: Optional[int],
                   bptt_clips: Optional[int] = None,
                   with_cp: bool = False) -> None:
-        """Make a bank for each mode.
-
-        Args:
-            max_gap (int): As :class:`MemoryBank`.
-            max_streams (int, optional): As :class:`MemoryBank`.
-            bptt_clips (int, optional): Clips of a window after which the
-                gradient through memory is cut (truncated back-propagation
-                through time). Defaults to None: it ends with the window.
-            with_cp (bool): Whether to recompute the clips of a window one by
-                one in the backward pass, so that a window takes little more
-                memory than a clip. Defaults to False.
-
-        Raises:
-            ValueError: If ``bptt_clips`` is below 1.
-        """
-        if bptt_clips is not None and bptt_clips < 1:
-            raise ValueError(f'bptt_clips={bptt_clips} must be at least 1, '
-                             'or None for whole windows')
+        """Make a bank for each mode; arguments as of the class."""
+        if bptt_clips is not None:
+            check_whole('bptt_clips', bptt_clips)
         self.bptt_clips, self.with_cp = bptt_clips, with_cp
         self.banks = {mode: MemoryBank(max_gap, max_streams) for mode in MODES}
         # Set by MemoryBankHook around validation and testing.
         self.eval_mode = 'predict'
-        # Which of the parts remember.
-        self.remembering = tuple(map(remembers, self.memory_parts()))
+
+    @cached_property
+    def remembering(self) -> Tuple[bool, ...]:
+        """tuple[bool]: which of the parts remember."""
+        return tuple(map(remembers, self.memory_parts()))
 
     def memory_parts(self) -> Sequence[Optional[nn.Module]]:
         """Parts that may remember, in the order they run; None is none."""
@@ -80,8 +94,7 @@ class MemoryHost:
             clips (Tensor): (B, 3, T, H, W), normalised.
             *args: What else :meth:`run` was given of these lanes.
             memory (tuple, optional): Of the clips before, a memory for each
-                of :meth:`memory_parts`. Defaults to None: nothing is
-                remembered.
+                of :meth:`memory_parts`. None: nothing is remembered.
             elapsed (Tensor, optional): (B, ) seconds since them.
 
         Returns:
@@ -104,13 +117,9 @@ class MemoryHost:
                     input_size: Optional[Tuple[int, int]] = None,
                     dtype: Optional[torch.dtype] = None,
                     device: Optional[torch.device] = None) -> Memory:
-        """The memory at the start of streams: a tuple, None where nothing.
+        """The memory at the start of B streams: a tuple, None where nothing.
 
-        Args:
-            batch_size (int): Streams B.
-            input_size (tuple[int], optional): Height and width of frames.
-            dtype (torch.dtype, optional): Of what is remembered.
-            device (torch.device, optional): Where it is.
+        ``input_size`` is the height and width of frames.
         """
         return tuple(
             part.init_memory(batch_size, input_size, dtype, device)
@@ -159,8 +168,8 @@ class MemoryHost:
             most: Optional[int] = None) -> List[List[Tuple[List[int], Any]]]:
         """Run K consecutive clips of each lane; the bank moves on.
 
-        The clips of a window are one graph, which ends with it, or after
-        every ``bptt_clips``. A lane may change its stream within it. Clips of
+        The clips of a window are one graph, which ends with it, or after every
+        ``bptt_clips``. A lane may change its stream within it. Clips of
         different frame sizes pass the model size by size, without padding:
         what a clip gives does not depend on its neighbours.
 
@@ -226,21 +235,13 @@ class MemoryHost:
 
 
 def count_steps(clips: Sequence[ClipIdentity], max_gap: int) -> int:
-    """How many clips in a row a batch holds of each lane.
+    """How many clips in a row, K, a batch holds of each lane.
 
     The clips themselves tell, so that nobody has to. A batch in which none
-    follows another is one step. Else the lanes are as many as can be without
-    a stream that comes twice in a step; so every clip meets the memory that
-    it would meet if the steps were batches. Lanes may change their streams,
-    and clips be replaced, where they like.
-
-    Args:
-        clips (Sequence[ClipIdentity]): All lanes of the first step, then all
-            of the next.
-        max_gap (int): As :class:`MemoryBank`.
-
-    Returns:
-        int: K, a divisor of their number.
+    follows another is one step. Else the lanes are as many as can be without a
+    stream that comes twice in a step; so every clip meets the memory that it
+    would meet if the steps were batches. Lanes may change their streams, and
+    clips be replaced, where they like.
     """
     last: Dict[tuple, ClipIdentity] = {}
     window = False
@@ -274,33 +275,22 @@ def run_part(part: Callable, x: Any, memory: Memory,
 
 def clip_identities(data_samples: Sequence,
                     num_views: int = 1) -> List[ClipIdentity]:
-    """Read which clip of which stream each sample is.
+    """Which clip of which stream each sample is, views fastest.
 
-    Args:
-        data_samples (list[ActionDataSample]): With ``video_id``,
-            ``timestamp`` (the clip's position) and, for models that keep
-            time, ``start_seconds`` in their metainfo.
-        num_views (int): Crops of each sample. Defaults to 1.
-
-    Returns:
-        list[ClipIdentity]: One for each sample and view, views fastest.
-
-    Raises:
-        KeyError: If a sample does not say where it is from.
+    Samples have ``video_id``, ``timestamp`` (the clip's position) and, for
+    models that keep time, ``start_seconds`` in their metainfo.
     """
     identities = []
     for sample in data_samples:
-        missing = [
-            key for key in ('video_id', 'timestamp')
-            if sample.get(key, None) is None
-        ]
+        missing = [key for key in ('video_id', 'timestamp')
+                   if sample.get(key) is None]
         if missing:
             raise KeyError(
                 f'a data sample has no {" and no ".join(missing)} in its '
                 'metainfo, so the memory does not know its stream: use '
                 'OnlineVideoDataset or OnlineAVADataset, and keep '
                 "'video_id' and 'timestamp' in PackActionInputs' meta_keys")
-        seconds = sample.get('start_seconds', None)
+        seconds = sample.get('start_seconds')
         identities += [
             ClipIdentity(sample.video_id, sample.timestamp, view, seconds)
             for view in range(num_views)

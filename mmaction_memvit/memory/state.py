@@ -56,16 +56,7 @@ def on_device(x: Tensor, like: Tensor) -> Tensor:
 
 def tree_map(fn: Callable[..., Tensor], memory: Memory,
              *others: Memory) -> Memory:
-    """Apply ``fn`` to every tensor, or to those in the same place.
-
-    Args:
-        fn (Callable): From tensors to a tensor.
-        memory: Any memory.
-        *others: Memories nested as that one.
-
-    Returns:
-        A memory nested as ``memory``.
-    """
+    """Apply ``fn`` to every tensor, or to those in the same places."""
     if isinstance(memory, Tensor):
         return fn(memory, *others)
     return _descend(lambda *xs: tree_map(fn, *xs), memory, *others)
@@ -111,14 +102,9 @@ def to(memory: Memory,
 
 
 def reset(memory: Memory, lanes: Tensor) -> Memory:
-    """Forget what some lanes hold.
+    """Forget what some lanes hold: zeros, or False, there; NaN goes too.
 
-    Args:
-        memory: Any memory.
-        lanes (Tensor): Bool, (B, ), True where a new stream starts.
-
-    Returns:
-        The memory with zeros, or False, in those lanes; NaN goes too.
+    ``lanes`` is bool, (B, ), True where a new stream starts.
     """
     if isinstance(memory, tuple) and hasattr(memory, 'reset'):
         return memory.reset(lanes)
@@ -142,8 +128,7 @@ def select(memory: Memory, lanes: Lanes) -> Memory:
 def cat(memories: Sequence[Memory]) -> Memory:
     """Put the lanes of several memories side by side.
 
-    Raises:
-        ValueError: If they differ in what holds for all lanes.
+    They must agree in what holds for all lanes.
     """
     first = memories[0]
     if len(memories) == 1:
@@ -161,13 +146,10 @@ def cat_tensors(memories: Sequence[Memory]) -> Memory:
 
 
 def finite(memory: Memory) -> Tensor:
-    """Which lanes are finite in what the last step has written.
+    """Which lanes are finite in what the last step has written, (B, ).
 
     What is older was looked at when it was new. The sum of a tensor is looked
     at, in float32: one pass, and no number escapes it.
-
-    Returns:
-        Tensor: Bool, (B, ).
     """
     every = tensors(memory, latest=True)
     sums = [
@@ -193,16 +175,8 @@ def state_dict(memory: Memory) -> Dict[str, Any]:
 def load_state_dict(memory: Memory, state: Dict[str, Any]) -> Memory:
     """A memory with what was saved.
 
-    Args:
-        memory: Nested as what was saved, such as an empty one of the same
-            model; its tensors tell device and dtype.
-        state (dict): From :func:`state_dict`.
-
-    Returns:
-        A memory nested as ``memory``.
-
-    Raises:
-        ValueError: If ``state`` is of another kind of memory.
+    ``memory`` is nested as what was saved, such as an empty one of the same
+    model; its tensors tell device and dtype. Else it is a ValueError.
     """
     own = dict(_items(memory))
     odd = sorted(own.keys() ^ state.keys()) or [

@@ -20,6 +20,17 @@ def is_compiling() -> bool:
     return torch._dynamo.is_compiling()  # torch < 2.3
 
 
+def is_exporting() -> bool:
+    """Whether ``torch.jit.trace`` or ``torch.export`` looks on.
+
+    What they make runs without this package, so without its operators.
+    """
+    if torch.jit.is_tracing():
+        return True
+    # torch < 2.7 does not tell.
+    return getattr(torch.compiler, 'is_exporting', lambda: False)()
+
+
 def constant(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Decorator of functions from hashable arguments to a tensor.
 

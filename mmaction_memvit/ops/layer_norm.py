@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .constants import is_exporting
 from .library import below_autograd, call, register, use_triton
 from .precision import statistics_dtype
 
@@ -45,7 +46,7 @@ def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor,
     Returns:
         Tensor: (..., C), contiguous.
     """
-    if torch.jit.is_tracing():
+    if is_exporting():
         return layer_norm_definition(x, gamma, beta, eps)
     return call('layer_norm', x, gamma, beta, eps)[0]
 
@@ -72,7 +73,7 @@ def add_layer_norm(
         tuple[Tensor]: The sum and the normalised sum, both in the dtype of
         x, contiguous.
     """
-    if torch.jit.is_tracing():
+    if is_exporting():
         return add_layer_norm_definition(x, branch, scale, gamma, beta, eps)
     return call('add_layer_norm', x, branch, scale, gamma, beta, eps)[:2]
 

@@ -22,6 +22,7 @@ TRITON = os.environ.get('MEMVIT_TRITON', '')
 
 
 _KERNELS: Dict[str, Callable] = {}
+_DIFFERENTIABLE: Dict[str, Callable] = {}
 _AUTOCAST = torch._C.DispatchKeySet(
     torch._C.DispatchKey.AutocastCUDA) | torch._C.DispatchKeySet(
         torch._C.DispatchKey.AutocastCPU)
@@ -65,7 +66,7 @@ def register(name: str,
             return differentiable(*args)
         return below_autograd(name, *args)
 
-    _KERNELS['differentiable ' + name] = choose
+    _DIFFERENTIABLE[name] = differentiable
     _LIBRARY.impl(name, choose, 'Autograd')
 
 
@@ -93,7 +94,9 @@ def call(name: str, *args):
     """Call ``memvit::name``."""
     if is_compiling() or not _unseen(args):
         return getattr(torch.ops.memvit, name)(*args)
-    return _KERNELS.get('differentiable ' + name, _KERNELS[name])(*args)
+    if torch.is_grad_enabled() and name in _DIFFERENTIABLE:
+        return _DIFFERENTIABLE[name](*args)
+    return _KERNELS[name](*args)
 
 
 def below_autograd(name: str, *args):

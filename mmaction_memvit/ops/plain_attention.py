@@ -66,16 +66,22 @@ def _pair_scores(q: Tensor, current: AxisTables,
     return torch.cat((F.pad(past, (1, 0)).flatten(3), pairs), dim=-1)
 
 
-def explicit_attention(q: Tensor, k: Tensor, v: Tensor, current: AxisTables,
-                       memory: Optional[AxisTables],
-                       hidden: Optional[Tensor], layout: Layout, scale: float,
-                       residual: bool) -> Tensor:
-    """The same as :func:`fused_attention`; stores the scores.
+def attention_weights(q: Tensor, k: Tensor, current: AxisTables,
+                      memory: Optional[AxisTables], hidden: Optional[Tensor],
+                      layout: Layout, scale: float) -> Tensor:
+    """How much each query attends to each key.
 
     Args:
+        q (Tensor): Queries, (B, 1 + T*H*W, heads, C).
+        k (Tensor): Keys, (B, K, heads, C), in the order of the layout.
         current (AxisTables): Vectors of the current clip's keys.
         memory (AxisTables, optional): Vectors of the memory's keys.
         hidden (Tensor, optional): Bool, (B, M), True for entries to ignore.
+        layout (Layout): Which queries and keys there are.
+        scale (float): Of q.k; the position terms are not scaled.
+
+    Returns:
+        Tensor: (B, heads, 1 + T*H*W, K); those of a query add up to 1.
     """
     scores = torch.matmul(
         q.transpose(1, 2) * scale, k.permute(0, 2, 3, 1))
@@ -92,8 +98,19 @@ def explicit_attention(q: Tensor, k: Tensor, v: Tensor, current: AxisTables,
         past = hidden[:, :, None].expand(-1, -1, tokens).flatten(1)
         ignore = torch.cat((past, ignore), dim=1)
     scores = scores.masked_fill(ignore[:, None, None], float('-inf'))
-    out = torch.matmul(scores.softmax(dim=-1), v.transpose(1, 2))
-    out = out.transpose(1, 2)
+    return scores.softmax(dim=-1)
+
+
+def explicit_attention(q: Tensor, k: Tensor, v: Tensor, current: AxisTables,
+                       memory: Optional[AxisTables],
+                       hidden: Optional[Tensor], layout: Layout, scale: float,
+                       residual: bool) -> Tensor:
+    """The same as :func:`fused_attention`; stores the scores.
+
+    ``current``, ``memory`` and ``hidden`` as :func:`attention_weights`.
+    """
+    weights = attention_weights(q, k, current, memory, hidden, layout, scale)
+    out = torch.matmul(weights, v.transpose(1, 2)).transpose(1, 2)
     if residual:
-        out = torch.cat((out[:, :1], out[:, 1:] + grid), dim=1)
+        out = torch.cat((out[:, :1], out[:, 1:] + q[:, 1:]), dim=1)
     return out

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .constants import is_exporting
 from .layer_norm import layer_norm_definition
 from .library import below_autograd, call, register, use_triton
 from .plain_pooling import backward as plain_backward
@@ -99,7 +100,7 @@ def pool_norm(tokens: Union[Tensor, Sequence[Tensor]],
                          'call pool_norm once more for the others')
     tokens = [tokens] if isinstance(tokens, Tensor) else list(tokens)
     tokens = [x.to(activation_dtype(x)) for x in tokens]
-    if torch.jit.is_tracing():
+    if is_exporting():
         return [
             pool_norm_definition(tokens[i % len(tokens)], size, x, causal, eps)
             for i, x in enumerate(pools)

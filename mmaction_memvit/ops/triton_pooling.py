@@ -161,10 +161,10 @@ def _token_gradient(like: Tensor, dy: Tensor, weights: List[Tensor],
         KH=plan.kernel[1],
         KW=plan.kernel[2],
         CAUSAL=plan.causal,
+        **steps,
         BLOCK_P=block_p,
         BLOCK_C=block_c,
-        num_warps=1,
-        **steps)
+        num_warps=1)
     return dx
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Optional
 
+import av
 import cv2
 import numpy as np
 
@@ -23,7 +24,6 @@ from .scan import (
     time_of,
     video_stream,
 )
-from .write import Converter
 
 try:
     import decord
@@ -35,6 +35,22 @@ _SEEK_AFTER = 8
 # From so many keyframes earlier it is tried again.
 _KEYS_BACK = (1, 4, 16)
 _count_mode_told = False
+
+
+class Converter:
+    """Scales pictures and changes their format, for many of one kind."""
+
+    def __init__(self) -> None:
+        self._reformatter = av.video.reformatter.VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame, **options) -> av.VideoFrame:
+        """A frame with other ``format``, ``width`` or ``height``."""
+        try:
+            # In one thread: freed in a forked worker, a converter waits for
+            # ever for threads that stayed behind in the parent.
+            return self._reformatter.reformat(frame, threads=1, **options)
+        except TypeError:  # PyAV of old has no such threads
+            return self._reformatter.reformat(frame, **options)
 
 
 class FrameReader:
@@ -231,8 +247,7 @@ class PyAVReader(FrameReader):
         target, back = ind, 1
         while target > 0 and len(self._keys):
             self._container.seek(
-                int(self.table.times[target]),
-                stream=self._stream,
+                int(self.table.times[target]), stream=self._stream,
                 backward=True)
             packets = self._container.demux(self._stream)
             packet = next((p for p in packets if p.is_keyframe), None)

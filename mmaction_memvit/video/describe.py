@@ -146,8 +146,7 @@ def describe(container, stream, packets: Packets, frames: np.ndarray,
         np.searchsorted(frames, packets.times[packets.is_key]))
     table = dict(
         time_base=[unit.numerator, unit.denominator],
-        zero=0. if counted else zero,
-        times=None if counted else pack(frames),
+        zero=0. if counted else zero, times=None if counted else pack(frames),
         keys=pack(np.asarray(keys, np.int64)[np.asarray(keys) < num]))
     reason = _why_not_decord(container, stream, packets, counted, num)
     if reason:

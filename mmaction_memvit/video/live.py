@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 
 from ..messages import warn
+from .decode import Converter
 from .describe import Picture
 from .frames import VideoReadError
 from .scan import READ_ERRORS, time_of, video_stream
-from .write import Converter
 
 # Rates that a source may claim to have.
 _BELIEVED = (1., 240.)

@@ -1,26 +1,12 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Pictures to other forms and to a video file."""
+"""Pictures to a video file."""
 from fractions import Fraction
 
 import av
 import cv2
 import numpy as np
 
-
-class Converter:
-    """Scales pictures and changes their format, for many of one kind."""
-
-    def __init__(self) -> None:
-        self._reformatter = av.video.reformatter.VideoReformatter()
-
-    def __call__(self, frame: av.VideoFrame, **options) -> av.VideoFrame:
-        """A frame with other ``format``, ``width`` or ``height``."""
-        try:
-            # In one thread: freed in a forked worker, a converter waits for
-            # ever for threads that stayed behind in the parent.
-            return self._reformatter.reformat(frame, threads=1, **options)
-        except TypeError:  # PyAV of old has no such threads
-            return self._reformatter.reformat(frame, **options)
+from .decode import Converter
 
 
 class VideoWriter:

@@ -57,13 +57,12 @@ def draw_detections(image: np.ndarray,
         names (Mapping[int, str]): Names of classes by id.
         truth (tuple[np.ndarray, np.ndarray], optional): Boxes (N, 4), as
             shares of the image, and many-hot actions (N, C), whose column c is
-            the class of id c. Defaults to None.
+            the class of id c.
         found (tuple[np.ndarray, np.ndarray], optional): Predicted boxes (P, 4)
-            and scores (P, C), likewise. Defaults to None.
+            and scores (P, C), likewise.
         score_thr (float): Predicted actions with a score above it are written.
             Defaults to 0.3.
-        title (str): Written above the image, in one or more lines. Defaults to
-            ''.
+        title (str): Written above the image, in one or more lines.
         min_side (int): Images whose short side is smaller are enlarged, so
             that text can be read; in pixels. Defaults to 480.
         visualizer (ActionVisualizer, optional): What draws; one for many

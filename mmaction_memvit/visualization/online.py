@@ -2,6 +2,7 @@
 """What a model says along a stream: as rows, on pictures, over time."""
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +12,13 @@ import numpy as np
 
 # Names of classes by task; '' where there is one only.
 Names = Mapping[str, Mapping[int, str]]
-_COLOR = (255, 170, 60)
+# Of persons, by their number.
+_COLORS = ((255, 190, 90), (120, 220, 255), (160, 255, 140), (255, 150, 170),
+           (210, 170, 255), (255, 255, 130))
+# Pixels of the shorter side, below which nothing could be read.
+_SMALLEST = 240
+# Letters of a name on a picture.
+_LONGEST = 32
 
 
 class Scores(NamedTuple):
@@ -36,11 +43,7 @@ class Scores(NamedTuple):
 
 
 def split_scores(step: Any) -> Iterator[Scores]:
-    """The scores of a clip, one by one: tasks, temporal tokens, persons.
-
-    Args:
-        step (ClipPrediction): Of an :class:`OnlineInferencer`.
-    """
+    """Scores of a ClipPrediction one by one: tasks, tokens, persons."""
     tasks = step.scores if isinstance(step.scores, dict) else {
         '': step.scores
     }
@@ -65,14 +68,10 @@ def best_rows(step: Any,
               names: Names,
               num: int,
               persons: Sequence[int] | None = None) -> list[dict]:
-    """The best classes of a clip as rows of a table.
+    """The ``num`` best classes of a clip, as rows of a table.
 
-    Args:
-        step (ClipPrediction): Of an :class:`OnlineInferencer`.
-        names (Mapping): Names of classes by task and number.
-        num (int): Classes of each task, token and person.
-        persons (Sequence[int], optional): Who is in which box. Defaults to
-            None.
+    Of each task, temporal token and person of a ClipPrediction; ``persons``
+    says who is in which box.
     """
     rows = []
     for x in split_scores(step):
@@ -99,44 +98,70 @@ def best_rows(step: Any,
 
 def draw_rows(image: np.ndarray, rows: Sequence[dict],
               title: str = '') -> np.ndarray:
-    """Write what a model says on a picture; fast enough for a live one.
+    """Write rows of :func:`best_rows` on a copy of a picture (H, W, 3), RGB.
 
-    Args:
-        image (np.ndarray): RGB, uint8 (H, W, 3).
-        rows (Sequence[dict]): From :func:`best_rows`. Those with a box stand
-            at it, the others in a corner.
-        title (str): Written above them. Defaults to ''.
-
-    Returns:
-        np.ndarray: A drawn copy.
+    Those with a box stand at it, the others in a corner, below the title.
+    Small pictures are enlarged, a whole number of times, until the writing has
+    room.
     """
-    image = np.ascontiguousarray(image).copy()
+    times = math.ceil(_SMALLEST / min(image.shape[:2]))
+    image = np.repeat(np.repeat(image, times, 0), times, 1)
     height, width = image.shape[:2]
-    scale = max(min(height, width) / 480, 0.4)
-    lines = defaultdict(int)
-    places = [(None, title)] * bool(title)
+    scale = max(min(height, width) / 480, 0.6)
+    blocks: dict[tuple, list[str]] = {}
+    if title:
+        blocks[None, None] = [title]
     for row in rows:
-        box = None
-        if row['person'] is not None:
-            box = tuple(row[k] for k in ('x1', 'y1', 'x2', 'y2'))
-            if (box, who := f"person {row['person']}") not in places:
-                places.append((box, who))
-        places.append((box, f"{row['score']:.2f} {row['name']}"))
-    for box, text in places:
-        left, top = 4, 4
-        if box is not None:
-            left, top, right, bottom = (
-                int(a * b) for a, b in zip(box, (width, height) * 2))
-            cv2.rectangle(image, (left, top), (right, bottom), _COLOR,
+        who, box = row['person'], None
+        if who is not None:
+            box = tuple(int(row[k] * side) for k, side in zip(
+                ('x1', 'y1', 'x2', 'y2'), (width, height) * 2))
+            color = _COLORS[who % len(_COLORS)]
+            cv2.rectangle(image, box[:2], box[2:], color,
                           max(1, round(2 * scale)))
-        (_, line), _ = cv2.getTextSize(text, 0, 0.6 * scale, 1)
-        lines[box] += 1
-        place = left + 2, top + int(1.6 * line * lines[box])
-        # Dark below bright: seen on any picture.
-        for color, thick in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-            cv2.putText(image, text, place, 0, 0.6 * scale, color,
-                        max(1, round(thick * scale)), cv2.LINE_AA)
+        lines = blocks.setdefault(
+            (who, box), [] if who is None else [f'person {who}'])
+        lines.append(f"{row['score']:.2f} {_short(row['name'])}")
+    taken: list[tuple] = []
+    for (who, box), lines in blocks.items():
+        color = (255, 255, 255) if who is None else \
+            _COLORS[who % len(_COLORS)]
+        _write(image, lines, box, color, 0.55 * scale, taken)
     return image
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f'{name[:_LONGEST - 2]}..'
+
+
+def _write(image: np.ndarray, lines: list[str], box: tuple | None,
+           color: tuple, size: float, taken: list[tuple]) -> None:
+    """Write lines at a box, or in a corner, where nothing is written yet."""
+    widths, heights = zip(*(cv2.getTextSize(x, 0, size, 1)[0] for x in lines))
+    step, pad = round(1.7 * max(heights)), 3
+    width, height = max(widths) + 2 * pad, step * len(lines) + pad
+    # In the box, below it, above it, beside it.
+    places = [(2, 2)]
+    if box is not None:
+        left, top, right, bottom = box
+        places = [(left, top), (left, bottom), (left, top - height),
+                  (right, top), (left - width, top)]
+    found = []
+    for x, y in places:
+        x = max(0, min(x, image.shape[1] - width))
+        y = max(0, min(y, image.shape[0] - height))
+        covered = sum(
+            max(0, min(x + width, x2) - max(x, x1)) *
+            max(0, min(y + height, y2) - max(y, y1))
+            for x1, y1, x2, y2 in taken)
+        found.append((covered, len(found), x, y))
+    _, _, x, y = min(found)
+    taken.append((x, y, x + width, y + height))
+    # Bright on dark: seen on any picture.
+    image[y:y + height, x:x + width] //= 3
+    for i, line in enumerate(lines, 1):
+        cv2.putText(image, line, (x + pad, y + step * i - pad), 0, size,
+                    color, 1, cv2.LINE_AA)
 
 
 class TimeLine:
@@ -161,10 +186,8 @@ class TimeLine:
     def plot(self, out_file: str, num: int = 5, title: str = '') -> None:
         """Plot the classes that are highest at any time, a line a class.
 
-        Args:
-            out_file (str): Picture to write; its ending says the format.
-            num (int): Classes of each task at most. Defaults to 5.
-            title (str): Title of the plot. Defaults to ''.
+        At most ``num`` of each task; the ending of ``out_file`` says the
+        format.
         """
         # Drawn on a canvas of its own: a library must not touch pyplot's
         # backend.

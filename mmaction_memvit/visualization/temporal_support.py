@@ -15,9 +15,8 @@ def support_rows(models: Mapping[str, TemporalSupport],
                  threshold: float = THRESHOLD) -> list[tuple[str, ...]]:
     """Rows of a table, the head first: a line an age, then the supports.
 
-    Args:
-        models (Mapping[str, TemporalSupport]): By the name of a model.
-        threshold (float): See :meth:`TemporalSupport.used`.
+    ``models`` by their names; for ``threshold`` see
+    :meth:`TemporalSupport.used`.
     """
     rows = [('age', 'clips', *models)]
     results = list(models.values())
@@ -57,13 +56,8 @@ def plot_temporal_support(models: Mapping[str, TemporalSupport],
     """Plot changes by age in shares of age 0, a line a model.
 
     Below a tenth of the threshold the scale is linear and ends in 0. Dotted
-    lines mark theoretical supports.
-
-    Args:
-        models (Mapping[str, TemporalSupport]): By the name of a model.
-        out_file (str): Picture to write; its ending says the format.
-        threshold (float): See :meth:`TemporalSupport.used`.
-        title (str): Title of the plot. Defaults to ''.
+    lines mark theoretical supports. The ending of ``out_file`` says the
+    format.
     """
     # Drawn on a canvas of its own: a library must not touch pyplot's backend.
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -36,14 +36,12 @@ def test_official_lists(name, num, empty, reversed_actions, log):
     (('B', 'c157 0.00 1.00', 2), ["list.csv:3: action 'c157 0.00 1.00' of "
                                   "video 'B'", 'c000 to c156', 'num_classes']),
     (('B', 'x012 0.00 1.00', 2), [':3:', 'x012', 'malformed']),
-    (('B', 'c12 0.00 1.00', 2), [':3:', 'malformed']),
     (('B', 'c012 0.00', 2), [':3:', 'malformed', 'semicolons']),
     (('B', 'c012 0.00 nan', 2), [':3:', 'malformed']),
     (('B', 'c012 0.00 1.00;c001 3.00 4.10', 2), [
         "'c001 3.00 4.10'", '4.1 s', 'at most 4 s', 'time_tolerance']),
     (('B', 'c012 -1.00 1.00', 2), [':3:', 'negative']),
     (('B', '', 'long'), [':3:', "length 'long' of video 'B'", 'above 0']),
-    (('B', '', 0), [':3:', "length '0'"]),
     (('', '', 2), [':3:', 'id is empty']),
     (('A', '', 2), [':3:', "'A' is listed before, on line 2"]),
     (('B', 'c012 0.00 1.00,c001 0.00 1.00', 2), [
@@ -65,12 +63,6 @@ def test_bad_files(tmp_path):
             read_charades(str(tmp_path / 'list.csv'))
     with pytest.raises(FileNotFoundError, match="'absent.csv'.*ann_file"):
         read_charades('absent.csv')
-
-
-def test_a_row_that_is_cut_off(tmp_path):
-    (tmp_path / 'list.csv').write_text(f'{HEADER}\nA,HR43,"He sits')
-    with pytest.raises(ValueError, match=r':2: .*quote'):
-        read_charades(str(tmp_path / 'list.csv'))
 
 
 def test_rounded_times_and_line_breaks_in_fields(tmp_path):

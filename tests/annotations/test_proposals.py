@@ -81,15 +81,6 @@ def test_boxes_of_another_form(value, match):
         pick_proposals({('a', 1): value}, [('a', 1)], 'x')
 
 
-def test_reading_proposals(tmp_path):
-    table = np.ones((1, 5), np.float32)
-    got = read_proposals(dump(tmp_path, {'a,b,0902': table, 'c,7': table}))
-    assert set(got) == {('a,b', 902), ('c', 7)}
-    (tmp_path / 'text.pkl').write_text('a,b')
-    with pytest.raises(ValueError, match='text.pkl.*convert_person_boxes'):
-        read_proposals(str(tmp_path / 'text.pkl'))
-
-
 @given(st.dictionaries(
     st.tuples(st.text(min_size=1, max_size=5), st.integers(0, 20000)),
     st.lists(st.tuples(*[st.floats(0, 1, width=32)] * 5), max_size=3),

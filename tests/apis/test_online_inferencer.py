@@ -117,6 +117,28 @@ def test_scores_are_those_of_testing_however_frames_come(trained, inferencer):
     assert not len(inferencer.bank)
 
 
+def test_is_called_as_mmaction2_is(trained, inferencer, tmp_path, capsys):
+    paths = [trained[0].replace('config.py', x) for x in ('v0.mp4', 'v3.mp4')]
+    labels = tmp_path / 'labels.txt'
+    labels.write_text('sit\nstand\nwalk\n')
+    found = inferencer.infer(
+        paths,
+        pred_out_file=str(tmp_path / 'out.json'),
+        vid_out_dir=str(tmp_path / 'out'),
+        print_result=True,
+        label_file=str(labels))
+    assert 'predictions' in capsys.readouterr().out
+    assert load(str(tmp_path / 'out.json'))['predictions'] == found[
+        'predictions']
+    for path, own, drawn in zip(paths, *found.values()):
+        steps = list(inferencer(path))
+        assert [x['clip'] for x in own] == [x.clip for x in steps]
+        assert own[-1]['scores'] == pytest.approx(
+            steps[-1].scores.tolist(), abs=1e-5)
+        assert len(frames_of(drawn)) == len(frames_of(path))
+    assert inferencer.infer(paths[0])['visualization'] == []
+
+
 @pytest.mark.parametrize('num', [1, 3, 8])
 def test_sessions_of_a_batch_are_as_alone(trained, inferencer, num,
                                           monkeypatch):

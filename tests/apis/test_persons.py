@@ -5,7 +5,7 @@ from helpers.models import shrink_detector
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope, init_default_scope
 
-from mmaction_memvit.apis.persons import PersonDetector, PersonTracker
+from mmaction_memvit.apis.persons import PersonDetector
 
 
 def test_a_detector_of_mmdetection():
@@ -32,19 +32,3 @@ def test_a_detector_of_mmdetection():
     assert detector(picture, 0.).shape == (0, 4)
     # Names are ours again.
     assert DefaultScope.get_current_instance().scope_name == 'mmaction'
-
-
-def test_a_person_has_one_number():
-    track = PersonTracker()
-    a = np.array([0., 0, 10, 20])
-    b = a + [30, 0, 30, 0]
-    assert track([a, b]) == [1, 2]
-    # They walk, in any order.
-    assert track([b + 2, a + 2]) == [2, 1]
-    # One is hidden, another comes.
-    assert track([a + 3, b + 40]) == [1, 3]
-    assert track([]) == []
-    assert track([b + 3]) == [2]
-    # Who is away for long has no number any more.
-    assert [track([]) for _ in range(3)] == [[]] * 3
-    assert track([b + 3]) == [4]

@@ -5,7 +5,7 @@ import pytest
 from helpers.interpreter import run_python
 
 import mmaction_memvit
-from mmaction_memvit.compat.detection import own_detection_models
+from mmaction_memvit.compat.detection import OWN_MODELS
 
 
 class TestBareHost:
@@ -72,5 +72,5 @@ class TestBareHost:
 
 def test_own_models_are_those_that_are_exported():
     from mmaction_memvit.models import detectors, roi_heads
-    assert sorted(own_detection_models()) == sorted(
+    assert sorted(OWN_MODELS) == sorted(
         (*detectors.__all__, *roi_heads.__all__))

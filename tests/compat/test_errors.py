@@ -3,7 +3,6 @@ import importlib
 
 import pytest
 import torch
-from helpers.interpreter import run_python
 
 from mmaction_memvit.compat.errors import (
     HostError,
@@ -63,27 +62,3 @@ class TestImportErrors:
             import_host('broken_host')
         assert not isinstance(error.value, ImportError)
         assert isinstance(error.value.__cause__, ModuleNotFoundError)
-
-    def test_custom_imports_do_not_hide_the_cause(self, tmp_path):
-        """MMEngine would reduce an ImportError to 'Failed to import'."""
-        (tmp_path / 'config.py').write_text(
-            "custom_imports = dict(imports=['mmaction_memvit'], "
-            'allow_failed_imports=False)')
-        output = run_python(
-            """
-            import sys
-
-            class NotInstalled:
-                def find_spec(self, name, *args):
-                    if name == 'einops':
-                        raise ModuleNotFoundError(name, name=name)
-
-            sys.meta_path.insert(0, NotInstalled())
-            from mmengine.config import Config
-            try:
-                Config.fromfile('config.py')
-            except Exception as error:
-                print(type(error).__name__, error)
-            """, tmp_path)
-        assert 'HostError' in output
-        assert 'einops' in output and 'pip install einops' in output

@@ -14,7 +14,6 @@ from mmaction_memvit import HostError
 from mmaction_memvit.compat.runtime import (
     _adjust_hue,
     heal_color_jitter,
-    heal_inherited_collate_fn,
     heal_metrics_file,
     heal_resume,
 )
@@ -106,12 +105,6 @@ class TestResume:
         heal_resume()
         with pytest.raises(pickle.UnpicklingError, match='print'):
             torch.load(tmp_path / 'bad.pth')
-
-    def test_untouched_before_torch_2_6(self, own_allow_list, monkeypatch):
-        monkeypatch.setattr(torch, '__version__', '2.5.1')
-        heal_resume()
-        assert torch.serialization.get_safe_globals() == []
-
 
 @pytest.mark.skipif(
     torch.cuda.is_available(), reason='the host is fine where a GPU is')
@@ -222,29 +215,6 @@ def test_runner_starts_beside_a_torchvision_that_does_not_load(
         runner.collect_env.__wrapped__()
     assert runner.collect_env()['TorchVision'] == 'does not load'
     assert 'torchvision' not in sys.modules
-
-
-def test_inherited_collate_fn_loses_its_scope(monkeypatch):
-    from mmengine.runner import Runner
-    seen = {}
-
-    def build_dataloader(dataloader, seed=None, diff_rank_seed=False):
-        seen.update(dataloader, seed=seed)
-
-    monkeypatch.setattr(Runner, 'build_dataloader',
-                        staticmethod(build_dataloader))
-    heal_inherited_collate_fn()
-    healed = Runner.build_dataloader
-    heal_inherited_collate_fn()
-    assert Runner.build_dataloader is healed
-    cfg = dict(
-        batch_size=1,
-        collate_fn=dict(type='repeat_pseudo_collate', _scope_='mmaction'))
-    Runner.build_dataloader(cfg, seed=3)
-    assert seen == dict(
-        batch_size=1, collate_fn=dict(type='repeat_pseudo_collate'), seed=3)
-    # What the caller holds is untouched.
-    assert cfg['collate_fn']['_scope_'] == 'mmaction'
 
 
 def test_ava_metric_of_a_class_without_labels():

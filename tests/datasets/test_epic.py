@@ -18,7 +18,10 @@ from helpers.videos import (
 )
 from mmaction.registry import DATASETS
 
-from mmaction_memvit.annotations.epic_lists import EpicVideo
+from mmaction_memvit.annotations.epic_lists import (
+    EpicVideo,
+    read_epic_video_info,
+)
 from mmaction_memvit.datasets import EpicDataset
 from mmaction_memvit.datasets.epic import frame_rate
 from mmaction_memvit.video import VideoReadError
@@ -152,11 +155,6 @@ def test_rate_of_frames(num, expected):
     assert frame_rate(num, info) == expected
 
 
-def test_without_labels(root):
-    dataset = build(root, 'test.csv', test_mode=True)
-    assert all(d['label'].tolist() == [-1, -1, -1] for d in dataset)
-
-
 def test_anticipation_sees_no_later_frame(root, log):
     dataset = build(root, task='anticipation', observed=1.)
     # P01_01_1 starts at 0.5 s, P02_102_0 at 1 s exactly.
@@ -187,6 +185,9 @@ def test_missing_and_odd_segments(tmp_path, log):
     with pytest.raises(ValueError, match=r'lacks 1 of 2 videos.*P09_01'):
         build('', names, **options)
     assert "1 segments without start or stop, left out: 'P01_01_1'" in log()
+    # Nothing is there, so that all is left out.
+    with pytest.raises(ValueError, match='no video .* is left'):
+        build('', names, index_file=index, missing_video='skip')
     info = write_info(tmp_path / 'info.csv', P01_01=(240, 60))
     with pytest.raises(ValueError, match='not in the video list'):
         build('', names, video_info_file=info, **options)
@@ -201,16 +202,6 @@ def test_missing_and_odd_segments(tmp_path, log):
     assert [d['narration_id'] for d in dataset] == ['P01_01_0']
     with pytest.raises(ValueError, match='start after the end'):
         build('', names, outside_video='error', **skip)
-
-
-def test_missing_videos_are_skipped(root, log):
-    rows = [*ROWS, ('P07_01_0', 0, 1, 0, 0)]
-    name = write_official(root / 'more.csv', rows)
-    with pytest.raises(FileNotFoundError, match='P07_01'):
-        build(root, 'more.csv')
-    dataset = build(root, name, missing_video='skip')
-    assert len(dataset) == len(ROWS)
-    assert '1 of 7 segments are left out with their videos' in log()
 
 
 def test_longer_than_listed(root, log):
@@ -242,11 +233,7 @@ def test_broken_video(root, tmp_path, log):
 
 
 @pytest.mark.parametrize('options, message', [
-    (dict(data_prefix=dict(path='')), 'dict\\(video'),
     (dict(data_prefix=dict(img='')), 'need a video_info_file'),
-    (dict(data_prefix=dict(img=''), video_info_file='info.csv',
-          missing_video='unchecked'), 'frame_fps, as a number'),
-    (dict(missing_video='unchecked'), 'needs an index_file'),
     (dict(task='detection'), "task='detection'"),
     (dict(observed=2), "for task='anticipation' only"),
     (dict(outside_video='no'), 'outside_video'),
@@ -279,14 +266,17 @@ def test_frames_missing_on_disk(root, tmp_path):
         dataset[1]
 
 
-def test_all_real_segments():
+def test_all_real_segments(tmp_path):
     data = need_shared_data('epic100')
+    index = write_index(tmp_path / 'index.json', '{1}', **{
+        name: (round(60 * info.duration), 60) for name, info in
+        read_epic_video_info(str(data / 'EPIC_100_video_info.csv')).items()})
     for name, labelled, number in (
         ('EPIC_100_validation.csv', True, 9668),
         ('EPIC_100_test_timestamps.csv', False, 13092)):
         dataset = EpicDataset(
             str(data / name), [], data_prefix=dict(img='nowhere'),
-            frame_fps=60, missing_video='unchecked',
+            frame_fps=60, missing_video='unchecked', index_file=index,
             actions=str(data / 'actions.csv'),
             video_info_file=str(data / 'EPIC_100_video_info.csv'))
         assert len(dataset) == number

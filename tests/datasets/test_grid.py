@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from mmaction_memvit.datasets.grid import (
     ClipGrid,
     KeyframeGrid,
+    choose_by_share,
+    choose_by_time,
     cut_tokens,
+    latest_first,
     max_clips,
     seconds_to_segments,
     window_times,
@@ -49,11 +52,9 @@ def test_by_hand():
 
 
 @given(
-    clip_len=st.integers(1, 20),
-    interval=st.integers(1, 6),
+    clip_len=st.integers(1, 20), interval=st.integers(1, 6),
     stride=st.integers(1, 60) | st.none(),
-    last_clip=st.sampled_from(['pad', 'drop']),
-    num_frames=st.integers(1, 500))
+    last_clip=st.sampled_from(['pad', 'drop']), num_frames=st.integers(1, 500))
 def test_properties(clip_len, interval, stride, last_clip, num_frames):
     grid = ClipGrid(clip_len, interval, stride, last_clip)
     ranges = clips(grid, num_frames)
@@ -78,15 +79,12 @@ def test_properties(clip_len, interval, stride, last_clip, num_frames):
         assert all(b - a + 1 == grid.span for a, b in ranges)
 
 
-@pytest.mark.parametrize('kwargs, match', [
-    (dict(clip_len=0), 'clip_len=0 must be a whole number of at least 1'),
-    (dict(frame_interval=-1), 'frame_interval=-1'),
-    (dict(clip_stride=0), 'clip_stride=0'),
-    (dict(clip_stride=1.5), 'clip_stride=1.5'),
-    (dict(last_clip='keep'), "last_clip='keep'.*'pad', 'drop'"),
-])
-def test_errors(kwargs, match):
-    with pytest.raises(ValueError, match=match):
+@pytest.mark.parametrize('kwargs', [
+    dict(clip_len=0), dict(frame_interval=-1), dict(clip_stride=1.5),
+    dict(last_clip='keep')])
+def test_errors(kwargs):
+    name, value = *kwargs, *kwargs.values()
+    with pytest.raises(ValueError, match=f'{name}={value!r}'):
         ClipGrid(**{'clip_len': 4, 'frame_interval': 2, **kwargs})
 
 
@@ -140,10 +138,8 @@ def test_window_times(first, length, num, stride, data):
 
 
 @given(
-    start=st.integers(-5, 5),
-    rate=st.sampled_from([1, 2, 0.5, 'frames']),
-    fps=st.sampled_from([10., 29.97, 60.]),
-    num_frames=st.integers(1, 900))
+    start=st.integers(-5, 5), rate=st.sampled_from([1, 2, 0.5, 'frames']),
+    fps=st.sampled_from([10., 29.97, 60.]), num_frames=st.integers(1, 900))
 def test_last_keyframe_of_a_video(start, rate, fps, num_frames):
     grid = KeyframeGrid(start, None, rate)
     clock = Clock(dict(fps=fps, num_frames=num_frames))
@@ -164,3 +160,66 @@ def test_keyframes_of_a_video_of_uneven_frames():
     times = np.array([900, 902, 903, 904, 905, 906])
     assert grid.frame_of(times, clock).tolist() == [0, 0, 1, 2, 5, 6]
     assert grid.last(clock) == 905
+
+
+# -- labels -----------------------------------------------------------------
+
+
+def as_array(segments):
+    """Start and end in seconds."""
+    return np.asarray([(s, s + n) for s, n in segments],
+                      float).reshape(-1, 2) / 100
+
+
+def brute_share(time, segments, min_share):
+    """The documented rule, segment by segment, in whole hundredths."""
+    best = (0, )
+    for row, (start, length) in enumerate(segments):
+        shared = min(time[1], start + length) - max(time[0], start)
+        needed = min(time[1] - time[0], length)
+        if shared > 0 and shared >= min_share * needed:
+            # Most shared, later start, earlier stop, earlier row.
+            best = max(best, (shared, start, -length, -row))
+    return -best[3] if len(best) > 1 else -1
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    segments=segment_lists, first=centi, length=st.integers(1, 100),
+    min_share=st.sampled_from((0.01, 0.5, 1.)))
+def test_choose_by_share(segments, first, length, min_share):
+    times = as_array(segments)
+    order = latest_first(*times.T)
+    tokens = [(first + i * length, first + (i + 1) * length)
+              for i in range(4)]
+    chosen = choose_by_share(
+        np.asarray(tokens) / 100, times[order], min_share)
+    rows = [order[c] if c >= 0 else -1 for c in chosen]
+    assert rows == [brute_share(t, segments, min_share) for t in tokens]
+
+
+@settings(max_examples=300, deadline=None)
+@given(segments=segment_lists, instants=st.lists(centi, max_size=6))
+def test_choose_by_time(segments, instants):
+    times = as_array(segments)
+    order = latest_first(*times.T)
+    chosen = choose_by_time(np.asarray(instants, float) / 100, times[order])
+    for instant, found in zip(instants, chosen):
+        active = [(s, -n, -row) for row, (s, n) in enumerate(segments)
+                  if s <= instant < s + n]
+        expected = -max(active)[2] if active else -1
+        assert (order[found] if found >= 0 else -1) == expected
+
+
+def test_no_label_for_padding():
+    spans = np.array([[np.nan, np.nan], [1, 2], [np.nan, np.nan]])
+    segment = np.array([[0., 9.]])
+    assert choose_by_share(spans, segment, 0.5).tolist() == [-1, 0, -1]
+    assert choose_by_time(spans[:, 0], segment).tolist() == [-1, 0, -1]
+
+
+def test_of_equal_ones_the_first_in_the_order_given_counts():
+    spans, segments = np.array([[1., 2.]]), np.array([[0., 2.], [1., 4.]])
+    for order in ([0, 1], [1, 0]):
+        assert choose_by_share(spans, segments[order], 0.5).tolist() == [0]
+        assert choose_by_time(spans[:, 0], segments[order]).tolist() == [0]

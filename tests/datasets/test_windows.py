@@ -57,20 +57,12 @@ def show(info):
 
 
 def build(root, pipeline=show, **kwargs):
-    return DATASETS.build({
-        **dict(
-            type='CollaborativeAVADataset',
-            ann_file='ann.csv',
-            proposal_file='boxes.pkl',
-            data_root=str(root),
-            index_file='index.json',
-            missing_video='unchecked',
-            num_classes=NUM_CLASSES,
-            num_clips=5,
-            short_video='repeat',
-            pipeline=[pipeline]),
-        **kwargs
-    })
+    return DATASETS.build({**dict(
+        type='CollaborativeAVADataset', ann_file='ann.csv',
+        proposal_file='boxes.pkl', data_root=str(root),
+        index_file='index.json', missing_video='unchecked',
+        num_classes=NUM_CLASSES, num_clips=5, short_video='repeat',
+        pipeline=[pipeline]), **kwargs})
 
 
 def seconds(item):
@@ -106,9 +98,7 @@ def test_windows_at_ends_and_over_gaps(root):
     assert sample.windows.tolist() == [[0, 1, 2, 3, 4]]
     assert sample.scored.tolist() == [3]
     assert (sample.video_id, sample.timestamp) == ('long', 18)
-
-
-def test_excluded_keyframes_stay_as_clips_without_boxes(root):
+    # Excluded keyframes stay as clips without boxes.
     dataset = build(root, window_step=1, exclude_file='excluded.csv')
     assert ('long', 10) not in dataset.stream_keys()
     item = dataset[dataset.stream_keys().index(('long', 11))]
@@ -117,29 +107,19 @@ def test_excluded_keyframes_stay_as_clips_without_boxes(root):
             for x in item['data_samples'].clips] == [2, 0, 2, 1, 2]
 
 
-def test_strides_and_even_numbers(root):
-    keys = [(v, t) for v, (_, times) in VIDEOS.items() for t in times]
-    dataset = build(root, window_step=1, num_clips=4, clip_stride_seconds=3)
-    assert seconds(dataset[keys.index(('long', 10))]) == [4, 7, 10, 13]
+@pytest.mark.parametrize('kwargs, second, wanted', [
+    (dict(num_clips=4, clip_stride_seconds=3), 10, [4, 7, 10, 13]),
     # Under its former name.
-    former = build(root, window_step=1, num_clips=4, clip_stride=3)
-    assert seconds(former[keys.index(('long', 10))]) == [4, 7, 10, 13]
-    assert seconds(dataset[keys.index(('long', 18))]) == [9, 12, 15, 18]
+    (dict(num_clips=4, clip_stride=3), 18, [9, 12, 15, 18]),
     # Timestamps that are frames, and half seconds.
-    dataset = build(
-        root,
-        window_step=1,
-        num_clips=3,
-        clip_stride_seconds=0.2,
-        keyframe_rate='frames')
-    assert seconds(dataset[keys.index(('long', 10))]) == pytest.approx(
-        [0.8, 1.0, 1.2])
-    with pytest.raises(ValueError, match='seconds=0.5 s are 0.5 times'):
-        build(root, clip_stride_seconds=0.5)
-    dataset = build(
-        root, window_step=1, num_clips=3, clip_stride_seconds=0.5,
-        keyframe_rate=2)
-    assert seconds(dataset[keys.index(('long', 10))]) == [4.5, 5.0, 5.5]
+    (dict(num_clips=3, clip_stride_seconds=.2, keyframe_rate='frames'), 10,
+     [.8, 1., 1.2]),
+    (dict(num_clips=3, clip_stride_seconds=.5, keyframe_rate=2), 10,
+     [4.5, 5., 5.5])])
+def test_strides_and_even_numbers(root, kwargs, second, wanted):
+    dataset = build(root, window_step=1, **kwargs)
+    item = dataset[dataset.stream_keys().index(('long', second))]
+    assert seconds(item) == pytest.approx(wanted)
 
 
 def test_an_epoch_shows_every_keyframe_about_once(root):
@@ -204,52 +184,34 @@ def test_items_of_several_keyframes(root, size):
 
 def test_draws_depend_on_seed_epoch_item_and_clip_alone(root):
 
-    def draws(dataset, i):
+    def draws(i, epoch=1):
+        dataset.set_epoch(epoch)
         return dataset[i]['inputs'][:, 0, 0, 0, 0].tolist()
 
     dataset = build(root)
-    dataset.set_epoch(1)
-    first = draws(dataset, 1)
+    first = draws(1)
     assert len(set(first)) == 5
     np.random.rand(3)
-    assert draws(dataset, 1) == first
-    assert draws(dataset, 0) != first
-    dataset.set_epoch(2)
-    assert draws(dataset, 1) != first
+    assert draws(1) == first and draws(0) != first and draws(1, 2) != first
 
 
 def test_a_window_is_augmented_alike(root):
 
-    class Draw:
-
-        def __call__(self, info):
-            info['center_frame'] = np.random.rand() * FPS
-            return info
+    def draw(info):
+        info['center_frame'] = np.random.rand() * FPS
+        return info
 
     dataset = build(
         root, window_step=1, pipeline=Compose([
-            dict(type='PerVideoAugment', transforms=[Draw()]), show]))
-    draws = []
+            dict(type='PerVideoAugment', transforms=[draw]), show]))
+    draws = set()
     for epoch in range(2):
         dataset.set_epoch(epoch)
         for i in (0, 1):
-            draw = set(seconds(dataset[i]))
-            assert len(draw) == 1
-            draws += draw
-    assert len(set(draws)) == 4
-
-
-def test_centres_need_the_epoch(root, warnings):
-    build(root, window_step=1)[0]
-    build(root, test_mode=True)[0]
-    told = build(root)
-    told.set_epoch(0)
-    told[0]
-    assert not warnings
-    build(root)[0]
-    assert len(warnings) == 1
-    assert "batch_sampler=dict(type='DistinctVideoBatchSampler')" \
-        in warnings[0]
+            own = set(seconds(dataset[i]))
+            assert len(own) == 1
+            draws |= own
+    assert len(draws) == 4
 
 
 def test_a_video_that_fails_is_replaced(root, warnings):
@@ -291,19 +253,17 @@ def test_batches_of_any_sizes(root):
     assert not batch['data_samples'][0].clips[0].gt_instances.bboxes.is_meta
 
 
-def test_errors_say_what_to_do(root):
-    with pytest.raises(ValueError, match='num_clips=0'):
-        build(root, num_clips=0)
-    with pytest.raises(ValueError, match="short_video='cut'.*'repeat'"):
-        build(root, short_video='cut')
-    with pytest.raises(
-            ValueError,
-            match="2 of 3 videos have fewer than num_clips=13 .*'gaps' has "
-            "12.*clip_stride_seconds lower.*'repeat'"):
-        build(root, num_clips=13, short_video='error')
+@pytest.mark.parametrize('kwargs, match', [
+    (dict(num_clips=13), "2 of 3 .*num_clips=13 .*'gaps' has 12.*'repeat'"),
     # Three clips fit around second 1, but two around second 2.
-    with pytest.raises(ValueError, match="2 of 3 .*'gaps' has 2"):
-        build(root, num_clips=3, clip_stride_seconds=5, short_video='error')
+    (dict(num_clips=3, clip_stride_seconds=5), "2 of 3 .*'gaps' has 2"),
+    (dict(clip_stride_seconds=.5), 'seconds=0.5 s are 0.5 times')])
+def test_bad_windows(root, kwargs, match):
+    with pytest.raises(ValueError, match=match):
+        build(root, short_video='error', **kwargs)
+
+
+def test_clips_of_different_shapes(root):
 
     def uneven(info):
         part = show(info)

@@ -88,27 +88,6 @@ def test_sampling_transforms_of_a_stock_pipeline(snippet_config):
         assert told.count("dataset.type='OnlineVideoDataset'") == 1
 
 
-@pytest.mark.parametrize('old,new,line', [
-    ("type='OnlineRecognizer3D'", "type='Recognizer3D'",
-     "model.type='OnlineRecognizer3D'"),
-    ("[dict(type='MemoryBankHook')]", '[]',
-     "custom_hooks = [dict(type='MemoryBankHook')]"),
-    ("batch_sampler=dict(type='StreamBatchSampler')", 'batch_sampler=None',
-     "train_dataloader.batch_sampler=dict(type='StreamBatchSampler')"),
-    ("type='VideoAccMetric'", "type='AccMetric'",
-     "val_evaluator = dict(type='VideoAccMetric')"),
-])
-def test_a_part_of_the_snippet_that_is_left_out(snippet_config, old, new,
-                                                line):
-    text = memory_snippet()
-    assert old in text
-    text = text.replace(old, new) + (
-        'val_dataloader = test_dataloader = train_dataloader\n')
-    changes = [x.change for x in findings(snippet_config(BASE, text))
-               if x.is_error]
-    assert any(line in x for x in changes)
-
-
 # Runs.
 
 
@@ -125,13 +104,6 @@ def test_however_it_is_started(tmp_path, modes, start):
                    start=start)
     # All of it at once.
     assert text.count('change: ') == len(words) + 1
-
-
-def test_a_loader_that_is_not_used_stops_nothing(tmp_path):
-    runner = runner_of(
-        tmp_path, 'train test', **{'train_dataloader.batch_sampler': None})
-    runner.test()
-    assert len(runner.recorder.scores) == sum(LENGTHS)
 
 
 def test_validation_is_looked_at_before_training(tmp_path):

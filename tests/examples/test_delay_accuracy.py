@@ -1,5 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import sys
 
 import cv2
 import numpy as np
@@ -45,27 +44,10 @@ def test_question_records_match_by_video_and_clip(kind):
     }
 
 
-def test_question_records_take_bf16_scores_that_carry_a_graph():
-    scores = torch.tensor([0.1, 0.7], dtype=torch.bfloat16)
-    scores.requires_grad_()
-    records = question_records(
-        [{'video_id': 'a.mp4', 'timestamp': 2, 'pred_score': scores}],
-        QUESTIONS[:1])
-    assert records[0]['pred'] == 1
-
-
-def test_question_records_errors():
+def test_every_question_must_have_a_result():
     results = [result('a.mp4', 2, 0), result('a.mp4', 9, 0)]
     with pytest.raises(ValueError, match="1 of 3 .* clip 2 of 'b.mp4'"):
         question_records(results, QUESTIONS)
-    with pytest.raises(ValueError, match='more than one result'):
-        question_records(results + results[:1], QUESTIONS[:2])
-    with pytest.raises(ValueError, match=r'shape \(1, 3\)'):
-        question_records([{
-            'video_id': 'a.mp4',
-            'timestamp': 2,
-            'pred_score': np.zeros((1, 3))
-        }], QUESTIONS[:1])
 
 
 def test_accuracy_by_delay_sorts_and_sums():
@@ -75,8 +57,6 @@ def test_accuracy_by_delay_sorts_and_sums():
     assert list(table) == [2, 10]
     assert table[2].accuracy == 0.5 and table[10].accuracy == 1
     assert overall_accuracy(table) == DelayAccuracy(3, 4)
-    with pytest.raises(ValueError, match='no questions'):
-        accuracy_by_delay([])
 
 
 MODELS = {
@@ -97,14 +77,6 @@ def test_format_delay_table():
     assert len({len(line) for line in lines}) == 1
 
 
-def test_models_must_have_answered_the_same_questions():
-    other = {**MODELS, 'third': {1: DelayAccuracy(1, 8)}}
-    with pytest.raises(ValueError, match="'third'.*same questions"):
-        format_delay_table(other, 0.25)
-    with pytest.raises(ValueError, match='0 models'):
-        format_delay_table({}, 0.25)
-
-
 def test_plot(tmp_path):
     out_file = tmp_path / 'plot.png'
     plot_accuracy_by_delay(
@@ -113,14 +85,3 @@ def test_plot(tmp_path):
     assert min(picture.shape[:2]) >= 300
     # Something is drawn, and in colour.
     assert (np.ptp(picture, axis=2) > 50).sum() > 500
-
-
-def test_plot_leaves_pyplot_alone(tmp_path, monkeypatch):
-    # Importing it would choose a backend for the whole process.
-    monkeypatch.setitem(sys.modules, 'matplotlib.pyplot', None)
-    out_file = tmp_path / 'plot.svg'
-    models = {'m': {1: DelayAccuracy(1, 2)}}
-    plot_accuracy_by_delay(models, str(out_file), 0.25, xlabel='seconds')
-    text = out_file.read_text()
-    # Letters are drawn; comments say what they mean.
-    assert '<!-- seconds -->' in text and '<!-- clips from' not in text

@@ -1,8 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from collections import Counter
 
-import numpy as np
-import pytest
 from generated.distant_pair import (
     DistantPairSpec,
     pair_table,
@@ -10,7 +8,6 @@ from generated.distant_pair import (
     plan_signs,
     render_video,
 )
-from generated.longcue import CUES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,22 +69,3 @@ def test_signs_are_labelled_with_what_they_show():
         assert len(render_video(SMALL, plan)) == SMALL.slot_frames
     assert SMALL.sign_classes == (*SMALL.classes, '0 steps', '1 steps',
                                   '2 steps', 'no sign')
-
-
-@pytest.mark.parametrize('size', [32, 64])
-def test_signs_can_be_read_by_eye(size):
-    """A thing by the colour that covers most, steps by how dark a plate is."""
-    spec = DistantPairSpec(size=size, slot_frames=2)
-    darkness = {}
-    for plan in plan_pairs(spec, 'val', 32):
-        frames = render_video(spec, plan).astype(int)
-        thing, steps = (slot_frames(spec, frames, x.slot) for x in plan.signs)
-        covered = [(np.abs(thing - color).max(-1) < 12).sum()
-                   for _, _, color in CUES[:4]]
-        assert np.argmax(covered) == plan.signs[0].sign
-        # Nothing but plates has their greys.
-        grey = steps[(np.ptp(steps, axis=-1) < 9)
-                     & ((steps.mean(-1) > 170) | (steps.mean(-1) < 90))]
-        darkness.setdefault(plan.signs[1].sign - 4, []).append(grey.mean())
-    order = [darkness[x] for x in range(4)]
-    assert all(min(a) > max(b) for a, b in zip(order, order[1:]))

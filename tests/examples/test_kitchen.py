@@ -13,7 +13,6 @@ from generated.kitchen import (
     num_frames,
     picture_numbers,
     plan_kitchen,
-    render_pictures,
 )
 
 from mmaction_memvit.annotations.epic import read_epic_segments
@@ -76,14 +75,6 @@ def test_sampled_frames_show_their_own_clip(fps):
     clock = Clock(dict(fps=fps, num_frames=len(pictures)))
     shown = pictures[clock.frame_at(instants)]
     assert shown.tolist() == list(range(56 * 4))
-
-
-def test_verbs_and_what_is_poured_can_be_seen():
-    plan = plan_kitchen(SMALL, 'train', 3)[0]
-    blank = render_pictures(SMALL, plan._replace(events=()))
-    shown = (render_pictures(SMALL, plan) != blank).reshape(16, 4, -1)
-    assert np.flatnonzero(shown.any(2).all(1)).tolist() == [
-        e.clip for e in plan.events]
 
 
 def test_annotations(tmp_path):

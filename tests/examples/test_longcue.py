@@ -61,29 +61,6 @@ def test_plan(num_cues, max_delay, extra, families, seed):
     assert len(set(pairs.values())) == 1
 
 
-def test_labels_within_a_video_are_independent():
-    plans = plan_videos(LongCueSpec(), 'train', 400)
-    same = [
-        a.label == b.label for plan in plans
-        for a, b in zip(plan.questions, plan.questions[1:])
-    ]
-    # 2,800 pairs: the standard error is below 0.01 (twins depend, a little).
-    assert abs(np.mean(same) - 0.25) < 0.04
-
-
-def test_signs_are_large_and_only_in_their_clips():
-    """The plate of a sign is the only large bright thing in a frame."""
-    plan = plan_videos(SMALL, 'val', 4)[0]
-    frames = render_video(SMALL, plan)
-    bright = (frames.min(-1) > 225).mean((1, 2))
-    bright = bright.reshape(SMALL.clips_per_video, -1)
-    signs = {clip for q in plan.questions for clip in (q.cue_clip, q.clip)}
-    blank = set(range(SMALL.clips_per_video)) - signs
-    assert blank
-    assert bright[sorted(signs)].min() > 0.08
-    assert bright[sorted(blank)].max() < 0.02
-
-
 @pytest.mark.parametrize('size', [32, 64])
 def test_trivial_readout_of_a_cue_clip_is_right(size):
     """The sign has the colour that covers most, the question none."""

@@ -56,14 +56,3 @@ def test_decoded_frames_carry_no_trace_of_a_sign_of_another_slot(
         assert np.flatnonzero(differ).tolist() == [
             a.slot for a, b in zip(plans[0].signs, plan.signs) if a != b
         ]
-
-
-def test_options(generate, dataset, tmp_path, capsys):
-    out_dir, meta = dataset
-    made = tmp_path / 'made'
-    generate.main(
-        f'distant-pair {made} --train-families 2 --val-families 1 '
-        '--train-sign-families 1 --val-sign-families 1 --num-things 2 '
-        '--num-slots 4 --slot-frames 3 --num-workers 0'.split())
-    assert 'chance 50%' in capsys.readouterr().out
-    assert json.loads((made / 'distant_pair_meta.json').read_text()) == meta

@@ -1,8 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +12,6 @@ from generated.longcue import (
     render_video,
 )
 from generated.make_longcue import LONGCUE, make_longcue
-
-from mmaction_memvit.datasets import OnlineVideoDataset
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'examples' / 'generate.py'
@@ -80,28 +75,6 @@ def test_lists_label_questions_and_where_wanted_cues(tmp_path,
         assert found == wanted
 
 
-def test_online_video_dataset_gets_the_labels_of_the_questions(dataset):
-    out_dir, meta = dataset
-    clips = OnlineVideoDataset(
-        'val_segments.txt',
-        pipeline=[],
-        clip_len=SMALL.clip_len,
-        frame_interval=SMALL.frame_interval,
-        data_root=str(out_dir),
-        index_file='longcue_index.json',
-        ann_format='segments',
-        num_classes=SMALL.num_cues,
-        test_mode=True)
-    assert len(clips) == 4 * SMALL.clips_per_video
-    labels = {}
-    for index in range(len(clips)):
-        info = clips.get_data_info(index)
-        labels[info['video_id'], info['timestamp']] = info['label']
-    found = {clip: label for clip, label in labels.items() if label != -1}
-    assert found == {(q['video'], q['clip']): q['label']
-                     for q in meta['splits']['val']['questions']}
-
-
 def test_videos_decode_to_what_was_drawn(dataset):
     out_dir, _ = dataset
     for plan in plan_videos(SMALL, 'train', 8):
@@ -135,23 +108,11 @@ def test_an_existing_set_is_kept_and_a_different_one_protected(
     assert 'already holds' in capsys.readouterr().out
 
     other = replace(spec, seed=5)
-    with pytest.raises(
-            FileExistsError,
-            match='seed: 0 -> 5, train_videos: 4 -> 2.*--force'):
+    with pytest.raises(FileExistsError, match='--force'):
         make_longcue(str(tmp_path), other, {'train': 2})
     assert last.exists()
     make_longcue(str(tmp_path), other, {'train': 2}, force=True)
     assert first.stat().st_mtime_ns != made and not last.exists()
-
-
-def test_an_unfinished_set_is_made_again(tmp_path):
-    spec = LongCueSpec(num_cues=2, max_delay=1, clips_per_video=2, size=32)
-    make_longcue(str(tmp_path), spec, {'train': 2})
-    video = tmp_path / 'train' / 'longcue_00000.mp4'
-    video.write_bytes(b'cut')
-    (tmp_path / 'longcue_meta.json').unlink()
-    make_longcue(str(tmp_path), spec, {'train': 2})
-    assert len(video_set.read_video(str(video))) == spec.num_frames
 
 
 def test_a_file_that_does_not_read_back_is_an_error(
@@ -165,27 +126,3 @@ def test_a_file_that_does_not_read_back_is_an_error(
     monkeypatch.setattr(video_set, 'read_video', lambda path: 255 - read(path))
     with pytest.raises(RuntimeError, match='grey levels'):
         LONGCUE.make_video(plan, SMALL, str(tmp_path))
-
-
-def test_command_line(dataset, tmp_path):
-    out_dir, meta = dataset
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run([
-        sys.executable,
-        str(TOOL), 'longcue', 'made',
-        '--train-videos', '8', '--val-videos', '4',
-        '--max-delay', '3', '--clips-per-video', '11', '--size', '32',
-        '--num-workers', '2'
-    ],
-                          cwd=tmp_path,
-                          env=env,
-                          capture_output=True,
-                          text=True)
-    assert done.returncode == 0, done.stderr
-    assert '12/12' in done.stdout and 'chance 25%' in done.stdout
-    made = tmp_path / 'made'
-    assert json.loads((made / 'longcue_meta.json').read_text()) == meta
-    for name in meta['splits']['train']['videos']:
-        np.testing.assert_array_equal(
-            video_set.read_video(str(made / name)),
-            video_set.read_video(str(out_dir / name)))

@@ -114,13 +114,3 @@ def test_files_leak_nothing(dataset):
     cues = {q['cue_timestamp'] - 1 for q in content['questions']
             if q['video'] == 'val_00000'}
     assert set(np.flatnonzero(differ)) == cues
-
-
-def test_options(generate, tmp_path):
-    out_dir = tmp_path / 'out'
-    generate.main(
-        f'longcue-boxes {out_dir} --train-videos 2 --val-videos 2 --num-cues '
-        '2 --max-delay 1 --clips-per-video 3 --size 32 --label-cues all '
-        '--num-workers 0'.split())
-    assert len(read(out_dir / 'val.csv')) == 2 * 2 * 2
-    assert len(list((out_dir / 'videos').iterdir())) == 4

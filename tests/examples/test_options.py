@@ -3,7 +3,6 @@ import argparse
 
 import pytest
 from generated.longcue import LongCueSpec
-from generated.longcue_boxes import LongCueBoxesSpec
 from generated.options import add_longcue_options, longcue_options
 from helpers.tools import tool_fixture
 
@@ -15,15 +14,6 @@ def parser():
     parser = argparse.ArgumentParser('make_it.py')
     add_longcue_options(parser, LongCueSpec(), train_videos=8, val_videos=4)
     return parser
-
-
-@pytest.mark.parametrize('spec', [LongCueSpec, LongCueBoxesSpec])
-def test_defaults_are_those_of_the_set(spec):
-    parser = argparse.ArgumentParser()
-    add_longcue_options(parser, spec(), train_videos=8, val_videos=4)
-    args = parser.parse_args([])
-    assert spec(**longcue_options(args)) == spec()
-    assert (args.train_videos, args.val_videos, args.force) == (8, 4, False)
 
 
 def test_every_option_arrives(parser):

@@ -70,10 +70,10 @@ def write_text(path, *lines):
     return str(path)
 
 
-def write_index(path, **videos):
+def write_index(path, form='{0}/videos/{1}.MP4', **videos):
     """Writes an index; values are (number of frames, frames per second)."""
     index = {
-        f'{name.split("_")[0]}/videos/{name}.MP4':
+        form.format(name.split('_')[0], name):
         dict(num_frames=num, fps=float(fps), width=64, height=64, size=1)
         for name, (num, fps) in videos.items()
     }
@@ -111,11 +111,12 @@ MODEL = dict(
         head=dict(type='FrameLevelHead', in_channels=32)))
 
 
-def build_model():
+def build_model(**backbone):
     """The model, with weights strong enough for its past to show."""
     init_default_scope('mmaction')
     torch.manual_seed(0)
-    model = MODELS.build(MODEL)
+    model = MODELS.build(
+        {**MODEL, 'backbone': {**MODEL['backbone'], **backbone}})
     for param in model.parameters():
         param.data += 0.2 * torch.randn_like(param)
     return model.eval()

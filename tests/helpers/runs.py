@@ -113,28 +113,20 @@ class MadeUpStreams:
         labels (Sequence[int], optional): Label of each video. Defaults to
             None: its number modulo 3.
         test_mode (bool): Defaults to False.
-        failures (dict, optional): What ``failure_counts`` tells. Defaults to
-            None.
     """
     metainfo: dict = {}
 
     def __init__(self,
                  lengths: Sequence[int],
                  labels: Optional[Sequence[int]] = None,
-                 test_mode: bool = False,
-                 failures: Optional[dict] = None) -> None:
+                 test_mode: bool = False) -> None:
         self.keys = [(v, p) for v, n in enumerate(lengths) for p in range(n)]
         self.labels = labels or [v % 3 for v in range(len(lengths))]
         self.test_mode = test_mode
-        self.failures = failures or {}
 
     def stream_keys(self) -> list:
         """Video and position of every clip."""
         return [(f'v{v}', p) for v, p in self.keys]
-
-    def failure_counts(self) -> dict:
-        """How often which video failed."""
-        return self.failures
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -55,9 +55,8 @@ class Adder(nn.Module):
 class Host(MemoryHost, nn.Module):
 
     def __init__(self, *on: bool, **kwargs) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         self.parts = nn.ModuleList(Adder(x) for x in on)
-        self.init_host(**{**dict(max_gap=1, max_streams=None), **kwargs})
 
     def memory_parts(self):
         return list(self.parts)

@@ -1,6 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Gradients of windows of clips, which go through memory."""
-import copy
 
 import pytest
 import torch
@@ -196,14 +195,6 @@ def test_checkpointing_changes_no_gradient(kind, cp_of_blocks, dtype):
     torch.testing.assert_close(*found, atol=1e-6, rtol=1e-5)
 
 
-def test_compiled_backbone():
-    model = build('exclude', with_cp=True)
-    model.backbone.compile(fullgraph=True, backend='aot_eager')
-    torch.testing.assert_close(
-        grads_of(model, 'exclude'), grads_of(build('exclude'), 'exclude'),
-        atol=1e-4, rtol=1e-3)
-
-
 def test_a_window_that_is_not_finite_does_not_poison():
     model, other = build('exclude'), build('exclude')
     inputs, samples = batch('exclude', WINDOW, torch.float32)
@@ -255,10 +246,3 @@ def one_of_two(rank: int, path: str) -> None:
         sum(x for name, x in losses.items() if 'loss' in name).backward()
         torch.save(gradients(model), f'{path}{kind}{rank}')
     leave_group()
-
-
-def test_memory_of_a_copy_is_its_own():
-    """As of EMAHook, whose model learns nothing of the windows."""
-    model = build('exclude')
-    loss_of(model, 'exclude', WINDOW)
-    assert len(copy.deepcopy(model).bank(False)) == 0

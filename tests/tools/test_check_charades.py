@@ -61,16 +61,6 @@ def test_faults(tool, root, capsys):
     assert '3 of 5 are not in order' in text
 
 
-def test_classes_are_counted(tool, root, capsys):
-    rows = [('A', 'c003 0 1;c007 0 1;c003 1 2', 2.), ('B', 'c003 0 1', 2.)]
-    write_list(root / 'sub/list.csv', rows)
-    assert tool.main(['sub/list.csv', '--videos', 'videos']) == 1
-    text = capsys.readouterr().out
-    assert ('2 of 157 classes occur\n  rarest: c007, in 1 videos\n'
-            '  most frequent: c003, in 2 videos\n') in text
-    assert '\nsub/Charades_v1_classes.txt is missing' in text
-
-
 def test_frames(tool, root, capsys):
     write_frames('frames', ROWS)
     assert run(tool, '--frames', 'frames') == 0

@@ -1,18 +1,25 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
+import os.path as osp
+import urllib.request
+import wave
 
 import av
+import cv2
 import pandas as pd
 import pytest
 import torch
 from helpers.boxes import DETECTOR, box_dataset, build_detector
+from helpers.cameras import Camera
 from helpers.models import shrink_detector
 from helpers.runs import MODEL, config, loader
 from helpers.tools import tool_fixture
-from helpers.videos import write_video
+from helpers.videos import number_image, truncate, turned, write_video
 from mmaction.registry import MODELS
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope, init_default_scope
+
+from mmaction_memvit.visualization.live_page import LivePage
 
 pytest.importorskip('matplotlib')
 tool = tool_fixture('tools/demo_online.py')
@@ -77,6 +84,142 @@ def test_wrong_sources_and_chosen_outputs(run, tmp_path):
     assert [x.name for x in (tmp_path / 'out').iterdir()] == ['b.csv']
     table = pd.read_csv(tmp_path / 'out/b.csv')
     assert table['clip'].tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def joined(tmp_path) -> str:
+    """A file whose pictures change their size."""
+    parts = [
+        write_video(tmp_path / f'{i}.ts', 45, first=45 * i, width=width)
+        for i, width in enumerate((64, 96))
+    ]
+    path = tmp_path / 'joined.ts'
+    path.write_bytes(b''.join(open(x, 'rb').read() for x in parts))
+    return str(path)
+
+
+def portrait(tmp_path) -> str:
+    path = write_video(tmp_path / 'turned.mp4', 26, rate=10, width=96)
+    turned(path, 90)
+    return path
+
+
+def variable(tmp_path) -> str:
+    """1 s at 20 pictures a second, 2 s at 10."""
+    return write_video(
+        tmp_path / 'variable.mp4', 40, rate=20,
+        times=[*range(20), *range(20, 60, 2)])
+
+
+def cut_off(tmp_path) -> str:
+    whole = write_video(tmp_path / 'whole.mkv', 60, gop=4)
+    return truncate(whole, tmp_path / 'cut.mkv')
+
+
+@pytest.mark.parametrize('options', [[], ['--realtime']])
+@pytest.mark.parametrize('make,size,seconds', [
+    (joined, (256, 256), (3., 3.)),
+    (portrait, (256, 384), (2.6, 2.6)),
+    (variable, (256, 256), (2.9, 3.1)),
+    # Of 2 s.
+    (cut_off, (256, 256), (0.5, 1.5)),
+])
+def test_odd_sources(run, tmp_path, make, size, seconds, options):
+    path = make(tmp_path)
+    run(path, *options)
+    out = tmp_path / 'out'
+    stem = osp.splitext(osp.basename(path))[0]
+    lines = read_lines(out / f'{stem}.jsonl')
+    low, high = seconds
+    assert low - .05 <= lines[-1]['end'] <= high + .05
+    # Clip follows clip.
+    for a, b in zip(lines, lines[1:]):
+        assert b['start'] == pytest.approx(a['end'], abs=.11)
+    with av.open(str(out / f'{stem}.mp4')) as video:
+        frames = list(video.decode(video=0))
+    assert (frames[0].width, frames[0].height) == size
+    assert low - .1 <= frames[-1].time <= high + .1
+
+
+@pytest.mark.parametrize('source,said', [
+    ('sound.wav', 'sound.wav'),
+    ('text.mp4', 'text.mp4'),
+    ('empty', 'empty'),
+    ('http://127.0.0.1:9/a.mp4', 'address'),
+    ('rtsp://127.0.0.1:9/a', 'address'),
+    ('77', 'camera 77'),
+])
+def test_sources_without_pictures(run, tmp_path, source, said):
+    with wave.open(str(tmp_path / 'sound.wav'), 'wb') as f:
+        f.setparams((1, 2, 8000, 0, 'NONE', ''))
+        f.writeframes(bytes(1600))
+    (tmp_path / 'text.mp4').write_text('no video')
+    (tmp_path / 'empty').mkdir()
+    if (tmp_path / source).exists():
+        source = tmp_path / source
+    with pytest.raises(SystemExit, match=said):
+        run(source)
+
+
+def test_a_camera_that_stops(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, 'VideoCapture', Camera)
+    told = run('0')
+    assert 'no more pictures' in told and '20 frames' in told
+    assert len(read_lines(tmp_path / 'out/0.jsonl')) == 5
+
+
+def test_what_is_there_is_written_when_a_source_fails(run, tmp_path):
+    folder = tmp_path / 'frames'
+    folder.mkdir()
+    # The rate is measured on the first 16.
+    for i in range(30):
+        cv2.imwrite(str(folder / f'{i:03d}.png'), number_image(i))
+    (folder / '025.png').write_text('no picture')
+    with pytest.raises(SystemExit, match='025.png'):
+        run(folder)
+    assert len(read_lines(tmp_path / 'out/frames.jsonl')) == 6
+    with av.open(str(tmp_path / 'out/frames.mp4')) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 25
+
+
+def test_attention(run, tmp_path):
+    path = write_video(tmp_path / 'a.mp4', 26, rate=10)
+    run(path, '--outputs', 'jsonl', 'attention')
+    lines = read_lines(tmp_path / 'out/a.jsonl')
+    assert [[x for x, _ in line['attention']] for line in lines[:3]] == [
+        [0], [0, .4], [0, .4, .8]]
+    assert sum(x for _, x in lines[5]['attention']) == pytest.approx(1)
+    assert (tmp_path / 'out/a_attention.png').stat().st_size > 1000
+    plain = '--cfg-options', 'model.backbone.mem_len=0', \
+        'any_checkpoint_fits=True'
+    with pytest.raises(SystemExit, match='mem_len'):
+        run(path, '--outputs', 'attention', *plain)
+    # Models without memory show the rest.
+    run(path, *plain)
+    assert len(read_lines(tmp_path / 'out/a.jsonl')) == 7
+
+
+@pytest.mark.parametrize('mem_len', [2, 0])
+def test_page(run, tmp_path, monkeypatch, mem_len):
+    close, states = LivePage.close, []
+
+    def look(page):
+        with urllib.request.urlopen(page.url + 'state?after=-1') as answer:
+            states.append(json.load(answer))
+        assert page.jpeg('picture')
+        close(page)
+
+    monkeypatch.setattr(LivePage, 'close', look)
+    path = write_video(tmp_path / 'a.mp4', 26, rate=20)
+    told = run(path, '--serve', '--address', '127.0.0.1:0', '--cfg-options',
+               f'model.backbone.mem_len={mem_len}',
+               'any_checkpoint_fits=True')
+    assert 'http://127.0.0.1:' in told
+    state, = states
+    assert state['source'] == path and len(state['steps']) == 7
+    assert 'real time' in state['told']
+    assert bool(state['attention']) == bool(mem_len)
+    with pytest.raises(SystemExit, match='address'):
+        run(path, '--serve', '--address', 'here')
 
 
 def test_persons_of_a_raw_video(tool, tmp_path, monkeypatch, capsys):

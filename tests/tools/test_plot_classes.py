@@ -45,11 +45,6 @@ def test_plot(tool, root, capsys):
     assert colors <= set(map(tuple, image.reshape(-1, 3).tolist()))
 
 
-def test_without_names(tool, root, capsys):
-    assert run(tool, root) == 0
-    assert "most frequent '0 0' (3)" in capsys.readouterr().out
-
-
 def test_errors(tool, root, capsys):
     write_official(root / 'test.csv', [('P02_01_0', 0, 1)])
     assert run(tool, root, lists=('test.csv', )) == 2

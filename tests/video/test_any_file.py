@@ -27,7 +27,7 @@ from mmaction_memvit.video import (
 def truth(path):
     """Numbers and times of the frames, decoded from first to last."""
     numbers, times = [], []
-    with av.open(str(path)) as container:
+    with av.open(os.path.abspath(path)) as container:
         for frame in container.decode(video=0):
             numbers.append(read_number(frame.to_ndarray(format='rgb24')))
             times.append(frame.time)
@@ -122,8 +122,7 @@ def encodings(draw):
     codec = draw(st.sampled_from(sorted(CODECS)))
     suffix = draw(st.sampled_from(CODECS[codec]))
     options = dict(
-        codec=codec,
-        gop=draw(st.sampled_from([1, 5, 12, 30, 200])),
+        codec=codec, gop=draw(st.sampled_from([1, 5, 12, 30, 200])),
         b_frames=draw(st.integers(0, 3)),
         rate=draw(st.sampled_from([25, 30, 50])))
     if codec == 'libx264':
@@ -307,13 +306,8 @@ def test_decord_refuses_what_it_numbers_wrongly(tmp_path, name, options):
         DecordReader(path)
 
 
-def test_names_with_colons(tmp_path, monkeypatch):
+def test_streams_without_times_and_names_with_colons(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    os.rename(write_video('a.mp4', 5), '12:30:45.mp4')
-    assert probe_video('12:30:45.mp4')['num_frames'] == 5
-    assert read_number(PyAVReader('12:30:45.mp4').read([3])[0]) == 3
-
-
-def test_streams_without_times(tmp_path):
-    entry = check(write_video(tmp_path / 'a.h264', 40))
+    os.rename(write_video(tmp_path / 'a.h264', 40), '12:30:45.h264')
+    entry = check('12:30:45.h264')
     assert 'Remedy' in entry['problem']

@@ -8,6 +8,7 @@ from functools import partial
 import cv2
 import numpy as np
 import pytest
+from helpers.cameras import Camera
 from helpers.videos import (
     number_image,
     read_number,
@@ -106,10 +107,7 @@ def test_sources_that_do_not_hold_what_they_promise(tmp_path):
 def test_addresses(tmp_path):
     write_video(tmp_path / 'a.mp4', 12)
     write_video(
-        tmp_path / 'a.mjpeg',
-        12,
-        codec='mjpeg',
-        b_frames=0,
+        tmp_path / 'a.mjpeg', 12, codec='mjpeg', b_frames=0,
         pix_fmt='yuvj420p')
     handler = partial(
         http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
@@ -127,34 +125,6 @@ def test_addresses(tmp_path):
         server.shutdown()
     with pytest.raises(VideoReadError, match='check'):
         LiveSource(f'{address}/a.mp4')
-
-
-class Camera:
-    """A camera of 20 pictures in 0.4 s that tells no rate.
-
-    It ends, or hangs, after them.
-    """
-    hangs = False
-
-    def __init__(self, number):
-        self.number, self.count = number, 0
-
-    def isOpened(self):  # noqa: N802
-        return self.number == 0
-
-    def get(self, key):
-        return 0.
-
-    def read(self):
-        time.sleep(0.02)
-        if self.count == 20:
-            time.sleep(30 * self.hangs)
-            return False, None
-        self.count += 1
-        return True, number_image(self.count)[..., ::-1]
-
-    def release(self):
-        pass
 
 
 @pytest.mark.parametrize('hangs', [False, True])

@@ -87,13 +87,6 @@ def test_sound_may_be_longer_than_the_video(tmp_path):
     assert entry['num_frames'] == 50 and 'problem' not in entry
 
 
-def test_slide_shows_are_whole(tmp_path):
-    # Frames of 4 s each, the last one too; and a single picture.
-    path = write_video(tmp_path / 'a.mkv', 3, times=[0, 120, 240])
-    assert 'problem' not in probe_video(path)
-    assert 'problem' not in probe_video(write_video(tmp_path / 'b.mkv', 1))
-
-
 @pytest.mark.parametrize('tag, whole, streams, expected', [
     ('00:01:02.500000000', 70., 2, 62.5),
     # A tag that is longer than the file is from before it was cut.

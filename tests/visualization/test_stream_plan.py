@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from mmaction_memvit.visualization.stream_plan import (
-    draw_lanes,
     format_lanes,
     shorten_names,
     tabulate_lanes,
@@ -59,33 +58,3 @@ def test_format():
 def test_shorten(names, short):
     assert shorten_names(names, width=12) == short
     assert all(len(name) <= 12 for name in short)
-
-
-def test_draw(tmp_path, monkeypatch):
-    pytest.importorskip('matplotlib')
-    from matplotlib.axes import Axes
-    bars, texts, marks = [], [], []
-    barh, text, plot = Axes.barh, Axes.text, Axes.plot
-    monkeypatch.setattr(
-        Axes, 'barh', lambda self, y, width, left, **kwargs: bars.append(
-            (y, left, width, kwargs['color'])) or barh(
-                self, y, width, left=left, **kwargs))
-    monkeypatch.setattr(
-        Axes, 'text', lambda self, *args, **kwargs: texts.append(args[2]) or
-        text(self, *args, **kwargs))
-    monkeypatch.setattr(
-        Axes, 'plot', lambda self, x, y, **kwargs: marks.append(x[0]) or plot(
-            self, x, y, **kwargs))
-    table = tabulate_lanes([[0, 3], [1, 4], [2], [0]], VIDEOS, POSITIONS, 2)
-    draw_lanes(table, ['a', 'b'], ['one', 'two'], str(tmp_path / 'all.png'))
-    assert [bar[:3] for bar in bars] == [(0, 0, 3), (0, 3, 1), (1, 0, 2)]
-    assert bars[0][3] == bars[1][3] != bars[2][3]
-    assert texts == ['a', 'a', 'b']
-    assert marks == [0, 3, 0]
-    assert (tmp_path / 'all.png').stat().st_size > 1000
-    # Of a part that begins within a stream, no memory starts at its left.
-    bars.clear(), marks.clear()
-    draw_lanes(table, ['a', 'b'], ['one', 'two'], str(tmp_path / 'part.png'),
-               1, 2)
-    assert [bar[:3] for bar in bars] == [(0, 1, 2), (1, 1, 1)]
-    assert marks == []

@@ -14,10 +14,10 @@ import sys
 
 from mmaction_memvit.annotations.video_list import FORMATS, read_video_list
 from mmaction_memvit.messages import first_names
-from mmaction_memvit.video.find import list_videos
 from mmaction_memvit.video.index import (
     check_on_disk,
     known_entries,
+    list_videos,
     update_index,
 )
 
@@ -59,10 +59,7 @@ def videos_of(args):
     for name in args.lists:
         # Several labels a line are fine here: only the paths matter.
         rows = read_video_list(
-            name,
-            args.ann_format,
-            args.delimiter,
-            multi_class=True,
+            name, args.ann_format, args.delimiter, multi_class=True,
             need_label=False)
         videos.update((row['path'], None) for row in rows)
     return list(videos)

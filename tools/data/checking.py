@@ -6,8 +6,7 @@ import sys
 from collections import Counter
 
 from mmaction_memvit.messages import first_names
-from mmaction_memvit.video.find import find_videos
-from mmaction_memvit.video.index import load_video_index
+from mmaction_memvit.video.index import find_videos, load_video_index
 
 
 def add_source(parser):

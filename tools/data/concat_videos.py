@@ -266,12 +266,8 @@ def main(argv=None):
             tasks.append((osp.join(args.out, name), clips))
             parts.append((part, name))
     make = partial(
-        make_video,
-        data_root=args.data_root,
-        size=size,
-        fps=args.fps,
-        repeat=args.repeat,
-        boxes=boxes)
+        make_video, data_root=args.data_root, size=size, fps=args.fps,
+        repeat=args.repeat, boxes=boxes)
     if args.num_workers > 1:
         made = track_parallel_progress(make, tasks, args.num_workers)
     else:

@@ -9,8 +9,7 @@ import numpy as np
 from mmaction.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
-from ...messages import warn
-from ...options import check_no_more, check_whole, retire
+from ...messages import check_no_more, check_whole, retire, warn
 from .stream_batch_sampler import read_stream_keys, set_dataset_epoch
 
 
@@ -37,10 +36,6 @@ class DistinctVideoBatchSampler(Sampler):
             ``shuffle`` this is an evaluation. The runner fills it in.
         batch_size (int): Samples, or slices, of one process. The runner fills
             it in.
-
-    Raises:
-        ValueError: If ``batch_size`` is out of range, or the data set does
-            not tell its videos.
     """
 
     def __init__(self, sampler: Sampler, batch_size: int,
@@ -92,15 +87,10 @@ def plan_distinct(videos: np.ndarray, batch_size: int,
                   rng: np.random.Generator) -> np.ndarray:
     """Deal samples to batches at random, each of another video.
 
-    Args:
-        videos (np.ndarray): Number of the video of every sample.
-        batch_size (int): Samples of a batch.
-        rng (np.random.Generator): What draws.
-
-    Returns:
-        np.ndarray: Numbers of samples, (batches, batch_size). Every sample
-        appears; as many as are missing in the last batch do so twice. A batch
-        has a video twice only where no exchange with another one helps.
+    ``videos`` are the numbers of the samples' videos. The result are samples,
+    (batches, batch_size), each of which appears; as many as are missing in the
+    last batch do so twice. A batch has a video twice only where no exchange
+    with another one helps.
     """
     steps = math.ceil(len(videos) / batch_size)
     order = np.resize(rng.permutation(len(videos)), steps * batch_size)

@@ -1,17 +1,21 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from mmaction.registry import DATA_SAMPLERS
 from torch.utils.data import ConcatDataset, Sampler
 
-from ...messages import log, warn
-from ...options import check_no_more, check_whole, retire
+from ...messages import (
+    check_choice,
+    check_no_more,
+    check_whole,
+    log,
+    retire,
+    warn,
+)
 from .stream_plan import (
     Streams,
     can_split,
@@ -25,8 +29,6 @@ from .stream_plan import (
 
 # A larger share of repeated clips in training is worth a warning.
 _MUCH_PADDING = 0.1
-_REMEDY = ('Use OnlineVideoDataset or give your data set `stream_keys()`, a '
-           'list of (video_id, position).')
 
 
 @DATA_SAMPLERS.register_module()
@@ -36,9 +38,8 @@ class StreamBatchSampler(Sampler):
     Models with memory need the clips of a video in order. This batch sampler
     runs ``world_size * batch_size`` lanes, each showing whole videos clip by
     clip, one video after the other. It goes into a data loader's config, above
-    an unchanged ``DefaultSampler``, from which it takes the data set, the
-    seed, the epoch and the place among the processes; its order is a pure
-    function of these and of the batch size.
+    an unchanged ``DefaultSampler``; its order is a pure function of what it
+    reads there and of the batch size.
 
     In training the videos are dealt to the lanes, longest first, always to
     the lane with the fewest clips, and drawn anew every epoch. All ranks and
@@ -77,11 +78,6 @@ class StreamBatchSampler(Sampler):
         unroll (int): Training only. Clips in a row of each lane that a batch
             holds, K. Defaults to 1.
 
-    Raises:
-        ValueError: If an argument is out of its range, the sampler or data
-            set lacks what is needed, a clip comes twice, or there are fewer
-            videos than lanes in training.
-
     Examples:
         >>> train_dataloader = dict(
         ...     batch_size=8,
@@ -103,10 +99,8 @@ class StreamBatchSampler(Sampler):
         check_no_more(kwargs, self)
         self.batch_size = check_whole('batch_size', batch_size)
         self.unroll = check_whole('unroll', unroll)
-        if max_stream_len is not None and max_stream_len < 1:
-            raise ValueError(
-                f'max_stream_len={max_stream_len} must be at least 1 or None: '
-                'the most clips an epoch shows of a video')
+        if max_stream_len is not None:
+            check_whole('max_stream_len', max_stream_len)
         for name in ('dataset', 'shuffle', 'seed', 'epoch', 'rank',
                      'world_size'):
             if not hasattr(sampler, name):
@@ -114,10 +108,8 @@ class StreamBatchSampler(Sampler):
                     f'{type(sampler).__name__} has no `{name}`, which '
                     'StreamBatchSampler reads. Use '
                     "sampler=dict(type='DefaultSampler', shuffle=True).")
-        if mode is None:
-            mode = self._infer_mode(sampler)
-        elif mode not in ('train', 'eval'):
-            raise ValueError(f"mode={mode!r} must be 'train', 'eval' or None")
+        mode = self._infer_mode(sampler) if mode is None else mode
+        check_choice('mode', mode, ('train', 'eval'))
         if mode == 'eval' and (split_videos or max_stream_len or unroll > 1):
             raise ValueError(
                 f'split_videos={split_videos}, max_stream_len='
@@ -164,44 +156,33 @@ class StreamBatchSampler(Sampler):
         places, clips = num_lanes * self._steps, int(lengths.sum())
         left_out = int(self.streams.lengths.sum()) - clips
         share = 1 - clips / places
-        text = (
-            f'StreamBatchSampler (train): {len(lengths)} videos with '
-            f'{clips + left_out} clips in {num_lanes} lanes ({world_size} '
-            f'processes x {self.batch_size}), {self._steps} steps per epoch; ')
+        text = self._describe()
         if self.unroll > 1:
-            text += f'{len(self)} windows of {self.unroll} clips a lane; '
+            text += f'; {len(self)} windows of {self.unroll} clips a lane'
         if left_out:
             text += (
-                f'every epoch leaves out {left_out} clips of '
+                f'; every epoch leaves out {left_out} clips of '
                 f'{(self.streams.lengths > lengths).sum()} videos with more '
-                f'than max_stream_len={self.max_stream_len} clips, whose '
-                'pieces take turns')
-        else:
-            text += 'every clip appears'
-        text += (f', {places - clips} of {places} places ({share:.1%}) '
-                 'repeat a clip.')
-        if share > _MUCH_PADDING:
-            text += f' To repeat fewer: {self._find_remedy(lengths)}.'
-        log(text,
-            logging.WARNING if share > _MUCH_PADDING else logging.INFO)
-
-    def _find_remedy(self, lengths: np.ndarray) -> str:
-        """What to change when many clips repeat."""
-        num_lanes = self.sampler.world_size * self.batch_size
-        average = int(lengths.sum()) // num_lanes
+                f'than max_stream_len={self.max_stream_len}, whose pieces '
+                'take turns')
+        text += f'; {places - clips} of {places} places ({share:.1%}) repeat'
+        if share <= _MUCH_PADDING:
+            log(text)
+            return
+        remedy = 'a smaller batch size, more videos'
         if not can_split(lengths, num_lanes):
-            left_out = (lengths - average).clip(min=0).sum()
-            return (f'the longest video has {lengths.max()} clips, a lane '
-                    f'{average} on average; max_stream_len={average} leaves '
-                    f'out {left_out} clips of long videos per epoch, and a '
-                    'smaller batch size or shorter videos in the list help, '
-                    'too')
-        if self.split_videos:
-            return 'use a smaller batch size or list more videos'
-        steps = count_train_steps(lengths, num_lanes, split_videos=True)
-        share = 1 - lengths.sum() / (steps * num_lanes)
-        return (f'split_videos=True gives {steps} steps and repeats '
-                f'{share:.1%}; a smaller batch size helps, too')
+            remedy += (f', max_stream_len={clips // num_lanes}, the mean of '
+                       f'lanes (the longest video has {lengths.max()} clips)')
+        elif not self.split_videos:
+            remedy += ', split_videos=True'
+        warn(f'{text}. To repeat fewer: {remedy}')
+
+    def _describe(self) -> str:
+        lengths, world_size = self.streams.lengths, self.sampler.world_size
+        return (f'StreamBatchSampler ({self.mode}): {len(lengths)} videos '
+                f'with {lengths.sum()} clips in '
+                f'{world_size * self.batch_size} lanes ({world_size} '
+                f'processes x {self.batch_size}), {self._steps} steps')
 
     def _streams_of(self, epoch: int) -> Streams:
         """What a training epoch shows of the videos."""
@@ -212,15 +193,11 @@ class StreamBatchSampler(Sampler):
 
     def _prepare_evaluation(self) -> None:
         """Plan once, as all evaluations are alike."""
-        lengths, world_size = self.streams.lengths, self.sampler.world_size
         self._batches = plan_evaluation(self.streams, self.sampler.rank,
-                                        world_size, self.batch_size)
+                                        self.sampler.world_size,
+                                        self.batch_size)
         self._steps = len(self._batches)
-        log(
-            f'StreamBatchSampler (eval): {len(lengths)} videos with '
-            f'{lengths.sum()} clips in {world_size * self.batch_size} lanes '
-            f'({world_size} processes x {self.batch_size}), every clip '
-            f'once; {self._steps} steps on this process.')
+        log(self._describe())
 
     def __iter__(self) -> Iterator[list[int]]:
         """Iterate over the batches of the sampler's current epoch."""
@@ -244,19 +221,12 @@ class StreamBatchSampler(Sampler):
 def read_stream_keys(dataset: Any) -> list[tuple[str, int]]:
     """Read video and position of every sample, without decoding.
 
-    Args:
-        dataset (Dataset): A data set with ``stream_keys()``, or one whose
-            ``get_data_info(index)`` has ``video_id`` and ``timestamp``, or a
-            ``ConcatDataset`` of such.
-
-    Returns:
-        list[tuple]: ``(video_id, position)`` of every index.
-
-    Raises:
-        ValueError: If the data set offers neither, or a number of keys that
-            is not its length.
+    The data set has ``stream_keys()``, or its ``get_data_info(index)`` gives
+    ``video_id`` and ``timestamp``, or it is a ``ConcatDataset`` of such. Else,
+    or if there are more or fewer keys than samples, it is a ValueError.
     """
-    if type(dataset).__name__ == '_SlicedDataset':
+    name = type(dataset).__name__
+    if name == '_SlicedDataset':
         raise ValueError(
             f'num_batch_per_epoch cuts the data set to its first '
             f'{len(dataset)} samples, in the middle of a stream. Remove it '
@@ -267,43 +237,28 @@ def read_stream_keys(dataset: Any) -> list[tuple[str, int]]:
         ]
     if hasattr(dataset, 'stream_keys'):
         keys = list(dataset.stream_keys())
-    elif hasattr(dataset, 'get_data_info'):
-        keys = _read_data_infos(dataset)
     else:
-        raise ValueError(
-            f'{type(dataset).__name__} has neither `stream_keys` nor '
-            '`get_data_info`, so the video and position of its samples are '
-            f'not known. {_REMEDY}')
+        try:
+            infos = map(dataset.get_data_info, range(len(dataset)))
+            keys = [(x['video_id'], x['timestamp']) for x in infos]
+        except (AttributeError, KeyError) as e:
+            raise ValueError(
+                f'{name} has neither `stream_keys` nor `get_data_info` with '
+                f'`video_id` and `timestamp` ({e}). Use OnlineVideoDataset or '
+                'give your data set `stream_keys()`, a list of (video_id, '
+                'position).') from e
     if len(keys) != len(dataset):
         raise ValueError(
-            f'{type(dataset).__name__}.stream_keys() gives {len(keys)} keys '
-            f'for {len(dataset)} samples. It must give one (video_id, '
-            'position) for every index, in index order.')
-    return keys
-
-
-def _read_data_infos(dataset: Any) -> list[tuple[str, int]]:
-    """Read the keys from the annotation of every sample."""
-    log(f'{type(dataset).__name__} has no `stream_keys`; reading the '
-        f'annotations of {len(dataset)} samples one by one')
-    keys = []
-    for info in map(dataset.get_data_info, range(len(dataset))):
-        if 'video_id' not in info or 'timestamp' not in info:
-            raise ValueError(
-                f'{type(dataset).__name__} has no `stream_keys`, and its '
-                'annotations have no `video_id` and `timestamp`, only '
-                f'{sorted(info)}. {_REMEDY}')
-        keys.append((info['video_id'], info['timestamp']))
+            f'{name}.stream_keys() gives {len(keys)} keys for {len(dataset)} '
+            'samples. It must give one (video_id, position) for every index, '
+            'in index order.')
     return keys
 
 
 def set_dataset_epoch(dataset: Any, epoch: int) -> None:
-    """Tell the data set its epoch, if it wants to know.
+    """Tell a data set, or the parts of a ``ConcatDataset``, the epoch.
 
-    Args:
-        dataset (Dataset): A data set, with or without ``set_epoch``, or a
-            ``ConcatDataset`` of such.
-        epoch (int): Number of the epoch, from 0.
+    It is told if it has ``set_epoch``.
     """
     if hasattr(dataset, 'set_epoch'):
         dataset.set_epoch(epoch)

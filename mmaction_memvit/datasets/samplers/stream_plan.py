@@ -17,14 +17,10 @@ import numpy as np
 class Streams(NamedTuple):
     """The clips of a data set of N clips and V videos, in stream order.
 
-    Attributes:
-        names (list): Video ids, V of them, by first appearance.
-        indices (np.ndarray): Data set indices, (N, ), video after video,
-            each video's clips by ascending position.
-        positions (np.ndarray): Position of each of ``indices`` in its video,
-            (N, ).
-        starts (np.ndarray): Where each video begins in ``indices``, (V, ).
-        lengths (np.ndarray): Clips of each video, (V, ), all at least 1.
+    ``names`` are V video ids, by first appearance. ``indices`` of the data set
+    (N, ) come video after video, each video's clips by ascending position;
+    ``positions`` (N, ) are these. ``starts`` and ``lengths`` (V, ) tell where
+    each video begins in ``indices``, and how many clips it has.
     """
     names: list
     indices: np.ndarray
@@ -45,16 +41,9 @@ class Streams(NamedTuple):
 def index_streams(keys: Sequence[tuple[Hashable, int]]) -> Streams:
     """Sort the clips of a data set into streams.
 
-    Args:
-        keys (Sequence[tuple]): ``(video_id, position)`` of every index. Holes
-            are allowed and the clips may come in any order.
-
-    Returns:
-        Streams: The same clips, video by video.
-
-    Raises:
-        ValueError: If there is no clip, a position is not an integer, or a
-            pair of video and position comes twice.
+    ``keys`` are ``(video_id, position)`` of every index. Holes are allowed and
+    clips may come in any order. It is a ValueError if there is no clip, a
+    position is not an integer, or a pair comes twice.
     """
     if len(keys) == 0:
         raise ValueError(
@@ -99,17 +88,8 @@ def limit_streams(streams: Streams,
 
     The pieces of a video take turns from epoch to epoch, so that ``n`` epochs
     in a row show all of a video of ``n`` pieces. One video never gives two
-    streams in an epoch: they would overwrite each other's memory.
-
-    Args:
-        streams (Streams): The clips.
-        max_stream_len (int): Most clips of a piece, at least 1.
-        seed (int): Seed of the run; draws which piece comes first.
-        epoch (int): Number of the epoch, from 0.
-
-    Returns:
-        Streams: All videos, with at most ``max_stream_len`` clips each; a
-        piece at the end of a video overlaps the one before.
+    streams in an epoch: they would overwrite each other's memory. A piece at
+    the end of a video overlaps the one before; ``seed`` draws the first.
     """
     lengths = np.minimum(streams.lengths, max_stream_len)
     num_pieces = -(-streams.lengths // max_stream_len)
@@ -178,31 +158,15 @@ def plan_train_epoch(streams: Streams,
                      batch_size: int,
                      shuffle: bool = True,
                      split_videos: bool = False) -> np.ndarray:
-    """Plan one training epoch of one rank.
+    """Plan one training epoch of one rank: indices (steps, batch_size).
 
     Column ``k`` is lane ``k`` of the rank: whole videos, one after the
     other. Over all ranks every clip of the data set appears. A lane that runs
     out begins again with its first video; the padding never shows a video
-    that another lane shows, so no stream loses its memory to it.
-
-    Args:
-        streams (Streams): The clips, from :func:`index_streams`.
-        seed (int): Seed of the run, equal on all ranks, not negative.
-        epoch (int): Number of the epoch, from 0.
-        rank (int): The rank to plan for.
-        world_size (int): Number of ranks.
-        batch_size (int): Lanes of one rank.
-        shuffle (bool): Whether which videos share a lane, their order in it
-            and the lanes' places are drawn anew every epoch. Defaults to
-            True.
-        split_videos (bool): As in :class:`StreamBatchSampler`. Defaults to
-            False.
-
-    Returns:
-        np.ndarray: Data set indices, (steps, batch_size).
-
-    Raises:
-        ValueError: If there are fewer videos than lanes.
+    that another lane shows, so no stream loses its memory to it. With
+    ``shuffle`` it is drawn anew every epoch which videos share a lane, their
+    order in it and the lanes' places. Fewer videos than lanes are a
+    ValueError.
     """
     num_lanes = world_size * batch_size
     check_enough_videos(len(streams.names), world_size, batch_size)
@@ -220,22 +184,12 @@ def plan_train_epoch(streams: Streams,
 
 def plan_evaluation(streams: Streams, rank: int, world_size: int,
                     batch_size: int) -> list[list[int]]:
-    """Plan the evaluation steps of one rank.
+    """Plan the evaluation of one rank: data set indices of each batch.
 
     Videos stay whole and every clip of the data set appears exactly once
     over all ranks, so ranks may have different numbers of steps. A lane that
     runs out drops out of the batch; the longest lane comes first, so the
     places of the others do not change.
-
-    Args:
-        streams (Streams): The clips, from :func:`index_streams`.
-        rank (int): The rank to plan for.
-        world_size (int): Number of ranks.
-        batch_size (int): Lanes of one rank.
-
-    Returns:
-        list[list[int]]: Data set indices of each batch. Empty for a rank
-        without a video.
     """
     order = order_longest_first(streams.lengths)
     lane_of = deal_to_shortest(streams.lengths[order],

@@ -44,35 +44,18 @@ class PerVideoAugment(BaseTransform):
 
     The data set must know the epoch, which ``StreamBatchSampler`` and
     ``DistinctVideoBatchSampler`` tell it. With other samplers, data sets
-    whose samples have nothing to do with each other (``VideoClipsDataset``,
-    ``CharadesDataset``, ``EpicDataset``) give ``epoch=None``: then every
-    reading of a sample draws anew, from the global generators; the others
-    warn.
+    whose samples have nothing to do with each other give ``epoch=None``; the
+    others warn.
 
-    Required Keys:
-
-        - video_id
-        - epoch (None: every call draws anew, as without this wrapper)
-        - aug_seed (optional)
-        - all keys that the wrapped transforms require
+    Required are ``video_id`` and ``epoch`` (None: every call draws anew, as
+    without this wrapper) and what the wrapped transforms require.
 
     Args:
-        transforms (Sequence[dict | Callable]): The transforms, as in a
-            pipeline. They must draw by ``random``, ``numpy.random`` or
-            PyTorch's CPU generator, as MMAction2's do, and the images of a
-            video must have one size.
+        transforms (Sequence[dict | Callable]): The transforms, which draw by
+            ``random``, ``numpy.random`` or PyTorch's CPU generator, as
+            MMAction2's do. The images of a video must have one size.
         seed (int, optional): Seed of the draws. Defaults to None: the
             ``aug_seed`` of the sample, which the dataset gives, else 0.
-
-    Examples:
-        >>> train_pipeline = [
-        ...     dict(type='LoadVideoClip'),
-        ...     dict(type='PerVideoAugment', transforms=[
-        ...         dict(type='RandomResizedCrop'),
-        ...         dict(type='Resize', scale=(224, 224), keep_ratio=False),
-        ...         dict(type='Flip', flip_ratio=0.5)]),
-        ...     dict(type='FormatShape', input_format='NCTHW'),
-        ...     dict(type='PackActionInputs')]
     """
 
     def __init__(self,
@@ -86,9 +69,8 @@ class PerVideoAugment(BaseTransform):
         for key in ('video_id', 'epoch'):
             if key not in results:
                 raise KeyError(
-                    f'PerVideoAugment needs results[{key!r}], and the sample '
-                    'has none. Remedy: use a dataset that gives it, such as '
-                    'OnlineVideoDataset')
+                    f'PerVideoAugment needs results[{key!r}]. Remedy: use a '
+                    'dataset that gives it, such as OnlineVideoDataset')
         if results['epoch'] is None:
             return self.transforms(results)
         seed = self.seed

@@ -11,7 +11,13 @@ from mmcv.transforms import BaseTransform
 from mmengine.fileio import get
 
 from ...messages import warn
-from ...video import BACKENDS, FrameTable, VideoReadError, choose_backend
+from ...video import (
+    BACKENDS,
+    FrameTable,
+    VideoReadError,
+    choose_backend,
+    probe_video,
+)
 
 # Caches taken over from the parent by a fork. They are neither used (a file
 # position is shared with the parent) nor destroyed (a decoder would wait for
@@ -70,27 +76,14 @@ class LoadVideoClip(BaseTransform):
     """Loads the frames ``frame_inds`` of a video.
 
     Takes the place of ``DecordInit`` and ``DecordDecode`` and leaves the same
-    results. Other than those it does not read a long video from its start for
-    every clip: readers stay open, a clip costs the same wherever in the video
-    it lies, and the frames are the right ones for every codec (PyAV).
+    results. Readers stay open, a clip costs the same wherever in the video it
+    lies, and the frames are the right ones for every codec (PyAV).
 
-    Required Keys:
-
-        - filename
-        - frame_inds
-        - frame_table (optional): entry of the video in an index; else the
-          file is scanned when it is opened
-
-    Added Keys:
-
-        - imgs (list[np.ndarray]): RGB frames, uint8, of shape (H, W, 3)
-        - original_shape (tuple[int]): (H, W)
-        - img_shape (tuple[int]): (H, W)
-
-    Modified Keys:
-
-        - gt_bboxes, proposals (where given): from shares of the image's size
-          to pixels
+    Required are ``filename`` and ``frame_inds``; without ``frame_table``, the
+    entry of the video in an index, the file is scanned when it is opened.
+    Added are ``imgs`` (list[np.ndarray]), RGB, uint8, of shape (H, W, 3),
+    ``original_shape`` and ``img_shape``, (H, W). ``gt_bboxes`` and
+    ``proposals`` become pixels, from shares of the image's size.
 
     Args:
         backend (str): ``'pyav'`` (``'auto'`` means the same) or
@@ -198,9 +191,7 @@ class LoadVideoClip(BaseTransform):
             backend_args = dict(backend=self.io_backend, **self.kwargs)
             source = io.BytesIO(get(filename, backend_args=backend_args))
         return BACKENDS[self.backend](
-            source,
-            num_threads=self.num_threads,
-            name=filename,
+            source, num_threads=self.num_threads, name=filename,
             table=None if entry is None else FrameTable(entry))
 
     def __getstate__(self) -> dict:
@@ -214,3 +205,34 @@ class LoadVideoClip(BaseTransform):
         return (f'{self.__class__.__name__}(backend={self.backend!r}, '
                 f'short_side={self.short_side}, size={self.size}, '
                 f'cache_size={self.cache_size})')
+
+
+@TRANSFORMS.register_module()
+class VideoInit(BaseTransform):
+    """Finds out how long a video is, where nobody has told.
+
+    It takes the place of ``DecordInit`` before ``SampleFrames`` and
+    :class:`LoadVideoClip`. Data sets with an ``index_file`` know; MMAction2's
+    ``VideoDataset``, ``inference_recognizer`` and ``MMAction2Inferencer`` name
+    a file (``filename``) and no more. It is then read through once without
+    decoding, as headers are not to be believed.
+
+    Added, unless ``total_frames`` is there, are ``total_frames`` (int),
+    ``fps`` and ``avg_fps`` (float), ``frame_table`` (dict), see
+    :mod:`mmaction_memvit.video.frames`. A video that cannot be read is a
+    VideoReadError.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Adds the length of the video."""
+        if 'total_frames' in results:
+            return results
+        entry = probe_video(results['filename'])
+        if not entry['num_frames']:
+            raise VideoReadError(
+                f"{results['filename']} {entry['problem']}. Remedy: check the "
+                'path; convert or leave out videos that do not decode')
+        results['total_frames'] = entry['num_frames']
+        results['fps'] = results['avg_fps'] = entry['fps']
+        results['frame_table'] = entry
+        return results

@@ -3,15 +3,14 @@
 
 :mod:`.run` reads a run, from its config or from what was built of it;
 functions in :mod:`.models`, :mod:`.pipelines`, :mod:`.samplers`,
-:mod:`.sizes`, :mod:`.metrics`, :mod:`.labels` and :mod:`.samples` look at one
-thing each and give findings; :mod:`.runs` asks all before a run.
+:mod:`.sizes`, :mod:`.metrics` and :mod:`.labels` look at one thing each and
+give findings; :mod:`.checks` asks all before a run.
 """
-from .checks import find_data_problems, find_problems
+from .checks import check_runs, find_data_problems, find_problems, preflight
 from .findings import Finding, PreflightError, describe, errors
 from .run import Run
-from .runs import preflight
 
 __all__ = [
-    'Finding', 'PreflightError', 'Run', 'describe', 'errors',
+    'Finding', 'PreflightError', 'Run', 'check_runs', 'describe', 'errors',
     'find_data_problems', 'find_problems', 'preflight'
 ]

@@ -25,20 +25,15 @@ def classes_agree(run: Run) -> Iterator[Finding]:
     if not isinstance(scored, int):
         return
     told = set()
-    for loader in run.loaders:
-        for dataset in loader.datasets:
-            classes = (dataset.get('metainfo') or {}).get('classes')
-            for option, number in (('num_classes',
-                                    dataset.get('num_classes')),
-                                   ('metainfo.classes', classes and
-                                    len(classes))):
-                # Of boxes, class 0 is nobody's.
-                if option == 'metainfo.classes' and run.model.is_a(
-                        'FastRCNN'):
-                    continue
-                if (not isinstance(number, int) or number == scored
-                        or number in told):
-                    continue
+    for loader, dataset in run.data_sets():
+        numbers = {'num_classes': dataset.get('num_classes')}
+        classes = (dataset.get('metainfo') or {}).get('classes')
+        # Of boxes, class 0 is nobody's.
+        if classes and not run.model.is_a('FastRCNN'):
+            numbers['metainfo.classes'] = len(classes)
+        for option, number in numbers.items():
+            if (isinstance(number, int) and number != scored
+                    and number not in told):
                 told.add(number)
                 yield Finding(
                     _path(run), f'num_classes={scored}, but '
@@ -107,7 +102,7 @@ def labels_are_scored(run: Run) -> Iterator[Finding]:
                 f'data go up to {label}', f'{_path(run)}={label + 1}')
             return
     top = highest.get('train')
-    stated = [x.get('num_classes') for y in run.loaders for x in y.datasets]
+    stated = [x.get('num_classes') for _, x in run.data_sets()]
     if top is not None and top + 1 < scored and scored not in stated:
         yield Finding(
             _path(run), f'num_classes={scored}, but labels of the train data '

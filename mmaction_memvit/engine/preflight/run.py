@@ -13,7 +13,6 @@ from mmaction.registry import (
     TRANSFORMS,
 )
 from mmengine.config import Config
-from mmengine.dist import get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -28,12 +27,7 @@ _KNOW_THEIR_PLACE = ('AVADataset', 'AVAKineticsDataset')
 
 
 class Loader:
-    """A data loader: its data sets, their transforms, its samplers.
-
-    Args:
-        mode (str): 'train', 'val' or 'test'.
-        value (dict | DataLoader): Its config, or itself.
-    """
+    """A data loader of a mode, or its config, and what it is made of."""
 
     def __init__(self, mode: str, value: Any) -> None:
         self.mode = mode
@@ -138,21 +132,11 @@ class Run:
         self.hooks = [Part(x, HOOKS, 'custom_hooks') for x in hooks]
 
     @classmethod
-    def of_config(cls,
-                  cfg: Config,
-                  modes: Sequence[str] = MODES,
-                  model: Any = None) -> 'Run':
-        """A run that a config describes.
-
-        Args:
-            cfg (Config): The config.
-            modes (Sequence[str]): What of it counts. Defaults to all.
-            model (nn.Module, optional): The model, if it was built. Defaults
-                to None.
-        """
-        return cls(cfg.get('model') if model is None else model,
-                   {x: cfg.get(f'{x}_dataloader') for x in modes},
-                   {x: cfg.get(f'{x}_evaluator') for x in modes},
+    def of_config(cls, cfg: Config) -> 'Run':
+        """A run that a config describes."""
+        return cls(cfg.get('model'),
+                   {x: cfg.get(f'{x}_dataloader') for x in MODES},
+                   {x: cfg.get(f'{x}_evaluator') for x in MODES},
                    cfg.get('custom_hooks') or ())
 
     @classmethod
@@ -171,6 +155,10 @@ class Run:
     def loader(self, mode: str) -> Optional[Loader]:
         """The data loader of a mode, None without one."""
         return next((x for x in self.loaders if x.mode == mode), None)
+
+    def data_sets(self) -> Iterator[tuple[Loader, Part]]:
+        """All data sets, with their loaders."""
+        return ((x, dataset) for x in self.loaders for dataset in x.datasets)
 
     @property
     def evaluations(self) -> list[Loader]:
@@ -237,11 +225,6 @@ class Run:
         return any(
             x.is_ours or hasattr(x.cls, 'init_memory')
             or hasattr(x.cls, 'stream_keys') for x in parts)
-
-    @property
-    def world_size(self) -> int:
-        """Number of processes."""
-        return get_world_size()
 
 
 def _list_metrics(value: Any) -> list:

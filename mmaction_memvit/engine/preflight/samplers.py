@@ -2,6 +2,8 @@
 """In which order samples come."""
 from collections.abc import Iterator
 
+from mmengine.dist import get_world_size
+
 from .findings import Finding
 from .run import Loader, Run
 
@@ -18,7 +20,7 @@ def streams_are_in_order(run: Run) -> Iterator[Finding]:
                                     (batches.is_a(STREAM)
                                      or batches.is_stranger)):
             continue
-        if batches is None and _is_one_by_one(loader, run.world_size):
+        if batches is None and _is_one_by_one(loader):
             continue
         if batches is None and loader.sampler and loader.sampler.is_stranger:
             continue
@@ -33,10 +35,10 @@ def streams_are_in_order(run: Run) -> Iterator[Finding]:
             f"dict(type='{STREAM}')")
 
 
-def _is_one_by_one(loader: Loader, world_size: int) -> bool:
+def _is_one_by_one(loader: Loader) -> bool:
     """Clip after clip, in the order of the data set."""
     return (loader.mode != 'train' and loader.batch_size == 1
-            and world_size == 1 and not loader.shuffles())
+            and get_world_size() == 1 and not loader.shuffles())
 
 
 def sampler_fits_mode(run: Run) -> Iterator[Finding]:
@@ -75,23 +77,18 @@ def sampler_fits_mode(run: Run) -> Iterator[Finding]:
 
 def data_sets_fit_mode(run: Run) -> Iterator[Finding]:
     """Training data in test mode, and the other way round."""
-    for loader in run.loaders:
-        for dataset in loader.datasets:
-            if not dataset.is_ours:
-                continue
-            test_mode = dataset.get('test_mode')
-            if test_mode is None or bool(test_mode) == (
-                    loader.mode != 'train'):
-                continue
-            path = f'{loader.path}.dataset.test_mode'
-            yield Finding(
-                path,
-                f'test_mode={test_mode} in {loader.path}: '
-                + ('a video that cannot be read ends the run, and nothing '
-                   'changes from epoch to epoch' if test_mode else
-                   'a video that cannot be read is replaced by another, and '
-                   'counted as if it was that one'),
-                f'{path}={not test_mode}', False)
+    for loader, dataset in run.data_sets():
+        test_mode = dataset.get('test_mode') if dataset.is_ours else None
+        if test_mode is None or bool(test_mode) == (loader.mode != 'train'):
+            continue
+        path = f'{loader.path}.dataset.test_mode'
+        yield Finding(
+            path, f'test_mode={test_mode} in {loader.path}: '
+            + ('a video that cannot be read ends the run, and nothing '
+               'changes from epoch to epoch' if test_mode else
+               'a video that cannot be read is replaced by another, and '
+               'counted as if it was that one'),
+            f'{path}={not test_mode}', False)
 
 
 def nothing_is_cut_off(run: Run) -> Iterator[Finding]:

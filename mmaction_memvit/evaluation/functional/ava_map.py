@@ -40,20 +40,7 @@ import numpy as np
 from ...annotations.ava import ActionBoxes, Key, image_key
 from ...messages import check_choice, format_share, text_table
 
-
-class _Convention(NamedTuple):
-    counts_empty_keyframes: bool
-    counts_silent_classes: bool
-    counts_excluded_truth: bool
-    counts_flat_boxes: bool
-    decimals: int | None
-    dtype: type
-
-
-AVA_CONVENTIONS: Mapping[str, _Convention] = {
-    'mmaction2': _Convention(False, False, True, True, 4, np.float32),
-    'official': _Convention(True, True, False, False, None, np.float64)
-}
+AVA_CONVENTIONS = ('mmaction2', 'official')
 
 # Ids of AVA's classes by group, and two names by which AVA's list is known.
 _GROUPS = {
@@ -87,29 +74,20 @@ class AVAReport(NamedTuple):
     results: dict[str, ClassAP]
 
     def metrics(self, convention: str) -> dict[str, float]:
-        """The means by name; ``convention`` is that of ``overall`` and groups.
-
-        Beside ``overall`` there are ``overall_mmaction2``,
-        ``overall_official`` and, with AVA's classes, ``person_movement``,
-        ``object_manipulation`` and ``person_interaction`` as far as they have
-        classes.
-        """
+        """The means by name; ``overall`` and groups are of ``convention``."""
         scores = {'overall': self.results[convention].mean}
         for name, result in self.results.items():
             scores[f'overall_{name}'] = result.mean
         if all(self.names.get(i) == name for i, name in _AVA_NAMES.items()):
             for group, ids in _GROUPS.items():
-                ap = self.results[convention].ap[np.isin(
-                    self.class_ids, ids)]
+                own = np.isin(self.class_ids, ids)
+                ap = self.results[convention].ap[own]
                 if not np.isnan(ap).all():
                     scores[group] = _mean(ap)
         return scores
 
     def table(self) -> str:
-        """A line of text for every class, sorted by id, and the means.
-
-        '-' stands where a class does not count in the mean.
-        """
+        """A line of text for every class, sorted by id, and the means."""
         official = self.results['official']
         heads = ['id', 'class', 'boxes', 'detections',
                  *(f'AP {name}' for name in self.results)]
@@ -157,14 +135,13 @@ def frame_ap(truth: ActionBoxes,
              iou_thr: float = 0.5) -> ClassAP:
     """Compute the average precision of each class over all keyframes.
 
-    Arguments are those of :func:`evaluate_ava`, and ``convention``,
-    'mmaction2' (the default) or 'official'; rows of classes that are not in
-    ``class_ids`` are passed over.
+    Arguments are those of :func:`evaluate_ava`, and one of the conventions;
+    rows of classes that are not in ``class_ids`` are passed over.
     """
-    check_choice('convention', convention, tuple(AVA_CONVENTIONS))
+    check_choice('convention', convention, AVA_CONVENTIONS)
     if not 0 < iou_thr <= 1:
         raise ValueError(f'iou_thr={iou_thr} must be above 0, at most 1')
-    rules = AVA_CONVENTIONS[convention]
+    official = convention == 'official'
     class_ids = np.asarray(class_ids, dtype=np.int64)
     keys = sorted({*truth.keys, *found.keys})
     allowed = np.array([key not in excluded for key in keys], dtype=bool)
@@ -174,32 +151,32 @@ def frame_ap(truth: ActionBoxes,
 
     num_truth = np.bincount(truth.labels, minlength=len(class_ids))
     truth = _take(truth, allowed[truth.images])
-    if not rules.counts_excluded_truth:
-        num_truth = np.bincount(truth.labels, minlength=len(class_ids))
     kept = allowed[found.images]
-    if not rules.counts_empty_keyframes:
+    if official:
+        num_truth = np.bincount(truth.labels, minlength=len(class_ids))
+        kept &= (found.boxes[:, :2] < found.boxes[:, 2:]).all(1)
+    else:
         has_truth = np.zeros(len(keys), dtype=bool)
         has_truth[truth.images] = True
         kept &= has_truth[found.images]
-    if not rules.counts_flat_boxes:
-        kept &= (found.boxes[:, :2] < found.boxes[:, 2:]).all(1)
     found = _take(found, kept)
 
-    boxes, scores = found.boxes, found.scores
-    if rules.decimals is not None:
+    kind = np.float64 if official else np.float32
+    boxes = found.boxes.astype(np.float64)
+    scores = found.scores.astype(np.float64)
+    if not official:
         # In float64 this is what printing and reading a float32 gives.
-        boxes = boxes.astype(np.float64).round(rules.decimals)
-        scores = scores.astype(np.float64).round(rules.decimals)
-    scores = scores.astype(rules.dtype)
-    found = found._replace(boxes=boxes.astype(rules.dtype), scores=scores)
-    truth = truth._replace(boxes=truth.boxes.astype(rules.dtype))
+        boxes, scores = boxes.round(4), scores.round(4)
+    scores = scores.astype(kind)
+    found = found._replace(boxes=boxes.astype(kind), scores=scores)
+    truth = truth._replace(boxes=truth.boxes.astype(kind))
     right = _match(truth, found, len(keys), iou_thr)
 
     num_found = np.bincount(found.labels, minlength=len(class_ids))
     ends = np.cumsum(num_found)
     ap = np.full(len(class_ids), np.nan)
     for i, (end, num) in enumerate(zip(ends, num_found)):
-        if num_truth[i] and (num or rules.counts_silent_classes):
+        if num_truth[i] and (num or official):
             order = np.argsort(-scores[end - num:end], kind='stable')
             ap[i] = _average_precision(right[end - num:end][order],
                                        num_truth[i])
@@ -275,14 +252,11 @@ def _match(truth: ActionBoxes, found: ActionBoxes, num_images: int,
            iou_thr: float) -> np.ndarray:
     """Say which detections are right, as a bool of shape (R, ).
 
-    Both tables are sorted by class and keyframe. Each detection is compared
-    with the boxes of its class on its keyframe only, of which there are few,
-    all at once.
+    Both tables are sorted by class and keyframe.
     """
     right = np.zeros(len(found.labels), dtype=bool)
     cells, starts, counts = np.unique(
-        truth.labels * num_images + truth.images,
-        return_index=True,
+        truth.labels * num_images + truth.images, return_index=True,
         return_counts=True)
     found_cells = found.labels * num_images + found.images
     first = np.searchsorted(found_cells, cells, 'left')

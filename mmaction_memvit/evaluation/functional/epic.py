@@ -24,6 +24,8 @@ NUM_KEPT = 100
 #: Rank of a class that has no rank: behind all others.
 MISSED = np.iinfo(np.int64).max
 TASKS = ('verb', 'noun', 'action')
+# Seconds closer than this are the same: rounding must not decide.
+SAME_TIME = 1e-6
 # Rows handled at once, so that 100 x 100 actions a row stay small.
 _CHUNK = 128
 
@@ -62,12 +64,11 @@ def action_ranks(verb_scores: np.ndarray,
                  num_kept: int = NUM_KEPT) -> np.ndarray:
     """Rank of the true action among pairs of verbs and nouns.
 
-    See :func:`best_actions` for what is ranked. Scores of pairs are compared
-    by the sum of both logits, which orders them as the product of both
-    probabilities does, but exactly: neither underflow nor rounding makes or
-    breaks a tie. Logits are of shape (N, classes), true classes int (N, ),
-    ranks int64 (N, ): ``MISSED`` for actions that are not kept and segments
-    without scores.
+    See :func:`best_actions` for what is ranked. Sums of both logits order
+    pairs as products of both probabilities do, but neither underflow nor
+    rounding makes or breaks a tie. Logits are of shape (N, classes), true
+    classes int (N, ), ranks int64 (N, ): ``MISSED`` for actions that are not
+    kept and segments without scores.
     """
     verb_scores, verbs = _checked(verb_scores, verbs)
     noun_scores, nouns = _checked(noun_scores, nouns)
@@ -99,12 +100,10 @@ def best_actions(
     """The best pairs of verb and noun.
 
     The best verbs are paired with the best nouns; a pair scores the product of
-    both probabilities. Of equal scores the lower class comes first (the lower
-    verb, then the lower noun).
-
-    Scores are finite logits (N, classes); ``num_kept`` verbs, nouns and pairs
-    are kept, or all where there are fewer. The result are verbs, nouns (int64)
-    and probabilities (float64) of the pairs, the best first, each of shape (N,
+    both probabilities. Of equal scores the lower verb comes first, then the
+    lower noun. Scores are finite logits (N, classes); ``num_kept`` verbs,
+    nouns and pairs are kept. The result are verbs, nouns (int64) and
+    probabilities (float64) of the pairs, the best first, each of shape (N,
     min(num_kept, pairs)).
     """
     verb_scores = np.asarray(verb_scores, np.float64)
@@ -133,8 +132,7 @@ def marginal_scores(
     The probability of a verb is the sum over all actions with that verb.
     ``action_scores`` are logits (N, num_actions), ``pairs`` their verbs and
     nouns, int (num_actions, 2). The results are log-probabilities, float64 (N,
-    num_verbs) and (N, num_nouns); classes that are in no action get the lowest
-    finite value.
+    classes); that of classes in no action is the lowest finite value.
     """
     # Classes first: every sum is then over neighbours in memory.
     probs = np.exp(log_softmax(action_scores)).T.copy()
@@ -173,9 +171,6 @@ def evaluate_epic_recognition(
         dict[str, float]: Shares from 0 to 1: ``verb_top1``, ``verb_top5``,
             ``unseen_verb_top1``, ``tail_verb_top1`` and the same for ``noun``
             and ``action``. What has no segment is left out.
-
-    Raises:
-        ValueError: If there are no scores, or shapes do not fit.
     """
     out = {}
     for task, name, ranks, _ in _subsets(scores, labels, unseen, tail):
@@ -192,14 +187,10 @@ def evaluate_epic_anticipation(
         k: int = 5) -> dict[str, float]:
     """Class-mean recalls, as the action anticipation challenge has them.
 
-    Arguments are those of :func:`evaluate_epic_recognition`, with one ``k``,
-    the number of best classes that count as predicted.
-
-    Returns:
-        dict[str, float]: From 0 to 1: ``verb_recall5``,
-            ``unseen_verb_recall5``, ``tail_verb_recall5`` and the same for
-            ``noun`` and ``action``. The mean is over the classes that occur in
-            the subset. What has no segment is left out.
+    Arguments and results are those of :func:`evaluate_epic_recognition`, with
+    one ``k``, the number of best classes that count as predicted, and names
+    such as ``unseen_verb_recall5``. The mean is over the classes that occur in
+    the subset.
     """
     verbs, nouns = np.asarray(labels['verb']), np.asarray(labels['noun'])
     # By pairs: actions that a model has no class for are classes, too.
@@ -213,13 +204,7 @@ def evaluate_epic_anticipation(
 
 
 def class_mean_recall(ranks: np.ndarray, classes: np.ndarray, k: int) -> float:
-    """Mean over classes of the share of segments with rank below k.
-
-    The mean is over the classes that occur in ``classes``, int (N, ), as are
-    ``ranks``, 0 for the best; NaN without segments.
-    """
-    if not len(ranks):
-        return float('nan')
+    """Mean over the classes that occur of the share of ranks below k."""
     _, inverse, totals = np.unique(
         classes, return_inverse=True, return_counts=True)
     hits = np.bincount(inverse.ravel(), np.asarray(ranks) < k, len(totals))
@@ -281,3 +266,68 @@ def _checked(scores: np.ndarray,
         raise ValueError(f'scores of shape {scores.shape} and labels of shape '
                          f'{labels.shape} must be (N, num_classes) and (N, )')
     return scores, labels
+
+
+# -- temporal tokens --------------------------------------------------------
+
+
+def token_distance(times: np.ndarray, starts: np.ndarray | float,
+                   stops: np.ndarray | float) -> np.ndarray:
+    """Seconds between T tokens (T, 2) and S segments, 0 where they touch."""
+    starts, stops = np.atleast_1d(starts), np.atleast_1d(stops)
+    return np.maximum(
+        0, np.maximum(times[:, :1] - stops, starts - times[:, 1:]))
+
+
+def tokens_within(times: np.ndarray, start: float, stop: float,
+                  max_distance: float) -> np.ndarray:
+    """Numbers of the tokens whose centre lies within a segment.
+
+    A segment that holds no centre gets the token whose centre is nearest to
+    its middle, of equal ones the earlier, if its distance in seconds is at
+    most ``max_distance``. ``times`` are start and end of tokens, (T, 2).
+    """
+    centres = times.mean(1)
+    inside = np.flatnonzero((centres >= start - SAME_TIME)
+                            & (centres <= stop + SAME_TIME))
+    if len(inside):
+        return inside
+    near = np.flatnonzero(
+        token_distance(times, start, stop)[:, 0] <= max_distance)
+    if not len(near):
+        return near
+    off = np.abs(centres[near] - (start + stop) / 2)
+    equal = near[off <= off.min() + SAME_TIME]
+    return equal[np.argmin(centres[equal])][None]
+
+
+def last_token_before(times: np.ndarray, target: float,
+                      max_distance: float) -> np.ndarray:
+    """Number of the token that ends last at ``target`` or before, or none.
+
+    Of tokens that end at the same time the first is taken; one that ends more
+    than ``max_distance`` seconds before is too old.
+    """
+    age = target - times[:, 1]
+    past = np.flatnonzero((age >= -SAME_TIME) & (age <= max_distance))
+    if not len(past):
+        return past
+    return past[np.argmax(age[past] <= age[past].min() + SAME_TIME)][None]
+
+
+def average_scores(rows: np.ndarray, average: str,
+                   is_probs: bool) -> np.ndarray:
+    """Average of finite scores (N, num_classes), as logits, float64.
+
+    ``average`` is 'prob' or 'score', see ``EpicRecognitionMetric``;
+    ``is_probs`` says whether they are probabilities already.
+    """
+    rows = rows.astype(np.float64)
+    if average == 'score':
+        return np.sum(rows, axis=0) / len(rows)
+    if len(rows) == 1 and not is_probs:
+        # As it is: a softmax could only round.
+        return rows[0]
+    logs = log_probabilities(rows) if is_probs else log_softmax(rows)
+    top = logs.max(0)
+    return top + np.log(np.sum(np.exp(logs - top), axis=0) / len(rows))

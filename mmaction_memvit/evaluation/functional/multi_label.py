@@ -64,19 +64,14 @@ def evaluate_multi_label(scores: np.ndarray,
     define it so. Classes that no video has are left out of means.
 
     Videos without any class, of which Charades has some, are negatives of all
-    classes: that is ``ap``, which PySlowFast reports. As we remember them, the
-    scripts that come with Charades put such videos at the end of every
-    ranking, where they change nothing: that is ``ap_labelled``, computed
-    without them.
+    classes in ``ap``, which PySlowFast reports. ``ap_labelled`` is computed
+    without them, as the scripts that come with Charades do in effect.
 
     Args:
         scores (np.ndarray): Finite, of shape (V, C).
         labels (np.ndarray): Zeros and ones, of shape (V, C).
         names (Sequence[str], optional): Names of the C classes. Defaults to
             None: without.
-
-    Raises:
-        ValueError: If no video has a class.
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
     if not labels.any():

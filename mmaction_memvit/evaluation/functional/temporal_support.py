@@ -22,17 +22,13 @@ THRESHOLD = 0.05
 class TemporalSupport(NamedTuple):
     """Mean change of class probabilities by the age of a replaced clip.
 
-    Args:
-        changes (np.ndarray): float64 (A + 1, ): by age in clips, 0 being the
-            scored clip itself, half the sum of the absolute changes of its
-            class probabilities, which is the share of probability that moves
-            from some classes to others. NaN where no stream is so long.
-        counts (np.ndarray): int64 (A + 1, ): scored clips by age.
-        control (float): Largest change where no clip was replaced, 0 for a
-            deterministic model.
-        theoretical (float): Clips that can matter: M x L, 0 without memory,
-            infinite for a memory without an end. Defaults to NaN: nobody
-            says.
+    ``changes`` (A + 1, ) are, by age in clips, 0 being the scored clip itself,
+    half the sum of the absolute changes of its class probabilities: the share
+    that moves from some classes to others; NaN where no stream is so long.
+    ``counts`` (A + 1, ) are scored clips by age, ``control`` is the largest
+    change where no clip was replaced, 0 for a deterministic model, and
+    ``theoretical`` how many clips can matter: M x L, 0 without memory,
+    infinite for a memory without an end, NaN if nobody says.
     """
     changes: np.ndarray
     counts: np.ndarray
@@ -45,13 +41,9 @@ class TemporalSupport(NamedTuple):
         return self.changes / (self.changes[0] or math.nan)
 
     def used(self, threshold: float = THRESHOLD) -> int:
-        """Used temporal support in clips.
+        """Used temporal support: the largest age that changes more, else 0.
 
-        Args:
-            threshold (float): Least change, as a share of that at age 0.
-
-        Returns:
-            int: The largest age whose clip changes more; 0 if none does.
+        ``threshold`` is a share of the change at age 0.
         """
         above = np.flatnonzero(self.relative > threshold)
         return int(above[-1]) if len(above) else 0

@@ -26,10 +26,9 @@ class AVADetectionMetric(KeyedMetric):
 
     It takes the arguments of MMAction2's ``AVAMetric``, and in the convention
     'mmaction2' reports the same mAP. The official convention is reported
-    beside it; see :mod:`mmaction_memvit.evaluation.functional.ava_map`. The
-    log gets a table of all classes. Every keyframe must come exactly once, see
-    :class:`KeyedMetric`. Keyframes with ground truth that were not scored are
-    worth a warning, and their boxes count as missed.
+    beside it; see :mod:`mmaction_memvit.evaluation.functional.ava_map`.
+    Keyframes with ground truth that were not scored are worth a warning, and
+    their boxes count as missed.
 
     Args:
         ann_file (str): CSV file of the ground truth, with 7 or 8 columns
@@ -58,11 +57,6 @@ class AVADetectionMetric(KeyedMetric):
             read or whose box is none: 'error', or 'skip' to leave them out
             with a warning that counts them. Defaults to 'error'.
         **kwargs: Arguments of :class:`KeyedMetric`; the prefix is 'mAP'.
-
-    Raises:
-        ValueError: If files or options do not match each other, a sample lacks
-            something, a keyframe came twice, or no scored keyframe has ground
-            truth.
     """
 
     default_prefix = 'mAP'
@@ -84,7 +78,7 @@ class AVADetectionMetric(KeyedMetric):
         for option in kwargs.pop('options', ()):
             check_choice('options', option, ('mAP', ))
         super().__init__(**kwargs)
-        check_choice('convention', convention, tuple(AVA_CONVENTIONS))
+        check_choice('convention', convention, AVA_CONVENTIONS)
         self.ann_file = ann_file
         self.label_file = label_file
         self.action_thr = action_thr
@@ -116,20 +110,13 @@ class AVADetectionMetric(KeyedMetric):
                      f'are of {len(ids)} classes that are not evaluated')
 
     def result_of(self, sample: dict) -> tuple[tuple, dict]:
-        """Boxes and scores of a keyframe, which may have none.
-
-        A sample has ``video_id``, ``timestamp`` and ``pred_instances`` with
-        ``bboxes`` (P, 4), as shares of the image, and ``scores`` (P,
-        num_classes).
-        """
+        """Boxes and scores of a keyframe, which may have none."""
         key = (self.field(sample, 'video_id'),
                int(self.field(sample, 'timestamp')))
         name = image_key(*key)
         instances = self.field(sample, 'pred_instances', 'It needs a detector,'
                                ' which gives `pred_instances`. ')
-        kept = {}
-        for field in ('bboxes', 'scores'):
-            kept[field] = to_numpy(instances[field])
+        kept = {x: to_numpy(instances[x]) for x in ('bboxes', 'scores')}
         boxes, scores = kept['bboxes'], kept['scores']
         if boxes.shape != (len(scores), 4) or scores.shape[1:] != (
                 self.num_classes, ):

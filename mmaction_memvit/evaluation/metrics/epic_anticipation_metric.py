@@ -5,7 +5,7 @@ import numpy as np
 from mmaction.registry import METRICS
 
 from ...messages import check_choice
-from ..functional.epic_tokens import SAME_TIME, last_token_before
+from ..functional.epic import SAME_TIME, last_token_before
 from .epic_metric import EpicRecognitionMetric
 
 
@@ -29,8 +29,7 @@ class EpicAnticipationMetric(EpicRecognitionMetric):
     Segments before which nothing can be observed are missed and count: those
     that start at ``tau_a`` or before, and in whole videos those before whose
     ``start - tau_a`` no token ends. They have NaN in the dump. With
-    ``missing='leave_out'`` those of videos of which nothing was scored are
-    left out instead, like all other segments of such videos.
+    ``missing='leave_out'`` videos of which nothing was scored are left out.
 
     Measures are class-mean top-5 recalls, see ``evaluate_epic_anticipation``.
 

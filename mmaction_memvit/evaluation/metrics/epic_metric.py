@@ -10,9 +10,10 @@ import numpy as np
 from mmaction.registry import METRICS
 
 from ...messages import check_choice, first_names
-from ..functional.epic import TASKS, marginal_scores
-from ..functional.epic_tokens import (
+from ..functional.epic import (
+    TASKS,
     average_scores,
+    marginal_scores,
     token_distance,
     tokens_within,
 )
@@ -35,20 +36,17 @@ class EpicRecognitionMetric(KeyedMetric):
     - Clips of whole videos (``online=True``): a sample has ``video_id``,
       ``timestamp`` and ``token_times``, start and end in seconds of every
       temporal token, shape (T, 2). Scores have shape (T, num_classes). A
-      segment gets the average of all tokens whose centre lies within it,
-      both ends included, whichever clips they are of. A segment that holds
-      no centre, because it is shorter than a token or at the end of a video,
-      gets the token whose centre is nearest to its middle (of equal ones the
-      earlier), if that is at most ``max_distance`` away. Tokens with NaN as
-      time or without length are padding and not used.
+      segment gets the average of all tokens whose centre lies within it, of
+      whatever clips; one without any, the token whose centre is nearest to
+      its middle, if that is at most ``max_distance`` away. Tokens with NaN as
+      time or without length are padding.
 
     Scores are ``pred_score``, a dict with ``'verb'``, ``'noun'`` and
     ``'action'`` as far as the model has them, or ``pred_verb``, ``pred_noun``
-    and ``pred_action``. A ``pred_score`` that is a tensor, as stock heads give
-    it, belongs to ``task``. A model without scores of actions gets them from
-    verbs and nouns, one with nothing else gets verbs and nouns by summing up
-    probabilities of actions. See ``evaluate_epic_recognition`` for the
-    measures and for ties. Labels come from ``ann_file``, not from the samples.
+    and ``pred_action``; a tensor, as stock heads give it, belongs to ``task``.
+    Actions without scores get them from verbs and nouns, these theirs by
+    summing up probabilities of actions. See ``evaluate_epic_recognition`` for
+    measures and ties. Labels come from ``ann_file``, not from the samples.
 
     Args:
         ann_file (str): List of segments, see :class:`EpicTruth`, also for the
@@ -85,11 +83,6 @@ class EpicRecognitionMetric(KeyedMetric):
             ``.npz`` or ``.pkl``, for tools/analysis_tools/eval_epic_dump.py.
             Defaults to None.
         **kwargs: Arguments of :class:`KeyedMetric`; the prefix is 'epic'.
-
-    Raises:
-        ValueError: If a sample lacks what is needed, scores do not fit the
-            number of classes, or segments are missing, unknown or scored
-            twice.
     """
 
     default_prefix = 'epic'
@@ -154,11 +147,7 @@ class EpicRecognitionMetric(KeyedMetric):
     # -- samples ------------------------------------------------------------
 
     def result_of(self, sample: dict) -> tuple[tuple, dict]:
-        """Scores of a segment, or of the tokens of a clip of a whole video.
-
-        The key is segment or video, and position; kept are ``scores`` by task,
-        and of clips ``times`` of the tokens and ``first``.
-        """
+        """Scores of a segment, or of the tokens of a clip of a whole video."""
         scores = self._scores_of(sample)
         if self.online:
             return self._clip_result(sample, scores)
@@ -185,15 +174,14 @@ class EpicRecognitionMetric(KeyedMetric):
             size = self.truth.num_classes.get(task)
             if size is None:
                 raise ValueError(
-                    'The model scores actions, but which verb and noun each '
-                    'is, is not known. Remedy: set `actions` to actions.csv '
-                    'or to the lists of training and validation segments.')
+                    'The verb and noun of each action is not known. Remedy: '
+                    'set `actions` to actions.csv or to the lists of training '
+                    'and validation segments.')
             if array.ndim not in (1, 2) or array.shape[-1] != size:
                 raise ValueError(
-                    f'Scores of {task} have shape {array.shape}, but there '
-                    f'are {size} classes; it must be ({size}, ) or (number '
-                    f'of tokens or views, {size}). Correct the head or '
-                    'the number of classes of the metric.')
+                    f'Scores of {task} have shape {array.shape}, but must be '
+                    f'({size}, ) or (tokens or views, {size}). Correct the '
+                    'number of classes of head or metric.')
             scores[task] = array.reshape(-1, size)
         if not scores:
             raise ValueError(
@@ -204,17 +192,15 @@ class EpicRecognitionMetric(KeyedMetric):
 
     def _task_of(self, size: int) -> str:
         """Which task a `pred_score` that is no dict belongs to."""
-        if self.task is not None:
-            return self.task
         fitting = [task for task, num in self.truth.num_classes.items()
                    if num == size]
-        if len(fitting) != 1:
+        if self.task is None and len(fitting) != 1:
             raise ValueError(
                 f'`pred_score` has {size} classes, but there are '
                 f"{self.truth.num_classes}. Set `task` to 'verb', 'noun' or "
-                "'action', or let the head give a dict with these keys; for "
-                'scores of actions set `actions`, too.')
-        return fitting[0]
+                "'action', for these `actions` too, or let the head give a "
+                'dict with these keys.')
+        return self.task or fitting[0]
 
     def _clip_result(self, sample: dict, scores: dict) -> tuple[tuple, dict]:
         hint = 'If samples are single segments, set online=False. '
@@ -226,9 +212,8 @@ class EpicRecognitionMetric(KeyedMetric):
             if times.shape != (len(array), 2):
                 raise ValueError(
                     f'`token_times` has shape {times.shape}, but {task} '
-                    f'scores are of {len(array)} tokens; it must be '
-                    f'({len(array)}, 2): start and end of every token in '
-                    'seconds.')
+                    f'scores are of {len(array)} tokens; it must be start and '
+                    f'end of each in seconds, ({len(array)}, 2).')
         video = self._video_of(str(name))
         real = np.isfinite(times).all(1) & (times[:, 1] > times[:, 0])
         keep = np.flatnonzero(real)
@@ -259,10 +244,7 @@ class EpicRecognitionMetric(KeyedMetric):
     # -- segments -----------------------------------------------------------
 
     def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
-        """Puts the scores of every segment together and measures them.
-
-        There is ``num_segments`` alone where segments have no labels.
-        """
+        """Measures; ``num_segments`` alone where segments have no labels."""
         tasks = sorted({tuple(r['scores']) for r in found.values()})
         if len(tasks) != 1:
             raise ValueError('Samples must be scored for the same tasks, but '
@@ -366,16 +348,14 @@ class EpicRecognitionMetric(KeyedMetric):
             if self.missing == 'error':
                 hint = (
                     f'No token of their video is within {self.max_distance:g} '
-                    's of what is needed; the data set must cover all '
-                    "annotated parts, with last_clip='pad' also the end."
-                    if self.online else 'The data set and the metric must use '
-                    'the same list, and evaluation must cover all of it.')
-                raise ValueError(
-                    f"{text} {hint} To measure all the same, set missing="
-                    "'miss' (they count as missed) or missing='leave_out'.")
-            how = ('count as missed' if self.missing == 'miss' else
-                   'are left out')
-            self.warn(f'{text} They {how}')
+                    's of what is needed; data must cover all annotated parts,'
+                    " with last_clip='pad' also the end."
+                    if self.online else 'Data set and metric must use the '
+                    'same list, and evaluation must cover all of it.')
+                raise ValueError(f"{text} {hint} Or set missing='miss' (they "
+                                 "count as missed) or missing='leave_out'.")
+            self.warn(text + (' They count as missed' if self.missing == 'miss'
+                              else ' They are left out'))
         left_out = set(absent) if self.missing == 'leave_out' else set()
         return np.asarray(sorted(set(range(len(table))) - left_out), int)
 

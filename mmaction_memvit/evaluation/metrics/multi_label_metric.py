@@ -23,24 +23,14 @@ class MultiLabelMAPMetric(KeyedMetric):
     """mAP of videos that have several labels each, as Charades.
 
     The head must hand over the logits of every view: ``average_clips=None``,
-    so that ``pred_score`` is (views, num_classes). MMAction2's heads know no
-    sigmoid: 'prob' is softmax, and 'score' averages logits over views before
-    anybody can take their maximum. Both are errors here, as far as they can be
-    seen: 'prob' always, 'score' if the metainfo has ``num_clips`` above 1 and
-    ``clip_len``. Scores of one view (num_classes, ) are taken as they are.
-    Videos that a sampler repeats to fill up the last batch count once.
+    so that ``pred_score`` is (views, num_classes). Of MMAction2's heads 'prob'
+    is softmax, and 'score' averages logits over views before anybody can take
+    their maximum. Both are errors here, as far as they can be seen: 'prob'
+    always, 'score' if the metainfo has ``num_clips`` above 1 and ``clip_len``.
 
-    ==================  ===================================================
-    measure             what it is
-    ==================  ===================================================
-    ``mAP``             over all videos; such without actions are negatives
-    ``mAP_labelled``    over the videos that have actions; see
-                        :func:`evaluate_multi_label`
-    ``classes``         how many classes these are means of; those that no
-                        video has are left out
-    ==================  ===================================================
-
-    The log gets a table of the classes that occur.
+    Measures are ``mAP`` over all videos, such without actions being negatives,
+    ``mAP_labelled`` over those that have actions, and ``classes``, how many
+    classes these are means of; see :func:`evaluate_multi_label`.
 
     Args:
         view_pooling (str): Of the views of a video: 'max', the protocol of
@@ -53,11 +43,6 @@ class MultiLabelMAPMetric(KeyedMetric):
             to None: numbers only.
         **kwargs: Arguments of :class:`KeyedMetric`; the prefix is
             'multi_label'.
-
-    Raises:
-        ValueError: If there are more or fewer ``class_names`` than classes,
-            scores are not those of views, a video was not scored or twice with
-            different scores, or no video has a label.
     """
 
     default_prefix = 'multi_label'

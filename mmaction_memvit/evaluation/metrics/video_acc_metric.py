@@ -38,10 +38,6 @@ class VideoAccMetric(KeyedMetric, AccMetric):
             that is, from 0 to 1 with sum 1. 'score': the scores as they come,
             for instance of a head with sigmoid. Defaults to 'prob'.
         **kwargs: Arguments of :class:`KeyedMetric`; the prefix is 'acc'.
-
-    Raises:
-        ValueError: If a clip came twice, the clips of a video or segment have
-            different labels, a label is out of range, or no clip has a label.
     """
 
     default_prefix = 'acc'

@@ -13,15 +13,14 @@ segment could not be scored. Numbers are kept exactly: as float32 where that
 loses nothing, else as float64.
 """
 import io
-import pickle
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import mmengine
 import numpy as np
+from mmengine.fileio import put
 
-from ...annotations.pickles import read_pickle
-from ...annotations.table import read_bytes
-from ...files import whole_file
+from ...annotations.table import read_bytes, read_pickle
 from ...messages import data_error, first_names
 from ..functional.epic import TASKS
 
@@ -31,14 +30,14 @@ def write_epic_dump(path: str, narration_ids: Sequence[str],
     """Write scores (N, num_classes) by task; the ending says the form."""
     check_dump_name(path)
     arrays = {task: _compact(scores[task]) for task in TASKS if task in scores}
-    with whole_file(path) as f:
-        if path.endswith('.npz'):
-            np.savez(f, narration_id=np.asarray(narration_ids, str), **arrays)
-        else:
-            outputs = {f'{task}_output': a for task, a in arrays.items()}
-            pickle.dump(
-                {'narration_id': list(map(str, narration_ids)), **outputs}, f,
-                pickle.HIGHEST_PROTOCOL)
+    if path.endswith('.npz'):
+        out = io.BytesIO()
+        np.savez(out, narration_id=np.asarray(narration_ids, str), **arrays)
+        put(out.getvalue(), path)
+    else:
+        outputs = {f'{task}_output': a for task, a in arrays.items()}
+        mmengine.dump(
+            {'narration_id': list(map(str, narration_ids)), **outputs}, path)
 
 
 def read_epic_dump(path: str) -> tuple[list[str], dict[str, np.ndarray]]:

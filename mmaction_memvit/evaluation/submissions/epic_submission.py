@@ -18,18 +18,17 @@ import json
 import sys
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
+from mmengine.fileio import put
 
 from ...annotations.epic import NUM_NOUNS, NUM_VERBS
 from ...annotations.epic_lists import EpicActions
-from ...files import whole_file
 from ...messages import first_names
 from ..functional.epic import (
     NUM_KEPT,
-    TASKS,
     best_actions,
     log_softmax,
     marginal_scores,
@@ -72,9 +71,6 @@ def write_epic_submission(path: str,
             to None.
         num_verbs (int): Number of verb classes. Defaults to 97.
         num_nouns (int): Number of noun classes. Defaults to 300.
-
-    Raises:
-        ValueError: If an argument is out of range or scores do not fit.
     """
     sls = {'sls_pt': sls_pt, 'sls_tl': sls_tl, 'sls_td': sls_td}
     problems = _head_problems({'version': VERSION, 'challenge': challenge,
@@ -91,31 +87,26 @@ def write_epic_submission(path: str,
     else:
         best = best_actions(verb, noun)
     head = json.dumps({'version': VERSION, 'challenge': challenge, **sls})
-    verb_keys, noun_keys = ([f'"{i}": ' for i in range(num)]
-                            for num in (num_verbs, num_nouns))
-    with whole_file(path) as f, zipfile.ZipFile(
-            f, 'w', zipfile.ZIP_DEFLATED) as archive:
-        # Segment by segment: as one text it would be over 100 MB.
-        with archive.open(_MEMBER, 'w', force_zip64=True) as binary:
-            out = io.TextIOWrapper(binary, 'utf-8')
-            out.write(head[:-1] + ', "results": {')
-            for row, name in enumerate(narration_ids):
-                pairs = [f'"{v},{n}": ' for v, n in zip(
-                    best[0][row].tolist(), best[1][row].tolist())]
-                out.write((',' if row else '') + f'\n{json.dumps(name)}: '
-                          f'{{"verb": {_entries(verb_keys, verb[row])}, '
-                          f'"noun": {_entries(noun_keys, noun[row])}, '
-                          f'"action": {_entries(pairs, best[2][row])}}}')
-            out.write('}}\n')
-            out.flush()
-            out.detach()
+    packed = io.BytesIO()
+    # Segment by segment: as one text it would be over 100 MB.
+    with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as archive, \
+            archive.open(_MEMBER, 'w', force_zip64=True) as out:
+        out.write(f'{head[:-1]}, "results": {{'.encode())
+        for row, name in enumerate(narration_ids):
+            pairs = [f'{v},{n}' for v, n in zip(best[0][row], best[1][row])]
+            text = json.dumps({name: {
+                'verb': _entries(range(num_verbs), verb[row]),
+                'noun': _entries(range(num_nouns), noun[row]),
+                'action': _entries(pairs, best[2][row])}})
+            out.write((',' * bool(row) + f'\n{text[1:-1]}').encode())
+        out.write(b'}}\n')
+    put(packed.getvalue(), path)
     return int((~known).sum())
 
 
-def _entries(keys: list[str], values: np.ndarray) -> str:
-    """A JSON object; 9 digits are enough to keep float32 apart."""
-    return '{' + ', '.join(
-        f'{key}{value:.9g}' for key, value in zip(keys, values.tolist())) + '}'
+def _entries(keys: Iterable, values: np.ndarray) -> dict[str, float]:
+    """9 digits are enough to keep float32 apart."""
+    return {str(k): float(f'{x:.9g}') for k, x in zip(keys, values.tolist())}
 
 
 def _check_scores(
@@ -178,17 +169,20 @@ def validate_epic_submission(path: str,
     segments; the ``challenge`` is any if it is None.
     """
     try:
-        content = _load(path)
-    except ValueError as e:
-        return [str(e)]
+        with zipfile.ZipFile(path) as archive:
+            if archive.namelist() != [_MEMBER]:
+                return [f'the zip must hold {_MEMBER} and nothing else, not '
+                        f'in a folder; it holds {archive.namelist()}']
+            content = json.loads(archive.read(_MEMBER).decode('utf-8'))
+    except (OSError, zipfile.BadZipFile, RuntimeError, EOFError,
+            ValueError) as e:
+        return [f'{path!r} cannot be read as a zip with a file {_MEMBER}, '
+                f'JSON in UTF-8: {type(e).__name__}: {e}']
     if not isinstance(content, dict) or not isinstance(
             content.get('results'), dict):
         return [f'{_MEMBER} must be an object, and its results an object with '
                 'one entry a segment']
     problems = _head_problems(content, challenge)
-    strange = set(content) - {'version', 'challenge', 'results', *SLS_FIELDS}
-    if strange:
-        problems.append(f'unknown fields {sorted(strange)}')
     kinds: dict[str, list[str]] = defaultdict(list)
     results, wanted = content['results'], set(narration_ids)
     kinds['segments of the list have no result'] = sorted(
@@ -202,78 +196,44 @@ def validate_epic_submission(path: str,
                    for n in range(num_nouns)},
     }
     for name, result in results.items():
-        for kind, detail in _result_problems(result, names):
-            kinds[kind].append(f'{name} ({detail})')
+        for task, known in names.items():
+            kind, detail = _score_problem(result, task, known)
+            if kind:
+                kinds[f'{task} scores {kind}'].append(f'{name} ({detail})')
     return problems + [f'{len(places)} {kind}: {first_names(places)}'
                        for kind, places in kinds.items() if places]
 
 
-def _load(path: str) -> Any:
-    """Content of test.json; problems are ValueErrors."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.namelist() != [_MEMBER]:
-                raise ValueError(f'the zip must hold {_MEMBER} and nothing '
-                                 'else, not in a folder; it holds '
-                                 f'{archive.namelist()}')
-            text = archive.read(_MEMBER).decode('utf-8')
-    except (OSError, zipfile.BadZipFile, RuntimeError, EOFError) as e:
-        raise ValueError(f'{path!r} cannot be read as a zip: {e}') from e
-    except UnicodeDecodeError as e:
-        raise ValueError(f'{_MEMBER} is not UTF-8: {e}') from e
-    try:
-        return json.loads(text, object_pairs_hook=_once)
-    except (json.JSONDecodeError, RecursionError) as e:
-        raise ValueError(f'{_MEMBER} is not JSON: {e}') from e
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    twice = [k for k, num in Counter(k for k, _ in pairs).items() if num > 1]
-    if twice:
-        raise ValueError(f'{_MEMBER}: {len(twice)} keys occur twice in one '
-                         f'object: {first_names(twice)}')
-    return dict(pairs)
-
-
 def _head_problems(content: Mapping[str, Any],
                    challenge: Optional[str] = None) -> list[str]:
-    problems = []
-    for key, allowed in (
-        ('version', [VERSION]),
-        ('challenge', [challenge] if challenge else sorted(CHALLENGES)),
-            *((key, list(range(SLS_LIMIT + 1))) for key in SLS_FIELDS)):
-        value = content.get(key)
+    allowed = {'version': [VERSION],
+               'challenge': [challenge] if challenge else sorted(CHALLENGES),
+               **dict.fromkeys(SLS_FIELDS, list(range(SLS_LIMIT + 1)))}
+    problems = [
+        f'{key} must be one of {values}, but is {content.get(key)!r:.40}'
+        for key, values in allowed.items()
         # True is no 1 here.
-        if type(value) not in (str, int) or value not in allowed:
-            problems.append(f'{key} must be one of {allowed}, but is '
-                            f'{_short(value)}')
-    return problems
+        if type(content.get(key)) not in (str, int)
+        or content[key] not in values
+    ]
+    strange = set(content) - {*allowed, 'results'}
+    return problems + [f'unknown fields {sorted(strange)}'] * bool(strange)
 
 
-def _result_problems(result: Any, names: Mapping[str, set[str]]
-                     ) -> Iterator[tuple[str, str]]:
-    """Problems of one segment as (kind, detail)."""
-    if not isinstance(result, dict) or set(result) != set(TASKS):
-        yield 'entries do not hold verb, noun and action', _short(result)
-        return
-    for task, known in names.items():
-        scores = result[task]
-        if not isinstance(scores, dict):
-            yield f'{task} scores are no object', _short(scores)
-            continue
-        num = min(NUM_KEPT, len(known)) if task == 'action' else len(known)
-        if len(scores) != num:
-            yield f'{task} scores are not {num}', str(len(scores))
-        strange = set(scores) - known
-        if strange:
-            yield (f'{task} scores have other names than the {len(known)} '
-                   f'from {min(known)!r} on', repr(min(strange)))
-        wrong = [x for x in scores.values() if type(x) not in (int, float)
-                 or not abs(x) <= sys.float_info.max]
-        if wrong:
-            yield f'{task} scores are no finite numbers', _short(wrong[0])
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f'{text[:37]}...'
+def _score_problem(result: Any, task: str,
+                   known: set[str]) -> tuple[str, str]:
+    """What is wrong with the scores of a segment, and a detail."""
+    scores = result.get(task) if isinstance(result, dict) else None
+    if not isinstance(scores, dict):
+        return 'are no object', f'{scores!r:.40}'
+    num = min(NUM_KEPT, len(known)) if task == 'action' else len(known)
+    if len(scores) != num:
+        return f'are not {num}', str(len(scores))
+    strange = set(scores) - known
+    if strange:
+        return (f'have other names than the {len(known)} from '
+                f'{min(known)!r} on'), repr(min(strange))
+    wrong = [x for x in scores.values() if type(x) not in (int, float)
+             or not abs(x) <= sys.float_info.max]
+    return ('are no finite numbers', f'{wrong[0]!r:.40}') if wrong else ('',
+                                                                         '')

@@ -12,10 +12,10 @@ from mmengine.model.weight_init import trunc_normal_
 from mmengine.utils import to_2tuple
 from torch import Tensor
 
+from mmaction_memvit.messages import check_no_more, retire
 from mmaction_memvit.ops.precision import activation_dtype
 
 from ..checkpoints.fit import MEMORY_WEIGHTS, fit_memvit, load_what_fits
-from ..layers.memory_spec import memory_spec
 from ..layers.memvit_block import MeMViTBlock, normalize
 from ..layers.patch_embedding import embed_patches
 from ..layers.pooling_attention import Size, pooled_size
@@ -23,8 +23,8 @@ from ..layers.stream_memory import StreamMemory
 from .memvit_options import (
     check_causal,
     check_clip,
-    check_removed,
     memory_layers,
+    memory_spec,
     read_arch,
     read_scales,
 )
@@ -152,9 +152,9 @@ class MeMViT(BaseModule):
         init_cfg: Optional[Union[Dict, List[Dict]]] = _INIT,
         **removed
     ) -> None:
-        super().__init__(
-            init_cfg=init_cfg.copy() if init_cfg is not None else None)
-        check_removed(removed)
+        super().__init__(init_cfg=copy.deepcopy(init_cfg))
+        retire(removed, dim_mul_in_attention=True)
+        check_no_more(removed, self)
         self.arch_settings = read_arch(arch)
         depth = self.arch_settings['num_layers']
         downscale = list(self.arch_settings['downscale_indices'])
@@ -211,24 +211,17 @@ class MeMViT(BaseModule):
                 dims, heads = dims * factors[0], heads * factors[1]
                 stride_q = (1, 2, 2)
                 stride_kv = tuple(max(s // 2, 1) for s in stride_kv)
+            memory = self.memory if i in self.mem_layers else None
             self.blocks.append(
-                MeMViTBlock(
-                    in_dims,
-                    dims,
-                    heads,
-                    size,
-                    stride_q,
-                    drop_path=rate,
-                    stride_kv=stride_kv,
-                    memory=self.memory if i in self.mem_layers else None,
-                    **kwargs))
+                MeMViTBlock(in_dims, dims, heads, size, stride_q,
+                            drop_path=rate, stride_kv=stride_kv,
+                            memory=memory, **kwargs))
             size = pooled_size(size, stride_q)
             if i in self.scale_after:
                 self.add_module(f'norm{self.scale_after[i]}',
                                 build_norm_layer(kwargs['norm_cfg'], dims)[1])
         self.feat_dims = dims
 
-    # ---------------------------------------------------------------- shapes
     def grid_size(self, frames: int, height: int, width: int) -> Size:
         """Token grid (T, H, W) of a clip after the patch embedding."""
         return pooled_size((frames, height, width),
@@ -239,24 +232,17 @@ class MeMViT(BaseModule):
         """int: clips of the past that can matter, M x gap x L."""
         return self.mem_len * self.mem_stride * len(self.mem_layers)
 
-    def init_memory(
-            self,
-            batch_size: int,
-            input_size: Optional[Tuple[int, int]] = None,
-            dtype: Optional[torch.dtype] = None,
-            device: Optional[torch.device] = None) -> Optional[StreamMemory]:
-        """The memory at the start of streams: empty, of its final shapes.
+    def init_memory(self,
+                    batch_size: int,
+                    input_size: Optional[Tuple[int, int]] = None,
+                    dtype: Optional[torch.dtype] = None,
+                    device: Optional[torch.device] = None
+                    ) -> Optional[StreamMemory]:
+        """The memory at the start of B streams: empty, of its final shapes.
 
-        Args:
-            batch_size (int): Streams B.
-            input_size (tuple[int], optional): Height and width of the
-                frames. Defaults to ``spatial_size``.
-            dtype (torch.dtype, optional): Defaults to that of the
-                parameters, or of autocast where that is on.
-            device (torch.device, optional): Defaults to the parameters'.
-
-        Returns:
-            StreamMemory | None: With nothing valid; None with ``mem_len`` 0.
+        ``input_size`` is (height, width), by default ``spatial_size``; device
+        and dtype are those of the parameters (or of autocast). None with
+        ``mem_len`` 0.
         """
         if not self.mem_layers:
             return None
@@ -272,9 +258,7 @@ class MeMViT(BaseModule):
                     block.attn.empty_memory(batch_size, size, dtype, device))
             size = pooled_size(size, block.stride_q)
         nothing = torch.zeros(
-            batch_size,
-            self.mem_len * self.mem_stride,
-            dtype=torch.bool,
+            (batch_size, self.mem_len * self.mem_stride), dtype=torch.bool,
             device=device)
         return StreamMemory(
             tuple(layers), nothing, frame_size,
@@ -299,7 +283,6 @@ class MeMViT(BaseModule):
                 'init_memory(batch_size, input_size)')
         return self.init_memory(x.shape[0], x.shape[3:])
 
-    # --------------------------------------------------------------- forward
     def _output(self, tokens: Tensor, size: Size,
                 norm: nn.Module) -> Union[Tensor, List[Tensor]]:
         """Features of one scale.
@@ -313,24 +296,20 @@ class MeMViT(BaseModule):
         patch = tokens[..., 1:].unflatten(2, size)
         return [patch, tokens[..., 0]] if self.output_cls_token else patch
 
-    def forward(
-        self,
-        x: Tensor,
-        memory: Optional[StreamMemory] = None,
-        elapsed: Optional[Tensor] = None
-    ) -> Union[Tuple, Tuple[Tuple, StreamMemory]]:
-        """One clip of each stream.
+    def forward(self,
+                x: Tensor,
+                memory: Optional[StreamMemory] = None,
+                elapsed: Optional[Tensor] = None
+                ) -> Union[Tuple, Tuple[Tuple, StreamMemory]]:
+        """One clip of each stream, ``x`` (B, 3, T, H, W), normalised.
 
-        Args:
-            x (Tensor): (B, 3, T, H, W), normalised.
-            memory (StreamMemory, optional): What is remembered of the clips
-                before. Defaults to None: nothing, and nothing is returned.
-            elapsed (Tensor, optional): Not used: MeMViT counts clips.
+        ``memory`` is what is remembered of the clips before; ``elapsed`` does
+        not matter, MeMViT counts clips.
 
         Returns:
-            tuple | tuple[tuple, StreamMemory]: Features, one element a scale
-            of ``out_scales``: ``[patch (B, C, T', H', W'), cls (B, C)]``,
-            after the norm; with ``memory``, also the next memory.
+            tuple: Features, one element a scale of ``out_scales``, after the
+            norm: ``[patch (B, C, T', H', W'), cls (B, C)]``; where a memory
+            came in, these and the next memory.
         """
         check_clip(*x.shape[2:], self.total_stride)
         if x.shape[2] != self.temporal_size:
@@ -375,7 +354,6 @@ class MeMViT(BaseModule):
             return tuple(outs)
         return tuple(outs), memory.push(layers, tuple(x.shape[3:]))
 
-    # --------------------------------------------------------------- weights
     def init_weights(self) -> None:
         """Initialise, or load ``init_cfg``'s checkpoint as far as it fits."""
         cfgs = self.init_cfg or []

@@ -1,47 +1,46 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Reads and checks the options of MeMViT; all raise ValueError."""
-import warnings
-from typing import Dict, Sequence, Tuple, Union
+from typing import Dict, Optional, Sequence, Tuple, Union
+
+from mmaction_memvit.messages import check_choice, check_whole
 
 from ..layers.pooling_attention import Size
+from ..layers.stream_memory import MemorySpec
 
 ARCHS = {
-    'tiny': {
-        'embed_dims': 32,
-        'num_layers': 4,
-        'num_heads': 1,
-        'downscale_indices': [1, 2, 3]
-    },
-    'small': {
-        'embed_dims': 96,
-        'num_layers': 16,
-        'num_heads': 1,
-        'downscale_indices': [1, 3, 14]
-    },
-    'base': {
-        'embed_dims': 96,
-        'num_layers': 24,
-        'num_heads': 1,
-        'downscale_indices': [2, 5, 21]
-    },
+    'tiny': dict(embed_dims=32, num_layers=4, num_heads=1,
+                 downscale_indices=[1, 2, 3]),
+    'small': dict(embed_dims=96, num_layers=16, num_heads=1,
+                  downscale_indices=[1, 3, 14]),
+    'base': dict(embed_dims=96, num_layers=24, num_heads=1,
+                 downscale_indices=[2, 5, 21]),
 }
 
 
 def read_arch(arch: Union[str, Dict]) -> Dict:
     """Settings of an architecture: a name, or a dict of its own."""
     if isinstance(arch, dict):
-        keys = {
-            'embed_dims', 'num_layers', 'num_heads', 'downscale_indices'
-        }
-        if not keys <= set(arch):
-            raise ValueError(f'arch lacks {sorted(keys - set(arch))}; a '
-                             f'custom arch needs {sorted(keys)}')
+        lacking = sorted(set(ARCHS['tiny']) - set(arch))
+        if lacking:
+            raise ValueError(f'arch lacks {lacking}')
         return arch
-    if str(arch).lower() not in ARCHS:
-        raise ValueError(f'arch {arch!r} is not one of '
-                         f'{sorted(ARCHS)}; name one of them or '
-                         'give a dict')
+    check_choice('arch', str(arch).lower(), sorted(ARCHS))
     return ARCHS[arch.lower()]
+
+
+def memory_spec(mem_len: int, mem_stride: int, mem_compress: Optional[dict],
+                mem_mask: str, mem_compress_at: str) -> MemorySpec:
+    """How the layers remember, by the options of :class:`MeMViT`."""
+    check_whole('mem_len', mem_len, 0)
+    check_whole('mem_stride', mem_stride)
+    check_choice('mem_mask', mem_mask, ('exclude', 'zero'))
+    check_choice('mem_compress_at', mem_compress_at, ('first_use', 'next'))
+    if mem_compress is None:
+        age = mem_len * mem_stride
+    else:
+        age = mem_stride if mem_compress_at == 'first_use' else 1
+    return MemorySpec(mem_len, mem_stride, age, mem_compress,
+                      mem_mask == 'zero')
 
 
 def memory_layers(mem_layers: Union[str, Sequence[int]],
@@ -97,19 +96,3 @@ def check_clip(frames: int, height: int, width: int, stride: Size) -> None:
             f'a clip of {frames} frames of {height}x{width} does not fit '
             f'the strides of MeMViT: {", ".join(bad)}; resize or crop '
             'the frames, or change clip_len')
-
-
-def check_removed(options: Dict) -> None:
-    """Take ``dim_mul_in_attention``, which has one value; nothing else."""
-    for name, value in options.items():
-        if name != 'dim_mul_in_attention':
-            raise TypeError(f'MeMViT has no option {name!r}')
-        if not value:
-            raise ValueError(
-                "dim_mul_in_attention=False is MViT's older layout; MeMViT "
-                'widens inside attention: drop the argument')
-        warnings.warn(
-            'dim_mul_in_attention is no option any more, MeMViT always widens '
-            'inside attention: drop the argument',
-            FutureWarning,
-            stacklevel=3)

@@ -121,10 +121,7 @@ def _split_mvit(state: State, prefix: str) -> None:
 def load_what_fits(model: nn.Module, path: str, prefix: str) -> None:
     """Load a checkpoint into a backbone as far as it fits; the log tells.
 
-    Args:
-        model (nn.Module): The backbone.
-        path (str): Checkpoint of a backbone or of a whole model.
-        prefix (str): Of the backbone's keys in it, if there are such.
+    ``prefix`` is that of the backbone's keys in it, if there are such.
     """
     state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
     state = state.get('state_dict', state)

@@ -16,7 +16,6 @@ this package. It is an error
 Memory counts in neither: weights of a model of single clips may start one
 with memory. That it predicts untrained is told.
 """
-import functools
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from mmengine.model.weight_init import PretrainedInit
 from mmengine.runner import CheckpointLoader, Runner, checkpoint
 from torch import nn
 
+from mmaction_memvit.compat.wrap import wrap
 from mmaction_memvit.messages import first_names, log, warn
 
 from .measure import Fit, State, remember_file
@@ -63,10 +63,8 @@ def any_checkpoint_fits(yes: bool = True):
 def note(text: str, used: Collection[str] = ()) -> None:
     """Adds to what is told of the load that goes on, or logs it.
 
-    Args:
-        text (str): A part of a sentence.
-        used (Collection[str]): Names of the checkpoint that were used, though
-            the model has none of these.
+    ``used`` are names of the checkpoint that were used, though the model has
+    none of these.
     """
     if _fit.get() is None:
         log(text)
@@ -157,11 +155,7 @@ def _watch_predictions(model: BaseModel, fit: Fit) -> None:
 
 
 def _before_forward(model: BaseModel, args: tuple, kwargs: dict) -> None:
-    """Hook before a step of a model.
-
-    Raises:
-        ValueError: If it is to predict and weights are lacking.
-    """
+    """Hook before a step: an error if it is to predict and weights lack."""
     lacking = model._lacking
     if model.training:
         lacking.weights, lacking.memory = set(), set()
@@ -186,41 +180,24 @@ def _before_forward(model: BaseModel, args: tuple, kwargs: dict) -> None:
 
 def watch_loading() -> None:
     """Measures every load of a checkpoint through MMEngine from now on."""
-    if hasattr(checkpoint.load_state_dict, '__wrapped__'):
-        return
-
-    def wrap(owner: Any, name: str, new: Callable) -> None:
-        original = getattr(owner, name)
-        setattr(owner, name, functools.wraps(original)(new(original)))
-
-    def read(original: Callable) -> Callable:
-
-        def call(filename: str, *args, **kwargs) -> Any:
-            found = original(filename, *args, **kwargs)
-            remember_file(found, filename)
-            return found
-
-        return call
-
-    def init(original: Callable) -> Callable:
-
-        def call(self, module: nn.Module) -> None:
-            with _set(_initialising, True):
-                original(self, module)
-
-        return call
-
-    def by_option(original: Callable) -> Callable:
-
-        def call(self, *args, **kwargs) -> Any:
-            with any_checkpoint_fits(bool(self.cfg.get(OPTION))):
-                return original(self, *args, **kwargs)
-
-        return call
-
-    wrap(checkpoint, 'load_state_dict',
-         lambda original: functools.partial(_load, original))
-    wrap(CheckpointLoader, 'load_checkpoint', read)
-    wrap(PretrainedInit, '__call__', init)
+    wrap(checkpoint, 'load_state_dict', _load)
+    wrap(CheckpointLoader, 'load_checkpoint', _read)
+    wrap(PretrainedInit, '__call__', _initialise)
     for name in ('_init_model_weights', 'load_checkpoint'):
-        wrap(Runner, name, by_option)
+        wrap(Runner, name, _by_option)
+
+
+def _read(original: Callable, filename: str, *args, **kwargs) -> Any:
+    found = original(filename, *args, **kwargs)
+    remember_file(found, filename)
+    return found
+
+
+def _initialise(original: Callable, *args) -> None:
+    with _set(_initialising, True):
+        original(*args)
+
+
+def _by_option(original: Callable, self: Runner, *args, **kwargs) -> Any:
+    with any_checkpoint_fits(bool(self.cfg.get(OPTION))):
+        return original(self, *args, **kwargs)

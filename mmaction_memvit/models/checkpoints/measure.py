@@ -62,14 +62,10 @@ def _in_parts(names: List[str]) -> str:
 
 
 class Fit:
-    """Follows one load of a checkpoint into a model.
+    """Follows one load of a state dict into a model.
 
     What was written into is what was loaded, whatever hooks made of the state
     dict on its way.
-
-    Args:
-        model (nn.Module): The model, before the load.
-        state (dict): The state dict that is about to be loaded.
     """
 
     def __init__(self, model: nn.Module, state: State) -> None:
@@ -99,8 +95,7 @@ class Fit:
     def share(self, prefix: str) -> float:
         """Share of the numbers that were loaded, memory apart.
 
-        Args:
-            prefix (str): Of the names that count; all if there are none.
+        Of names that begin with ``prefix``; of all if there are none.
         """
         names = [k for k in self.own if k not in self.memory]
         names = [k for k in names if k.startswith(prefix)] or names

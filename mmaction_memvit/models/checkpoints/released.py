@@ -60,12 +60,9 @@ def convert_released(checkpoint: Dict) -> Converted:
         checkpoint (dict): With ``model_state`` and, as YAML text, ``cfg``; or
             the state itself.
 
-    Returns:
-        Converted: The same weights.
-
     Raises:
-        ValueError: If a key is unknown, with the list of all such keys, or
-            if this is no such checkpoint.
+        ValueError: If keys are unknown, with their list, or if this is no
+            such checkpoint.
     """
     state = checkpoint.get('model_state', checkpoint)
     blocks = {int(m[1]) for m in map(re.compile(r'blocks\.(\d+)\.').match,

@@ -24,13 +24,7 @@ class AnySizeDataPreprocessor(ActionDataPreprocessor):
                    inputs: List[Tensor],
                    data_samples: SampleList,
                    training: bool = False) -> Tuple:
-        """Normalise clips.
-
-        Args:
-            inputs (list[Tensor]): Clips, (3, T, H, W) each.
-            data_samples (list[ActionDataSample]): Of the clips.
-            training (bool): Whether batch augmentations apply. Defaults to
-                False.
+        """Normalise clips, (3, T, H, W) each.
 
         Returns:
             tuple: Clips, (B, 3, T, H, W) or a list of (3, T, H, W), and the

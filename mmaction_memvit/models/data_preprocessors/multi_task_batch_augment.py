@@ -44,12 +44,7 @@ class MultiTaskBatchAugment(RandomBatchAugment):
 
     def __call__(self, imgs: Tensor, batch_data_samples: SampleList,
                  **kwargs) -> Tuple[Tensor, SampleList]:
-        """Blend a batch.
-
-        Args:
-            imgs (Tensor): Clips, (B, ...), float.
-            batch_data_samples (list[ActionDataSample]): With ``gt_label``
-                (3, ), one for each of ``label_order``.
+        """Blend clips (B, ...), float, with ``gt_label`` (3, ) each.
 
         Returns:
             tuple: Blended clips, and samples with ``gt_label`` of shape

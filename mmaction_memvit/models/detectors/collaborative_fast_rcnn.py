@@ -14,7 +14,7 @@ from mmaction_memvit.memory.state import cat, tree_map
 from ..layers.clip_memory import VideoMemory
 from ..recognizers.clip_collaboration import ClipCollaboration
 from ..roi_heads.memvit_bbox_head import boxes_of
-from .score_boxes import proposals_of, score_boxes
+from ..roi_heads.memvit_roi_head import proposals_of, score_boxes
 
 Windows = Union[Tensor, Sequence[Tensor]]
 
@@ -35,31 +35,17 @@ class CollaborativeFastRCNN(ClipCollaboration, FastRCNN):
     windows share pass the backbone once.
 
     Args:
-        mode (str): 'batch' or 'multi_iteration'. Defaults to 'batch'.
-        memory_grad (bool): Whether clips learn through what they write into
-            the memory. Defaults to True.
-        freeze_backbone (bool): Whether the backbone stays as it is, in
-            evaluation mode, and only neck and head learn. Defaults to False.
-        **kwargs: For mmdet's :class:`FastRCNN`. ``roi_head`` must be a
+        **kwargs: For :class:`ClipCollaboration` (``mode``, ``memory_grad``,
+            ``freeze_backbone``), whose errors it has, and mmdet's
+            :class:`FastRCNN`. ``roi_head`` must be a
             :class:`MeMViTRoIHead` without box memory; ``neck`` is
             :class:`CollaborativeMemory`, or None: clips without memory, the
             baseline. ``test_cfg`` may have ``max_testing_views``: clips that
             pass the backbone at a time (default all of a sample; scores do
             not depend on it).
-
-    Raises:
-        ValueError: If ``mode`` is unknown; in use, if a checkpoint is loaded
-            that is not of this backbone.
-        TypeError: If neck or RoI head are not as above, or the model has
-            batch normalisation that cannot be grouped.
     """
 
-    def __init__(self,
-                 *args,
-                 mode: str = 'batch',
-                 memory_grad: bool = True,
-                 freeze_backbone: bool = False,
-                 **kwargs) -> None:
+    def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if not hasattr(self.roi_head, 'score_boxes') \
                 or remembers(self.roi_head):
@@ -68,17 +54,9 @@ class CollaborativeFastRCNN(ClipCollaboration, FastRCNN):
                 "'MeMViTRoIHead', box_block=None), or with mem_len=0, but got "
                 f'{type(self.roi_head).__name__}; boxes of earlier clips are '
                 'for OnlineFastRCNN')
-        self.init_collaboration(mode, memory_grad, freeze_backbone)
 
     def extract_feat(self, batch_inputs: Tensor) -> object:
-        """Features with memory.
-
-        Args:
-            batch_inputs (Tensor): (B, N, 3, T, H, W), clips of windows.
-
-        Returns:
-            Tensor | tuple: Of B * N clips, those of a window in a row.
-        """
+        """Features with memory of clips of windows (B, N, 3, T, H, W)."""
         num_clips = batch_inputs.shape[1]
         feats = self.scan_clips(batch_inputs, num_clips)
         return self.share_memory(feats, num_clips)
@@ -86,19 +64,12 @@ class CollaborativeFastRCNN(ClipCollaboration, FastRCNN):
     def loss(self, batch_inputs: Tensor,
              batch_data_samples: Sequence[WindowDataSample]
              ) -> Dict[str, Tensor]:
-        """Losses of the boxes of all clips.
+        """Losses of the boxes of all clips; a zero where no clip has a box.
 
         Args:
             batch_inputs (Tensor): (B, N, 3, T, H, W), clips of windows.
             batch_data_samples (list[WindowDataSample]): Of the B windows; its
                 clips with ``gt_instances`` and ``proposals``.
-
-        Returns:
-            dict: Of losses; a zero where no clip has a box.
-
-        Raises:
-            ValueError: If windows differ in their numbers of clips or size
-                of frames.
         """
         if not torch.is_tensor(batch_inputs):
             raise ValueError(
@@ -162,15 +133,9 @@ class CollaborativeFastRCNN(ClipCollaboration, FastRCNN):
 
 
 def sum_windows(memory: VideoMemory, windows: Tensor) -> VideoMemory:
-    """Memories of windows.
+    """Memories of K windows, by the numbers (K, N) of their clips.
 
-    Args:
-        memory (VideoMemory): Of clips, each by itself.
-        windows (Tensor): (K, N), numbers of the clips of each window; one
-            that comes twice counts twice.
-
-    Returns:
-        VideoMemory: Of K windows.
+    A clip that comes twice counts twice.
     """
     # Not one product of matrices, which may run in low precision.
     total = memory.total[windows[:, 0]]

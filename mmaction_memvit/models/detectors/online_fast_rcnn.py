@@ -12,7 +12,7 @@ from mmaction_memvit.memory import MemoryHost, clip_identities, run_part
 from mmaction_memvit.memory.host import Clips
 
 from ..roi_heads.memvit_bbox_head import boxes_of
-from .score_boxes import proposals_of, score_boxes
+from ..roi_heads.memvit_roi_head import proposals_of, score_boxes
 
 
 @MMDET_MODELS.register_module()
@@ -30,34 +30,18 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
     padding: a clip's scores do not depend on its neighbours.
 
     Args:
-        max_gap (int): Greatest step of ``timestamp`` within a stream; above
-            it, the stream starts anew. Defaults to 1.
-        max_streams (int, optional): Streams remembered at most. Defaults to
-            None: twice the largest batch.
-        bptt_clips (int, optional): In training on windows (``unroll`` of
-            ``StreamBatchSampler``), clips after which the gradient through
-            memory is cut. Defaults to None: it ends with the window.
-        with_cp (bool): Whether to recompute the clips of a window one by one
-            in the backward pass, so that a window takes little more memory
-            than a clip. Defaults to False.
-        **kwargs: For mmdet's :class:`FastRCNN`; ``roi_head`` must be a
-            :class:`MeMViTRoIHead`.
+        **kwargs: For :class:`MemoryHost` (``max_gap``, ``max_streams``,
+            ``bptt_clips``, ``with_cp``) and mmdet's :class:`FastRCNN`;
+            ``roi_head`` must be a :class:`MeMViTRoIHead`.
     """
 
-    def __init__(self,
-                 *args,
-                 max_gap: int = 1,
-                 max_streams: Optional[int] = None,
-                 bptt_clips: Optional[int] = None,
-                 with_cp: bool = False,
-                 **kwargs) -> None:
+    def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if not hasattr(self.roi_head, 'score_boxes'):
             raise TypeError(
                 'OnlineFastRCNN needs roi_head=dict(type='
                 f"'MeMViTRoIHead'), not {type(self.roi_head).__name__}; "
                 'without box block and memory: box_block=None')
-        self.init_host(max_gap, max_streams, bptt_clips, with_cp)
 
     def memory_parts(self) -> tuple:
         """Backbone, neck (None without one) and RoI head."""
@@ -65,14 +49,10 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
                 self.roi_head)
 
     def extract_feat(self, batch_inputs: Tensor) -> object:
-        """Features of clips without memory.
+        """Features of clips without memory, of backbone and neck.
 
-        Args:
-            batch_inputs (Tensor): (B, 3, T, H, W), or as recognizers take
-                them, (B, views, 3, T, H, W), which get_flops gives.
-
-        Returns:
-            Tensor | tuple: Of backbone and neck.
+        Clips are (B, 3, T, H, W), or as recognizers take them, (B, views, 3,
+        T, H, W), which get_flops gives.
         """
         if batch_inputs.ndim == 6:
             batch_inputs = batch_inputs.flatten(0, 1)
@@ -86,12 +66,8 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
              ) -> Tuple[Tensor, Optional[tuple]]:
         """One clip of each stream, see :meth:`MemoryHost.step`.
 
-        Args:
-            boxes (Sequence[Tensor]): (N_b, 4) pixels for each clip.
-
-        Returns:
-            tuple: Logits (sum of N_b, num_classes - 1), and the next memory
-            (None if none came in).
+        ``boxes`` are (N_b, 4) pixels for each clip. Gives logits (sum of N_b,
+        num_classes - 1), and the next memory (None if none came in).
         """
         own, of_neck, of_boxes = memory or (None, None, None)
         feats, own = run_part(self.backbone, clips, own, elapsed)
@@ -116,15 +92,12 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
 
     def loss(self, batch_inputs: Clips,
              batch_data_samples: SampleList) -> Dict[str, Tensor]:
-        """Losses of one step of the streams.
+        """Losses of one step of the streams; a zero where there is no box.
 
         Args:
             batch_inputs (Tensor | list[Tensor]): Clips, (B, 3, T, H, W).
             batch_data_samples (list[ActionDataSample]): With the clips'
                 identities, ``gt_instances`` and ``proposals``.
-
-        Returns:
-            dict: Of losses; a zero where the batch has no box.
         """
         results = self.roi_head.sample_boxes(batch_data_samples)
         logits = self._score(batch_inputs, boxes_of(results),

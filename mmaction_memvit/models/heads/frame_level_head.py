@@ -10,6 +10,8 @@ from mmaction.utils import ConfigType, SampleList
 from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor
 
+from mmaction_memvit.messages import check_choice
+
 
 def labelled_rows(scores: Tensor,
                   labels: Tensor) -> Tuple[Tensor, ActionDataSample]:
@@ -22,8 +24,8 @@ def labelled_rows(scores: Tensor,
             where nothing is annotated.
 
     Returns:
-        tuple[Tensor, ActionDataSample]: Scores of the labelled rows,
-        (N, num_classes), and all of their labels as one sample.
+        tuple[Tensor, ActionDataSample]: Scores of the N labelled rows, and
+        all of their labels as one sample.
     """
     scores = scores.flatten(0, -2)
     if labels.is_floating_point():
@@ -69,9 +71,7 @@ class FrameLevelHead(BaseHead):
                  init_std: float = 0.02,
                  average_clips: str = 'prob',
                  **kwargs) -> None:
-        if average_clips not in ('prob', 'score'):
-            raise ValueError(f'average_clips is {average_clips!r}, but must '
-                             "be 'prob' or 'score'")
+        check_choice('average_clips', average_clips, ('prob', 'score'))
         super().__init__(
             num_classes,
             in_channels,
@@ -88,15 +88,11 @@ class FrameLevelHead(BaseHead):
         nn.init.zeros_(self.fc_cls.bias)
 
     def forward(self, x: object, **kwargs) -> Tensor:
-        """Logits of the tokens.
+        """Logits of the tokens, (B, T', num_classes).
 
-        Args:
-            x (Tensor | Sequence): Features (B, C, T', H', W'), or the output
-                of a backbone such as :class:`MeMViT`: the last scale counts,
-                of ``[patch, cls]`` the patch.
-
-        Returns:
-            Tensor: (B, T', num_classes).
+        ``x`` are features (B, C, T', H', W'), or the output of a backbone such
+        as :class:`MeMViT`: the last scale counts, of ``[patch, cls]`` the
+        patch.
         """
         if isinstance(x, tuple):
             x = x[-1]
@@ -107,17 +103,9 @@ class FrameLevelHead(BaseHead):
 
     def loss_by_feat(self, cls_scores: Tensor,
                      data_samples: SampleList) -> Dict:
-        """Loss over the labelled tokens.
+        """Loss over the labelled tokens, and accuracies if there are any.
 
-        Args:
-            cls_scores (Tensor): (B, T', num_classes).
-            data_samples (list[ActionDataSample]): With ``gt_label`` (T', ).
-
-        Returns:
-            dict: ``loss_cls`` and, if anything is labelled, accuracies.
-
-        Raises:
-            ValueError: If there are not as many labels as tokens.
+        Scores are (B, T', num_classes), ``gt_label`` (T', ) of each clip.
         """
         labels = torch.stack([x.gt_label for x in data_samples])
         labels = labels.to(cls_scores.device)
@@ -134,15 +122,7 @@ class FrameLevelHead(BaseHead):
         return super().loss_by_feat(cls_scores, [sample])
 
     def average_clip(self, cls_scores: Tensor, num_segs: int = 1) -> Tensor:
-        """Average over views.
-
-        Args:
-            cls_scores (Tensor): (B * num_segs, T', num_classes).
-            num_segs (int): Views of each clip. Defaults to 1.
-
-        Returns:
-            Tensor: (B, T', num_classes).
-        """
+        """Average of ``num_segs`` views a clip: (B, T', num_classes)."""
         if self.average_clips == 'prob':
             cls_scores = cls_scores.softmax(-1)
         return cls_scores.unflatten(0, (-1, num_segs)).mean(1)

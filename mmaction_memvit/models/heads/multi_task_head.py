@@ -124,14 +124,9 @@ class MultiTaskHead(BaseModule):
         return labels
 
     def loss(self, feats: object, data_samples: SampleList, **kwargs) -> Dict:
-        """Losses of all tasks, each over what is labelled.
+        """Losses and accuracies of all tasks, each over what is labelled.
 
-        Args:
-            feats (Tensor | Sequence): Features, as the heads take them.
-            data_samples (list[ActionDataSample]): With ``gt_label``.
-
-        Returns:
-            dict: Losses and accuracies.
+        ``feats`` are as the heads take them.
         """
         losses = dict()
         for task, scores in self(feats, **kwargs).items():
@@ -163,10 +158,6 @@ class MultiTaskHead(BaseModule):
     def predict(self, feats: object, data_samples: SampleList,
                 **kwargs) -> SampleList:
         """Scores of all tasks, views averaged as each head says.
-
-        Args:
-            feats (Tensor | Sequence): Features, as the heads take them.
-            data_samples (list[ActionDataSample]): Of the clips.
 
         Returns:
             list[ActionDataSample]: With ``pred_score``, a dict of scores by

@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Optional, Tuple
+import copy
+from typing import Dict, List, Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -9,18 +10,17 @@ from torch import Tensor
 
 from .mlp import MLP
 
+#: What transformers start from.
+INIT = [
+    dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.),
+    dict(type='Constant', layer='LayerNorm', val=1., bias=0.),
+]
+
 
 class BoxAttention(BaseModule):
     """Attention among the boxes of a clip and remembered ones.
 
     No pooling, no positions; the projected query is added to the output.
-
-    Args:
-        dims (int): Channels C.
-        num_heads (int): Heads; must divide ``dims``.
-        attn_drop (float): Dropout of attention weights.
-        qkv_drop (float): Dropout of projected q, k and v.
-        proj_drop (float): Dropout of the output.
     """
 
     def __init__(self, dims: int, num_heads: int, attn_drop: float,
@@ -30,10 +30,8 @@ class BoxAttention(BaseModule):
             raise ValueError(f'num_heads is {num_heads}, but must divide the '
                              f'{dims} channels of the boxes')
         self.num_heads = num_heads
-        self.q = nn.Linear(dims, dims)
-        self.k = nn.Linear(dims, dims)
-        self.v = nn.Linear(dims, dims)
-        self.proj = nn.Linear(dims, dims)
+        self.q, self.k, self.v, self.proj = (
+            nn.Linear(dims, dims) for _ in range(4))
         self.attn_drop = attn_drop
         self.qkv_drop = nn.Dropout(qkv_drop)
         self.proj_drop = nn.Dropout(proj_drop)
@@ -44,16 +42,10 @@ class BoxAttention(BaseModule):
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
     def forward(self, x: Tensor, keys: Tensor, seen: Tensor) -> Tensor:
-        """Attend.
+        """Attend from ``x`` (B, S, C) to ``keys`` (B, N, C) that are ``seen``.
 
-        Args:
-            x (Tensor): (B, S, C).
-            keys (Tensor): (B, N, C), what keys and values are made of.
-            seen (Tensor): Bool, (B, N): the keys that are attended to. Where
-                a lane has none, its output is finite and means nothing.
-
-        Returns:
-            Tensor: (B, S, C).
+        Where a lane sees none (bool, (B, N)), its output is finite and means
+        nothing.
         """
         q = self._heads(self.q, x)
         k, v = self._heads(self.k, keys), self._heads(self.v, keys)
@@ -63,9 +55,7 @@ class BoxAttention(BaseModule):
         bias = torch.zeros_like(seen, dtype=q.dtype).masked_fill_(
             ~seen, torch.finfo(q.dtype).min / 4)
         out = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
+            q, k, v,
             attn_mask=bias[:, None, None].expand(-1, -1, q.shape[2], -1),
             dropout_p=self.attn_drop if self.training else 0.)
         out = (out + q).transpose(1, 2).flatten(2)
@@ -80,7 +70,7 @@ class BoxBlock(BaseModule):
 
     Args:
         dims (int): Channels C. Defaults to 768.
-        num_heads (int): Defaults to 8.
+        num_heads (int): Must divide ``dims``. Defaults to 8.
         mlp_ratio (float): Hidden width of the MLP. Defaults to 4.
         attn_drop (float): Dropout of attention weights. Defaults to 0.5.
         qkv_drop (float): Dropout of q, k and v. Defaults to 0.3.
@@ -91,22 +81,16 @@ class BoxBlock(BaseModule):
             initialisation.
     """
 
-    def __init__(
-        self,
-        dims: int = 768,
-        num_heads: int = 8,
-        mlp_ratio: float = 4.,
-        attn_drop: float = 0.5,
-        qkv_drop: float = 0.3,
-        drop: float = 0.3,
-        norm_eps: float = 1e-6,
-        init_cfg: Optional[dict] = [  # noqa: B006
-            dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.),
-            dict(type='Constant', layer='LayerNorm', val=1., bias=0.),
-        ]
-    ) -> None:
-        super().__init__(
-            init_cfg=init_cfg.copy() if init_cfg is not None else None)
+    def __init__(self,
+                 dims: int = 768,
+                 num_heads: int = 8,
+                 mlp_ratio: float = 4.,
+                 attn_drop: float = 0.5,
+                 qkv_drop: float = 0.3,
+                 drop: float = 0.3,
+                 norm_eps: float = 1e-6,
+                 init_cfg: Optional[Union[Dict, List[Dict]]] = INIT) -> None:
+        super().__init__(init_cfg=copy.deepcopy(init_cfg))
         self.norm1 = nn.LayerNorm(dims, eps=norm_eps)
         self.attn = BoxAttention(dims, num_heads, attn_drop, qkv_drop, drop)
         self.norm2 = nn.LayerNorm(dims, eps=norm_eps)
@@ -114,13 +98,7 @@ class BoxBlock(BaseModule):
 
     def forward(self, x: Tensor, seen: Tensor, past: Tensor,
                 past_seen: Tensor) -> Tuple[Tensor, Tensor]:
-        """One clip's boxes.
-
-        Args:
-            x (Tensor): (B, S, C).
-            seen (Tensor): Bool, (B, S): which slots are attended to.
-            past (Tensor): Remembered boxes, (B, N, C).
-            past_seen (Tensor): Bool, (B, N).
+        """One clip's boxes (B, S, C), past ones (B, N, C), and masks of both.
 
         Returns:
             tuple[Tensor]: Boxes (B, S, C), and what to remember, (B, S, C).

@@ -55,10 +55,8 @@ class BoxMemory(NamedTuple):
     def push(self, layers: Sequence[Tensor], slots: Tensor) -> 'BoxMemory':
         """The memory after a clip, without its oldest entry.
 
-        Args:
-            layers (Sequence[Tensor]): Features of the clip's slots in each
-                box block, (B, S, C).
-            slots (Tensor): Bool, (B, S): which of them hold a box.
+        ``layers`` are features of the clip's slots in each box block, (B, S,
+        C), ``slots`` bool, (B, S), which of them hold a box.
         """
         return BoxMemory(
             tuple((new, *old[:-1]) for new, old in zip(layers, self.layers)),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .warn import warn_once
+from mmaction_memvit.messages import warn_once
 
 # Clips of a group below which there is a warning.
 _FEW = 4
@@ -101,18 +101,9 @@ class _ClipNorm:
     clip_groups: Optional[ClipGroups] = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise.
+        """Normalise (batch, C, ...), the batch as :class:`ClipGroups` tell.
 
-        Args:
-            x (Tensor): (batch, C, ...), the batch as :class:`ClipGroups`
-                tell; if they tell nothing it is normalised as a whole.
-
-        Returns:
-            Tensor: Of the shape of ``x``.
-
-        Raises:
-            ValueError: If the batch does not divide into the groups, or a
-                group has a single value per channel.
+        If they tell nothing it is normalised as a whole.
         """
         groups = self.clip_groups and self.clip_groups.now
         if groups is None or not self.training:
@@ -286,19 +277,10 @@ _OTHERS = ('SyncBatchNorm', 'SubBatchNorm3D')
 def group_batch_norms(model: nn.Module, groups: ClipGroups) -> nn.Module:
     """Let the batch normalisation of a model follow :class:`ClipGroups`.
 
-    The modules, their parameters, buffers and names stay; what changes is
-    their class. Before the first context of ``groups`` they do what they did.
-    It may be called again, after layers were replaced.
-
-    Args:
-        model (nn.Module): Any.
-        groups (ClipGroups): What its host will tell.
-
-    Returns:
-        nn.Module: ``model``.
-
-    Raises:
-        TypeError: If the model has batch normalisation of another kind.
+    Modules, parameters, buffers and names stay; what changes is their
+    class. Before the first context of ``groups`` they do what they did. May
+    be called again, after layers were replaced. Raises a TypeError for batch
+    normalisation of another kind.
     """
     for name, module in model.named_modules():
         kind = type(module)

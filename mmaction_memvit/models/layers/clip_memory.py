@@ -8,6 +8,8 @@ from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmaction_memvit.messages import check_choice
+
 MEMORIES = ('associative', 'average')
 INFUSIONS = ('gating', 'residual')
 
@@ -88,11 +90,8 @@ class ClipMemory(BaseModule):
                  norm_cfg: Optional[dict] = dict(type='BN3d'),  # noqa: B006
                  zero_init: bool = True) -> None:
         super().__init__()
-        for name, value, known in (('memory', memory, MEMORIES),
-                                   ('infusion', infusion, INFUSIONS)):
-            if value not in known:
-                raise ValueError(
-                    f'{name} must be one of {known}, but is {value!r}')
+        check_choice('memory', memory, MEMORIES)
+        check_choice('infusion', infusion, INFUSIONS)
         if not isinstance(reduction, int) or reduction < 1 \
                 or in_channels % reduction:
             good = [r for r in (1, 2, 4, 8, 16) if in_channels % r == 0]
@@ -134,12 +133,8 @@ class ClipMemory(BaseModule):
     def write(self, x: Tensor, num_clips: int) -> VideoMemory:
         """What clips add to the memories of their videos.
 
-        Args:
-            x (Tensor): (B * N, C, T, H, W), the clips of a video in a row.
-            num_clips (int): N.
-
-        Returns:
-            VideoMemory: Of B videos; summed in float32 at least.
+        ``x`` is (B * N, C, T, H, W), the N = ``num_clips`` of a video in a
+        row; the sums are in float32 at least.
         """
         places = x.shape[2:].numel()
         if not self.associative:
@@ -158,16 +153,10 @@ class ClipMemory(BaseModule):
 
     def retrieve(self, x: Tensor, memory: VideoMemory,
                  num_clips: int) -> Tensor:
-        """What each clip gets from the memory of its video, M_n.
+        """What clips (B * N, C, T, H, W) get from their video's memory, M_n.
 
-        Args:
-            x (Tensor): (B * N, C, T, H, W), the clips of a video in a row.
-            memory (VideoMemory): Of B videos.
-            num_clips (int): N; need not be as many as have written.
-
-        Returns:
-            Tensor: (B * N, C / r, T, H, W), of an average (B * N, C / r, 1, 1,
-            1).
+        ``num_clips`` N need not be as many as have written. Gives (B * N, C /
+        r, T, H, W), of an average (B * N, C / r, 1, 1, 1).
         """
         total = memory.total
         if self.normalize or not self.associative:
@@ -183,16 +172,7 @@ class ClipMemory(BaseModule):
         return out.reshape(shape).to(dtype)
 
     def read(self, x: Tensor, memory: VideoMemory, num_clips: int) -> Tensor:
-        """Features infused with the memory.
-
-        Args:
-            x (Tensor): (B * N, C, T, H, W), the clips of a video in a row.
-            memory (VideoMemory): Of B videos.
-            num_clips (int): N; need not be as many as have written.
-
-        Returns:
-            Tensor: Of the shape of ``x``.
-        """
+        """Features infused with the memory; arguments as :meth:`retrieve`."""
         # The mean of (X_n W_q) M over places is that of X_n, W_q and M being
         # linear: gates cost next to nothing.
         source = x.mean((2, 3, 4), keepdim=True) if self.gating else x
@@ -213,11 +193,7 @@ def _describe(options: Tensor) -> str:
 
 def _check_options(module: ClipMemory, state: Dict[str, Tensor], prefix: str,
                    *args) -> None:
-    """Hook that is called before ``state`` is loaded.
-
-    Raises:
-        ValueError: If ``state`` is of a memory with other options.
-    """
+    """Hook before ``state`` is loaded: an error if its memory is another."""
     found = state.get(prefix + 'options')
     if (found is not None and found.shape == module.options.shape
             and not torch.equal(found.cpu(), module.options.cpu())):

@@ -57,10 +57,7 @@ def cast_together(layers: Sequence[Linear]) -> Iterator[None]:
     """Within, layers use weights that were cast to autocast's dtype at once.
 
     Autocast casts each by itself: a third of what the host launches. The
-    compiler needs no such help.
-
-    Args:
-        layers (Sequence[Linear]): On one device.
+    compiler needs no such help. The layers are on one device.
     """
     params = [x for layer in layers for x in (layer.weight, layer.bias)
               if x is not None]

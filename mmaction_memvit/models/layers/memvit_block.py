@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -80,23 +80,10 @@ class MeMViTBlock(BaseModule):
         keep = 1 - self.drop_path
         return x.new_empty(x.shape[0]).bernoulli_(keep).div_(keep)
 
-    def _forward(self, *args) -> Tuple[Tensor, Optional[LayerMemory]]:
-        with cast_together(self._linears()):
-            return self._step(*args)
-
-    def _linears(self) -> List[Linear]:
-        attn = self.attn
-        layers = [attn.q, attn.k, attn.v, attn.proj, self.mlp.fc1,
-                  self.mlp.fc2]
-        return layers if self.proj is None else [*layers, self.proj]
-
-    def _step(
-        self, x: Tensor, size: Size, memory: Optional[LayerMemory],
-        valid: Optional[Tensor], hidden: Optional[Tensor],
-        shared: Dict
-    ) -> Tuple[Tensor, Optional[LayerMemory]]:
+    def _forward(self, x: Tensor, size: Size,
+                 *args) -> Tuple[Tensor, Optional[LayerMemory]]:
         normed = normalize(self.norm1, x)
-        branch, memory = self.attn(normed, size, memory, valid, hidden, shared)
+        branch, memory = self.attn(normed, size, *args)
         x, normed = add_layer_norm(
             self._skip(x, normed, size), branch, self.norm2.weight,
             self.norm2.bias, self.norm2.eps, self._keep(x))
@@ -105,20 +92,23 @@ class MeMViTBlock(BaseModule):
             return x + branch, memory
         return torch.addcmul(x, branch, keep[:, None, None]), memory
 
-    def forward(
-        self,
-        x: Tensor,
-        size: Size,
-        memory: Optional[LayerMemory],
-        valid: Optional[Tensor],
-        hidden: Optional[Tensor],
-        shared: Dict
-    ) -> Tuple[Tensor, Optional[LayerMemory]]:
+    def _cast_forward(self, *args) -> Tuple[Tensor, Optional[LayerMemory]]:
+        attn, mlp = self.attn, self.mlp
+        layers = [attn.q, attn.k, attn.v, attn.proj, mlp.fc1, mlp.fc2]
+        if self.proj is not None:
+            layers.append(self.proj)
+        with cast_together(layers):
+            return self._forward(*args)
+
+    def forward(self, x: Tensor, size: Size, memory: Optional[LayerMemory],
+                valid: Optional[Tensor], hidden: Optional[Tensor],
+                shared: Dict) -> Tuple[Tensor, Optional[LayerMemory]]:
         """One step; arguments and results as :class:`PoolingAttention`."""
         args = (x, size, memory, valid, hidden, shared)
         if self.with_cp and torch.is_grad_enabled():
-            return cp.checkpoint(self._forward, *args, use_reentrant=False)
-        return self._forward(*args)
+            return cp.checkpoint(
+                self._cast_forward, *args, use_reentrant=False)
+        return self._cast_forward(*args)
 
 
 def normalize(norm: nn.LayerNorm, x: Tensor) -> Tensor:

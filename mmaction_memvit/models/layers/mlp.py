@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmaction_memvit.ops.constants import is_exporting
+
 from .linear import Linear
 
 # Tokens a CPU handles at a time in inference: the hidden layer then stays in
@@ -38,15 +40,9 @@ class _GELULinear(torch.autograd.Function):
 def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``linear(gelu(x), weight, bias)`` at half the activation memory.
 
-    Args:
-        x (Tensor): (..., C_in).
-        weight (Tensor): (C_out, C_in).
-        bias (Tensor): (C_out, ).
-
-    Returns:
-        Tensor: (..., C_out), in the dtype of x.
+    Of ``x`` (..., C_in), in its dtype.
     """
-    if not torch.is_grad_enabled() or torch.jit.is_tracing():
+    if not torch.is_grad_enabled() or is_exporting():
         return F.linear(F.gelu(x), weight, bias)
     # Under autocast x comes in low precision; casting here keeps the function
     # itself free of autocast.
@@ -54,13 +50,7 @@ def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class MLP(BaseModule):
-    """Two linear layers with GELU between, lean in memory.
-
-    Args:
-        dims (int): Input and output channels C.
-        hidden_dims (int): Channels between.
-        drop (float): Dropout after each layer. Defaults to 0.
-    """
+    """Two linear layers with GELU between and dropout after each."""
 
     def __init__(self, dims: int, hidden_dims: int, drop: float = 0.) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmaction_memvit.ops.constants import is_exporting
 from mmaction_memvit.ops.precision import activation_dtype
 
 # Columns of a matrix product on a GPU: 16 bytes in any dtype.
@@ -13,14 +13,10 @@ _ALIGN = 8
 def embed_patches(x: Tensor, conv: nn.Conv3d) -> Tensor:
     """Overlapping patches of a clip as tokens.
 
-    Args:
-        x (Tensor): (B, C_in, T, H, W).
-        conv (nn.Conv3d): Kernel, stride, padding and weights.
-
-    Returns:
-        Tensor: (B, T'*H'*W', C), not contiguous on a CPU.
+    From ``x`` (B, C_in, T, H, W) to (B, T'*H'*W', C), not contiguous on a
+    CPU.
     """
-    if x.device.type == 'cpu' or torch.jit.is_tracing():
+    if x.device.type == 'cpu' or is_exporting():
         return conv(x).flatten(2).transpose(1, 2)
     return _by_product(x, conv)
 

@@ -15,21 +15,20 @@ from mmaction_memvit.ops.attention_channels import (
     extra_channels,
     key_channels,
 )
-from mmaction_memvit.ops.plain_attention import explicit_attention
+from mmaction_memvit.ops.plain_attention import (
+    attention_weights,
+    explicit_attention,
+)
 
 from .linear import Linear
-from .memory_compression import MemoryCompression
-from .memory_spec import MemorySpec
 from .relative_position import (
     folded_tables,
     pair_tables,
     spatial_rows,
     temporal_rows,
 )
-from .stream_memory import LayerMemory
-from .token_pooling import TokenPooling
-
-Size = Tuple[int, int, int]
+from .stream_memory import LayerMemory, MemorySpec
+from .token_pooling import Size, TokenPooling
 
 
 def pooled_size(size: Size, stride: Size) -> Size:
@@ -82,15 +81,14 @@ class PoolingAttention(BaseModule):
                 'frame by frame: the first stride must be 1')
 
         def pooling(stride: Size) -> TokenPooling:
-            return TokenPooling(in_dims, num_heads, pool_kernel, stride,
+            return TokenPooling(in_dims // num_heads, pool_kernel, stride,
                                 norm_eps)
 
         self.pool_q = pooling(stride_q)
         self.pool_k = pooling(stride_kv)
         self.pool_v = pooling(stride_kv)
-        self.q = Linear(in_dims, out_dims, bias=qkv_bias)
-        self.k = Linear(in_dims, out_dims, bias=qkv_bias)
-        self.v = Linear(in_dims, out_dims, bias=qkv_bias)
+        self.q, self.k, self.v = (
+            Linear(in_dims, out_dims, bias=qkv_bias) for _ in 'qkv')
         self.proj = Linear(out_dims, out_dims)
 
         width = out_dims // num_heads
@@ -111,10 +109,9 @@ class PoolingAttention(BaseModule):
         if memory is None:
             return
         if memory.compress is not None:
-            self.compress_k = MemoryCompression(
-                in_dims, norm_eps=norm_eps, **memory.compress)
-            self.compress_v = MemoryCompression(
-                in_dims, norm_eps=norm_eps, **memory.compress)
+            self.compress_k, self.compress_v = (
+                TokenPooling(in_dims, norm_eps=norm_eps, **memory.compress)
+                for _ in 'kv')
             if memory.compress_age < memory.stride:
                 # Compressed in one step and used in a later one: no gradient
                 # comes back, for which DistributedDataParallel would wait.
@@ -154,12 +151,10 @@ class PoolingAttention(BaseModule):
                 torch.zeros(shape, dtype=dtype, device=device)
                 for _ in range(num))
 
-        entry_size = self.entry_size(key_size)
         return LayerMemory(
-            zeros(spec.compress_age, key_size),
-            zeros(spec.compress_age, key_size),
-            zeros(spec.num_compressed, entry_size),
-            zeros(spec.num_compressed, entry_size))
+            *(zeros(spec.compress_age, key_size) for _ in 'kv'),
+            *(zeros(spec.num_compressed, self.entry_size(key_size))
+              for _ in 'kv'))
 
     @property
     def compress_stride(self) -> int:
@@ -173,9 +168,8 @@ class PoolingAttention(BaseModule):
     ) -> Tuple[List[Tensor], List[Tensor], LayerMemory]:
         """Compress the entry whose time has come; pick the attended ones.
 
-        Returns:
-            tuple: Attended keys and values, oldest first, and the memory
-            after the compression, still without the current clip.
+        Gives attended keys and values, oldest first, and the memory after the
+        compression, still without the current clip.
         """
         spec = self.memory
         if self.compress_k is None:
@@ -228,15 +222,16 @@ class PoolingAttention(BaseModule):
         return explicit_attention(q, k, v, *tables, hidden, layout,
                                   self.scale, self.residual_pooling)
 
-    def forward(
-        self,
-        x: Tensor,
-        size: Size,
-        memory: Optional[LayerMemory],
-        valid: Optional[Tensor],
-        hidden: Optional[Tensor],
-        shared: Dict
-    ) -> Tuple[Tensor, Optional[LayerMemory]]:
+    def weights(self, q: Tensor, k: Tensor, layout: Layout,
+                hidden: Optional[Tensor]) -> Tensor:
+        """:func:`attention_weights`, which :meth:`forward` never stores."""
+        tables = pair_tables(
+            self._positions(layout), layout, self.compress_stride)
+        return attention_weights(q, k, *tables, hidden, layout, self.scale)
+
+    def forward(self, x: Tensor, size: Size, memory: Optional[LayerMemory],
+                valid: Optional[Tensor], hidden: Optional[Tensor],
+                shared: Dict) -> Tuple[Tensor, Optional[LayerMemory]]:
         """Attend to the clip and to what is remembered.
 
         Args:

@@ -47,17 +47,8 @@ def spatial_index(num_q: int, num_k: int, q_size: int, k_size: int,
     The ratios and the offset are those of the *shorter* side (``q_size``
     queries against ``k_size`` keys), whatever side is looked at; distances
     beyond that side's range are clamped into it. For square and landscape
-    input this is what MeMViT does; portrait input is its mirror image.
-
-    Args:
-        num_q (int): Queries along this axis.
-        num_k (int): Keys along this axis.
-        q_size (int): Queries along the shorter axis.
-        k_size (int): Keys along the shorter axis.
-        device (torch.device): Where to put the result.
-
-    Returns:
-        Tensor: Long, (num_q, num_k).
+    input this is what MeMViT does; portrait input is its mirror image. Long,
+    (num_q, num_k).
     """
     # Grid sizes are powers of two apart in practice, so the ratios are whole;
     # where they are not, the product is floored as in MViT.
@@ -87,15 +78,8 @@ def current_tables(rel_t: Tensor, rel_h: Tensor, rel_w: Tensor,
                    k_size: Tuple[int, int, int]) -> AxisTables:
     """Tables for the keys of the clip itself.
 
-    Args:
-        rel_t (Tensor): (2 T - 1, C).
-        rel_h (Tensor): (rows, C), resized where the input asks for it.
-        rel_w (Tensor): (rows, C), likewise.
-        q_size (tuple[int]): Query grid (T, H, W).
-        k_size (tuple[int]): Key grid (T, H, W).
-
-    Returns:
-        AxisTables: Of the current keys.
+    ``rel_t`` is (2 T - 1, C), the others (rows, C), resized where the input
+    asks for it; sizes are grids (T, H, W) of queries and keys.
     """
     frames = torch.arange(q_size[0], device=rel_t.device)
     index = frames[:, None] - frames[None, :] + q_size[0] - 1
@@ -106,22 +90,12 @@ def current_tables(rel_t: Tensor, rel_h: Tensor, rel_w: Tensor,
 def memory_tables(rel_t: Tensor, rel_h: Tensor, rel_w: Tensor,
                   q_size: Tuple[int, int, int], k_size: Tuple[int, int, int],
                   num_entries: int, stride_t: int) -> AxisTables:
-    """Tables for the keys of the memory.
+    """Tables for the keys of the memory; ``t`` is (T, M T", C).
 
     Time runs over the frames of all attended entries, oldest first, aligned
-    at the newest; real time between entries is ignored.
-
-    Args:
-        rel_t (Tensor): (2 T + (M - 1) T - 1, C).
-        rel_h (Tensor): (rows, C).
-        rel_w (Tensor): (rows, C).
-        q_size (tuple[int]): Query grid (T, H, W).
-        k_size (tuple[int]): Grid (T", H", W") of one entry.
-        num_entries (int): Attended entries M.
-        stride_t (int): Temporal stride of the compression.
-
-    Returns:
-        AxisTables: Of the memory keys; ``t`` is (T, M T", C).
+    at the newest; real time between entries is ignored. ``rel_t`` is (2 T +
+    (M - 1) T - 1, C), ``k_size`` the grid (T", H", W") of one entry,
+    ``stride_t`` the compression's in time.
     """
     total = num_entries * k_size[0]
     q = torch.arange(q_size[0], device=rel_t.device)[:, None]
@@ -134,16 +108,10 @@ def memory_tables(rel_t: Tensor, rel_h: Tensor, rel_w: Tensor,
 def pair_tables(
         tables: Tuple[Tensor, ...], layout: Layout,
         stride_t: int) -> Tuple[AxisTables, Optional[AxisTables]]:
-    """Vectors of all pairs, of the clip's keys and of the memory's.
+    """Vectors of all pairs, of the clip's keys and of the memory's (or None).
 
-    Args:
-        tables (tuple[Tensor]): Of time, height and width, (rows, C) each; with
-            memory its three as well.
-        layout (Layout): Which queries and keys there are.
-        stride_t (int): Temporal stride of the compression.
-
-    Returns:
-        tuple[AxisTables]: The second is None without memory.
+    ``tables`` are of time, height and width, (rows, C) each; with memory its
+    three as well.
     """
     current = current_tables(*tables[:3], layout.q_size, layout.k_size)
     if not layout.num_entries:
@@ -160,19 +128,7 @@ def _folding_matrix(layout: Layout, rows: Tuple[int, ...], extra: int,
     """Makes folded tables of the tables, by one product.
 
     Looking rows up, resizing and folding are linear, and the same each step:
-    this is what they make of the identity.
-
-    Args:
-        layout (Layout): Which queries and keys there are.
-        rows (tuple[int]): Rows of each table.
-        extra (int): Extra channels E.
-        scale (float): What attention multiplies all channels by.
-        stride_t (int): Temporal stride of the compression.
-        dtype (torch.dtype): Of the tables.
-        device (torch.device): Of the tables.
-
-    Returns:
-        Tensor: ((T + H + W) * E, sum of rows).
+    this is what they make of the identity, ((T + H + W) * E, sum of rows).
     """
     tables = torch.eye(sum(rows), dtype=torch.float64).split(rows)
     folded = fold_tables(*pair_tables(tables, layout, stride_t), extra)
@@ -183,15 +139,7 @@ def folded_tables(tables: Tuple[Tensor, ...], layout: Layout, extra: int,
                   scale: float, stride_t: int) -> Tensor:
     """:func:`fold_tables` of :func:`pair_tables`, divided by ``scale``.
 
-    Args:
-        tables (tuple[Tensor]): As in :func:`pair_tables`.
-        layout (Layout): Which queries and keys there are.
-        extra (int): Extra channels E.
-        scale (float): What attention multiplies all channels by.
-        stride_t (int): Temporal stride of the compression.
-
-    Returns:
-        Tensor: (T + H + W, E, C).
+    Gives (T + H + W, E, C), E extra channels.
     """
     if is_compiling():
         pairs = pair_tables(tables, layout, stride_t)

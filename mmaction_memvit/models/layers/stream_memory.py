@@ -8,6 +8,35 @@ from torch import Tensor
 from mmaction_memvit.memory.state import as_memory, reset_tensors
 
 
+class MemorySpec(NamedTuple):
+    """How a layer remembers.
+
+    Args:
+        length (int): Attended entries, M.
+        stride (int): Clips between attended entries, the gap.
+        compress_age (int): Age in clips at which an entry is compressed: the
+            stride if at its first use, 1 if at the next step, ``length *
+            stride`` if never.
+        compress (dict, optional): Kernel and stride of the compression.
+        zero_mask (bool): Whether entries of an earlier video are attended as
+            zeros instead of not at all.
+    """
+    length: int
+    stride: int
+    compress_age: int
+    compress: Optional[dict]
+    zero_mask: bool
+
+    @property
+    def num_compressed(self) -> int:
+        """int: entries kept compressed, of length x stride."""
+        return self.length * self.stride - self.compress_age
+
+    def attended(self, mask: Tensor) -> Tensor:
+        """Columns (B, M), oldest first, of (B, entries), newest first."""
+        return mask[:, self.stride - 1::self.stride].flip(1)
+
+
 @as_memory
 class LayerMemory(NamedTuple):
     """Pooled keys and values one attention layer remembers, newest first.
@@ -50,7 +79,7 @@ class StreamMemory(NamedTuple):
     def reset(self, lanes: Tensor) -> 'StreamMemory':
         """Forget what some lanes hold; ``lanes`` bool, (B, )."""
         layers, valid, *_ = reset_tensors(tuple(self), lanes)
-        return StreamMemory(layers, valid, self.frame_size, self.filled)
+        return self._replace(layers=layers, valid=valid)
 
     def latest(self) -> List[Tensor]:
         """The newest entries."""

@@ -3,40 +3,47 @@ from typing import Tuple
 
 import torch.nn as nn
 
-from mmaction_memvit.ops import Pool
+from mmaction_memvit.ops import Pool, out_size
+
+Size = Tuple[int, int, int]
 
 
 class TokenPooling(nn.Module):
-    """Strided pooling of q, k or v before its projection (MViT, eq. 1).
+    """Strided depthwise convolution over grid tokens, then LayerNorm.
 
-    A depthwise convolution over the grid tokens, shared over heads and
-    without bias, then LayerNorm over a head's channels on all tokens; the
-    class token by-passes the convolution. :func:`pool_norm` does it, for all
-    that is pooled of some tokens at once, by each one's :attr:`pool`.
+    Pools q, k or v before its projection, heads sharing the kernel (MViT, eq.
+    1), and compresses entries of the memory (MeMViT, section 3.3). Without
+    bias; the class token by-passes the convolution. :func:`pool_norm` does
+    it, for all that is pooled of some tokens at once, by :attr:`pool`.
 
     Args:
-        channels (int): Input channels C.
-        num_heads (int): Heads that share the kernel; must divide C.
-        kernel_size (tuple[int]): Of the convolution.
-        stride (tuple[int]): Of the convolution.
-        norm_eps (float): Epsilon of the LayerNorm.
+        channels (int): Channels of the kernel: of a head, or of the entry.
+        kernel_size (tuple[int]): Defaults to (7, 3, 3).
+        stride (tuple[int]): Defaults to (4, 2, 2).
+        norm_eps (float): Epsilon of the LayerNorm. Defaults to 1e-6.
     """
 
     def __init__(self,
                  channels: int,
-                 num_heads: int,
-                 kernel_size: Tuple[int, int, int],
-                 stride: Tuple[int, int, int],
-                 norm_eps: float) -> None:
+                 kernel_size: Size = (7, 3, 3),
+                 stride: Size = (4, 2, 2),
+                 norm_eps: float = 1e-6) -> None:
         super().__init__()
-        width = channels // num_heads
         self.conv = nn.Conv3d(
-            width, width, kernel_size, stride, groups=width, bias=False)
-        self.norm = nn.LayerNorm(width, eps=norm_eps)
-        self.stride = tuple(stride)
+            channels,
+            channels,
+            kernel_size,
+            stride,
+            groups=channels,
+            bias=False)
+        self.norm = nn.LayerNorm(channels, eps=norm_eps)
+
+    def out_size(self, size: Size) -> Size:
+        """Grid that is left of a grid (T, H, W)."""
+        return out_size(size, self.conv.kernel_size, self.conv.stride)
 
     @property
     def pool(self) -> Pool:
         """Pool: for :func:`pool_norm`."""
         return Pool(self.conv.weight, self.norm.weight, self.norm.bias,
-                    self.stride)
+                    self.conv.stride)

@@ -43,15 +43,7 @@ class ClassBalancedLoss(BaseWeightedLoss):
         self.register_buffer('weights', weights.float(), persistent=False)
 
     def _forward(self, cls_score: Tensor, label: Tensor) -> Tensor:
-        """Mean loss of the samples.
-
-        Args:
-            cls_score (Tensor): Logits, (N, num_classes).
-            label (Tensor): Classes (N, ), or shares (N, num_classes).
-
-        Returns:
-            Tensor: Scalar.
-        """
+        """Mean loss of logits (N, C) for classes (N, ) or shares (N, C)."""
         target = as_targets(cls_score, label, len(self.weights))
         logs = cls_score.log_softmax(1)
         return -(self.weights * target * logs).sum(1).mean()

@@ -59,18 +59,10 @@ def _count_column(ann_file: str, column: Union[str, int],
 
 
 def as_targets(cls_score: Tensor, label: Tensor, num_counts: int) -> Tensor:
-    """Targets as shares of classes.
+    """Targets of logits (N, C) as shares of classes (N, C).
 
-    Args:
-        cls_score (Tensor): Logits, (N, num_classes).
-        label (Tensor): Classes (N, ), or shares (N, num_classes).
-        num_counts (int): Number of classes that were counted.
-
-    Returns:
-        Tensor: (N, num_classes), in the dtype of the logits.
-
-    Raises:
-        ValueError: If another number of classes is scored.
+    ``label`` are classes (N, ) or shares (N, C); another C than the
+    ``num_counts`` that were counted is a ValueError.
     """
     if cls_score.shape[1] != num_counts:
         raise ValueError(

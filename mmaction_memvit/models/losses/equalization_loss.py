@@ -51,15 +51,7 @@ class EqualizationLoss(BaseWeightedLoss):
         self.gamma = gamma
 
     def _forward(self, cls_score: Tensor, label: Tensor) -> Tensor:
-        """Mean loss of the samples.
-
-        Args:
-            cls_score (Tensor): Logits, (N, num_classes).
-            label (Tensor): Classes (N, ), or shares (N, num_classes).
-
-        Returns:
-            Tensor: Scalar.
-        """
+        """Mean loss of logits (N, C) for classes (N, ) or shares (N, C)."""
         target = as_targets(cls_score, label, len(self.rare))
         drawn = torch.empty_like(target).bernoulli_(self.gamma)
         weights = 1 - drawn * self.rare * (1 - target)

@@ -61,14 +61,9 @@ class CollaborativeMemory(BaseModule):
     def write(self, x: object, num_clips: int) -> Tuple[VideoMemory, ...]:
         """What clips add to the memories of their videos.
 
-        Args:
-            x (Tensor | Sequence): Features of B * N clips, the clips of a
-                video in a row.
-            num_clips (int): N.
-
-        Returns:
-            tuple[VideoMemory]: Of B videos, one for each pathway with memory.
-            Those of other clips of the same videos may be added.
+        ``x`` are features of B * N clips, the N = ``num_clips`` of a video in
+        a row. Gives the memory of B videos for each pathway with memory; those
+        of other clips of the same videos may be added.
         """
         maps = self._maps(x, num_clips)
         return tuple(
@@ -77,16 +72,9 @@ class CollaborativeMemory(BaseModule):
 
     def read(self, x: object, memory: Sequence[VideoMemory],
              num_clips: int) -> object:
-        """Features infused with the memories of their videos.
+        """Features infused with the memories of their videos, in their form.
 
-        Args:
-            x (Tensor | Sequence): Features of B * N clips, the clips of a
-                video in a row.
-            memory (Sequence[VideoMemory]): Of B videos, from :meth:`write`.
-            num_clips (int): N; need not be as many as have written.
-
-        Returns:
-            Tensor | Sequence: In the form of ``x``.
+        ``num_clips`` N need not be as many as have written.
         """
         maps = self._maps(x, num_clips)
         done = {}
@@ -113,10 +101,6 @@ class CollaborativeMemory(BaseModule):
 
         Returns:
             tuple: Features in the form of ``x``, and no auxiliary losses.
-
-        Raises:
-            ValueError: If N is not known or does not divide the clips, or
-                features are not as told by ``in_channels``.
         """
         if num_clips is None:
             if not data_samples:

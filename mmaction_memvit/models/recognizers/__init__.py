@@ -1,6 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from .collaborative_recognizer2d import CollaborativeRecognizer2D
-from .collaborative_recognizer3d import CollaborativeRecognizer3D
+from .collaborative import CollaborativeRecognizer2D, CollaborativeRecognizer3D
 from .online_recognizer3d import OnlineRecognizer3D
 
 __all__ = [

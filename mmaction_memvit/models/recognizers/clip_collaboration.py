@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from mmaction_memvit.memory.state import num_lanes, tree_map
+from mmaction_memvit.messages import check_choice
 
 from ..layers.clip_batch_norm import ClipGroups, group_batch_norms
 
@@ -33,14 +34,30 @@ class ClipCollaboration:
     ``memory_grad=False`` takes the memory for a constant to the backbone, the
     other reading of the paper's 'scan 1 without gradient'; W_k and W_v still
     learn. It saves neither time nor memory.
+
+    Args:
+        mode (str): 'batch' or 'multi_iteration'. Defaults to 'batch'.
+        memory_grad (bool): Whether clips learn through what they write into
+            the memory. Defaults to True.
+        freeze_backbone (bool): Whether the backbone stays as it is, in
+            evaluation mode, and only neck and head learn. Defaults to False.
+        *args, **kwargs: For the model.
+
+    Raises:
+        ValueError: If ``mode`` is unknown; in use, if a checkpoint is loaded
+            that is not of this backbone.
+        TypeError: If the neck is not one with memory, or the model has batch
+            normalisation that cannot be grouped.
     """
 
-    def init_collaboration(self, mode: str, memory_grad: bool,
-                           freeze_backbone: bool) -> None:
-        """Set up, at the end of ``__init__``; arguments as the model's."""
-        if mode not in SCAN_MODES:
-            raise ValueError(
-                f'mode must be one of {SCAN_MODES}, but is {mode!r}')
+    def __init__(self,
+                 *args,
+                 mode: str = 'batch',
+                 memory_grad: bool = True,
+                 freeze_backbone: bool = False,
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        check_choice('mode', mode, SCAN_MODES)
         if self.with_neck and not hasattr(self.neck, 'write'):
             raise TypeError(
                 f'{type(self).__name__} takes CollaborativeMemory as its '
@@ -72,29 +89,16 @@ class ClipCollaboration:
         return self.backbone(clips)
 
     def backbone_features(self, clips: Tensor) -> object:
-        """Features of clips, with gradient unless the backbone is frozen.
-
-        Args:
-            clips (Tensor): (clips, ...), as in ``inputs``.
-
-        Returns:
-            Tensor | tuple: Of the backbone, in the form the neck takes.
-        """
+        """Features of clips, with gradient unless the backbone is frozen."""
         with torch.set_grad_enabled(torch.is_grad_enabled()
                                     and not self.freeze_backbone):
             return self.run_backbone(clips)
 
     def scan_clips(self, inputs: Tensor, num_clips: int) -> object:
-        """Features of the backbone, by ``mode``.
+        """Features of the backbone, by ``mode``, of B * N clips in rows.
 
-        Args:
-            inputs (Tensor): (B, N, ...), clips of videos; of 2D recognizers
-                (B, N * frames_per_clip, ...).
-            num_clips (int): N.
-
-        Returns:
-            Tensor | tuple: Features of B * N clips, those of a video in a
-            row.
+        ``inputs`` are (B, N, ...), of 2D recognizers (B, N * frames_per_clip,
+        ...).
         """
         num_videos = len(inputs)
         if self.scan_mode == 'batch':
@@ -114,15 +118,7 @@ class ClipCollaboration:
         return tree_map(lambda *x: torch.stack(x, 1).flatten(0, 1), *parts)
 
     def share_memory(self, feats: object, num_clips: int) -> object:
-        """Let the clips of each video share a memory, if there is a neck.
-
-        Args:
-            feats (Tensor | tuple): Features of B * N clips.
-            num_clips (int): N.
-
-        Returns:
-            Tensor | tuple: Features with memory, in the form of ``feats``.
-        """
+        """Let the N clips of each video share a memory, if there is a neck."""
         if not self.with_neck:
             return feats
         num_videos = num_lanes(feats) // num_clips

@@ -1,16 +1,18 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""What 2D and 3D recognizers with collaborative memory have in common."""
+"""Recognizers with collaborative memory, over 2D and 3D backbones."""
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
+from mmaction.models.recognizers import Recognizer2D, Recognizer3D
+from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmaction.utils import OptSampleList, SampleList
 from torch import Tensor
 
 from mmaction_memvit.memory.state import cat, tree_map
+from mmaction_memvit.messages import warn_once
 
-from ..layers.warn import warn_once
 from .clip_collaboration import ClipCollaboration
 
 # Where the transforms ThreeCrop and TenCrop put the centre crop.
@@ -33,30 +35,21 @@ class RecognizerCollaboration(ClipCollaboration):
     For the two modes and their gradient see :class:`ClipCollaboration`.
 
     Args:
-        mode (str): 'batch' or 'multi_iteration'. Defaults to 'batch'.
         video_loss_weight (float): lambda. The paper does not give it.
             Defaults to 1.
-        memory_grad (bool): Whether clips learn through what they write into
-            the memory. Defaults to True.
-        freeze_backbone (bool): Whether the backbone stays as it is, in
-            evaluation mode, and only neck and head learn. Defaults to False.
         init_cfg (dict, optional): Of the whole model;
             ``dict(type='Pretrained', checkpoint=...)`` takes what fits of a
             checkpoint, where ``load_from`` wants the whole backbone. Defaults
             to None.
-        **kwargs: For the recognizer. ``neck`` may be None: clips of a video
-            without memory, the baseline. ``test_cfg`` may have
+        **kwargs: For :class:`ClipCollaboration` (``mode``, ``memory_grad``,
+            ``freeze_backbone``), whose errors it has, and the recognizer.
+            ``neck`` may be None: clips of a video without memory, the
+            baseline. ``test_cfg`` may have
             ``num_crops`` (crops of each clip, default 1; data samples whose
             metainfo has ``num_clips`` know better), ``memory_crop`` (which of
             them writes the memory; default the centre one of MMAction2's
             ThreeCrop and TenCrop) and ``max_testing_views`` (crops that pass
             the backbone at a time; scores do not depend on it).
-
-    Raises:
-        ValueError: If ``mode`` is unknown; in use, if a checkpoint is loaded
-            that is not of this backbone.
-        TypeError: If the neck is not one with memory, or the model has batch
-            normalisation that cannot be grouped.
     """
 
     # Frames of a clip that are entries of the batch: of 2D recognizers.
@@ -64,17 +57,13 @@ class RecognizerCollaboration(ClipCollaboration):
 
     def __init__(self,
                  *args,
-                 mode: str = 'batch',
                  video_loss_weight: float = 1.,
-                 memory_grad: bool = True,
-                 freeze_backbone: bool = False,
                  init_cfg: Optional[dict] = None,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
         # MMAction2's recognizers do not take it.
         self.init_cfg = init_cfg
         self.video_loss_weight = video_loss_weight
-        self.init_collaboration(mode, memory_grad, freeze_backbone)
 
     def run_backbone(self, clips: Tensor) -> object:
         """Features of clips (clips, ...), as in ``inputs``."""
@@ -109,7 +98,6 @@ class RecognizerCollaboration(ClipCollaboration):
                 frames_per_clip, 3, H, W).
             stage (str): 'backbone', 'neck' or 'head'. Defaults to 'neck'.
             data_samples (list[ActionDataSample], optional): Of the videos.
-                Defaults to None.
             test_mode (bool): Whether the N are crops of clips, of which the
                 centre ones write the memory. Defaults to False.
 
@@ -136,21 +124,10 @@ class RecognizerCollaboration(ClipCollaboration):
 
     def loss(self, inputs: Tensor, data_samples: SampleList,
              **kwargs) -> Dict[str, Tensor]:
-        """Clip-level and video-level losses.
+        """Clip-level and video-level losses, those with the prefix ``video_``.
 
-        Args:
-            inputs (Tensor): (B, N, 3, T, H, W); of 2D recognizers (B, N *
-                frames_per_clip, 3, H, W).
-            data_samples (list[ActionDataSample]): With the labels of the B
-                videos. Metainfo 'frame_inds' lets it see that a video has
-                no N different clips.
-
-        Returns:
-            dict: What the head's loss gives for the clips, and, with the
-            prefix ``video_``, for the means of their scores.
-
-        Raises:
-            ValueError: If a video is too short for N different clips.
+        Metainfo 'frame_inds' lets it see that a video has no N different
+        clips, which is a ValueError. ``inputs`` as in :meth:`extract_feat`.
         """
         num_clips = self.num_clips(inputs)
         _check_lengths(data_samples, num_clips)
@@ -226,21 +203,18 @@ class RecognizerCollaboration(ClipCollaboration):
         if num_views == 1:
             return [0]
         crops = cfg.get('num_crops')
-        for sample in data_samples or []:
-            clips = self.sampled_clips(sample)
-            if clips is None:
-                continue
+        told = [self.sampled_clips(x) for x in data_samples or []]
+        clips = next((x for x in told if x is not None), None)
+        if clips is not None:
             if clips < 1 or num_views % clips:
                 raise ValueError(
                     f'{num_views} views of a video are not crops of the '
-                    f'{clips} clips that its metainfo num_clips='
-                    f'{sample.num_clips} tells of: let frames_per_clip be '
-                    'that of the test pipeline, and sample clips without '
-                    "twice_sample; or take 'num_clips' from "
+                    f'{clips} clips that its metainfo num_clips tells of: let '
+                    'frames_per_clip be that of the test pipeline, and sample '
+                    "clips without twice_sample; or take 'num_clips' from "
                     "PackActionInputs' meta_keys, and set num_crops in "
                     'test_cfg')
             crops = num_views // clips
-            break
         if crops is None:
             crops = 1
             warn_once(
@@ -289,3 +263,61 @@ def _check_lengths(data_samples: SampleList, num_clips: int) -> None:
                 'to let clips repeat, also by chance as with '
                 "keep_tail_frames=True, take 'frame_inds' from "
                 "PackActionInputs' meta_keys")
+
+
+@MODELS.register_module()
+class CollaborativeRecognizer3D(RecognizerCollaboration, Recognizer3D):
+    __doc__ = RecognizerCollaboration.__doc__
+
+
+@MODELS.register_module()
+class CollaborativeRecognizer2D(RecognizerCollaboration, Recognizer2D):
+    """Learns from N clips of each video together, over 2D backbones.
+
+    See :class:`CollaborativeRecognizer3D`, whose arguments it has too. The
+    places of a clip are those of all its frames.
+
+    Args:
+        frames_per_clip (int): Frames of a clip: as many as the backbone mixes
+            (``num_segments`` of TSM), 1 of TSN if each sampled frame is a
+            clip. Defaults to 1.
+    """
+
+    def __init__(self, *args, frames_per_clip: int = 1, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.frames_per_clip = frames_per_clip
+
+    def backbone_features(self, clips: Tensor) -> object:
+        """Features of clips.
+
+        Args:
+            clips (Tensor): (clips * frames_per_clip, 3, H, W).
+
+        Returns:
+            Tensor | tuple: (clips, C, frames_per_clip, H', W').
+        """
+        feats = super().backbone_features(clips)
+        frames = self.frames_per_clip
+
+        def by_clip(x: Tensor) -> Tensor:
+            if x.ndim == 2:
+                x = x[..., None, None]
+            return x.unflatten(0, (-1, frames)).transpose(1, 2)
+
+        return tree_map(by_clip, feats)
+
+    def sampled_clips(self, sample: ActionDataSample) -> Optional[int]:
+        """Clips that were sampled of a video, None if it does not tell.
+
+        Samplers of frames call a frame, or ``clip_len`` of them, a clip.
+        """
+        num_clips = sample.get('num_clips')
+        if num_clips is None:
+            return None
+        return num_clips * (sample.get('clip_len') or 1) \
+            // self.frames_per_clip
+
+    def head_input(self, feats: object) -> Tuple[object, dict]:
+        """Features of frames, as stock heads take them, and their number."""
+        feats = tree_map(lambda x: x.transpose(1, 2).flatten(0, 1), feats)
+        return feats, dict(num_segs=self.frames_per_clip)

@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmaction.models.recognizers import Recognizer3D
@@ -33,37 +33,22 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
     attribute ``takes_unlabelled`` and gets all clips.
 
     Args:
-        max_gap (int): Greatest step of ``timestamp`` within a stream; above
-            it, the stream starts anew. Defaults to 1.
-        max_streams (int, optional): Streams remembered at most. Defaults to
-            None: twice the largest batch.
-        cuda_graph (bool): Whether evaluation replays its steps from CUDA
-            graphs, one for each of the first four input shapes (see
-            docs/speed.md). Defaults to False.
-        bptt_clips (int, optional): In training on windows (``unroll`` of
-            ``StreamBatchSampler``), clips after which the gradient through
-            memory is cut. Defaults to None: it ends with the window.
-        with_cp (bool): Whether to recompute the clips of a window one by one
-            in the backward pass, so that a window takes little more memory
-            than a clip. Defaults to False.
-        **kwargs: For :class:`Recognizer3D`.
+        cuda_graph (bool): Whether steps are replayed from CUDA graphs, one
+            for each of the first four input shapes, in training with their
+            gradients (see docs/speed.md). Defaults to False.
+        **kwargs: For :class:`MemoryHost` (``max_gap``, ``max_streams``,
+            ``bptt_clips``, ``with_cp``) and :class:`Recognizer3D`.
 
     Raises:
         ValueError: If a head that remembers comes after a neck that does not.
     """
 
-    def __init__(self,
-                 *args,
-                 max_gap: int = 1,
-                 max_streams: Optional[int] = None,
-                 cuda_graph: bool = False,
-                 bptt_clips: Optional[int] = None,
-                 with_cp: bool = False,
-                 **kwargs) -> None:
+    def __init__(self, *args, cuda_graph: bool = False, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.init_host(max_gap, max_streams, bptt_clips, with_cp)
         self.cuda_graph = cuda_graph
         self._graphs: Optional[CUDAGraphStep] = None
+        # Whether a step is not one of a window.
+        self._alone = True
         if self.remembering[2] and self.with_neck and not self.remembering[1]:
             raise ValueError(
                 f'{type(self.cls_head).__name__} remembers, but comes after '
@@ -81,16 +66,20 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
              elapsed: Optional[Tensor] = None) -> Tuple:
         """One clip of each stream, see :meth:`MemoryHost.step`.
 
-        Returns:
-            tuple: What the last part that remembers gives, at least the
-            backbone's features, of a head its scores; and the next memory
-            (None if none came in).
+        Gives what the last part that remembers does, at least the backbone's
+        features, of a head its scores; and the next memory (None if none came
+        in).
         """
-        if self.training or not self.cuda_graph:
+        if not self.cuda_graph:
             return self._step(clips, memory, elapsed)
         if self._graphs is None:
             self._graphs = CUDAGraphStep(self, self._step)
-        return self._graphs(clips, memory, elapsed)
+        return self._graphs(clips, memory, elapsed, alone=self._alone)
+
+    def run(self, window: Sequence[Tuple], *args, **kwargs) -> List:
+        """See :meth:`MemoryHost.run`."""
+        self._alone = len(window) == 1
+        return super().run(window, *args, **kwargs)
 
     def _step(self, clips: Tensor, memory: Optional[tuple],
               elapsed: Optional[Tensor]) -> Tuple:
@@ -153,14 +142,9 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
              **kwargs) -> Dict[str, Tensor]:
         """Losses of one step of the streams, over the labelled clips.
 
-        Args:
-            inputs (Tensor): (N, 1, 3, T, H, W); of windows, all lanes of the
-                first step, then all of the next.
-            data_samples (list[ActionDataSample]): The clips' identities and
-                labels.
-
-        Returns:
-            dict: Of losses; a zero where no clip of the batch is labelled.
+        A zero where no clip of the batch is labelled. ``inputs`` are (N, 1, 3,
+        T, H, W); of windows, all lanes of the first step, then all of the
+        next.
         """
         feats, head_kwargs = self.extract_feat(
             inputs, data_samples=data_samples)
@@ -188,15 +172,10 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
 
     def predict(self, inputs: Tensor, data_samples: SampleList,
                 **kwargs) -> SampleList:
-        """Scores of one step of the streams.
+        """Samples with ``pred_score`` of one step of the streams.
 
-        Args:
-            inputs (Tensor): (N, views, 3, T, H, W).
-            data_samples (list[ActionDataSample]): The clips' identities.
-
-        Returns:
-            list[ActionDataSample]: With ``pred_score`` of each clip;
-            :class:`VideoAccMetric` puts a video's clips together.
+        ``inputs`` are (N, views, 3, T, H, W). :class:`VideoAccMetric` puts a
+        video's clips together.
         """
         feats, head_kwargs = self.extract_feat(
             inputs, data_samples=data_samples, test_mode=True)

@@ -31,18 +31,13 @@ class MeMViTBBoxHead(BBoxHeadAVA):
             show no action (all-zero targets); else they are left out of the
             loss. Applies to ``multilabel`` alone. Defaults to True.
         dropout_ratio (float): Before the classifier. Defaults to 0.5.
-        focal_gamma (float): Focal loss; 0 with ``focal_alpha`` 1 is binary
-            cross entropy. Defaults to 0.
-        focal_alpha (float): Defaults to 1.
-        multilabel (bool): Whether a box may have several actions (sigmoid
-            instead of softmax). Defaults to True.
         topk (int | Sequence[int], optional): For the logged recall and
             precision. Defaults to None: those of 3 and 5 below the number
             of classes.
-        spatial_pool_type (str): 'max' or 'avg'. Defaults to 'max'.
-        temporal_pool_type (str): 'avg' or 'max'. Defaults to 'avg'.
-        mlp_head (bool): Two layers instead of one. Defaults to False.
         init_std (float): Of the classifier's weights. Defaults to 0.02.
+        **kwargs: For :class:`BBoxHeadAVA`, with its defaults: focal_gamma,
+            focal_alpha, multilabel, spatial_pool_type, temporal_pool_type and
+            mlp_head.
     """
 
     def __init__(self,
@@ -50,14 +45,9 @@ class MeMViTBBoxHead(BBoxHeadAVA):
                  num_classes: int = 81,
                  negatives: bool = True,
                  dropout_ratio: float = 0.5,
-                 focal_gamma: float = 0.,
-                 focal_alpha: float = 1.,
-                 multilabel: bool = True,
                  topk: Optional[Union[int, Sequence[int]]] = None,
-                 spatial_pool_type: str = 'max',
-                 temporal_pool_type: str = 'avg',
-                 mlp_head: bool = False,
-                 init_std: float = 0.02) -> None:
+                 init_std: float = 0.02,
+                 **kwargs) -> None:
         if num_classes < 2:
             raise ValueError(
                 f'num_classes is {num_classes}, but must be the number of '
@@ -66,16 +56,11 @@ class MeMViTBBoxHead(BBoxHeadAVA):
             topk = tuple(k for k in (3, 5) if k < num_classes - 1)
         super().__init__(
             background_class=False,
-            temporal_pool_type=temporal_pool_type,
-            spatial_pool_type=spatial_pool_type,
             in_channels=in_channels,
-            focal_gamma=focal_gamma,
-            focal_alpha=focal_alpha,
             num_classes=num_classes - 1,
             dropout_ratio=dropout_ratio,
             topk=topk if isinstance(topk, int) else tuple(topk),
-            multilabel=multilabel,
-            mlp_head=mlp_head)
+            **kwargs)
         self.num_classes = num_classes
         self.negatives = negatives
         self.init_std = init_std
@@ -97,13 +82,9 @@ class MeMViTBBoxHead(BBoxHeadAVA):
         return x.amax((2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of boxes.
+        """Logits (N, num_classes - 1), without the reserved class.
 
-        Args:
-            x (Tensor): (N, C) or, not yet pooled, (N, C, T, H, W).
-
-        Returns:
-            Tensor: (N, num_classes - 1), without the reserved class.
+        Of boxes (N, C) or, not yet pooled, (N, C, T, H, W).
         """
         if x.dim() > 2:
             x = self.pool(x)
@@ -120,10 +101,7 @@ class MeMViTBBoxHead(BBoxHeadAVA):
                     rcnn_train_cfg: Optional[ConfigDict] = None) -> Tensor:
         """Many-hot targets of the boxes, (N, num_classes).
 
-        Args:
-            sampling_results (list[SamplingResult]): Of each clip; its boxes
-                are the positives, then the negatives.
-            rcnn_train_cfg (ConfigDict, optional): Not used.
+        A clip's boxes are its positives, then its negatives.
         """
         targets = []
         for res in sampling_results:
@@ -148,13 +126,7 @@ class MeMViTBBoxHead(BBoxHeadAVA):
                         sampling_results: List[SamplingResult],
                         rcnn_train_cfg: Optional[ConfigDict] = None,
                         **kwargs) -> Dict:
-        """Loss of boxes.
-
-        Args:
-            cls_score (Tensor): Logits, (N, num_classes - 1).
-            rois (Tensor, optional): Not used.
-            sampling_results (list[SamplingResult]): Of each clip.
-            rcnn_train_cfg (ConfigDict, optional): Not used.
+        """Loss of boxes with logits (N, num_classes - 1).
 
         Returns:
             dict: ``loss_bbox`` with ``loss_action_cls``, and recall and
@@ -198,13 +170,7 @@ class MeMViTBBoxHead(BBoxHeadAVA):
                                 img_meta: Dict,
                                 rcnn_test_cfg: Optional[ConfigDict] = None,
                                 **kwargs) -> InstanceData:
-        """Scores of a clip's boxes.
-
-        Args:
-            roi (Tensor): (N, 5), batch index and pixels.
-            cls_score (Tensor): Logits, (N, num_classes - 1).
-            img_meta (dict): Metainfo of the clip.
-            rcnn_test_cfg (ConfigDict, optional): Not used.
+        """Scores of a clip's boxes (N, 5), batch index and pixels.
 
         Returns:
             InstanceData: ``bboxes`` (N, 4), shares of the image: the

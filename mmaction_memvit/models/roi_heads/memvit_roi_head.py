@@ -10,9 +10,10 @@ from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.structures.bbox import bbox2roi
 from mmengine.model import ModuleList
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
-from mmaction_memvit.memory.state import on_device
+from mmaction_memvit.memory.state import Memory, on_device, tree_map
+from mmaction_memvit.messages import check_choice, check_whole
 
 from ..layers.box_block import BoxBlock
 from ..layers.box_memory import BoxMemory
@@ -65,12 +66,8 @@ class MeMViTRoIHead(AVARoIHead):
                                  ('mem_len', mem_len, 0),
                                  ('mem_stride', mem_stride, 1),
                                  ('num_slots', num_slots, 1)):
-            if value < low:
-                raise ValueError(
-                    f'{name} is {value}, but must be at least {low}')
-        if mem_mask not in ('exclude', 'zero'):
-            raise ValueError(f"mem_mask is {mem_mask!r}, but must be "
-                             "'exclude' or 'zero'")
+            check_whole(name, value, low)
+        check_choice('mem_mask', mem_mask, ('exclude', 'zero'))
         super().__init__(*args, **kwargs)
         self.box_blocks = ModuleList(
             [] if box_block is None else
@@ -80,7 +77,6 @@ class MeMViTRoIHead(AVARoIHead):
         self.zero_mask = mem_mask == 'zero'
         self.num_slots = num_slots
 
-    # ---------------------------------------------------------------- memory
     @property
     def temporal_support(self) -> int:
         """int: clips of the past whose boxes can matter."""
@@ -128,7 +124,6 @@ class MeMViTRoIHead(AVARoIHead):
             seen = memory.slots[pick]
         return torch.cat(entries, 1), torch.cat(tuple(seen), 1)
 
-    # --------------------------------------------------------------- forward
     def _relate(
         self, x: Tensor, counts: Sequence[int], memory: Optional[BoxMemory]
     ) -> Tuple[Tensor, Optional[BoxMemory]]:
@@ -144,8 +139,15 @@ class MeMViTRoIHead(AVARoIHead):
         flat = x.new_zeros(batch * num_slots, x.shape[1])
         slots = torch.zeros(
             batch * num_slots, dtype=torch.bool, device=x.device)
-        boxes = flat.index_copy(0, place, x).view(batch, num_slots, -1)
-        slots = slots.index_fill(0, place, True).view(batch, num_slots)
+        boxes, memory = self._relate_slots(
+            flat.index_copy(0, place, x).view(batch, num_slots, -1),
+            slots.index_fill(0, place, True).view(batch, num_slots), memory)
+        return boxes.flatten(0, 1).index_select(0, place), memory
+
+    def _relate_slots(
+            self, boxes: Tensor, slots: Tensor, memory: Optional[BoxMemory]
+    ) -> Tuple[Tensor, Optional[BoxMemory]]:
+        """As :meth:`_relate`, of boxes (B, S, C) in slots, bool (B, S)."""
         seen = torch.ones_like(slots) if self.zero_mask else slots
         entries = []
         for i, block in enumerate(self.box_blocks):
@@ -162,7 +164,7 @@ class MeMViTRoIHead(AVARoIHead):
                     x.masked_fill(~slots[..., None], 0.) for x in entries
                 ]
             memory = memory.push(entries, slots)
-        return boxes.flatten(0, 1).index_select(0, place), memory
+        return boxes, memory
 
     def score_boxes(
         self,
@@ -187,38 +189,61 @@ class MeMViTRoIHead(AVARoIHead):
             tuple: Logits (sum of N_b, num_classes - 1), and the next memory
             (None if none came in).
         """
-        # They may be on the host, see sample_boxes.
-        device = next(self.bbox_head.parameters()).device
-        rois = bbox2roi(boxes).to(device, non_blocking=True)
+        # Boxes may be on the host, see sample_boxes.
+        rois = on_device(
+            bbox2roi(boxes), next(self.bbox_head.parameters()))
         num = len(rois)
         if not num:
             # CUDA's RoIAlign stops at no box. One is looked at and dropped,
             # which leaves the backbone its (zero) gradient.
             rois = rois.new_zeros(1, 5)
         roi_feats, _ = self.bbox_roi_extractor(patch_features(feats), rois)
-        roi_feats = roi_feats[:num]
-        x = self.bbox_head.pool(roi_feats)
+        x = self.bbox_head.pool(roi_feats[:num])
         if self.box_blocks:
             x, memory = self._relate(x, [len(b) for b in boxes], memory)
         return self.bbox_head(x), memory
 
-    # -------------------------------------------------------------- training
+    def score_slots(
+        self,
+        feats: Features,
+        boxes: Tensor,
+        slots: Tensor,
+        memory: Optional[BoxMemory] = None
+    ) -> Tuple[Tensor, Optional[BoxMemory]]:
+        """As :meth:`score_boxes`, in shapes that no number of boxes changes.
+
+        Args:
+            feats (Tensor | Sequence): What the backbone gives.
+            boxes (Tensor): (B, S, 4) pixels; S is ``num_slots``.
+            slots (Tensor): Bool, (B, S): which of them are boxes.
+            memory (BoxMemory, optional): Of the clips before. Defaults to
+                None: nothing is remembered.
+
+        Returns:
+            tuple: Logits (B, S, num_classes - 1), of no meaning where there
+            is no box, and the next memory (None if none came in).
+        """
+        batch, num = slots.shape
+        lanes = torch.arange(batch, device=boxes.device, dtype=boxes.dtype)
+        rois = torch.cat(
+            (lanes[:, None, None].expand(-1, num, -1), boxes), 2).flatten(0, 1)
+        roi_feats, _ = self.bbox_roi_extractor(patch_features(feats), rois)
+        x = self.bbox_head.pool(roi_feats)
+        if self.box_blocks:
+            x = torch.where(slots.flatten()[:, None], x, x.new_zeros(()))
+            x, memory = self._relate_slots(
+                x.unflatten(0, (batch, num)), slots, memory)
+            x = x.flatten(0, 1)
+        return self.bbox_head(x).unflatten(0, (batch, num)), memory
+
     def sample_boxes(self,
                      data_samples: SampleList) -> List[SamplingResult]:
         """Choose the boxes to train on and find their labels.
 
         Ground truth, and proposals (if any), with the labels of a
         ground-truth box where they overlap enough, else none
-        (``train_cfg.rcnn``).
-
-        Args:
-            data_samples (list[ActionDataSample]): With ``gt_instances`` and
-                ``proposals``.
-
-        Returns:
-            list[SamplingResult]: Of each clip, on the host: it is a hundred
-            operators on a handful of boxes, many of which would wait for the
-            device.
+        (``train_cfg.rcnn``). On the host: it is a hundred operators on a
+        handful of boxes, many of which would wait for the device.
         """
         results = []
         for sample in data_samples:
@@ -250,12 +275,7 @@ class MeMViTRoIHead(AVARoIHead):
 
     def results(self, logits: Tensor, boxes: Sequence[Tensor],
                 data_samples: SampleList) -> InstanceList:
-        """Turn logits into what the metric takes.
-
-        Args:
-            logits (Tensor): (sum of N_b, num_classes - 1).
-            boxes (Sequence[Tensor]): (N_b, 4) pixels for each clip.
-            data_samples (list[ActionDataSample]): Of the clips.
+        """Turn logits (sum of N_b, num_classes - 1) into detections.
 
         Returns:
             list[InstanceData]: ``bboxes`` (N_b, 4), shares of the image, and
@@ -276,3 +296,33 @@ def patch_features(feats: Features) -> Features:
     if isinstance(feats[-1], (list, tuple)):
         return feats[-1][0]
     return tuple(feats)
+
+
+def score_boxes(
+    roi_head: nn.Module,
+    feats: object,
+    boxes: Sequence[Tensor],
+    memory: Memory = None,
+    elapsed: Optional[Tensor] = None
+) -> Tuple[Tensor, Memory]:
+    """A head's ``score_boxes``, without autocast and in its own dtype.
+
+    The head is a small part of the work: so RoIAlign and scores are exact.
+    """
+    param = next(roi_head.parameters())
+    feats = tree_map(lambda x: x.to(param.dtype), feats)
+    with torch.autocast(param.device.type, enabled=False):
+        return roi_head.score_boxes(
+            feats, [b.to(param.dtype) for b in boxes], memory, elapsed)
+
+
+def proposals_of(data_samples: SampleList) -> List[Tensor]:
+    """Boxes to score, (N_b, 4) pixels for each clip."""
+    for sample in data_samples:
+        if 'proposals' not in sample:
+            raise KeyError(
+                f'clip {sample.get("img_key", "")} has no proposals, so there '
+                'are no boxes to score: give the dataset a proposal_file, or '
+                'use OnlineAVADataset with test_mode=True, which takes '
+                'ground-truth boxes without one')
+    return [sample.proposals.bboxes for sample in data_samples]

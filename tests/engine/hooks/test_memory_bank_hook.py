@@ -3,7 +3,6 @@ import json
 import re
 
 import pytest
-import torch
 from helpers.runs import (
     config,
     iteration_based,
@@ -40,12 +39,12 @@ def count_continued(clips):
 
 
 class Spy(Hook):
-    """Keeps what the banks hold at the borders."""
+    """Keeps what the banks hold at the borders, and which evaluation fills."""
 
     priority = 'NORMAL'  # After MemoryBankHook.
 
     def __init__(self):
-        self.seen = []
+        self.seen, self.filled = [], set()
 
     def _look(self, runner, moment):
         banks = runner.model.banks
@@ -53,35 +52,17 @@ class Spy(Hook):
             (len(banks[mode]), banks[mode].num_clips)
             for mode in ('train', 'val', 'test')))
 
-    def before_train_epoch(self, runner):
-        self._look(runner, 'before_train')
+    def _before_epoch(self, runner, mode='train'):
+        self._look(runner, f'before_{mode}')
 
-    def before_val_epoch(self, runner):
-        self._look(runner, 'before_val')
+    def _after_iter(self, runner, batch_idx, data_batch=None, outputs=None,
+                    mode='train'):
+        self.filled |= {m for m in ('val', 'test', 'predict')
+                        if len(runner.model.banks[m])}
 
-    def after_val_epoch(self, runner, metrics=None):
-        self._look(runner, 'after_val')
-
-    def before_test_epoch(self, runner):
-        self._look(runner, 'before_test')
-
-    def after_test_epoch(self, runner, metrics=None):
-        self._look(runner, 'after_test')
-
-
-class EvalModes(Hook):
-    """Keeps which bank evaluation filled."""
-
-    def __init__(self):
-        self.modes = set()
-
-    def after_val_iter(self, runner, *args, **kwargs):
-        self.modes |= {
-            m for m in ('val', 'test', 'predict')
-            if len(runner.model.banks[m])
-        }
-
-    after_test_iter = after_val_iter
+    def _after_epoch(self, runner, mode='train'):
+        if mode != 'train':
+            self._look(runner, f'after_{mode}')
 
 
 def test_banks_are_cleared_at_every_border(tmp_path):
@@ -89,10 +70,10 @@ def test_banks_are_cleared_at_every_border(tmp_path):
         tmp_path,
         **loaders(test=made_up_loader(LENGTHS, train=False)),
         epochs=2)
-    spy, modes = Spy(), EvalModes()
-    runner = make_runner(cfg, [spy, modes])
+    spy = Spy()
+    runner = make_runner(cfg, [spy])
     runner.train()
-    assert modes.modes == {'val'}
+    assert spy.filled == {'val'}
     # A bank of batches of 2 remembers 4 videos; 22 clips are trained on, as
     # the lane with 9 clips starts its first video again.
     empty, trained = (0, 0), (4, 22)
@@ -102,9 +83,9 @@ def test_banks_are_cleared_at_every_border(tmp_path):
         ('after_val', 'predict', trained, empty, empty),
     ] * 2
     spy.seen.clear()
-    modes.modes.clear()
+    spy.filled.clear()
     runner.test()
-    assert modes.modes == {'test'}
+    assert spy.filled == {'test'}
     assert spy.seen == [('before_test', 'test', trained, empty, empty),
                         ('after_test', 'predict', trained, empty, empty)]
 
@@ -199,28 +180,6 @@ def test_a_sampler_that_tears_streams_is_named(tmp_path, check_after, steps):
     assert len(runner.recorder.losses) == steps
 
 
-@pytest.mark.parametrize('mode', ['val', 'test'])
-def test_neighbours_within_a_batch_are_no_stream(tmp_path, mode):
-    # In order, but two clips of a video in one batch: the second does not
-    # know of the first. With one clip a batch all is well.
-    for batch_size in (1, 2):
-        loader = made_up_loader(
-            LENGTHS, train=False, batch_size=batch_size, streams=False)
-        runner = make_runner(
-            config(tmp_path / f'{batch_size}', preflight='warn',
-                   **{mode: loader}, **{
-                'train': made_up_loader(LENGTHS, train=True)
-            } if mode == 'val' else {}))
-        run = runner.train if mode == 'val' else runner.test
-        if batch_size == 1:
-            run()
-            assert told(runner, mode) == [(15, 20)]
-            continue
-        with pytest.raises(
-                RuntimeError, match=f'7 of 15.*{mode}'):
-            run()
-
-
 def test_steps_that_are_too_wide_are_named(tmp_path):
     # As with a data set whose positions are seconds, two apart.
     class Wide(Hook):
@@ -253,17 +212,6 @@ def test_videos_of_one_clip_are_no_error(tmp_path, streams):
     assert told(runner) == [(0, 12), (0, 12)]
 
 
-def test_few_long_videos_among_many_short_ones_are_no_error(tmp_path):
-    # The long one may come late: no stream in the first steps is not odd.
-    loader = made_up_loader([1] * 12 + [8], train=True)
-    loader['sampler']['shuffle'] = False
-    loader['batch_sampler']['mode'] = 'train'
-    hook = dict(type='MemoryBankHook', check_after=2)
-    runner = train(config(tmp_path, loader, custom_hooks=[hook]))
-    (continued, _), = told(runner)
-    assert continued >= 7
-
-
 def test_lanes_that_were_not_finite_are_told(tmp_path):
 
     class Break(Hook):
@@ -279,20 +227,6 @@ def test_lanes_that_were_not_finite_are_told(tmp_path):
 
     runner = train(config(tmp_path, loaders()['train']), [Break()])
     assert '2 lanes were not finite and started anew' in read_log(runner)
-
-
-def test_videos_that_failed_are_counted(tmp_path):
-    failing = dict(failures={f'v{i}': i + 1 for i in range(7)})
-    runner = train(
-        config(
-            tmp_path,
-            made_up_loader(LENGTHS, train=True, **failing),
-            made_up_loader(LENGTHS, train=False)))
-    log = read_log(runner)
-    assert re.search(
-        'WARNING - train data: 28 clips of 7 videos could not be read so far '
-        r'.*: v0, v1, v2, v3, v4, \.\.\.\n', log)
-    assert 'val data' not in log
 
 
 @pytest.mark.parametrize('changes', [{
@@ -336,30 +270,3 @@ def test_iteration_based_training(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match='StreamBatchSampler'):
         runner.train()
     assert runner.iter == 8
-
-
-def test_beside_the_hook_for_averaged_weights(tmp_path):
-    ema = dict(type='EMAHook', ema_type='ExponentialMovingAverage',
-               momentum=0.3)
-    both = [dict(type='MemoryBankHook'), ema]
-    plain = train(config(tmp_path / 'a', **loaders(), epochs=2))
-    runner = train(
-        config(tmp_path / 'b', **loaders(), epochs=2, custom_hooks=both))
-    # What is validated in between, by other weights, leaves no trace.
-    assert runner.recorder.losses == plain.recorder.losses
-    assert told(runner) == told(plain)
-    # Validation saw the averaged weights, those that the checkpoint holds.
-    cfg = config(
-        tmp_path / 'c',
-        test=made_up_loader(LENGTHS, train=False),
-        load_from=str(tmp_path / 'b/epoch_2.pth'))
-    tested = make_runner(cfg)
-    tested.test()
-    scores = runner.recorder.scores
-    assert len(scores) == 20
-    for key, score in tested.recorder.scores.items():
-        torch.testing.assert_close(score, scores[key])
-    assert any((score - plain.recorder.scores[key]).abs().max() > 1e-4
-               for key, score in scores.items())
-
-

@@ -29,16 +29,16 @@ def keep_generators():
     torch.set_rng_state(states[2])
 
 
-def run(folder, val=False, hooks=SEEDED, iters=None, **kwargs):
+def run(folder, val=False, **kwargs):
     """Losses of a model that draws random numbers."""
     data = dict(train=made_up_loader(LENGTHS, train=True))
     if val:
         data['val'] = made_up_loader(LENGTHS, train=False)
     changes = {'model.backbone.drop_path_rate': 0.5, **kwargs}
-    cfg = config(folder, custom_hooks=hooks, **data, **changes)
-    if iters:
-        cfg = iteration_based(cfg, max_iters=iters, val_interval=4)
-        cfg.default_hooks.checkpoint.interval = 11
+    cfg = iteration_based(
+        config(folder, custom_hooks=SEEDED, **data, **changes),
+        max_iters=16, val_interval=4)
+    cfg.default_hooks.checkpoint.interval = 11
     return train(cfg, [Draw()]).recorder.losses
 
 
@@ -51,37 +51,16 @@ class Draw(Hook):
             data_batch['inputs'][i] = (x * noise).to(torch.uint8)
 
 
-def test_validation_and_resuming_change_no_draw(tmp_path):
-    plain = run(tmp_path / 'a', epochs=3)
-    assert_same(run(tmp_path / 'b', epochs=3, val=True), plain)
-    resumed = run(
-        tmp_path / 'c',
-        epochs=3,
-        resume=True,
-        load_from=str(tmp_path / 'b/epoch_1.pth'))
-    assert_same(resumed, plain[11:])
-    assert run(tmp_path / 'd', randomness=dict(seed=4)) != plain[:11]
-
-
-def test_the_host_alone_does_otherwise(tmp_path):
-    # If this fails, the hook is no longer needed.
-    hooks = [dict(type='MemoryBankHook')]
-    plain = run(tmp_path / 'a', epochs=2, hooks=hooks)
-    validated = run(tmp_path / 'b', epochs=2, hooks=hooks, val=True)
-    assert validated[:11] == plain[:11]
-    assert np.abs(np.subtract(validated, plain)[11:]).max() > 1e-3
-
-
-def test_iteration_based_training(tmp_path, monkeypatch):
+def test_validation_and_resuming_change_no_draw(tmp_path, monkeypatch):
+    """By epochs: test_end_to_end.py."""
     # MMEngine waits two seconds whenever the loader starts anew.
     monkeypatch.setattr('mmengine.runner.loops.time.sleep', lambda _: None)
-    plain = run(tmp_path / 'a', iters=16)
-    assert_same(run(tmp_path / 'b', iters=16, val=True), plain)
+    plain = run(tmp_path / 'a')
+    assert_same(run(tmp_path / 'b', val=True), plain)
     # The loader starts anew after 11 steps; a run that is resumed where it
     # does has missed nothing that memory would hold.
     resumed = run(
         tmp_path / 'c',
-        iters=16,
         resume=True,
         load_from=str(tmp_path / 'b/iter_11.pth'))
     assert_same(resumed, plain[11:])

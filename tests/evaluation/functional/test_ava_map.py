@@ -128,12 +128,10 @@ def their_map(tmp_path, one_process):
         (tmp_path / 'excluded.csv').write_text(''.join(
             f'{video},{timestamp:04d}\n' for video, timestamp in excluded))
         return ava_eval(
-            write(tmp_path / 'found.csv', found, True),
-            'mAP',
+            write(tmp_path / 'found.csv', found, True), 'mAP',
             str(tmp_path / 'labels.pbtxt'),
             write(tmp_path / 'truth.csv', truth, False),
-            str(tmp_path / 'excluded.csv'),
-            verbose=False,
+            str(tmp_path / 'excluded.csv'), verbose=False,
             custom_classes=custom)['overall']
 
     return run
@@ -191,22 +189,6 @@ def test_order_of_rows_makes_no_difference():
     assert num_different == 5
 
 
-def test_second_best_box_is_no_second_chance():
-    # Both detections overlap the first box most; the other one stays missed.
-    truth = [('a', 0, (0, 0, 1, 1), 1, 1.), ('a', 0, (0, 0, 1, .8), 1, 1.)]
-    found = [('a', 0, (0, 0, 1, .96), 1, .9), ('a', 0, (0, 0, 1, .97), 1, .8)]
-    result = frame_ap(boxes_from_rows(truth), boxes_from_rows(found), [1])
-    assert result.mean == 0.5
-    assert result.num_truth == [2] and result.num_found == [2]
-
-
-def test_first_of_equal_scores_finds_the_box():
-    truth = boxes_from_rows([('a', 0, (0, 0, 1, 1), 1, 1.)])
-    found = boxes_from_rows([('a', 0, (0, 0, 1, 1), 1, .5)] * 3)
-    # Were it another one, precision would be lower.
-    assert frame_ap(truth, found, [1]).mean == 1
-
-
 def test_iou_threshold_is_reached_not_exceeded():
     truth = boxes_from_rows([('a', 0, (0, 0, 1, 1), 1, 1.)])
     found = boxes_from_rows([('a', 0, (0, 0, .5, 1), 1, .9)])
@@ -226,15 +208,6 @@ def test_boxes_without_area():
     assert frame_ap(truth, found, [1], (), 'official').mean == 0.5
 
 
-def test_nothing_found():
-    truth = boxes_from_rows([('a', 0, (0, 0, 1, 1), 1, 1.)])
-    empty = boxes_from_rows([], keys=[('a', 0)])
-    report = evaluate_ava(truth, empty, {1: 'x', 2: 'y'})
-    assert report.metrics('mmaction2') == dict(
-        overall=0., overall_mmaction2=0., overall_official=0.)
-    assert find_problems(truth, empty, ()) == []
-
-
 def test_report():
     names = {i: f'class {i}' for i in range(1, 81)}
     names.update({12: 'stand', 80: 'watch (a person)', 17: 'carry'})
@@ -247,23 +220,17 @@ def test_report():
     report = evaluate_ava(boxes_from_rows(truth), boxes_from_rows(found),
                           names)
     assert report.metrics('mmaction2') == dict(
-        overall=.5,
-        overall_mmaction2=.5,
-        overall_official=.375,
-        person_movement=1.,
-        object_manipulation=0.,
-        person_interaction=.5)
+        overall=.5, overall_mmaction2=.5, overall_official=.375,
+        person_movement=1., object_manipulation=0., person_interaction=.5)
     scores = report.metrics('official')
     assert scores['overall'] == .375 and scores['person_interaction'] == .25
     lines = [line.split() for line in report.table().splitlines()]
-    assert lines[0] == [
-        'id', 'class', 'boxes', 'detections', 'AP', 'mmaction2', 'AP',
-        'official'
-    ]
     assert lines[1] == ['1', 'class', '1', '0', '0', '-', '-']
-    assert lines[12] == ['12', 'stand', '1', '1', '1.0000', '1.0000']
     assert lines[64] == ['64', 'class', '64', '1', '2', '1.0000', '0.5000']
     assert lines[81] == ['mean', '4', '5', '0.5000', '0.3750']
+    empty = boxes_from_rows([], keys=[('a', 0)])
+    assert evaluate_ava(boxes_from_rows(truth), empty, names).metrics(
+        'mmaction2')['overall_official'] == 0
     # Groups belong to AVA's own classes only.
     names[12] = 'juggle'
     report = evaluate_ava(boxes_from_rows(truth), boxes_from_rows(found),

@@ -62,16 +62,6 @@ def test_equals_the_definition(kind, seed):
     np.testing.assert_allclose(again.ap, report.ap, atol=1e-12)
 
 
-@pytest.mark.parametrize('kind', ['random', 'tied', 'constant'])
-def test_labelled_is_videos_without_classes_at_the_end(kind):
-    scores, labels = make(kind, 5)
-    report = evaluate_multi_label(scores, labels)
-    last = scores.copy()
-    last[~labels.any(1)] = scores.min() - 1
-    np.testing.assert_allclose(
-        evaluate_multi_label(last, labels).ap, report.ap_labelled, atol=1e-12)
-
-
 def test_by_hand():
     scores = [[.9, 0, .1], [.8, 0, .2], [.7, 0, .3], [.6, 0, .4]]
     labels = [[0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]]

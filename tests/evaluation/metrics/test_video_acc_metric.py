@@ -54,14 +54,6 @@ def test_averages_the_clips_of_a_video(log):
     assert warned(log) == []
 
 
-def test_mean_class_accuracy_weighs_classes_alike():
-    samples = [make_sample(f'v{i}', 0, [.9, .1], 0) for i in range(3)]
-    samples.append(make_sample('w', 0, [.9, .1], 1))
-    result = evaluate(samples, metric_options={
-        'top_k_accuracy': {'topk': 1}}, prefix='video')
-    assert result == {'video/top1': 0.75, 'video/mean1': 0.5}
-
-
 def test_unlabelled_clips_count_in_nothing():
     samples = [
         make_sample('a', 0, [.1, .9], 0),
@@ -188,21 +180,3 @@ def test_label_out_of_range():
     with pytest.raises(ValueError,
                        match="'a' has label 2, but.*2 classes.*end at 1"):
         evaluate([make_sample('a', 0, [.6, .4], 2)])
-
-
-def test_scores_of_several_views():
-    sample = make_sample('a', 0, [.6, .4], 0).to_dict()
-    sample['pred_score'] = torch.rand(3, 2)
-    with pytest.raises(ValueError, match=r'num_classes.*\[3, 2\]'):
-        VideoAccMetric().process(None, [sample])
-
-
-@pytest.mark.parametrize('kwargs, words', [
-    ({'metric_list': 'top1'}, ['top1', 'top_k_accuracy']),
-    ({'average': 'mean'}, ["'mean'", "'prob'"]),
-])
-def test_bad_arguments(kwargs, words):
-    with pytest.raises(ValueError) as error:
-        VideoAccMetric(**kwargs)
-    for word in words:
-        assert word in str(error.value)

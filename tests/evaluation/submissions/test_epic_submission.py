@@ -54,10 +54,11 @@ def test_submission(tmp_path, scores, challenge):
         for pair, value in result['action'].items():
             verb, noun = map(int, pair.split(','))
             assert value == pytest.approx(product[verb, noun])
-    (tmp_path / 'other').mkdir()
-    other = str(tmp_path / 'other/b.zip')
-    write_epic_submission(other, IDS, scores, challenge, **SLS)
-    assert load(other)['results'] == results
+    few = {task: array[:, :4] for task, array in scores.items()}
+    size = dict(num_verbs=4, num_nouns=4)
+    write_epic_submission(path, IDS, few, challenge, **SLS, **size)
+    assert validate_epic_submission(path, IDS, **size) == []
+    assert len(load(path)['results'][IDS[0]]['action']) == 16
 
 
 def test_segments_without_scores(tmp_path, scores):
@@ -89,15 +90,6 @@ def test_action_head(tmp_path, scores):
     with pytest.raises(ValueError, match='list of actions is needed'):
         write_epic_submission(path, IDS, {'action': head},
                               'action_recognition', **SLS)
-
-
-def test_few_classes(tmp_path, scores):
-    few = {task: array[:, :4] for task, array in scores.items()}
-    path = str(tmp_path / 'a.zip')
-    size = dict(num_verbs=4, num_nouns=4)
-    write_epic_submission(path, IDS, few, 'action_recognition', **SLS, **size)
-    assert validate_epic_submission(path, IDS, **size) == []
-    assert len(load(path)['results'][IDS[0]]['action']) == 16
 
 
 def test_bad_input(tmp_path, scores):
@@ -155,33 +147,24 @@ R = ('results', IDS[1])
 
 
 @pytest.mark.parametrize('where, value, message', [
-    (('version', ), 0.2, r"version must be .*'0.2'.*is 0.2"),
-    (('challenge', ), None, 'challenge must be'),
+    (('version', ), 0.2, r"version .*'0.2'.*is 0.2"),
     (('challenge', ), ['action_recognition'], 'challenge must be'),
     (('sls_pt', ), None, 'sls_pt must be .*5.*None'),
-    (('sls_tl', ), 9, 'sls_tl must be .*9'),
-    (('sls_td', ), '3', "sls_td must be .*'3'"),
     (('sls_td', ), True, 'sls_td must be .*True'),
     (('team', ), 'we', 'unknown .*team'),
     (('results', ), [1], 'results'),
     (R, None, "^1 segments .* no result: 'P01_101_1'"),
     (('results', 'P99_01_0'), {}, "^1 .*not in the list: 'P99_01_0'"),
-    (R, {'verb': {}}, '^1 .*verb, noun and action.*P01_101_1'),
+    (R, {'verb': {}}, '^1 action .*P01_101_1'),
     ((*R, 'verb', '96'), None, r'^1 verb .*97.*P01_101_1 \(96\)'),
-    ((*R, 'verb', '97'), 1., "^1 verb .*P01_101_1 .*'97'"),
+    ((*R, 'verb', '97'), 1., r'^1 verb .*P01_101_1 \(98'),
     ((*R, 'noun'), [1, 2], r'^1 noun .*P01_101_1 \(\[1, 2\]\)'),
     ((*R, 'noun', '7'), float('nan'), r'^1 noun .*finite.*\(nan\)'),
-    ((*R, 'noun', '7'), float('inf'), '^1 noun .*finite'),
     ((*R, 'verb', '7'), '1.5', "^1 verb .*finite.*'1.5'"),
     ((*R, 'verb', '7'), False, '^1 verb .*finite'),
     ((*R, 'verb', '7'), 10**400, '^1 verb .*finite'),
     ((*R, 'action', '0,300'), 1., r'^1 action .* 100: .*\(101\)'),
-    ((*R, 'action', '0,300'), 1., "^1 action .*29100.*'0,300'"),
-    ((*R, 'action', '97,0'), 1., "'97,0'"),
-    ((*R, 'action', '1, 2'), 1., "'1, 2'"),
-    ((*R, 'action', '01,2'), 1., "'01,2'"),
-    ((*R, 'action', '5'), 1., "'5'"),
-    ((*R, 'action'), {}, r'^1 action .* 100: .*\(0\)'),
+    ((*R, 'action'), {f'{i},300': 1. for i in range(100)}, "29100.*'0,300'"),
     ((*R, 'action'), 5, r'^1 action .*\(5\)'),
 ])
 def test_problems_are_found(tmp_path, content, where, value, message):
@@ -196,8 +179,6 @@ def test_problems_of_many_segments_are_counted(tmp_path, content):
         del result['verb']['3']
     (found, ) = check(tmp_path, content)
     assert found.startswith('3 verb scores') and 'P33_02_10 (96)' in found
-    assert re.search(r'^5 segments .*P02_01_0.* 2 more', check(
-        tmp_path, content, [f'P0{i}_01_0' for i in range(5)])[0])
     (found, ) = check(tmp_path, {**content, 'results': {}}, [],
                       challenge='action_anticipation')
     assert 'action_recognition' in found and 'action_anticipation' in found
@@ -206,21 +187,12 @@ def test_problems_of_many_segments_are_counted(tmp_path, content):
 def test_files_that_are_no_submission(tmp_path, content):
     path = tmp_path / 'a.zip'
     assert 'cannot be read' in validate_epic_submission(str(path), IDS)[0]
-    with zipfile.ZipFile(path, 'w') as archive:
-        for name in ('test.json', 'readme.txt'):
-            archive.writestr(name, '{}')
-    assert 'nothing else' in validate_epic_submission(str(path), IDS)[0]
     path.write_text('text')
     assert 'cannot be read' in validate_epic_submission(str(path), IDS)[0]
-    text = json.dumps(content)
     for bad, message, kwargs in (
-        (text, 'must hold test.json', dict(member='sub/test.json')),
-        (text[:-3], 'is not JSON', {}),
-        (b'\xff\xfe', 'is not UTF-8', {}),
-        ('[]', 'must be an object', {}),
-        ('[' * 10**6, 'is not JSON', {}),
-        (text.replace('"results": {', '"results": {"P01_101_0": {}, '),
-         "1 keys occur twice in one object: 'P01_101_0'", {}),
-    ):
-        problems = check(tmp_path, bad, **kwargs)
-        assert len(problems) == 1 and message in problems[0]
+        (json.dumps(content), 'test.json', dict(member='sub/test.json')),
+        ('{', 'JSON', {}), (b'\xff\xfe', 'UTF-8', {}),
+        ('[' * 10**6, 'JSON', {}),
+        ('[]', 'must be an object', {})):
+        problem, = check(tmp_path, bad, **kwargs)
+        assert message in problem

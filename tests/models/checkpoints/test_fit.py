@@ -45,21 +45,6 @@ def test_table_functions():
     assert (resized.diff() >= 0).all()
 
 
-def test_pretrained_memvit(tmp_path):
-    source = build()
-    path = tmp_path / 'a.pth'
-    torch.save(
-        dict(state_dict={
-            f'backbone.{k}': v for k, v in source.state_dict().items()
-        }), path)
-    model = build(
-        mem_len=0, init_cfg=dict(type='Pretrained', checkpoint=str(path)))
-    model.init_weights()
-    x = torch.randn(1, 3, 8, 32, 32)
-    torch.testing.assert_close(
-        model.eval()(x)[-1][1], source.eval()(x)[-1][1])
-
-
 def test_pretrained_beside_other_initialisers(tmp_path):
     source = build(mem_len=0)
     path = tmp_path / 'a.pth'

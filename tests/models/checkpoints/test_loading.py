@@ -6,7 +6,6 @@ import pytest
 import torch
 from helpers.logs import logged
 from helpers.models import MEMVIT, SLOWONLY
-from mmaction.models.backbones import MViT
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import ConfigDict
@@ -167,27 +166,6 @@ def test_new_memory_is_named_and_told_when_it_predicts(tmp_path, model):
         predict(model), predict(model)
     line, = (x for x in lines if 'not been trained' in x)
     assert path in line
-
-
-def mvit_state():
-    options = {k: v for k, v in MEMVIT.items()
-               if k in ('arch', 'spatial_size', 'temporal_size')}
-    return {f'backbone.{k}': v for k, v in MViT(**options).state_dict().items()
-            }
-
-
-def test_mvit_of_mmaction2_starts_a_memvit_by_load_from(tmp_path):
-    state, model = mvit_state(), build()
-    with logged() as lines:
-        load_checkpoint(model, save(state, tmp_path / 'mvit.pth'))
-    line = next(x for x in lines if 'MViT of MMAction2' in x)
-    assert 'cls_head' in line and 'of it, not used' not in line
-    own = model.state_dict()
-    qkv = state['backbone.blocks.1.attn.qkv.weight']
-    assert torch.equal(own['backbone.blocks.1.attn.v.weight'],
-                       qkv.chunk(3)[2])
-    with pytest.raises(ValueError, match='pool_k'):
-        predict(model)
 
 
 def test_init_cfg_takes_a_part_and_not_nothing(tmp_path):

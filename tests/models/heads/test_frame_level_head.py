@@ -52,14 +52,6 @@ def test_only_labelled_tokens_count():
     assert losses['top1_acc'] == pytest.approx(hits.item())
 
 
-def test_one_token_and_label_smoothing():
-    head, x = build(label_smooth_eps=0.3), features(tokens=2)
-    losses = head.loss(x, samples([-1, -1], [1, -1]))
-    expected = F.cross_entropy(
-        head(x)[1, :1], torch.tensor([1]), label_smoothing=0.3)
-    torch.testing.assert_close(losses['loss_cls'], expected)
-
-
 def test_without_labels_the_loss_is_zero_with_a_graph():
     head, x = build(), features(tokens=2)
     loss = head.loss(x, samples([-1, -1], [-1, -1]))['loss_cls']

@@ -61,7 +61,3 @@ def test_bad_arguments():
         ClassBalancedLoss([1, 2], beta=1.)
     with pytest.raises(ValueError, match='3.*2'):
         ClassBalancedLoss([1, 2])(torch.tensor(LOGITS), torch.tensor([0, 1]))
-
-
-def test_its_buffers_are_no_part_of_checkpoints():
-    assert not ClassBalancedLoss([1, 2]).state_dict()

@@ -3,6 +3,7 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from helpers.models import MEMVIT
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
@@ -14,7 +15,7 @@ def scope():
     init_default_scope('mmaction')
 
 
-def build(**kwargs):
+def build(head='MViTHead', **kwargs):
     torch.manual_seed(0)
     backbone = {**MEMVIT, **kwargs.pop('backbone', {})}
     model = MODELS.build(
@@ -22,7 +23,7 @@ def build(**kwargs):
             type='OnlineRecognizer3D',
             backbone=backbone,
             cls_head=dict(
-                type='MViTHead',
+                type=head,
                 in_channels=32,
                 num_classes=3,
                 dropout_ratio=0.,
@@ -119,6 +120,16 @@ def test_unlabelled_clips_only_feed_the_memory():
     nothing['loss_cls'].backward()
     assert all(p.grad is not None for p in model.parameters())
     assert model.banks['train'].num_continued == 2
+
+
+def test_clips_with_a_label_at_some_token_take_part():
+    model = build('FrameLevelHead').train()
+    inputs, samples = batch(('a', 0, [1, -1]), ('b', 0, [-1, 2]),
+                            ('c', 0, [-1, -1]))
+    loss = model(inputs, samples, mode='loss')['loss_cls']
+    logits = model.eval()(inputs, stage='head', mode='tensor')
+    torch.testing.assert_close(
+        loss, F.cross_entropy(logits[[0, 1], [0, 1]], torch.tensor([1, 2])))
 
 
 def test_a_step_that_is_not_finite_does_not_poison():

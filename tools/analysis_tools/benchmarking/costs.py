@@ -1,96 +1,51 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Parameters and operations of a config's model, on shapes alone."""
-import copy
-import math
-from typing import NamedTuple, Optional
-from unittest import mock
+"""Multiply-adds, counted as MMAction2's get_flops counts them."""
+import warnings
 
 import torch
-from mmaction.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from torch.utils.flop_counter import FlopCounterMode
+from mmengine.analysis import FlopAnalyzer
+from torch import Tensor, nn
 
-from .subjects import clips_of, every_dict
+from mmaction_memvit.memory import MemoryHost
 
-aten = torch.ops.aten
+from .counting import tensors_of
 
 
-class Cost(NamedTuple):
-    """What a model is and does.
+class Features(nn.Module):
+    """Backbone and neck of a recognizer or detector.
 
-    Attributes:
-        params (int): Its parameters.
-        macs (int): Multiply-adds of one clip, see :func:`cost_of`.
-        frames (int): Of a clip.
-        size (int): Height and width of its frames, as in training.
+    A backbone that remembers gets its memory: that of a stream's first clip,
+    which is as large as any other.
     """
 
-    params: int
-    macs: int
-    frames: int
-    size: int
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> list:
+        """Features of inputs as the data preprocessor gives them."""
+        model, backbone = self.model, self.model.backbone
+        if isinstance(model, MemoryHost) and model.remembering[0]:
+            x = x.flatten(0, 1) if x.ndim == 6 else x
+            feats, _ = backbone(
+                x, backbone.init_memory(len(x), tuple(x.shape[-2:])))
+        elif hasattr(model, 'roi_head') and hasattr(model, 'mode'):
+            # Clips that share a memory: boxes are asked for behind it.
+            feats = backbone(x.flatten(0, 1) if x.ndim == 6 else x)
+        else:
+            feats = model.extract_feat(x)
+        return list(tensors_of(feats))
 
 
-def layer_norm(x: tuple, *args, out_shape=None, **kwargs) -> int:
-    """As MMEngine estimates it: five for each number."""
-    return 2 * 5 * math.prod(x)
+def giga_macs(model: nn.Module, inputs: Tensor) -> float:
+    """Multiply-adds of a step in evaluation, in thousands of millions.
 
-
-def batch_norm(x: tuple, *args, out_shape=None, **kwargs) -> int:
-    """As MMEngine counts it in evaluation: two for each number."""
-    return 2 * 2 * math.prod(x)
-
-
-#: Beside convolutions and matrix products. Two operations are one
-#: multiply-add; MMEngine adds those of norms to the latter as they are.
-NORMS = {
-    aten.native_layer_norm: layer_norm,
-    aten.native_batch_norm: batch_norm,
-    aten._native_batch_norm_legit_no_training: batch_norm,
-}
-
-
-def without_files(model: dict) -> dict:
-    """The model's config without what would be read, and what needs values."""
-    model.pop('data_preprocessor', None)
-    for part in every_dict(model):
-        for key in ('init_cfg', 'pretrained'):
-            if key in part:
-                part[key] = None
-        if part.get('class_counts') is not None:
-            # A loss of rare classes has no parameters.
-            part.clear()
-            part['type'] = 'CrossEntropyLoss'
-    return model
-
-
-def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
-    """Count a config's model, without weights, data or time.
-
-    Multiply-adds are those of MMAction2's get_flops: convolutions, matrix
-    products and norms in evaluation, attention as it is defined, of a
-    detector its backbone and neck; a memory is full. One clip is counted,
-    also where several share a memory.
-
-    Args:
-        cfg (Config): A whole config; its data tell the frames of a clip.
-        size (int, optional): Height and width of frames. Defaults to None:
-            those of the backbone or of crops, else 224.
+    As :func:`mmengine.analysis.get_model_complexity_info`, which MMAction2's
+    get_flops calls, counts them: by tracing backbone and neck.
     """
-    init_default_scope('mmaction')
-    _, frames, cropped = clips_of(cfg)
-    size = size or cfg.model.backbone.get('spatial_size', cropped)
-    # Nothing is computed; tracing is what tells the parts of a model to run
-    # as they are defined, with a memory.
-    with torch.device('meta'), torch.no_grad(), mock.patch(
-            'torch.jit.is_tracing', return_value=True):
-        model = MODELS.build(without_files(copy.deepcopy(cfg.model))).eval()
-        inputs = torch.empty(1, 1, 3, frames, size, size)
-        with FlopCounterMode(display=False, custom_mapping=NORMS) as counter:
-            if hasattr(model, 'roi_head'):
-                model.extract_feat(inputs)
-            else:
-                model(inputs, stage='head', mode='tensor')
-    return Cost(sum(p.numel() for p in model.parameters()),
-                counter.get_total_flops() // 2, frames, size)
+    counter = FlopAnalyzer(Features(model.eval()), (inputs, ))
+    counter.unsupported_ops_warnings(False).uncalled_modules_warnings(
+        False).tracer_warnings('none')
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return counter.total() / 1e9

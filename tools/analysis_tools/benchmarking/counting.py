@@ -1,6 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What a step dispatches, computes, keeps, launches and waits for."""
+import os
+import sys
 import warnings
+from contextlib import contextmanager
 from typing import Callable, Dict, Iterator, NamedTuple, Tuple
 
 import torch
@@ -79,10 +82,24 @@ def saved_bytes(run: Callable[[], object], model: nn.Module) -> int:
                if ptr not in own)
 
 
+@contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Hides what libraries print there, as the profiler does at each use."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    with open(os.devnull, 'w') as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
 def peak_bytes(step: Callable[[], object]) -> int:
     """Most bytes that a step on the CPU holds beyond what was there."""
     from torch.profiler import ProfilerActivity, profile
-    with profile(
+    with silent_stderr(), profile(
             activities=[ProfilerActivity.CPU], profile_memory=True) as prof:
         step()
     held = peak = 0

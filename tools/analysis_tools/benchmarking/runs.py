@@ -169,6 +169,9 @@ class Run:
             self.forward().backward()
             found['peak_mib'] = peak_bytes(
                 lambda: self.forward().backward()) / 2**20
+        elif not self.cuda:
+            with torch.no_grad():
+                found['peak_mib'] = peak_bytes(self.forward) / 2**20
         if self.subject.how == 'eager':
             with torch.set_grad_enabled(self.train), \
                     OperatorCounter() as counter:

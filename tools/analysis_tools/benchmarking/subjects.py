@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Callable, Iterator, Optional, Tuple
+from typing import Callable, Optional, Union
 
 import torch
 import torch.nn.functional as F
+from mmaction.models.recognizers import Recognizer2D
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.analysis import FlopAnalyzer
@@ -21,7 +22,8 @@ from mmaction_memvit.memory import (
     WindowDataSample,
 )
 
-from .counting import OperatorCounter
+from .costs import giga_macs
+from .sampling import clips_of
 
 NAMES = 'mvit-ARCH, memvit[-ARCH]-mM[gGAP][-uK][-cp] or a config file'
 PATTERN = re.compile(r'(?P<kind>mvit|memvit)(-(?P<arch>tiny|small|base))?'
@@ -58,14 +60,9 @@ class Subject:
     def giga_macs(self) -> float:
         """Multiply-adds of a clip in inference, in thousands of millions.
 
-        To be counted where the model was built, on the CPU: there nothing is
-        hidden in a fused operator.
+        To be counted where the model was built, on the CPU.
         """
-        self.model.eval()
-        state = self.make(1, torch.device('cpu'))
-        with torch.no_grad(), OperatorCounter() as counter:
-            self.forward(state, False)
-        return counter.flops / 2e9 / state.clips
+        raise NotImplementedError
 
 
 class Classifier(MemoryHost, nn.Module):
@@ -189,33 +186,6 @@ class NamedSubject(Subject):
         return F.cross_entropy(scores.float(), state.y)
 
 
-def every_dict(node: object) -> Iterator[dict]:
-    """The dicts within a config, outermost first."""
-    if isinstance(node, dict):
-        yield node
-        node = node.values()
-    if not isinstance(node, (str, bytes)) and hasattr(node, '__iter__'):
-        for x in node:
-            yield from every_dict(x)
-
-
-def clips_of(cfg: Config) -> Tuple[int, int, int]:
-    """Clips of a video, frames of a clip, their size: as in training."""
-    data = list(every_dict(cfg.get('train_dataloader') or {}))
-    found = {}
-    for key in ('num_clips', 'clip_len'):
-        found[key] = next((x[key] for x in data if key in x), 1)
-    size = None
-    for x in data:
-        if str(x.get('type', '')).endswith('Crop'):
-            size = x.get('crop_size', x.get('size', size))
-        elif str(x.get('type', '')).endswith('Resize') and not x.get(
-                'keep_ratio', True):
-            size = x['scale']
-    size = min(size) if isinstance(size, (tuple, list)) else size
-    return found['num_clips'], found['clip_len'], size or 224
-
-
 class ConfigSubject(Subject):
     """A recognizer or detector of a config, from uint8 clips to the loss.
 
@@ -224,20 +194,22 @@ class ConfigSubject(Subject):
     with collaborative memory, the recognizer without, for the same clips.
 
     Args:
-        name (str): The file, and such an ending.
+        name (str | Config): The file, and such an ending; or a config.
         how (str): See :class:`Subject`; 'compile' is of the backbone,
             'graph' asks the recognizer for its ``cuda_graph``.
         size (int, optional): Height and width of frames. Defaults to None:
             as in training.
     """
 
-    def __init__(self, name: str, how: str, size: Optional[int]) -> None:
+    def __init__(self, name: Union[str, Config], how: str,
+                 size: Optional[int]) -> None:
         init_default_scope('mmaction')
-        path, _, self.part = name.partition('@')
+        self.part, self.how, cfg = '', how, name
+        if isinstance(name, str):
+            path, _, self.part = name.partition('@')
+            cfg = Config.fromfile(path)
         if self.part not in ('', 'plain', 'backbone'):
             raise ValueError(f'{name!r} ends with none of @plain, @backbone')
-        self.how = how
-        cfg = Config.fromfile(path)
         self.num_clips, self.frames, trained = clips_of(cfg)
         self.size = size or trained
         model = cfg.model
@@ -253,8 +225,24 @@ class ConfigSubject(Subject):
         if how == 'graph':
             model.cuda_graph = True
         self.model = MODELS.build(model)
+        # Its segments are one clip.
+        self.flat = isinstance(self.model, Recognizer2D)
         if how == 'compile':
             self.model.backbone.compile(dynamic=False)
+
+    def giga_macs(self) -> float:
+        state = self.make(1, torch.device('cpu'))
+        return giga_macs(self.model, self.inputs(state, False)[
+            'inputs']) / state.clips
+
+    def inputs(self, state: SimpleNamespace, train: bool) -> dict:
+        """The next batch, as the model takes it."""
+        for sample in state.samples:
+            sample.set_metainfo(dict(timestamp=state.position))
+        state.position += 1
+        return self.model.data_preprocessor(
+            dict(inputs=list(state.inputs), data_samples=state.samples),
+            train)
 
     def make(self, batch_size: int, device: torch.device) -> SimpleNamespace:
         clips = batch_size * self.num_clips
@@ -264,6 +252,11 @@ class ConfigSubject(Subject):
         shape = (3, self.frames, self.size, self.size)
         if not self.detects or self.collaborates:
             shape = (views, *shape)
+        if self.flat:
+            # A collaborative one has several clips of these.
+            clips = batch_size * self.num_clips * self.frames // getattr(
+                self.model, 'frames_per_clip', self.num_clips * self.frames)
+            shape = (self.num_clips * self.frames, 3, *shape[-2:])
         inputs = [
             torch.randint(256, shape, dtype=torch.uint8, device=device)
             for _ in range(videos)
@@ -319,12 +312,7 @@ class ConfigSubject(Subject):
         return sample.set_gt_label(label)
 
     def forward(self, state: SimpleNamespace, train: bool) -> Tensor:
-        for sample in state.samples:
-            sample.set_metainfo(dict(timestamp=state.position))
-        state.position += 1
-        data = self.model.data_preprocessor(
-            dict(inputs=list(state.inputs), data_samples=state.samples),
-            train)
+        data = self.inputs(state, train)
         if self.part == 'backbone':
             x = data['inputs']
             x = x.flatten(0, 1) if x.ndim == 6 else x

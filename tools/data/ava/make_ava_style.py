@@ -27,30 +27,40 @@ import argparse
 import os
 import os.path as osp
 import sys
-import unicodedata
-from collections import defaultdict
-from typing import Any
+from collections import Counter
 
+import numpy as np
+import pandas as pd
 from mmengine.utils import track_iter_progress, track_parallel_progress
 
-from mmaction_memvit.annotations.table import BadRow, BadRows, first_names
+from mmaction_memvit.annotations.ava import write_rows
+from mmaction_memvit.annotations.class_names import write_label_map
+from mmaction_memvit.annotations.proposals import write_proposals
+from mmaction_memvit.annotations.table import BadRows
+from mmaction_memvit.messages import first_names, text_table
 from mmaction_memvit.video import probe_video
-from mmaction_memvit.video.find import is_video, walk
+from mmaction_memvit.video.index import (
+    is_video,
+    load_video_index,
+    match_videos,
+    walk,
+    write_video_index,
+)
 
 # The tools beside this one and above, however it was started.
 FOLDER = osp.dirname(osp.abspath(__file__))
 sys.path[:0] = [FOLDER, osp.dirname(FOLDER)]
-from ava_set_files import summary, write_set  # noqa: E402
-from ava_set_rows import (  # noqa: E402
+from box_table import (  # noqa: E402
+    BOX,
+    DIGITS,
+    SPLITS,
     decide_unit,
-    nearest_frames,
+    is_int,
     place_boxes,
+    read_box_table,
     set_labels,
     set_splits,
 )
-from box_table import BOX, Box, read_box_table  # noqa: E402
-
-__all__ = ['BOX', 'nearest_frames']
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter,
@@ -111,84 +121,43 @@ def parse_args(argv=None):
     return args
 
 
-def find_videos(root: str) -> tuple[set[str], dict[str, list[str]]]:
-    """Lists the files under a folder, and the videos by path without suffix.
+def find_files(args, rows: pd.DataFrame, bad: BadRows) -> dict[str, str]:
+    """Sets ``file`` of the rows; returns the id of every file in AVA's tables.
 
-    Paths are relative to the folder, with forward slashes. Any file may be
-    named in full; without its suffix only one that ends like a video.
+    That is its path without suffix, or with it where another video differs in
+    the suffix only.
     """
+    root = args.video_root
     if not osp.isdir(root):
         raise ValueError(f'--video-root {root} is no folder')
-    files, stems = set(), defaultdict(list)
-    for folder, _, names in walk(root):
-        for name in names:
-            path = osp.join(folder, name).replace(os.sep, '/')
-            files.add(path)
-            if is_video(path):
-                stems[composed(osp.splitext(path)[0])].append(path)
-    if not files:
-        raise ValueError(f'--video-root {root} is empty')
-    return files, stems
+    files = [osp.join(folder, name).replace(os.sep, '/')
+             for folder, _, names in walk(root) for name in names]
+    names = rows.loc[~bad.bad, 'video'].unique()
+    odd = [x for x in names if any(c in x for c in ',"\n\r')]
+    if odd:
+        raise ValueError(
+            f'video={odd[0]!r} holds a comma, quote or line break, which '
+            "AVA's CSV files cannot carry; rename the video")
+    found = match_videos({x: [x] for x in names}, files)
 
+    def hint(name: str) -> str:
+        base = osp.splitext(osp.basename(name))[0]
+        near = [x for x in sorted(files)
+                if osp.splitext(osp.basename(x))[0] == base]
+        return (f'do you mean {near[0]!r}?' if near else
+                f'the folder holds {first_names(sorted(files), 2)}')
 
-def composed(name: str) -> str:
-    """A name with accents as one code point each; disks of Macs have two."""
-    return unicodedata.normalize('NFC', name)
-
-
-def match_videos(args, rows: list[Box],
-                 bad: BadRows) -> tuple[list[Box], dict[str, str]]:
-    """Sets the file of every row.
-
-    Returns:
-        tuple: The rows that have one, and the id of every file in the tables:
-        its path without suffix, or with it where another video differs in
-        the suffix only.
-    """
-    files, stems = find_videos(args.video_root)
-    names = {composed(file): file for file in files}
-    found: dict[str, Any] = {}
-    for name in dict.fromkeys(row.video for row in rows):
-        if any(c in name for c in ',"\n\r'):
-            raise ValueError(
-                f'video={name!r} holds a comma, quote or line break, which '
-                "AVA's CSV files cannot carry; rename the video")
-        path = name.replace('\\', '/')
-        path = path[2:] if path.startswith('./') else path
-        if path in files:
-            found[name] = path
-            continue
-        path = composed(path)
-        if path in names:
-            found[name] = names[path]
-        elif len(stems.get(path, ())) == 1:
-            found[name] = stems[path][0]
-        elif path in stems:
-            found[name] = BadRow(
-                'ambiguous video', f'video={name!r} may be any of '
-                f'{first_names(sorted(stems[path]))}; add the suffix')
-        else:
-            base = osp.splitext(osp.basename(path))[0]
-            near = [x for x in sorted(files)
-                    if osp.splitext(osp.basename(x))[0] == base]
-            hint = (f'; do you mean {near[0]!r}?' if near else
-                    f'; the folder holds {first_names(sorted(files), 2)}')
-            found[name] = BadRow(
-                'unknown video', f'video={name!r} is not under --video-root '
-                f'{args.video_root}{hint}')
-    good = []
-    for row in rows:
-        if isinstance(found[row.video], BadRow):
-            bad.add(row.row, found[row.video])
-        else:
-            row.file = found[row.video]
-            good.append(row)
-    ids = {}
-    for file in sorted({row.file for row in good}):
-        stem = composed(osp.splitext(file)[0])
-        ids[file] = file if len(
-            stems.get(stem, ())) > 1 else osp.splitext(file)[0]
-    return good, ids
+    num = rows['video'].map(lambda x: len(found.get(x, ())))
+    bad.flag(num == 0, 'unknown video', lambda i:
+             f'video={rows.video[i]!r} is not under --video-root {root}; '
+             f'{hint(rows.video[i])}')
+    bad.flag(num > 1, 'ambiguous video', lambda i:
+             f'video={rows.video[i]!r} may be any of '
+             f'{first_names(sorted(found[rows.video[i]]))}; add the suffix')
+    rows['file'] = [found.get(x, [''])[0] for x in rows['video']]
+    stems = Counter(osp.splitext(x)[0] for x in files if is_video(x))
+    return {x: x if stems[osp.splitext(x)[0]] > 1 else osp.splitext(x)[0]
+            for x in rows.loc[~bad.bad, 'file'].unique()}
 
 
 def probe_videos(args, files: list[str]) -> dict[str, dict]:
@@ -220,44 +189,125 @@ def probe_videos(args, files: list[str]) -> dict[str, dict]:
     return index
 
 
-def make_ava_style(args) -> list[Box]:
-    """Makes the data set; returns its rows."""
+def write_split(args, rows: pd.DataFrame, split: str,
+                ids: dict[str, str]) -> None:
+    """Writes annotations and proposals of one side, twins once."""
+    rows = rows[rows['split'] == split].assign(
+        id=lambda x: x['file'].map(ids), number=-1)
+    for _, own in rows[rows['person'] != ''].groupby('file'):
+        # Numbers of persons stay as they are; names are numbered.
+        rows.loc[own.index, 'number'] = (
+            own['person'].astype(int) if own['person'].map(is_int).all() else
+            pd.factorize(own['person'])[0])
+    labelled = rows.explode('ids').dropna(subset=['ids'])
+    labelled = labelled.sort_values(
+        ['id', 'timestamp'], kind='stable').drop_duplicates(
+            ['id', 'timestamp', *BOX, 'ids'])
+    write_rows(osp.join(args.out, f'{split}.csv'), (
+        (name, time, *(f'{x:.{DIGITS}f}' for x in box), action, person)
+        for name, time, *box, action, person in labelled[
+            ['id', 'timestamp', *BOX, 'ids', 'number']].itertuples(False)))
+    best = rows.groupby(['id', 'timestamp', *BOX], sort=False)[
+        'score'].max().reset_index().sort_values(
+            'score', ascending=False, kind='stable')
+    write_proposals(
+        osp.join(args.out, f'proposals_{split}.pkl'), {
+            key: own[[*BOX, 'score']].to_numpy(np.float32)
+            for key, own in best.groupby(['id', 'timestamp'])})
+
+
+def summary(args, rows: pd.DataFrame, names: dict[int, str], between: int,
+            num_cut: int) -> str:
+    """Says what the set holds and how to use it."""
+    lines = [
+        f'{len(rows) + between} usable rows: {len(rows)} at keyframes ('
+        f'{args.keyframe_rate} a second), {between} between keyframes left '
+        f'out; {num_cut} box(es) cut at the edge of the frame'
+    ]
+    keyframe, box = ['file', 'timestamp'], ['file', 'timestamp', *BOX]
+    same = int(rows.assign(ids=rows['ids'].map(str)).duplicated(
+        [*box, 'ids']).sum())
+    if same:
+        lines.append(f'{same} row(s) say what another says and count once')
+    parts = [rows[rows['split'] == s] for s in SPLITS]
+    counts = [part['ids'].explode().value_counts() for part in parts]
+    table = [['', *SPLITS]]
+    for label, columns in (('videos', ['file']),
+                           ('keyframes with boxes', keyframe), ('boxes', box)):
+        table.append([label, *(len(x.drop_duplicates(columns))
+                               for x in parts)])
+    table.append(['boxes without label',
+                  *(int((x['ids'].map(len) == 0).sum()) for x in parts)])
+    for number, name in names.items():
+        table.append([f'{number} {name}',
+                      *(int(x.get(number, 0)) for x in counts)])
+    lines += ['', text_table(table), '']
+    for split, found in zip(SPLITS, counts):
+        absent = [n for k, n in names.items() if k not in found.index]
+        if absent:
+            lines.append(f'no {split} box of {first_names(absent)}')
+    low = rows['score'].min()
+    if low < 0.9:
+        lines.append(f'scores go down to {low:g}: person_det_score_thr (0.9 '
+                     'by default) drops proposals below it')
+    labelled = rows.loc[rows['ids'].map(bool), 'file']
+    blank = sorted({*rows['file']} - {*labelled})
+    if blank:
+        lines.append(f'{len(blank)} video(s) without any labelled box will '
+                     f'not be used: {first_names(blank)}')
+    # Every action up to the highest id has a column, and the background.
+    return '\n'.join(lines + [
+        '', 'Lines for your config:', '',
+        f'num_classes = {max(names) + 1}',
+        f'data_root = {osp.normpath(args.out)!r}',
+        f'video_folder = {osp.normpath(args.video_root)!r}',
+        f'keyframe_rate = {args.keyframe_rate}'
+    ])
+
+
+def make_ava_style(args) -> None:
+    """Makes the data set."""
     rows, time, bad = read_box_table(args.table, args.frame_base,
                                      args.group_column, args.bad_rows)
-    has_split = any(row.split for row in rows)
-    rows, ids = match_videos(args, rows, bad)
-    if rows and args.box_unit == 'auto':
+    ids = find_files(args, rows, bad)
+    top = rows.loc[~bad.bad, BOX].max().max()
+    if not bad.bad.all() and args.box_unit == 'auto':
         args.box_unit = decide_unit(rows, bad)
         print(f'--box-unit auto: {args.box_unit}, as the largest coordinate '
-              f'is {max(max(row.box) for row in rows):g}')
-    elif rows and args.box_unit == 'pixel' and max(
-            max(row.box) for row in rows) <= 1:
+              f'is {top:g}')
+    elif args.box_unit == 'pixel' and top <= 1:
         raise ValueError(
             f'{args.table}: with --box-unit pixel no coordinate is above 1 '
             'pixel; these are shares: --box-unit share')
-    if args.bad_rows == 'error':
+    if args.bad_rows == 'error' or bad.bad.all():
         # Before the videos are read, which takes its time.
         bad.good()
-    if not rows:
-        bad.good()
+    if bad.bad.all():
         raise ValueError(f'{args.table} holds no usable row')
-    index = probe_videos(args, sorted({row.file for row in rows}))
-    placed, counts = place_boxes(args, rows, time, index, bad)
-    num_placed = len(placed)
+    index = probe_videos(args, sorted(ids))
+    num_cut = place_boxes(args, rows, time, index, bad)
+    if args.bad_rows == 'error':
+        bad.good()
     names = set_labels(args, rows, bad)
-    placed = [row for row in placed if row.timestamp >= 0]
-    bad.good()
-    if not any(row.ids for row in placed):
+    usable = rows[bad.good()]
+    placed = usable[usable['timestamp'] >= 0].copy()
+    if not placed['ids'].map(bool).any():
         raise ValueError(
-            f'none of {len(rows)} rows is a labelled box at one of the '
+            f'none of {len(usable)} rows is a labelled box at one of the '
             f'keyframes, {args.keyframe_rate} a second; '
-            + ('see --tolerance and --keyframe-rate' if not num_placed else
-               'label boxes at keyframes'))
-    set_splits(args, placed, has_split)
-    write_set(args, placed, index, names, ids)
-    num_rows = len(placed) + counts['between keyframes']
-    print(f'{args.out}: {summary(args, placed, names, num_rows, counts)}')
-    return placed
+            + ('label boxes at keyframes' if len(placed) else
+               'see --tolerance and --keyframe-rate'))
+    set_splits(args, placed)
+    for split in SPLITS:
+        write_split(args, placed, split, ids)
+    write_label_map(osp.join(args.out, 'label_map.pbtxt'), names)
+    path = osp.join(args.out, 'index.json')
+    # Of other videos it is kept: another list may need them.
+    known = load_video_index(path) if osp.exists(path) else {}
+    used = {x: index[x] for x in sorted(placed['file'].unique())}
+    write_video_index({**known, **used}, path)
+    text = summary(args, placed, names, len(usable) - len(placed), num_cut)
+    print(f'{args.out}: {text}')
 
 
 def main(argv=None) -> None:

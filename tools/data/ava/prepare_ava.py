@@ -25,9 +25,9 @@ import numpy as np
 from mmaction_memvit.annotations.ava import read_ava_boxes, read_exclusions
 from mmaction_memvit.annotations.class_names import read_label_map
 from mmaction_memvit.messages import first_names
-from mmaction_memvit.video.find import count_frame_images
 from mmaction_memvit.video.frames import Clock
 from mmaction_memvit.video.index import (
+    count_frame_images,
     in_threads,
     update_index,
     write_video_index,
@@ -167,17 +167,13 @@ def count_videos(args, video_ids, index):
 def count_folders(args, video_ids, index):
     """As count_videos, for frame folders."""
     count = partial(
-        count_frame_images,
-        filename_tmpl=args.filename_tmpl,
+        count_frame_images, filename_tmpl=args.filename_tmpl,
         start_index=args.start_index)
 
     def entry_of(name):
-        num = count(
-            osp.join(args.frames, name),
-            guess=index.get(name, {}).get('num_frames', 0))
+        num = count(osp.join(args.frames, name))
         return name, dict(num_frames=num, fps=args.fps if num else 0.)
 
-    # Counting again takes three questions where the number has not changed.
     entries = in_threads(entry_of, video_ids, args.num_workers, show=True)
     index.update(entries)
     for name, entry in entries:

@@ -20,8 +20,7 @@ from mmaction_memvit.annotations.charades import (
     read_charades,
 )
 from mmaction_memvit.video import probe_video
-from mmaction_memvit.video.find import count_frame_images
-from mmaction_memvit.video.index import update_index
+from mmaction_memvit.video.index import count_frame_images, update_index
 
 # The tools beside this one and above, however it was started.
 sys.path[:0] = [osp.dirname(osp.dirname(osp.abspath(__file__)))]

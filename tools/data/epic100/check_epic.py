@@ -20,8 +20,7 @@ from mmaction_memvit.annotations.epic_lists import read_epic_video_info
 from mmaction_memvit.datasets.epic import NOMINAL_RATES, frame_rate
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video import probe_video
-from mmaction_memvit.video.find import find_videos, walk
-from mmaction_memvit.video.index import update_index
+from mmaction_memvit.video.index import find_videos, update_index, walk
 
 # The tools beside this one and above, however it was started.
 sys.path[:0] = [osp.dirname(osp.dirname(osp.abspath(__file__)))]
@@ -56,10 +55,7 @@ def last_stops(args):
     stops = {}
     for name in args.lists:
         table = read_epic_segments(
-            name,
-            fps=args.fps,
-            num_verbs=10**6,
-            num_nouns=10**6,
+            name, fps=args.fps, num_verbs=10**6, num_nouns=10**6,
             reversed_times='swap')
         for video, rows in table.rows_by_video.items():
             stops[video] = max(stops.get(video, 0.), table.stops[rows].max())

@@ -51,9 +51,7 @@ def load(args):
     """Counts, names and tail masks by task."""
     tables = [
         read_epic_segments(
-            name,
-            num_verbs=args.num_verbs,
-            num_nouns=args.num_nouns,
+            name, num_verbs=args.num_verbs, num_nouns=args.num_nouns,
             reversed_times='swap') for name in args.lists
     ]
     for name, table in zip(args.lists, tables):

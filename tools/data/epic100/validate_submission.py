@@ -33,11 +33,8 @@ def main(argv=None):
     args = parse_args(argv)
     try:
         segments = read_epic_segments(
-            args.segments,
-            num_verbs=args.num_verbs,
-            num_nouns=args.num_nouns,
-            missing_times='keep',
-            reversed_times='swap')
+            args.segments, num_verbs=args.num_verbs, num_nouns=args.num_nouns,
+            missing_times='keep', reversed_times='swap')
     except (OSError, ValueError, ImportError) as e:
         print(f'error: {e}', file=sys.stderr)
         return 2

@@ -1,0 +1,161 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""Files and a page of one run along a stream."""
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Collection
+
+import pandas as pd
+
+from mmaction_memvit.video.live import LiveSource, at_rate
+from mmaction_memvit.video.write import VideoWriter
+
+from .attention import AttentionPlot
+from .live_page import LivePage
+from .online import Names, TimeLine, best_rows, draw_rows
+from .person_tracker import PersonTracker
+
+#: What can be written, and what is added to the stem of its name.
+OUTPUTS = dict(
+    jsonl='.jsonl',
+    csv='.csv',
+    video='.mp4',
+    plot='.png',
+    attention='_attention.png')
+
+
+class OnlineOutputs:
+    """What one run writes and shows, as far as it is asked for.
+
+    Args:
+        stem (str): Paths without their endings.
+        kinds (Collection[str]): Of ``OUTPUTS``.
+        names (Mapping): Names of classes by task and number.
+        top (int): Classes that are written of each task, token and person.
+        page (LivePage, optional): Where the stream is shown. Defaults to
+            None.
+    """
+
+    def __init__(self,
+                 stem: str,
+                 kinds: Collection[str],
+                 names: Names,
+                 top: int,
+                 page: LivePage | None = None) -> None:
+        self.stem, self.kinds = stem, kinds
+        self.names, self.top, self.page = names, top, page
+        self.rows: list[dict] = []
+        # What is shown, from when on.
+        self.steps: deque[tuple[float, list]] = deque()
+        self.line = TimeLine(names)
+        self.attention = AttentionPlot()
+        self.tracker = PersonTracker()
+        self.is_open = False
+        self.jsonl = self.video = None
+
+    def open(self, fps: float, live: bool) -> None:
+        """Begin.
+
+        Args:
+            fps (float): Frames per second of the video.
+            live (bool): Whether pictures are drawn as they come, so that the
+                last clip is all that has to be kept.
+        """
+        self.is_open, self.fps = True, fps
+        if live:
+            self.steps = deque(maxlen=1)
+        if 'jsonl' in self.kinds:
+            self.jsonl = open(f'{self.stem}.jsonl', 'w', encoding='utf-8')
+        if 'video' in self.kinds:
+            self.video = VideoWriter(f'{self.stem}.mp4', fps)
+
+    def add(self, step, told: str) -> str:
+        """Take a clip; gives the line to be told.
+
+        Args:
+            step (ClipPrediction): The clip.
+            told (str): How things stand.
+        """
+        persons = step.boxes if step.boxes is None else self.tracker(
+            step.boxes)
+        rows = best_rows(step, self.names, self.top, persons)
+        begin = step.start if step.keyframe is None else step.keyframe
+        self.steps.append((begin, rows))
+        if self.page:
+            self.page.add(step, rows, told)
+        if 'attention' in self.kinds:
+            self.attention.add(step)
+        if self.jsonl:
+            scores = step.scores
+            json.dump(
+                dict(
+                    clip=step.clip,
+                    start=round(step.start, 3),
+                    end=round(step.end, 3),
+                    scores={k: x.tolist() for k, x in scores.items()}
+                    if isinstance(scores, dict) else scores.tolist(),
+                    boxes=step.boxes if step.boxes is None else
+                    step.boxes.tolist(),
+                    persons=persons,
+                    best=[{k: x[k] for k in ('task', 'person', 'name',
+                                             'score')}
+                          for x in rows],
+                    **self._attended()), self.jsonl)
+            # Whoever follows the file sees it now.
+            print(file=self.jsonl, flush=True)
+        if 'csv' in self.kinds:
+            self.rows += rows
+        if 'plot' in self.kinds:
+            self.line.add(step)
+        told = ', '.join(f"{x['score']:.2f} {x['name']}"
+                         for x in rows[:self.top])
+        return f'{step.start:8.1f} - {step.end:.1f} s  {told or "nobody"}'
+
+    def _attended(self) -> dict:
+        """Seconds ago and share of attention, if it is asked for."""
+        if 'attention' not in self.kinds:
+            return {}
+        return dict(attention=[[round(x, 3), round(y, 5)]
+                               for x, y in self.attention.now()])
+
+    def draw(self, image, seconds: float) -> None:
+        """Show a picture of a stream, with the last that is known of it."""
+        if self.video or self.page:
+            rows = self.steps[-1][1] if self.steps else []
+            image = draw_rows(image, rows, f'{seconds:.1f} s')
+        if self.video:
+            self.video.write(image)
+        if self.page:
+            self.page.show(image)
+
+    def draw_file(self, path: str, end: float) -> None:
+        """The video of a file whose clips are all known."""
+        steps = iter(self.steps)
+        now, later = [], next(steps, None)
+        frames = at_rate(LiveSource(path), self.fps, float('inf'))
+        for number, image in enumerate(frames):
+            seconds = number / self.fps
+            if seconds >= end:
+                break
+            while later and later[0] <= seconds:
+                now, later = later[1], next(steps, None)
+            self.video.write(draw_rows(image, now, f'{seconds:.1f} s'))
+
+    def close(self) -> list[str]:
+        """Write the rest; gives the paths."""
+        if self.page:
+            self.page.close()
+        if not self.is_open:
+            return []
+        if self.jsonl:
+            self.jsonl.close()
+        if self.video:
+            self.video.close()
+        if 'csv' in self.kinds:
+            pd.DataFrame(self.rows).to_csv(f'{self.stem}.csv', index=False)
+        if 'plot' in self.kinds:
+            self.line.plot(f'{self.stem}.png')
+        if 'attention' in self.kinds:
+            self.attention.plot(f'{self.stem}_attention.png')
+        return [f'{self.stem}{OUTPUTS[x]}' for x in self.kinds]

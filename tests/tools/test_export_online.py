@@ -1,0 +1,42 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import re
+
+import pytest
+import torch
+from helpers.boxes import DETECTOR, box_dataset, build_detector
+from helpers.runs import config, loader
+from helpers.tools import tool_fixture
+
+tool = tool_fixture('tools/deployment/export_online.py')
+pytestmark = pytest.mark.skipif(
+    not hasattr(torch.compiler, 'is_exporting'),
+    reason='torch tells of an export since 2.7')
+
+
+def test_files_are_run_beside_the_model(tool, tmp_path, monkeypatch, capsys):
+
+    def call(cfg, *args):
+        cfg.dump(tmp_path / 'config.py')
+        monkeypatch.setattr('sys.argv', [
+            'tool', str(tmp_path / 'config.py'), '--out-dir',
+            str(tmp_path / 'out'), '--formats', 'torch', *args])
+        tool.main()
+        said = capsys.readouterr().out
+        worst = re.search(r'differ by (\S+) at most', said)[1]
+        assert float(worst) < 1e-4
+        return said
+
+    said = call(config(tmp_path, test=loader(tmp_path, train=False)))
+    assert re.search(r'clip +uint8 +\(B, 3, 4, 32, 32\)', said)
+    assert (tmp_path / 'out/step.pt2').exists()
+    pytest.importorskip('mmdet')
+    torch.save(build_detector().state_dict(), tmp_path / 'weights.pth')
+    cfg = config(
+        tmp_path,
+        test=dict(
+            dataset=box_dataset(tmp_path, False, type='OnlineAVADataset')))
+    cfg.model = DETECTOR
+    said = call(cfg, str(tmp_path / 'weights.pth'), '--batch-size', '1',
+                '--video-size', '96', '64')
+    assert re.search(r'clip +uint8 +\(1, 3, 4, 32, 48\)', said)
+    assert (tmp_path / 'out/head.pt2').exists()

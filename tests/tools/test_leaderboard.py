@@ -1,0 +1,239 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import json
+import re
+import runpy
+from pathlib import Path
+
+import mmaction
+import pytest
+import torch
+import yaml
+from generated.longcue import LongCueSpec
+from generated.make_longcue import make_longcue
+from helpers.runs import MODEL
+from helpers.tools import tool_fixture
+from mmaction.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+ROOT = Path(__file__).resolve().parents[2]
+BOARDS = sorted((ROOT / 'boards').glob('*.yml'))
+LONGCUE = ROOT / 'boards/longcue'
+M0 = ROOT / 'configs/recognition/memvit/memvit-tiny-m0_longcue-rgb.py'
+
+tool = tool_fixture('tools/analysis_tools/leaderboard.py')
+
+
+@pytest.fixture()
+def parts(tool, monkeypatch):
+    """What the tool consists of."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools/analysis_tools'))
+    from benchmarking import board, board_report, board_rows, subjects
+    return dict(board=board, report=board_report, rows=board_rows,
+                subjects=subjects)
+
+
+@pytest.fixture()
+def run(tool, tmp_path, monkeypatch, capsys):
+    """A function from a board to exit code, results and output."""
+    monkeypatch.chdir(tmp_path)
+    # The tool silences its whole process, which is ours.
+    monkeypatch.setattr('logging.disable', lambda level: None)
+    torch.set_num_threads(1)
+
+    def call(board, *arguments):
+        Path('my.yml').write_text(
+            board if isinstance(board, str) else yaml.safe_dump(board))
+        monkeypatch.setattr('sys.argv', ['tool', 'my.yml', *arguments])
+        code = 0
+        try:
+            tool.main()
+        except SystemExit as e:
+            code = e.code
+        if isinstance(code, str):
+            return code
+        found = json.loads(Path('work_dirs/boards/my/board.json').read_text())
+        rows = {x['name']: x for x in found['rows']}
+        return code, rows, capsys.readouterr().out
+
+    return call
+
+
+def test_a_board_end_to_end(run, monkeypatch):
+    pytest.importorskip('matplotlib')
+    make_longcue(
+        'data/longcue', LongCueSpec(max_delay=2, clips_per_video=6, size=32),
+        dict(train=4, val=4))
+    mine = dict(name='mine', config=str(M0), train=True,
+                options={'model.backbone.mem_len': 1})
+    board = dict(
+        data='data/longcue/longcue_meta.json', fps=4, size=32, batch_size=2,
+        rounds=1, threads=1, options={
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            'val_dataloader.batch_size': 2,
+            'train_dataloader.batch_size': 2, 'train_cfg.max_epochs': 1,
+            'train_cfg.val_begin': 1,
+            'default_hooks.checkpoint.interval': 1},
+        rows=[
+            mine, dict(name='lost', config='no.py'),
+            dict(name='other', config=str(M0), checkpoint='slow.pth',
+                 options={'model.cls_head.num_classes': 5}),
+            dict(name='window', config=str(LONGCUE / 'slowonly.py'),
+                 seconds=9)])
+    # Weights of another head.
+    code, rows, text = run(dict(board, rows=[mine]))
+    assert code == 0 and 0 <= rows['mine']['accuracy'] <= 1
+    Path('slow.pth').write_bytes(
+        Path(rows['mine']['checkpoint']).read_bytes())
+    code, rows, text = run(board)
+    assert code == 1
+    assert 'no.py' in rows['lost']['error']
+    assert 'slow.pth' in rows['other']['error']
+    assert 'cls_head' in rows['other']['error']
+    assert 'Remedy' in rows['other']['error']
+    assert 'lost failed' in text and '| mine ' in text
+    # Four layers with the memory of one clip, each of one second.
+    assert rows['mine']['context'] == 5
+    assert 1 <= rows['mine']['used_context'] <= 5
+    assert rows['mine']['gmacs_video'] == pytest.approx(
+        6 * rows['mine']['gmacs_clip'])
+    assert rows['window']['context'] == 9
+    assert rows['window'].get('accuracy') is None
+    for row in (rows['mine'], rows['window']):
+        assert row['train_peak_mib'] > row['peak_mib'] > 4e6 * row[
+            'params_m'] / 2**20
+        assert row['seconds_clip'] > 0 < row['train_clips_per_second']
+    assert rows['mine']['ratio'] == 1
+    # What is known is not done again.
+    monkeypatch.setattr('subprocess.Popen', None)
+    again = run(board)[1]
+    assert again['mine'] == rows['mine']
+    assert again['window'] == rows['window']
+
+
+@pytest.mark.parametrize('change, told', [
+    (dict(fpss=4), ['fpss', 'fps']),
+    (dict(fps=0), ['fps', '0']),
+    (dict(rows=[]), ['rows']),
+    (dict(rows=[dict(name='a')]), ["'a'", 'config']),
+    (dict(rows=[dict(name='a', config='b.py', chekpoint='c')]),
+     ["'a'", 'chekpoint', "'checkpoint'"]),
+    (dict(rows=[dict(name='a', config='b.py', train='yes')]),
+     ["'a'", 'train', 'yes']),
+    (dict(rows=[dict(name='a', config='b.py', load_from='c')]),
+     ["'a'", "'c'", 'load_from']),
+    (dict(rows=2 * [dict(name='a', config='b.py')]), ["'a'", 'name']),
+])
+def test_wrong_boards_are_told_in_a_line(run, change, told):
+    board = dict(rows=[dict(name='a', config=str(M0))])
+    said = run({**board, **change})
+    assert all(x in said for x in [*told, 'my.yml', 'Remedy'])
+    assert '\n' not in said
+
+
+def test_wrong_rows_and_files_are_told_in_a_line(run, tool, monkeypatch):
+    assert "'TSN'" in run((LONGCUE.parent / 'longcue.yml').read_text(),
+                          '--rows', 'TNS')
+    assert 'my.yml' in run('rows: [')
+    monkeypatch.setattr('sys.argv', ['tool', 'no.yml'])
+    with pytest.raises(SystemExit, match='no.yml.*Remedy'):
+        tool.main()
+
+
+@pytest.mark.parametrize('name, shape', [
+    ('slowonly', (1, 3, 9, 32, 32)), ('mvit', (1, 3, 9, 32, 32)),
+    ('tsn', (9, 3, 32, 32)), ('tsm', (9, 3, 32, 32)),
+    ('timesformer', (1, 3, 9, 32, 32))])
+def test_costs_are_those_of_mmaction2s_own_tool(parts, name, shape,
+                                                monkeypatch, capsys):
+    config = str(LONGCUE / f'{name}.py')
+    subject = parts['subjects'].ConfigSubject(config, 'eager', 32)
+    params = sum(p.numel() for p in subject.model.parameters())
+    found = subject.giga_macs()
+
+    # What it counts before it rounds.
+    import mmengine.analysis
+    count, told = mmengine.analysis.get_model_complexity_info, {}
+    monkeypatch.setattr(mmengine.analysis, 'get_model_complexity_info',
+                        lambda *args: told.update(count(*args)) or told)
+    script, = Path(mmaction.__file__).parent.rglob('get_flops.py')
+    monkeypatch.setattr('sys.argv', ['tool', config, '--shape',
+                                     *map(str, shape)])
+    runpy.run_path(str(script), run_name='__main__')
+    assert f'Flops: {told["flops_str"]}' in capsys.readouterr().out
+    assert params == told['params']
+    assert found == pytest.approx(told['flops'] / 1e9, rel=0.005)
+    assert found > 1e-3
+
+
+def test_memory_counts(parts):
+    """What memory adds is in the numbers."""
+    cost = {}
+    for mem_len in (0, 2):
+        cfg = Config(dict(
+            model=dict(MODEL, backbone=dict(MODEL['backbone'],
+                                            mem_len=mem_len)),
+            train_dataloader=dict(dataset=dict(clip_len=4))))
+        cost[mem_len] = parts['subjects'].ConfigSubject(
+            cfg, 'eager', 32).giga_macs()
+    assert cost[0] < cost[2] < 1.5 * cost[0]
+
+
+@pytest.mark.parametrize('path', BOARDS, ids=lambda x: x.stem)
+def test_boards_can_be_run(parts, path):
+    """Their configs are there, and say what the models sample."""
+    init_default_scope('mmaction')
+    board = parts['board'].read_board(str(path))
+    for row in board.rows:
+        cfg = parts['board'].load_config(board, row, str(path.parent))
+        if 'roi_head' in cfg.model:
+            pytest.importorskip('mmdet')
+        assert MODELS.get(cfg.model.type)
+        seen = parts['rows'].sampling_of(
+            cfg, cfg.model.type.endswith('Recognizer2D'), board.fps,
+            row.seconds or board.seconds)
+        assert seen.seconds > 0 and seen.views >= 1, row.name
+        assert not row.published or row.source
+
+
+@pytest.mark.parametrize('path', sorted(
+    x for x in LONGCUE.glob('*.py') if x.stem not in ('windows', 'frames')),
+    ids=lambda x: x.stem)
+def test_models_of_longcue_learn(parts, path):
+    """Each passes a step, and knows its batch better behind some."""
+    torch.manual_seed(0)
+    subject = parts['subjects'].ConfigSubject(str(path), 'eager', 32)
+    subject.model.train()
+    state = subject.make(4, torch.device('cpu'))
+    for i, sample in enumerate(state.samples):
+        sample.set_gt_label(i)
+    optimizer = torch.optim.AdamW(subject.model.parameters(), 2e-3)
+    losses = []
+    for _ in range(6):
+        loss = subject.forward(state, True)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
+def test_pareto(parts):
+    points = [(3, 5), (1, 1), (2, 5), (2, 4), (9, 6), (10, 2)]
+    assert parts['report'].pareto(points) == [1, 2, 4]
+
+
+def test_published_numbers_are_columns(parts):
+    rows = [dict(name='a', published={'top-1': 74.5}, source='Table 1',
+                 error=None, gmacs_video=2., context=1.),
+            dict(name='b', published={}, source='', error=None)]
+    frame = parts['report'].table_of(rows, 'acc/top1', 8)
+    assert frame['published top-1'][0] == 74.5
+    text = parts['report'].markdown_of(frame, 'acc/top1', 8)
+    heads, _, first, second = (
+        [y.strip() for y in x.strip('|').split('|')]
+        for x in text.splitlines())
+    assert heads[:2] == ['model', 'acc/top1'] and first[1] == ''
+    assert '74.5' in first and 'Table 1' in first
+    assert not re.search('74|None|nan', ' '.join(second))

@@ -1,0 +1,81 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import json
+
+import pandas as pd
+import pytest
+import torch
+from helpers.boxes import (
+    DETECTOR,
+    NUM_CLASSES,
+    VIDEOS,
+    box_dataset,
+    build_detector,
+    write_videos_with_boxes,
+)
+from helpers.runs import config
+from helpers.tools import tool_fixture
+from helpers.videos import write_video
+from mmengine.fileio import load
+
+tool = tool_fixture('tools/online_folder.py')
+
+
+def test_names_of_videos(tool, tmp_path):
+    (tmp_path / 'a/b').mkdir(parents=True)
+    for name in ('a/x.mp4', 'a/b/y.MKV', 'z.avi', 'a/notes.md'):
+        (tmp_path / name).touch()
+    (tmp_path / 'a/list.txt').write_text(
+        f'b/y.MKV\n\n../z.avi\n{tmp_path}/a/x.mp4\n')
+    root = str(tmp_path)
+    found = tool.find([f'{root}/a', f'{root}/z.avi'])
+    assert {k: x[len(root):] for k, x in found.items()} == {
+        'x.mp4': '/a/x.mp4', 'b/y.MKV': '/a/b/y.MKV', 'z.avi': '/z.avi'}
+    found = tool.find([f'{root}/a/list.txt'])
+    assert {*found} == {'b/y.MKV', 'z.avi', f'{root[1:]}/a/x.mp4'}
+    # The same file twice is one; other files of a name are two.
+    assert len(tool.find([f'{root}/a', f'{root}/a/x.mp4'])) == 2
+    (tmp_path / 'x.mp4').touch()
+    with pytest.raises(ValueError, match='same name'):
+        tool.find([f'{root}/a', f'{root}/x.mp4'])
+    with pytest.raises(FileNotFoundError, match='none'):
+        tool.find([f'{root}/none'])
+
+
+def test_a_detector_takes_boxes_of_a_table(tool, tmp_path, monkeypatch,
+                                           capsys):
+    pytest.importorskip('mmdet')
+    data = write_videos_with_boxes(tmp_path / 'videos')
+    write_video(data / 'alone.mp4', 90)
+    torch.save(build_detector().state_dict(), tmp_path / 'weights.pth')
+    cfg = config(
+        tmp_path,
+        test=dict(dataset=box_dataset(data, False, type='OnlineAVADataset')))
+    cfg.model = DETECTOR
+    cfg.dump(tmp_path / 'config.py')
+
+    def call(*args):
+        monkeypatch.setattr('sys.argv', [
+            'tool', str(data), '--config', str(tmp_path / 'config.py'),
+            '--checkpoint', str(tmp_path / 'weights.pth'), '--out-dir',
+            str(tmp_path / 'out'), '--workers', '1', *args])
+        tool.main()
+        return capsys.readouterr().out
+
+    said = call('--boxes', str(data / 'proposals.pkl'))
+    assert 'x real time' in said
+    lines = [json.loads(x) for x in open(tmp_path / 'out/results.jsonl')]
+    table = load(str(data / 'proposals.pkl'))
+    assert {x['video'] for x in lines} == {a + b for a, b, *_ in VIDEOS}
+    for line in lines:
+        stem = line['video'].rpartition('.')[0]
+        boxes = table.get(f'{stem},{round(line["keyframe"]):04d}', [])
+        assert len(line['scores']) == len(boxes)
+        for box, own, scores in zip(boxes, line['boxes'], line['scores']):
+            assert own == pytest.approx(box[:4].tolist(), abs=1e-5)
+            assert len(scores) == NUM_CLASSES
+    assert any(x['boxes'] for x in lines)
+    failed = pd.read_csv(tmp_path / 'out/failed.csv')
+    assert failed.video.tolist() == ['alone.mp4']
+    with pytest.raises(SystemExit, match='boxes'):
+        call()
+    assert 'all is done' in call('--boxes', str(data / 'proposals.pkl'))

@@ -1,0 +1,101 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""What a config samples of a video: clips, crops, seconds."""
+from collections.abc import Iterator
+from typing import NamedTuple, Optional, Tuple
+
+from mmengine.config import Config
+
+CROPS = dict(ThreeCrop=3, TenCrop=10)
+# Samplers whose frames are spread over all of the video.
+SPREAD = ('UniformSample', 'UniformSampleFrames')
+
+
+def every_dict(node: object) -> Iterator[dict]:
+    """The dicts within a config, outermost first."""
+    if isinstance(node, dict):
+        yield node
+        node = node.values()
+    if not isinstance(node, (str, bytes)) and hasattr(node, '__iter__'):
+        for x in node:
+            yield from every_dict(x)
+
+
+def clips_of(cfg: Config) -> Tuple[int, int, int]:
+    """Clips of a video, frames of a clip, their size: as in training."""
+    data = list(every_dict(cfg.get('train_dataloader') or {}))
+    found = {}
+    for key in ('num_clips', 'clip_len'):
+        found[key] = next((x[key] for x in data if key in x), 1)
+    size = None
+    for x in data:
+        if str(x.get('type', '')).endswith('Crop'):
+            size = x.get('crop_size', x.get('size', size))
+        elif str(x.get('type', '')).endswith('Resize') and not x.get(
+                'keep_ratio', True):
+            size = x['scale']
+    size = min(size) if isinstance(size, (tuple, list)) else size
+    return found['num_clips'], found['clip_len'], size or 224
+
+
+class Sampling(NamedTuple):
+    """What a model sees, as its config says.
+
+    Attributes:
+        views (int): Clips and crops of a sample in testing; the segments of a
+            2D recognizer are one clip, and those of a window of keyframes
+            are samples of their own.
+        seconds (float, optional): Of the video that one sample shows; None
+            if the config does not tell.
+        stride_seconds (float, optional): From a clip of a stream to the next.
+        streams (bool): Whether samples are the clips of streams.
+        whole (bool): Whether a sample is all of a video.
+    """
+
+    views: int
+    seconds: Optional[float]
+    stride_seconds: Optional[float]
+    streams: bool
+    whole: bool
+
+
+def sampling_of(cfg: Config, flat: bool, fps: float,
+                seconds: Optional[float]) -> Sampling:
+    """Reads it from the config.
+
+    Args:
+        cfg (Config): Config of a run.
+        flat (bool): Whether the model is a 2D recognizer.
+        fps (float): Frames per second of the videos.
+        seconds (float, optional): Of the videos (or segments), which those
+            that sample all of it show.
+    """
+    test = list(every_dict(cfg.get('test_dataloader') or {}))
+    data = list(every_dict(cfg.get('train_dataloader') or {})) or test
+
+    def first(key: str, among: list, default: object) -> object:
+        return next((x[key] for x in among if x.get(key) is not None), default)
+
+    types = [str(x.get('type', '')).split('.')[-1] for x in test]
+    keyframes = any('AVA' in x for x in types)
+    views = 1 if flat or keyframes else first('num_clips', test, 1)
+    for name in types:
+        views *= CROPS.get(name, 1)
+    views *= 2 if first('twice_sample', test, False) else 1
+
+    rate = first('target_fps', data, None) or first('sample_fps', data, fps)
+    num_clips, clip_len, _ = clips_of(cfg)
+    span = clip_len * first('frame_interval', data, 1) / rate
+    sampler = str(first('batch_sampler', data, {}).get('type', ''))
+    streams = sampler.endswith('StreamBatchSampler')
+    stride = None
+    if keyframes:
+        stride = first('clip_stride_seconds', data, 1)
+        if num_clips > 1:
+            span += (num_clips - 1) * stride
+    elif flat or num_clips > 1 or any(x in SPREAD for x in types):
+        return Sampling(views, seconds, None, False, True)
+    elif streams:
+        stride = span
+        if first('clip_stride', data, None):
+            stride = first('clip_stride', data, None) / rate
+    return Sampling(views, span, stride, streams, not (keyframes or streams))
