@@ -23,6 +23,7 @@ Your own backbone <docs/add_a_backbone_that_remembers>
 Your own data set <docs/add_a_data_set>
 Your own metric <docs/add_a_metric>
 Live video <docs/live_video>
+Export <docs/export>
 ```
 ```{toctree}
 :hidden:
@@ -33,6 +34,7 @@ docs/ava
 docs/collaborative
 docs/epic100
 docs/model_zoo
+docs/leaderboard
 docs/convert_weights
 ```
 ```{toctree}
