@@ -27,7 +27,6 @@ from pathlib import Path
 import mmaction_memvit  # noqa: F401  # isort: skip
 
 import torch
-from mmaction_memvit.video.find import list_videos
 from mmengine.config import Config, DictAction
 from mmengine.dist import (
     broadcast_object_list,
@@ -47,6 +46,7 @@ from mmaction_memvit.annotations.proposals import read_proposals
 from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.folder_job import FolderJob
 from mmaction_memvit.apis.persons import PersonDetector, boxes_in_table
+from mmaction_memvit.video.index import list_videos
 
 # Seconds between lines of a log.
 _SAY_EVERY = 60.

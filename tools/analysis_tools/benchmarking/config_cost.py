@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch.utils.flop_counter import FlopCounterMode
 
-from .subjects import clips_of, every_dict
+from .sampling import clips_of, every_dict
 
 aten = torch.ops.aten
 
