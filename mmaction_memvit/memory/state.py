@@ -115,6 +115,9 @@ def reset_tensors(memory: Memory, lanes: Tensor) -> Memory:
     """As :func:`reset`, of a memory that has none of its own."""
     if isinstance(memory, Tensor):
         lanes = on_device(lanes, memory).view(-1, *[1] * (memory.dim() - 1))
+        if memory.dtype == torch.bool:
+            # ONNX Runtime chooses between numbers only.
+            return memory & ~lanes
         return torch.where(lanes, memory.new_zeros(()), memory)
     return _descend(lambda x: reset(x, lanes), memory)
 

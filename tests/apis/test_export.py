@@ -16,6 +16,7 @@ from mmaction_memvit.apis.export import export_steps
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.compiler, 'is_exporting'),
     reason='torch tells of an export since 2.7')
+ZERO_MASK = dict(mem_len=2, mem_stride=2, mem_mask='zero')
 TOKEN_HEAD = dict(type='FrameLevelHead', in_channels=32)
 HEADS = dict(
     clip=MODEL['cls_head'],
@@ -81,11 +82,9 @@ def onnx_session(path):
     return load
 
 
-@pytest.fixture(params=['torch.export', 'onnx'])
-def load(request, tmp_path):
+def loader(kind, path):
     """Makes a program a function of tensors."""
-    return eager_module if request.param == 'torch.export' else onnx_session(
-        tmp_path)
+    return dict(torch=eager_module, onnx=onnx_session(path))[kind]
 
 
 def lanes_of(program, lanes):
@@ -100,17 +99,19 @@ def assert_plain(program):
             assert getattr(node.target, 'namespace', 'aten') == 'aten', node
 
 
-@pytest.mark.parametrize('head, backbone', [
-    ('clip', {}), ('logits', dict(mem_len=0)), ('tokens', dict(causal=True)),
-    ('tasks', dict(mem_len=2, mem_stride=2, mem_mask='zero'))])
-def test_recognizer(load, head, backbone):
+@pytest.mark.parametrize('kind, head, backbone', [
+    ('torch', 'clip', {}), ('torch', 'logits', dict(mem_len=0)),
+    ('torch', 'tokens', dict(causal=True)), ('onnx', 'tasks', ZERO_MASK),
+    ('torch', 'tasks', ZERO_MASK)])
+def test_recognizer(kind, head, backbone, tmp_path):
     model = recognizer(head, **backbone)
     program = export_steps(model, (CLIP_LEN, 32, 32))['step']
     assert_plain(program)
     tasks = [x for x in program.outputs if x.startswith('scores')]
     assert tasks == (['scores_verb', 'scores_noun']
                      if head == 'tasks' else ['scores'])
-    run, memory = load(program), lanes_of(program, 3)
+    assert ('in', 'clip', 'uint8', '(B, 3, 4, 32, 32)') in program.describe()
+    run, memory = loader(kind, tmp_path)(program), lanes_of(program, 3)
     assert bool(memory) == (backbone.get('mem_len') != 0)
     seen = []
     for clips, resets, samples in clip_batches(3):
@@ -129,17 +130,18 @@ def test_recognizer(load, head, backbone):
     assert torch.stack(seen[::len(tasks)]).std(0).max() > 1e-2
 
 
-@pytest.mark.parametrize('kwargs', [
-    {}, dict(roi_head=dict(mem_stride=2, mem_mask='zero')),
-    dict(roi_head=dict(box_block=None))])
-def test_detector(load, kwargs):
+@pytest.mark.parametrize('kind, roi_head', [
+    ('torch', {}), ('onnx', dict(mem_stride=2)),
+    ('torch', dict(mem_stride=2, mem_mask='zero')),
+    ('torch', dict(box_block=None))])
+def test_detector(kind, roi_head, tmp_path):
     pytest.importorskip('mmdet')
-    model = build_detector(**kwargs).eval()
+    model = build_detector(roi_head=roi_head).eval()
     programs = export_steps(model, (CLIP_LEN, 32, 32), batch_size=2)
     parts = [programs[x] for x in ('backbone', 'head')]
     for part in parts:
         assert_plain(part)
-    backbone, head = map(load, parts)
+    backbone, head = map(loader(kind, tmp_path), parts)
     memory, of_boxes = (part.start() for part in parts)
     gen = torch.Generator().manual_seed(6)
     for step, (clips, resets, samples) in enumerate(clip_batches(2)):

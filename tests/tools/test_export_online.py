@@ -18,8 +18,8 @@ def test_files_are_run_beside_the_model(tool, tmp_path, monkeypatch, capsys):
     def call(cfg, *args):
         cfg.dump(tmp_path / 'config.py')
         monkeypatch.setattr('sys.argv', [
-            'tool', str(tmp_path / 'config.py'), '--out-dir',
-            str(tmp_path / 'out'), '--formats', 'torch', *args])
+            'tool', str(tmp_path / 'config.py'), *args, '--out-dir',
+            str(tmp_path / 'out'), '--formats', 'torch'])
         tool.main()
         said = capsys.readouterr().out
         worst = re.search(r'differ by (\S+) at most', said)[1]
