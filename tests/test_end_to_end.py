@@ -82,12 +82,7 @@ def test_resuming_and_validating_change_no_loss(tmp_path, videos, num_workers,
 @pytest.mark.parametrize('dtype, unroll', [
     ('bfloat16', 1),
     ('bfloat16', 3),
-    pytest.param(
-        'float16', 3, marks=[
-            pytest.mark.cuda,
-            pytest.mark.skipif(
-                not torch.cuda.is_available(), reason='needs a GPU')
-        ]),
+    pytest.param('float16', 3, marks=pytest.mark.cuda),
 ])
 def test_mixed_precision(tmp_path, videos, monkeypatch, dtype, unroll):
     # The wrapper asks for an accelerator; bfloat16 works on a CPU as well.
