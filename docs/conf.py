@@ -23,6 +23,7 @@ Your own backbone <docs/add_a_backbone_that_remembers>
 Your own data set <docs/add_a_data_set>
 Your own metric <docs/add_a_metric>
 Live video <docs/live_video>
+Export <docs/export>
 ```
 ```{toctree}
 :hidden:
@@ -33,6 +34,7 @@ docs/ava
 docs/collaborative
 docs/epic100
 docs/model_zoo
+docs/leaderboard
 docs/convert_weights
 ```
 ```{toctree}
@@ -96,6 +98,11 @@ def keep_stars(app, what, name, obj, options, lines):
     lines[:] = [re.sub(r"(\w')\*(?=\w)", r'\1\\*', line) for line in lines]
 
 
+def skip_fields(app, what, name, obj, skip, options):
+    """Fields of named tuples are told under their arguments."""
+    return True if type(obj).__name__ == '_tuplegetter' else None
+
+
 def copy_first_page(app, error):
     """The first page is index.html, too."""
     if error is None and app.builder.name == 'html':
@@ -105,4 +112,5 @@ def copy_first_page(app, error):
 def setup(app):
     app.connect('source-read', add_toc)
     app.connect('autodoc-process-docstring', keep_stars)
+    app.connect('autodoc-skip-member', skip_fields)
     app.connect('build-finished', copy_first_page)

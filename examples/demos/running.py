@@ -4,7 +4,9 @@ import os
 import os.path as osp
 import subprocess
 import sys
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence
+
+from mmengine.config import Config
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 
@@ -59,16 +61,24 @@ def train_and_test(name: str,
     path = osp.join(ROOT, 'configs', *config.split('/')) + '.py'
     work_dir = osp.join(out_dir, 'work_dirs', osp.basename(config))
     if epochs:
-        options = [
-            *options, *(f'{key}={epochs}' for key in
-                        ('train_cfg.max_epochs', 'train_cfg.val_begin',
-                         'param_scheduler.1.T_max',
-                         'default_hooks.checkpoint.interval'))
-        ]
+        options = [*options, *schedule(path, epochs)]
     run(f'train {name}', out_dir, 'tools/train.py', path, '--work-dir',
         work_dir, '--cfg-options', f'randomness.seed={seed}', *options)
     test(name, out_dir, config, work_dir, *test_args)
     return work_dir
+
+
+def schedule(path: str, epochs: int) -> List[str]:
+    """``key=value`` for a training of so many epochs, decay included."""
+    options = [
+        f'{key}={epochs}' for key in ('train_cfg.max_epochs',
+                                      'train_cfg.val_begin',
+                                      'default_hooks.checkpoint.interval')
+    ]
+    for i, rate in enumerate(Config.fromfile(path).param_scheduler):
+        if 'T_max' in rate:
+            options.append(f'param_scheduler.{i}.T_max={epochs}')
+    return options
 
 
 def test(name: str, out_dir: str, config: str, work_dir: str,

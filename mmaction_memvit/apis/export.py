@@ -5,6 +5,7 @@ A clip and the memory come in, scores and the next memory go out. Memory is
 flat: tensors by names, zeros before the first clip. Where a stream starts
 anew, ``reset`` says so. Detectors are two programs, backbone and head.
 """
+import importlib.util
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
@@ -65,7 +66,15 @@ class StepProgram(NamedTuple):
         torch.export.save(self.program, path)
 
     def save_onnx(self, path: str) -> None:
-        """Write an ONNX file; needs the packages onnx and onnxscript."""
+        """Write an ONNX file.
+
+        Raises:
+            ImportError: If onnx or onnxscript is not installed.
+        """
+        for name in ('onnx', 'onnxscript'):
+            if importlib.util.find_spec(name) is None:
+                raise ImportError(f'{name} is not installed: pip install '
+                                  '"mmaction_memvit[export]"')
         torch.onnx.export(
             self.program,
             f=path,

@@ -48,12 +48,9 @@ def official_row(name, start, stop, verb=None, noun=None):
 
 
 def write_official(path, rows, drop=()):
-    """Writes a list of segments.
+    """Writes segments, (narration_id, start, stop[, verb, noun]) each.
 
-    Args:
-        path: Where to.
-        rows: (narration_id, start, stop[, verb, noun]) of every segment.
-        drop: Columns to leave out.
+    ``drop`` are columns to leave out.
     """
     rows = [official_row(*row) for row in rows]
     columns = [c for c in COLUMNS if c in rows[0] and c not in drop]

@@ -107,12 +107,8 @@ def loader(folder: Path,
 class MadeUpStreams:
     """Clips of noise, without files.
 
-    Args:
-        lengths (Sequence[int]): Clips of each video, which are called 'v0',
-            'v1', ...
-        labels (Sequence[int], optional): Label of each video. Defaults to
-            None: its number modulo 3.
-        test_mode (bool): Defaults to False.
+    Videos of ``lengths`` clips are called 'v0', 'v1', ...; the label of one is
+    its number modulo 3 unless ``labels`` say.
     """
     metainfo: dict = {}
 
@@ -149,13 +145,8 @@ def made_up_loader(lengths: Sequence[int],
                    **dataset) -> dict:
     """Config of a data loader of :class:`MadeUpStreams`.
 
-    Args:
-        lengths (Sequence[int]): Clips of each video.
-        train (bool): Whether it shuffles.
-        batch_size (int): Defaults to 2.
-        streams (bool): Whether StreamBatchSampler keeps the clips of a video
-            in order. Defaults to True.
-        dataset: Further arguments of the data set.
+    Without ``streams`` no StreamBatchSampler keeps the clips of a video in
+    order; ``dataset`` are further arguments of the data set.
     """
     cfg = dict(
         batch_size=batch_size,
@@ -177,16 +168,7 @@ def config(work_dir: Path,
            test: Optional[dict] = None,
            epochs: int = 1,
            **changes) -> Config:
-    """Config of a run.
-
-    Args:
-        work_dir (Path): Where logs and checkpoints go.
-        train (dict, optional): Training data loader.
-        val (dict, optional): Validation data loader.
-        test (dict, optional): Test data loader.
-        epochs (int): Defaults to 1.
-        changes: Merged into the config.
-    """
+    """Config of a run with these data loaders, with ``changes`` merged in."""
     cfg = dict(
         default_scope='mmaction',
         custom_imports=dict(
@@ -326,14 +308,8 @@ def assert_same(losses: Sequence[float], others: Sequence[float]) -> None:
 def launch(script: str, folder: Path, cfg: Config, *arguments: str) -> str:
     """Runs tools/dist_*.sh in a folder, on processes without a GPU.
 
-    Args:
-        script (str): 'dist_train' or 'dist_test'.
-        folder (Path): Where to.
-        cfg (Config): What is run.
-        arguments (str): What follows the config on the command line.
-
-    Returns:
-        str: Its output.
+    ``script`` is 'dist_train' or 'dist_test', ``arguments`` follow the config.
+    Gives its output.
     """
     cfg.env_cfg = dict(
         mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
@@ -361,11 +337,7 @@ def launch(script: str, folder: Path, cfg: Config, *arguments: str) -> str:
 
 def on_two_processes(folder: Path, cfg: Config,
                      checkpoint: str) -> Tuple[dict, dict]:
-    """Tests on two processes.
-
-    Returns:
-        tuple: Metrics, and dumped samples by video and time.
-    """
+    """Tests on two processes: metrics, and samples by video and time."""
     launch('dist_test', folder, cfg, checkpoint, '2', '--dump', 'two.pkl')
     path, = (folder / cfg.work_dir).glob('*/*.json')
     metrics = {k: v for k, v in load(str(path)).items() if '/' in k}

@@ -14,6 +14,7 @@ from helpers.runs import MODEL
 from helpers.tools import tool_fixture
 from mmaction.registry import MODELS
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,6 +205,7 @@ def test_models_of_longcue_learn(parts, path):
     """Each passes a step, and knows its batch better behind some."""
     torch.manual_seed(0)
     subject = parts['subjects'].ConfigSubject(str(path), 'eager', 32)
+    subject.model.init_weights()
     subject.model.train()
     state = subject.make(4, torch.device('cpu'))
     for i, sample in enumerate(state.samples):
@@ -217,6 +219,20 @@ def test_models_of_longcue_learn(parts, path):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize('name, expected', [
+    # 25 segments in ten crops, where training takes 3; 10 clips of 3 crops.
+    ('tsn/tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb',
+     (250 / 3, 10)),
+    ('slowonly/slowonly_r50_8xb16-8x8x1-256e_kinetics400-rgb', (30, 64 / 30)),
+    # For tests alone.
+    ('x3d/x3d_m_16x5x1_facebook-kinetics400-rgb', (30, 80 / 30))])
+def test_what_mmaction2s_configs_sample(parts, name, expected):
+    cfg = get_config(f'mmaction::recognition/{name}.py')
+    seen = parts['rows'].sampling_of(cfg, 'tsn' in name, 30., 10.)
+    assert (seen.views, seen.seconds) == pytest.approx(expected)
+    assert seen.whole and not seen.streams
 
 
 def test_pareto(parts):

@@ -144,6 +144,22 @@ def difference(model: nn.Module, programs: dict[str, StepProgram],
     return worst
 
 
+def write(inferencer: OnlineInferencer, programs: dict[str, StepProgram],
+          kind: str, out_dir: str, size: tuple) -> None:
+    """Write the files of a format, and run them."""
+    run = {}
+    for name, program in programs.items():
+        path = osp.join(out_dir, f'{name}.{ENDINGS[kind]}')
+        program.save(path) if kind == 'torch' else program.save_onnx(path)
+        print(path)
+        if kind == 'torch' or importlib.util.find_spec('onnxruntime'):
+            run[name] = load(path)
+    if run:
+        worst = difference(inferencer.model, programs, run, size)
+        print(f'{kind}: scores of {NUM_STEPS} clips, with a reset, differ by '
+              f'{worst:.1e} at most')
+
+
 def main() -> None:
     """Export."""
     args = parse_args()
@@ -153,23 +169,13 @@ def main() -> None:
         inferencer = OnlineInferencer(config, args.checkpoint)
         size = clip_size(inferencer, *args.video_size)
         programs = export_steps(inferencer.model, size, args.batch_size)
-    except (OSError, ValueError) as e:
-        raise SystemExit(f'ERROR: {e}') from e
-    Path(args.out_dir).mkdir(parents=True, exist_ok=True)
-    for name, program in programs.items():
-        print(f'{name}\n{text_table(program.describe(), left=range(4))}')
-    for kind in args.formats:
-        run = {}
         for name, program in programs.items():
-            path = osp.join(args.out_dir, f'{name}.{ENDINGS[kind]}')
-            program.save(path) if kind == 'torch' else program.save_onnx(path)
-            print(path)
-            if kind == 'torch' or importlib.util.find_spec('onnxruntime'):
-                run[name] = load(path)
-        if run:
-            worst = difference(inferencer.model, programs, run, size)
-            print(f'{kind}: scores of {NUM_STEPS} clips, with a reset, '
-                  f'differ by {worst:.1e} at most')
+            print(f'{name}\n{text_table(program.describe(), range(4))}')
+        Path(args.out_dir).mkdir(parents=True, exist_ok=True)
+        for kind in args.formats:
+            write(inferencer, programs, kind, args.out_dir, size)
+    except (OSError, ValueError, ImportError) as e:
+        raise SystemExit(f'ERROR: {e}') from e
 
 
 if __name__ == '__main__':

@@ -63,7 +63,7 @@ NAME = re.compile(
     r'(_(?P<gpus>\d+)xb\d+)?(-(?P<clip>\d+x\d+)x\d+)?'
     r'(-n(?P<clips>\d+))?(-\d+e)?_'
     f'(?P<data>{"|".join(DATA)})(-ava|-anticipation)?-rgb')
-HEADER = ('config', 'clip', 'before', 'parameters', 'GMACs a clip',
+HEADER = ('config', 'clip', 'starts from', 'parameters', 'GMACs a clip',
           'published', 'ours')
 
 

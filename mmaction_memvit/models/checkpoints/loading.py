@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Callable, Collection, Optional, Set
+from urllib.error import URLError
 
 from mmengine.dist import is_main_process
 from mmengine.model import BaseModel, BaseTTAModel, is_model_wrapper
@@ -30,7 +31,7 @@ from mmengine.runner import CheckpointLoader, Runner, checkpoint
 from torch import nn
 
 from mmaction_memvit.compat.wrap import wrap
-from mmaction_memvit.messages import first_names, log, warn
+from mmaction_memvit.messages import data_error, first_names, log, warn
 
 from .measure import Fit, State, remember_file
 
@@ -188,7 +189,14 @@ def watch_loading() -> None:
 
 
 def _read(original: Callable, filename: str, *args, **kwargs) -> Any:
-    found = original(filename, *args, **kwargs)
+    try:
+        found = original(filename, *args, **kwargs)
+    except URLError as error:
+        raise data_error(
+            filename, f'these weights cannot be fetched: {error.reason}',
+            'put the file somewhere and name its path instead, or leave the '
+            'weights out (load_from, pretrained or init_cfg None)',
+            ConnectionError) from error
     remember_file(found, filename)
     return found
 

@@ -58,7 +58,7 @@ def spatial_index(num_q: int, num_k: int, q_size: int, k_size: int,
     k = torch.arange(num_k, device=device)[None, :] * k_ratio
     largest = (q_size - 1) * q_ratio + (k_size - 1) * k_ratio
     index = q - k + (k_size - 1) * k_ratio
-    return index.clamp(0, largest).long()
+    return index.clamp(0., largest).long()
 
 
 def spatial_tables(rel_h: Tensor, rel_w: Tensor, q_hw: Tuple[int, int],

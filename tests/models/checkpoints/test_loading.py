@@ -198,3 +198,12 @@ def test_a_foreign_checkpoint_of_a_detector(tmp_path):
     with logged() as lines:
         load_checkpoint(model, save(state, tmp_path / 'backbone.pth'))
     assert any('not in it' in x and 'roi_head.' in x for x in lines)
+
+
+def test_weights_that_cannot_be_fetched(monkeypatch, tmp_path):
+    monkeypatch.setenv('no_proxy', '*')
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    url = 'http://127.0.0.1:9/weights.pth'
+    with pytest.raises(ConnectionError, match='load_from') as error:
+        load_checkpoint(build(), url)
+    assert url in str(error.value)

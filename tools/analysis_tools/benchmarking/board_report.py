@@ -55,7 +55,8 @@ def markdown_of(frame: pd.DataFrame, metric: str, batch_size: int) -> str:
     def cell(head: str, value: object) -> str:
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return ''
-        return forms.get(head, '{}').format(value)
+        form = forms.get(head, '{:g}' if isinstance(value, float) else '{}')
+        return form.format(value)
 
     rows = [[cell(*x) for x in zip(shown, line)]
             for line in shown.itertuples(index=False)]

@@ -21,11 +21,17 @@ def every_dict(node: object) -> Iterator[dict]:
 
 
 def clips_of(cfg: Config) -> Tuple[int, int, int]:
-    """Clips of a video, frames of a clip, their size: as in training."""
-    data = list(every_dict(cfg.get('train_dataloader') or {}))
+    """Clips of a video, frames of a clip, their size: as in training.
+
+    Of a config for tests alone: a clip as in testing.
+    """
+    trains = cfg.get('train_dataloader')
+    data = list(every_dict(trains or cfg.get('test_dataloader') or {}))
     found = {}
     for key in ('num_clips', 'clip_len'):
         found[key] = next((x[key] for x in data if key in x), 1)
+    if not trains:
+        found['num_clips'] = 1
     size = None
     for x in data:
         if str(x.get('type', '')).endswith('Crop'):
@@ -41,9 +47,9 @@ class Sampling(NamedTuple):
     """What a model sees, as its config says.
 
     Attributes:
-        views (int): Clips and crops of a sample in testing; the segments of a
-            2D recognizer are one clip, and those of a window of keyframes
-            are samples of their own.
+        views (float): Clips and crops of a sample in testing; as many segments
+            of a 2D recognizer as in training are one clip, and clips of a
+            window of keyframes are samples of their own.
         seconds (float, optional): Of the video that one sample shows; None
             if the config does not tell.
         stride_seconds (float, optional): From a clip of a stream to the next.
@@ -51,7 +57,7 @@ class Sampling(NamedTuple):
         whole (bool): Whether a sample is all of a video.
     """
 
-    views: int
+    views: float
     seconds: Optional[float]
     stride_seconds: Optional[float]
     streams: bool
@@ -70,20 +76,23 @@ def sampling_of(cfg: Config, flat: bool, fps: float,
             that sample all of it show.
     """
     test = list(every_dict(cfg.get('test_dataloader') or {}))
-    data = list(every_dict(cfg.get('train_dataloader') or {})) or test
+    trains = cfg.get('train_dataloader')
+    data = list(every_dict(trains)) if trains else test
 
     def first(key: str, among: list, default: object) -> object:
         return next((x[key] for x in among if x.get(key) is not None), default)
 
     types = [str(x.get('type', '')).split('.')[-1] for x in test]
     keyframes = any('AVA' in x for x in types)
-    views = 1 if flat or keyframes else first('num_clips', test, 1)
+    num_clips, clip_len, _ = clips_of(cfg)
+    views = 1 if keyframes else first('num_clips', test, 1)
+    if flat:
+        views /= num_clips
     for name in types:
         views *= CROPS.get(name, 1)
     views *= 2 if first('twice_sample', test, False) else 1
 
     rate = first('target_fps', data, None) or first('sample_fps', data, fps)
-    num_clips, clip_len, _ = clips_of(cfg)
     span = clip_len * first('frame_interval', data, 1) / rate
     sampler = str(first('batch_sampler', data, {}).get('type', ''))
     streams = sampler.endswith('StreamBatchSampler')
