@@ -190,7 +190,8 @@ class Table:
             row = int(good.argmin())
             limits = f' from {low}' * (low > -np.inf)
             limits += f' to {high}' * (high < np.inf)
-            name = str(column).replace('_', ' ')
+            name = column.replace('_', ' ') if isinstance(
+                column, str) else f'column {column + 1}'
             raise data_error(
                 self.where(row), f'{name} {self[column][row]!r} is no whole '
                 f'number{limits}', remedy)
