@@ -79,6 +79,46 @@ def test_resuming_and_validating_change_no_loss(tmp_path, videos, num_workers,
     assert np.abs(np.subtract(other, losses[:steps]))[1:].max() > 1e-2
 
 
+@pytest.mark.parametrize('dtype, unroll', [
+    ('bfloat16', 1),
+    ('bfloat16', 3),
+    pytest.param('float16', 3, marks=pytest.mark.cuda),
+])
+def test_mixed_precision(tmp_path, videos, monkeypatch, dtype, unroll):
+    # The wrapper asks for an accelerator; bfloat16 works on a CPU as well.
+    monkeypatch.setattr(
+        'mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available',
+        lambda: True)
+    data = loader(videos, train=True)
+    data['batch_sampler']['unroll'] = unroll
+    changes = {
+        'optim_wrapper.type': 'AmpOptimWrapper',
+        'optim_wrapper.dtype': dtype,
+        'val_cfg.fp16': True,
+        'model.with_cp': unroll > 1
+    }
+    if dtype == 'float16':
+        # The first step is skipped.
+        changes['optim_wrapper.loss_scale'] = dict(
+            init_scale=2.**60, backoff_factor=2.**-50)
+    runner = train(
+        config(tmp_path / 'a', data, loader(videos, train=False), **changes))
+    exact = train(config(tmp_path / 'b', data)).recorder.losses
+    assert np.isfinite(runner.recorder.losses).all()
+    # Close as long as the weights are.
+    steps = 1 if dtype == 'float16' else 2
+    error = np.abs(np.subtract(runner.recorder.losses, exact))[:steps]
+    assert 0 < error.max() < 0.05
+    if dtype == 'float16':
+        assert runner.optim_wrapper.loss_scaler.get_scale() == 2**10
+    bank = runner.model.banks['train']
+    entry = next(iter(bank._streams.values()))
+    key, *_ = entry.stored.memory[0].layers[0].raw_k
+    assert key.dtype == getattr(torch, dtype)
+    assert all(p.dtype == torch.float32 for p in runner.model.parameters())
+    assert len(runner.recorder.scores) == sum(NUM_CLIPS)
+
+
 # Videos that fail.
 
 

@@ -1,6 +1,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Gradients of windows of clips, which go through memory."""
 
+import copy
+
 import pytest
 import torch
 from helpers.boxes import build_detector, make_clip
@@ -193,6 +195,39 @@ def test_checkpointing_changes_no_gradient(kind, cp_of_blocks, dtype):
         with torch.autocast('cpu', dtype, enabled=dtype is not None):
             found.append(grads_of(model, kind))
     torch.testing.assert_close(*found, atol=1e-6, rtol=1e-5)
+
+
+def test_float16_with_a_scaler():
+    """And a compiled backbone, checkpointing and clipping, all at once."""
+    if not hasattr(torch.amp, 'GradScaler'):
+        pytest.skip('this torch scales no losses on a CPU')
+    model = build('exclude', with_cp=True)
+    model.backbone.compile(fullgraph=True, backend='aot_eager')
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    scaler = torch.amp.GradScaler(
+        'cpu', init_scale=2.**60, backoff_factor=2.**-50)
+    # The gradients of the first step overflow.
+    for moves in (False, True):
+        before = copy.deepcopy(model.state_dict())
+        optimizer.zero_grad()
+        with torch.autocast('cpu', torch.float16):
+            loss = loss_of(model, 'exclude', WINDOW)
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        found = gradients(model)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.)
+        scaler.step(optimizer)
+        scaler.update()
+        assert moves == any(
+            not torch.equal(x, before[name])
+            for name, x in model.state_dict().items())
+    assert not model.bank(False).num_not_finite
+    exact = build('exclude')
+    loss_of(exact, 'exclude', WINDOW).backward()
+    found, expected = (
+        torch.cat([x.flatten() for x in grads.values()])
+        for grads in (found, gradients(exact)))
+    assert (found - expected).norm() < 0.05 * expected.norm()
 
 
 def test_a_window_that_is_not_finite_does_not_poison():

@@ -76,7 +76,8 @@ def sampling_of(cfg: Config, flat: bool, fps: float,
             that sample all of it show.
     """
     test = list(every_dict(cfg.get('test_dataloader') or {}))
-    data = list(every_dict(cfg.get('train_dataloader') or {})) or test
+    trains = cfg.get('train_dataloader')
+    data = list(every_dict(trains)) if trains else test
 
     def first(key: str, among: list, default: object) -> object:
         return next((x[key] for x in among if x.get(key) is not None), default)
