@@ -65,6 +65,8 @@ extensions = ['myst_parser', 'sphinx.ext.apidoc', 'sphinx.ext.autodoc',
               'sphinx.ext.napoleon']
 root_doc = 'README'
 include_patterns = ['README.md', 'docs/**', 'configs/**/README.md']
+# Short names such as :mod:`.attention` may be those of several modules.
+suppress_warnings = ['ref.python']
 html_theme = 'furo'
 html_title = project
 html_copy_source = False
@@ -94,8 +96,10 @@ def add_toc(app, name, source):
 
 
 def keep_stars(app, what, name, obj, options, lines):
-    """The sizes T'*H'*W' of docstrings are no emphasis."""
-    lines[:] = [re.sub(r"(\w')\*(?=\w)", r'\1\\*', line) for line in lines]
+    """Sizes T'*H'*W' and a lone **kwargs of docstrings are no emphasis."""
+    for star in (r"(?<=\w')\*(?=\w)", r'(?<![\\*`])\*\*(?=\w+\b(?!.*\*\*))'):
+        lines[:] = [re.sub(star, lambda m: m[0].replace('*', r'\*'), line)
+                    for line in lines]
 
 
 def skip_fields(app, what, name, obj, skip, options):
