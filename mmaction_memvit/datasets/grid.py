@@ -99,6 +99,10 @@ class KeyframeGrid:
         self.end = end
         self.rate = rate
 
+    def per_second(self, fps: float) -> float:
+        """Timestamps per second of a video."""
+        return fps if self.rate == 'frames' else self.rate
+
     def seconds_of(self, timestamp: Numbers, clock: Clock) -> Numbers:
         """Seconds of a timestamp."""
         if self.rate == 'frames':
@@ -125,7 +129,7 @@ class KeyframeGrid:
 
     def steps(self, seconds: float, fps: float) -> int:
         """Timestamps that so many seconds are: a whole number from 1 on."""
-        exact = seconds * (fps if self.rate == 'frames' else self.rate)
+        exact = seconds * self.per_second(fps)
         steps = round(exact)
         if steps < 1 or (self.rate != 'frames'
                          and abs(steps - exact) > SAME_TIME):
