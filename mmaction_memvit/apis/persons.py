@@ -85,7 +85,7 @@ def boxes_in_table(table: Mapping[Tuple[str, int], np.ndarray], video: str,
     if not any(name == video for name, _ in table):
         raise ValueError(f'the table has no boxes of {video!r}; it has those '
                          f'of {first_names(sorted({x for x, _ in table}))}')
-    rate = grid.per_second(fps)
+    rate = fps if grid.rate == 'frames' else grid.rate
 
     def boxes(picture: np.ndarray, seconds: float) -> np.ndarray:
         height, width = picture.shape[:2]

@@ -4,7 +4,7 @@ import re
 import pytest
 import torch
 from helpers.boxes import DETECTOR, box_dataset, build_detector
-from helpers.runs import config, loader
+from helpers.runs import config
 from helpers.tools import tool_fixture
 
 tool = tool_fixture('tools/deployment/export_online.py')
@@ -14,21 +14,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_files_are_run_beside_the_model(tool, tmp_path, monkeypatch, capsys):
-
-    def call(cfg, *args):
-        cfg.dump(tmp_path / 'config.py')
-        monkeypatch.setattr('sys.argv', [
-            'tool', str(tmp_path / 'config.py'), *args, '--out-dir',
-            str(tmp_path / 'out'), '--formats', 'torch'])
-        tool.main()
-        said = capsys.readouterr().out
-        worst = re.search(r'differ by (\S+) at most', said)[1]
-        assert float(worst) < 1e-4
-        return said
-
-    said = call(config(tmp_path, test=loader(tmp_path, train=False)))
-    assert re.search(r'clip +uint8 +\(B, 3, 4, 32, 32\)', said)
-    assert (tmp_path / 'out/step.pt2').exists()
+    """Those of a detector; test_pages.py exports a recognizer."""
     pytest.importorskip('mmdet')
     torch.save(build_detector().state_dict(), tmp_path / 'weights.pth')
     cfg = config(
@@ -36,7 +22,18 @@ def test_files_are_run_beside_the_model(tool, tmp_path, monkeypatch, capsys):
         test=dict(
             dataset=box_dataset(tmp_path, False, type='OnlineAVADataset')))
     cfg.model = DETECTOR
-    said = call(cfg, str(tmp_path / 'weights.pth'), '--batch-size', '1',
-                '--video-size', '96', '64')
+    cfg.dump(tmp_path / 'config.py')
+    monkeypatch.setattr('sys.argv', [
+        'tool', str(tmp_path / 'config.py'), str(tmp_path / 'weights.pth'),
+        '--out-dir', str(tmp_path / 'out'), '--formats', 'torch',
+        '--batch-size', '1', '--video-size', '96', '64'])
+    tool.main()
+    said = capsys.readouterr().out
+    worst = re.search(r'differ by (\S+) at most', said)[1]
+    assert float(worst) < 1e-4
     assert re.search(r'clip +uint8 +\(1, 3, 4, 32, 48\)', said)
-    assert (tmp_path / 'out/head.pt2').exists()
+    assert {x.name for x in (tmp_path / 'out').iterdir()} == {
+        'backbone.pt2', 'head.pt2'}
+    monkeypatch.setattr(tool, 'difference', lambda *args: float('nan'))
+    with pytest.raises(SystemExit, match='nan'):
+        tool.main()

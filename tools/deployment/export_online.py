@@ -35,6 +35,8 @@ from mmaction_memvit.messages import text_table
 
 ENDINGS = dict(torch='pt2', onnx='onnx')
 NUM_STEPS, RESET_AT = 10, 6
+# Of scores that are not those of the model.
+LIMIT = 1e-4
 
 
 def parse_args() -> argparse.Namespace:
@@ -158,6 +160,9 @@ def write(inferencer: OnlineInferencer, programs: dict[str, StepProgram],
         worst = difference(inferencer.model, programs, run, size)
         print(f'{kind}: scores of {NUM_STEPS} clips, with a reset, differ by '
               f'{worst:.1e} at most')
+        if not worst <= LIMIT:
+            raise ValueError(f'{worst:.1e} is more than {LIMIT:g}: do not '
+                             f'use the files in {out_dir}')
 
 
 def main() -> None:
