@@ -53,7 +53,10 @@ def build(kind, device='cpu', **options):
     cfg = ConfigDict(copy.deepcopy(CONFIGS[kind.split('_without')[0]]))
     cfg.update(options)
     torch.manual_seed(0)
-    return MODELS.build(cfg).to(device)
+    model = MODELS.build(cfg)
+    # A class token of zeros would have gradients beyond float16.
+    model.init_weights()
+    return model.to(device)
 
 
 def batch(kind, position, videos=VIDEOS, size=SIZE):
