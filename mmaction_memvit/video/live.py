@@ -22,7 +22,7 @@ from ..messages import warn
 from .decode import Converter
 from .describe import Picture
 from .frames import VideoReadError
-from .scan import READ_ERRORS, time_of, video_stream
+from .scan import OPEN_OPTIONS, READ_ERRORS, time_of, video_stream
 
 # Rates that a source may claim to have.
 _BELIEVED = (1., 240.)
@@ -164,7 +164,7 @@ class LiveSource:
         try:
             container = av.open(
                 osp.abspath(name) if '://' not in name else name,
-                metadata_errors='ignore',
+                **OPEN_OPTIONS,
                 options=options,
                 timeout=self._patience if '://' in name else None)
             stream = video_stream(container)

@@ -14,12 +14,17 @@ from typing import Optional, Union
 
 import av
 import numpy as np
+from mmengine.utils import digit_version
 
 from .describe import Decoded, Packets, Picture, describe
 from .frames import VideoReadError
 
 Source = Union[str, io.BytesIO]
 
+# Titles in another encoding are no fault; PyAV 19 knows that by itself.
+OPEN_OPTIONS = (
+    dict(metadata_errors='ignore')
+    if digit_version(av.__version__) < digit_version('19') else {})
 #: What PyAV raises for files that are not in order.
 READ_ERRORS = (OSError, ValueError, IndexError, EOFError, VideoReadError,
                av.FFmpegError)
@@ -83,7 +88,7 @@ def open_video(source: Source):
     elif '://' not in source:
         # "12:30:45.mp4" would be of the protocol "12".
         source = osp.abspath(source)
-    return av.open(source, metadata_errors='ignore')
+    return av.open(source, **OPEN_OPTIONS)
 
 
 def video_stream(container):
