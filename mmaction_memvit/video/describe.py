@@ -70,10 +70,8 @@ def orientation(matrix: Optional[tuple]) -> tuple[bool, bool, bool]:
 
 
 def _display_matrix(frame) -> Optional[tuple]:
-    for data in frame.side_data:
-        if data.type.name == 'DISPLAYMATRIX':
-            return struct.unpack('=9i', bytes(data)[:36])
-    return None
+    data = frame.side_data.get('DISPLAYMATRIX')
+    return None if data is None else struct.unpack('=9i', bytes(data)[:36])
 
 
 class Packets(NamedTuple):
