@@ -121,6 +121,12 @@ def shrink_model(model):
         shrink_windows(model)
         return memory
     dims = ARCH['embed_dims'] * 2**len(ARCH['downscale_indices'])
+    if model.backbone.type == 'XViT':
+        model.backbone.update(
+            arch=dict(embed_dims=32, num_layers=2, num_heads=2),
+            patch_size=8, spatial_size=32)
+        model.cls_head.get('head', model.cls_head).in_channels = 32
+        return memory
     if 'roi_head' in model:
         # The demo's detectors are tiny as they are.
         if not isinstance(model.backbone.arch, str):

@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Convert a released MeMViT checkpoint to this project's layout."""
+"""Convert a released MeMViT or X-ViT checkpoint to this project's layout."""
 import argparse
 import os.path as osp
 import sys
@@ -10,6 +10,10 @@ import torch
 
 from mmaction_memvit.models.checkpoints.released import (
     convert_released,
+)
+from mmaction_memvit.models.checkpoints.released_xvit import (
+    convert_xvit,
+    is_released_xvit,
 )
 
 
@@ -28,8 +32,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         sys.exit(f'{args.src}: no such file')
     # weights_only: a checkpoint from the web must not run code.
     checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
+    convert = (
+        convert_xvit if is_released_xvit(checkpoint) else convert_released)
     try:
-        converted = convert_released(checkpoint)
+        converted = convert(checkpoint)
     except ValueError as error:
         sys.exit(f'{args.src}: {error}')
     torch.save(
@@ -41,9 +47,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     print(f'{args.dst}: {len(converted.state)} tensors written; '
           f'mem_layers={list(converted.mem_layers)}')
     if converted.dropped:
-        print(f'{len(converted.dropped)} tensors of blocks that do not '
-              'remember, which change no output, were left out:',
-              *converted.dropped, sep='\n  ')
+        print(f'{len(converted.dropped)} tensors, which change no output, '
+              'were left out:', *converted.dropped, sep='\n  ')
 
 
 if __name__ == '__main__':

@@ -46,7 +46,9 @@ class TestPins:
                 pin.name for pin in parsed
                 if pin.marker is None or pin.marker.evaluate(place)
             ]
-            assert sorted(found) == sorted(names)
+            # The site is made by one of the newer ones.
+            docs = {'sphinx', 'myst-parser', 'furo'} if minor < 11 else set()
+            assert sorted(found) == sorted(names - docs)
 
     def test_another_torch_replaces_the_pinned_one(self, install_env):
         pins = install_env.read_pins('torch==2.4.1')

@@ -40,8 +40,10 @@ HEAD = {
 #: Names of data sets in names of configs.
 DATA = {
     'kinetics400': 'Kinetics-400',
+    'kinetics600': 'Kinetics-600',
     'kinetics700': 'Kinetics-700',
     'sthv1': 'Something-Something V1',
+    'sthv2': 'Something-Something V2',
     'charades': 'Charades',
     'ava21': 'AVA v2.1',
     'ava22': 'AVA v2.2',
@@ -55,12 +57,12 @@ DATA = {
     'custom': 'your own',
 }
 TRAINED_ON = {'k400': 'Kinetics-400', 'k600': 'Kinetics-600',
-              'k700': 'Kinetics-700'}
+              'k700': 'Kinetics-700', 'in21k': 'ImageNet-21k'}
 #: Of videos that are shown as they are, which a config does not tell.
 SIZES = {'distant-pair': 32, 'distant-pair-signs': 32}
 NAME = re.compile(
-    r'(?P<arch>.+?)(_(?P<pre>k\d00)-pre)?'
-    r'(_(?P<gpus>\d+)xb\d+)?(-(?P<clip>\d+x\d+)x\d+)?'
+    r'(?P<arch>.+?)(_(?P<pre>k\d00|in21k)-pre)?'
+    r'(_(?P<gpus>\d+)xb\d+)?(-(?P<clip>\d+x\d+)x\d+|-u\d+)?'
     r'(-n(?P<clips>\d+))?(-\d+e)?_'
     f'(?P<data>{"|".join(DATA)})(-ava|-anticipation)?-rgb')
 HEADER = ('config', 'clip', 'starts from', 'parameters', 'GMACs a clip',
@@ -85,6 +87,8 @@ def architecture(model: dict) -> List[str]:
         memory = backbone.get('mem_len', 2)
         apart = f', {gap} apart' if gap > 1 else ''
         return [name, *[f'memory of {memory} clips{apart}'] * (memory > 0)]
+    if kind == 'XViT':
+        return [f'{kind}-{backbone["arch"]}']
     depth = backbone.get('slow_pathway', backbone).get('depth')
     neck = model.get('neck')
     return [kind + (f'-{depth}' if depth else ''),

@@ -15,7 +15,12 @@ from torch import Tensor
 from mmaction_memvit.messages import check_no_more, retire
 from mmaction_memvit.ops.precision import activation_dtype
 
-from ..checkpoints.fit import MEMORY_WEIGHTS, fit_memvit, load_what_fits
+from ..checkpoints.fit import (
+    MEMORY_WEIGHTS,
+    fit_memvit,
+    load_what_fits,
+    take_pretrained,
+)
 from ..layers.memvit_block import MeMViTBlock, normalize
 from ..layers.patch_embedding import embed_patches
 from ..layers.pooling_attention import Size, pooled_size
@@ -356,13 +361,7 @@ class MeMViT(BaseModule):
 
     def init_weights(self) -> None:
         """Initialise, or load ``init_cfg``'s checkpoint as far as it fits."""
-        cfgs = self.init_cfg or []
-        cfgs = [cfgs] if isinstance(cfgs, dict) else list(cfgs)
-        pretrained = [x for x in cfgs if x['type'] == 'Pretrained']
-        if pretrained:
-            # For the tensors that the checkpoint lacks.
-            self.init_cfg = [x for x in cfgs if x not in pretrained
-                             ] or copy.deepcopy(_INIT)
+        pretrained = take_pretrained(self, _INIT)
         super().init_weights()
         trunc_normal_(self.cls_token, std=0.02)
         for cfg in pretrained:

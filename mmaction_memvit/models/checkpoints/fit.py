@@ -1,7 +1,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Fits checkpoints to a MeMViT: position tables, MMAction2's MViT."""
+import copy
 import re
-from typing import Dict
+from typing import Dict, List
 
 from mmengine.runner import CheckpointLoader, checkpoint
 from torch import nn
@@ -116,6 +117,27 @@ def _split_mvit(state: State, prefix: str) -> None:
         note(
             'it is an MViT of MMAction2: qkv layers are split, and poolings, '
             'which mean something else there, left out', used)
+
+
+def take_pretrained(model: nn.Module, default: List[Dict]) -> List[Dict]:
+    """Take the checkpoints out of a backbone's ``init_cfg``.
+
+    Args:
+        model (nn.Module): The backbone.
+        default (list[dict]): How tensors start that a checkpoint lacks, where
+            ``init_cfg`` says nothing else.
+
+    Returns:
+        list[dict]: Those of ``type='Pretrained'``, to be loaded after the
+        backbone is initialised.
+    """
+    cfgs = model.init_cfg or []
+    cfgs = [cfgs] if isinstance(cfgs, dict) else list(cfgs)
+    pretrained = [x for x in cfgs if x['type'] == 'Pretrained']
+    if pretrained:
+        model.init_cfg = [x for x in cfgs if x not in pretrained
+                          ] or copy.deepcopy(default)
+    return pretrained
 
 
 def load_what_fits(model: nn.Module, path: str, prefix: str) -> None:

@@ -141,7 +141,7 @@ class Fit:
         """What may be wrong with a checkpoint that does not fit."""
         if 'model_state' in self.state or any(
                 k.endswith('patch_embed.proj.weight') for k in self.state):
-            return (f'convert released MeMViT weights first, by '
+            return (f'convert released weights first, by '
                     f'{tool("convert_memvit.py")} SRC DST')
         for prefix in ('backbone.', 'module.', 'model.'):
             if any(f'{prefix}{k}' in self.own for k in self.state):

@@ -1,13 +1,14 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """From the layout of the released MeMViT weights to ours."""
 import re
-from typing import Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import yaml
 from torch import Tensor
 
-# Each rule: a pattern of a released key and what becomes of it. The first
-# that matches the whole key wins.
+Rule = Tuple[str, Optional[str]]
+
+# As :func:`rename` takes them.
 _RULES = (
     (r'cls_token', r'backbone.cls_token'),
     (r'patch_embed\.proj\.(\w+)', r'backbone.patch_embed.projection.\1'),
@@ -76,26 +77,54 @@ def convert_released(checkpoint: Dict) -> Converted:
     # A stage ends where the width changes.
     last = sum(f'blocks.{i}.proj.weight' in state for i in blocks)
     with_boxes = any(key.startswith('box_blocks.') for key in state)
+    of_memory = {key: _OF_MEMORY.match(key) for key in state}
+    dropped = [key for key, memory in of_memory.items()
+               if memory and int(memory[1]) not in remembering]
+    converted, _ = rename(
+        {k: v for k, v in state.items() if k not in dropped}, _RULES,
+        'MeMViT')
+    converted = {
+        key.replace('{last}', str(last)).replace(
+            'cls_head.', 'roi_head.bbox_head.' if with_boxes else 'cls_head.'):
+        value for key, value in converted.items()
+    }
+    return Converted(converted, tuple(sorted(remembering)), dropped)
+
+
+def rename(state: Dict[str, Tensor], rules: Sequence[Rule],
+           model: str) -> Tuple[Dict[str, Tensor], List[str]]:
+    """Rename the tensors of a released checkpoint.
+
+    Args:
+        state (dict): Tensors by their names.
+        rules (Sequence[tuple]): A pattern of names and what becomes of them,
+            None for what is left out. The first that matches a whole name
+            wins.
+        model (str): What the checkpoint is of.
+
+    Returns:
+        tuple: Tensors by their new names, and names left out.
+
+    Raises:
+        ValueError: If no rule matches, with the list of all such names.
+    """
     converted, dropped, unknown = {}, [], []
     for key, value in state.items():
-        memory = _OF_MEMORY.match(key)
-        if memory and int(memory[1]) not in remembering:
-            dropped.append(key)
-            continue
-        for pattern, name in _RULES:
-            if re.fullmatch(pattern, key):
-                name = re.sub(pattern, name, key).replace('{last}', str(last))
-                if with_boxes:
-                    name = name.replace('cls_head.', 'roi_head.bbox_head.')
-                converted[name] = value
+        for pattern, name in rules:
+            found = re.fullmatch(pattern, key)
+            if found and name is None:
+                dropped.append(key)
+            elif found:
+                converted[found.expand(name)] = value
+            if found:
                 break
         else:
             unknown.append(key)
     if unknown:
         raise ValueError(
             f'{len(unknown)} of {len(state)} tensors are not part of a '
-            f'released MeMViT checkpoint: {unknown}')
-    return Converted(converted, tuple(sorted(remembering)), dropped)
+            f'released {model} checkpoint: {unknown}')
+    return converted, dropped
 
 
 def _remembering(state: Dict[str, Tensor], cfg: Optional[str]) -> Set[int]:
