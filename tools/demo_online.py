@@ -222,7 +222,8 @@ def run(args: argparse.Namespace, inferencer: OnlineInferencer,
     if not is_live(args):
         entry = probe_video(args.source)
         fps = entry['fps'] or 30.
-        outputs.open(fps, live=False)
+        if entry['num_frames']:
+            outputs.open(fps, live=False)
         end = show(watch_file(args, inferencer, entry), outputs,
                    entry['num_frames'] / fps)
         if outputs.video:
