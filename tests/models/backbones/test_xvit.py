@@ -359,7 +359,7 @@ def test_a_stock_detector_trains_and_tests():
                     featmap_stride=8,
                     with_temporal_pool=True),
                 bbox_head=dict(
-                    type='BBoxHeadAVA',
+                    type='BBoxHeadAVA', background_class=True,
                     in_channels=32,
                     num_classes=4,
                     multilabel=True,
