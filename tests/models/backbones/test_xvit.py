@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import copy
 from unittest import mock
 
 import pytest
@@ -305,7 +306,7 @@ def step(model, inputs, samples):
     model.init_weights()
     before = model.backbone.patch_embed['projection'].weight.clone()
     model.train()
-    loss, _ = model.parse_losses(model(inputs, samples, mode='loss'))
+    loss, _ = model.parse_losses(model(inputs, copy.deepcopy(samples), mode='loss'))
     optim.update_params(loss)
     after = model.backbone.patch_embed['projection'].weight
     assert loss.isfinite() and not torch.equal(before, after)
@@ -359,7 +360,7 @@ def test_a_stock_detector_trains_and_tests():
                     featmap_stride=8,
                     with_temporal_pool=True),
                 bbox_head=dict(
-                    type='BBoxHeadAVA', background_class=True,
+                    type='BBoxHeadAVA', background_class=True, topk=(2, ),
                     in_channels=32,
                     num_classes=4,
                     multilabel=True,
