@@ -306,7 +306,9 @@ def step(model, inputs, samples):
     model.init_weights()
     before = model.backbone.patch_embed['projection'].weight.clone()
     model.train()
-    loss, _ = model.parse_losses(model(inputs, copy.deepcopy(samples), mode='loss'))
+    # MMDetection takes proposals out of the samples.
+    losses = model(inputs, copy.deepcopy(samples), mode='loss')
+    loss, _ = model.parse_losses(losses)
     optim.update_params(loss)
     after = model.backbone.patch_embed['projection'].weight
     assert loss.isfinite() and not torch.equal(before, after)
