@@ -14,7 +14,6 @@ from collections import deque
 from itertools import chain, islice
 from typing import Iterable, Iterator, NamedTuple, Optional, Union
 
-import av
 import cv2
 import numpy as np
 
@@ -22,7 +21,7 @@ from ..messages import warn
 from .decode import Converter
 from .describe import Picture
 from .frames import VideoReadError
-from .scan import OPEN_OPTIONS, READ_ERRORS, time_of, video_stream
+from .scan import READ_ERRORS, open_video, time_of, video_stream
 
 # Rates that a source may claim to have.
 _BELIEVED = (1., 240.)
@@ -162,9 +161,8 @@ class LiveSource:
             # Lost packets of UDP are grey pictures.
             options['rtsp_transport'] = 'tcp'
         try:
-            container = av.open(
-                osp.abspath(name) if '://' not in name else name,
-                **OPEN_OPTIONS,
+            container = open_video(
+                name,
                 options=options,
                 timeout=self._patience if '://' in name else None)
             stream = video_stream(container)

@@ -22,7 +22,7 @@ from .frames import VideoReadError
 Source = Union[str, io.BytesIO]
 
 # Titles in another encoding are no fault; PyAV 19 knows that by itself.
-OPEN_OPTIONS = (
+_OPEN = (
     dict(metadata_errors='ignore')
     if digit_version(av.__version__) < digit_version('19') else {})
 #: What PyAV raises for files that are not in order.
@@ -81,14 +81,14 @@ def scan_video(source: Source, decode: bool = False) -> dict:
 # -- reading ----------------------------------------------------------------
 
 
-def open_video(source: Source):
-    """Opens a file (path or bytes) by PyAV."""
+def open_video(source: Source, **kwargs):
+    """Opens a file (path or bytes) or address by PyAV, see ``av.open``."""
     if isinstance(source, io.BytesIO):
         source.seek(0)
     elif '://' not in source:
         # "12:30:45.mp4" would be of the protocol "12".
         source = osp.abspath(source)
-    return av.open(source, **OPEN_OPTIONS)
+    return av.open(source, **_OPEN, **kwargs)
 
 
 def video_stream(container):

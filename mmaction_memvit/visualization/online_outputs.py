@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import pandas as pd
 
@@ -23,6 +23,38 @@ OUTPUTS = dict(
     video='.mp4',
     plot='.png',
     attention='_attention.png')
+
+
+def shown_from(step) -> float:
+    """Seconds from which on a prediction is shown."""
+    return step.start if step.keyframe is None else step.keyframe
+
+
+def draw_file(path: str,
+              writer: VideoWriter,
+              fps: float,
+              steps: Iterable[tuple[float, list]],
+              end: float = float('inf')) -> None:
+    """Write the pictures of a file with what is said of it.
+
+    Args:
+        path (str): The file.
+        writer (VideoWriter): Where to.
+        fps (float): Pictures per second.
+        steps (Iterable[tuple]): In order, seconds and the rows (see
+            :func:`draw_rows`) that are shown from then on.
+        end (float): Seconds. Defaults to infinity.
+    """
+    steps = iter(steps)
+    now, later = [], next(steps, None)
+    frames = at_rate(LiveSource(path), fps, float('inf'))
+    for number, image in enumerate(frames):
+        seconds = number / fps
+        if seconds >= end:
+            break
+        while later and later[0] <= seconds:
+            now, later = later[1], next(steps, None)
+        writer.write(draw_rows(image, now, f'{seconds:.1f} s'))
 
 
 class OnlineOutputs:
@@ -80,8 +112,7 @@ class OnlineOutputs:
         persons = step.boxes if step.boxes is None else self.tracker(
             step.boxes)
         rows = best_rows(step, self.names, self.top, persons)
-        begin = step.start if step.keyframe is None else step.keyframe
-        self.steps.append((begin, rows))
+        self.steps.append((shown_from(step), rows))
         if self.page:
             self.page.add(step, rows, told)
         if 'attention' in self.kinds:
@@ -131,16 +162,7 @@ class OnlineOutputs:
 
     def draw_file(self, path: str, end: float) -> None:
         """The video of a file whose clips are all known."""
-        steps = iter(self.steps)
-        now, later = [], next(steps, None)
-        frames = at_rate(LiveSource(path), self.fps, float('inf'))
-        for number, image in enumerate(frames):
-            seconds = number / self.fps
-            if seconds >= end:
-                break
-            while later and later[0] <= seconds:
-                now, later = later[1], next(steps, None)
-            self.video.write(draw_rows(image, now, f'{seconds:.1f} s'))
+        draw_file(path, self.video, self.fps, self.steps, end)
 
     def close(self) -> list[str]:
         """Write the rest; gives the paths."""

@@ -63,14 +63,15 @@ class CUDAGraphStep:
         train = torch.is_grad_enabled()
         inputs = (clips, *args)
         if not self.can_capture(clips) or train != self.model.training or (
-                train and not self._can_train(inputs, alone)):
+                train and not self._stands_alone(inputs, alone)):
             return self.step(*inputs)
         weights = tuple((x.data_ptr(), x.requires_grad) for x in (
             *self.model.parameters(), *self.model.buffers()))
         if weights != self._weights:
             self._weights, self._graphs = weights, {}
         key = train, _kind(inputs)
-        if key not in self._graphs and len(self._graphs) == _MOST:
+        if key not in self._graphs and (len(self._graphs) == _MOST or
+                                        train and self._recomputes()):
             return self.step(*inputs)
         # Capture and replay go to the current device, whatever that is.
         with torch.cuda.device(
@@ -87,16 +88,19 @@ class CUDAGraphStep:
         self._tell(f'the clips are on {clips.device}')
         return False
 
-    def _can_train(self, inputs: tuple, alone: bool) -> bool:
+    def _stands_alone(self, inputs: tuple, alone: bool) -> bool:
         if not alone:
             self._tell('training is on windows of clips (unroll)')
-        elif any(
-                getattr(x, 'with_cp', False) for x in self.model.modules()
-                if x is not self.model):
+        return alone and not any(
+            x.requires_grad for x in state.tensors(inputs))
+
+    def _recomputes(self) -> bool:
+        found = any(
+            getattr(x, 'with_cp', False) for x in self.model.modules()
+            if x is not self.model)
+        if found:
             self._tell('with_cp recomputes in the backward pass')
-        else:
-            return not any(x.requires_grad for x in state.tensors(inputs))
-        return False
+        return found
 
     @staticmethod
     def _tell(why: str) -> None:
