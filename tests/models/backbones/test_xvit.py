@@ -4,6 +4,7 @@ from unittest import mock
 
 import pytest
 import torch
+from helpers.boxes import DETECTOR
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import ConfigDict
@@ -367,25 +368,9 @@ def test_a_stock_detector_trains_and_tests():
                     num_classes=4,
                     multilabel=True,
                     dropout_ratio=0.5)),
-            data_preprocessor=dict(
-                type='mmaction.ActionDataPreprocessor',
-                mean=[0.] * 3,
-                std=[1.] * 3,
-                format_shape='NCTHW'),
+            data_preprocessor=DETECTOR['data_preprocessor'],
             train_cfg=dict(
-                rcnn=dict(
-                    assigner=dict(
-                        type='MaxIoUAssignerAVA',
-                        pos_iou_thr=0.9,
-                        neg_iou_thr=0.9,
-                        min_pos_iou=0.9),
-                    sampler=dict(
-                        type='RandomSampler',
-                        num=32,
-                        pos_fraction=1,
-                        neg_pos_ub=-1,
-                        add_gt_as_proposals=True),
-                    pos_weight=1.0)),
+                rcnn=dict(DETECTOR['train_cfg']['rcnn'], pos_weight=1.)),
             test_cfg=dict(rcnn=None)))
     box = torch.tensor([[0., 0., 12., 12.]])
     sample = ActionDataSample(
