@@ -121,10 +121,8 @@ def check(cfg: Config, report: Report) -> None:
     model = report.attempt('model', MODELS.build, cfg.model)
     if model is None:
         return
-    loaders = {
-        mode: report.attempt(f'{mode} data', build_loader, cfg, mode)
-        for mode in MODES if cfg.get(f'{mode}_dataloader')
-    }
+    loaders = {mode: report.attempt(f'{mode} data', build_loader, cfg, mode)
+               for mode in MODES if cfg.get(f'{mode}_dataloader')}
     loaders = {mode: x for mode, x in loaders.items() if x is not None}
     report.add(find_data_problems(Run(model, loaders, {}, ())))
     for mode, loader in loaders.items():

@@ -41,9 +41,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     torch.save(
         dict(
             state_dict=converted.state,
-            meta=dict(
-                source=osp.basename(args.src),
-                mem_layers=list(converted.mem_layers))), args.dst)
+            meta=dict(source=osp.basename(args.src),
+                      mem_layers=list(converted.mem_layers))), args.dst)
     print(f'{args.dst}: {len(converted.state)} tensors written; '
           f'mem_layers={list(converted.mem_layers)}')
     if converted.dropped:

@@ -85,13 +85,9 @@ def build_samplers(cfg: Config,
     # world size.
     return [
         StreamBatchSampler(
-            SimpleNamespace(
-                dataset=dataset,
-                shuffle=shuffle,
-                seed=seed,
-                epoch=args.epoch,
-                rank=rank,
-                world_size=args.world_size), batch_size, **options)
+            SimpleNamespace(dataset=dataset, shuffle=shuffle, seed=seed,
+                            epoch=args.epoch, rank=rank,
+                            world_size=args.world_size), batch_size, **options)
         for rank in ranks
     ]
 
@@ -137,9 +133,8 @@ def main(args: Sequence[str] | None = None) -> None:
     names = shorten_names(streams.names)
     max_gap = args.max_gap or (cfg.get('model') or {}).get('max_gap', 1)
     tables = [
-        tabulate_lanes(
-            list(sampler), videos, positions, sampler.batch_size,
-            max_gap) for sampler in samplers
+        tabulate_lanes(list(sampler), videos, positions, sampler.batch_size,
+                       max_gap) for sampler in samplers
     ]
     print(f'\n{args.split}, epoch {args.epoch}, steps '
           f'{args.first_step} to {args.first_step + args.steps - 1} '
@@ -147,23 +142,19 @@ def main(args: Sequence[str] | None = None) -> None:
     for sampler, table in zip(samplers, tables):
         titles = _make_titles(sampler)
         print()
-        print(
-            format_lanes(table, names, titles, args.first_step, args.steps))
+        print(format_lanes(table, names, titles, args.first_step, args.steps))
     print()
     print(summarise(samplers, tables))
     if args.out:
         table, titles = _stack_tables(samplers, tables)
-        draw_lanes(table, names, titles, args.out, args.first_step,
-                   args.steps)
+        draw_lanes(table, names, titles, args.out, args.first_step, args.steps)
         print(f'drawn to {args.out}')
 
 
 def _make_titles(sampler: StreamBatchSampler) -> list[str]:
     """Name the lanes of one process."""
-    return [
-        f'rank {sampler.sampler.rank} lane {lane}'
-        for lane in range(sampler.batch_size)
-    ]
+    return [f'rank {sampler.sampler.rank} lane {lane}'
+            for lane in range(sampler.batch_size)]
 
 
 def _stack_tables(samplers: Sequence[StreamBatchSampler],
@@ -171,9 +162,8 @@ def _stack_tables(samplers: Sequence[StreamBatchSampler],
     """Put the lanes of all processes under one another."""
     steps = max(table.videos.shape[1] for table in tables)
     stacked = LaneTable(*(np.concatenate([
-        np.pad(
-            array, [(0, 0), (0, steps - array.shape[1])],
-            constant_values=blank) for array in arrays
+        np.pad(array, [(0, 0), (0, steps - array.shape[1])],
+               constant_values=blank) for array in arrays
     ]) for arrays, blank in zip(zip(*tables), (-1, -1, False))))
     titles = [title for s in samplers for title in _make_titles(s)]
     return stacked, titles

@@ -45,12 +45,8 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
                 '--show and --show-dir need `visualization='
                 "dict(type='VisualizationHook')` in the config's "
                 'default_hooks.')
-        hook.update(
-            enable=True,
-            show=args.show,
-            wait_time=args.wait_time,
-            out_dir=args.show_dir,
-            interval=args.interval)
+        hook.update(enable=True, show=args.show, wait_time=args.wait_time,
+                    out_dir=args.show_dir, interval=args.interval)
 
     if args.dump is not None:
         if not args.dump.endswith(('.pkl', '.pickle')):

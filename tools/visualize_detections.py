@@ -124,9 +124,8 @@ def test_checkpoint(cfg: Config, split: str, dataset: Any, checkpoint: str,
             target.pop(key, None)
             if key in source:
                 target[key] = source[key]
-        metric.update(
-            ann_file=dataset.ann_file,
-            exclude_file=getattr(dataset, 'exclude_file', None))
+        metric.update(ann_file=dataset.ann_file,
+                      exclude_file=getattr(dataset, 'exclude_file', None))
     metric.results_file = osp.join(out_dir, 'results.csv')
     cfg.test_evaluator = metric
     # Training and validation have no part in this.
@@ -160,9 +159,8 @@ class Predictions:
     def get(self, key: tuple[str, int]) -> tuple[np.ndarray, np.ndarray]:
         """Boxes (P, 4) and scores (P, C) of a keyframe, by id."""
         which = self._rows[self._number[key]] if key in self.keys else []
-        boxes, number = np.unique(
-            self.rows.boxes[which].reshape(-1, 4), axis=0,
-            return_inverse=True)
+        boxes, number = np.unique(self.rows.boxes[which].reshape(-1, 4),
+                                  axis=0, return_inverse=True)
         scores = np.full((len(boxes), self._num_columns), -np.inf)
         scores[number.reshape(-1), self.rows.labels[which]] = self.rows.scores[
             which]
@@ -179,11 +177,9 @@ class KeyframeReader:
         """The keyframe of a sample as RGB, uint8 of shape (H, W, 3)."""
         center = int(info['center_frame'])
         if info.get('filename'):
-            return self._load({
-                'filename': info['filename'],
-                'frame_table': info.get('frame_table'),
-                'frame_inds': [center]
-            })['imgs'][0]
+            return self._load({'filename': info['filename'],
+                               'frame_table': info.get('frame_table'),
+                               'frame_inds': [center]})['imgs'][0]
         name = info['filename_tmpl'].format(center + info['start_index'])
         return mmcv.imfrombytes(
             get(join_path(info['frame_dir'], name)), channel_order='rgb')
@@ -345,11 +341,9 @@ def main(args: Sequence[str] | None = None) -> list[str]:
     for n in mmengine.track_iter_progress(indices):
         info = dataset.get_data_info(n)
         image = draw_detections(
-            reader.read(info),
-            names,
+            reader.read(info), names,
             truth_by_id(info, custom) if args.show_gt else None,
-            found.get(keys[n]) if found else None,
-            args.score_thr,
+            found.get(keys[n]) if found else None, args.score_thr,
             f'{image_key(*keys[n])}\n{"   ".join(what)}',
             visualizer=visualizer)
         writer.write(*keys[n], image)

@@ -64,8 +64,7 @@ class ChunkReader(Dataset):
     """
 
     def __init__(self, loader: ClipLoader, chunks: Sequence[Chunk],
-                 videos: Mapping[str, str], index: Mapping[str,
-                                                           dict]) -> None:
+                 videos: Mapping[str, str], index: Mapping[str, dict]) -> None:
         self.loader, self.chunks = loader, chunks
         self.videos, self.index = videos, index
 
@@ -76,10 +75,8 @@ class ChunkReader(Dataset):
     def __getitem__(self, number: int) -> Dict[str, list]:
         """Clips by file; in place of one that cannot be read the reason."""
         chunk = self.chunks[number]
-        return {
-            name: self._read(name, chunk.first, chunk.last)
-            for name in chunk.names
-        }
+        return {name: self._read(name, chunk.first, chunk.last)
+                for name in chunk.names}
 
     def _read(self, name: str, first: int, last: int) -> List[Any]:
         entry = self.index[name]
@@ -110,11 +107,8 @@ def read_ahead(reader: ChunkReader,
         reader (ChunkReader): What is read.
         num_workers (int): Processes; 0 for none.
     """
-    loader = DataLoader(
-        reader,
-        batch_size=None,
-        collate_fn=_as_it_is,
-        num_workers=num_workers)
+    loader = DataLoader(reader, batch_size=None, collate_fn=_as_it_is,
+                        num_workers=num_workers)
     for files in loader:
         yield {name: map(_ready, clips) for name, clips in files.items()}
 

@@ -48,15 +48,11 @@ class ClipLoader:
         """
         clip = Clip(number, self.plan.wanted(number, Clock(entry)))
         clip.images = self._frames.transform(
-            dict(
-                filename=video, frame_table=entry,
-                frame_inds=clip.wanted))['imgs']
+            dict(filename=video, frame_table=entry,
+                 frame_inds=clip.wanted))['imgs']
         return clip
 
-    def pack(self,
-             clip: Clip,
-             clock: Clock,
-             name: Hashable = None,
+    def pack(self, clip: Clip, clock: Clock, name: Hashable = None,
              boxes: Optional[Callable] = None) -> dict:
         """What the pipeline makes of a clip, whatever was before it.
 
@@ -99,11 +95,9 @@ class ClipLoader:
             boxes(picture.copy(), seconds), np.float32).reshape(-1, 4)
         height, width = picture.shape[:2]
         size = np.array([width, height, width, height], np.float32)
-        return dict(
-            img_key=f'{name},{self.plan.first + clip.number:04d}',
-            gt_bboxes=np.zeros((0, 4), np.float32),
-            gt_labels=np.zeros((0, self._num_classes), np.float32),
-            entity_ids=np.zeros(0, np.int64),
-            proposals=pixels,
-            orig_proposals=pixels / size,
-            scores=np.ones(len(pixels), np.float32))
+        return dict(img_key=f'{name},{self.plan.first + clip.number:04d}',
+                    gt_bboxes=np.zeros((0, 4), np.float32),
+                    gt_labels=np.zeros((0, self._num_classes), np.float32),
+                    entity_ids=np.zeros(0, np.int64), proposals=pixels,
+                    orig_proposals=pixels / size,
+                    scores=np.ones(len(pixels), np.float32))

@@ -79,10 +79,8 @@ class OnlineInferencer:
         ...         print([step.label for step in steps])
     """
 
-    def __init__(self,
-                 config: Union[str, Config],
-                 checkpoint: Optional[str] = None,
-                 device: str = 'cpu',
+    def __init__(self, config: Union[str, Config],
+                 checkpoint: Optional[str] = None, device: str = 'cpu',
                  sample_fps: Optional[float] = None,
                  cuda_graph: Optional[bool] = None,
                  record_attention: bool = False) -> None:
@@ -110,9 +108,7 @@ class OnlineInferencer:
 
     # -- sessions -----------------------------------------------------------
 
-    def session(self,
-                name: Hashable = None,
-                fps: float = 30.,
+    def session(self, name: Hashable = None, fps: float = 30.,
                 boxes: Optional[Callable] = None) -> Session:
         """Begin a stream; it is forgotten when nobody holds it any more.
 
@@ -138,8 +134,7 @@ class OnlineInferencer:
         end.atexit = False
         return session
 
-    def load_session(self,
-                     state: Union[str, Dict[str, Any]],
+    def load_session(self, state: Union[str, Dict[str, Any]],
                      boxes: Optional[Callable] = None) -> Session:
         """Go on with a session that was saved, in another process too.
 
@@ -199,9 +194,7 @@ class OnlineInferencer:
 
     # -- files --------------------------------------------------------------
 
-    def __call__(self,
-                 video: str,
-                 boxes: Optional[Callable] = None,
+    def __call__(self, video: str, boxes: Optional[Callable] = None,
                  entry: Optional[dict] = None) -> Iterator[ClipPrediction]:
         """Run along a video file; the clip that it breaks off is padded.
 
@@ -252,9 +245,7 @@ class OnlineInferencer:
         """
         return infer(self, inputs, **kwargs)
 
-    def file_session(self,
-                     name: Hashable,
-                     entry: dict,
+    def file_session(self, name: Hashable, entry: dict,
                      boxes: Optional[Callable] = None) -> Session:
         """A session that keeps the time of a file and knows its end.
 
@@ -287,10 +278,8 @@ class OnlineInferencer:
                     samples, attention = self.recorder.predict(data)
             for i, *own in zip(lanes, samples, attention):
                 found[i] = own
-        return [
-            self._prediction(session, clip, *own)
-            for session, clip, own in zip(sessions, clips, found)
-        ]
+        return [self._prediction(session, clip, *own)
+                for session, clip, own in zip(sessions, clips, found)]
 
     def _pack(self, session: Session, clip: Clip) -> dict:
         data = clip.data or self.loader.pack(
@@ -305,10 +294,9 @@ class OnlineInferencer:
             clip.number, session.clock)
         # Whatever the pipeline packs.
         data['data_samples'].set_metainfo(
-            dict(
-                video_id=session.key,
-                timestamp=self.plan.first + session.num_run,
-                start_seconds=session.last_seconds))
+            dict(video_id=session.key,
+                 timestamp=self.plan.first + session.num_run,
+                 start_seconds=session.last_seconds))
         session.num_run += 1
         return data
 
@@ -334,9 +322,8 @@ class OnlineInferencer:
         if not identities or not len(self.bank):
             return None
         size = session.input_shape[-2:]
-        memory = self.bank.read(
-            self._identities(session, 1),
-            lambda num: self.model.init_memory(num, size))
+        memory = self.bank.read(self._identities(session, 1),
+                                lambda num: self.model.init_memory(num, size))
         return state_dict(memory)
 
     def set_memory(self, session: Session, state: Dict[str, Any]) -> None:
@@ -354,8 +341,7 @@ class OnlineInferencer:
             len(identities), session.input_shape[-2:])
         self.bank.write(identities, load_state_dict(empty, state['memory']))
 
-    def _identities(self, session: Session,
-                    ahead: int) -> List[ClipIdentity]:
+    def _identities(self, session: Session, ahead: int) -> List[ClipIdentity]:
         """Of the last clip of a stream, or one ahead, in all views."""
         if not isinstance(self.model, MemoryHost) or \
                 not self.model.with_memory or not session.num_run:
@@ -364,10 +350,8 @@ class OnlineInferencer:
         # Detectors take a clip without views.
         views = 1 if len(session.input_shape) == 4 else \
             session.input_shape[0]
-        return [
-            ClipIdentity(session.key, position, view, session.last_seconds)
-            for view in range(views)
-        ]
+        return [ClipIdentity(session.key, position, view, session.last_seconds)
+                for view in range(views)]
 
 
 def _to_cpu(scores: Union[torch.Tensor, dict]) -> Union[torch.Tensor, dict]:

@@ -63,11 +63,8 @@ class ClipPrediction(NamedTuple):
                 return {key: listed(value) for key, value in x.items()}
             return x.double().numpy().round(6).tolist()
 
-        found = dict(
-            clip=self.clip,
-            start=round(self.start, 3),
-            end=round(self.end, 3),
-            scores=listed(self.scores))
+        found = dict(clip=self.clip, start=round(self.start, 3),
+                     end=round(self.end, 3), scores=listed(self.scores))
         if self.boxes is not None:
             found.update(
                 keyframe=round(self.keyframe, 3), boxes=listed(self.boxes))
@@ -118,12 +115,8 @@ class Session:
         num_skipped (int): Clips that a gap of the stream has swallowed.
     """
 
-    def __init__(self,
-                 inferencer,
-                 key: int,
-                 name: Any = None,
-                 fps: float = 30.,
-                 boxes: Optional[Callable] = None) -> None:
+    def __init__(self, inferencer, key: int, name: Any = None,
+                 fps: float = 30., boxes: Optional[Callable] = None) -> None:
         if not fps > 0:
             raise ValueError(
                 f'fps={fps} must be above 0; of a source that does not tell, '
@@ -200,8 +193,7 @@ class Session:
             return
         num = self.inferencer.plan.num_clips(
             steady_clock(self.fps, self.num_frames))
-        while self._next < num or (self._open
-                                   and self._open[0].number < num):
+        while self._next < num or (self._open and self._open[0].number < num):
             if not self._open:
                 self._open_next()
             clip = self._open.popleft()
@@ -247,18 +239,12 @@ class Session:
         :meth:`OnlineInferencer.load_session`.
         """
         return dict(
-            name=self.name,
-            fps=self.fps,
-            plan=self.inferencer.plan.describe(),
-            num_frames=self.num_frames,
-            num_run=self.num_run,
-            num_skipped=self.num_skipped,
-            next=self._next,
-            input_shape=self.input_shape,
-            last_seconds=self.last_seconds,
+            name=self.name, fps=self.fps, plan=self.inferencer.plan.describe(),
+            num_frames=self.num_frames, num_run=self.num_run,
+            num_skipped=self.num_skipped, next=self._next,
+            input_shape=self.input_shape, last_seconds=self.last_seconds,
             last=_tensors([] if self._last is None else [self._last]),
-            open=[(clip.number, _tensors(clip.images))
-                  for clip in self._open],
+            open=[(clip.number, _tensors(clip.images)) for clip in self._open],
             memory=self.inferencer.memory_of(self))
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
@@ -278,8 +264,7 @@ class Session:
         self.num_frames = state['num_frames']
         self.num_run = state['num_run']
         self.num_skipped = state['num_skipped']
-        self.input_shape = state['input_shape'] and tuple(
-            state['input_shape'])
+        self.input_shape = state['input_shape'] and tuple(state['input_shape'])
         self.last_seconds = state['last_seconds']
         self._next = state['next']
         for image in state['last']:

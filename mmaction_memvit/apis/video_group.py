@@ -98,10 +98,8 @@ class VideoGroup:
         state = dict(failed=self.failed, done=is_done)
         if not is_done:
             state.update(
-                turn=turn,
-                offsets=offsets,
-                sessions={k: x.state_dict()
-                          for k, x in self.sessions.items()})
+                turn=turn, offsets=offsets,
+                sessions={k: x.state_dict() for k, x in self.sessions.items()})
         with whole_file(self.job.state_file(self.number)) as f:
             torch.save(state, f)
             f.flush()

@@ -92,9 +92,8 @@ class AttentionPlot(AttentionView):
     def add(self, step: Any) -> None:
         """Take the next clip, as :class:`AttentionView`."""
         super().add(step)
-        share = np.where(
-            np.less(self._last.ages, len(self._past)), self._last.share,
-            np.nan)
+        share = np.where(np.less(self._last.ages, len(self._past)),
+                         self._last.share, np.nan)
         self._spans.append((step.start, step.end))
         self._shares.append(share)
         self._total = self._total + np.nan_to_num(share)
@@ -170,8 +169,7 @@ class AttentionPlot(AttentionView):
         by_age.tick_params(labelleft=False)
 
 
-def _tile(picture: np.ndarray,
-          text: str,
+def _tile(picture: np.ndarray, text: str,
           heat: np.ndarray | None = None) -> np.ndarray:
     """A picture, dark where a heat map is 0, and a line below."""
     height, width = picture.shape[:2]

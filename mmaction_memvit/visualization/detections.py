@@ -14,10 +14,8 @@ _LINE = 16
 _FONT_SIZE = 8
 
 
-def label_boxes(scores: np.ndarray,
-                names: Mapping[int, str],
-                score_thr: float = 0.,
-                show_scores: bool = True,
+def label_boxes(scores: np.ndarray, names: Mapping[int, str],
+                score_thr: float = 0., show_scores: bool = True,
                 max_labels: int = 6) -> list[list[str]]:
     """Lines with the actions of each of N boxes, the best one first.
 
@@ -38,12 +36,10 @@ def label_boxes(scores: np.ndarray,
     return lines
 
 
-def draw_detections(image: np.ndarray,
-                    names: Mapping[int, str],
+def draw_detections(image: np.ndarray, names: Mapping[int, str],
                     truth: tuple[np.ndarray, np.ndarray] | None = None,
                     found: tuple[np.ndarray, np.ndarray] | None = None,
-                    score_thr: float = 0.3,
-                    title: str = '',
+                    score_thr: float = 0.3, title: str = '',
                     min_side: int = 480,
                     visualizer: ActionVisualizer | None = None) -> np.ndarray:
     """Draw boxes and actions.
@@ -123,12 +119,9 @@ def _draw(visualizer: ActionVisualizer, boxes: np.ndarray,
                'right' if on_right else 'left')
 
 
-def _write(visualizer: ActionVisualizer,
-           text: str,
-           position: tuple[float, float],
-           color: tuple[int, int, int],
-           vertical: str,
-           horizontal: str = 'left') -> None:
+def _write(visualizer: ActionVisualizer, text: str,
+           position: tuple[float, float], color: tuple[int, int, int],
+           vertical: str, horizontal: str = 'left') -> None:
     if text:
         visualizer.draw_texts(
             # A dollar sign would begin a formula.

@@ -44,9 +44,7 @@ class Scores(NamedTuple):
 
 def split_scores(step: Any) -> Iterator[Scores]:
     """Scores of a ClipPrediction one by one: tasks, tokens, persons."""
-    tasks = step.scores if isinstance(step.scores, dict) else {
-        '': step.scores
-    }
+    tasks = step.scores if isinstance(step.scores, dict) else {'': step.scores}
     for task, scores in tasks.items():
         scores = np.asarray(scores)
         if step.boxes is not None:
@@ -64,9 +62,7 @@ def name_of(names: Names, task: str, label: int) -> str:
     return names.get(task, {}).get(label) or f'{task or "class"} {label}'
 
 
-def best_rows(step: Any,
-              names: Names,
-              num: int,
+def best_rows(step: Any, names: Names, num: int,
               persons: Sequence[int] | None = None) -> list[dict]:
     """The ``num`` best classes of a clip, as rows of a table.
 
@@ -78,19 +74,13 @@ def best_rows(step: Any,
         place = dict.fromkeys(('person', 'x1', 'y1', 'x2', 'y2'))
         if x.box is not None:
             corners = np.asarray(step.boxes)[x.box].round(4).tolist()
-            place = dict(
-                person=persons[x.box] if persons else x.box + 1,
-                **dict(zip(('x1', 'y1', 'x2', 'y2'), corners)))
+            place = dict(person=persons[x.box] if persons else x.box + 1,
+                         **dict(zip(('x1', 'y1', 'x2', 'y2'), corners)))
         rows += [
-            dict(
-                clip=step.clip,
-                start=round(x.start, 3),
-                end=round(x.end, 3),
-                task=x.task,
-                **place,
-                label=label,
-                name=name_of(names, x.task, label),
-                score=round(float(x.scores[label]), 4))
+            dict(clip=step.clip, start=round(x.start, 3), end=round(x.end, 3),
+                 task=x.task, **place, label=label,
+                 name=name_of(names, x.task, label),
+                 score=round(float(x.scores[label]), 4))
             for label in x.best(num)
         ]
     return rows
@@ -194,9 +184,8 @@ class TimeLine:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        figure = Figure(
-            figsize=(9, 1 + 2.4 * max(len(self._seen), 1)),
-            layout='constrained')
+        figure = Figure(figsize=(9, 1 + 2.4 * max(len(self._seen), 1)),
+                        layout='constrained')
         FigureCanvasAgg(figure)
         figure.suptitle(title)
         plots = figure.subplots(

@@ -17,12 +17,8 @@ from .online import Names, TimeLine, best_rows, draw_rows
 from .person_tracker import PersonTracker
 
 #: What can be written, and what is added to the stem of its name.
-OUTPUTS = dict(
-    jsonl='.jsonl',
-    csv='.csv',
-    video='.mp4',
-    plot='.png',
-    attention='_attention.png')
+OUTPUTS = dict(jsonl='.jsonl', csv='.csv', video='.mp4', plot='.png',
+               attention='_attention.png')
 
 
 def shown_from(step) -> float:
@@ -30,9 +26,7 @@ def shown_from(step) -> float:
     return step.start if step.keyframe is None else step.keyframe
 
 
-def draw_file(path: str,
-              writer: VideoWriter,
-              fps: float,
+def draw_file(path: str, writer: VideoWriter, fps: float,
               steps: Iterable[tuple[float, list]],
               end: float = float('inf')) -> None:
     """Write the pictures of a file with what is said of it.
@@ -69,12 +63,8 @@ class OnlineOutputs:
             None.
     """
 
-    def __init__(self,
-                 stem: str,
-                 kinds: Collection[str],
-                 names: Names,
-                 top: int,
-                 page: LivePage | None = None) -> None:
+    def __init__(self, stem: str, kinds: Collection[str], names: Names,
+                 top: int, page: LivePage | None = None) -> None:
         self.stem, self.kinds = stem, kinds
         self.names, self.top, self.page = names, top, page
         self.rows: list[dict] = []

@@ -23,10 +23,8 @@ class LaneTable(NamedTuple):
     starts: np.ndarray
 
 
-def tabulate_lanes(batches: Sequence[Sequence[int]],
-                   videos: np.ndarray,
-                   positions: np.ndarray,
-                   num_lanes: int,
+def tabulate_lanes(batches: Sequence[Sequence[int]], videos: np.ndarray,
+                   positions: np.ndarray, num_lanes: int,
                    max_gap: int = 1) -> LaneTable:
     """Lay the batches of one process out as lanes x steps.
 
@@ -64,10 +62,9 @@ def shorten_names(names: Sequence[str], width: int = 12) -> list[str]:
         if all(simpler) and len(set(simpler)) == len(set(names)):
             names = simpler
     head = (width - 2) // 2
-    short = [
-        name if len(name) <= width else
-        f'{name[:head]}..{name[head + 2 - width:]}' for name in names
-    ]
+    short = [name if len(name) <= width
+             else f'{name[:head]}..{name[head + 2 - width:]}'
+             for name in names]
     taken: set[str] = set()
     for i, name in enumerate(short):
         if name in taken:
@@ -78,11 +75,8 @@ def shorten_names(names: Sequence[str], width: int = 12) -> list[str]:
     return short
 
 
-def format_lanes(table: LaneTable,
-                 names: Sequence[str],
-                 titles: Sequence[str],
-                 first_step: int = 0,
-                 num_steps: int = 12) -> str:
+def format_lanes(table: LaneTable, names: Sequence[str], titles: Sequence[str],
+                 first_step: int = 0, num_steps: int = 12) -> str:
     """Format lanes x steps as text, a line a lane under the step numbers.
 
     ``*name:position`` is a clip at which memory starts anew; the clips that
@@ -113,11 +107,8 @@ def format_lanes(table: LaneTable,
     return text_table(rows, left=range(len(rows[0])))
 
 
-def draw_lanes(table: LaneTable,
-               names: Sequence[str],
-               titles: Sequence[str],
-               out_file: str,
-               first_step: int = 0,
+def draw_lanes(table: LaneTable, names: Sequence[str], titles: Sequence[str],
+               out_file: str, first_step: int = 0,
                num_steps: int | None = None) -> None:
     """Draw lanes x time, one colour per video, and save the picture.
 
@@ -149,29 +140,16 @@ def draw_lanes(table: LaneTable,
             video = videos[begin]
             if video < 0:
                 continue
-            axes.barh(
-                lane,
-                end - begin,
-                left=first_step + begin,
-                height=0.86,
-                color=colours[video % len(colours)],
-                alpha=0.7,
-                edgecolor='white',
-                linewidth=0.8)
+            axes.barh(lane, end - begin, left=first_step + begin, height=0.86,
+                      color=colours[video % len(colours)], alpha=0.7,
+                      edgecolor='white', linewidth=0.8)
             room = (end - begin) * characters_per_step
             if room >= len(names[video]) + 1:
-                axes.text(
-                    first_step + (begin + end) / 2,
-                    lane,
-                    names[video],
-                    ha='center',
-                    va='center',
-                    fontsize=7)
+                axes.text(first_step + (begin + end) / 2, lane, names[video],
+                          ha='center', va='center', fontsize=7)
             if table.starts[lane, first_step + begin]:
                 axes.plot([first_step + begin] * 2, [lane - .43, lane + .43],
-                          color='black',
-                          linewidth=1.6,
-                          solid_capstyle='butt')
+                          color='black', linewidth=1.6, solid_capstyle='butt')
     axes.set_yticks(range(num_lanes), titles, fontsize=8)
     axes.set_ylim(num_lanes - 0.5, -0.5)
     axes.set_xlim(first_step, max(last_step, first_step + 1))

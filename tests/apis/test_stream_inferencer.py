@@ -20,16 +20,10 @@ def config(**dataset) -> Config:
                     init_cfg=dict(
                         type='TruncNormal', layer='Linear', std=0.5)),
                 data_preprocessor=dict(
-                    type='ActionDataPreprocessor',
-                    mean=[127., 127., 127.],
-                    std=[58., 58., 58.],
-                    format_shape='NCTHW'),
-                cls_head=dict(
-                    type='MViTHead',
-                    in_channels=32,
-                    num_classes=3,
-                    init_std=1.,
-                    average_clips='prob')),
+                    type='ActionDataPreprocessor', mean=[127., 127., 127.],
+                    std=[58., 58., 58.], format_shape='NCTHW'),
+                cls_head=dict(type='MViTHead', in_channels=32, num_classes=3,
+                              init_std=1., average_clips='prob')),
             test_dataloader=dict(
                 dataset=dict(
                     type='OnlineVideoDataset',
@@ -94,10 +88,8 @@ def test_memory_is_used(video):
 @pytest.mark.parametrize('stride', [None, 4])
 def test_live_frames_equal_the_file(video, stride):
     kwargs = {} if stride is None else dict(clip_stride=stride)
-    expected = [
-        s for s in build(**kwargs)(video)
-        if s.clip * (stride or 8) + 8 <= 44
-    ]
+    expected = [s for s in build(**kwargs)(video)
+                if s.clip * (stride or 8) + 8 <= 44]
     frames = decode(video)
     model, got = build(**kwargs), []
     # In uneven portions, with a second stream in between.

@@ -152,14 +152,11 @@ def test_gpu_check_runs_dry(gpu_check, tmp_path, monkeypatch, capsys):
     assert text.count('NOT MEASURED') > 15
     rows = json.loads((tmp_path / 'speed.json').read_text())['rows']
     measured = {x['model'] for x in rows if 'error' not in x}
-    assert measured == {'mvit-tiny', *(f'memvit-tiny-m{m}'
-                                       for m in (0, 2, 4))}
+    assert measured == {'mvit-tiny', *(f'memvit-tiny-m{m}' for m in (0, 2, 4))}
 
 
 @pytest.mark.parametrize('speed, memory, lines', [
-    (4., .5, ['met', 'NOT MET', 'NOT MET']),
-    (6., .4, ['met', 'met', 'met']),
-])
+    (4., .5, ['met', 'NOT MET', 'NOT MET']), (6., .4, ['met', 'met', 'met'])])
 def test_verdict(gpu_check, speed, memory, lines):
     rows = [
         dict(model='memvit-m2', how=how, mode='infer', dtype='bf16',

@@ -23,8 +23,7 @@ def host(check_env, monkeypatch):
             check_env.versions, 'installed', lambda module: {
                 name: found[name]
                 for name in check_env.versions.DISTRIBUTIONS[module]
-                if name in found
-            })
+                if name in found})
         report = check_env.Report()
         check_env.add_host(report, module)
         return report
@@ -100,9 +99,7 @@ class TestScript:
     def run(self, *flags, cwd):
         return subprocess.run(
             [sys.executable, *flags, str(ROOT / 'tools/check_env.py')],
-            cwd=str(cwd),
-            capture_output=True,
-            text=True)
+            cwd=str(cwd), capture_output=True, text=True)
 
     def test_runs_where_nothing_is_installed(self, tmp_path):
         """-I -S: the interpreter and its standard library alone."""

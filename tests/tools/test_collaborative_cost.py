@@ -16,8 +16,7 @@ def run(tool, monkeypatch, capsys):
     """Returns a function from arguments to the rows of the table."""
 
     def call(*arguments):
-        monkeypatch.setattr(
-            'sys.argv', ['collaborative_cost.py', *arguments])
+        monkeypatch.setattr('sys.argv', ['collaborative_cost.py', *arguments])
         tool.main()
         lines = capsys.readouterr().out.splitlines()
         rows = [[x.strip() for x in line.strip('|').split('|')]
@@ -132,5 +131,4 @@ def test_sizes_are_the_configs(tool, tmp_path, monkeypatch, capsys, crop,
         Config.fromfile(str(path)).model, (3, 4, *size), None, 1)
     assert float(plain[6]) == pytest.approx(macs / 1e9, rel=0.01) != 0
     assert row[4] == str(num_clips)
-    assert float(row[-1]) == pytest.approx(
-        num_clips * float(row[6]), rel=0.02)
+    assert float(row[-1]) == pytest.approx(num_clips * float(row[6]), rel=0.02)

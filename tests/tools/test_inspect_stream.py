@@ -59,9 +59,8 @@ def test_evaluation_table(inspect):
     out = inspect('--split', 'val')
     assert [line.split() for line in out.splitlines()
             if line.startswith('rank 0 lane')] == [
-        ['rank', '0', 'lane', '0', '*long_..o_001:0', ':1', ':2'],
-        ['rank', '0', 'lane', '1', '*long_..o_000:0', '-', '-'],
-    ]
+                    ['rank', '0', 'lane', '0', '*long_..o_001:0', ':1', ':2'],
+                    ['rank', '0', 'lane', '1', '*long_..o_000:0', '-', '-']]
     assert 'repeat' not in out
     assert 'eval: 2 videos, 4 clips, 2 lanes' in out
     assert 'rank 0: 3 steps, 4 clips, 2 (50.0%) continue a stream' in out

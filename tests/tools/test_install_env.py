@@ -31,21 +31,16 @@ class TestPins:
 
     def test_each_python_gets_each_package_once(self, install_env):
         requirements = pytest.importorskip('packaging.requirements')
-        parsed = [
-            requirements.Requirement(pin) for pin in install_env.read_pins()
-        ]
+        parsed = [requirements.Requirement(pin)
+                  for pin in install_env.read_pins()]
         names = {pin.name for pin in parsed}
         assert {'torch', 'mmcv-lite', 'mmdet', 'mmaction2', 'pandas'} <= names
         for minor in range(install_env.MIN_PYTHON[1],
                            install_env.MAX_PYTHON[1] + 1):
-            place = dict(
-                python_version=f'3.{minor}',
-                sys_platform='linux',
-                platform_machine='x86_64')
-            found = [
-                pin.name for pin in parsed
-                if pin.marker is None or pin.marker.evaluate(place)
-            ]
+            place = dict(python_version=f'3.{minor}', sys_platform='linux',
+                         platform_machine='x86_64')
+            found = [pin.name for pin in parsed if pin.marker is None
+                     or pin.marker.evaluate(place)]
             # The site is made by one of the newer ones.
             docs = {'sphinx', 'myst-parser', 'furo'} if minor < 11 else set()
             assert sorted(found) == sorted(names - docs)

@@ -24,10 +24,9 @@ def root(tmp_path):
 
 
 def run(tool, root, *args, lists=('train.csv', 'val.csv')):
-    return tool.main([
-        *(str(root / name) for name in lists), '--out',
-        str(root / 'sub/a.png'), '--num-verbs', '3', '--num-nouns', '4',
-        *args])
+    return tool.main([*(str(root / name) for name in lists), '--out',
+                      str(root / 'sub/a.png'), '--num-verbs', '3',
+                      '--num-nouns', '4', *args])
 
 
 def test_plot(tool, root, capsys):

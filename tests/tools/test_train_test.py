@@ -184,11 +184,9 @@ print(before, inside, threads())
 def test_a_distributed_job_leaves_no_thread(tmp_path):
     """One of Gloo that outlives Python aborts the process now and then."""
     done = subprocess.run(
-        [sys.executable, '-c', LEAVE,
-         str(TOOLS), str(tmp_path / 'store')],
+        [sys.executable, '-c', LEAVE, str(TOOLS), str(tmp_path / 'store')],
         env=dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''),
-        capture_output=True,
-        text=True)
+        capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     before, inside, after = map(int, done.stdout.split()[-3:])
     assert before == after < inside

@@ -37,19 +37,15 @@ class ViewerTestDataset:
 
     def get_data_info(self, index):
         video, timestamp = self.keys[index]
-        info = dict(
-            video_id=video,
-            timestamp=timestamp,
-            center_frame=10 * timestamp,
-            gt_bboxes=np.array([[.1, .1, .5, .9]], np.float32),
-            gt_labels=np.eye(4, dtype=np.float32)[[timestamp]])
+        info = dict(video_id=video, timestamp=timestamp,
+                    center_frame=10 * timestamp,
+                    gt_bboxes=np.array([[.1, .1, .5, .9]], np.float32),
+                    gt_labels=np.eye(4, dtype=np.float32)[[timestamp]])
         if self.videos:
             info.update(filename=f'{self.videos}/{video}.mp4', start_index=0)
         else:
-            info.update(
-                frame_dir=f'{self.frame_dir}/{video}',
-                start_index=1,
-                filename_tmpl='img_{:05}.png')
+            info.update(frame_dir=f'{self.frame_dir}/{video}', start_index=1,
+                        filename_tmpl='img_{:05}.png')
         return info
 
     def __getitem__(self, index):
@@ -247,9 +243,8 @@ def test_wrong_options(draw, capsys, args, message):
 
 
 def test_data_without_keyframes(draw, tool, monkeypatch):
-    monkeypatch.setattr(
-        ViewerTestDataset, 'get_data_info',
-        lambda self, index: dict(filename='x', label=0))
+    monkeypatch.setattr(ViewerTestDataset, 'get_data_info',
+                        lambda self, index: dict(filename='x', label=0))
     with pytest.raises(SystemExit, match='keyframes.*OnlineAVADataset'):
         draw()
 

@@ -22,8 +22,7 @@ def test_labels_of_boxes():
         ['0.30 class 4']
     ]
     assert label_boxes(scores[:1], NAMES, max_labels=2, show_scores=False) == [
-        ['class 4', 'sit', 'and 2 more']
-    ]
+        ['class 4', 'sit', 'and 2 more']]
     assert label_boxes(np.zeros((0, 5)), NAMES) == []
 
 
@@ -37,9 +36,8 @@ def test_boxes_are_where_they_belong():
     def near(box, color):
         """Share of the box's outline that has the color."""
         x1, y1, x2, y2 = box
-        outline = np.concatenate([
-            image[y1:y2, x1 - 1:x1 + 2], image[y1:y2, x2 - 1:x2 + 2]
-        ]).astype(int)
+        outline = np.concatenate([image[y1:y2, x1 - 1:x1 + 2],
+                                  image[y1:y2, x2 - 1:x2 + 2]]).astype(int)
         return (np.abs(outline - color).max(-1) < 80).any(1).mean()
 
     place = (40, 24 + 60, 80, 24 + 120)
@@ -64,8 +62,7 @@ def test_no_boxes_and_boxes_that_leave_the_image():
     np.testing.assert_array_equal(
         draw_detections(GRAY, NAMES, empty, empty, min_side=1), blank)
     outside = np.array([[-.1, -.1, 1.2, 1.2], [.5, .5, .5, .5]])
-    drawn = draw_detections(
-        GRAY, NAMES, (outside, np.eye(4)[:2]), min_side=1)
+    drawn = draw_detections(GRAY, NAMES, (outside, np.eye(4)[:2]), min_side=1)
     assert drawn.shape == blank.shape and (drawn != blank).any()
     # A formula's sign in a name is a sign like others.
     draw_detections(GRAY, {1: '$ a_ $'}, (outside, np.eye(4)[:2]), min_side=1)

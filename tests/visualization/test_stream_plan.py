@@ -34,17 +34,10 @@ def test_streams_continue_by_identity_not_by_lane():
 def test_format():
     table = tabulate_lanes([[0, 3], [1, 4], [2], [0]], VIDEOS, POSITIONS, 2)
     lines = format_lanes(table, ['a', 'b'], ['one', 'two']).splitlines()
-    assert lines == [
-        '     0      1     2    3',
-        'one  *a:0    :1    :2  *a:0',
-        'two  *b:10   :11   -    -',
-    ]
+    assert lines == ['     0      1     2    3', 'one  *a:0    :1    :2  *a:0',
+                     'two  *b:10   :11   -    -']
     lines = format_lanes(table, ['a', 'b'], ['one', 'two'], 1, 2).splitlines()
-    assert lines == [
-        '     1      2',
-        'one   a:1    :2',
-        'two   b:11   -',
-    ]
+    assert lines == ['     1      2', 'one   a:1    :2', 'two   b:11   -']
 
 
 @pytest.mark.parametrize('names, short', [

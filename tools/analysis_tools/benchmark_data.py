@@ -91,9 +91,8 @@ def build_dataset(cfg: Config, args: argparse.Namespace,
         lines.append(f'v{i}.mp4 0')
     (folder / 'videos.txt').write_text('\n'.join(lines) + '\n')
     dataset = cfg[f'{args.split}_dataloader'].dataset
-    dataset.update(
-        ann_file=str(folder / 'videos.txt'),
-        data_prefix=dict(video=str(folder)))
+    dataset.update(ann_file=str(folder / 'videos.txt'),
+                   data_prefix=dict(video=str(folder)))
     for key in ('index_file', 'data_root'):
         dataset.pop(key, None)
     return DATASETS.build(dataset)
@@ -170,10 +169,9 @@ def needs_table(needs: List[float], rate: float, workers: int) -> str:
     rows = []
     for need in needs:
         given = rate * workers
-        rows.append([
-            f'{need:.1f}', f'{math.ceil(need / rate)}', f'{given:.1f}',
-            'the data' if given < need else 'the model'
-        ])
+        rows.append([f'{need:.1f}', f'{math.ceil(need / rate)}',
+                     f'{given:.1f}',
+                     'the data' if given < need else 'the model'])
     return markdown(
         ['model, clips/s', 'workers needed', f'{workers} workers, clips/s',
          'what limits'], *rows)

@@ -93,10 +93,8 @@ def table_of(rows: Sequence[dict]) -> str:
     good = [row for row in rows if 'error' not in row]
     used = [x for x in COLUMNS
             if any(row.get(x[1]) is not None for row in good)]
-    cells = [[
-        '-' if row.get(key) is None else form.format(row[key])
-        for _, key, form in used
-    ] for row in good]
+    cells = [['-' if row.get(key) is None else form.format(row[key])
+              for _, key, form in used] for row in good]
     parts = [markdown([x[0] for x in used], *cells)] if good else []
     for row in rows:
         reason = row.get('error') or row.get('note') or (
@@ -117,9 +115,8 @@ def models_table(models: Sequence[dict]) -> str:
 
 def machine(device: torch.device, bench: Optional[Bench] = None) -> str:
     """Where the numbers are from."""
-    where = (
-        torch.cuda.get_device_name(device) if device.type == 'cuda' else
-        f'CPU, {torch.get_num_threads()} threads')
+    where = (torch.cuda.get_device_name(device) if device.type == 'cuda'
+             else f'CPU, {torch.get_num_threads()} threads')
     parts = [f'{where}; PyTorch {torch.__version__}']
     for dtype, (n, value) in (bench.ceilings if bench else {}).items():
         parts.append(f'{n}^3 product in {dtype} {value:.3g} TFLOP/s')
@@ -145,10 +142,8 @@ def stream_table(args: argparse.Namespace, device: torch.device) -> str:
                 peak = torch.cuda.max_memory_allocated() / 2**20
             held = sum(x.nbytes for x in tensors_of(run.state.memory))
             window = times[-min(50, len(times)):]
-            rows.append([
-                f'{len(times)}', f'{statistics.median(window):.1f}',
-                f'{held / 2**20:.2f}', f'{peak:.0f}'
-            ])
+            rows.append([f'{len(times)}', f'{statistics.median(window):.1f}',
+                         f'{held / 2**20:.2f}', f'{peak:.0f}'])
     bar.file.write('\n')
     return f'{name}\n\n' + markdown(
         ['clip', 'ms a clip (median of 50)', 'memory held, MiB',
@@ -177,8 +172,7 @@ def set_up(device: str, threads: Optional[int] = None) -> torch.device:
     return torch.device(device)
 
 
-def run_groups(bench: Bench, groups: Sequence[Group],
-               rounds: dict) -> tuple:
+def run_groups(bench: Bench, groups: Sequence[Group], rounds: dict) -> tuple:
     """Measure and print groups; texts and rows."""
     texts, rows = [models_table(bench.models)], []
     print(texts[0], flush=True)
@@ -198,10 +192,8 @@ def save(path: str, texts: Sequence[str], rows: Sequence[dict],
     Path(path).write_text('\n\n'.join(texts) + '\n')
     Path(path).with_suffix('.json').write_text(
         json.dumps(
-            dict(
-                machine=texts[0],
-                models=bench.models if bench else [],
-                rows=rows),
+            dict(machine=texts[0], models=bench.models if bench else [],
+                 rows=rows),
             indent=1))
 
 

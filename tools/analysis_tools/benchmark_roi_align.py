@@ -69,8 +69,7 @@ def main() -> None:
         scale = {14: 1 / 16, 16: 1 / 16, 100: 1 / 8, 25: 1 / 32}[shape[2]]
         rois = some_boxes(num, shape, scale).to(args.device)
         for learns in (False, True):
-            maps = torch.randn(shape, device=args.device,
-                               requires_grad=learns)
+            maps = torch.randn(shape, device=args.device, requires_grad=learns)
 
             def run(operator: Callable, maps: Tensor = maps,
                     rois: Tensor = rois, bins: int = bins,

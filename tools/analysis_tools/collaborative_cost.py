@@ -238,10 +238,8 @@ def rows_of(args: argparse.Namespace, host: Host) -> list[list[str]]:
     """Rows of the table of a model."""
     size = (3, host.frames, *host.size)
     plain_params, plain = count(host.model, size, None, 1)
-    rows = [[
-        host.title, 'none', '', '', '', digits(plain_params / 1e6, 1),
-        digits(plain / 1e9, 2), '', ''
-    ]]
+    rows = [[host.title, 'none', '', '', '', digits(plain_params / 1e6, 1),
+             digits(plain / 1e9, 2), '', '']]
     options = {**DEFAULT, **host.neck, 'type': 'CollaborativeMemory'}
     reductions = args.reduction or ([options['reduction']]
                                     if args.config else [1, 2, 4, 8])
@@ -250,20 +248,14 @@ def rows_of(args: argparse.Namespace, host: Host) -> list[list[str]]:
              for r in reductions for n in host.num_clips]
     for place, where in places_of(args, host).items():
         for memory, infusion, reduction, num_clips in cases:
-            neck = dict(
-                options,
-                memory=memory,
-                infusion=infusion,
-                reduction=reduction,
-                in_channels=where)
+            neck = dict(options, memory=memory, infusion=infusion,
+                        reduction=reduction, in_channels=where)
             params, macs = count(host.model, size, neck, num_clips)
             each = macs / num_clips
             rows.append([
                 host.title, memory + place, infusion, f'{reduction}',
-                f'{num_clips}', digits(params / 1e6, 1),
-                digits(each / 1e9, 2), f'+{100 * (each / plain - 1):.1f} %',
-                digits(macs / 1e9, 0)
-            ])
+                f'{num_clips}', digits(params / 1e6, 1), digits(each / 1e9, 2),
+                f'+{100 * (each / plain - 1):.1f} %', digits(macs / 1e9, 0)])
     return rows
 
 

@@ -116,13 +116,10 @@ def submit(args, truth, rows, scores):
     """Writes and checks the submission; returns the number of problems."""
     # A submission needs segments that cannot be measured, too, such as those
     # without times; validate_submission.py reads the list in this way.
-    wanted = read_epic_segments(
-        args.segments,
-        fps=args.fps,
-        num_verbs=args.num_verbs,
-        num_nouns=args.num_nouns,
-        missing_times='keep',
-        reversed_times='swap').narration_ids
+    wanted = read_epic_segments(args.segments, fps=args.fps,
+                                num_verbs=args.num_verbs,
+                                num_nouns=args.num_nouns, missing_times='keep',
+                                reversed_times='swap').narration_ids
     table = truth.segments
     place = {table.narration_ids[row]: i for i, row in enumerate(rows)}
     ids = [name for name in wanted
@@ -135,14 +132,9 @@ def submit(args, truth, rows, scores):
         for task, array in scores.items()
     }
     without = write_epic_submission(
-        args.submission,
-        ids,
-        scores,
-        args.challenge,
-        **dict(zip(SLS_FIELDS, args.sls)),
-        actions=truth.actions,
-        num_verbs=args.num_verbs,
-        num_nouns=args.num_nouns)
+        args.submission, ids, scores, args.challenge,
+        **dict(zip(SLS_FIELDS, args.sls)), actions=truth.actions,
+        num_verbs=args.num_verbs, num_nouns=args.num_nouns)
     problems = validate_epic_submission(args.submission, wanted,
                                         args.challenge, args.num_verbs,
                                         args.num_nouns)
@@ -158,15 +150,10 @@ def main(argv=None):
     args = parse_args(argv)
     try:
         truth = EpicTruth(
-            args.segments,
-            args.tail_verbs,
-            args.tail_nouns,
-            args.unseen,
-            actions=args.actions,
-            num_verbs=args.num_verbs,
+            args.segments, args.tail_verbs, args.tail_nouns, args.unseen,
+            actions=args.actions, num_verbs=args.num_verbs,
             num_nouns=args.num_nouns,
-            ann_options=dict(
-                fps=args.fps, reversed_times=args.reversed_times))
+            ann_options=dict(fps=args.fps, reversed_times=args.reversed_times))
         rows, scores = arrange(args, truth)
         measures = truth.measure(args.challenge, scores, rows)
         if measures:

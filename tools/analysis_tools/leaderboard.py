@@ -102,8 +102,7 @@ def learn(entry: Entry, every: List[Entry], may_train: bool) -> None:
         entry.attempt(entry.test)
 
 
-def report(board: Board, entries: List[Entry], where: str,
-           out: Path) -> None:
+def report(board: Board, entries: List[Entry], where: str, out: Path) -> None:
     """Prints the table and writes all files."""
     results = [
         dict(x.result, name=x.row.name, config=x.row.config, error=x.error,

@@ -58,9 +58,8 @@ def videos_of(args):
     videos = {}
     for name in args.lists:
         # Several labels a line are fine here: only the paths matter.
-        rows = read_video_list(
-            name, args.ann_format, args.delimiter, multi_class=True,
-            need_label=False)
+        rows = read_video_list(name, args.ann_format, args.delimiter,
+                               multi_class=True, need_label=False)
         videos.update((row['path'], None) for row in rows)
     return list(videos)
 
@@ -82,10 +81,8 @@ def keep_known(args):
     paths = {v: osp.join(args.data_root, v) for v in index}
     kept = known_entries(index, paths)
     # A disk may be away: what was found out is still true when it is back.
-    away = [
-        v for v, e in index.items()
-        if e['num_frames'] and v not in kept and not osp.exists(paths[v])
-    ]
+    away = [v for v, e in index.items() if e['num_frames'] and v not in kept
+            and not osp.exists(paths[v])]
     print(f'{args.out}: {len(kept)} videos are known already')
     if away:
         print(f'{args.out}: the entries of {len(away)} videos are kept, whose '
@@ -130,10 +127,7 @@ def main(argv=None):
         index, away = keep_known(args)
     except (OSError, ValueError) as e:
         return checking.failed(e)
-    todo = {
-        v: osp.join(args.data_root, v)
-        for v in videos if v not in index
-    }
+    todo = {v: osp.join(args.data_root, v) for v in videos if v not in index}
     try:
         update_index(index, todo, args.out, args.num_workers, args.decode)
     except RuntimeError as e:

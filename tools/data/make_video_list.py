@@ -52,9 +52,8 @@ def parse_args(argv=None):
 
 def read_folders(args):
     """Rows as of a table, of the videos in folders of classes."""
-    names = sorted(
-        x for x in list_dir_or_file(args.table, list_file=False)
-        if not x.startswith('.'))
+    names = sorted(x for x in list_dir_or_file(args.table, list_file=False)
+                   if not x.startswith('.'))
     rows = []
     for label, name in enumerate(names[:args.num_classes]):
         found = list_videos(osp.join(args.table, name))
@@ -92,9 +91,8 @@ def write(args, rows):
     if not all(parts):
         sys.exit(f'{len(rows)} videos cannot be split; change --val-share')
     for name, part in zip(('train', 'val'), parts):
-        write_video_list(
-            osp.join(args.out, f'{name}.txt'),
-            sorted((row['path'], row['label']) for row in part))
+        write_video_list(osp.join(args.out, f'{name}.txt'),
+                         sorted((row['path'], row['label']) for row in part))
     classes = {row['label']: row['class'] for row in rows}
     write_class_names(osp.join(args.out, 'classes.txt'), classes)
     print(f'{args.out}: {len(classes)} classes, {len(parts[0])} training '

@@ -38,10 +38,8 @@ NUMPY = {
 }
 # What a version can break: what is healed, the numbers, the operators, and
 # whole runs through MMAction2's own tools, in processes of their own.
-FAST = [
-    'compat', 'ops', 'test_parity.py', 'models/detectors', 'models/roi_heads',
-    'test_stock_tools.py', 'tools/test_check_env.py'
-]
+FAST = ['compat', 'ops', 'test_parity.py', 'models/detectors',
+        'models/roi_heads', 'test_stock_tools.py', 'tools/test_check_env.py']
 SHOWN = ('torch', 'numpy', 'opencv-python', 'mmcv', 'mmcv-lite', 'onedl-mmcv',
          'mmdet', 'onedl-mmdetection', 'transformers')
 MARKS = '<!-- versions: tools/dev/check_matrix.py -->', '<!-- /versions -->'
@@ -62,10 +60,8 @@ def is_possible(cell, version):
 
 def find_pythons(given):
     """Returns {version: path} of the interpreters that are there."""
-    names = given or [
-        f'python{MIN_PYTHON[0]}.{minor}'
-        for minor in range(MIN_PYTHON[1], MAX_PYTHON[1] + 1)
-    ]
+    names = given or [f'python{MIN_PYTHON[0]}.{minor}'
+                      for minor in range(MIN_PYTHON[1], MAX_PYTHON[1] + 1)]
     found = {}
     for name in names:
         path = shutil.which(name)
@@ -107,15 +103,13 @@ def run_tests(folder, source, full):
     """Runs the tests against the installed package; returns the counts."""
     paths = [source / 'tests'] if full else [
         path for path in (source / 'tests' / name for name in FAST)
-        if path.exists()
-    ]
+        if path.exists()]
     env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     report = folder / 'report.xml'
     with open(str(folder) + '.log', 'w') as log:
         subprocess.run(
             [str(folder / 'bin/pytest'), '-q', '--durations=12',
-             f'--junitxml={report}',
-             *map(str, paths)],
+             f'--junitxml={report}', *map(str, paths)],
             cwd=str(source), env=dict(env, OMP_NUM_THREADS='1'), stdout=log,
             stderr=subprocess.STDOUT)
     counts = ElementTree.parse(str(report)).getroot().find('testsuite').attrib

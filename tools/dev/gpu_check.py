@@ -101,12 +101,10 @@ class Bar(NamedTuple):
 def find(rows: Sequence[dict], key: str, model: str, ways: Sequence[str],
          *group) -> Optional[float]:
     """The best of some ways; None if not measured, or not finite."""
-    found = [
-        row[key] for row in rows
-        if row['model'] == model and row['how'] in ways and group ==
-        (row['mode'], row['dtype'], row['batch_size'])
-        and row.get(key) is not None and row.get('finite')
-    ]
+    found = [row[key] for row in rows if row['model'] == model
+             and row['how'] in ways
+             and group == (row['mode'], row['dtype'], row['batch_size'])
+             and row.get(key) is not None and row.get('finite')]
     better = min if key in ('ms', 'peak_ratio') else max
     return better(found) if found else None
 
@@ -125,8 +123,7 @@ def cost(model: str, base: str, ways: Sequence[str], *group) -> Callable:
     """Time of a model over that of another, run the same way."""
 
     def value(rows: Sequence[dict]) -> Optional[float]:
-        own, other = (find(rows, 'ms', x, ways, *group)
-                      for x in (model, base))
+        own, other = (find(rows, 'ms', x, ways, *group) for x in (model, base))
         return own / other if own and other else None
 
     return value
@@ -235,9 +232,8 @@ def run_parts(args: argparse.Namespace, out: Path, until: float,
         if time.time() + part.seconds > until:
             texts.append(f'not measured, time is up: {part.models}')
             continue
-        bench = Bench(
-            part.models, device, 32 if args.dry else None,
-            profile=not args.dry)
+        bench = Bench(part.models, device, 32 if args.dry else None,
+                      profile=not args.dry)
         texts.append(tool.models_table(bench.models))
         for mode, dtype, batch_size, *only in part.groups:
             group = Group(mode, dtype, batch_size)

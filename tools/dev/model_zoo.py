@@ -71,9 +71,8 @@ HEADER = ('config', 'clip', 'starts from', 'parameters', 'GMACs a clip',
 
 def folders() -> List[Path]:
     """Folders with whole configs."""
-    return sorted({
-        p.parent for p in (ROOT / 'configs').rglob('*.py')
-        if '_base_' not in p.parts})
+    return sorted({p.parent for p in (ROOT / 'configs').rglob('*.py')
+                   if '_base_' not in p.parts})
 
 
 def architecture(model: dict) -> List[str]:
@@ -157,9 +156,8 @@ def metafile(folder: Path) -> dict:
 def row(model: dict, folder: str) -> List[str]:
     """A model's row of a table, with links from a page."""
     data = model['Metadata']
-    ours = ', '.join(
-        f'{value} {name}' for result in model.get('Results', ())
-        for name, value in result['Metrics'].items())
+    ours = ', '.join(f'{value} {name}' for result in model.get('Results', ())
+                     for name, value in result['Metrics'].items())
     clip = data['Frames'] + (
         f', N = {data["Clips"]}' if 'Clips' in data else '')
     return [f'[{model["Name"]}]({folder}{model["Name"]}.py)', clip,

@@ -41,21 +41,14 @@ class Code:
     """
 
     def __init__(self, root: Path) -> None:
-        self.files = {
-            self.name_of(path.relative_to(root)): path
-            for path in sorted((root / PACKAGE).rglob('*.py'))
-            if '.mim' not in path.parts
-        }
-        self.trees = {
-            name: ast.parse(path.read_text(encoding='utf-8'))
-            for name, path in self.files.items()
-        }
+        self.files = {self.name_of(path.relative_to(root)): path
+                      for path in sorted((root / PACKAGE).rglob('*.py'))
+                      if '.mim' not in path.parts}
+        self.trees = {name: ast.parse(path.read_text(encoding='utf-8'))
+                      for name, path in self.files.items()}
         self.defined = {
-            name: {
-                node.name
-                for node in tree.body
-                if isinstance(node, (ast.ClassDef, ast.FunctionDef))
-            }
+            name: {node.name for node in tree.body
+                   if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
             for name, tree in self.trees.items()
         }
         self.imports = {name: set(self._imports(name)) for name in self.files}
@@ -98,8 +91,7 @@ class Code:
     def _imports(self, name: str) -> Iterator[str]:
         for node in ast.walk(self.trees[name]):
             if isinstance(node, ast.Import):
-                yield from (a.name for a in node.names
-                            if a.name in self.files)
+                yield from (a.name for a in node.names if a.name in self.files)
             elif isinstance(node, ast.ImportFrom):
                 source = self._from(name, node)
                 if source in self.files:

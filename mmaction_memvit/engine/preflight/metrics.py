@@ -44,8 +44,7 @@ def metrics_fit_head(run: Run) -> Iterator[Finding]:
             yield Finding(metric.path, problem, change)
 
 
-def _misfit(run: Run, head: Part,
-            metric: Part) -> Optional[tuple[str, str]]:
+def _misfit(run: Run, head: Part, metric: Part) -> Optional[tuple[str, str]]:
     boxes = run.model.is_a('FastRCNN')
     average = head.get('average_clips')
     if metric.is_a('AVADetectionMetric', 'AVAMetric') != boxes and (

@@ -118,10 +118,8 @@ class Run:
     def __init__(self, model: Any, loaders: dict[str, Any],
                  metrics: dict[str, Any], hooks: Sequence) -> None:
         self.model = Part(model, MODELS, 'model')
-        self.loaders = [
-            Loader(mode, loaders[mode]) for mode in MODES
-            if loaders.get(mode) is not None
-        ]
+        self.loaders = [Loader(mode, loaders[mode]) for mode in MODES
+                        if loaders.get(mode) is not None]
         self.loaders = [x for x in self.loaders if x.datasets]
         self.metrics = {
             mode: [
@@ -146,11 +144,10 @@ class Run:
         if is_model_wrapper(model):
             model = model.module
         used = [x for x in modes if getattr(runner, f'_{x}_loop') is not None]
-        return cls(
-            model, {x: getattr(runner, f'_{x}_dataloader')
-                    for x in used},
-            {x: getattr(runner, f'_{x}_evaluator', None)
-             for x in used}, runner.hooks)
+        return cls(model,
+                   {x: getattr(runner, f'_{x}_dataloader') for x in used},
+                   {x: getattr(runner, f'_{x}_evaluator', None) for x in used},
+                   runner.hooks)
 
     def loader(self, mode: str) -> Optional[Loader]:
         """The data loader of a mode, None without one."""
@@ -167,10 +164,8 @@ class Run:
 
     def model_parts(self) -> list[Part]:
         """Backbone, neck and heads, as far as there are any."""
-        found = [
-            self.model.child(x, MODELS)
-            for x in ('backbone', 'neck', 'cls_head', 'roi_head')
-        ]
+        found = [self.model.child(x, MODELS)
+                 for x in ('backbone', 'neck', 'cls_head', 'roi_head')]
         return [x for x in found if x is not None]
 
     @property
@@ -214,17 +209,14 @@ class Run:
     @property
     def is_ours(self) -> bool:
         """Whether anything in it has to do with memories or streams."""
-        parts = [
-            self.model, *self.model_parts(), *self.hooks,
-            *sum(self.metrics.values(), [])
-        ]
+        parts = [self.model, *self.model_parts(), *self.hooks,
+                 *sum(self.metrics.values(), [])]
         for loader in self.loaders:
             parts += loader.datasets
             if loader.batch_sampler is not None:
                 parts.append(loader.batch_sampler)
-        return any(
-            x.is_ours or hasattr(x.cls, 'init_memory')
-            or hasattr(x.cls, 'stream_keys') for x in parts)
+        return any(x.is_ours or hasattr(x.cls, 'init_memory')
+                   or hasattr(x.cls, 'stream_keys') for x in parts)
 
 
 def _list_metrics(value: Any) -> list:

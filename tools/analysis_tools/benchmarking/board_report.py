@@ -34,8 +34,7 @@ def table_of(results: Sequence[dict], metric: str,
     frame = pd.DataFrame(
         [{heads[k]: x.get(k) for k in heads} for x in results])
     for key in dict.fromkeys(k for x in results for k in x['published']):
-        frame[f'published {key}'] = [
-            x['published'].get(key) for x in results]
+        frame[f'published {key}'] = [x['published'].get(key) for x in results]
     if any(x['source'] for x in results):
         frame['source'] = [x['source'] for x in results]
     if any(x.get('error') for x in results):

@@ -44,11 +44,9 @@ def batch_norm(x: tuple, *args, out_shape=None, **kwargs) -> int:
 
 #: Beside convolutions and matrix products. Two operations are one
 #: multiply-add; MMEngine adds those of norms to the latter as they are.
-NORMS = {
-    aten.native_layer_norm: layer_norm,
-    aten.native_batch_norm: batch_norm,
-    aten._native_batch_norm_legit_no_training: batch_norm,
-}
+NORMS = {aten.native_layer_norm: layer_norm,
+         aten.native_batch_norm: batch_norm,
+         aten._native_batch_norm_legit_no_training: batch_norm}
 
 
 def without_files(model: dict) -> dict:

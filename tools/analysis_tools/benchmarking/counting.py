@@ -170,8 +170,7 @@ def device_work(step: Callable[[], object], steps: int = 2) -> DeviceWork:
     return DeviceWork(len(spans) / steps, busy / (end - spans[0][0] or 1.))
 
 
-def ceiling(device: torch.device,
-            dtype: torch.dtype,
+def ceiling(device: torch.device, dtype: torch.dtype,
             clock: Callable[[Callable, int], float]) -> Tuple[int, float]:
     """Size of a square matrix product, and the TFLOP/s it reaches."""
     n = 8192 if device.type == 'cuda' else 1024

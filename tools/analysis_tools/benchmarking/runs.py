@@ -46,8 +46,7 @@ class Group(NamedTuple):
         return f'{mode}, {self.dtype}, batch size {self.batch_size}'
 
 
-def clock(step: Callable[[], object], steps: int,
-          cuda: bool = False) -> float:
+def clock(step: Callable[[], object], steps: int, cuda: bool = False) -> float:
     """Milliseconds a step, on a GPU by its own events."""
     if not cuda:
         start = time.perf_counter()
@@ -107,10 +106,8 @@ class Run:
         """Context of the group's dtype."""
         if self.group.dtype == 'fp32':
             return nullcontext()
-        return torch.autocast(
-            self.device.type,
-            dtype=DTYPES[self.group.dtype],
-            cache_enabled=self.subject.how != 'graph')
+        return torch.autocast(self.device.type, dtype=DTYPES[self.group.dtype],
+                              cache_enabled=self.subject.how != 'graph')
 
     def forward(self) -> Tensor:
         """Loss or scores of the stream's next clips."""
@@ -159,9 +156,8 @@ class Run:
 
     def facts(self, profile: bool) -> Dict[str, Optional[float]]:
         """Operators, launches, synchronisations, memory of a step."""
-        found = dict(
-            peak_mib=self.peak, kept_mib=None, operators=None, waits=None,
-            launches=None, busy=None)
+        found = dict(peak_mib=self.peak, kept_mib=None, operators=None,
+                     waits=None, launches=None, busy=None)
         if not self.cuda and self.train:
             found['kept_mib'] = saved_bytes(
                 self.forward, self.subject.model) / 2**20
@@ -215,11 +211,8 @@ class Bench:
             True.
     """
 
-    def __init__(self,
-                 models: Sequence[Tuple[str, str]],
-                 device: torch.device,
-                 size: Optional[int] = None,
-                 reference: Optional[str] = None,
+    def __init__(self, models: Sequence[Tuple[str, str]], device: torch.device,
+                 size: Optional[int] = None, reference: Optional[str] = None,
                  profile: bool = True) -> None:
         self.device, self.profile = device, profile
         self.cuda = device.type == 'cuda'
@@ -264,16 +257,12 @@ class Bench:
                 subject.model.zero_grad(set_to_none=True)
         return runs
 
-    def rows(self,
-             group: Group,
-             rounds: int,
+    def rows(self, group: Group, rounds: int,
              only: Optional[Sequence[str]] = None) -> List[dict]:
         """Measure all models in turn, or those of some names."""
         runs = self.start(group, only)
         times = measure(runs, rounds, self.cuda)
-        rows = [
-            self.row(key, runs[key], times[key]) for key in runs
-        ]
+        rows = [self.row(key, runs[key], times[key]) for key in runs]
         del runs
         if self.cuda:
             torch.cuda.empty_cache()
@@ -288,8 +277,7 @@ class Bench:
         for (name, how, *where), error in self.errors.items():
             if not where or where[0] == group:
                 rows.append(
-                    dict(model=name, how=how, error=error,
-                         **group._asdict()))
+                    dict(model=name, how=how, error=error, **group._asdict()))
         return rows
 
     def row(self, key: tuple, run: Run, times: List[float]) -> dict:

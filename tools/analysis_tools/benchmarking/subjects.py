@@ -122,17 +122,14 @@ class NamedSubject(Subject):
         mem_len = int(found['mem_len'] or 0)
         self.unroll = int(found['unroll'] or 1)
         self.remembers = found['kind'] == 'memvit' and mem_len > 0
-        cfg = dict(
-            arch=TINY if arch == 'tiny' else arch,
-            temporal_size=self.frames,
-            spatial_size=size)
+        cfg = dict(arch=TINY if arch == 'tiny' else arch,
+                   temporal_size=self.frames, spatial_size=size)
         if found['kind'] == 'mvit':
             cfg['type'] = 'mmaction.MViT'
         else:
-            cfg.update(
-                type='MeMViT', mem_len=mem_len,
-                mem_stride=int(found['gap'] or 1),
-                with_cp=found['cp'] is not None and self.unroll == 1)
+            cfg.update(type='MeMViT', mem_len=mem_len,
+                       mem_stride=int(found['gap'] or 1),
+                       with_cp=found['cp'] is not None and self.unroll == 1)
         # PyTorch's own initialisation will do, init_weights takes seconds.
         self.model = Classifier(
             MODELS.build(cfg), 256 if arch == 'tiny' else 768,
@@ -241,8 +238,7 @@ class ConfigSubject(Subject):
             sample.set_metainfo(dict(timestamp=state.position))
         state.position += 1
         return self.model.data_preprocessor(
-            dict(inputs=list(state.inputs), data_samples=state.samples),
-            train)
+            dict(inputs=list(state.inputs), data_samples=state.samples), train)
 
     def make(self, batch_size: int, device: torch.device) -> SimpleNamespace:
         clips = batch_size * self.num_clips
@@ -257,23 +253,18 @@ class ConfigSubject(Subject):
             clips = batch_size * self.num_clips * self.frames // getattr(
                 self.model, 'frames_per_clip', self.num_clips * self.frames)
             shape = (self.num_clips * self.frames, 3, *shape[-2:])
-        inputs = [
-            torch.randint(256, shape, dtype=torch.uint8, device=device)
-            for _ in range(videos)
-        ]
+        inputs = [torch.randint(256, shape, dtype=torch.uint8, device=device)
+                  for _ in range(videos)]
         # Lanes of different runs are different streams.
-        samples = [
-            self.sample(f'{self.how} {id(inputs)} {i}', device)
-            for i in range(videos)
-        ]
+        samples = [self.sample(f'{self.how} {id(inputs)} {i}', device)
+                   for i in range(videos)]
         memory = None
         if self.part == 'backbone' and getattr(self.model.backbone,
                                                'mem_len', 0):
             memory = self.model.backbone.init_memory(
                 clips, (self.size, self.size))
-        return SimpleNamespace(
-            clips=clips, inputs=inputs, samples=samples, position=0,
-            past=memory)
+        return SimpleNamespace(clips=clips, inputs=inputs, samples=samples,
+                               position=0, past=memory)
 
     def sample(self, video: str, device: torch.device) -> object:
         """What is known of an input: identity, and label or boxes."""

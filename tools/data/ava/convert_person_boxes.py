@@ -58,16 +58,13 @@ def merge(args, frames, counts):
     counts[f'boxes below --min-score {args.min_score:g}, left out'] = low.sum()
     counts['boxes without area, left out'] = flat.sum()
     table = table[~low & ~flat]
-    counts['boxes clipped at the border of the image'] = table[
-        'clipped'].sum()
+    counts['boxes clipped at the border of the image'] = table['clipped'].sum()
     boxes = table.groupby(
         ['video', 'timestamp', *BOX], sort=False)['score'].max().reset_index()
     counts['repeated boxes, such as one row a label, merged'] = len(
         table) - len(boxes)
-    return {
-        key: group[[*BOX, 'score']].to_numpy(np.float32)
-        for key, group in boxes.groupby(['video', 'timestamp'])
-    }
+    return {key: group[[*BOX, 'score']].to_numpy(np.float32)
+            for key, group in boxes.groupby(['video', 'timestamp'])}
 
 
 def report(tables, counts, path):

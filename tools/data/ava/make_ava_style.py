@@ -165,8 +165,7 @@ def probe_videos(args, files: list[str]) -> dict[str, dict]:
     print(f'counting the frames of {len(files)} video(s)', flush=True)
     paths = [osp.join(args.video_root, x) for x in files]
     if args.num_workers > 1:
-        entries = track_parallel_progress(probe_video, paths,
-                                          args.num_workers)
+        entries = track_parallel_progress(probe_video, paths, args.num_workers)
     else:
         entries = [probe_video(x) for x in track_iter_progress(paths)]
         print()
@@ -257,12 +256,10 @@ def summary(args, rows: pd.DataFrame, names: dict[int, str], between: int,
                      f'not be used: {first_names(blank)}')
     # Every action up to the highest id has a column, and the background.
     return '\n'.join(lines + [
-        '', 'Lines for your config:', '',
-        f'num_classes = {max(names) + 1}',
+        '', 'Lines for your config:', '', f'num_classes = {max(names) + 1}',
         f'data_root = {osp.normpath(args.out)!r}',
         f'video_folder = {osp.normpath(args.video_root)!r}',
-        f'keyframe_rate = {args.keyframe_rate}'
-    ])
+        f'keyframe_rate = {args.keyframe_rate}'])
 
 
 def make_ava_style(args) -> None:

@@ -71,8 +71,7 @@ def probe_all(args, found):
     root = args.videos or args.frames
     paths = {name: osp.join(root, name) for name in found.values()}
     index = checking.earlier(args.index)
-    probe = probe_video if args.videos else partial(
-        probe_frames, fps=args.fps)
+    probe = probe_video if args.videos else partial(probe_frames, fps=args.fps)
     update_index(index, paths, args.index, args.num_workers, args.decode,
                  probe)
     return {name: index[name] for name in paths}

@@ -54,9 +54,8 @@ def last_stops(args):
     """Seconds that every video must reach for its segments, by video."""
     stops = {}
     for name in args.lists:
-        table = read_epic_segments(
-            name, fps=args.fps, num_verbs=10**6, num_nouns=10**6,
-            reversed_times='swap')
+        table = read_epic_segments(name, fps=args.fps, num_verbs=10**6,
+                                   num_nouns=10**6, reversed_times='swap')
         for video, rows in table.rows_by_video.items():
             stops[video] = max(stops.get(video, 0.), table.stops[rows].max())
     return stops
@@ -167,15 +166,13 @@ def report(args, stops, infos, found, archives, entries):
         {v: '' for v in stops if v not in infos},
         'not decodable': {v: e['problem'] for v, e in entries.items()
                           if not e['num_frames']},
-        'damaged or incomplete': {
-            v: e['problem'] for v, e in entries.items()
-            if e['num_frames'] and 'problem' in e},
+        'damaged or incomplete': {v: e['problem'] for v, e in entries.items()
+                                  if e['num_frames'] and 'problem' in e},
         'other frames than expected': {},
     }
     for video, entry in entries.items():
         info = None if infos is None else infos.get(video)
-        text = entry['num_frames'] and compare(args, entry, info,
-                                               stops[video])
+        text = entry['num_frames'] and compare(args, entry, info, stops[video])
         if text:
             groups['other frames than expected'][video] = text
     what = 'videos' if args.videos else 'frame folders'
