@@ -36,12 +36,7 @@ class ClipLoader:
         return hasattr(self.plan, 'keyframe')
 
     def read(self, video: str, entry: Mapping, number: int) -> Clip:
-        """A clip of a file with its frames.
-
-        Args:
-            video (str): Path.
-            entry (Mapping): The file's in an index, see :func:`probe_video`.
-            number (int): Of the clip.
+        """A clip of a file with its frames, by the file's entry of an index.
 
         Raises:
             VideoReadError: If they cannot be read.
@@ -54,16 +49,10 @@ class ClipLoader:
 
     def pack(self, clip: Clip, clock: Clock, name: Hashable = None,
              boxes: Optional[Callable] = None) -> dict:
-        """What the pipeline makes of a clip, whatever was before it.
+        """What the pipeline makes of a clip: ``inputs``, ``data_samples``.
 
-        Args:
-            clip (Clip): With its frames.
-            clock (Clock): Of its stream.
-            name (Hashable): Of its stream. Defaults to None.
-            boxes (Callable, optional): See :meth:`OnlineInferencer.session`.
-
-        Returns:
-            dict: ``inputs`` and ``data_samples``.
+        ``clock`` and ``name`` are its stream's; for ``boxes`` see
+        :meth:`OnlineInferencer.session`.
         """
         plan = self.plan
         shape = clip.images[0].shape[:2]

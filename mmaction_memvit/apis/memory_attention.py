@@ -111,12 +111,7 @@ class AttentionRecorder:
 
 
 class _Attend:
-    """Attention of a layer, which is told to a list.
-
-    Args:
-        layer (PoolingAttention): The layer.
-        found (dict): Lists to add to.
-    """
+    """Attention of a layer, which is told to lists."""
 
     def __init__(self, layer: PoolingAttention,
                  found: Dict[str, List[Tensor]]) -> None:

@@ -72,16 +72,10 @@ class ClipPrediction(NamedTuple):
 
 
 class Clip:
-    """Frames of a clip as they come.
+    """Frames of a clip as they come; ``wanted`` are their numbers, ascending.
 
-    Args:
-        number (int): Of the clip in its stream.
-        wanted (np.ndarray): Numbers of its frames, ascending.
-
-    Attributes:
-        images (list[np.ndarray]): Those that have come.
-        data (dict, optional): What the pipeline has made of them, where that
-            was done before.
+    ``images`` have come; ``data`` is what the pipeline has made of them, where
+    that was done before.
     """
 
     def __init__(self, number: int, wanted: np.ndarray) -> None:

@@ -116,15 +116,12 @@ class AttentionPlot(AttentionView):
             out_file (str): Picture to write; its ending says the format.
             title (str): Title of the plot. Defaults to ''.
         """
-        # Drawn on a canvas of its own: a library must not touch pyplot's
-        # backend.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        # A library must not touch pyplot's backend.
         from matplotlib.figure import Figure
 
         moments = sorted(self._moments, key=lambda x: x[1])
         figure = Figure(
             figsize=(9, 3 + 1.5 * len(moments)), layout='constrained')
-        FigureCanvasAgg(figure)
         figure.suptitle(title)
         rows = figure.add_gridspec(
             1 + len(moments), 2, height_ratios=[2] + [1] * len(moments),

@@ -29,15 +29,10 @@ def shown_from(step) -> float:
 def draw_file(path: str, writer: VideoWriter, fps: float,
               steps: Iterable[tuple[float, list]],
               end: float = float('inf')) -> None:
-    """Write the pictures of a file with what is said of it.
+    """Write the pictures of a file, up to ``end``, with what is said of it.
 
-    Args:
-        path (str): The file.
-        writer (VideoWriter): Where to.
-        fps (float): Pictures per second.
-        steps (Iterable[tuple]): In order, seconds and the rows (see
-            :func:`draw_rows`) that are shown from then on.
-        end (float): Seconds. Defaults to infinity.
+    ``steps`` are in order: seconds, and the rows (see :func:`draw_rows`) that
+    are shown from then on.
     """
     steps = iter(steps)
     now, later = [], next(steps, None)
@@ -77,12 +72,9 @@ class OnlineOutputs:
         self.jsonl = self.video = None
 
     def open(self, fps: float, live: bool) -> None:
-        """Begin.
+        """Begin; ``live``: pictures are drawn as they come.
 
-        Args:
-            fps (float): Frames per second of the video.
-            live (bool): Whether pictures are drawn as they come, so that the
-                last clip is all that has to be kept.
+        Then the last clip is all that has to be kept.
         """
         self.is_open, self.fps = True, fps
         if live:
@@ -93,12 +85,7 @@ class OnlineOutputs:
             self.video = VideoWriter(f'{self.stem}.mp4', fps)
 
     def add(self, step, told: str) -> str:
-        """Take a clip; gives the line to be told.
-
-        Args:
-            step (ClipPrediction): The clip.
-            told (str): How things stand.
-        """
+        """Take a clip, and how things stand; gives the line to be told."""
         persons = step.boxes if step.boxes is None else self.tracker(
             step.boxes)
         rows = best_rows(step, self.names, self.top, persons)

@@ -57,12 +57,10 @@ def plot_temporal_support(models: Mapping[str, TemporalSupport], out_file: str,
     lines mark theoretical supports. The ending of ``out_file`` says the
     format.
     """
-    # Drawn on a canvas of its own: a library must not touch pyplot's backend.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    # A library must not touch pyplot's backend.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4), layout='constrained')
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for (name, result), marker in zip(models.items(), 'osD^v<>' * len(models)):
         line, = axes.plot(100 * result.relative, marker=marker, markersize=4,

@@ -103,15 +103,6 @@ def test_operations_are_those_of_the_definition(tool):
     assert 0 < without < with_memory < 1.3 * without
 
 
-def test_stream(run):
-    _, text = run('--model', 'memvit-tiny-m2', '--size', 32, '--stream', 15)
-    rows = [line.split('|') for line in text.splitlines()
-            if line.startswith('| ')][2:]
-    assert [int(x[1]) for x in rows] == [3, 6, 9, 10, 12, 15]
-    held = {x[3].strip() for x in rows}
-    assert len(held) == 1 and float(held.pop()) > 0
-
-
 @pytest.mark.cuda
 @pytest.mark.parametrize('mode', ['infer', 'train'])
 def test_a_graph_goes_the_way_of_eager(tool, mode):

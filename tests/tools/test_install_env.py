@@ -51,26 +51,19 @@ class TestPins:
                 ] == ['torch==2.4.1']
         assert len(install_env.read_pins()) == len(pins) + 1
 
-    def test_one_package(self, install_env):
-        ruff, = install_env.read_pins(only='ruff')
-        assert re.match(r'ruff==\d', ruff)
-
 
 class TestEnvironment:
 
     def test_stamp_fits_one_state_only(self, install_env, tmp_path):
-        env = install_env.Environment(tmp_path)
-        assert not env.is_done('step', 'a')
-        env.mark('step', 'a')
-        assert env.is_done('step', 'a') and not env.is_done('step', 'b')
-
-    def test_digest_follows_contents(self, install_env, tmp_path):
-        path = tmp_path / 'file'
-        path.write_text('a')
-        before = install_env.digest('x', path)
-        assert install_env.digest('x', path) == before
-        path.write_text('b')
-        assert install_env.digest('x', path) != before
+        env, path = install_env.Environment(tmp_path), tmp_path / 'file'
+        states = []
+        for text in 'ab':
+            path.write_text(text)
+            states.append(install_env.digest('x', path))
+        assert not env.is_done('step', states[0])
+        env.mark('step', states[0])
+        assert env.is_done('step', states[0])
+        assert not env.is_done('step', states[1])
 
     @pytest.mark.parametrize('name, text', [
         ('precious', ''), ('pyvenv.cfg', 'version = 3.7.16\n')])
@@ -119,14 +112,9 @@ class TestMatrix:
         assert 'torch==2.1.2' in packages and 'mmcv-2.1.0.whl' in packages
         assert not [p for p in packages if p.startswith('mmcv-lite')]
         results = [
-            dict(cell._asdict(), passed=7, failed=0, skipped=1, full=True,
+            dict(cell._asdict(), passed=5, failed=2, skipped=0, full=True,
                  versions={'torch': '2.1.2+cpu', 'mmcv-lite': '2.1.0'}),
-            dict(cell._asdict(), passed=5, failed=2, skipped=0, full=False,
-                 versions={'torch': '2.1.2'}),
-            dict(cell._asdict(), error='pip', full=False)
-        ]
-        text = matrix.table(results)
-        good, bad, none = text.splitlines()[2:]
-        assert '| 2.1.2 |' in good and '7 passed (all)' in good
-        assert '2 failed' in bad
+            dict(cell._asdict(), error='pip', full=False)]
+        bad, none = matrix.table(results).splitlines()[2:]
+        assert '| 2.1.2 |' in bad and '2 failed** (all)' in bad
         assert 'does not install' in none

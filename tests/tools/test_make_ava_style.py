@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.tools import load_tool, tool_fixture
-from helpers.videos import need_shared_data, write_video
+from helpers.tools import tool_fixture
+from helpers.videos import write_video
 
 tool = tool_fixture('tools/data/ava/make_ava_style.py')
 steps = tool_fixture('tools/data/ava/box_table.py')
@@ -381,28 +381,3 @@ def test_group_column(tool, videos, tmp_path):
                      frozenset({'x.y', 'same.mkv'})}
     with pytest.raises(SystemExit, match='--group-column where'):
         make(tool, table, videos, '--group-column', 'where')
-
-
-def test_jhmdb(tool, tmp_path):
-    """From short clips with boxes to a set in AVA form."""
-    folder = need_shared_data('jhmdb')
-    concat = load_tool('tools/data/concat_videos.py')
-    concat.main([str(folder / 'labels.csv'), '--boxes',
-                 str(folder / 'boxes.csv'), '--out', str(tmp_path),
-                 '--num-train', '1', '--num-val', '1', '--clips-per-video',
-                 '3', '3', '--short-side', '64', '--num-classes', '3', '--fps',
-                 '15'])
-    found = make(tool, tmp_path / 'boxes.csv', tmp_path / 'videos')
-    for split in ('train', 'val'):
-        num = found['index'][f'{split}_000.mp4']['num_frames']
-        # A box in every frame, so one at every second.
-        assert [int(x.split(',')[1]) for x in found[split]] == list(
-            range((num - 1) // 15 + 1))
-        segments = [x.split() for x in
-                    (tmp_path / f'{split}.txt').read_text().splitlines()]
-        for row in (x.split(',') for x in found[split]):
-            time = int(row[1])
-            label = next(int(s[3]) for s in segments
-                         if float(s[1]) <= time + 1e-4 < float(s[2]))
-            names = (tmp_path / 'classes.txt').read_text().split()
-            assert f'name: "{names[label]}"\n  id: {row[6]}' in found['labels']

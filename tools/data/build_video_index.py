@@ -41,8 +41,6 @@ def parse_args(argv=None):
     add('--ann-format', choices=sorted(FORMATS), default='video',
         help='; '.join(f'{k}: "{v}"' for k, v in FORMATS.items()))
     add('--delimiter', default=' ', help='between the fields of a line')
-    add('--rebuild', action='store_true',
-        help='keep nothing of an existing output')
     add('--strict', action='store_true',
         help='end with exit code 1 if a video is missing, damaged or cut off')
     return parser.parse_args(argv)
@@ -75,7 +73,7 @@ def check_root(args):
 
 def keep_known(args):
     """Entries of an earlier run that still fit, and videos that are away."""
-    if args.rebuild or not osp.exists(args.out):
+    if not osp.exists(args.out):
         return {}, []
     index = checking.earlier(args.out)
     paths = {v: osp.join(args.data_root, v) for v in index}

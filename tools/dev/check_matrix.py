@@ -58,19 +58,12 @@ def is_possible(cell, version):
                 and version < (3, 13))
 
 
-def find_pythons(given):
-    """Returns {version: path} of the interpreters that are there."""
-    names = given or [f'python{MIN_PYTHON[0]}.{minor}'
-                      for minor in range(MIN_PYTHON[1], MAX_PYTHON[1] + 1)]
-    found = {}
-    for name in names:
-        path = shutil.which(name)
-        code = 'import sys; print(*sys.version_info[:2])'
-        done = path and subprocess.run([path, '-c', code],
-                                       capture_output=True, text=True)
-        if done and done.returncode == 0:
-            found[tuple(map(int, done.stdout.split()))] = path
-    return found
+def find_pythons():
+    """Returns {version: path} of the interpreters on the PATH."""
+    names = {(MIN_PYTHON[0], minor): f'python{MIN_PYTHON[0]}.{minor}'
+             for minor in range(MIN_PYTHON[1], MAX_PYTHON[1] + 1)}
+    return {version: shutil.which(name) for version, name in names.items()
+            if shutil.which(name)}
 
 
 def requirements(cell, version, wheel):
@@ -141,8 +134,7 @@ def check(name, cell, python, args):
                       versions=installed(folder))
     except (subprocess.CalledProcessError, OSError) as error:
         result = dict(error=str(error)[:200])
-    if not args.keep:
-        shutil.rmtree(str(folder), ignore_errors=True)
+    shutil.rmtree(str(folder), ignore_errors=True)
     return dict(result, **cell._asdict(), full=args.full,
                 minutes=round((time.time() - started) / 60, 1))
 
@@ -192,11 +184,8 @@ def parse_args():
     add('--only', nargs='*', default=[''],
         help='names, or parts of names, of combinations')
     add('--full', action='store_true', help='all tests, not the fast part')
-    add('--python', nargs='*', help='interpreters; default: those on the PATH')
     add('--mmcv-wheel', help='MMCV with compiled operators, to be tested too')
     add('--work', default=str(ROOT / 'work_dirs/matrix'), help='results, logs')
-    add('--again', action='store_true', help='also what has a result')
-    add('--keep', action='store_true', help='keep the environments')
     add('--update-readme', action='store_true', help='put the table there')
     return parser.parse_args()
 
@@ -207,7 +196,7 @@ def main():
     store = Path(args.work) / 'results.json'
     store.parent.mkdir(parents=True, exist_ok=True)
     results = read(store)
-    for version, python in find_pythons(args.python).items():
+    for version, python in find_pythons().items():
         for hosts, numpy, mmcv, torch in product(
                 HOSTS, NUMPY, ['lite'] + ['mmcv'] * bool(args.mmcv_wheel),
                 ['oldest', 'newest']):
@@ -218,7 +207,7 @@ def main():
                 continue
             if args.list:
                 print(name)
-            elif args.again or name not in results:
+            elif name not in results:
                 print(f'== {name}', flush=True)
                 result = check(name, cell, python, args)
                 # Another run may have added results meanwhile.

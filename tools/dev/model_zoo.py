@@ -25,7 +25,7 @@ from mmengine.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tools/analysis_tools'))
 from benchmarking import markdown  # noqa: E402
-from benchmarking.config_cost import cost_of  # noqa: E402
+from benchmarking.costs import cost_of  # noqa: E402
 
 PAGE = 'docs/model_zoo.md'
 INDEX = 'model-index.yml'

@@ -89,13 +89,11 @@ def plot(results: Sequence[dict], title: str, metric: str,
 
     Of a model without accuracy the first published number is drawn, hollow.
     """
-    # Drawn on a canvas of its own: a library must not touch pyplot's backend.
+    # A library must not touch pyplot's backend.
     from matplotlib import colormaps
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     colors = colormaps['tab20'].colors
     figure = Figure(figsize=(11, 4.6), layout='constrained')
-    FigureCanvasAgg(figure)
     every = figure.subplots(1, 2, sharey=True)
     for axes, key, label in zip(
             every, ('gmacs_video', 'context'),

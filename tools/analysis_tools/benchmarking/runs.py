@@ -29,17 +29,11 @@ WARM_UP = 3
 
 
 class Group(NamedTuple):
-    """What models are compared in.
+    """What models are compared in."""
 
-    Attributes:
-        mode (str): 'infer' or 'train'.
-        dtype (str): 'fp32', or that of autocast.
-        batch_size (int): Clips, or videos with several clips.
-    """
-
-    mode: str
-    dtype: str
-    batch_size: int
+    mode: str  # 'infer' or 'train'
+    dtype: str  # 'fp32', or that of autocast
+    batch_size: int  # clips, or videos with several clips
 
     def __str__(self) -> str:
         mode = dict(infer='inference', train='training step')[self.mode]
@@ -63,16 +57,10 @@ def clock(step: Callable[[], object], steps: int, cuda: bool = False) -> float:
 
 
 class Run:
-    """A model, ready to be stepped along a stream.
+    """A model on its device, ready to be stepped along a stream.
 
-    Args:
-        subject (Subject): The model, on its device.
-        group (Group): Mode, dtype and batch size.
-        device (torch.device): Where it is.
-
-    Attributes:
-        peak (float): MiB on a GPU of weights and a step; on a CPU None, as
-            :meth:`facts` tells those of activations.
+    ``peak`` are MiB on a GPU of weights and a step; on a CPU None, as
+    :meth:`facts` tells those of activations.
     """
 
     def __init__(self, subject: Subject, group: Group,
@@ -200,23 +188,16 @@ def measure(runs: Dict[object, Run], rounds: int,
 class Bench:
     """Models on a device, and the table of what they do.
 
-    Args:
-        models (list[tuple[str, str]]): Names of models, see
-            :func:`build_subject`, and 'eager', 'compile' or 'graph'.
-        device (torch.device): Where.
-        size (int, optional): Height and width of frames.
-        reference (str, optional): Name of the model that ratios are to, run
-            eagerly. Defaults to None: the first one.
-        profile (bool): Whether to look at launches on a GPU. Defaults to
-            True.
+    ``models`` are names, see :func:`build_subject`, with 'eager', 'compile' or
+    'graph'; ratios are to the first, run eagerly. ``profile`` tells whether to
+    look at launches on a GPU.
     """
 
     def __init__(self, models: Sequence[Tuple[str, str]], device: torch.device,
-                 size: Optional[int] = None, reference: Optional[str] = None,
-                 profile: bool = True) -> None:
+                 size: Optional[int] = None, profile: bool = True) -> None:
         self.device, self.profile = device, profile
         self.cuda = device.type == 'cuda'
-        self.reference: str = short_name(reference or models[0][0])
+        self.reference = short_name(models[0][0])
         self.subjects: Dict[tuple, Subject] = {}
         self.models: List[dict] = []
         self.ceilings: Dict[str, tuple] = {}

@@ -1,16 +1,21 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Models to measure, by name or config, with made-up clips for them."""
+"""Models to measure, by name or config, with made-up clips for them.
+
+A subject has a ``model``, and ``how`` it is run. ``make`` gives the state of a
+stream of noise, with ``clips``, how many a step takes; ``forward`` the loss,
+or scores, of its next clips; ``giga_macs`` the multiply-adds of a clip in
+inference, to be counted where the model was built, on the CPU.
+"""
 import re
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Callable, Optional, Union
+from typing import Optional, Union
 
 import torch
 import torch.nn.functional as F
 from mmaction.models.recognizers import Recognizer2D
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -22,7 +27,7 @@ from mmaction_memvit.memory import (
     WindowDataSample,
 )
 
-from .costs import giga_macs
+from .costs import features, macs_of
 from .sampling import clips_of
 
 NAMES = 'mvit-ARCH, memvit[-ARCH]-mM[gGAP][-uK][-cp] or a config file'
@@ -36,33 +41,6 @@ NUM_CLASSES = 400
 # Of each clip, for detectors.
 NUM_BOXES = 5
 WAYS = ('eager', 'compile', 'graph')
-
-
-class Subject:
-    """A model and what it does in a step, on clips of noise.
-
-    Attributes:
-        how (str): 'eager', 'compile' or 'graph'.
-        model (nn.Module): Its weights.
-    """
-
-    how: str
-    model: nn.Module
-
-    def make(self, batch_size: int, device: torch.device) -> SimpleNamespace:
-        """Inputs of a step, with ``clips``, how many they are."""
-        raise NotImplementedError
-
-    def forward(self, state: SimpleNamespace, train: bool) -> Tensor:
-        """The loss, or scores, of the stream's next clips."""
-        raise NotImplementedError
-
-    def giga_macs(self) -> float:
-        """Multiply-adds of a clip in inference, in thousands of millions.
-
-        To be counted where the model was built, on the CPU.
-        """
-        raise NotImplementedError
 
 
 class Classifier(MemoryHost, nn.Module):
@@ -91,24 +69,12 @@ class Classifier(MemoryHost, nn.Module):
         return self.fc(feats[-1][1]), memory
 
 
-class FirstClip(nn.Module):
-    """A classifier on clips that start streams."""
-
-    def __init__(self, model: Classifier, start: Callable) -> None:
-        super().__init__()
-        self.model, self.start = model, start
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Scores."""
-        return self.model(x, self.start())[0]
-
-
-class NamedSubject(Subject):
+class NamedSubject:
     """MeMViT, or MMAction2's MViT, with a linear head.
 
     Args:
         name (str): Such as 'memvit-m2', 'memvit-base-m4g2-cp', 'mvit-small'.
-        how (str): See :class:`Subject`.
+        how (str): 'eager', 'compile' or 'graph'.
         size (int): Height and width of frames.
     """
 
@@ -146,12 +112,9 @@ class NamedSubject(Subject):
                                                (self.size, self.size))
 
     def giga_macs(self) -> float:
-        # By tracing: attention is then written out, as it is defined. The
-        # fused form has wider heads, which carry the positions.
-        first = FirstClip(self.model.eval(), lambda: self.start(1))
         x = torch.randn(1, 3, self.frames, self.size, self.size)
-        with torch.no_grad():
-            return FlopAnalyzer(first, (x, )).total() / 1e9
+        self.model.eval()
+        return macs_of(lambda: self.model(x, self.start(1))) / 1e9
 
     def make(self, batch_size: int, device: torch.device) -> SimpleNamespace:
         size = self.size, self.size
@@ -183,7 +146,7 @@ class NamedSubject(Subject):
         return F.cross_entropy(scores.float(), state.y)
 
 
-class ConfigSubject(Subject):
+class ConfigSubject:
     """A recognizer or detector of a config, from uint8 clips to the loss.
 
     A part of it, to tell what the rest costs, goes by an ending of the name:
@@ -192,8 +155,8 @@ class ConfigSubject(Subject):
 
     Args:
         name (str | Config): The file, and such an ending; or a config.
-        how (str): See :class:`Subject`; 'compile' is of the backbone,
-            'graph' asks the recognizer for its ``cuda_graph``.
+        how (str): 'eager'; 'compile' is of the backbone, 'graph' asks
+            the recognizer for its ``cuda_graph``.
         size (int, optional): Height and width of frames. Defaults to None:
             as in training.
     """
@@ -229,8 +192,9 @@ class ConfigSubject(Subject):
 
     def giga_macs(self) -> float:
         state = self.make(1, torch.device('cpu'))
-        return giga_macs(self.model, self.inputs(state, False)[
-            'inputs']) / state.clips
+        x = self.inputs(state, False)['inputs']
+        self.model.eval()
+        return macs_of(lambda: features(self.model, x)) / 1e9 / state.clips
 
     def inputs(self, state: SimpleNamespace, train: bool) -> dict:
         """The next batch, as the model takes it."""
@@ -321,6 +285,9 @@ class ConfigSubject(Subject):
         if self.detects:
             return out[0].pred_instances.scores
         return out[0].pred_score
+
+
+Subject = Union[NamedSubject, ConfigSubject]
 
 
 def build_subject(name: str, how: str, size: Optional[int]) -> Subject:

@@ -66,8 +66,6 @@ def parse_args(argv=None):
     add('--fps', type=float, default=30., help='frame rate of frame folders')
     add('--filename-tmpl', default='img_{:05}.jpg', help='names of frames')
     add('--start-index', type=int, default=1, help='number of the first frame')
-    add('--rebuild', action='store_true',
-        help='keep nothing of an existing output')
     add('--skip-bad-rows', action='store_true',
         help='go on when annotations have bad rows, and count them')
     add('--strict', action='store_true',
@@ -256,7 +254,7 @@ def main(argv=None):
         times = check_annotations(args)
         if not osp.isdir(folder):
             raise FileNotFoundError(f'folder {folder!r} does not exist')
-        index = {} if args.rebuild else checking.earlier(args.out)
+        index = checking.earlier(args.out)
     except (OSError, ValueError) as e:
         return checking.failed(e)
     count = count_videos if args.videos else count_folders
