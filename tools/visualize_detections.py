@@ -6,8 +6,8 @@
         --cfg-options test_evaluator.results_file=results.csv
     python tools/visualize_detections.py CONFIG --results results.csv
 
-writes OUT/VIDEO/0902.jpg for every keyframe shown or, with --video-out,
-OUT/VIDEO.mp4. Without results only the ground truth is drawn.
+writes OUT/VIDEO/0902.jpg for every keyframe shown. Without results only the
+ground truth is drawn.
 """
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from mmaction_memvit.annotations.ava import image_key, read_action_boxes
 from mmaction_memvit.annotations.class_names import read_label_map
 from mmaction_memvit.datasets.transforms import LoadVideoClip
 from mmaction_memvit.messages import first_names
-from mmaction_memvit.video.write import VideoWriter
 from mmaction_memvit.visualization.detections import draw_detections
 
 
@@ -49,20 +48,16 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
         help='actions with a score above it are written')
     add('--num', type=int,
         help='number of keyframes, from first to last at equal distances; if '
-        'left out 20, with --video or --video-out all')
+        'left out 20, with --video all')
     add('--show-gt', action=argparse.BooleanOptionalAction, default=True,
         help='draw the ground truth')
-    add('--video-out', action='store_true',
-        help='write one video per stream in place of pictures')
-    add('--fps', type=float, default=2,
-        help='keyframes per second of these videos')
     add('--cfg-options', nargs='+', action=DictAction,
         help='override settings of the config, as key=value pairs')
     args = parser.parse_args(args)
     for path in (args.config, args.results):
         if path and not osp.isfile(path):
             parser.error(f'there is no file {path}')
-    if args.num is None and not (args.video or args.video_out):
+    if args.num is None and not args.video:
         args.num = 20
     return args
 
@@ -194,51 +189,11 @@ def truth_by_id(info: dict,
     return boxes, labels
 
 
-class PictureWriter:
-    """Writes drawn keyframes: pictures, or a video for each stream.
-
-    Keyframes of a video must come one after another.
-
-    Args:
-        out_dir (str): Folder to write to.
-        fps (float, optional): Keyframes per second of videos. Defaults to
-            None: pictures.
-    """
-
-    def __init__(self, out_dir: str, fps: float | None = None) -> None:
-        self.out_dir, self.fps = out_dir, fps
-        self.paths: list[str] = []
-        self._video: VideoWriter | None = None
-
-    def write(self, video: str, timestamp: int, image: np.ndarray) -> None:
-        """Write a keyframe, RGB."""
-        # A video's name may be a path.
-        name = osp.normpath(video).replace('..', '_').lstrip('/')
-        if self.fps is None:
-            self.paths.append(
-                osp.join(self.out_dir, name, f'{timestamp:04d}.jpg'))
-            mmcv.imwrite(image[..., ::-1], self.paths[-1])
-            return
-        path = osp.join(self.out_dir, f'{name}.mp4')
-        if [path] != self.paths[-1:]:
-            self.close()
-            mmengine.mkdir_or_exist(osp.dirname(path))
-            self.paths.append(path)
-            self._video = VideoWriter(path, self.fps)
-        self._video.write(image)
-
-    def close(self) -> None:
-        """End the video that is being written."""
-        if self._video is not None:
-            self._video.close()
-            self._video = None
-
-
 def main(args: Sequence[str] | None = None) -> list[str]:
     """Draw.
 
     Returns:
-        list[str]: Paths of the pictures or videos.
+        list[str]: Paths of the pictures.
     """
     args = parse_args(args)
     cfg = Config.fromfile(args.config)
@@ -261,20 +216,21 @@ def main(args: Sequence[str] | None = None) -> list[str]:
         compare_with_results(keys, found)
         what.append(f'orange: predictions above {args.score_thr:g}')
 
-    reader = KeyframeReader()
-    writer = PictureWriter(args.out, args.fps if args.video_out else None)
+    reader, paths = KeyframeReader(), []
     for n in mmengine.track_iter_progress(indices):
         info = dataset.get_data_info(n)
-        writer.write(*keys[n], draw_detections(
+        image = draw_detections(
             reader.read(info), names,
             truth_by_id(info, custom) if args.show_gt else None,
             found.get(keys[n]) if found else None, args.score_thr,
-            f'{image_key(*keys[n])}\n{"   ".join(what)}'))
-    writer.close()
-    print(f'\n{len(writer.paths)} '
-          f'{"videos" if args.video_out else "pictures"} are in {args.out}, '
-          f'the first one is {writer.paths[0]}')
-    return writer.paths
+            f'{image_key(*keys[n])}\n{"   ".join(what)}')
+        # A video's name may be a path.
+        video = osp.normpath(keys[n][0]).replace('..', '_').lstrip('/')
+        paths.append(osp.join(args.out, video, f'{keys[n][1]:04d}.jpg'))
+        mmcv.imwrite(image[..., ::-1], paths[-1])
+    print(f'\n{len(paths)} pictures are in {args.out}, the first one is '
+          f'{paths[0]}')
+    return paths
 
 
 if __name__ == '__main__':

@@ -1,18 +1,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """One stream on its way through a model: frames in, clips out."""
 from collections import deque
-from typing import (
-    Any,
-    Callable,
-    Deque,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    NamedTuple,
-    Optional,
-    Union,
-)
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Optional, Union
 
 import cv2
 import numpy as np
@@ -45,7 +35,7 @@ class ClipPrediction(NamedTuple):
     clip: int
     start: float
     end: float
-    scores: Union[torch.Tensor, Dict[str, torch.Tensor]]
+    scores: Union[torch.Tensor, dict[str, torch.Tensor]]
     boxes: Optional[torch.Tensor] = None
     keyframe: Optional[float] = None
     attention: Optional[MemoryAttention] = None
@@ -55,7 +45,7 @@ class ClipPrediction(NamedTuple):
         """int: the class of the highest score, of scores (num_classes, )."""
         return int(self.scores.argmax())
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Numbers and lists, as JSON takes them; scores to six decimals."""
 
         def listed(x: Any) -> Any:
@@ -82,7 +72,7 @@ class Clip:
         self.number = number
         # Before the stream its first frame is shown.
         self.wanted = wanted.clip(0)
-        self.images: List[np.ndarray] = []
+        self.images: list[np.ndarray] = []
         self.data: Optional[dict] = None
 
     def show(self, image: np.ndarray, until: int) -> None:
@@ -138,10 +128,10 @@ class Session:
         self.input_shape: Optional[tuple] = None
         self.last_seconds: Optional[float] = None
         self._next = 0
-        self._open: Deque[Clip] = deque()
+        self._open: deque[Clip] = deque()
         self._last: Optional[np.ndarray] = None
 
-    def push(self, frames: Frames) -> List[ClipPrediction]:
+    def push(self, frames: Frames) -> list[ClipPrediction]:
         """Hand in the next frames.
 
         Args:
@@ -157,7 +147,7 @@ class Session:
         """
         return self.inferencer.run_feeds([self], [self.feed(frames)])[0]
 
-    def finish(self) -> List[ClipPrediction]:
+    def finish(self) -> list[ClipPrediction]:
         """End the stream: clips that it breaks off are padded, as in tests.
 
         Returns:
@@ -226,7 +216,7 @@ class Session:
 
     # -- state --------------------------------------------------------------
 
-    def state_dict(self) -> Dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All that the stream needs to go on: numbers, text and tensors.
 
         ``torch.save`` and ``torch.load(weights_only=True)`` take it; see
@@ -241,7 +231,7 @@ class Session:
             open=[(clip.number, _tensors(clip.images)) for clip in self._open],
             memory=self.inferencer.memory_of(self))
 
-    def load_state_dict(self, state: Dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a stream was when :meth:`state_dict` was asked.
 
         Raises:
@@ -270,7 +260,7 @@ class Session:
             self._open.append(clip)
 
 
-def _tensors(images: List[np.ndarray]) -> List[torch.Tensor]:
+def _tensors(images: list[np.ndarray]) -> list[torch.Tensor]:
     return [torch.from_numpy(x.copy()) for x in images]
 
 

@@ -12,10 +12,12 @@ def test_tables(split, monkeypatch, tmp_path, capsys):
     # The tool silences its whole process, which is ours.
     monkeypatch.setattr('logging.disable', lambda level: None)
     import benchmark_data
+    monkeypatch.setattr(benchmark_data, 'SECONDS', 5)
+    monkeypatch.setattr(benchmark_data, 'NUM_VIDEOS', 2)
     out = tmp_path / 'table.md'
     monkeypatch.setattr('sys.argv', [
-        'tool', '--split', split, '--video-size', '64', '48', '--seconds', '5',
-        '--num-videos', '2', '--need', '0.001', '1e6', '--out', str(out)])
+        'tool', '--split', split, '--video-size', '64', '48', '--need',
+        '0.001', '1e6', '--out', str(out)])
     benchmark_data.main()
     text = out.read_text()
     assert text.strip() == capsys.readouterr().out.strip()

@@ -102,19 +102,13 @@ class TestMatrix:
 
     def test_combinations_and_table(self, install_env):
         matrix = importlib.import_module('check_matrix')
-        cell = matrix.Cell('OpenMMLab', 1, 'lite', 'oldest', '3.9')
-        assert matrix.is_possible(cell, (3, 9))
-        assert not matrix.is_possible(cell._replace(numpy=2), (3, 9))
-        assert not matrix.is_possible(cell._replace(hosts='onedl'), (3, 9))
-        assert not matrix.is_possible(cell, (3, 13))
-        packages = matrix.requirements(
-            cell._replace(mmcv='mmcv'), (3, 9), 'mmcv-2.1.0.whl')
-        assert 'torch==2.1.2' in packages and 'mmcv-2.1.0.whl' in packages
-        assert not [p for p in packages if p.startswith('mmcv-lite')]
-        results = [
-            dict(cell._asdict(), passed=5, failed=2, skipped=0, full=True,
-                 versions={'torch': '2.1.2+cpu', 'mmcv-lite': '2.1.0'}),
-            dict(cell._asdict(), error='pip', full=False)]
-        bad, none = matrix.table(results).splitlines()[2:]
-        assert '| 2.1.2 |' in bad and '2 failed** (all)' in bad
-        assert 'does not install' in none
+        cell = matrix.Cell('OpenMMLab', 1, 'oldest', (3, 9))
+        assert matrix.is_possible(cell)
+        for change in (dict(numpy=2), dict(hosts='onedl'),
+                       dict(python=(3, 13))):
+            assert not matrix.is_possible(cell._replace(**change))
+        packages = matrix.requirements(cell)
+        assert 'torch==2.1.2' in packages and 'mmcv-lite<2.2' in packages
+        *_, row = matrix.table([dict(
+            python='3.9', tests='5 passed, 2 failed')]).splitlines()
+        assert row.startswith('| 3.9 |') and '2 failed' in row

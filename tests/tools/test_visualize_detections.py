@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -139,18 +138,6 @@ def test_choice_of_keyframes(draw, drawn):
     draw('--video', 'sub/b (1)!', '--no-show-gt', '--split', 'train')
     assert [call[0] for call in drawn] == [1010, 1020, 1030]
     assert all(call[2] is call[3] is None for call in drawn)
-
-
-def test_videos(draw):
-    paths, out = draw('--results', 'results.csv', '--video-out', '--fps', '5')
-    assert paths == ['out/sub/a (1)!.mp4', 'out/sub/b (1)!.mp4']
-    assert '2 videos are in out' in out
-    for path in paths:
-        with av.open(path) as container:
-            assert container.streams.video[0].average_rate == 5
-            frames = [x.to_ndarray(format='rgb24')
-                      for x in container.decode(video=0)]
-        assert len(frames) == 3 and frames[0].shape == (512, 512, 3)
 
 
 def test_custom_classes(draw, drawn):

@@ -115,9 +115,8 @@ def main() -> None:
     paths = {x: str(CONFIGS / f'{HOSTS[x]}{END}') for x in args.model}
     if args.config:
         paths = {args.config.split('/')[-1]: args.config}
-    print(markdown(
-        ['model', 'memory', 'params/M', 'GMACs a clip', 'more'],
-        *sum((rows_of(args, *x) for x in paths.items()), [])))
+    print(markdown(['model', 'memory', 'params/M', 'GMACs a clip', 'more'],
+                   *sum((rows_of(args, *x) for x in paths.items()), [])))
 
 
 if __name__ == '__main__':
