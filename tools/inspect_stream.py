@@ -11,20 +11,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.config import Config
+from mmengine.registry import DATASETS
 
+from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.datasets.samplers import StreamBatchSampler
 from mmaction_memvit.messages import text_table
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__, with_config=True)
     add = parser.add_argument
-    add('config', help='config file path')
     add('--split', choices=['train', 'val', 'test'], default='train',
         help='which data loader of the config to look at')
     add('--batch-size', type=int,
@@ -35,8 +33,6 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
         help="seed of the run; else the config's randomness, else 0")
     add('--steps', type=int, default=12, help='number of steps to show')
     add('--first-step', type=int, default=0, help='first step to show')
-    add('--cfg-options', nargs='+', action=DictAction,
-        help='override settings of the config, as key=value pairs')
     return parser.parse_args(args)
 
 
@@ -108,9 +104,7 @@ def describe(sampler: StreamBatchSampler, max_gap: int,
 def main(args: Sequence[str] | None = None) -> None:
     """Print the tables and the summary."""
     args = parse_args(args)
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    cfg = read_config(args)
     samplers = build_samplers(cfg, args)
     shown = range(args.first_step, args.first_step + args.steps)
     tables, lines = zip(*(

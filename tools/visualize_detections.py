@@ -20,12 +20,12 @@ import mmcv
 import mmengine
 import numpy as np
 from mmaction.registry import DATASETS
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.fileio import get, join_path
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.annotations.ava import image_key, read_action_boxes
 from mmaction_memvit.annotations.class_names import read_label_map
+from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.datasets.transforms import LoadVideoClip
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.visualization.detections import draw_detections
@@ -33,11 +33,8 @@ from mmaction_memvit.visualization.detections import draw_detections
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__, with_config=True)
     add = parser.add_argument
-    add('config', help='config file path')
     add('--results', help='CSV of predictions, as AVADetectionMetric and '
         'evaluators of AVA have it')
     add('--split', choices=['train', 'val', 'test'], default='test',
@@ -51,8 +48,6 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
         'left out 20, with --video all')
     add('--show-gt', action=argparse.BooleanOptionalAction, default=True,
         help='draw the ground truth')
-    add('--cfg-options', nargs='+', action=DictAction,
-        help='override settings of the config, as key=value pairs')
     args = parser.parse_args(args)
     for path in (args.config, args.results):
         if path and not osp.isfile(path):
@@ -196,9 +191,7 @@ def main(args: Sequence[str] | None = None) -> list[str]:
         list[str]: Paths of the pictures.
     """
     args = parse_args(args)
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    cfg = read_config(args)
 
     dataset = build_dataset(cfg, args.split)
     keys = [(str(video), int(time)) for video, time in dataset.stream_keys()]

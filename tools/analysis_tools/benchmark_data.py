@@ -27,6 +27,8 @@ from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmaction_memvit.command_line import make_parser
+
 CONFIG = (
     Path(__file__).resolve().parents[2] / 'configs/recognition/memvit/'
     'memvit-small-p244-m2_k400-pre_8xb8-16x4x1-30e_kinetics400-rgb.py')
@@ -35,8 +37,7 @@ NUM_VIDEOS, SECONDS = 4, 10
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('--config', default=str(CONFIG),
         help='of a data set that reads a list of videos\n'

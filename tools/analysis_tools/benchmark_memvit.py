@@ -34,6 +34,8 @@ from benchmarking import markdown
 from benchmarking.runs import DTYPES, Bench, Group
 from benchmarking.subjects import NAMES, WAYS
 
+from mmaction_memvit.command_line import make_parser
+
 MODELS = ['mvit-small', 'memvit-m0', 'memvit-m2', 'memvit-m4']
 # Head of a column, key of a row, how it is written.
 COLUMNS = (
@@ -56,28 +58,26 @@ COLUMNS = (
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('--model', nargs='+', default=MODELS,
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('--model', nargs='+', default=MODELS,
         help=f'{NAMES}\n(default: {" ".join(MODELS)})')
-    parser.add_argument('--how', nargs='+', default=['eager'], choices=WAYS,
+    add('--how', nargs='+', default=['eager'], choices=WAYS,
         help='graph: CUDA graphs (default: eager)')
-    parser.add_argument('--size', type=int,
+    add('--size', type=int,
         help="height and width in pixels (default: 224, or the config's)")
-    parser.add_argument('--batch-size', type=int, nargs='+', default=[1],
+    add('--batch-size', type=int, nargs='+', default=[1],
         help='clips; of configs with several clips a video, videos')
-    parser.add_argument('--device', default='cpu', help='cpu or cuda')
-    parser.add_argument('--dtype', nargs='+', default=['fp32'],
+    add('--device', default='cpu', help='cpu or cuda')
+    add('--dtype', nargs='+', default=['fp32'],
         choices=list(DTYPES), help='fp32, or the dtype of autocast')
-    parser.add_argument('--mode', nargs='+', default=['infer', 'train'],
+    add('--mode', nargs='+', default=['infer', 'train'],
         choices=['infer', 'train'])
-    parser.add_argument(
-        '--rounds', type=int, default=9, help='timed rounds (default: 9)')
-    parser.add_argument('--train-rounds', type=int, default=3,
+    add('--rounds', type=int, default=9, help='timed rounds (default: 9)')
+    add('--train-rounds', type=int, default=3,
         help='timed rounds of training (default: 3)')
-    parser.add_argument('--threads', type=int, help='of PyTorch on the CPU')
-    parser.add_argument(
-        '--out', help='also write the tables here, and rows beside as .json')
+    add('--threads', type=int, help='of PyTorch on the CPU')
+    add('--out', help='also write the tables here, and rows beside as .json')
     return parser.parse_args()
 
 

@@ -29,6 +29,7 @@ from mmengine.hub import get_config
 from rich.progress import track
 
 from mmaction_memvit.apis import OnlineInferencer
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import text_table
 
 # Clips of 32 frames, of which 4 are looked at.
@@ -40,21 +41,16 @@ PARTS = 10
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('--config', help='of a recognizer (default: a tiny MeMViT, M = 8)')
-    add('--hours', type=float, default=2.,
-        help='of video (default: %(default)g)')
-    add('--fps', type=float, default=30., help='(default: %(default)g)')
+    add('--hours', type=float, default=2., help='of video')
+    add('--fps', type=float, default=30.)
     add('--size', type=int, nargs=2, default=(32, 32),
         metavar=('WIDTH', 'HEIGHT'), help='of pictures (default: 32 32)')
-    add('--sessions', type=int, default=8,
-        help='as a batch (default: %(default)d)')
-    add('--rounds', type=int, default=10,
-        help='of batches, interleaved (default: %(default)d)')
-    add('--device', default='cpu', help='(default: %(default)s)')
+    add('--sessions', type=int, default=8, help='as a batch')
+    add('--rounds', type=int, default=10, help='of batches, interleaved')
+    add('--device', default='cpu')
     return parser.parse_args()
 
 

@@ -30,6 +30,8 @@ from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmaction_memvit.command_line import make_parser
+
 CONFIGS = Path(__file__).resolve().parents[2] / \
     'configs/recognition/collaborative'
 END = '-n8-15e_kinetics400-rgb.py'
@@ -45,8 +47,7 @@ HOSTS = {
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('--model', nargs='+', default=list(HOSTS), choices=list(HOSTS),
         help='(default: all)')

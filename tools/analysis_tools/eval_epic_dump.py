@@ -5,7 +5,6 @@ Dumps are written by EpicRecognitionMetric and EpicAnticipationMetric with
 ``dump_file``. Measures need a list of segments with labels; a submission is
 written with --submission, also for segments without labels.
 """
-import argparse
 import json
 import os.path as osp
 import sys
@@ -13,6 +12,7 @@ import sys
 import numpy as np
 
 from mmaction_memvit.annotations.epic import read_epic_segments
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
 from mmaction_memvit.evaluation.submissions.epic_submission import (
     SLS_FIELDS,
@@ -28,9 +28,7 @@ from mmaction_memvit.evaluation.submissions.epic_truth import (
 
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('dump', help='.npz or .pkl file with scores')
     add('segments', help='list of segments')

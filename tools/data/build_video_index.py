@@ -8,11 +8,11 @@ trusted. What is already in the output is kept
 as long as the file has the same size or is not there now, so that an
 interrupted run goes on where it was, and a longer list costs only what is new.
 """
-import argparse
 import os.path as osp
 import sys
 
 from mmaction_memvit.annotations.video_list import FORMATS, read_video_list
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video.index import (
     check_on_disk,
@@ -28,9 +28,7 @@ import checking  # noqa: E402
 
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('lists', nargs='*', metavar='LIST',
         help='annotation lists; if left out all videos under --data-root, '

@@ -22,7 +22,6 @@ All clips of a source group stand on one side of the split. Within a side a
 clip comes again only when all others have been used. The same seed gives the
 same videos.
 """
-import argparse
 import os
 import os.path as osp
 import random
@@ -41,6 +40,7 @@ from mmaction_memvit.annotations.video_list import (
     read_clip_table,
     write_video_list,
 )
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.video import PyAVReader, probe_video, scan_video
 from mmaction_memvit.video.index import write_video_index
 
@@ -49,9 +49,7 @@ BOX_COLUMNS = ('class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2')
 
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('table', help='CSV file of the clips')
     add('--out', required=True, help='folder to write to')

@@ -33,13 +33,13 @@ COMPILING = 100
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('--seconds', type=float, default=480,
+    add = parser.add_argument
+    add('--seconds', type=float, default=480,
         help='until then it should be over (default: 480)')
-    parser.add_argument('--out', default=os.environ.get('OUT', 'gpu_out'),
+    add('--out', default=os.environ.get('OUT', 'gpu_out'),
         help='folder of the tables (default: $OUT, else gpu_out)')
-    parser.add_argument(
-        '--no-tests', action='store_true', help='only the speed')
-    parser.add_argument('--dry', action='store_true',
+    add('--no-tests', action='store_true', help='only the speed')
+    add('--dry', action='store_true',
         help='the same way with tiny models on the CPU: does it run?')
     return parser.parse_args()
 

@@ -23,7 +23,6 @@ Written to --out are
 A timestamp counts keyframes from the first frame of the video: seconds with
 ``--keyframe-rate 1``. Boxes between keyframes are left out.
 """
-import argparse
 import os
 import os.path as osp
 import sys
@@ -37,6 +36,7 @@ from mmaction_memvit.annotations.ava import write_rows
 from mmaction_memvit.annotations.class_names import write_label_map
 from mmaction_memvit.annotations.proposals import write_proposals
 from mmaction_memvit.annotations.table import BadRows
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names, text_table
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.index import (
@@ -63,15 +63,9 @@ from box_table import (  # noqa: E402
 )
 
 
-class _Help(argparse.ArgumentDefaultsHelpFormatter,
-            argparse.RawDescriptionHelpFormatter):
-    pass
-
-
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=_Help)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('table', help='CSV or TSV file of the boxes')
     add('--video-root', required=True, help='folder of the videos')

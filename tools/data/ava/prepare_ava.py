@@ -13,7 +13,6 @@ frame folders. The tool
 - names missing, broken and too short videos,
 - says which ``timestamp_start`` fits.
 """
-import argparse
 import os.path as osp
 import re
 import sys
@@ -24,6 +23,7 @@ import numpy as np
 
 from mmaction_memvit.annotations.ava import read_ava_boxes, read_exclusions
 from mmaction_memvit.annotations.class_names import read_label_map
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video.frames import Clock
 from mmaction_memvit.video.index import (
@@ -47,9 +47,7 @@ _CUT_START = 900
 
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('annotations', nargs='+', metavar='ANNOTATIONS',
         help='folder of the official files, or CSV files')

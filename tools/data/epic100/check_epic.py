@@ -10,13 +10,13 @@ run goes on, and several lists can be indexed one after the other.
 Videos are found by their name whatever folder and suffix they have
 (P01/videos/P01_01.MP4), frame folders by theirs (P01/rgb_frames/P01_01/).
 """
-import argparse
 import os
 import os.path as osp
 import sys
 
 from mmaction_memvit.annotations.epic import read_epic_segments
 from mmaction_memvit.annotations.epic_lists import read_epic_video_info
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.datasets.epic import NOMINAL_RATES, frame_rate
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video import probe_video
@@ -31,9 +31,7 @@ FRAME_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('lists', nargs='+', metavar='LIST',
         help='lists of segments; their videos are checked')
