@@ -59,17 +59,10 @@ class ClipLoader:
         return self._pipeline(
             dict(
                 # Transforms may work in place; clips share frames.
-                imgs=[x.copy() for x in clip.images],
-                original_shape=shape,
-                img_shape=shape,
-                clip_len=plan.clip_len,
-                frame_interval=plan.frame_interval,
-                num_clips=1,
-                label=-1,
-                modality='RGB',
-                start_index=0,
-                segment_id='',
-                fps=clock.fps,
+                imgs=[x.copy() for x in clip.images], original_shape=shape,
+                img_shape=shape, clip_len=plan.clip_len,
+                frame_interval=plan.frame_interval, num_clips=1, label=-1,
+                modality='RGB', start_index=0, segment_id='', fps=clock.fps,
                 clip_range=(int(clip.wanted[0]), int(clip.wanted[-1])),
                 **self._box_keys(clip, clock, name, boxes)))
 

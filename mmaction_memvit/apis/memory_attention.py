@@ -139,8 +139,7 @@ class _Attend:
         heat = [
             x[..., 1:].unflatten(-1, size).sum(-3)
             for x, size in ((own[:, None], layout.k_size),
-                            (past, layout.entry_size))
-        ]
+                            (past, layout.entry_size))]
         size = max(x.shape[2:] for x in heat)
         self.found['heat'].append(
             torch.cat([_spread(x, size) for x in heat], 1))

@@ -73,8 +73,7 @@ def best_rows(step: Any, names: Names, num: int,
                  task=x.task, **place, label=label,
                  name=name_of(names, x.task, label),
                  score=round(float(x.scores[label]), 4))
-            for label in x.best(num)
-        ]
+            for label in x.best(num)]
     return rows
 
 

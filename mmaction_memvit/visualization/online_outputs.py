@@ -98,8 +98,7 @@ class OnlineOutputs:
             scores = step.scores
             json.dump(
                 dict(
-                    clip=step.clip,
-                    start=round(step.start, 3),
+                    clip=step.clip, start=round(step.start, 3),
                     end=round(step.end, 3),
                     scores={k: x.tolist() for k, x in scores.items()}
                     if isinstance(scores, dict) else scores.tolist(),

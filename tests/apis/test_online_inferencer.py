@@ -233,27 +233,20 @@ def test_anticipation_with_several_tasks(tmp_path):
     cfg = config(
         tmp_path / 'run',
         test=dict(
-            batch_size=2,
-            num_workers=0,
+            batch_size=2, num_workers=0,
             sampler=dict(type='DefaultSampler', shuffle=False),
             batch_sampler=dict(type='StreamBatchSampler'),
             dataset=dict(
-                type='OnlineEpicDataset',
-                task='anticipation',
-                tau_a=.5,
-                clip_len=4,
-                frame_interval=3,
-                num_tokens=2,
+                type='OnlineEpicDataset', task='anticipation', tau_a=.5,
+                clip_len=4, frame_interval=3, num_tokens=2,
                 ann_file=str(tmp_path / 'val.csv'),
-                data_prefix=dict(video=str(tmp_path)),
-                test_mode=True,
+                data_prefix=dict(video=str(tmp_path)), test_mode=True,
                 pipeline=[
                     *TEST_PIPELINE[:-1],
                     dict(
                         type='PackActionInputs',
                         meta_keys=('video_id', 'timestamp', 'token_times',
-                                   'narration_id'))
-                ])),
+                                   'narration_id'))])),
         load_from=str(tmp_path / 'model.pth'))
     cfg.model = epic.MODEL
     cfg.test_evaluator = dict(type='DumpResults', out_file_path=str(
@@ -286,11 +279,9 @@ def test_a_recognizer_of_mmaction2(tmp_path):
                     dict(type='DecordInit'),
                     dict(type='SampleFrames', clip_len=4, frame_interval=2,
                          num_clips=10, test_mode=True),
-                    dict(type='DecordDecode'), *TEST_PIPELINE[1:]
-                ])))
+                    dict(type='DecordDecode'), *TEST_PIPELINE[1:]])))
     cfg.model = dict(
-        type='Recognizer3D',
-        backbone=SLOWONLY,
+        type='Recognizer3D', backbone=SLOWONLY,
         data_preprocessor=cfg.model.data_preprocessor,
         cls_head=dict(type='I3DHead', in_channels=32, num_classes=3,
                       average_clips='prob'))

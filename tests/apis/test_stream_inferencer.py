@@ -26,15 +26,12 @@ def config(**dataset) -> Config:
                               init_std=1., average_clips='prob')),
             test_dataloader=dict(
                 dataset=dict(
-                    type='OnlineVideoDataset',
-                    clip_len=4,
-                    frame_interval=2,
+                    type='OnlineVideoDataset', clip_len=4, frame_interval=2,
                     pipeline=[
                         dict(type='LoadVideoClip'),
                         dict(type='Resize', scale=(32, 32), keep_ratio=False),
                         dict(type='FormatShape', input_format='NCTHW'),
-                        dict(type='PackActionInputs')
-                    ],
+                        dict(type='PackActionInputs')],
                     **dataset))))
 
 

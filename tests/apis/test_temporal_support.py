@@ -90,12 +90,10 @@ def test_tasks_of_frame_level_heads():
     result = measure(
         dict(
             cls_head=dict(
-                type='MultiTaskHead',
-                num_classes=dict(verb=3, noun=4),
+                type='MultiTaskHead', num_classes=dict(verb=3, noun=4),
                 head=dict(type='FrameLevelHead', in_channels=32,
                           init_std=1.))),
-        labels=tokens,
-        max_age=2)
+        labels=tokens, max_age=2)
     assert (result.changes > 1e-4).all()
     assert result.counts.tolist() == [20, 18, 16]
 
@@ -134,8 +132,7 @@ def test_frames_of_a_detector_are_replaced_and_boxes_are_not(tmp_path):
         dict(
             model=DETECTOR,
             test_dataloader=dict(
-                batch_size=2,
-                num_workers=0,
+                batch_size=2, num_workers=0,
                 dataset=box_dataset(
                     data, train=False, type='OnlineAVADataset'))))
     result = measure_temporal_support(cfg, weights)

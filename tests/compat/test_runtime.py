@@ -44,8 +44,7 @@ class TestResume:
             buffer=buffer,
             scalars=[
                 kind(1) for kind in (np.float32, np.float64, np.float16,
-                                     np.int32, np.int64, np.bool_)
-            ],
+                                     np.int32, np.int64, np.bool_)],
             array=np.arange(3))
 
     def test_fails_without_and_works_with_the_healing(self, own_allow_list,

@@ -152,8 +152,7 @@ def test_verdict(gpu_check, speed, memory, lines):
     rows = [
         dict(model='memvit-m2', how=how, mode='infer', dtype='bf16',
              batch_size=8, ratio=speed, peak_ratio=memory, ms=1., finite=True)
-        for how in ('eager', 'graph')
-    ]
+        for how in ('eager', 'graph')]
     found = [line for line in gpu_check.verdict(rows)
              if not line.startswith('NOT MEASURED')]
     assert [line[:12].strip() for line in found] == lines

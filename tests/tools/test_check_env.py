@@ -38,8 +38,7 @@ class TestHosts:
         (dict(mmcv='2.0.0'), 'ok', ''),
         (dict(onedl_mmcv='2.3.6'), 'ok', ''),
         (dict(mmcv='1.7.2'), 'WRONG', '2.0.0'),
-        ({}, 'WRONG', 'not installed'),
-    ])
+        ({}, 'WRONG', 'not installed')])
     def test_limits(self, host, found, state, remark):
         report = host('mmcv', **found)
         assert report.rows[0][2] == state and remark in report.rows[0][3]

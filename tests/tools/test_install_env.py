@@ -77,8 +77,7 @@ class TestEnvironment:
     @pytest.mark.parametrize('output, remedy', [
         ('The virtual environment was not created successfully because '
          'ensurepip is not available.', '-venv'),
-        ('disk on fire', 'disk on fire'),
-    ])
+        ('disk on fire', 'disk on fire')])
     def test_venv_failure(self, install_env, output, remedy):
         assert remedy in install_env.explain_venv_failure(output)
 

@@ -69,9 +69,7 @@ def test_set(tool, videos, tmp_path, capsys):
         'b.avi,120,32,16,64,32,talk,train,,',
         'x.y.mp4,30,32,16,64,32,sit,val,4,',
         'x.y.mp4,30,32,16,64,32,sit,val,4,',
-        'same.mp4,0,0,0,128,64,talk,val,4,',
-        '',
-        head=HEAD + ',person,score')
+        'same.mp4,0,0,0,128,64,talk,val,4,', '', head=HEAD + ',person,score')
     other = {'other.mp4': dict(num_frames=7, fps=25.)}
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out/index.json').write_text(json.dumps(other))
@@ -143,15 +141,13 @@ def test_online_ava_dataset_finds_the_frames(tool, videos, tmp_path, capsys,
         (name, frame) for name, frames in (
             ('a/walk (1)!', (0, 3, 7, 10, 40)),
             ('b', (0, 20, 40, 60, 149)), ('same.mkv', (0, 20, 29)))
-        for frame in frames
-    ]
+        for frame in frames]
     table = write(
         tmp_path, *(f'{name},{frame},0,0,{frame + 1},64,go;{name[0]},val'
                     for name, frame in rows if frame != 40),
         *(f'{name},{frame},0,0,{frame + 1},64,,val'
           for name, frame in rows if frame == 40),
-        'x.y,0,0,0,9,9,,val', TRAIN.replace('b', 'same.mp4'),
-        head=HEAD)
+        'x.y,0,0,0,9,9,,val', TRAIN.replace('b', 'same.mp4'), head=HEAD)
     # The boxes of frame 149 are 150 pixels wide.
     make(tool, table, videos, '--keyframe-rate', str(rate), '--bad-rows',
          'skip')

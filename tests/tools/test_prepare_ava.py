@@ -66,8 +66,7 @@ def test_cuts(tool, root, capsys):
         exclude_file=str(
             root / 'annotations/ava_train_excluded_timestamps_v2.2.csv'),
         data_prefix=dict(video=str(root / 'videos')),
-        index_file=str(root / 'index.json'),
-        timestamp_start=900)
+        index_file=str(root / 'index.json'), timestamp_start=900)
     assert dataset.stream_keys() == [('a!(1)', 901)]
 
 

@@ -19,8 +19,7 @@ def test_labels_of_boxes():
     scores[:, 0] = 0
     assert label_boxes(scores, NAMES, 0.3) == [
         ['0.95 class 4', '0.70 sit', '0.70 wave', '0.40 stand'], [],
-        ['0.30 class 4']
-    ]
+        ['0.30 class 4']]
     assert label_boxes(scores[:1], NAMES, max_labels=2, show_scores=False) == [
         ['class 4', 'sit', 'and 2 more']]
     assert label_boxes(np.zeros((0, 5)), NAMES) == []

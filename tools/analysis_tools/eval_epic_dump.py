@@ -46,8 +46,7 @@ def parse_args(argv=None):
     add('--num-verbs', type=int, default=97, help='classes')
     add('--num-nouns', type=int, default=300, help='classes')
     add('--fps', type=float, default=30., help='rate of lists without header')
-    add('--reversed-times', choices=('error', 'skip', 'swap'),
-        default='error',
+    add('--reversed-times', choices=('error', 'skip', 'swap'), default='error',
         help='segments that stop before they start: an error, left out, or '
         'start and stop exchanged; as in ann_options of the metric')
     add('--missing', choices=('error', 'miss', 'leave_out'), default='error',
@@ -127,8 +126,7 @@ def submit(args, truth, rows, scores):
     scores = {
         task: np.concatenate([array, np.full((1, array.shape[1]),
                                              np.nan)])[picks]
-        for task, array in scores.items()
-    }
+        for task, array in scores.items()}
     without = write_epic_submission(
         args.submission, ids, scores, args.challenge,
         **dict(zip(SLS_FIELDS, args.sls)), actions=truth.actions,

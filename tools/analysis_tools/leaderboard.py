@@ -107,8 +107,7 @@ def report(board: Board, entries: List[Entry], where: str, out: Path) -> None:
     results = [
         dict(x.result, name=x.row.name, config=x.row.config, error=x.error,
              published=x.row.published, source=x.row.source)
-        for x in entries
-    ]
+        for x in entries]
     frame = table_of(results, board.metric, board.batch_size)
     text = markdown_of(frame, board.metric, board.batch_size)
     print(f'\n{text}\n')

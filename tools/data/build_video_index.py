@@ -108,8 +108,7 @@ def report(args, index, videos, away):
         'unreadable': {
             v: e['problem'] for v, e in entries.items() if v not in good},
         'not there now, known from before': {
-            v: '' for v in videos if v in away},
-    }
+            v: '' for v in videos if v in away}}
     checking.print_groups(groups)
     return sum(map(len, list(groups.values())[1:]))
 

@@ -65,8 +65,7 @@ def read_folders(args):
                 'path': path,
                 'label': label,
                 'class': name,
-                'source_group': path
-            })
+                'source_group': path})
     if not rows:
         sys.exit(f'{args.table} has no folders; it must have one for each '
                  'class')

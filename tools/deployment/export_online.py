@@ -110,8 +110,7 @@ def difference(model: nn.Module, programs: dict[str, StepProgram],
         samples = [
             ActionDataSample(metainfo=dict(
                 video_id=(lane, step >= RESET_AT), timestamp=step,
-                img_shape=size[1:])) for lane in range(lanes)
-        ]
+                img_shape=size[1:])) for lane in range(lanes)]
         for sample, own, mask in zip(samples, boxes, is_box):
             sample.proposals = InstanceData(bboxes=own[mask])
         data = clips if head else clips[:, None]

@@ -78,8 +78,7 @@ def parts_of(dry: bool) -> List[Part]:
         # MMAction2's heads count accuracy in NumPy, which has no bfloat16.
         Part(collaborative, [('train', 'fp16', 4), ('infer', 'fp16', 4)]),
         Part(detector, [('train', 'bf16', 8), ('infer', 'bf16', 8)]),
-        Part([(base, 'eager'), (m2, 'compile')], groups[:2], COMPILING),
-    ]
+        Part([(base, 'eager'), (m2, 'compile')], groups[:2], COMPILING)]
 
 
 EAGER, FAST = ('eager', ), ('compile', 'graph')

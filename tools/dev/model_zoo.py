@@ -115,8 +115,7 @@ def metadata(path: Path, cfg: Config, published: str) -> dict:
         'Resolution': f'{cost.size}x{cost.size}',
         'Frames': found['clip'] or f'{cost.frames}x1',
         'Training Data': DATA[found['data']],
-        'Training Resources': f'{found["gpus"] or 1} GPUs',
-    }
+        'Training Resources': f'{found["gpus"] or 1} GPUs'}
     if found['clips']:
         data['Clips'] = int(found['clips'])
     if published:
@@ -133,8 +132,7 @@ def entry(path: Path, old: dict, collection: str) -> dict:
         'In Collection': old.get('In Collection', collection),
         'Metadata': metadata(path, cfg,
                              old.get('Metadata', {}).get('Published')),
-        'Modality': 'RGB',
-    }
+        'Modality': 'RGB'}
     if 'Results' in old:
         new['Results'] = old['Results']
     # MMEngine's inferencers ask for it.

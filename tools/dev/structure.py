@@ -49,8 +49,7 @@ class Code:
         self.defined = {
             name: {node.name for node in tree.body
                    if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
-            for name, tree in self.trees.items()
-        }
+            for name, tree in self.trees.items()}
         self.imports = {name: set(self._imports(name)) for name in self.files}
 
     @staticmethod
@@ -183,8 +182,7 @@ def main() -> None:
         files = [
             code.files[name] for name in code.reach(classes)
             if not any(part in code.files[name].as_posix()
-                       for part in NOT_ON_THE_WAY)
-        ]
+                       for part in NOT_ON_THE_WAY)]
         print(f'| {way} | {len(files)} | {sum(map(num_lines, files)):,} |')
 
     written = [*code.files.values(), *others['examples'], *others['tools']]

@@ -92,8 +92,7 @@ def metrics_fit_data(run: Run) -> Iterator[Finding]:
                 yield Finding(
                     f'{metric.path}.{option}', f'{option}={mine!r}, but '
                     f'{loader.path}.dataset has {option}={its!r}',
-                    f'{metric.path}.{option}={its!r}',
-                    option != 'label_file')
+                    f'{metric.path}.{option}={its!r}', option != 'label_file')
 
 
 def _plain(value: object) -> object:

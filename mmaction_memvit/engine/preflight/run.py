@@ -126,8 +126,7 @@ class Run:
             mode: [
                 Part(x, METRICS, f'{mode}_evaluator')
                 for x in _list_metrics(value)
-            ] for mode, value in metrics.items()
-        }
+            ] for mode, value in metrics.items()}
         self.hooks = [Part(x, HOOKS, 'custom_hooks') for x in hooks]
         #: Data loaders of validation and testing.
         self.evaluations = [x for x in self.loaders if x.mode != 'train']

@@ -115,8 +115,7 @@ def test_streams_do_not_run_on_into_the_next_epoch(tmp_path):
     runner = train(config(tmp_path, loader, epochs=4))
     positions = [
         sorted(p for video, p in sum(runner.recorder.clips[i:i + 2], [])
-               if video == 'v0') for i in range(0, 8, 2)
-    ]
+               if video == 'v0') for i in range(0, 8, 2)]
     assert [0, 1] in positions and [2, 3] in positions
     assert told(runner, 'train') == [(2, 4)] * 4
 
@@ -163,8 +162,7 @@ def test_the_log_tells_how_many_clips_continued(tmp_path):
 @pytest.mark.parametrize('check_after,steps', [(7, 6), (1000, 15)])
 def test_a_sampler_that_tears_streams_is_named(tmp_path, check_after, steps):
     cfg = config(
-        tmp_path,
-        made_up_loader([3] * 10, train=True, streams=False),
+        tmp_path, made_up_loader([3] * 10, train=True, streams=False),
         # The preflight would tell already.
         preflight='warn',
         custom_hooks=[dict(type='MemoryBankHook', check_after=check_after)])

@@ -237,8 +237,7 @@ class ConfigSubject:
                 metainfo=dict(
                     video_id=video, timestamp=i, img_key=f'{video} {i}',
                     img_shape=(self.size, self.size)))
-            for i in range(self.num_clips if self.detects else 1)
-        ]
+            for i in range(self.num_clips if self.detects else 1)]
         if not self.detects:
             return self.labelled(clips[0])
         for clip in clips:

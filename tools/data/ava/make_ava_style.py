@@ -215,8 +215,7 @@ def summary(args, rows: pd.DataFrame, names: dict[int, str], between: int,
     lines = [
         f'{len(rows) + between} usable rows: {len(rows)} at keyframes ('
         f'{args.keyframe_rate} a second), {between} between keyframes left '
-        f'out; {num_cut} box(es) cut at the edge of the frame'
-    ]
+        f'out; {num_cut} box(es) cut at the edge of the frame']
     keyframe, box = ['file', 'timestamp'], ['file', 'timestamp', *BOX]
     same = int(rows.assign(ids=rows['ids'].map(str)).duplicated(
         [*box, 'ids']).sum())

@@ -188,8 +188,7 @@ def report_videos(args, index, found, times):
         'cannot be read': {
             v: e['problem'] for v, e in entries.items() if v not in good},
         'damaged or cut off; what can be read will be used': {
-            v: e['problem'] for v, e in good.items() if 'problem' in e},
-    }
+            v: e['problem'] for v, e in good.items() if 'problem' in e}}
     checking.print_groups(groups)
     return sum(map(len, groups.values())), good
 

@@ -81,8 +81,7 @@ def report(args, videos, found, entries):
         'missing': {v: '' for v in videos if v not in found},
         'not decodable': {},
         'damaged': {},
-        'not as long as listed': {},
-    }
+        'not as long as listed': {}}
     for video, name in found.items():
         entry, length = entries[name], videos[video].length
         if not entry['num_frames']:

@@ -166,8 +166,7 @@ def report(args, stops, infos, found, archives, entries):
                           if not e['num_frames']},
         'damaged or incomplete': {v: e['problem'] for v, e in entries.items()
                                   if e['num_frames'] and 'problem' in e},
-        'other frames than expected': {},
-    }
+        'other frames than expected': {}}
     for video, entry in entries.items():
         info = None if infos is None else infos.get(video)
         text = entry['num_frames'] and compare(args, entry, info, stops[video])
