@@ -32,7 +32,6 @@ from mmaction_memvit.visualization.detections import draw_detections
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__, with_config=True)
     add = parser.add_argument
     add('--results', help='CSV of predictions, as AVADetectionMetric and '

@@ -31,7 +31,6 @@ from mmaction_memvit.evaluation.functional import (
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('results', help='CSV of video,timestamp,x1,y1,x2,y2,action_id,score')

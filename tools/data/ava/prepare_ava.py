@@ -46,7 +46,6 @@ _CUT_START = 900
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('annotations', nargs='+', metavar='ANNOTATIONS',
