@@ -49,13 +49,8 @@ def draw_file(path: str, writer: VideoWriter, fps: float,
 class OnlineOutputs:
     """What one run writes and shows, as far as it is asked for.
 
-    Args:
-        stem (str): Paths without their endings.
-        kinds (Collection[str]): Of ``OUTPUTS``.
-        names (Mapping): Names of classes by task and number.
-        top (int): Classes that are written of each task, token and person.
-        page (LivePage, optional): Where the stream is shown. Defaults to
-            None.
+    ``stem`` are paths without their endings, ``kinds`` some of ``OUTPUTS``,
+    ``top`` the classes that are written of each task, token and person.
     """
 
     def __init__(self, stem: str, kinds: Collection[str], names: Names,

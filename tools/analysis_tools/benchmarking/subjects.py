@@ -72,10 +72,7 @@ class Classifier(MemoryHost, nn.Module):
 class NamedSubject:
     """MeMViT, or MMAction2's MViT, with a linear head.
 
-    Args:
-        name (str): Such as 'memvit-m2', 'memvit-base-m4g2-cp', 'mvit-small'.
-        how (str): 'eager', 'compile' or 'graph'.
-        size (int): Height and width of frames.
+    The name is such as 'memvit-m2', 'memvit-base-m4g2-cp', 'mvit-small'.
     """
 
     def __init__(self, name: str, how: str, size: int) -> None:
@@ -152,13 +149,8 @@ class ConfigSubject:
     A part of it, to tell what the rest costs, goes by an ending of the name:
     ``CONFIG@backbone`` is the backbone alone; ``CONFIG@plain``, of a model
     with collaborative memory, the recognizer without, for the same clips.
-
-    Args:
-        name (str | Config): The file, and such an ending; or a config.
-        how (str): 'eager'; 'compile' is of the backbone, 'graph' asks
-            the recognizer for its ``cuda_graph``.
-        size (int, optional): Height and width of frames. Defaults to None:
-            as in training.
+    'compile' is of the backbone, 'graph' asks for the ``cuda_graph`` of the
+    recognizer; ``size`` of frames is as in training where nobody tells.
     """
 
     def __init__(self, name: Union[str, Config], how: str,
