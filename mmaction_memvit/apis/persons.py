@@ -29,12 +29,9 @@ class PersonDetector:
         ...     'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', path))
     """
 
-    def __init__(self,
-                 config: Union[str, Config],
-                 checkpoint: Optional[str] = None,
-                 device: str = 'cpu',
-                 score_thr: float = 0.9,
-                 label: int = 0) -> None:
+    def __init__(self, config: Union[str, Config],
+                 checkpoint: Optional[str] = None, device: str = 'cpu',
+                 score_thr: float = 0.9, label: int = 0) -> None:
         from mmdet.apis import inference_detector, init_detector
         self._detect = inference_detector
         if isinstance(config, str) and '::' in config:
@@ -61,8 +58,7 @@ class PersonDetector:
             found = self._detect(
                 self.model,
                 np.ascontiguousarray(picture[..., ::-1])).pred_instances
-        keep = (found.labels == self.label) & (
-            found.scores >= self.score_thr)
+        keep = (found.labels == self.label) & (found.scores >= self.score_thr)
         return found.bboxes[keep].float().cpu().numpy()
 
 

@@ -103,15 +103,6 @@ def test_operations_are_those_of_the_definition(tool):
     assert 0 < without < with_memory < 1.3 * without
 
 
-def test_stream(run):
-    _, text = run('--model', 'memvit-tiny-m2', '--size', 32, '--stream', 15)
-    rows = [line.split('|') for line in text.splitlines()
-            if line.startswith('| ')][2:]
-    assert [int(x[1]) for x in rows] == [3, 6, 9, 10, 12, 15]
-    held = {x[3].strip() for x in rows}
-    assert len(held) == 1 and float(held.pop()) > 0
-
-
 @pytest.mark.cuda
 @pytest.mark.parametrize('mode', ['infer', 'train'])
 def test_a_graph_goes_the_way_of_eager(tool, mode):
@@ -152,20 +143,16 @@ def test_gpu_check_runs_dry(gpu_check, tmp_path, monkeypatch, capsys):
     assert text.count('NOT MEASURED') > 15
     rows = json.loads((tmp_path / 'speed.json').read_text())['rows']
     measured = {x['model'] for x in rows if 'error' not in x}
-    assert measured == {'mvit-tiny', *(f'memvit-tiny-m{m}'
-                                       for m in (0, 2, 4))}
+    assert measured == {'mvit-tiny', *(f'memvit-tiny-m{m}' for m in (0, 2, 4))}
 
 
 @pytest.mark.parametrize('speed, memory, lines', [
-    (4., .5, ['met', 'NOT MET', 'NOT MET']),
-    (6., .4, ['met', 'met', 'met']),
-])
+    (4., .5, ['met', 'NOT MET', 'NOT MET']), (6., .4, ['met', 'met', 'met'])])
 def test_verdict(gpu_check, speed, memory, lines):
     rows = [
         dict(model='memvit-m2', how=how, mode='infer', dtype='bf16',
              batch_size=8, ratio=speed, peak_ratio=memory, ms=1., finite=True)
-        for how in ('eager', 'graph')
-    ]
+        for how in ('eager', 'graph')]
     found = [line for line in gpu_check.verdict(rows)
              if not line.startswith('NOT MEASURED')]
     assert [line[:12].strip() for line in found] == lines
