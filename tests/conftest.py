@@ -26,6 +26,10 @@ def pytest_configure(config):
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     # First of all, so that tests may import from the healed host.
     import mmaction_memvit  # noqa: F401
+    # Each run writes its config several times; to make it pretty takes longer
+    # than a small run.
+    import mmengine.config.config as pretty
+    pretty.FormatCode = lambda text, **kwargs: (text, False)
 
 
 def _asks_for_gpu(config):

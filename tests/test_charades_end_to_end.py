@@ -23,8 +23,6 @@ MODES = ('train', 'val', 'test')
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    # To make the log's copy of a config pretty takes longer than all else.
-    monkeypatch.setattr(Config, 'pretty_text', property(repr))
     write_list(tmp_path / 'list.csv', ROWS)
     write_videos(tmp_path / 'videos', ROWS)
     return tmp_path

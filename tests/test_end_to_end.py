@@ -336,7 +336,8 @@ def test_scores_and_metrics_whatever_the_batch(tmp_path, videos,
 
     cfg = config(
         tmp_path / 'two', test=loader(videos, train=False), model=model)
-    metrics['two'], dumped = on_two_processes(tmp_path, cfg, checkpoint)
+    metrics['two'], dumped = on_two_processes(
+        tmp_path, cfg, checkpoint, by_script=True)
     scores['two'] = {k: x['pred_score'] for k, x in dumped.items()}
 
     keys = [(f'v{i}.mp4', t) for i, n in enumerate(NUM_CLIPS)

@@ -17,7 +17,7 @@ from helpers.runs import (
     STRONG,
     assert_same,
     config,
-    launch,
+    fork_two,
     make_runner,
     on_two_processes,
     read_log,
@@ -93,7 +93,7 @@ def trained_by_two(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp('two')
     cfg = run_config(
         folder / 'run', data, partial(online, batch_size=1), epochs=2)
-    (folder / 'out.txt').write_text(launch('dist_train', folder, cfg, '2'))
+    (folder / 'out.txt').write_text(fork_two('train', folder, cfg))
     return folder
 
 

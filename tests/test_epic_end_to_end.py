@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.epic import MODEL, SIZES, build_model, write_official
-from helpers.runs import config, launch, make_runner
+from helpers.runs import config, fork_two, make_runner
 from helpers.videos import write_video
 
 from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
@@ -100,7 +100,7 @@ def test_scores_whatever_the_batch_and_the_processes(data, tmp_path, form):
         dumps[batch_size] = read_epic_dump(dump)
     if form != 'anticipation':
         cfg, dump = make_config(data, tmp_path / 'two', form, 2)
-        launch('dist_test', tmp_path, cfg, str(data / 'model.pth'), '2')
+        fork_two('test', tmp_path, cfg, str(data / 'model.pth'))
         dumps['two'] = read_epic_dump(dump)
     names, scores = dumps[1]
     for others, other in dumps.values():

@@ -18,7 +18,9 @@ from mmengine.hooks import Hook
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
 
+from .distributed import spawn_two
 from .models import MEMVIT
+from .tools import load_tool
 from .videos import write_video
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -311,15 +313,9 @@ def launch(script: str, folder: Path, cfg: Config, *arguments: str) -> str:
     ``script`` is 'dist_train' or 'dist_test', ``arguments`` follow the config.
     Gives its output.
     """
-    cfg.env_cfg = dict(
-        mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-        dist_cfg=dict(backend='gloo'))
-    cfg.dump(str(folder / f'{script}.py'))
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
+    port = dump_for_two(folder, cfg)
     done = subprocess.run(
-        ['bash', str(ROOT / f'tools/{script}.sh'), f'{script}.py', *arguments],
+        ['bash', str(ROOT / f'tools/{script}.sh'), 'two.py', *arguments],
         cwd=str(folder),
         env=dict(
             os.environ,
@@ -335,10 +331,48 @@ def launch(script: str, folder: Path, cfg: Config, *arguments: str) -> str:
     return done.stdout
 
 
-def on_two_processes(folder: Path, cfg: Config,
-                     checkpoint: str) -> Tuple[dict, dict]:
+def dump_for_two(folder: Path, cfg: Config) -> int:
+    """Writes two.py, a config for two processes; gives a free port."""
+    cfg.env_cfg = dict(
+        mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+        dist_cfg=dict(backend='gloo'))
+    cfg.experiment_name += '_two'
+    cfg.dump(str(folder / 'two.py'))
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def fork_two(tool: str, folder: Path, cfg: Config, *arguments: str) -> str:
+    """Does what :func:`launch` does in two forks of this process.
+
+    ``tool`` is 'train' or 'test'.
+    """
+    port = dump_for_two(folder, cfg)
+    spawn_two(one_of_two, port, tool, folder, arguments)
+    return (folder / 'printed.txt').read_text()
+
+
+def one_of_two(rank: int, port: int, tool: str, folder: Path,
+               arguments: Sequence[str]) -> None:
+    """Runs a tool as torchrun would."""
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2',
+        MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    os.chdir(folder)
+    with open('printed.txt', 'a') as printed:
+        sys.stdout = sys.stderr = printed
+        sys.argv = [tool, 'two.py', *arguments, '--launcher', 'pytorch']
+        load_tool(f'tools/{tool}.py').main()
+
+
+def on_two_processes(folder: Path, cfg: Config, checkpoint: str,
+                     by_script: bool = False) -> Tuple[dict, dict]:
     """Tests on two processes: metrics, and samples by video and time."""
-    launch('dist_test', folder, cfg, checkpoint, '2', '--dump', 'two.pkl')
+    if by_script:
+        launch('dist_test', folder, cfg, checkpoint, '2', '--dump', 'two.pkl')
+    else:
+        fork_two('test', folder, cfg, checkpoint, '--dump', 'two.pkl')
     path, = (folder / cfg.work_dir).glob('*/*.json')
     metrics = {k: v for k, v in load(str(path)).items() if '/' in k}
     return metrics, {(x['video_id'], x['timestamp']): x
