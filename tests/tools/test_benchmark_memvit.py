@@ -80,6 +80,19 @@ def test_models_by_name_and_config(run, tmp_path):
     assert 'enormous' in text and '| mine ' in text
 
 
+def test_image_transformers_by_name(run):
+    found, _ = run('--model', 'vit-tiny', 'xvit-tiny', '--size', 32,
+                   '--mode', 'infer', '--rounds', 1)
+    vit, xvit = found['models']
+    # One transformer block on 16 vectors; mixing itself is no operation.
+    block = 12 * 192**2
+    assert xvit['params_m'] - vit['params_m'] == pytest.approx(
+        13 / 12 * block / 1e6, rel=0.02)
+    assert xvit['gmacs'] - vit['gmacs'] == pytest.approx(
+        17 * block / 1e9, rel=0.05)
+    assert not [x for x in found['rows'] if 'error' in x]
+
+
 def test_numbers_are_right(tool):
     from benchmarking.counting import OperatorCounter, saved_bytes
     linear = torch.nn.Linear(8, 4)
