@@ -25,10 +25,11 @@ def pytest_configure(config):
     if not _asks_for_gpu(config):
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     # First of all, so that tests may import from the healed host.
-    import mmaction_memvit  # noqa: F401
     # Each run writes its config several times; to make it pretty takes longer
     # than a small run.
     import mmengine.config.config as pretty
+
+    import mmaction_memvit  # noqa: F401
     pretty.FormatCode = lambda text, **kwargs: (text, False)
 
 
