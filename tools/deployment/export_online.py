@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.clip_plan import steady_clock
-from mmaction_memvit.apis.export import StepProgram, export_steps
+from mmaction_memvit.apis.export import StepProgram, export_steps, need_onnx
 from mmaction_memvit.apis.session import Clip
 from mmaction_memvit.messages import text_table
 
@@ -169,6 +169,10 @@ def main() -> None:
     """Export."""
     args = parse_args()
     try:
+        # What can be known before minutes of work.
+        Path(args.out_dir).mkdir(parents=True, exist_ok=True)
+        if 'onnx' in args.formats:
+            need_onnx()
         config = Config.fromfile(args.config)
         config.merge_from_dict(args.cfg_options or {})
         inferencer = OnlineInferencer(config, args.checkpoint)
@@ -176,7 +180,6 @@ def main() -> None:
         programs = export_steps(inferencer.model, size, args.batch_size)
         for name, program in programs.items():
             print(f'{name}\n{text_table(program.describe(), range(4))}')
-        Path(args.out_dir).mkdir(parents=True, exist_ok=True)
         for kind in args.formats:
             write(inferencer, programs, kind, args.out_dir, size)
     except (OSError, ValueError, ImportError) as e:
