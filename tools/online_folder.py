@@ -25,6 +25,7 @@ from pathlib import Path
 # First of all: it heals the host.
 import mmaction_memvit  # noqa: F401  # isort: skip
 
+import pandas as pd
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import (
@@ -153,6 +154,9 @@ def run(job: FolderJob, videos: dict[str, str]) -> None:
     print(f'{me}{told}', flush=True)
     for path in job.merge() or ():
         print(path)
+        if path.endswith('failed.csv') and (num := len(pd.read_csv(path))):
+            print(f'WARNING: {num} of {len(plan.videos)} files could not be '
+                  'read to the end: it says why')
 
 
 def tell(now) -> str:
