@@ -19,7 +19,6 @@ from mmaction_memvit.models.checkpoints.released_xvit import (
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     parser.add_argument('src', help='released checkpoint (.pyth)')
     parser.add_argument('dst', help='where to write the converted one (.pth)')

@@ -20,7 +20,6 @@ from mmaction_memvit.messages import text_table
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
     parser = make_parser(__doc__, with_config=True)
     add = parser.add_argument
     add('--split', choices=['train', 'val', 'test'], default='train',

@@ -31,7 +31,6 @@ def config_of(args: Namespace, tool: Namespace) -> Config:
 
 
 def main() -> None:
-    """Tests."""
     tool = host_tool('test.py')
     build_runner(config_of(tool.parse_args(), tool)).test()
     finish()

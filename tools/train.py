@@ -80,7 +80,6 @@ def config_of(args: Namespace, tool: Namespace) -> Config:
 
 
 def main() -> None:
-    """Trains."""
     tool = host_tool('train.py')
     build_runner(config_of(tool.parse_args(), tool)).train()
     finish()

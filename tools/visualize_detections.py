@@ -32,7 +32,6 @@ from mmaction_memvit.visualization.detections import draw_detections
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__, with_config=True)
     add = parser.add_argument
     add('--results', help='CSV of predictions, as AVADetectionMetric and '
@@ -58,49 +57,34 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 class Predictions:
-    """The results of a model, by keyframe.
-
-    Args:
-        path (str): The CSV file.
-    """
+    """The results of a model in a CSV file, by keyframe."""
 
     def __init__(self, path: str) -> None:
         self.rows = read_action_boxes(path, has_scores=True)
-        self.keys = set(self.rows.keys)
-        self._number = {key: i for i, key in enumerate(self.rows.keys)}
-        order = np.argsort(self.rows.images, kind='stable')
-        ends = np.cumsum(np.bincount(
-            self.rows.images, minlength=len(self.keys)))
-        self._rows = np.split(order, ends[:-1])
-        self._num_columns = int(self.rows.labels.max(initial=0)) + 1
+        self.numbers = {key: i for i, key in enumerate(self.rows.keys)}
 
     def get(self, key: tuple[str, int]) -> tuple[np.ndarray, np.ndarray]:
         """Boxes (P, 4) and scores (P, C) of a keyframe, by id."""
-        which = self._rows[self._number[key]] if key in self.keys else []
-        boxes, number = np.unique(self.rows.boxes[which].reshape(-1, 4),
-                                  axis=0, return_inverse=True)
-        scores = np.full((len(boxes), self._num_columns), -np.inf)
-        scores[number.reshape(-1), self.rows.labels[which]] = self.rows.scores[
-            which]
+        rows = self.rows
+        which = rows.images == self.numbers.get(key, -1)
+        boxes, number = np.unique(rows.boxes[which].reshape(-1, 4), axis=0,
+                                  return_inverse=True)
+        num_columns = int(rows.labels.max(initial=0)) + 1
+        scores = np.full((len(boxes), num_columns), -np.inf)
+        scores[number.reshape(-1), rows.labels[which]] = rows.scores[which]
         return boxes, scores
 
 
-class KeyframeReader:
-    """Reads the keyframes of samples, from videos and frame folders."""
-
-    def __init__(self) -> None:
-        self._load = LoadVideoClip(cache_size=1)
-
-    def read(self, info: dict) -> np.ndarray:
-        """The keyframe of a sample as RGB, uint8 of shape (H, W, 3)."""
-        center = int(info['center_frame'])
-        if info.get('filename'):
-            return self._load({'filename': info['filename'],
-                               'frame_table': info.get('frame_table'),
-                               'frame_inds': [center]})['imgs'][0]
-        name = info['filename_tmpl'].format(center + info['start_index'])
-        return mmcv.imfrombytes(
-            get(join_path(info['frame_dir'], name)), channel_order='rgb')
+def read_keyframe(info: dict, load: LoadVideoClip) -> np.ndarray:
+    """The keyframe of a sample as RGB, uint8 of shape (H, W, 3)."""
+    center = int(info['center_frame'])
+    if info.get('filename'):
+        return load({
+            'filename': info['filename'], 'frame_inds': [center],
+            'frame_table': info.get('frame_table')})['imgs'][0]
+    name = info['filename_tmpl'].format(center + info['start_index'])
+    return mmcv.imfrombytes(
+        get(join_path(info['frame_dir'], name)), channel_order='rgb')
 
 
 def build_dataset(cfg: Config, split: str) -> Any:
@@ -147,16 +131,17 @@ def choose_keyframes(keys: Sequence[tuple[str, int]], video: str | None,
 def compare_with_results(keys: Sequence[tuple[str, int]],
                          found: Predictions) -> None:
     """Tell how many keyframes have results; none at all is an error."""
-    shared = found.keys & set(keys)
+    own = found.numbers
+    shared = own.keys() & set(keys)
     if not shared:
-        example = image_key(*min(found.keys)) if found.keys else 'none'
+        example = image_key(*min(own)) if own else 'none'
         raise SystemExit(
-            f'None of the {len(found.keys)} keyframes of the results '
+            f'None of the {len(own)} keyframes of the results '
             f"('{example}' ...) is among the {len(keys)} of the data set "
             f"('{image_key(*min(keys))}' ...). Give the results of this data "
             'set, or the --split that they are for.')
     print(f'{len(shared)} of {len(keys)} keyframes have predictions'
-          f'; {len(found.keys) - len(shared)} keyframes of the results are '
+          f'; {len(own) - len(shared)} keyframes of the results are '
           'not in the data set')
 
 
@@ -209,11 +194,11 @@ def main(args: Sequence[str] | None = None) -> list[str]:
         compare_with_results(keys, found)
         what.append(f'orange: predictions above {args.score_thr:g}')
 
-    reader, paths = KeyframeReader(), []
+    load, paths = LoadVideoClip(cache_size=1), []
     for n in mmengine.track_iter_progress(indices):
         info = dataset.get_data_info(n)
         image = draw_detections(
-            reader.read(info), names,
+            read_keyframe(info, load), names,
             truth_by_id(info, custom) if args.show_gt else None,
             found.get(keys[n]) if found else None, args.score_thr,
             f'{image_key(*keys[n])}\n{"   ".join(what)}')

@@ -16,11 +16,8 @@ from .session import Clip
 class ClipLoader:
     """Reads clips and passes them through the pipeline of a config.
 
-    It knows no model: processes beside the model's may run it.
-
-    Args:
-        dataset (ConfigDict): The config's ``test_dataloader.dataset``.
-        plan (ClipPlan | KeyframePlan): Which frames are a clip.
+    ``dataset`` is the config's ``test_dataloader.dataset``. It knows no model:
+    processes beside the model's may run it.
     """
 
     def __init__(self, dataset: ConfigDict,

@@ -37,10 +37,7 @@ class _Plan:
 class ClipPlan(_Plan):
     """Clips one after the other, see :class:`ClipGrid`.
 
-    Args:
-        grid (ClipGrid): Of frames at ``sample_fps``.
-        sample_fps (float, optional): Frames per second that the grid counts
-            at. Defaults to None: the frames of the stream.
+    The grid counts frames at ``sample_fps``; None: those of the stream.
     """
 
     #: Position of clip 0 in its stream.
@@ -96,12 +93,9 @@ class ClipPlan(_Plan):
 
 
 class KeyframePlan(_Plan):
-    """Clips around keyframes, see :class:`SampleKeyframeClip`.
+    """Clips around keyframes, whose frames ``sample`` chooses.
 
-    Args:
-        grid (KeyframeGrid): Of the keyframes.
-        first (int): Timestamp of the first one.
-        sample (SampleKeyframeClip): What chooses the frames.
+    ``first`` is the timestamp of the first keyframe.
     """
 
     def __init__(self, grid: KeyframeGrid, first: int,

@@ -324,9 +324,6 @@ class OnlineInferencer:
         if not isinstance(self.model, MemoryHost):
             raise ValueError('the saved session is of a model with memory, '
                              'which this one has not')
-        session.input_shape = tuple(state['input_shape'])
-        session.num_run = state['num_run']
-        session.last_seconds = state['last_seconds']
         identities = self._identities(session, 0)
         empty = self.model.init_memory(
             len(identities), session.input_shape[-2:])

@@ -243,13 +243,11 @@ class Session:
                 f'the saved session has clips of {state["plan"]}, the model '
                 f'has {own}: load it with the config it was saved with')
         self.reset()
-        self.inferencer.set_memory(self, state)
-        self.fps = state['fps']
-        self.num_frames = state['num_frames']
-        self.num_run = state['num_run']
-        self.num_skipped = state['num_skipped']
+        for name in ('fps', 'num_frames', 'num_run', 'num_skipped',
+                     'last_seconds'):
+            setattr(self, name, state[name])
         self.input_shape = state['input_shape'] and tuple(state['input_shape'])
-        self.last_seconds = state['last_seconds']
+        self.inferencer.set_memory(self, state)
         self._next = state['next']
         for image in state['last']:
             self._last = image.numpy()

@@ -49,13 +49,8 @@ def draw_file(path: str, writer: VideoWriter, fps: float,
 class OnlineOutputs:
     """What one run writes and shows, as far as it is asked for.
 
-    Args:
-        stem (str): Paths without their endings.
-        kinds (Collection[str]): Of ``OUTPUTS``.
-        names (Mapping): Names of classes by task and number.
-        top (int): Classes that are written of each task, token and person.
-        page (LivePage, optional): Where the stream is shown. Defaults to
-            None.
+    ``stem`` are paths without their endings, ``kinds`` some of ``OUTPUTS``,
+    ``top`` the classes that are written of each task, token and person.
     """
 
     def __init__(self, stem: str, kinds: Collection[str], names: Names,
@@ -95,22 +90,15 @@ class OnlineOutputs:
         if 'attention' in self.kinds:
             self.attention.add(step)
         if self.jsonl:
-            scores = step.scores
-            json.dump(
-                dict(
-                    clip=step.clip, start=round(step.start, 3),
-                    end=round(step.end, 3),
-                    scores={k: x.tolist() for k, x in scores.items()}
-                    if isinstance(scores, dict) else scores.tolist(),
-                    boxes=step.boxes if step.boxes is None else
-                    step.boxes.tolist(),
-                    persons=persons,
-                    best=[{k: x[k] for k in ('task', 'person', 'name',
-                                             'score')}
-                          for x in rows],
-                    **self._attended()), self.jsonl)
+            line = dict(step.to_dict(), persons=persons, best=[
+                {k: x[k] for k in ('task', 'person', 'name', 'score')}
+                for x in rows])
+            if 'attention' in self.kinds:
+                # Seconds ago, and share.
+                line['attention'] = [[round(x, 3), round(y, 5)]
+                                     for x, y in self.attention.now()]
             # Whoever follows the file sees it now.
-            print(file=self.jsonl, flush=True)
+            print(json.dumps(line), file=self.jsonl, flush=True)
         if 'csv' in self.kinds:
             self.rows += rows
         if 'plot' in self.kinds:
@@ -118,13 +106,6 @@ class OnlineOutputs:
         told = ', '.join(f"{x['score']:.2f} {x['name']}"
                          for x in rows[:self.top])
         return f'{step.start:8.1f} - {step.end:.1f} s  {told or "nobody"}'
-
-    def _attended(self) -> dict:
-        """Seconds ago and share of attention, if it is asked for."""
-        if 'attention' not in self.kinds:
-            return {}
-        return dict(attention=[[round(x, 3), round(y, 5)]
-                               for x, y in self.attention.now()])
 
     def draw(self, image, seconds: float) -> None:
         """Show a picture of a stream, with the last that is known of it."""

@@ -142,7 +142,6 @@ def save(path: str, texts: Sequence[str], rows: Sequence[dict],
 
 
 def main() -> None:
-    """Measure, print and save."""
     args = parse_args()
     device = set_up(args.device, args.threads)
     bench = Bench([(name, how) for name in args.model for how in args.how],

@@ -40,7 +40,6 @@ PARTS = 10
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('--config', help='of a recognizer (default: a tiny MeMViT, M = 8)')
@@ -112,7 +111,6 @@ def compare(inferencer: OnlineInferencer, num: int, rounds: int,
 
 
 def main() -> None:
-    """Measure and print."""
     args = parse_args()
     if args.config:
         config = Config.fromfile(args.config)

@@ -46,7 +46,6 @@ HOSTS = {
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('--model', nargs='+', default=list(HOSTS), choices=list(HOSTS),
@@ -110,7 +109,6 @@ def digits(number: float, least: int) -> int:
 
 
 def main() -> None:
-    """Print the table."""
     args = parse_args()
     init_default_scope('mmaction')
     paths = {x: str(CONFIGS / f'{HOSTS[x]}{END}') for x in args.model}

@@ -25,7 +25,6 @@ from mmaction_memvit.messages import text_table
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Reads the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('dump', help='predictions of tools/test.py --dump')

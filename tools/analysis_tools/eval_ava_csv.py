@@ -24,14 +24,12 @@ from mmaction_memvit.annotations.ava import (
 from mmaction_memvit.annotations.class_names import read_label_map
 from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.evaluation.functional import (
-    AVA_CONVENTIONS,
     evaluate_ava,
     find_problems,
 )
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('results', help='CSV of video,timestamp,x1,y1,x2,y2,action_id,score')
@@ -41,8 +39,6 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     add('--exclude-file', help='CSV of video,timestamp that do not count')
     add('--classes', type=int, nargs='+', metavar='ID',
         help="evaluate these classes only; default: the label map's")
-    add('--convention', choices=list(AVA_CONVENTIONS), default='mmaction2',
-        help='what `overall` and the groups of classes are computed by')
     add('--iou-thr', type=float, default=0.5,
         help='overlap from which on a box is found')
     args = parser.parse_args(args)
@@ -84,7 +80,7 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
                               args.iou_thr)
     except ValueError as e:
         raise SystemExit(f'ERROR: {e}') from e
-    scores = report.metrics(args.convention)
+    scores = report.metrics('mmaction2')
     print(report.table())
     print()
     for name, score in scores.items():

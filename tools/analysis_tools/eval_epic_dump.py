@@ -27,7 +27,6 @@ from mmaction_memvit.evaluation.submissions.epic_truth import (
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('dump', help='.npz or .pkl file with scores')

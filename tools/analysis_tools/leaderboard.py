@@ -36,7 +36,6 @@ from mmaction_memvit.command_line import make_parser
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('board', help='a board, such as boards/longcue.yml')
@@ -125,7 +124,6 @@ def report(board: Board, entries: List[Entry], where: str, out: Path) -> None:
 
 
 def main() -> None:
-    """Runs the board."""
     args = parse_args()
     folder, name = osp.split(args.board)
     try:

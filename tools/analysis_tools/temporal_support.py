@@ -23,7 +23,6 @@ from mmaction_memvit.visualization import plot_temporal_support, support_rows
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__, with_config=True)
     add = parser.add_argument
     add('checkpoint', nargs='?', help='weights (default: as initialised)')
@@ -42,7 +41,6 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Print the table and write the files."""
     args = parse_args()
     try:
         config = read_config(args)

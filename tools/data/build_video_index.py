@@ -27,7 +27,6 @@ import checking  # noqa: E402
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('lists', nargs='*', metavar='LIST',

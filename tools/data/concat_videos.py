@@ -48,7 +48,6 @@ BOX_COLUMNS = ('class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2')
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('table', help='CSV file of the clips')

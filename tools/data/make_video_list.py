@@ -33,7 +33,6 @@ from mmaction_memvit.video.index import list_videos
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('table', metavar='VIDEOS', help='folder or table')

@@ -40,7 +40,6 @@ LIMIT = 1e-4
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__, with_config=True)
     add = parser.add_argument
     add('checkpoint', nargs='?',
@@ -160,7 +159,6 @@ def write(inferencer: OnlineInferencer, programs: dict[str, StepProgram],
 
 
 def main() -> None:
-    """Export."""
     args = parse_args()
     try:
         # What can be known before minutes of work.

@@ -179,18 +179,17 @@ def run_tests(args: argparse.Namespace, out: Path) -> str:
         command[-1] += '/models/test_devices.py'
         command.append('--collect-only')
     path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=dict(os.environ, PYTHONPATH=path),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            timeout=args.seconds * TEST_SHARE)
-        text, code = done.stdout, f'exit code {done.returncode}'
-    except subprocess.TimeoutExpired as late:
-        text, code = late.stdout or '', 'cut off'
-        if isinstance(text, bytes):
-            text = text.decode(errors='replace')
-    (out / 'tests.log').write_text(text)
-    return f'pytest -m cuda: {code}\n' + '\n'.join(text.splitlines()[-15:])
+    with (out / 'tests.log').open('w') as log:
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, env=dict(os.environ, PYTHONPATH=path),
+                stdout=log, stderr=subprocess.STDOUT,
+                timeout=args.seconds * TEST_SHARE)
+            code = f'exit code {done.returncode}'
+        except subprocess.TimeoutExpired:
+            code = 'cut off'
+    lines = (out / 'tests.log').read_text(errors='replace').splitlines()
+    return '\n'.join([f'pytest -m cuda: {code}', *lines[-15:]])
 
 
 def run_parts(args: argparse.Namespace, out: Path, until: float,

@@ -52,11 +52,7 @@ def preflight(runner: Runner, mode: str) -> None:
 
     Runs without anything that remembers, streams or is of this package are
     none of its business. The config's ``preflight='warn'`` makes warnings of
-    errors.
-
-    Args:
-        runner (Runner): The runner; its data loaders for ``mode`` are built.
-        mode (str): 'train', 'val' or 'test': what is about to start.
+    errors. ``mode`` is 'train', 'val' or 'test', whose data loaders are built.
 
     Raises:
         PreflightError: If numbers would be wrong; it tells of all findings.

@@ -11,13 +11,9 @@ from mmengine.registry import Registry
 class Part:
     """A model, data set, transform, ... that a config names or that is there.
 
-    Args:
-        value (dict | object): Its config, or itself.
-        registry (Registry, optional): Where the config's type is found.
-            Defaults to None: it has none.
-        path (str): Where it stands in the config, such as
-            'train_dataloader.dataset'. Defaults to ''.
-        scope (str, optional): Of the config around it. Defaults to None.
+    ``value`` is its config, whose type is found in ``registry``, or itself;
+    ``path`` is where it stands, such as 'train_dataloader.dataset', ``scope``
+    that of the config around it.
     """
 
     def __init__(self, value: Any, registry: Optional[Registry] = None,

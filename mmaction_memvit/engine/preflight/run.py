@@ -107,13 +107,9 @@ def gives_streams(dataset: Part) -> bool:
 
 
 class Run:
-    """All parts of a run.
+    """All parts of a run, or their configs.
 
-    Args:
-        model (dict | nn.Module): The model.
-        loaders (dict): Configs of data loaders, or these, by mode.
-        metrics (dict): Metrics by mode: one or a list, or an Evaluator.
-        hooks (Sequence): Hooks or their configs.
+    Data loaders are by mode; metrics, too: one or a list, or an Evaluator.
     """
 
     def __init__(self, model: Any, loaders: dict[str, Any],

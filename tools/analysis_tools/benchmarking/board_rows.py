@@ -41,15 +41,8 @@ TOOLS = Path(__file__).resolve().parents[2]
 class Entry:
     """A row of a board, what is known of it, and where that is kept.
 
-    Args:
-        board (Board): The board.
-        row (Row): Its row.
-        folder (str): Where the board is.
-        out (Path): Where results go.
-
-    Attributes:
-        error (str, optional): Why something failed.
-        result (dict): What is known.
+    ``folder`` is where the board is, ``out`` where results go; ``error`` says
+    why something failed, ``result`` is what is known.
     """
 
     def __init__(self, board: Board, row: Row, folder: str, out: Path) -> None:
@@ -141,11 +134,7 @@ class Entry:
         return kept if there else None
 
     def train(self, start: Optional[str] = None) -> None:
-        """Trains the model by tools/train.py, unless it was.
-
-        Args:
-            start (str, optional): Checkpoint to start from.
-        """
+        """Trains the model by tools/train.py, unless it was."""
         kept = self.trained(start)
         if kept is None:
             of = self.text, stat_of(start)

@@ -75,12 +75,9 @@ class Classifier(MemoryHost, nn.Module):
 class NamedSubject:
     """MeMViT, MMAction2's MViT or X-ViT, with a linear head.
 
-    Args:
-        name (str): Such as 'memvit-m2', 'memvit-base-m4g2-cp', 'mvit-small',
-            'xvit-base', 'vit-base', which is the latter without a look across
-            frames: an image transformer on each of them.
-        how (str): 'eager', 'compile' or 'graph'.
-        size (int): Height and width of frames.
+    The name is such as 'memvit-m2', 'memvit-base-m4g2-cp', 'mvit-small',
+    'xvit-base', or 'vit-base', which is the latter without a look across
+    frames: an image transformer on each of them.
     """
 
     def __init__(self, name: str, how: str, size: int) -> None:
@@ -164,13 +161,8 @@ class ConfigSubject:
     A part of it, to tell what the rest costs, goes by an ending of the name:
     ``CONFIG@backbone`` is the backbone alone; ``CONFIG@plain``, of a model
     with collaborative memory, the recognizer without, for the same clips.
-
-    Args:
-        name (str | Config): The file, and such an ending; or a config.
-        how (str): 'eager'; 'compile' is of the backbone, 'graph' asks
-            the recognizer for its ``cuda_graph``.
-        size (int, optional): Height and width of frames. Defaults to None:
-            as in training.
+    'compile' is of the backbone, 'graph' asks for the ``cuda_graph`` of the
+    recognizer; ``size`` of frames is as in training where nobody tells.
     """
 
     def __init__(self, name: Union[str, Config], how: str,

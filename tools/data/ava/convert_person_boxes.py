@@ -24,7 +24,6 @@ from mmaction_memvit.command_line import make_parser
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('boxes', nargs='+', metavar='CSV', help='files of person boxes')

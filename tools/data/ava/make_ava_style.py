@@ -64,7 +64,6 @@ from box_table import (  # noqa: E402
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('table', help='CSV or TSV file of the boxes')

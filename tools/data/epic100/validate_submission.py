@@ -15,7 +15,6 @@ from mmaction_memvit.evaluation.submissions.epic_truth import CHALLENGES
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('submission', help='the zip file')
