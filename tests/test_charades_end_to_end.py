@@ -11,13 +11,11 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-RECIPES = sorted(CONFIGS.glob('recognition/charades/*.py'))
 NUM_CLASSES = 6
 ROWS = [('AAAAA', 'c000 0.00 1.00;c003 0.50 2.00', 2.),
         ('BBBBB', 'c001 0.00 1.00', 1.5), ('CCCCC', '', 1.5),
         ('DDDDD', 'c005 0.20 1.00;c003 0.00 1.00', 1.)]
 META = ('video_id', 'num_clips', 'clip_len')
-MODES = ('train', 'val', 'test')
 
 
 @pytest.fixture

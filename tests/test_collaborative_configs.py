@@ -93,11 +93,6 @@ def test_inference_samples_clips_as_testing_does():
         assert cfg.test_pipeline == cfg.test_dataloader.dataset.pipeline
 
 
-def sampling(loader):
-    """The step of a pipeline that samples clips."""
-    return next(x for x in loader.dataset.pipeline if 'num_clips' in x)
-
-
 def weights_of(cfg):
     """Where the weights that a config starts from are."""
     return cfg.load_from or cfg.model.get('init_cfg', {}).get('checkpoint')

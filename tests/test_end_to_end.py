@@ -3,7 +3,6 @@
 import json
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,10 +20,7 @@ from helpers.runs import (
     train,
     write_videos,
 )
-from helpers.tools import load_tool
-from helpers.videos import need_shared_data, truncate, write_video
-
-ROOT = Path(__file__).resolve().parents[1]
+from helpers.videos import truncate, write_video
 
 
 @pytest.fixture(scope='module')
@@ -351,38 +347,3 @@ def test_scores_and_metrics_whatever_the_batch(tmp_path, videos,
     # Equal for a reason: scores tell clips and videos apart.
     assert set(metrics[1]) == {'acc/top1', 'acc/top5', 'acc/mean1'}
     assert len({tuple(x.tolist()) for x in scores[1].values()}) == len(keys)
-
-
-# Real files.
-
-
-def test_long_videos_of_real_clips(tmp_path):
-    table = need_shared_data('jhmdb') / 'labels.csv'
-    load_tool('tools/data/concat_videos.py').main([
-        str(table), '--out', str(tmp_path), '--short-side', '32',
-        '--num-train', '4', '--num-val', '3', '--num-classes', '3',
-        '--clips-per-video', '3', '5'
-    ])
-    common = dict(
-        data_prefix=dict(video=str(tmp_path)),
-        index_file=str(tmp_path / 'index.json'),
-        ann_format='segments',
-        num_classes=3,
-        frame_interval=4)
-    data = [
-        loader(tmp_path, train=train, ann_file=str(tmp_path / name), **common)
-        for name, train in (('train.txt', True), ('val.txt', False))
-    ]
-    runner = train(config(tmp_path / 'run', *data, epochs=2))
-    assert np.isfinite(runner.recorder.losses).all()
-    log = read_log(runner)
-    rows = (tmp_path / 'val.txt').read_text().splitlines()
-    # Every labelled segment has its own clips.
-    segments = re.findall(r'(\d+) labelled videos or segments from', log)
-    assert segments == [str(len(rows))] * 2
-    continued = [
-        int(a) / int(b)
-        for a, b in re.findall(r'(\d+) of (\d+) clips \(', log)
-    ]
-    assert len(continued) == 4 and min(continued) > 0.7
-    assert len(re.findall(r'acc/top1: \d', log)) == 2

@@ -24,9 +24,6 @@ from mmaction_memvit.annotations.epic_lists import (
 )
 from mmaction_memvit.video.frames import Clock
 
-SMALL = KitchenSpec(num_things=3, clips_per_video=16, train_delays=(3, 4),
-                    test_delays=(4, 5))
-
 
 def families(plans, things):
     return [plans[i:i + things] for i in range(0, len(plans), things)]

@@ -9,9 +9,7 @@ from generated.distant_pair import (
 )
 from generated.make_distant_pair import make_distant_pair
 from generated.video_set import read_video
-from helpers.tools import tool_fixture
 
-generate = tool_fixture('examples/generate.py')
 SMALL = DistantPairSpec(num_things=2, num_slots=4, slot_frames=3)
 
 

@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,6 @@ from generated.longcue import (
 )
 from generated.make_longcue import LONGCUE, make_longcue
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / 'examples' / 'generate.py'
 SMALL = LongCueSpec(max_delay=3, clips_per_video=11, size=32)
 
 

@@ -8,10 +8,8 @@ import pytest
 from generated.longcue_boxes import LongCueBoxesSpec
 from generated.make_longcue_boxes import make_longcue_boxes
 from generated.video_set import read_video
-from helpers.tools import tool_fixture
 from mmaction.registry import DATASETS
 
-generate = tool_fixture('examples/generate.py')
 SMALL = LongCueBoxesSpec(max_delay=2, clips_per_video=7, size=32)
 
 

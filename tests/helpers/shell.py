@@ -14,7 +14,7 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
-from typing import Callable, List, Optional
+from typing import IO, Callable, List, Optional
 
 import torch
 
@@ -112,6 +112,28 @@ def _become(client: socket.socket, fds: array.array, arguments: List[str],
     finally:
         client.send(bytes([code]))
         os._exit(code)
+
+
+class Fork:
+    """In place of ``subprocess.Popen``: a fork of this process runs Python.
+
+    It is for those who wait for its ``pid``.
+    """
+
+    def __init__(self, command: List[str], env: dict, stdout: IO,
+                 stderr: int) -> None:
+        self.pid = os.fork()
+        if self.pid:
+            return
+        code = 1
+        try:
+            sys.stdout = sys.stderr = stdout
+            os.environ.update(env)
+            torch.set_num_threads(1)
+            code = _run(command[1:], lambda arguments: None)
+            stdout.flush()
+        finally:
+            os._exit(code)
 
 
 def _run(arguments: List[str], before: Callable) -> int:

@@ -191,15 +191,15 @@ def peak(mode, views, tmp_path):
 
 def test_multi_iteration_needs_the_memory_of_one_clip(tmp_path):
     one, two, many = (
-        peak('multi_iteration', n, tmp_path) for n in (1, 2, 16))
+        peak('multi_iteration', n, tmp_path) for n in (1, 2, 8))
     # For N > 1, whatever N, a clip's gradients of the weights wait for those
     # of the others; and one more, while it is added.
     weights = [
         p.numel() * p.element_size() for p in build(depth=50).parameters()
     ]
     assert two - sum(weights) - max(weights) < 1.1 * one
-    # What is kept of 14 more clips: their last features.
-    assert many - two < 0.1 * one
+    # What is kept of 6 more clips: their last features.
+    assert many - two < 0.05 * one
     # What it spares, and that the measure is one.
     assert peak('batch', 4, tmp_path) > 3 * one
 
