@@ -19,7 +19,6 @@ import os.path as osp
 import re
 import sys
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -42,10 +41,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from mmaction_memvit.annotations.proposals import read_proposals
 from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.folder_job import FolderJob
-from mmaction_memvit.apis.persons import PersonDetector, boxes_in_table
+from mmaction_memvit.apis.persons import add_box_options, boxes_by_video
 from mmaction_memvit.video.index import list_videos
 
 # Seconds between lines of a log.
@@ -72,13 +70,7 @@ def parse_args() -> argparse.Namespace:
         '%(default)s)')
     add('--save-every', type=float, default=30., metavar='SECONDS',
         help='what a kill costs at most (default: %(default)s)')
-    add('--boxes', help='detectors: person boxes (.pkl), as of '
-        'tools/data/ava/convert_person_boxes.py')
-    add('--person-config', help='detectors: config of an MMDetection '
-        'detector that finds the persons, a file or mmdet::NAME.py')
-    add('--person-checkpoint', help='its weights')
-    add('--person-score', type=float, default=0.9,
-        help='least score of a person (default: %(default)s)')
+    add_box_options(parser)
     add('--sample-fps', type=float,
         help='frames per second that the config counts clips at (default: '
         'as the config says; else frames are taken as they come)')
@@ -117,20 +109,6 @@ def find(sources: list[str]) -> dict[str, str]:
     if not videos:
         raise ValueError(f'no video files in {", ".join(sources)}')
     return videos
-
-
-def boxes_of(args: argparse.Namespace,
-             inferencer: OnlineInferencer) -> Callable | None:
-    """Gives what finds the persons of a video."""
-    if args.person_config:
-        detector = PersonDetector(args.person_config, args.person_checkpoint,
-                                  args.device, args.person_score)
-        return lambda name, fps: detector
-    if args.boxes is None:
-        return None
-    table = read_proposals(args.boxes)
-    return lambda name, fps: boxes_in_table(
-        table, Path(name).stem, inferencer.plan.grid, fps)
 
 
 def agree(job: FolderJob, videos: dict[str, str]):
@@ -205,7 +183,7 @@ def main() -> None:
                                       args.sample_fps)
         job = FolderJob(inferencer, args.out_dir, args.batch_size,
                         args.workers, args.save_every,
-                        boxes_of(args, inferencer))
+                        boxes_by_video(args, inferencer.plan.grid))
         run(job, find(args.sources))
     except (OSError, ValueError) as e:
         raise SystemExit(f'ERROR: {e}') from e

@@ -46,8 +46,7 @@ class ClipPlan(_Plan):
     #: Position of clip 0 in its stream.
     first = 0
 
-    def __init__(self,
-                 grid: ClipGrid,
+    def __init__(self, grid: ClipGrid,
                  sample_fps: Optional[float] = None) -> None:
         self.grid = grid
         self.clip_len = grid.clip_len
@@ -69,8 +68,7 @@ class ClipPlan(_Plan):
             return end
         frames = int(np.ceil((end - SAME_TIME) * fps / self.sample_fps))
         # Rounding must not put it off by a frame.
-        return frames + int(
-            self._frames(steady_clock(fps, frames)) < end)
+        return frames + int(self._frames(steady_clock(fps, frames)) < end)
 
     def num_clips(self, clock: Clock) -> int:
         """Clips of a stream that has ended, the padded last one included."""
@@ -121,10 +119,8 @@ class KeyframePlan(_Plan):
 
     def wanted(self, clip: int, clock: Clock) -> np.ndarray:
         """Numbers of the frames of a clip, int64 (clip_len, ), ascending."""
-        results = dict(
-            center_frame=self.keyframe(clip, clock),
-            total_frames=clock.num_frames,
-            fps=clock.fps)
+        results = dict(center_frame=self.keyframe(clip, clock),
+                       total_frames=clock.num_frames, fps=clock.fps)
         return self.sample.transform(results)['frame_inds']
 
     def complete(self, clip: int, fps: float) -> int:
@@ -213,10 +209,8 @@ def frame_pipeline(pipeline: List[dict]) -> List[dict]:
             kept.append(dict(type='Resize', scale=(-1, step['short_side'])))
         elif step.get('size'):
             kept.append(
-                dict(
-                    type='Resize',
-                    scale=tuple(step['size']),
-                    keep_ratio=False))
+                dict(type='Resize', scale=tuple(step['size']),
+                     keep_ratio=False))
     return kept
 
 

@@ -12,8 +12,7 @@ from mmaction_memvit.messages import warn
 from mmaction_memvit.models.checkpoints import any_checkpoint_fits
 
 
-def load_model(config: Union[str, Config],
-               checkpoint: Optional[str] = None,
+def load_model(config: Union[str, Config], checkpoint: Optional[str] = None,
                device: str = 'cpu') -> Tuple[Config, nn.Module]:
     """Build a model to evaluate.
 

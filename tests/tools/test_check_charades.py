@@ -33,9 +33,8 @@ def test_sound_videos(tool, root, capsys, monkeypatch):
     assert '\nCharades_v1_classes.txt is missing' in text
     assert '2 of 2 are there, 84 frames' in text and 'All in order' in text
     # The data set takes the index, and need not look for the videos.
-    data = CharadesDataset(
-        'list.csv', [], dict(video='videos'), index_file='index.json',
-        missing_video='unchecked')
+    data = CharadesDataset('list.csv', [], dict(video='videos'),
+                           index_file='index.json', missing_video='unchecked')
     assert [data[i]['total_frames'] for i in range(2)] == [48, 36]
     # Known files are not read again, those of other lists stay.
     index = mmengine.load('index.json')

@@ -23,11 +23,9 @@ def evaluate(tool, tmp_path, capsys):
 
     def run(*args, results='results.csv'):
         scores = tool.main([
-            str(tmp_path / results), '--ann-file',
-            str(tmp_path / 'truth.csv'),
+            str(tmp_path / results), '--ann-file', str(tmp_path / 'truth.csv'),
             *(str(tmp_path / x) if x.endswith(('.csv', '.pbtxt')) else x
-              for x in args)
-        ])
+              for x in args)])
         return scores, capsys.readouterr().out
 
     return run

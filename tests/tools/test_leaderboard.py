@@ -85,8 +85,7 @@ def test_a_board_end_to_end(run, monkeypatch):
     # Weights of another head.
     code, rows, text = run(dict(board, rows=[mine]))
     assert code == 0 and 0 <= rows['mine']['accuracy'] <= 1
-    Path('slow.pth').write_bytes(
-        Path(rows['mine']['checkpoint']).read_bytes())
+    Path('slow.pth').write_bytes(Path(rows['mine']['checkpoint']).read_bytes())
     code, rows, text = run(board)
     assert code == 1
     assert 'no.py' in rows['lost']['error']
@@ -233,9 +232,8 @@ def test_published_numbers_are_columns(parts):
     frame = parts['report'].table_of(rows, 'acc/top1', 8)
     assert frame['published top-1'][0] == 74.5
     text = parts['report'].markdown_of(frame, 'acc/top1', 8)
-    heads, _, first, second = (
-        [y.strip() for y in x.strip('|').split('|')]
-        for x in text.splitlines())
+    heads, _, first, second = ([y.strip() for y in x.strip('|').split('|')]
+                               for x in text.splitlines())
     assert heads[:2] == ['model', 'acc/top1'] and first[1] == ''
     assert '74.5' in first and 'Table 1' in first
     assert not re.search('74|None|nan', ' '.join(second))

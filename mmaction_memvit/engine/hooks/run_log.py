@@ -32,8 +32,7 @@ def describe_run(runner: Runner, model: nn.Module, mode: str) -> str:
         'data    ' + '; '.join(
             f'{x}: {_data(loader)}' for x, loader in loaders.items()),
         f'lanes   {_lanes(loaders[mode])}; {steps}',
-        f'memory  {_memory(model)}',
-    ]
+        f'memory  {_memory(model)}']
     return '\n  '.join([f'This run, {mode}:', *lines])
 
 

@@ -44,8 +44,7 @@ def _collect(checks: Iterable[Callable], run: Run) -> list[Finding]:
         x._replace(
             where=f'{x.where} and {twins[x].where}',
             change=f'{x.change}, and alike for testing') if x in twins else x
-        for x in found if x not in twins.values()
-    ]
+        for x in found if x not in twins.values()]
 
 
 def preflight(runner: Runner, mode: str) -> None:

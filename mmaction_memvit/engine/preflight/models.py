@@ -127,9 +127,8 @@ def any_size_is_not_padded(run: Run) -> Iterator[Finding]:
         return
     for loader in run.evaluations:
         steps = loader.steps()
-        scaled = any(
-            x.is_a('Resize')
-            or x.is_a('LoadVideoClip') and x.get('short_side') for x in steps)
+        scaled = any(x.is_a('Resize') or x.is_a('LoadVideoClip')
+                     and x.get('short_side') for x in steps)
         if (loader.batch_size > 1 and scaled and frame_size(loader) is None
                 and not any(x.is_stranger for x in steps)):
             yield Finding(
@@ -189,10 +188,9 @@ def windows_are_not_streams(run: Run) -> Iterator[Finding]:
                 f"{loader.path}.dataset.type='OnlineAVADataset'")
 
 
-CHECKS = (memory_is_carried, hook_is_there, no_blending,
-          frames_are_normalised, shapes_fit, streams_are_kept,
-          one_view_in_training, any_size_is_not_padded, clips_share_memory,
-          windows_are_not_streams)
+CHECKS = (memory_is_carried, hook_is_there, no_blending, frames_are_normalised,
+          shapes_fit, streams_are_kept, one_view_in_training,
+          any_size_is_not_padded, clips_share_memory, windows_are_not_streams)
 
 
 def weights_are_there(run: Run) -> Iterator[Finding]:

@@ -20,11 +20,8 @@ class Part:
         scope (str, optional): Of the config around it. Defaults to None.
     """
 
-    def __init__(self,
-                 value: Any,
-                 registry: Optional[Registry] = None,
-                 path: str = '',
-                 scope: Optional[str] = None) -> None:
+    def __init__(self, value: Any, registry: Optional[Registry] = None,
+                 path: str = '', scope: Optional[str] = None) -> None:
         self.value = value
         self.path = path
         self.is_config = isinstance(value, Mapping)
@@ -73,9 +70,8 @@ class Part:
     @property
     def is_ours(self) -> bool:
         """Whether it is of this package, or derived from what is."""
-        return any(
-            x.__module__.partition('.')[0] == 'mmaction_memvit'
-            for x in getattr(self.cls, '__mro__', ()))
+        return any(x.__module__.partition('.')[0] == 'mmaction_memvit'
+                   for x in getattr(self.cls, '__mro__', ()))
 
     def has(self, option: str) -> bool:
         """Whether there is an option or method of that name."""

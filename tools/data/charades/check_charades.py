@@ -7,7 +7,6 @@ counts that CharadesDataset takes as index_file. What an earlier index says of
 files that are still as large is kept, so that an interrupted run goes on.
 Ends with exit code 1 if something is wrong.
 """
-import argparse
 import os.path as osp
 import sys
 from functools import partial
@@ -19,6 +18,7 @@ from mmaction_memvit.annotations.charades import (
     NUM_CLASSES,
     read_charades,
 )
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.index import count_frame_images, update_index
 
@@ -29,9 +29,7 @@ import checking  # noqa: E402
 
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('lists', nargs='+', metavar='LIST',
         help='Charades_v1_train.csv, Charades_v1_test.csv')
@@ -71,8 +69,7 @@ def probe_all(args, found):
     root = args.videos or args.frames
     paths = {name: osp.join(root, name) for name in found.values()}
     index = checking.earlier(args.index)
-    probe = probe_video if args.videos else partial(
-        probe_frames, fps=args.fps)
+    probe = probe_video if args.videos else partial(probe_frames, fps=args.fps)
     update_index(index, paths, args.index, args.num_workers, args.decode,
                  probe)
     return {name: index[name] for name in paths}
@@ -84,8 +81,7 @@ def report(args, videos, found, entries):
         'missing': {v: '' for v in videos if v not in found},
         'not decodable': {},
         'damaged': {},
-        'not as long as listed': {},
-    }
+        'not as long as listed': {}}
     for video, name in found.items():
         entry, length = entries[name], videos[video].length
         if not entry['num_frames']:

@@ -10,13 +10,13 @@ run goes on, and several lists can be indexed one after the other.
 Videos are found by their name whatever folder and suffix they have
 (P01/videos/P01_01.MP4), frame folders by theirs (P01/rgb_frames/P01_01/).
 """
-import argparse
 import os
 import os.path as osp
 import sys
 
 from mmaction_memvit.annotations.epic import read_epic_segments
 from mmaction_memvit.annotations.epic_lists import read_epic_video_info
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.datasets.epic import NOMINAL_RATES, frame_rate
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video import probe_video
@@ -31,9 +31,7 @@ FRAME_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 def parse_args(argv=None):
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('lists', nargs='+', metavar='LIST',
         help='lists of segments; their videos are checked')
@@ -54,9 +52,8 @@ def last_stops(args):
     """Seconds that every video must reach for its segments, by video."""
     stops = {}
     for name in args.lists:
-        table = read_epic_segments(
-            name, fps=args.fps, num_verbs=10**6, num_nouns=10**6,
-            reversed_times='swap')
+        table = read_epic_segments(name, fps=args.fps, num_verbs=10**6,
+                                   num_nouns=10**6, reversed_times='swap')
         for video, rows in table.rows_by_video.items():
             stops[video] = max(stops.get(video, 0.), table.stops[rows].max())
     return stops
@@ -167,15 +164,12 @@ def report(args, stops, infos, found, archives, entries):
         {v: '' for v in stops if v not in infos},
         'not decodable': {v: e['problem'] for v, e in entries.items()
                           if not e['num_frames']},
-        'damaged or incomplete': {
-            v: e['problem'] for v, e in entries.items()
-            if e['num_frames'] and 'problem' in e},
-        'other frames than expected': {},
-    }
+        'damaged or incomplete': {v: e['problem'] for v, e in entries.items()
+                                  if e['num_frames'] and 'problem' in e},
+        'other frames than expected': {}}
     for video, entry in entries.items():
         info = None if infos is None else infos.get(video)
-        text = entry['num_frames'] and compare(args, entry, info,
-                                               stops[video])
+        text = entry['num_frames'] and compare(args, entry, info, stops[video])
         if text:
             groups['other frames than expected'][video] = text
     what = 'videos' if args.videos else 'frame folders'
