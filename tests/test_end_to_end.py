@@ -57,14 +57,9 @@ def test_resuming_and_validating_change_no_loss(tmp_path, videos, num_workers,
     assert len(losses) == 3 * steps
     validated = train(config(tmp_path / 'b', data, val, epochs=3, **changes))
     assert_same(validated.recorder.losses, losses)
-    resumed = train(
-        config(
-            tmp_path / 'c',
-            data,
-            epochs=3,
-            resume=True,
-            load_from=str(tmp_path / 'b/epoch_1.pth'),
-            **changes))
+    resumed = train(config(tmp_path / 'c', data, epochs=3, resume=True,
+                           load_from=str(tmp_path / 'b/epoch_1.pth'),
+                           **changes))
     assert_same(resumed.recorder.losses, losses[steps:])
     for name, param in plain.model.named_parameters():
         torch.testing.assert_close(
@@ -87,12 +82,9 @@ def test_mixed_precision(tmp_path, videos, monkeypatch, dtype, unroll):
         lambda: True)
     data = loader(videos, train=True)
     data['batch_sampler']['unroll'] = unroll
-    changes = {
-        'optim_wrapper.type': 'AmpOptimWrapper',
-        'optim_wrapper.dtype': dtype,
-        'val_cfg.fp16': True,
-        'model.with_cp': unroll > 1
-    }
+    changes = {'optim_wrapper.type': 'AmpOptimWrapper',
+               'optim_wrapper.dtype': dtype, 'val_cfg.fp16': True,
+               'model.with_cp': unroll > 1}
     if dtype == 'float16':
         # The first step is skipped.
         changes['optim_wrapper.loss_scale'] = dict(
@@ -128,10 +120,9 @@ def test_a_video_that_fails_in_the_middle(tmp_path, num_workers):
         lines.append(f'v{i}.mkv {i % 3}\n')
     (tmp_path / 'videos.txt').write_text(''.join(lines))
 
-    cfg = config(
-        tmp_path / 'run',
-        loader(tmp_path, train=True, num_workers=num_workers),
-        epochs=2)
+    cfg = config(tmp_path / 'run',
+                 loader(tmp_path, train=True, num_workers=num_workers),
+                 epochs=2)
     runner = make_runner(cfg)
     # The loader, and with it the frame counts, are there before.
     runner._train_dataloader = runner.build_dataloader(
@@ -184,8 +175,7 @@ def test_a_stream_starts_anew_after_a_failure(tmp_path, videos):
         data['sampler']['shuffle'] = False
         data['batch_sampler']['mode'] = 'train'
         lr = {'optim_wrapper.optimizer.lr': 0.}
-        runner = make_runner(
-            config(tmp_path / str(len(broken)), data, **lr))
+        runner = make_runner(config(tmp_path / str(len(broken)), data, **lr))
         dataset = runner.train_loop.dataloader.dataset
         dataset.pipeline.transforms.insert(0, fail)
         runner.train()
@@ -297,8 +287,7 @@ def test_training_on_two_processes(trained_by_two):
     # The log speaks for both processes.
     assert re.findall(r'train memory: (\d+) of (\d+)', log) == [
         (str(22 - starts), '22') for starts in count_starts(ranks)]
-    assert re.findall(r'val memory: (\d+) of (\d+)', log) == [
-        ('15', '20')] * 2
+    assert re.findall(r'val memory: (\d+) of (\d+)', log) == [('15', '20')] * 2
 
 
 def count_starts(ranks):
@@ -321,11 +310,9 @@ def test_scores_and_metrics_whatever_the_batch(tmp_path, videos,
     model = dict(backbone=dict(mem_stride=2))
     metrics, scores = {}, {}
     for batch_size in (1, 2, 5):
-        cfg = config(
-            tmp_path / str(batch_size),
-            test=loader(videos, train=False, batch_size=batch_size),
-            load_from=checkpoint,
-            model=model)
+        cfg = config(tmp_path / str(batch_size),
+                     test=loader(videos, train=False, batch_size=batch_size),
+                     load_from=checkpoint, model=model)
         runner = make_runner(cfg)
         metrics[batch_size] = runner.test()
         scores[batch_size] = runner.recorder.scores

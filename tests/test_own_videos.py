@@ -68,8 +68,7 @@ def write_labels(folder):
                 lines.append(f'{name}.mp4 {2 * k} {2 * k + 2} {label}')
                 rows.append(f'{name}_{k},{name},00:00:{2 * k:02}.00,'
                             f'00:00:{2 * k + 2:02}.00,{label},0')
-                boxes.append(
-                    f'{name},{2 * k},0.2,0.1,0.7,0.9,{label + 1},0')
+                boxes.append(f'{name},{2 * k},0.2,0.1,0.7,0.9,{label + 1},0')
                 persons[f'{name},{2 * k:04}'] = np.array(
                     [[.2, .1, .7, .9, 1.]])
         for name, text in ((f'{split}.txt', lines), (f'{split}.csv', boxes),
@@ -148,10 +147,9 @@ def test_trains_resumes_and_tests(shell, case, tools):
     options = ['--cfg-options',
                *(f'{k}={v}' for k, v in OPTIONS[case].items())]
     train, resume, *tests = tools
-    logs = [
-        train(shell, 'train.py', config, *options, 'train_cfg.max_epochs=1'),
-        resume(shell, 'train.py', config, '--resume', *options)
-    ]
+    logs = [train(shell, 'train.py', config, *options,
+                  'train_cfg.max_epochs=1'),
+            resume(shell, 'train.py', config, '--resume', *options)]
     assert 'resumed epoch: 1' in logs[1]
     metric = METRICS[case]
     for epoch, log in enumerate(logs, 1):

@@ -24,13 +24,9 @@ SOURCES = ('LICENSE', 'MANIFEST.in', 'README.md', 'configs',
 
 
 def run(command, cwd, **env):
-    done = subprocess.run(
-        command,
-        cwd=str(cwd),
-        env=dict(os.environ, **env),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True)
+    done = subprocess.run(command, cwd=str(cwd), env=dict(os.environ, **env),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True)
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout
 

@@ -99,20 +99,16 @@ def fresh(folder, tool, *arguments):
     # No PYTHONPATH: the package is found as any that is installed.
     env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     done = subprocess.run(
-        [sys.executable, str(TOOLS / tool), *arguments],
-        cwd=str(folder),
+        [sys.executable, str(TOOLS / tool), *arguments], cwd=str(folder),
         env=dict(env, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout[-6000:]
     return done.stdout
 
 
 def test_a_memory_that_is_dropped_stops_the_stock_tool(folder, stock):
     (folder / 'configs/wrong.py').write_text(
-        "_base_ = './small.py'\n"
-        "model = dict(backbone=dict(mem_len=2))\n")
+        "_base_ = './small.py'\n" "model = dict(backbone=dict(mem_len=2))\n")
     output = stock(folder, 'train.py', 'configs/wrong.py', before='! ')
     assert "model.type='OnlineRecognizer3D'" in output
     assert not list(folder.glob('work_dirs/wrong/**/*.pth'))
@@ -130,8 +126,7 @@ def test_train_validate_resume_and_test(folder, stock):
     pytest.importorskip('decord')
     epochs = 'train_cfg.max_epochs'
     config = 'configs/small.py'
-    first = stock(
-        folder, 'train.py', config, '--cfg-options', f'{epochs}=1')
+    first = stock(folder, 'train.py', config, '--cfg-options', f'{epochs}=1')
     # 6 videos twice (repeated augmentation) in batches of 4 videos.
     assert trained(first) == [(1, 1), (1, 2)]
     assert re.search(r'Epoch\(val\) \[1\].*acc/top1: \d', first)
@@ -214,9 +209,8 @@ def write_ava(folder):
         (folder / 'frames' / video).mkdir(parents=True)
         # AVA's clocks start at 900, its frames at 1, 30 a second.
         for number in range(1, 142):
-            cv2.imwrite(
-                str(folder / f'frames/{video}/img_{number:05}.jpg'),
-                rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+            cv2.imwrite(str(folder / f'frames/{video}/img_{number:05}.jpg'),
+                        rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
         for second in (902, 903):
             boxes = np.array([[.1, .1, .5, .9], [.4, .2, .9, .8]])
             for person, (box, label) in enumerate(zip(boxes, (2, 11))):

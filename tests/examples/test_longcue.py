@@ -23,18 +23,13 @@ def clip_frames(spec, frames, clip):
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    num_cues=st.integers(2, 8),
-    max_delay=st.integers(1, 9),
-    extra=st.integers(0, 120),
-    families=st.integers(1, 5),
-    seed=st.integers(0, 10**6))
+@given(num_cues=st.integers(2, 8), max_delay=st.integers(1, 9),
+       extra=st.integers(0, 120), families=st.integers(1, 5),
+       seed=st.integers(0, 10**6))
 def test_plan(num_cues, max_delay, extra, families, seed):
     spec = LongCueSpec(
-        num_cues=num_cues,
-        max_delay=max_delay,
-        clips_per_video=max_delay * (max_delay + 3) // 2 + extra,
-        seed=seed)
+        num_cues=num_cues, max_delay=max_delay,
+        clips_per_video=max_delay * (max_delay + 3) // 2 + extra, seed=seed)
     plans = plan_videos(spec, 'val', families * num_cues)
     assert len({plan.name for plan in plans}) == len(plans)
     for plan in plans:

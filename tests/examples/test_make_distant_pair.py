@@ -43,8 +43,7 @@ def test_files(dataset):
                     for x in content['questions']] == rows
 
 
-def test_decoded_frames_carry_no_trace_of_a_sign_of_another_slot(
-        dataset):
+def test_decoded_frames_carry_no_trace_of_a_sign_of_another_slot(dataset):
     """Encoders predict frames from earlier ones: that must not leak."""
     out_dir, _ = dataset
     plans = plan_pairs(SMALL, 'val', 4)

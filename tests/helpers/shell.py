@@ -42,9 +42,7 @@ class Shell:
             ``python``, in its process and folder. Defaults to None.
     """
 
-    def __init__(self,
-                 folder: Path,
-                 bin: Path,
+    def __init__(self, folder: Path, bin: Path,
                  before: Optional[Callable] = None) -> None:
         self.folder = folder
         self.before = before or (lambda arguments: None)
@@ -64,11 +62,8 @@ class Shell:
         with open(path, 'w') as printed:
             bash = subprocess.Popen(
                 [shutil.which('bash'), '-euo', 'pipefail', '-c', text],
-                cwd=str(self.folder),
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=subprocess.STDOUT)
+                cwd=str(self.folder), env=self.env, stdin=subprocess.DEVNULL,
+                stdout=printed, stderr=subprocess.STDOUT)
             while bash.poll() is None:
                 try:
                     self._serve(self.server.accept()[0])

@@ -36,21 +36,13 @@ def build(mode):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = MODELS.build(
-        dict(
-            type='CollaborativeRecognizer3D',
-            mode=mode,
-            data_preprocessor=dict(type='DoublePreprocessor'),
-            backbone=SLOWONLY,
-            neck=dict(
-                type='CollaborativeMemory',
-                in_channels=32,
-                zero_init=False),
-            cls_head=dict(
-                type='I3DHead',
-                num_classes=4,
-                in_channels=32,
-                dropout_ratio=0.,
-                topk=(1, ))))
+        dict(type='CollaborativeRecognizer3D', mode=mode,
+             data_preprocessor=dict(type='DoublePreprocessor'),
+             backbone=SLOWONLY,
+             neck=dict(type='CollaborativeMemory', in_channels=32,
+                       zero_init=False),
+             cls_head=dict(type='I3DHead', num_classes=4, in_channels=32,
+                           dropout_ratio=0., topk=(1, ))))
     return model.double().train()
 
 

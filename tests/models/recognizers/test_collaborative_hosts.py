@@ -95,9 +95,7 @@ def host(name, **changes):
 
 def data(frames, shape, views):
     gen = torch.Generator().manual_seed(0)
-    samples = [
-        ActionDataSample().set_gt_label(i) for i in range(NUM_VIDEOS)
-    ]
+    samples = [ActionDataSample().set_gt_label(i) for i in range(NUM_VIDEOS)]
     inputs = [
         torch.randint(256, (views * frames, *shape), generator=gen).byte()
         for _ in samples
