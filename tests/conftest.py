@@ -25,12 +25,14 @@ def pytest_configure(config):
     if not _asks_for_gpu(config):
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     # First of all, so that tests may import from the healed host.
-    # Each run writes its config several times; to make it pretty takes longer
-    # than a small run.
-    import mmengine.config.config as pretty
-
     import mmaction_memvit  # noqa: F401
-    pretty.FormatCode = lambda text, **kwargs: (text, False)
+    _write_configs_quickly()
+
+
+def _write_configs_quickly():
+    """A run writes its config several times, and yapf makes it pretty."""
+    from mmengine.config import config
+    config.FormatCode = lambda text, **kwargs: (text, False)
 
 
 def _asks_for_gpu(config):

@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import torch
@@ -150,7 +151,15 @@ def gpu_check(tool, monkeypatch):
 def test_gpu_check_runs_dry(gpu_check, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('sys.argv', [
         'tool', '--dry', '--seconds', '300', '--out', str(tmp_path)])
+    commands = []
+
+    def pytest_of_another_process(command, **kwargs):
+        commands.append(command)
+        return CompletedProcess(command, 0, '20 tests collected')
+
+    monkeypatch.setattr('subprocess.run', pytest_of_another_process)
     gpu_check.main()
+    assert ['-m', 'cuda'] == commands[0][3:5]
     text = capsys.readouterr().out
     assert 'exit code 0' in text
     assert text.count('NOT MEASURED') > 15
