@@ -11,19 +11,20 @@ or made here of the official lists of actions:
 - *TVSeries*: ``GT-train.txt``, ``GT-val.txt`` and ``GT-test.txt``, with
   columns between tabs: video, class, start and end in seconds, twelve flags, a
   comment. This form is known from public programs that read it, not from the
-  files, and so is the rule by which published targets round times, which the
-  one here (:func:`frame_targets`) may differ from by an instant.
+  files.
+
+How published targets round times is not told; what is made here shows what
+goes on in the middle of each feature, and may differ by one.
 """
-import io
 import json
 import os.path as osp
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 import numpy as np
 
-from ..messages import check_choice, data_error, first_names, warn
-from .table import read_bytes, read_lines, read_text, to_numbers
+from ..messages import check_choice, data_error
+from .table import read_lines, read_text, to_numbers
 
 
 class Benchmark(NamedTuple):
@@ -105,59 +106,62 @@ def read_video_names(path: str, benchmark: str, split: str) -> list[str]:
     return names
 
 
-def read_thumos14(folder: str, split: str) -> dict[str, VideoActions]:
-    """Actions by video of the official lists of THUMOS14.
+def read_actions(folder: str, benchmark: str,
+                 split: str) -> dict[str, VideoActions]:
+    """Actions by video, of the official lists in a folder.
 
-    ``split`` is 'val' or 'test'; the folder must have the lists of all 20
-    classes and ``Ambiguous_val.txt`` (or ``_test``).
+    Args:
+        folder (str): Of THUMOS14 with the lists of all 20 classes and that of
+            what is ambiguous; of TVSeries with all three lists, as the split
+            of 20 and 7 episodes is not that of the lists.
+        benchmark (str): 'thumos14' or 'tvseries'.
+        split (str): 'train' (of THUMOS14 ``_val.txt``) or 'test'.
     """
-    check_choice('split', split, ('val', 'test'))
-    remedy = ('unpack TH14_Temporal_annotations_validation.zip or '
-              'TH14_Temporal_annotations_test.zip of THUMOS14, all files of '
-              'which must be in one folder')
+    check_choice('benchmark', benchmark, ('thumos14', 'tvseries'))
+    check_choice('split', split, SPLITS)
+    names = BENCHMARKS[benchmark].names
+    if benchmark == 'thumos14':
+        end = 'val' if split == 'train' else 'test'
+        lists = {f'{name}_{end}.txt': label
+                 for label, name in enumerate(names[1:], 1)}
+        remedy = ('unpack TH14_Temporal_annotations_validation.zip and '
+                  '..._test.zip of THUMOS14, all their lists into one folder')
+    else:
+        lists = {f'GT-{part}.txt': None for part in ('train', 'val', 'test')}
+        remedy = 'take the annotations of TVSeries'
     rows = []
-    for label, name in enumerate(BENCHMARKS['thumos14'].names[1:], 1):
-        path = osp.join(folder, f'{name}_{split}.txt')
+    for name, label in lists.items():
+        path = osp.join(folder, name)
         for number, line in enumerate(read_lines(path, remedy), 1):
-            cells = line.split()
-            if cells:
-                rows.append((f'{path}:{number}', cells, label))
-    return _by_video([
-        (where, cells[0], label, cells[1:] if len(cells) == 3 else ())
-        for where, cells, label in rows], "'video_test_0000004 0.2 1.1'")
+            if line.strip():
+                rows.append(_read_row(line, names, label, f'{path}:{number}'))
+    return _by_video(rows)
 
 
-def read_tvseries(paths: Sequence[str]) -> dict[str, VideoActions]:
-    """Actions by video of ``GT-train.txt`` and the like of TVSeries."""
-    classes = {name: k for k, name in enumerate(BENCHMARKS['tvseries'].names)}
-    form = "'24_ep1<tab>Point<tab>1.5<tab>2.5'"
-    rows = []
-    for path in paths:
-        for number, line in enumerate(read_lines(path, 'take the annotations '
-                                                 'of TVSeries'), 1):
-            cells = [cell.strip() for cell in line.split('\t')]
-            if not any(cells):
-                continue
-            where = f'{path}:{number}'
-            if len(cells) < 4 or cells[1] not in classes:
-                raise data_error(where, f'{line[:60]!r} does not begin with '
-                                 'video, one of the 30 classes, start, end',
-                                 f'lines must read {form}')
-            rows.append((where, cells[0], classes[cells[1]], cells[2:4]))
-    return _by_video(rows, form)
+def _read_row(line: str, names: Sequence[str], label: Optional[int],
+              where: str) -> tuple[str, int, float, float]:
+    """Video, class, start and end of a line; ``label`` is the list's."""
+    if label is None:
+        cells = [cell.strip() for cell in line.split('\t')[:4]]
+        form = '24_ep1<tab>Point<tab>1.5<tab>2.5'
+        label = names.index(cells.pop(1)) if cells[1:2] and cells[
+            1] in names[1:] else 0
+    else:
+        cells, form = line.split(), 'video_test_0000004  0.2 1.1'
+    times = to_numbers(cells[1:]).tolist()
+    if not label or len(times) != 2 or not 0 <= times[0] <= times[1] < np.inf:
+        raise data_error(
+            where, f'{line[:60]!r} is not a video, a class of the benchmark, '
+            'and start and end in seconds, from 0 on, the end not before the '
+            'start', f'lines must read {form!r}')
+    return cells[0], label, times[0], times[1]
 
 
-def _by_video(rows: Sequence[tuple], form: str) -> dict[str, VideoActions]:
-    """Actions by video, of rows of file and line, video, class and times."""
+def _by_video(rows: Sequence[tuple]) -> dict[str, VideoActions]:
+    """Actions of rows of video, class, start and end."""
     found: dict[str, list] = {}
-    for where, video, label, cells in rows:
-        start, end = to_numbers(cells).tolist() or (np.nan, np.nan)
-        if not 0 <= start <= end < np.inf:
-            raise data_error(where, f'video {video!r} has the times '
-                             f'{list(cells)}, but needs start and end in '
-                             'seconds, from 0 on, the end not before the '
-                             'start', f'lines must read {form}')
-        found.setdefault(video, []).append((label, start, end))
+    for video, *action in rows:
+        found.setdefault(video, []).append(action)
     return {
         video: VideoActions(np.asarray([x[0] for x in own], np.int64),
                             np.asarray([x[1:] for x in own], np.float64))
@@ -165,62 +169,18 @@ def _by_video(rows: Sequence[tuple], form: str) -> dict[str, VideoActions]:
     }
 
 
-def frame_targets(actions: VideoActions,
-                  num_frames: int,
-                  num_classes: int,
-                  rate: float = 4.) -> np.ndarray:
-    """Targets of a video, uint8 (num_frames, num_classes).
+def targets_at(actions: VideoActions, instants: np.ndarray,
+               num_classes: int) -> np.ndarray:
+    """Targets of a video at instants (T, ), uint8 (T, num_classes).
 
-    Target k stands for the time from ``k / rate`` to ``(k + 1) / rate`` and
-    has the classes that go on in its middle; where none does, that is class
-    0, the background. So an action shorter than ``1 / rate`` may be in none.
+    They are the classes that go on then, from their start on and before their
+    end; where none does, that is class 0, the background. Instants are
+    seconds, NaN for none, where all is 0.
     """
-    middles = (np.arange(num_frames) + 0.5) / rate
-    targets = np.zeros((num_frames, num_classes), np.uint8)
-    # From the first middle that is not before the time.
-    spans = np.searchsorted(middles, actions.times)
-    for label, (first, stop) in zip(actions.classes, spans):
-        targets[first:stop, label] = 1
-    targets[:, 0] = ~targets.any(1)
+    targets = np.zeros((len(instants), num_classes), np.uint8)
+    starts, ends = actions.times.T
+    instants = np.asarray(instants)[:, None]
+    rows, columns = np.nonzero((instants >= starts) & (instants < ends))
+    targets[rows, actions.classes[columns]] = 1
+    targets[:, 0] = ~targets.any(1) & ~np.isnan(instants[:, 0])
     return targets
-
-
-def make_targets(actions: Mapping[str, VideoActions],
-                 lengths: Mapping[str, int],
-                 num_classes: int,
-                 rate: float = 4.) -> dict[str, np.ndarray]:
-    """Targets of videos whose ``lengths`` are given, see above.
-
-    A video without actions shows background. Actions after the end of their
-    video, as THUMOS14 has some, are warned of.
-    """
-    nothing = VideoActions(np.zeros(0, np.int64), np.zeros((0, 2)))
-    late = [name for name, num in lengths.items() if (
-        actions.get(name, nothing).times[:, 0] >= num / rate).any()]
-    if late:
-        warn(f'{len(late)} of {len(lengths)} videos have actions after their '
-             f'end: {first_names(late)}. Remedy, if these are many: check '
-             f'rate={rate:g}')
-    return {name: frame_targets(actions.get(name, nothing), num, num_classes,
-                                rate) for name, num in lengths.items()}
-
-
-def read_targets(path: str, num_classes: int) -> np.ndarray:
-    """Published targets of a video, uint8 (L, num_classes), of a .npy file.
-
-    It is a ValueError if they are not zeros and ones of that shape.
-    """
-    remedy = ('take target_perframe/*.npy as LSTR and TeSTra publish them, of '
-              'the benchmark that the config is for')
-    try:
-        targets = np.load(io.BytesIO(read_bytes(path, remedy)),
-                          allow_pickle=False)
-    except ValueError as e:
-        raise data_error(path, f'it is no array: {e}', remedy) from e
-    if targets.ndim != 2 or targets.shape[1] != num_classes or (
-            (targets != 0) & (targets != 1)).any():
-        raise data_error(path, f'it is of shape {targets.shape}, from '
-                         f'{targets.min(initial=0)} to '
-                         f'{targets.max(initial=0)}, but must be zeros and '
-                         f'ones, (L, {num_classes})', remedy)
-    return targets.astype(np.uint8)

@@ -8,12 +8,9 @@ from helpers.videos import need_shared_data
 from mmaction_memvit.annotations.online_detection import (
     BENCHMARKS,
     VideoActions,
-    frame_targets,
-    make_targets,
-    read_targets,
-    read_thumos14,
-    read_tvseries,
+    read_actions,
     read_video_names,
+    targets_at,
 )
 
 
@@ -59,84 +56,64 @@ def write_thumos(folder, **lists):
     return str(folder)
 
 
+def shown(actions, num, num_classes, rate=4.):
+    """Classes that go on in the middle of each of so many features."""
+    targets = targets_at(actions, (np.arange(num) + .5) / rate, num_classes)
+    return [np.flatnonzero(row).tolist() for row in targets]
+
+
 def test_lists_of_thumos14(tmp_path):
     folder = write_thumos(
         tmp_path, Diving='v1  0.5 2.0\nv2 1 1.5\n',
         CliffDiving='v1  0.5 2.0\n', Ambiguous='v1 2.2 3.1 \n\n')
-    actions = read_thumos14(folder, 'test')
+    actions = read_actions(folder, 'thumos14', 'test')
     assert set(actions) == {'v1', 'v2'}
     assert sorted(actions['v1'].classes.tolist()) == [5, 8, 21]
-    targets = make_targets(actions, dict(v1=16, v2=8, v3=2), 22)
-    shown = [np.flatnonzero(row).tolist() for row in targets['v1']]
     # Middles are 0.125, 0.375, 0.625 and so on.
-    assert shown == [[0]] * 2 + [[5, 8]] * 6 + [[0]] + [[21]] * 3 + [[0]] * 4
-    assert targets['v2'][:, 8].tolist() == [0, 0, 0, 0, 1, 1, 0, 0]
-    assert targets['v3'][:, 0].all() and targets['v3'].sum() == 2
-    (tmp_path / 'Shotput_test.txt').unlink()
-    with pytest.raises(FileNotFoundError, match='Shotput_test.txt'):
-        read_thumos14(folder, 'test')
+    assert shown(actions['v1'], 16, 22) == (
+        [[0]] * 2 + [[5, 8]] * 6 + [[0]] + [[21]] * 3 + [[0]] * 4)
+    assert shown(actions['v2'], 8, 22) == [[0]] * 4 + [[8]] * 2 + [[0]] * 2
+    with pytest.raises(FileNotFoundError, match='BaseballPitch_val.txt'):
+        read_actions(folder, 'thumos14', 'train')
 
 
 @pytest.mark.parametrize('line', ['v1 2 1', 'v1 1', 'v1 a 2', 'v1 -1 2'])
 def test_bad_lists_of_thumos14(tmp_path, line):
     folder = write_thumos(tmp_path, HighJump=f'v1 1 2\n{line}\n')
     with pytest.raises(ValueError, match='HighJump_test.txt:2'):
-        read_thumos14(folder, 'test')
-
-
-FLAGS = '\t'.join('1' + '0' * 11)
+        read_actions(folder, 'thumos14', 'test')
 
 
 def test_lists_of_tvseries(tmp_path):
-    path = tmp_path / 'GT-train.txt'
-    path.write_text(
-        f'24_ep1\tPoint\t1.0\t2.0\t{FLAGS}\tsays "no, no"\n'
-        f'24_ep1\tGet in/out of car\t1.5\t2.5\t{FLAGS}\n'
-        '24_ep2\tClap\t0\t0.25\n')
-    actions = read_tvseries([str(path)])
-    targets = frame_targets(actions['24_ep1'], 12, 31)
-    assert np.flatnonzero(targets[:, 2]).tolist() == [4, 5, 6, 7]
-    assert np.flatnonzero(targets[:, 18]).tolist() == [6, 7, 8, 9]
-    assert np.flatnonzero(targets[:, 0]).tolist() == [0, 1, 2, 3, 10, 11]
-    assert frame_targets(actions['24_ep2'], 2, 31)[:, 23].tolist() == [1, 0]
-    for line in ('24_ep1\tJuggle\t1\t2', '24_ep1 Point 1 2'):
-        path.write_text(f'24_ep1\tPoint\t1\t2\n{line}\n')
-        with pytest.raises(ValueError, match='GT-train.txt:2'):
-            read_tvseries([str(path)])
+    flags = '\t'.join('1' + '0' * 11)
+    lists = dict(
+        train=f'24_ep1\tPoint\t1.0\t2.0\t{flags}\tsays "no, no"\n'
+        f'24_ep1\tGet in/out of car\t1.5\t2.5\t{flags}\n',
+        val='24_ep2\tClap\t0\t0.25\n', test='\n')
+    for part, text in lists.items():
+        (tmp_path / f'GT-{part}.txt').write_text(text)
+    actions = read_actions(str(tmp_path), 'tvseries', 'train')
+    assert shown(actions['24_ep1'], 12, 31) == (
+        [[0]] * 4 + [[2]] * 2 + [[2, 18]] * 2 + [[18]] * 2 + [[0]] * 2)
+    assert shown(actions['24_ep2'], 2, 31) == [[23], [0]]
+    for line in ('24_ep1\tJuggle\t1\t2', '24_ep1 Point 1 2',
+                 '24_ep1\tBackground\t1\t2', '24_ep1\tPoint\t2\t1'):
+        (tmp_path / 'GT-val.txt').write_text(f'x\tPoint\t1\t2\n{line}\n')
+        with pytest.raises(ValueError, match='GT-val.txt:2'):
+            read_actions(str(tmp_path), 'tvseries', 'test')
 
 
-def test_every_chunk_by_its_middle():
-    """Whatever the rate, a target shows what its middle shows."""
+def test_instants():
+    """Any, in any order; none has no class, not even the background."""
     rng = np.random.default_rng(0)
     times = np.sort(rng.uniform(0, 12, (40, 2)), 1)
     classes = rng.integers(1, 5, 40)
-    for rate in (4., 29.97 / 6, 1.):
-        targets = frame_targets(VideoActions(classes, times), 33, 5, rate)
-        for k in range(33):
-            middle = (k + .5) / rate
-            shown = {c for c, (a, b) in zip(classes, times)
-                     if a <= middle < b} or {0}
-            assert set(np.flatnonzero(targets[k])) == shown
-
-
-def test_actions_after_the_end(log):
-    actions = dict(v=VideoActions(np.array([1]), np.array([[9., 10.]])))
-    targets = make_targets(actions, dict(v=8), 2)
-    assert targets['v'][:, 0].all()
-    assert len(log) == 1 and "'v'" in log[0]
-
-
-def test_published_targets(tmp_path):
-    path = str(tmp_path / 'v.npy')
-    good = np.eye(4)[[0, 2, 3]]
-    np.save(path, good)
-    targets = read_targets(path, 4)
-    assert targets.dtype == np.uint8 and (targets == good).all()
-    for bad in (good[0], good * 2, good * np.nan,
-                np.array([{}], object)):
-        np.save(path, bad)
-        with pytest.raises(ValueError, match='v.npy'):
-            read_targets(path, 4)
-    np.save(path, good)
-    with pytest.raises(ValueError, match='31'):
-        read_targets(path, 31)
+    instants = np.append(rng.uniform(0, 20, 60), times[:5].ravel())
+    targets = targets_at(VideoActions(classes, times), instants, 5)
+    for instant, row in zip(instants, targets):
+        going_on = {c for c, (a, b) in zip(classes, times)
+                    if a <= instant < b}
+        assert set(np.flatnonzero(row)) == (going_on or {0})
+    nothing = VideoActions(classes[:0], times[:0])
+    assert targets_at(nothing, [1., np.nan], 3).tolist() == [
+        [1, 0, 0], [0, 0, 0]]

@@ -30,6 +30,8 @@ import numpy as np
 from ...messages import format_share, text_table
 
 NUM_STAGES = 10
+# Of a table.
+_MOST_ROWS = 100
 
 
 class OnlineDetectionReport(NamedTuple):
@@ -64,12 +66,17 @@ class OnlineDetectionReport(NamedTuple):
         }
 
     def table(self) -> str:
-        """A line of text for every class that occurs, the means, stages."""
+        """A line of text for every class that occurs, the means, stages.
+
+        Of more than 100 classes only the most frequent have a line.
+        """
+        occur = np.flatnonzero(~np.isnan(self.ap))
+        order = np.argsort(-self.num_positives[occur], kind='stable')
         rows = [('', 'class', 'frames', 'AP', 'cAP')]
         rows += [(i, self.names[i], self.num_positives[i],
                   format_share(self.ap[i]), format_share(self.cap[i]))
-                 for i in np.flatnonzero(~np.isnan(self.ap))]
-        rows.append(('', f'mean of {len(rows) - 1}', self.num_frames,
+                 for i in np.sort(occur[order[:_MOST_ROWS]])]
+        rows.append(('', f'mean of {len(occur)}', self.num_frames,
                      format_share(_mean(self.ap)),
                      format_share(_mean(self.cap))))
         stages = [[f'{10 * k}-{10 * k + 10}%' for k in range(NUM_STAGES)],

@@ -23,10 +23,11 @@ class OnlineDetectionMetric(KeyedMetric):
     of their T frames (or features, or temporal tokens): scores (T,
     num_classes), or (num_classes, ) of one; labels (T, num_classes), above 0
     for the classes of a frame, or ints (T, ). Frames without any class, or of
-    class -1, are not annotated and left out. Of several tasks, as
-    :class:`MultiTaskHead` gives them, scores are a dict and labels (T, sum of
-    num_classes), in the same order; names of measures begin with the task,
-    as in ``verb_mAP``.
+    class -1, are not annotated and left out. Where samples tell
+    ``token_times``, start and end of frames in seconds (T, 2), clips that
+    overlap are an error. Of several tasks, as :class:`MultiTaskHead` gives
+    them, scores are a dict and labels (T, sum of num_classes), in the same
+    order; names of measures begin with the task, as in ``verb_mAP``.
 
     Measures are ``mAP`` and calibrated ``mcAP`` of all frames, and of one of
     them ``mAP_stage1`` to ``mAP_stage10``, by tenths of the actions; see
@@ -110,7 +111,9 @@ class OnlineDetectionMetric(KeyedMetric):
                              'class_names')
         columns = (labels > 0).cpu().numpy().reshape(num, -1)
         ends = np.cumsum(sizes)[:-1]
+        times = to_numpy(sample.get('token_times', np.zeros((0, 2))))
         return key, {
+            'times': times[~np.isnan(times).any(1), 0],
             'scores': scores,
             'labels': dict(zip(scores, np.split(columns, ends, 1))),
         }
@@ -119,10 +122,7 @@ class OnlineDetectionMetric(KeyedMetric):
         """``mAP``, ``mcAP``, those by stage and ``classes``."""
         if not found:
             raise ValueError('No clip was scored; is the data set empty?')
-        lengths: dict[str, int] = {}
-        for (video, _), clip in found.items():
-            num = len(next(iter(clip['labels'].values())))
-            lengths[video] = lengths.get(video, 0) + num
+        lengths = self._count_frames(found)
         measures = {}
         for task in next(iter(found.values()))['scores']:
             scores, labels = (
@@ -140,6 +140,23 @@ class OnlineDetectionMetric(KeyedMetric):
             measures.update({f'{task}_{name}' if task else name: value
                              for name, value in report.metrics().items()})
         return measures
+
+    @staticmethod
+    def _count_frames(found: dict[tuple, dict]) -> dict[str, int]:
+        """Frames of each video, none of which may come twice."""
+        lengths: dict[str, int] = {}
+        seen: dict[str, float] = {}
+        for (video, position), clip in found.items():
+            num = len(next(iter(clip['labels'].values())))
+            lengths[video] = lengths.get(video, 0) + num
+            if len(clip['times']):
+                if clip['times'][0] <= seen.get(video, -1.):
+                    raise ValueError(
+                        f'Clip {position} of {video!r} scores what an earlier '
+                        'one has scored, but every frame must count once. '
+                        'Remedy: clip_stride=None in the test data')
+                seen[video] = clip['times'][-1]
+        return lengths
 
     def _check_finite(self, found: dict[tuple, dict], task: str) -> None:
         bad = [key for key, clip in found.items()

@@ -131,6 +131,24 @@ def test_what_must_not_go_unseen():
         evaluate(samples)
 
 
+def test_clips_must_not_overlap():
+    samples = clips(make_videos(5))
+    for sample in samples:
+        start = sample['timestamp'] * 3.
+        times = start + np.arange(3)
+        sample['token_times'] = np.stack([times, times + 1], 1)
+        # Padding has no time.
+        sample['token_times'][2] = np.nan
+    found = evaluate(samples)
+    for sample in samples:
+        sample['token_times'] -= 2 * sample['timestamp']
+    with pytest.raises(ValueError, match='clip_stride'):
+        evaluate(samples)
+    for sample in samples:
+        del sample['token_times']
+    assert evaluate(samples) == found
+
+
 @pytest.mark.parametrize('labels', [
     torch.zeros(3, 4), torch.zeros(2, 5), torch.tensor([0, 1, 5]),
     torch.tensor([0, 1])])
