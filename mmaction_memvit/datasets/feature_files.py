@@ -290,6 +290,11 @@ class FeatureStack:
         """Number of rows."""
         return len(self.files[0])
 
+    @property
+    def channels(self) -> int:
+        """Channels of all files."""
+        return sum(x.rows.shape[-1] for x in self.files)
+
     def read(self, rows: Sequence[int]) -> np.ndarray:
         """Rows, float32 (N, C) or (N, T, C), C the sum of all files."""
         return np.concatenate([x.read(rows) for x in self.files],
