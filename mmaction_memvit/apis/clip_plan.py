@@ -138,7 +138,9 @@ class KeyframePlan(_Plan):
         return float(span[0]), float(span[1])
 
 
-def plan_of(dataset: ConfigDict, sample_fps: Optional[float] = None):
+def plan_of(dataset: ConfigDict,
+            sample_fps: Optional[float] = None,
+            **grid: int):
     """The plan of a config's test data.
 
     Args:
@@ -146,6 +148,7 @@ def plan_of(dataset: ConfigDict, sample_fps: Optional[float] = None):
         sample_fps (float, optional): Frames per second that clips count at.
             Defaults to None: as the config says; without a word there, the
             frames of the stream.
+        **grid: Options of :class:`ClipGrid` in place of the config's.
 
     Returns:
         ClipPlan | KeyframePlan: The plan.
@@ -156,18 +159,26 @@ def plan_of(dataset: ConfigDict, sample_fps: Optional[float] = None):
     kind = kind_of(dataset)
     if kind in ('OnlineVideoDataset', 'OnlineEpicDataset'):
         default = 30. if kind == 'OnlineEpicDataset' else None
+        grid = {
+            'clip_len': dataset.get('clip_len', 16),
+            'frame_interval': dataset.get('frame_interval', 4),
+            'clip_stride': dataset.get('clip_stride'),
+            'last_clip': dataset.get('last_clip', 'pad'),
+            **grid
+        }
         return ClipPlan(
-            ClipGrid(
-                dataset.get('clip_len', 16), dataset.get('frame_interval', 4),
-                dataset.get('clip_stride'), dataset.get('last_clip', 'pad')),
-            sample_fps or dataset.get('sample_fps', default))
+            ClipGrid(**grid), sample_fps or dataset.get('sample_fps', default))
     for step in dataset.get('pipeline', ()):
         step = dict(step)
         name = kind_of(step)
         if name == 'SampleFrames':
+            grid = {
+                'clip_len': step['clip_len'],
+                'frame_interval': step.get('frame_interval', 1),
+                **grid
+            }
             return ClipPlan(
-                ClipGrid(step['clip_len'], step.get('frame_interval', 1)),
-                sample_fps or step.get('target_fps'))
+                ClipGrid(**grid), sample_fps or step.get('target_fps'))
         if name == 'SampleKeyframeClip' and kind == 'OnlineAVADataset':
             return _keyframe_plan(dataset, step, sample_fps)
     raise ValueError(

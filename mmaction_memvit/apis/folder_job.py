@@ -26,6 +26,7 @@ from typing import (
 )
 
 import torch
+from torch import nn
 
 from mmaction_memvit.files import whole_file
 from mmaction_memvit.video.frames import Clock
@@ -158,7 +159,10 @@ class FolderJob:
 
     def _read_job(self) -> dict:
         path = self._path('job.json')
-        own = fingerprint(self.inferencer)
+        config = self.inferencer.config
+        own = fingerprint(
+            self.inferencer.model, self.inferencer.plan.describe(),
+            dict(config.model), list(config.test_dataloader.dataset.pipeline))
         if not osp.exists(path):
             return dict(model=own, videos={}, groups=[])
         with open(path, encoding='utf-8') as f:
@@ -318,14 +322,11 @@ def share_out(work: Sequence[int], num_processes: int) -> List[List[int]]:
     return shares
 
 
-def fingerprint(inferencer: OnlineInferencer) -> str:
+def fingerprint(model: nn.Module, *parts: Any) -> str:
     """What tells a model, and how it is used, from others."""
-    config = inferencer.config
-    parts = (inferencer.plan.describe(), dict(config.model),
-             list(config.test_dataloader.dataset.pipeline))
     found = hashlib.sha256(
         json.dumps(parts, sort_keys=True, default=str).encode())
-    for name, x in sorted(inferencer.model.state_dict().items()):
+    for name, x in sorted(model.state_dict().items()):
         found.update(name.encode())
         x = x.detach().cpu().contiguous().flatten()
         found.update(x.view(torch.uint8).numpy().tobytes())

@@ -3,6 +3,11 @@ from .ava import OnlineAVADataset
 from .charades import CharadesDataset
 from .epic import EpicDataset
 from .epic_stream import OnlineEpicDataset
+from .features import FeatureStreamDataset
+from .online_detection import (
+    OnlineDetectionDataset,
+    OnlineDetectionVideoDataset,
+)
 from .samplers import *  # noqa: F403
 from .source import NamedVideoDataset
 from .stream import StreamDataset
@@ -12,6 +17,8 @@ from .windows import CollaborativeAVADataset
 
 __all__ = [
     'CharadesDataset', 'CollaborativeAVADataset', 'EpicDataset',
-    'NamedVideoDataset', 'OnlineAVADataset', 'OnlineEpicDataset',
-    'OnlineVideoDataset', 'StreamDataset', 'VideoClipsDataset'
+    'FeatureStreamDataset', 'NamedVideoDataset', 'OnlineAVADataset',
+    'OnlineDetectionDataset', 'OnlineDetectionVideoDataset',
+    'OnlineEpicDataset', 'OnlineVideoDataset', 'StreamDataset',
+    'VideoClipsDataset'
 ]

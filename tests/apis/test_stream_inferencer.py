@@ -88,6 +88,8 @@ def test_bad_input(tmp_path, video):
         model.push(np.zeros((2, 8, 8, 3), np.float32))
     with pytest.raises(FileNotFoundError, match='none.pth: no such file'):
         StreamInferencer(config(), str(tmp_path / 'none.pth'))
+    with pytest.raises(ValueError, match='nowhere'):
+        StreamInferencer(config(), device='nowhere')
     other = config()
     other.test_dataloader.dataset.type = 'VideoDataset'
     with pytest.raises(ValueError, match='VideoDataset.*OnlineVideoDataset'):

@@ -95,6 +95,16 @@ WRONG = [
      ('clip_len=4', 'temporal_size=8', 'model.backbone.temporal_size=4')),
     ('tiny', {'model.backbone.spatial_size': 64}, False,
      ('32x32', '(64, 64)', 'model.backbone.spatial_size=(32, 32)')),
+    # Features.
+    ('tiny', {TRAIN + 'dataset.data_prefix': dict(feature='f')}, True,
+     ('features', 'MeMViT', "dict(type='FeatureBackbone')")),
+    ('tiny', {TRAIN + 'dataset.data_prefix': dict(feature='f')}, True,
+     ('LoadVideoClip', "dict(type='LoadFeatureClip')")),
+    ('tiny', {'model.backbone': dict(type='FeatureBackbone')}, True,
+     ('frames', 'FeatureBackbone', 'data_prefix')),
+    ('tiny', {TRAIN + PIPE: instead('LoadVideoClip', dict(
+        type='LoadFeatureClip'))}, True,
+     ('LoadFeatureClip', "dict(type='LoadVideoClip')")),
     # Hooks.
     ('tiny', {'custom_hooks': []}, True,
      ("custom_hooks = [dict(type='MemoryBankHook')]", )),

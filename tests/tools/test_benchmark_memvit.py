@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import torch
@@ -80,6 +81,19 @@ def test_models_by_name_and_config(run, tmp_path):
     assert 'enormous' in text and '| mine ' in text
 
 
+def test_image_transformers_by_name(run):
+    found, _ = run('--model', 'vit-tiny', 'xvit-tiny', '--size', 32,
+                   '--mode', 'infer', '--rounds', 1)
+    vit, xvit = found['models']
+    # One transformer block on 16 vectors; mixing itself is no operation.
+    block = 12 * 192**2
+    assert xvit['params_m'] - vit['params_m'] == pytest.approx(
+        13 / 12 * block / 1e6, rel=0.02)
+    assert xvit['gmacs'] - vit['gmacs'] == pytest.approx(
+        17 * block / 1e9, rel=0.05)
+    assert not [x for x in found['rows'] if 'error' in x]
+
+
 def test_numbers_are_right(tool):
     from benchmarking.counting import OperatorCounter, saved_bytes
     linear = torch.nn.Linear(8, 4)
@@ -129,7 +143,15 @@ def gpu_check(tool, monkeypatch):
 def test_gpu_check_runs_dry(gpu_check, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('sys.argv', [
         'tool', '--dry', '--seconds', '300', '--out', str(tmp_path)])
+    commands = []
+
+    def pytest_of_another_process(command, **kwargs):
+        commands.append(command)
+        return CompletedProcess(command, 0, '20 tests collected')
+
+    monkeypatch.setattr('subprocess.run', pytest_of_another_process)
     gpu_check.main()
+    assert ['-m', 'cuda'] == commands[0][3:5]
     text = capsys.readouterr().out
     assert 'exit code 0' in text
     assert text.count('NOT MEASURED') > 15

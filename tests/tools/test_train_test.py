@@ -1,13 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from helpers.distributed import spawn_two
 from helpers.tools import load_tool
 
-TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 CONFIG = """
 model = dict(type='X')
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=1.))
@@ -95,34 +95,25 @@ def test_command_line_wins_over_the_seed_of_the_config(configure):
     assert cfg.randomness.seed == 2 and cfg.model.n == [1, 2]
 
 
-LEAVE = """
-import os, sys
-import torch
-from torch.distributed import init_process_group
-sys.path.insert(0, sys.argv[1])
-from train import finish
+def threads():
+    return len(os.listdir('/proc/self/task'))
 
-threads = lambda: len(os.listdir('/proc/self/task'))
-before = threads()
-init_process_group('gloo', init_method='file://' + sys.argv[2], rank=0,
-                   world_size=1)
-model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(1, 1))
-model.itself = [model]
-del model
-inside = threads()
-finish()
-print(before, inside, threads())
-"""
+
+def join_and_leave(rank, finish, folder):
+    """Counts threads before, in, and after a job."""
+    before = threads()
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/{rank}', rank=0, world_size=1)
+    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(1, 1))
+    model.itself = [model]
+    del model
+    inside = threads()
+    finish()
+    assert before == threads() < inside
 
 
 @pytest.mark.skipif(
     not Path('/proc/self/task').is_dir(), reason='counts threads by /proc')
-def test_a_distributed_job_leaves_no_thread(tmp_path):
+def test_a_distributed_job_leaves_no_thread(tools, tmp_path):
     """One of Gloo that outlives Python aborts the process now and then."""
-    done = subprocess.run(
-        [sys.executable, '-c', LEAVE, str(TOOLS), str(tmp_path / 'store')],
-        env=dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''),
-        capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    before, inside, after = map(int, done.stdout.split()[-3:])
-    assert before == after < inside
+    spawn_two(join_and_leave, tools[0].finish, tmp_path)

@@ -9,7 +9,8 @@ r"""Models beside MMAction2's MViT-small: speed, memory, launches.
 
 Models are names (mvit-small, mvit-base, memvit-m2, memvit-base-m4,
 memvit-m2g2 with a gap of 2, memvit-m4-cp with checkpointing, memvit-m2-u8-cp
-trained on 8 clips in a row of each lane, recomputed one by one) or config
+trained on 8 clips in a row of each lane, recomputed one by one; xvit-base, and
+vit-base, the same image transformer on each of the 16 frames alone) or config
 files, with made-up clips as in training, from uint8 to the loss.
 CONFIG@backbone is the backbone alone; CONFIG@plain, of a model with
 collaborative memory, the same recognizer without, for the same clips.

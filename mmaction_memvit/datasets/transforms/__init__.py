@@ -6,9 +6,10 @@ from .clips import (
     TrimToSegment,
 )
 from .consistent import PerVideoAugment
+from .features import LoadFeatureClip
 from .loading import LoadVideoClip, VideoInit
 
 __all__ = [
-    'DropLostBoxes', 'LabelSampledClips', 'LoadVideoClip', 'PerVideoAugment',
-    'SampleKeyframeClip', 'TrimToSegment', 'VideoInit'
+    'DropLostBoxes', 'LabelSampledClips', 'LoadFeatureClip', 'LoadVideoClip',
+    'PerVideoAugment', 'SampleKeyframeClip', 'TrimToSegment', 'VideoInit'
 ]

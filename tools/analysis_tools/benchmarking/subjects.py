@@ -30,11 +30,14 @@ from mmaction_memvit.memory import (
 from .costs import features, macs_of
 from .sampling import clips_of
 
-NAMES = 'mvit-ARCH, memvit[-ARCH]-mM[gGAP][-uK][-cp] or a config file'
-PATTERN = re.compile(r'(?P<kind>mvit|memvit)(-(?P<arch>tiny|small|base))?'
+NAMES = ('mvit-ARCH, memvit[-ARCH]-mM[gGAP][-uK][-cp], xvit-ARCH, vit-ARCH '
+         'or a config file')
+PATTERN = re.compile(r'(?P<kind>mvit|memvit|xvit|vit)'
+                     r'(-(?P<arch>tiny|small|base))?'
                      r'(-m(?P<mem_len>\d+)(g(?P<gap>\d+))?)?'
                      r'(-u(?P<unroll>\d+))?(?P<cp>-cp)?')
 FRAMES = dict(tiny=8, small=16, base=32)
+FRAMES_XVIT = 16
 TINY = dict(
     embed_dims=32, num_layers=4, num_heads=1, downscale_indices=[1, 2, 3])
 NUM_CLASSES = 400
@@ -70,9 +73,11 @@ class Classifier(MemoryHost, nn.Module):
 
 
 class NamedSubject:
-    """MeMViT, or MMAction2's MViT, with a linear head.
+    """MeMViT, MMAction2's MViT or X-ViT, with a linear head.
 
-    The name is such as 'memvit-m2', 'memvit-base-m4g2-cp', 'mvit-small'.
+    The name is such as 'memvit-m2', 'memvit-base-m4g2-cp', 'mvit-small',
+    'xvit-base', or 'vit-base', which is the latter without a look across
+    frames: an image transformer on each of them.
     """
 
     def __init__(self, name: str, how: str, size: int) -> None:
@@ -87,16 +92,23 @@ class NamedSubject:
         self.remembers = found['kind'] == 'memvit' and mem_len > 0
         cfg = dict(arch=TINY if arch == 'tiny' else arch,
                    temporal_size=self.frames, spatial_size=size)
+        is_image = found['kind'] in ('xvit', 'vit')
         if found['kind'] == 'mvit':
             cfg['type'] = 'mmaction.MViT'
+        elif is_image:
+            self.frames = FRAMES_XVIT
+            cfg = dict(type='XViT', arch=arch, spatial_size=size)
+            if found['kind'] == 'vit':
+                cfg.update(window=0, temporal_head='average')
         else:
             cfg.update(type='MeMViT', mem_len=mem_len,
                        mem_stride=int(found['gap'] or 1),
                        with_cp=found['cp'] is not None and self.unroll == 1)
         # PyTorch's own initialisation will do, init_weights takes seconds.
-        self.model = Classifier(
-            MODELS.build(cfg), 256 if arch == 'tiny' else 768,
-            found['cp'] is not None)
+        backbone = MODELS.build(cfg)
+        channels = backbone.embed_dims if is_image else (
+            256 if arch == 'tiny' else 768)
+        self.model = Classifier(backbone, channels, found['cp'] is not None)
         self.call = self.model
         if how == 'compile':
             self.call = torch.compile(self.model, dynamic=False)
