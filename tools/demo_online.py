@@ -25,14 +25,6 @@ from pathlib import Path
 # First of all: it heals the host.
 import mmaction_memvit  # noqa: F401  # isort: skip
 
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from mmaction_memvit.annotations.class_names import (
     read_class_names,
     read_label_map,
@@ -40,6 +32,7 @@ from mmaction_memvit.annotations.class_names import (
 from mmaction_memvit.apis import AttentionRecorder, OnlineInferencer
 from mmaction_memvit.apis.clip_plan import steady_clock
 from mmaction_memvit.apis.persons import add_box_options, boxes_by_video
+from mmaction_memvit.apis.processes import Bar
 from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.video import VideoReadError, probe_video
 from mmaction_memvit.video.live import Gap, LiveSource, at_rate
@@ -149,24 +142,18 @@ def show(turns: Iterator[tuple], outputs: OnlineOutputs,
     Returns:
         float | None: Seconds after which it was interrupted, if it was.
     """
-    columns = (TextColumn('{task.completed:.0f} s'), BarColumn(),
-               TextColumn('{task.fields[speed]:.2f} x real time'),
-               TimeElapsedColumn(), TimeRemainingColumn())
     begin, seconds = time.monotonic(), 0.
-    with Progress(*columns) as progress:
-        bar = progress.add_task('', total=total, speed=0.)
+    with Bar(total, 's') as bar:
         try:
             for seconds, steps in turns:
                 speed = seconds / (time.monotonic() - begin)
-                progress.update(bar, completed=seconds, speed=speed)
+                told = f'{speed:.2f} x real time'
+                bar.update(seconds, told)
                 for step in steps:
-                    progress.console.print(
-                        outputs.add(step, f'{seconds:.1f} s, {speed:.2f} x '
-                                    'real time'),
-                        markup=False, highlight=False)
+                    bar.say(outputs.add(step, f'{seconds:.1f} s, {told}'))
         except KeyboardInterrupt:
             # A camera is ended so; what is there is written.
-            progress.console.print('interrupted')
+            bar.say('interrupted')
             return seconds
     return None
 

@@ -45,8 +45,7 @@ def parse_args() -> argparse.Namespace:
         'see it')
     add('--batch-size', type=int, default=8, help='videos of a batch')
     add('--workers', type=int, default=4,
-        help='processes that decode, for each of the job (default: '
-        '%(default)s)')
+        help='processes that decode, for each of the job')
     add('--save-every', type=float, default=30., metavar='SECONDS',
         help='what a kill costs at most')
     add_box_options(parser)
@@ -58,8 +57,6 @@ def parse_args() -> argparse.Namespace:
     add('--launcher', choices=LAUNCHERS, default='none',
         help='what has started the processes of the job')
     return parser.parse_args()
-
-
 
 
 def run(job: FolderJob, videos: dict[str, str]) -> None:

@@ -4,7 +4,7 @@ import multiprocessing
 import sys
 import time
 from datetime import timedelta
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Optional
 
 import torch
 from mmengine.dist import (
@@ -70,15 +70,12 @@ def gather(value: Any) -> List[Any]:
 class Bar:
     """A bar of progress of one process; in a log, a line now and then.
 
-    Args:
-        total (float): What there is to do.
-        unit (str): Of what.
-        rank (int): Which process this is; the first one shows the bar.
-        num_processes (int): Of how many.
+    ``total`` is what there is to do, if that is known; the first of the
+    processes shows the bar.
     """
 
-    def __init__(self, total: float, unit: str, rank: int,
-                 num_processes: int) -> None:
+    def __init__(self, total: Optional[float], unit: str, rank: int = 0,
+                 num_processes: int = 1) -> None:
         self.total, self.unit = total, unit
         self.me = f'process {rank + 1} of {num_processes}: ' * (
             num_processes > 1)
@@ -103,9 +100,12 @@ class Bar:
         now = time.monotonic()
         if self._is_log and now - self._said > _SAY_EVERY:
             self._said = now
-            left = (self.total / max(done, 1e-6) - 1) * (now - self._begin)
-            self.say(f'{done:.0f} of {self.total:.0f} {self.unit}, {told}, '
-                     f'{left / 60:.1f} min left')
+            of, left = '', ''
+            if self.total:
+                of = f' of {self.total:.0f}'
+                left = (self.total / max(done, 1e-6) - 1) * (now - self._begin)
+                left = f', {left / 60:.1f} min left'
+            self.say(f'{done:.0f}{of} {self.unit}, {told}{left}')
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
