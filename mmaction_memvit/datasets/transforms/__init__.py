@@ -3,6 +3,7 @@ from .clips import (
     DropLostBoxes,
     LabelSampledClips,
     SampleKeyframeClip,
+    SampleObservedFrames,
     TrimToSegment,
 )
 from .consistent import PerVideoAugment
@@ -10,5 +11,5 @@ from .loading import LoadVideoClip, VideoInit
 
 __all__ = [
     'DropLostBoxes', 'LabelSampledClips', 'LoadVideoClip', 'PerVideoAugment',
-    'SampleKeyframeClip', 'TrimToSegment', 'VideoInit'
+    'SampleKeyframeClip', 'SampleObservedFrames', 'TrimToSegment', 'VideoInit'
 ]

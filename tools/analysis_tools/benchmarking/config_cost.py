@@ -90,6 +90,9 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
         with FlopCounterMode(display=False, custom_mapping=NORMS) as counter:
             if hasattr(model, 'roi_head'):
                 model.extract_feat(inputs)
+            elif getattr(model, 'remembering', (False, ))[-1]:
+                # A head that remembers runs over what it has seen.
+                model.step(inputs[0], model.init_memory(1, (size, size)))
             else:
                 model(inputs, stage='head', mode='tensor')
     return Cost(sum(p.numel() for p in model.parameters()),
