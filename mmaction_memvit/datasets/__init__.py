@@ -3,6 +3,7 @@ from .ava import OnlineAVADataset
 from .charades import CharadesDataset
 from .epic import EpicDataset
 from .epic_stream import OnlineEpicDataset
+from .features import FeatureStreamDataset
 from .samplers import *  # noqa: F403
 from .source import NamedVideoDataset
 from .stream import StreamDataset
@@ -12,6 +13,7 @@ from .windows import CollaborativeAVADataset
 
 __all__ = [
     'CharadesDataset', 'CollaborativeAVADataset', 'EpicDataset',
-    'NamedVideoDataset', 'OnlineAVADataset', 'OnlineEpicDataset',
-    'OnlineVideoDataset', 'StreamDataset', 'VideoClipsDataset'
+    'FeatureStreamDataset', 'NamedVideoDataset', 'OnlineAVADataset',
+    'OnlineEpicDataset', 'OnlineVideoDataset', 'StreamDataset',
+    'VideoClipsDataset'
 ]

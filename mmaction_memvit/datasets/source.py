@@ -10,7 +10,7 @@ from typing import Callable, Optional, Union
 from mmengine.dist import is_main_process
 from mmengine.fileio import exists
 
-from ..messages import first_names, warn
+from ..messages import first_names, tool, warn
 from ..video import probe_video
 from ..video.index import (
     check_on_disk,
@@ -21,8 +21,10 @@ from ..video.index import (
     load_video_index,
     match_videos,
 )
+from .feature_files import FeatureStack, find_feature_file
 from .stream import StreamDataset
 
+EXTRACT_FEATURES = tool('extract_features.py')
 # Without an index so many videos are counted without a hint to build one.
 _FEW_VIDEOS = 20
 # What a FrameTable needs of an entry, and what tells that it is uneven.
@@ -141,6 +143,37 @@ class Source:
             f'check {self._where}, filename_tmpl and start_index, unpack .tar '
             "files, or leave the videos out by missing_video='skip'",
             FileNotFoundError)
+
+    def features(self,
+                 places: Mapping[str, Sequence[str]],
+                 fps: Optional[float] = None,
+                 by_row: bool = False) -> list[dict]:
+        """The files of features of videos that annotations name.
+
+        ``places`` are as in :meth:`named`, the others as in
+        :meth:`FeatureStack.describe`.
+        """
+        lost: dict[str, str] = {}
+
+        def look(name: str) -> dict:
+            try:
+                files = tuple(find_feature_file(root, places[name])
+                              for root in self.prefix['feature'])
+                features = FeatureStack(files)
+            except FileNotFoundError as e:
+                lost[name] = str(e)
+                return {}
+            told = features.describe(fps, by_row)
+            features.close()
+            return dict(video_id=name, feature_files=files, **told)
+
+        videos = in_threads(look, list(places))
+        return drop(
+            videos, [lost.get(name, '') for name in places],
+            self.missing_video, f'videos of {self.ann_file!r} have no '
+            'features', f'check {self._where}, extract them by '
+            f'"{EXTRACT_FEATURES}", or leave the videos out by '
+            "missing_video='skip'", FileNotFoundError)
 
     def _load_index(self) -> dict:
         return load_video_index(self.index_file, self.build_command)
@@ -283,10 +316,12 @@ class NamedVideoDataset(StreamDataset):
         ann_file (str): Path of the annotations.
         pipeline (list[dict | Callable]): The transforms.
         data_prefix (dict, optional): ``video``: folder of the videos, which
-            are found whatever their suffix; or ``img``: folder of the frame
-            folders. Defaults to None, which is ``dict(video='')``.
-        fps (float, optional): Rate of frames in folders; that of videos is
-            known. Defaults to None: :attr:`frame_fps`.
+            are found whatever their suffix; ``img``: folder of the frame
+            folders; or ``feature``: features, see :class:`StreamDataset`.
+            Defaults to None, which is ``dict(video='')``.
+        fps (float, optional): Rate of frames in folders, and of features, one
+            a frame, in files that do not tell; that of videos is known.
+            Defaults to None: :attr:`frame_fps`.
         filename_tmpl (str, optional): Names of frames in folders;
             ``{video_id}`` is the video's name. Defaults to None:
             :attr:`frame_name`.
@@ -323,6 +358,8 @@ class NamedVideoDataset(StreamDataset):
     def find_videos(self, names: Iterable[str]) -> list[dict]:
         """Finds videos by name, see :meth:`StreamDataset.load_videos`."""
         places = {name: self.places(name) for name in names}
+        if self.use_features:
+            return Source.of(self).features(places, self.fps)
         if self.use_frames:
             return Source.of(self).folders(
                 places, self.fps, self.filename_tmpl, self.start_index)

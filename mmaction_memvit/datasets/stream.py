@@ -6,54 +6,23 @@ from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
 import numpy as np
-import torch
 from mmaction.datasets.base import BaseActionDataset
 from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.utils import is_abs
 
 from ..messages import check_choice, first_names, log, tool, warn
 from ..video.frames import VideoReadError
+from .feature_files import check_features
+from .shared_state import SharedState
 from .transforms.consistent import PerVideoAugment, seeded
 
 BUILD_INDEX = tool('data/build_video_index.py')
 #: Keys of a video that tell loading transforms where its pictures are.
-SOURCE_KEYS = ('filename', 'frame_table', 'frame_dir', 'filename_tmpl')
+SOURCE_KEYS = ('filename', 'frame_table', 'frame_dir', 'filename_tmpl',
+               'feature_files', 'feature_of')
 # Mistakes in a config or in code; never a reason to go on with other videos.
 _NOT_THE_VIDEO = (KeyError, TypeError, AttributeError, NameError, ImportError,
                   AssertionError, NotImplementedError)
-
-
-def _shared(tensor: torch.Tensor) -> torch.Tensor:
-    try:
-        return tensor.share_memory_()
-    except (RuntimeError, OSError) as e:
-        warn(f'No shared memory ({e}): persistent data loader workers do not '
-             'learn the epoch, and failures that they meet are not counted. '
-             'Remedy: give the container more of it, such as '
-             '"docker run --shm-size=8g"')
-        return tensor
-
-
-class SharedState:
-    """What a dataset and its workers that live on over epochs tell each other.
-
-    Epoch, seed and failures by video, in shared memory.
-    """
-
-    def __init__(self, num_videos: int, seed: int = 0) -> None:
-        # Epoch, seed, whether the epoch is told, whether its lack is told.
-        self.numbers = _shared(torch.tensor([0, seed, 0, 0]))
-        self.failures = _shared(torch.zeros(num_videos, dtype=torch.int32))
-
-    epoch = property(lambda self: int(self.numbers[0]))
-    seed = property(lambda self: int(self.numbers[1]))
-
-    def __deepcopy__(self, memo: dict) -> 'SharedState':
-        # A copied tensor would no longer be shared.
-        memo[id(self)] = other = copy.copy(self)
-        other.numbers = _shared(self.numbers.clone())
-        other.failures = _shared(self.failures.clone())
-        return other
 
 
 class StreamDataset(BaseActionDataset):
@@ -68,8 +37,9 @@ class StreamDataset(BaseActionDataset):
     :meth:`plan_samples`; and a rule for labels, :meth:`sample_keys`. Samples
     hold these keys beside those of :meth:`sample_keys`:
 
-    - ``filename`` of the video (with ``frame_table``, if it was scanned), or
-      ``frame_dir`` and ``filename_tmpl``,
+    - ``filename`` of the video (with ``frame_table``, if it was scanned),
+      ``frame_dir`` and ``filename_tmpl``, or ``feature_files`` and
+      ``feature_of``, see :class:`LoadFeatureClip`,
     - ``video_id`` (str), ``timestamp`` (int): the video, and the position
       there; data sets for models with memory add ``start_seconds`` (float),
       when the clip begins,
@@ -91,8 +61,12 @@ class StreamDataset(BaseActionDataset):
             from ``data_root``, where that is given.
         pipeline (list[dict | Callable]): The transforms.
         data_prefix (dict, optional): ``video``: folder of the videos; or, in
-            data sets that take them, ``img``: folder of the frame folders.
-            Defaults to None, which is ``dict(video='')``.
+            data sets that take them, ``img``: folder of the frame folders; or
+            ``feature``: where features are in place of videos, a folder of
+            files (of tools/extract_features.py, .npy, .npz, .h5) or of LMDB,
+            or an HDF5 file; a list of several, such as of RGB and flow, puts
+            their channels side by side. Defaults to None, which is
+            ``dict(video='')``.
         index_file (str, optional): Frame counts of the videos, written by
             tools/data/build_video_index.py. Defaults to None: the videos are
             read through at the start, every time.
@@ -115,6 +89,10 @@ class StreamDataset(BaseActionDataset):
     #: which samples of a video must agree. 'StreamBatchSampler' for places in
     #: streams; None for samples that have nothing to do with each other.
     batch_sampler: Optional[str] = 'StreamBatchSampler'
+    #: Further keys that data_prefix may have.
+    more_prefixes: tuple[str, ...] = ()
+    #: Whether rows of feature files are frames, though they were clips.
+    rows_are_frames: bool = False
 
     def __init__(self,
                  ann_file: str,
@@ -132,11 +110,13 @@ class StreamDataset(BaseActionDataset):
                              'which tells what there is')
         prefix = data_prefix or {'video': ''}
         prefix = {k: v or '' for k, v in prefix.items()}
-        if set(prefix) not in ({'video'}, {'img'}):
+        if set(prefix) - set(self.more_prefixes) not in (
+                {'video'}, {'img'}, {'feature'}):
             raise ValueError(f'data_prefix={prefix} must be dict(video=...), '
-                             'for video files, or dict(img=...), for frame '
-                             'folders')
+                             'for video files, dict(img=...), for frame '
+                             'folders, or dict(feature=...), for features')
         self.use_frames = 'img' in prefix
+        self.use_features = 'feature' in prefix
         self.index_file = index_file
         self.missing_video = missing_video
         #: dict[str, np.ndarray]: Arrays with one entry a sample; ``video`` is
@@ -186,7 +166,13 @@ class StreamDataset(BaseActionDataset):
     # -- loading ------------------------------------------------------------
 
     def _join_prefix(self) -> None:
+        # MMEngine takes no lists.
+        features = self.data_prefix.pop('feature', None)
         super()._join_prefix()
+        if features is not None:
+            if isinstance(features, str):
+                features = [features]
+            self.data_prefix['feature'] = list(map(self._join_root, features))
         self.index_file = self._join_root(self.index_file)
 
     def _join_root(self, path: Optional[str]) -> Optional[str]:
@@ -202,6 +188,7 @@ class StreamDataset(BaseActionDataset):
                              'see the warnings above')
         self._set_videos([v['video_id'] for v in videos], self._state.seed)
         self.samples = self.plan_samples(videos)
+        check_features(self, videos)
         hours = sum(v['num_frames'] / v['fps'] for v in videos) / 3600
         num = len(self.samples['video'])
         log(f'{osp.basename(self.ann_file)}: {len(videos)} videos, '
@@ -354,12 +341,13 @@ class StreamDataset(BaseActionDataset):
         return None
 
     def _report_failure(self, info: dict, video: int, e: Exception) -> None:
-        name = info.get('filename', info.get('frame_dir'))
+        name = next(info[k] for k in ('filename', 'frame_dir', 'feature_files')
+                    if k in info)
         why = (str(e).strip().splitlines() or [''])[0]
         what = (f'video {name!r}: {self.describe_sample(info)} cannot be read '
                 f'({type(e).__name__}: {why})')
         if self.test_mode:
-            cut = '' if self.use_frames else (
+            cut = '' if self.use_frames or self.use_features else (
                 f'; or, if it is cut off, {self.build_command()}, so that '
                 'only what can be read is used')
             raise VideoReadError(

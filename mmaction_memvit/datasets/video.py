@@ -3,10 +3,8 @@
 from typing import Callable, Optional, Union
 
 import numpy as np
-import torch
 from mmaction.registry import DATASETS
 
-from ..annotations.video_list import read_video_list
 from ..messages import check_choice, data_error, first_names, warn
 from .grid import (
     ClipGrid,
@@ -15,84 +13,8 @@ from .grid import (
     frames_needed,
     shared_time,
 )
-from .source import Source, drop
-from .stream import BUILD_INDEX, StreamDataset
-
-
-class ListedVideoDataset(StreamDataset):
-    """Base of data sets whose videos stand in a list, by their paths.
-
-    Samples have a ``label``: an int, -1 for "not annotated"; with
-    ``multi_class`` a float Tensor of shape (num_classes,), all -1 then.
-
-    Args:
-        ann_file (str): Path of the list, see :func:`read_video_list`.
-        pipeline (list[dict | Callable]): The transforms.
-        ann_format (str): ``'video'``, a line ``path label`` a video (with
-            ``multi_class`` ``path label label ...``), or ``'segments'``, a
-            line ``path start end label`` (seconds) a labelled segment.
-            Defaults to ``'video'``.
-        delimiter (str): What stands between the fields of the list; ``' '``
-            means any white space. Defaults to ``' '``.
-        num_classes (int, optional): Number of classes; labels must be below
-            it. Defaults to None: the number of ``classes`` in ``metainfo``
-            if there are any, else labels are not checked.
-        multi_class (bool): Whether a sample may have several labels, which
-            needs ``num_classes``. Defaults to False.
-        **kwargs: Further arguments of :class:`StreamDataset`; paths of the
-            list start from ``data_prefix['video']``.
-    """
-
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
-                 ann_format: str = 'video',
-                 delimiter: str = ' ',
-                 **kwargs) -> None:
-        self.ann_format = ann_format
-        self.delimiter = delimiter
-        check_choice('data_prefix', next(iter(
-            kwargs.get('data_prefix') or ['video'])), ('video', ))
-        super().__init__(ann_file, pipeline=pipeline, **kwargs)
-
-    def load_videos(self) -> list[dict]:
-        """Reads the list and looks for the videos."""
-        classes = self._metainfo.get('classes')
-        if self.num_classes is None and classes is not None:
-            self.num_classes = len(classes)
-        if self.multi_class and self.num_classes is None:
-            raise ValueError('multi_class=True needs num_classes, which is '
-                             'None. Remedy: set num_classes in the config')
-        rows = {
-            row.pop('path'): row
-            for row in read_video_list(
-                self.ann_file, ann_format=self.ann_format,
-                delimiter=self.delimiter, multi_class=self.multi_class,
-                num_classes=self.num_classes, need_label=not self.test_mode)
-        }
-        videos = Source.of(self).listed(list(rows))
-        return [{**video, **rows[video['video_id']]} for video in videos]
-
-    def build_command(self) -> str:
-        """How to write the index, for error messages."""
-        command = (f'run "{BUILD_INDEX} {self.ann_file} --data-root '
-                   f"{self.data_prefix['video'] or '.'} --out "
-                   f'{self.index_file or "INDEX.json"}')
-        if self.ann_format != 'video':
-            command += f' --ann-format {self.ann_format}'
-        if self.delimiter != ' ':
-            command += f' --delimiter {self.delimiter!r}'
-        return command + '"'
-
-    def label_of(self, label: Union[int, list[int]]
-                 ) -> Union[int, torch.Tensor]:
-        """A label as the class describes it."""
-        if not self.multi_class:
-            return label
-        if not label:
-            return torch.full((self.num_classes, ), -1.)
-        return torch.zeros(self.num_classes).index_fill_(
-            0, torch.tensor(label), 1.)
+from .listed import ListedVideoDataset
+from .source import drop
 
 
 @DATASETS.register_module()
@@ -161,7 +83,7 @@ class OnlineVideoDataset(ListedVideoDataset):
         grid = self.grid
         return drop(
             videos, [
-                f"{v['filename']} ({v['num_frames']} frames)"
+                f"{v['video_id']} ({v['num_frames']} frames)"
                 if v['num_frames'] < grid.span else '' for v in videos
             ], self.short_video, f'videos of {self.ann_file!r} are shorter '
             f'than a clip of clip_len={grid.clip_len} x frame_interval='
@@ -325,7 +247,7 @@ class VideoClipsDataset(ListedVideoDataset):
         if self.ann_format == 'segments':
             return videos
         return self._drop_short(
-            videos, [(v, v['filename'], v['num_frames']) for v in videos])
+            videos, [(v, v['video_id'], v['num_frames']) for v in videos])
 
     def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
         """Every video, or every labelled segment."""

@@ -7,9 +7,11 @@ from .clips import (
     TrimToSegment,
 )
 from .consistent import PerVideoAugment
+from .features import LoadFeatureClip
 from .loading import LoadVideoClip, VideoInit
 
 __all__ = [
-    'DropLostBoxes', 'LabelSampledClips', 'LoadVideoClip', 'PerVideoAugment',
-    'SampleKeyframeClip', 'SampleObservedFrames', 'TrimToSegment', 'VideoInit'
+    'DropLostBoxes', 'LabelSampledClips', 'LoadFeatureClip', 'LoadVideoClip',
+    'PerVideoAugment', 'SampleKeyframeClip', 'SampleObservedFrames',
+    'TrimToSegment', 'VideoInit'
 ]

@@ -46,7 +46,7 @@ class ReaderCache:
             return self._readers[key]
         self._reopened += key in self._closed
         if key in self._closed and self._reopened == 4 * self.size:
-            warn(f'LoadVideoClip keeps cache_size={self.size} videos open, '
+            warn(f'Loading keeps cache_size={self.size} videos open, '
                  'and keeps re-opening videos that it has just closed. Remedy:'
                  ' set cache_size to at least the batch size (the number of '
                  'videos that a batch reads from)')
@@ -71,8 +71,36 @@ class ReaderCache:
             self.drop(key)
 
 
+class CachedLoader(BaseTransform):
+    """Base of transforms that keep files open, in the process that uses them.
+
+    Args:
+        cache_size (int): Number of files, see :class:`ReaderCache`.
+    """
+
+    def __init__(self, cache_size: int) -> None:
+        self.cache_size = cache_size
+        self._cache = ReaderCache(cache_size)
+        self._owner = os.getpid()
+
+    def _own_cache(self) -> ReaderCache:
+        if self._owner != os.getpid():
+            if len(self._cache):
+                _inherited.append(self._cache)
+            self._cache = ReaderCache(self.cache_size)
+            self._owner = os.getpid()
+        return self._cache
+
+    def __getstate__(self) -> dict:
+        # Open files go neither to spawned workers nor into copies.
+        state = self.__dict__.copy()
+        state['_cache'] = ReaderCache(self.cache_size)
+        state['_owner'] = -1
+        return state
+
+
 @TRANSFORMS.register_module()
-class LoadVideoClip(BaseTransform):
+class LoadVideoClip(CachedLoader):
     """Loads the frames ``frame_inds`` of a video.
 
     Takes the place of ``DecordInit`` and ``DecordDecode`` and leaves the same
@@ -127,11 +155,9 @@ class LoadVideoClip(BaseTransform):
         self.size = size
         self.backend = choose_backend(backend)
         self.num_threads = num_threads
-        self.cache_size = cache_size
         self.io_backend = io_backend
         self.kwargs = kwargs
-        self._cache = ReaderCache(cache_size)
-        self._owner = os.getpid()
+        super().__init__(cache_size)
 
     def transform(self, results: dict) -> dict:
         """Loads the frames."""
@@ -168,14 +194,6 @@ class LoadVideoClip(BaseTransform):
             if 'gt_bboxes' in results and results.get(key) is not None:
                 results[key] = (results[key] * scale).astype(np.float32)
 
-    def _own_cache(self) -> ReaderCache:
-        if self._owner != os.getpid():
-            if len(self._cache):
-                _inherited.append(self._cache)
-            self._cache = ReaderCache(self.cache_size)
-            self._owner = os.getpid()
-        return self._cache
-
     def _scaled_size(self, table: FrameTable) -> Optional[tuple[int, int]]:
         """Width and height of the frames, None as they are."""
         if self.short_side is None:
@@ -193,13 +211,6 @@ class LoadVideoClip(BaseTransform):
         return BACKENDS[self.backend](
             source, num_threads=self.num_threads, name=filename,
             table=None if entry is None else FrameTable(entry))
-
-    def __getstate__(self) -> dict:
-        # Open files go neither to spawned workers nor into copies.
-        state = self.__dict__.copy()
-        state['_cache'] = ReaderCache(self.cache_size)
-        state['_owner'] = -1
-        return state
 
     def __repr__(self) -> str:
         return (f'{self.__class__.__name__}(backend={self.backend!r}, '
