@@ -77,6 +77,15 @@ def folders() -> List[Path]:
 
 def architecture(model: dict) -> List[str]:
     """What a model is made of, in words."""
+    head = model.get('cls_head', {})
+    if head.get('type') == 'AVTHead':
+        steps = head.get('mem_len', 9) if 'Online' in model['type'] else 0
+        return [*_backbone(model), 'AVT',
+                *[f'memory of {steps} steps'] * (steps > 0)]
+    return _backbone(model)
+
+
+def _backbone(model: dict) -> List[str]:
     backbone = model['backbone']
     kind = backbone['type'].split('.')[-1]
     if kind == 'MeMViT':
@@ -87,7 +96,9 @@ def architecture(model: dict) -> List[str]:
         apart = f', {gap} apart' if gap > 1 else ''
         return [name, *[f'memory of {memory} clips{apart}'] * (memory > 0)]
     if kind == 'XViT':
-        return [f'{kind}-{backbone["arch"]}']
+        kind = kind if backbone.get('window', 1) else 'ViT'
+        arch = backbone['arch']
+        return [f'{kind}-{arch if isinstance(arch, str) else "tiny"}']
     depth = backbone.get('slow_pathway', backbone).get('depth')
     neck = model.get('neck')
     return [kind + (f'-{depth}' if depth else ''),

@@ -114,7 +114,15 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     with torch.device('meta'):
         model = MODELS.build(without_files(copy.deepcopy(cfg.model))).eval()
         inputs = torch.empty(1, 1, 3, frames, size, size)
-        macs = macs_of(
-            lambda: model.extract_feat(inputs) if hasattr(model, 'roi_head')
-            else model(inputs, stage='head', mode='tensor'))
+
+        def run() -> None:
+            if hasattr(model, 'roi_head'):
+                model.extract_feat(inputs)
+            elif getattr(model, 'remembering', (False, ))[-1]:
+                # A head that remembers runs over what it has seen.
+                model.step(inputs[0], model.init_memory(1, (size, size)))
+            else:
+                model(inputs, stage='head', mode='tensor')
+
+        macs = macs_of(run)
     return Cost(sum(p.numel() for p in model.parameters()), macs, frames, size)
