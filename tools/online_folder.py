@@ -25,8 +25,8 @@ from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.folder_job import FolderJob
 from mmaction_memvit.apis.persons import add_box_options, boxes_by_video
 from mmaction_memvit.apis.processes import (
-    LAUNCHERS,
     Bar,
+    add_job_options,
     agree,
     join_processes,
 )
@@ -41,21 +41,14 @@ def parse_args() -> argparse.Namespace:
         'files, and lists (.txt) of one path a line, from the folder of the '
         'list')
     add('--checkpoint', required=True, help='weights')
-    add('--out-dir', required=True, help='where files go; all processes must '
-        'see it')
     add('--batch-size', type=int, default=8, help='videos of a batch')
-    add('--workers', type=int, default=4,
-        help='processes that decode, for each of the job')
     add('--save-every', type=float, default=30., metavar='SECONDS',
         help='what a kill costs at most')
+    add_job_options(parser)
     add_box_options(parser)
     add('--sample-fps', type=float,
         help='frames per second that the config counts clips at (default: '
         'as the config says; else frames are taken as they come)')
-    add('--device', default='cpu', help='with a launcher, cuda is the GPU '
-        'of each process')
-    add('--launcher', choices=LAUNCHERS, default='none',
-        help='what has started the processes of the job')
     return parser.parse_args()
 
 

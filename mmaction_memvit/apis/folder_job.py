@@ -5,7 +5,6 @@ Files of like length are a group, which one process runs clip by clip as one
 batch. Groups are the same whoever runs them, and whether or not the job was
 interrupted; so are the batches, and with them the results, to the last digit.
 """
-import csv
 import hashlib
 import json
 import os
@@ -13,13 +12,12 @@ import os.path as osp
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from glob import glob
 from typing import Any, NamedTuple, Optional
 
 import torch
 from torch import nn
 
-from mmaction_memvit.files import whole_file
+from mmaction_memvit.files import remove_parts, whole_file, write_failed
 from mmaction_memvit.video.frames import Clock
 from mmaction_memvit.video.index import load_video_index, update_index
 
@@ -235,13 +233,8 @@ class FolderJob:
             for name in sorted(plan.counts):
                 with open(self.clips_file(name), 'rb') as own:
                     shutil.copyfileobj(own, f)
-        with whole_file(paths[1], 'w', newline='', encoding='utf-8') as f:
-            rows = csv.writer(f, lineterminator='\n')
-            rows.writerow(('video', 'reason'))
-            rows.writerows(sorted(failed.items()))
-        # Of processes that were killed while they wrote.
-        for part in glob(self._path('state', '*.part')):
-            os.remove(part)
+        write_failed(paths[1], failed)
+        remove_parts(self._path('state'))
         return paths
 
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Processes of a job that share out work, and tell how far they are."""
+import argparse
 import multiprocessing
 import sys
 import time
@@ -22,16 +23,28 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 # Seconds between lines of a log.
 _SAY_EVERY = 60.
+
+
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """Options of a command that several processes run."""
+    add = parser.add_argument
+    add('--out-dir', required=True,
+        help='where files go; all processes must see it')
+    add('--workers', type=int, default=4,
+        help='processes that decode, for each of the job')
+    add('--device', default='cpu',
+        help='with a launcher, cuda is the GPU of each process')
+    add('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'),
+        default='none', help='what has started the processes of the job')
 
 
 def join_processes(launcher: str, device: str) -> str:
     """Join the others of a job; gives the device of this process.
 
     Args:
-        launcher (str): What has started them, one of ``LAUNCHERS``.
+        launcher (str): What has started them.
         device (str): 'cuda' is the GPU of each process.
     """
     if launcher == 'none':
