@@ -5,18 +5,12 @@ import numpy as np
 import pytest
 import torch
 from helpers.calls import count_calls
-from helpers.epic import (
-    write_index,
-    write_info,
-    write_official,
-)
+from helpers.epic import write_index, write_info, write_official
 from helpers.videos import need_shared_data, read_number, write_video
 from mmaction.registry import DATASETS
 
 from mmaction_memvit.annotations.epic_lists import read_epic_video_info
-from mmaction_memvit.evaluation.metrics import (
-    EpicRecognitionMetric,
-)
+from mmaction_memvit.evaluation.metrics import EpicRecognitionMetric
 
 NTSC = Fraction(60000, 1001)
 # 10.01 s and 7.5 s.

@@ -6,11 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from helpers.calls import count_calls
-from helpers.videos import (
-    read_number,
-    truncate,
-    write_video,
-)
+from helpers.videos import read_number, truncate, write_video
 from mmaction.registry import DATASETS
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader

@@ -3,10 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from generated.distant_pair import (
-    DistantPairSpec,
-    plan_pairs,
-)
+from generated.distant_pair import DistantPairSpec, plan_pairs
 from generated.make_distant_pair import make_distant_pair
 from generated.video_set import read_video
 

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from helpers.videos import read_number, truncate, write_video
 
-from mmaction_memvit.video import (
-    DecordReader,
-    PyAVReader,
-    VideoReadError,
-)
+from mmaction_memvit.video import DecordReader, PyAVReader, VideoReadError
 
 NUM = 150
 KINDS = {
