@@ -256,8 +256,7 @@ def trained_by_two(tmp_path_factory, videos):
             'MemoryBankHook', 'StepSeedHook', 'RankProbe')])
     cfg.custom_imports.imports.append('rank_probe')
     (folder / 'rank_probe.py').write_text(PROBE)
-    folder.joinpath('out.txt').write_text(
-        launch('dist_train', folder, cfg, '2'))
+    folder.joinpath('out.txt').write_text(launch(folder, cfg))
     return folder
 
 
@@ -319,8 +318,7 @@ def test_scores_and_metrics_whatever_the_batch(tmp_path, videos,
 
     cfg = config(
         tmp_path / 'two', test=loader(videos, train=False), model=model)
-    metrics['two'], dumped = on_two_processes(
-        tmp_path, cfg, checkpoint, by_script=True)
+    metrics['two'], dumped = on_two_processes(tmp_path, cfg, checkpoint)
     scores['two'] = {k: x['pred_score'] for k, x in dumped.items()}
 
     keys = [(f'v{i}.mp4', t) for i, n in enumerate(NUM_CLIPS)
