@@ -58,10 +58,8 @@ def wheel(tmp_path_factory):
 
 
 def tracked(folder, suffixes=('.py', '.sh', '.yml', '.md')):
-    return [
-        path for path in sorted((ROOT / folder).rglob('*'))
-        if path.suffix in suffixes and '__pycache__' not in path.parts
-    ]
+    return [path for path in sorted((ROOT / folder).rglob('*'))
+            if path.suffix in suffixes and '__pycache__' not in path.parts]
 
 
 class TestWheel:
@@ -104,9 +102,8 @@ class TestWheel:
         hard = [line for line in lines if 'extra ==' not in line]
         assert {'mmaction2', 'torch', 'pandas'} <= set(required)
         # Of packages that write one folder the user has one, or none yet.
-        assert not [
-            line for line in hard if re.search('mmcv|mmengine|mmdet', line)
-        ]
+        assert not [line for line in hard
+                    if re.search('mmcv|mmengine|mmdet', line)]
         for extra in ('detection', 'tests', 'dev'):
             assert f'Provides-Extra: {extra}' in text
 

@@ -49,15 +49,11 @@ def clip(step: int, slot: int, frames: int, height: int,
 def converted_weights(meta: dict, folder: Path) -> dict:
     """The generated weights, through the converter."""
     src, dst = folder / 'src.pyth', folder / 'dst.pth'
-    torch.save(
-        dict(
-            epoch=1,
-            model_state={
-                name: torch.from_numpy(weight(name, shape))
-                for name, shape in meta['keys']
-            },
-            optimizer_state={},
-            cfg=''), src)
+    torch.save(dict(epoch=1,
+                    model_state={name: torch.from_numpy(weight(name, shape))
+                                 for name, shape in meta['keys']},
+                    optimizer_state={}, cfg=''),
+               src)
     load_tool('tools/convert_memvit.py').main([str(src), str(dst)])
     return torch.load(dst, weights_only=True)['state_dict']
 
@@ -91,11 +87,9 @@ def test_outputs_equal_the_reference(file, tmp_path):
     memory = model.init_memory(batch) if kwargs['mem_len'] else None
     before = meta['streams'][0]
     for step, names in enumerate(meta['streams']):
-        x = torch.from_numpy(
-            np.stack([
-                clip(step, slot, meta['frames'], *meta['hw'])
-                for slot in range(batch)
-            ]))
+        x = torch.from_numpy(np.stack(
+                                 [clip(step, slot, meta['frames'], *meta['hw'])
+                                  for slot in range(batch)]))
         with torch.no_grad():
             if memory is None:
                 feats = model(x)

@@ -109,10 +109,8 @@ def test_pipelines(root, pipeline):
     for i in range(len(dataset)):
         sample = dataset[i]
         assert sample['inputs'].shape == (1, 3, 4, 64, 64)
-        shown = [
-            read_number(x) for x in sample['inputs'][0].permute(
-                1, 2, 3, 0).numpy()
-        ]
+        shown = [read_number(x)
+                 for x in sample['inputs'][0].permute(1, 2, 3, 0).numpy()]
         info = dataset.get_data_info(i)
         assert shown == info['frame_inds'].tolist()
         meta = sample['data_samples'].metainfo

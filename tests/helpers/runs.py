@@ -204,9 +204,8 @@ class Recorder(Hook):
         """Keep the scores of a step."""
         for x in outputs:
             name = x.get('video_id'), x.get('timestamp')
-            self.scores[name] = (
-                x.pred_instances.scores
-                if 'pred_instances' in x else x.pred_score)
+            self.scores[name] = (x.pred_instances.scores
+                                 if 'pred_instances' in x else x.pred_score)
 
     def after_test_iter(self, *args, **kwargs) -> None:
         """Keep the scores of a step."""

@@ -217,15 +217,13 @@ def test_float16_with_a_scaler():
         nn.utils.clip_grad_norm_(model.parameters(), 1.)
         scaler.step(optimizer)
         scaler.update()
-        assert moves == any(
-            not torch.equal(x, before[name])
-            for name, x in model.state_dict().items())
+        assert moves == any(not torch.equal(x, before[name])
+                            for name, x in model.state_dict().items())
     assert not model.bank(False).num_not_finite
     exact = build('exclude')
     loss_of(exact, 'exclude', WINDOW).backward()
-    found, expected = (
-        torch.cat([x.flatten() for x in grads.values()])
-        for grads in (found, gradients(exact)))
+    found, expected = (torch.cat([x.flatten() for x in grads.values()])
+                       for grads in (found, gradients(exact)))
     assert (found - expected).norm() < 0.05 * expected.norm()
 
 

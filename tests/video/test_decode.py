@@ -30,10 +30,8 @@ KINDS = {
 @pytest.fixture(scope='module')
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp('videos')
-    return {
-        kind: write_video(folder / kind, NUM, **options)
-        for kind, options in KINDS.items()
-    }
+    return {kind: write_video(folder / kind, NUM, **options)
+            for kind, options in KINDS.items()}
 
 
 def numbers(reader, inds):
