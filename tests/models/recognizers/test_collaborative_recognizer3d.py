@@ -332,8 +332,8 @@ def test_silent_crops_are_told_once(monkeypatch):
 
     for changes, data in ((dict(test_cfg=dict(num_crops=1)), batch()),
                           (dict(), batch(num_clips=3)),
-                          (dict(neck=None), batch()), (dict(),
-                                                       batch(views=1))):
+                          (dict(neck=None), batch()),
+                          (dict(), batch(views=1))):
         predict(build(**changes), *data)
     assert not said()
     model = build()
