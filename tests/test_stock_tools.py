@@ -138,16 +138,12 @@ def test_train_validate_resume_and_test(folder, stock):
     assert re.search(r'Epoch\(val\) \[2\].*acc/top1: \d', second)
 
     work_dir = folder / 'work_dirs/small'
-    state = [
-        torch.load(work_dir / f'epoch_{i}.pth', weights_only=False)
-        for i in (1, 2)
-    ]
+    state = [torch.load(work_dir / f'epoch_{i}.pth', weights_only=False)
+             for i in (1, 2)]
     assert [s['meta']['iter'] for s in state] == [2, 4]
     # Adam's steps show that its state went on, too.
-    steps = [
-        max(float(x['step']) for x in s['optimizer']['state'].values())
-        for s in state
-    ]
+    steps = [max(float(x['step']) for x in s['optimizer']['state'].values())
+             for s in state]
     assert steps == [2, 4]
     keys = set(state[1]['state_dict'])
     assert 'backbone.blocks.0.attn.pool_q.conv.weight' in keys
