@@ -86,17 +86,6 @@ val_evaluator = dict(
     metric_options=dict(top_k_accuracy=dict(topk=(1, ))))
 test_evaluator = val_evaluator
 
-max_epochs = 8
-train_cfg = dict(max_epochs=max_epochs, val_begin=max_epochs)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=0.,
-        by_epoch=True,
-        T_max=max_epochs,
-        convert_to_iter_based=True)
-]
 default_hooks = dict(
     logger=dict(interval=40),
-    checkpoint=dict(interval=max_epochs, save_best=None, max_keep_ckpts=1))
+    checkpoint=dict(interval=3, save_best=None, max_keep_ckpts=1))
