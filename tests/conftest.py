@@ -26,6 +26,13 @@ def pytest_configure(config):
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     # First of all, so that tests may import from the healed host.
     import mmaction_memvit  # noqa: F401
+    _write_configs_quickly()
+
+
+def _write_configs_quickly():
+    """A run writes its config several times, and yapf makes it pretty."""
+    from mmengine.config import config
+    config.FormatCode = lambda text, **kwargs: (text, False)
 
 
 def _asks_for_gpu(config):

@@ -251,8 +251,6 @@ def test_config_trains_and_tests(path, tmp_path, monkeypatch):
     if 'detection' in path.parts:
         pytest.importorskip('mmdet')
     monkeypatch.chdir(tmp_path)
-    # To make the log's copy of a config pretty takes longer than all else.
-    monkeypatch.setattr(Config, 'pretty_text', property(repr))
     torch.set_num_threads(1)
     cfg = Config.fromfile(str(path))
     assert 'base_batch_size' in cfg.auto_scale_lr

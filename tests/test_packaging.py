@@ -24,13 +24,9 @@ SOURCES = ('LICENSE', 'MANIFEST.in', 'README.md', 'configs',
 
 
 def run(command, cwd, **env):
-    done = subprocess.run(
-        command,
-        cwd=str(cwd),
-        env=dict(os.environ, **env),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True)
+    done = subprocess.run(command, cwd=str(cwd), env=dict(os.environ, **env),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True)
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout
 
@@ -168,16 +164,26 @@ class TestCheckout:
         assert os.path.join('mmaction_memvit', '.mim') in str(error.value)
 
     def test_base_config_resolves_for_an_editable_install(self, tmp_path):
-        """The metadata lies in site-packages, the code does not (PEP 660)."""
+        """The metadata lies in site-packages, the code does not (PEP 660).
+
+        A config of a user's may name a base before anything is imported.
+        """
         site = tmp_path / 'site'
         info = site / 'mmaction_memvit-0.1.0.dist-info'
         info.mkdir(parents=True)
         (info / 'METADATA').write_text(
             'Metadata-Version: 2.1\nName: mmaction_memvit\nVersion: 0.1.0\n')
         (info / 'top_level.txt').write_text('mmaction_memvit\n')
+        # As docs/own_videos.md has it, for MMAction2's tools.
+        text, = (x for x in re.findall(
+            r'```python\n(.*?)```', (ROOT / 'docs/own_videos.md').read_text(),
+            re.S) if '_base_' in x)
+        (tmp_path / 'child.py').write_text(text)
         output = run([
             sys.executable, '-W', 'ignore', '-c',
             textwrap.dedent("""
+            from mmengine.config import Config
+            print(Config.fromfile('child.py').model.backbone.type)
             import mmaction_memvit
             from mmengine.config.utils import MODULE2PACKAGE
             from mmengine.utils import get_installed_path, is_installed
@@ -186,6 +192,7 @@ class TestCheckout:
             """)
         ], tmp_path, PYTHONPATH=os.pathsep.join([str(site), str(ROOT)]))
         assert f'True {ROOT / "mmaction_memvit"}' in output
+        assert re.search('MeMViT$', output, re.M)
 
     def test_syntax_is_that_of_the_oldest_python(self):
         for folder in ('mmaction_memvit', 'tools', 'tests'):

@@ -161,10 +161,9 @@ def test_the_converter_lists_what_it_does_not_know(tmp_path):
     state = {name: torch.zeros(shape) for name, shape in meta['keys']}
     state['blocks.0.attn.surprise'] = torch.zeros(1)
     torch.save(dict(model_state=state), tmp_path / 'src.pyth')
-    run = subprocess.run([
-        sys.executable,
-        str(ROOT / 'tools/convert_memvit.py'), tmp_path / 'src.pyth',
-        tmp_path / 'dst.pth'
-    ], capture_output=True, text=True)
+    run = subprocess.run([sys.executable,
+                          str(ROOT / 'tools/convert_memvit.py'),
+                          tmp_path / 'src.pyth', tmp_path / 'dst.pth'],
+                         capture_output=True, text=True)
     assert run.returncode and 'blocks.0.attn.surprise' in run.stderr
     assert not (tmp_path / 'dst.pth').exists()

@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Convert a released MeMViT or X-ViT checkpoint to this project's layout."""
+"""Convert a released MeMViT, X-ViT or AVT checkpoint to our layout."""
 import argparse
 import os.path as osp
 import sys
@@ -8,8 +8,13 @@ from typing import Optional
 
 import torch
 
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.models.checkpoints.released import (
     convert_released,
+)
+from mmaction_memvit.models.checkpoints.released_avt import (
+    convert_avt,
+    is_released_avt,
 )
 from mmaction_memvit.models.checkpoints.released_xvit import (
     convert_xvit,
@@ -18,8 +23,7 @@ from mmaction_memvit.models.checkpoints.released_xvit import (
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument('src', help='released checkpoint (.pyth)')
     parser.add_argument('dst', help='where to write the converted one (.pth)')
     return parser.parse_args(argv)
@@ -32,8 +36,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         sys.exit(f'{args.src}: no such file')
     # weights_only: a checkpoint from the web must not run code.
     checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
-    convert = (
-        convert_xvit if is_released_xvit(checkpoint) else convert_released)
+    convert = convert_released
+    if is_released_xvit(checkpoint):
+        convert = convert_xvit
+    elif is_released_avt(checkpoint):
+        convert = convert_avt
     try:
         converted = convert(checkpoint)
     except ValueError as error:
@@ -41,9 +48,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     torch.save(
         dict(
             state_dict=converted.state,
-            meta=dict(
-                source=osp.basename(args.src),
-                mem_layers=list(converted.mem_layers))), args.dst)
+            meta=dict(source=osp.basename(args.src),
+                      mem_layers=list(converted.mem_layers))), args.dst)
     print(f'{args.dst}: {len(converted.state)} tensors written; '
           f'mem_layers={list(converted.mem_layers)}')
     if converted.dropped:

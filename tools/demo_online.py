@@ -38,10 +38,9 @@ from mmaction_memvit.annotations.class_names import (
     read_class_names,
     read_label_map,
 )
-from mmaction_memvit.annotations.proposals import read_proposals
 from mmaction_memvit.apis import AttentionRecorder, OnlineInferencer
 from mmaction_memvit.apis.clip_plan import steady_clock
-from mmaction_memvit.apis.persons import PersonDetector, boxes_in_table
+from mmaction_memvit.apis.persons import add_box_options, boxes_by_video
 from mmaction_memvit.video import VideoReadError, probe_video
 from mmaction_memvit.video.live import Gap, LiveSource, at_rate
 from mmaction_memvit.visualization.live_page import LivePage
@@ -76,13 +75,7 @@ def parse_args() -> argparse.Namespace:
     add('--classes', nargs='+', default=[], metavar='[TASK=]FILE',
         help='names of the classes, one a line, or a label map (.pbtxt); '
         'of models with several tasks TASK=FILE for each')
-    add('--boxes', help='detectors: person boxes (.pkl), as of '
-        'tools/data/ava/convert_person_boxes.py')
-    add('--person-config', help='detectors: config of an MMDetection '
-        'detector that finds the persons, a file or mmdet::NAME.py')
-    add('--person-checkpoint', help='its weights')
-    add('--person-score', type=float, default=0.9,
-        help='least score of a person (default: %(default)s)')
+    add_box_options(parser)
     add('--top', type=int, default=3,
         help='classes that are written (default: %(default)s)')
     add('--realtime', action='store_true',
@@ -119,23 +112,11 @@ def read_names(files: list[str]) -> dict[str, dict[int, str]]:
     return names
 
 
-def boxes_of(args: argparse.Namespace, inferencer: OnlineInferencer,
-             fps: float) -> Callable | None:
-    """What gives the boxes of a detector: a table, or another detector."""
-    if args.person_config:
-        return PersonDetector(args.person_config, args.person_checkpoint,
-                              args.device, args.person_score)
-    if args.boxes is None:
-        return None
-    return boxes_in_table(
-        read_proposals(args.boxes), Path(args.source).stem,
-        inferencer.plan.grid, fps)
-
-
 def watch(args: argparse.Namespace, inferencer: OnlineInferencer,
-          source: LiveSource, outputs: OnlineOutputs) -> Iterator[tuple]:
+          boxes: Callable | None, source: LiveSource,
+          outputs: OnlineOutputs) -> Iterator[tuple]:
     """Seconds that have been watched, and clips, as they come."""
-    boxes = boxes_of(args, inferencer, source.fps)
+    boxes = boxes and boxes(args.source, source.fps)
     session = inferencer.session(source.name, source.fps, boxes)
     # A picture stands for as long as a clip at most.
     start, end = inferencer.plan.seconds(0, steady_clock(source.fps))
@@ -159,9 +140,9 @@ def watch(args: argparse.Namespace, inferencer: OnlineInferencer,
 
 
 def watch_file(args: argparse.Namespace, inferencer: OnlineInferencer,
-               entry: dict) -> Iterator[tuple]:
+               boxes: Callable | None, entry: dict) -> Iterator[tuple]:
     """As :func:`watch`, of a file as fast as can be."""
-    boxes = boxes_of(args, inferencer, entry['fps'])
+    boxes = boxes and boxes(args.source, entry['fps'])
     for step in inferencer(args.source, boxes, entry):
         yield step.end, [step]
         if args.seconds and step.end >= args.seconds:
@@ -219,12 +200,13 @@ def make_outputs(args: argparse.Namespace) -> OnlineOutputs:
 def run(args: argparse.Namespace, inferencer: OnlineInferencer,
         outputs: OnlineOutputs) -> None:
     """Watch the source."""
+    boxes = boxes_by_video(args, inferencer.plan.grid)
     if not is_live(args):
         entry = probe_video(args.source)
         fps = entry['fps'] or 30.
         if entry['num_frames']:
             outputs.open(fps, live=False)
-        end = show(watch_file(args, inferencer, entry), outputs,
+        end = show(watch_file(args, inferencer, boxes, entry), outputs,
                    entry['num_frames'] / fps)
         if outputs.video:
             outputs.draw_file(args.source, end or args.seconds
@@ -237,7 +219,8 @@ def run(args: argparse.Namespace, inferencer: OnlineInferencer,
         args.realtime or args.serve,
         buffer_seconds=max(2., 2 * (end - begin)))
     outputs.open(source.fps, live=True)
-    show(watch(args, inferencer, source, outputs), outputs, args.seconds)
+    show(watch(args, inferencer, boxes, source, outputs), outputs,
+         args.seconds)
 
 
 def main() -> None:

@@ -71,10 +71,7 @@ class StepProgram(NamedTuple):
         Raises:
             ImportError: If onnx or onnxscript is not installed.
         """
-        for name in ('onnx', 'onnxscript'):
-            if importlib.util.find_spec(name) is None:
-                raise ImportError(f'{name} is not installed: pip install '
-                                  '"mmaction_memvit[export]"')
+        need_onnx()
         torch.onnx.export(
             self.program,
             f=path,
@@ -83,6 +80,14 @@ class StepProgram(NamedTuple):
             dynamo=True,
             external_data=False,
             verbose=False)
+
+
+def need_onnx() -> None:
+    """Raises an ImportError if what writes ONNX files is not installed."""
+    for name in ('onnx', 'onnxscript'):
+        if importlib.util.find_spec(name) is None:
+            raise ImportError(f'{name} is not installed: pip install '
+                              '"mmaction_memvit[export]"')
 
 
 def export_steps(model: nn.Module, clip_size: Size,

@@ -48,13 +48,10 @@ def root(tmp_path_factory):
 
 
 def build(root, ann_file='train.csv', **kwargs):
-    kwargs = {
-        'pipeline': [], 'index_file': 'index.json',
-        'missing_video': 'unchecked', **CLIP, **kwargs
-    }
-    return DATASETS.build(
-        dict(type='OnlineEpicDataset', ann_file=ann_file,
-             data_root=str(root), **kwargs))
+    kwargs = {'pipeline': [], 'index_file': 'index.json',
+              'missing_video': 'unchecked', **CLIP, **kwargs}
+    return DATASETS.build(dict(type='OnlineEpicDataset', ann_file=ann_file,
+                               data_root=str(root), **kwargs))
 
 
 def test_clips_follow_one_another(root):
@@ -292,8 +289,7 @@ def test_real_training_set_is_quick(tmp_path):
     assert calls < 10**6 and len(dataset) > 120000
     assert len(dataset.stream_keys()) == len(dataset)
     picks = range(0, len(dataset), 500)
-    infos, calls = count_calls(
-        lambda: list(map(dataset.get_data_info, picks)))
+    infos, calls = count_calls(lambda: list(map(dataset.get_data_info, picks)))
     assert calls < 300 * len(picks)
     shares = [(x['label'] >= 0).float().mean(0) for x in infos]
     verb, noun, action = torch.stack(shares).mean(0).tolist()

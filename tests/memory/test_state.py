@@ -34,11 +34,9 @@ def nested(batch: int = 2, **kwargs) -> Nested:
     def some():
         return torch.randn(batch, 3, 4)
 
-    return Nested(
-        tuple(Pair((some(), some()), (some(), )) for _ in range(2)),
-        torch.ones(batch, 3, dtype=torch.bool),
-        ages=dict(first=torch.arange(batch)),
-        **kwargs)
+    return Nested(tuple(Pair((some(), some()), (some(), )) for _ in range(2)),
+                  torch.ones(batch, 3, dtype=torch.bool),
+                  ages=dict(first=torch.arange(batch)), **kwargs)
 
 
 def same(a, b) -> bool:
@@ -47,12 +45,10 @@ def same(a, b) -> bool:
             a) is type(b)
 
 
-MEMORIES = [
-    nested, lambda batch=2: (nested(batch), None),
-    lambda batch=2: [dict(a=torch.randn(batch, 2)), 'all'],
-    lambda batch=2: Plain(torch.randn(batch, 3)),
-    lambda batch=2: torch.randn(batch, 5)
-]
+MEMORIES = [nested, lambda batch=2: (nested(batch), None),
+            lambda batch=2: [dict(a=torch.randn(batch, 2)), 'all'],
+            lambda batch=2: Plain(torch.randn(batch, 3)),
+            lambda batch=2: torch.randn(batch, 5)]
 
 
 @pytest.mark.parametrize('make', MEMORIES)

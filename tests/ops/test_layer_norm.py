@@ -18,8 +18,7 @@ def test_gradients(scale):
     scale = None if scale is None else scale.double()
     assert torch.autograd.gradcheck(layer_norm, (x, *params))
     assert torch.autograd.gradcheck(
-        lambda *args: add_layer_norm(*args, 1e-6, scale),
-        (x, branch, *params))
+        lambda *args: add_layer_norm(*args, 1e-6, scale), (x, branch, *params))
 
 
 @pytest.mark.skipif(
@@ -55,7 +54,6 @@ def test_compiled_in_one_graph():
         return (total * layer_norm(normed, gamma, beta)).sum()
 
     compiled = torch.compile(loss, fullgraph=True, backend='aot_eager')
-    for a, b in zip(
-            torch.autograd.grad(compiled(*leaves), leaves),
-            torch.autograd.grad(loss(*leaves), leaves)):
+    for a, b in zip(torch.autograd.grad(compiled(*leaves), leaves),
+                    torch.autograd.grad(loss(*leaves), leaves)):
         assert torch.equal(a, b)

@@ -25,11 +25,8 @@ from mmaction_memvit.ops.widen import (
 DEVICE = os.environ.get('MEMVIT_TEST_DEVICE', 'cpu')
 pytestmark = pytest.mark.cuda if DEVICE == 'cuda' else []
 # Of values and of gradients, relative to the largest.
-TOLERANCES = {
-    torch.float32: (1e-5, 1e-4),
-    torch.float16: (5e-3, 1e-2),
-    torch.bfloat16: (3e-2, 6e-2),
-}
+TOLERANCES = {torch.float32: (1e-5, 1e-4), torch.float16: (5e-3, 1e-2),
+              torch.bfloat16: (3e-2, 6e-2)}
 DTYPES = list(TOLERANCES) if DEVICE == 'cuda' else [torch.float32]
 
 

@@ -24,10 +24,9 @@ def pools(params):
 @pytest.mark.parametrize('causal', [False, True])
 def test_gradients(causal):
     tokens, params = make()
-    assert torch.autograd.gradcheck(
-        lambda x, *params: pool_norm(x, SIZE, pools(params), causal),
-        (tokens, *params),
-        fast_mode=True)
+    assert torch.autograd.gradcheck(lambda x, *params: pool_norm(
+                                        x, SIZE, pools(params), causal),
+                                    (tokens, *params), fast_mode=True)
 
 
 @pytest.mark.parametrize('batch', [0, 2])
@@ -68,10 +67,9 @@ def test_sizes():
 def test_registration():
     tokens, params = make(torch.float32)
     args = [params[i::3] for i in range(3)]
-    torch.library.opcheck(
-        torch.ops.memvit.pool_norm.default,
-        ([tokens], *args, list(SIZE), sum(map(list, STRIDES), []), False, 1e-6,
-         True))
+    torch.library.opcheck(torch.ops.memvit.pool_norm.default,
+                          ([tokens], *args, list(SIZE),
+                           sum(map(list, STRIDES), []), False, 1e-6, True))
 
 
 def test_compiled_in_one_graph():
@@ -83,9 +81,8 @@ def test_compiled_in_one_graph():
 
     compiled = torch.compile(loss, fullgraph=True, backend='aot_eager')
     leaves = (tokens, *params)
-    for a, b in zip(
-            torch.autograd.grad(compiled(tokens, params), leaves),
-            torch.autograd.grad(loss(tokens, params), leaves)):
+    for a, b in zip(torch.autograd.grad(compiled(tokens, params), leaves),
+                    torch.autograd.grad(loss(tokens, params), leaves)):
         assert torch.equal(a, b)
     with torch.no_grad():
         assert torch.equal(compiled(tokens, params), loss(tokens, params))

@@ -120,9 +120,11 @@ def with_head(folder, name):
         np.load(x)['features']
         for x in sorted((folder / f'whole_{name}').glob('*.npz'))])).float()
     weights = torch.load(folder / f'{name}.pth')['state_dict']
-    *_, directions = torch.pca_lowrank(features - features.mean(0), 3)
-    spread = ((features - features.mean(0)) @ directions).std(0)
-    weights['cls_head.fc_cls.weight'] = (directions / spread).T / 2
+    centred = features - features.mean(0)
+    # That in which they differ most.
+    direction = torch.linalg.svd(centred).Vh[0]
+    weights['cls_head.fc_cls.weight'] = torch.outer(
+        torch.tensor([1., 0., -1.]), direction / (centred @ direction).std())
     weights['cls_head.fc_cls.bias'] = (
         -weights['cls_head.fc_cls.weight'] @ features.mean(0))
     return weights
@@ -241,7 +243,7 @@ def test_own_videos_and_broken_ones(tool, folder, whole, tmp_path, capsys):
     assert call(tool, folder, 'stateless', out, *args) == 1
     (tmp_path / 'list.txt').write_text('v5.mp4 1\n')
     prefixes = [dict(video=str(videos)), dict(feature=str(out))]
-    (at_video, at_features) = [[
+    at_video, at_features = [[
         {k: dataset.get_data_info(i)[k] for k in ('start_seconds', 'fps')}
         for i in range(len(dataset))] for dataset in (DATASETS.build(dict(
             Config.fromfile(str(folder / 'stateless.py')

@@ -106,9 +106,8 @@ def test_sources_that_do_not_hold_what_they_promise(tmp_path):
 
 def test_addresses(tmp_path):
     write_video(tmp_path / 'a.mp4', 12)
-    write_video(
-        tmp_path / 'a.mjpeg', 12, codec='mjpeg', b_frames=0,
-        pix_fmt='yuvj420p')
+    write_video(tmp_path / 'a.mjpeg', 12, codec='mjpeg', b_frames=0,
+                pix_fmt='yuvj420p')
     handler = partial(
         http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     handler.log_message = lambda *args: None

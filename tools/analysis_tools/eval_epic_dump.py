@@ -5,7 +5,6 @@ Dumps are written by EpicRecognitionMetric and EpicAnticipationMetric with
 ``dump_file``. Measures need a list of segments with labels; a submission is
 written with --submission, also for segments without labels.
 """
-import argparse
 import json
 import os.path as osp
 import sys
@@ -13,6 +12,7 @@ import sys
 import numpy as np
 
 from mmaction_memvit.annotations.epic import read_epic_segments
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
 from mmaction_memvit.evaluation.submissions.epic_submission import (
     SLS_FIELDS,
@@ -27,10 +27,7 @@ from mmaction_memvit.evaluation.submissions.epic_truth import (
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('dump', help='.npz or .pkl file with scores')
     add('segments', help='list of segments')
@@ -48,8 +45,7 @@ def parse_args(argv=None):
     add('--num-verbs', type=int, default=97, help='classes')
     add('--num-nouns', type=int, default=300, help='classes')
     add('--fps', type=float, default=30., help='rate of lists without header')
-    add('--reversed-times', choices=('error', 'skip', 'swap'),
-        default='error',
+    add('--reversed-times', choices=('error', 'skip', 'swap'), default='error',
         help='segments that stop before they start: an error, left out, or '
         'start and stop exchanged; as in ann_options of the metric')
     add('--missing', choices=('error', 'miss', 'leave_out'), default='error',
@@ -116,13 +112,10 @@ def submit(args, truth, rows, scores):
     """Writes and checks the submission; returns the number of problems."""
     # A submission needs segments that cannot be measured, too, such as those
     # without times; validate_submission.py reads the list in this way.
-    wanted = read_epic_segments(
-        args.segments,
-        fps=args.fps,
-        num_verbs=args.num_verbs,
-        num_nouns=args.num_nouns,
-        missing_times='keep',
-        reversed_times='swap').narration_ids
+    wanted = read_epic_segments(args.segments, fps=args.fps,
+                                num_verbs=args.num_verbs,
+                                num_nouns=args.num_nouns, missing_times='keep',
+                                reversed_times='swap').narration_ids
     table = truth.segments
     place = {table.narration_ids[row]: i for i, row in enumerate(rows)}
     ids = [name for name in wanted
@@ -132,17 +125,11 @@ def submit(args, truth, rows, scores):
     scores = {
         task: np.concatenate([array, np.full((1, array.shape[1]),
                                              np.nan)])[picks]
-        for task, array in scores.items()
-    }
+        for task, array in scores.items()}
     without = write_epic_submission(
-        args.submission,
-        ids,
-        scores,
-        args.challenge,
-        **dict(zip(SLS_FIELDS, args.sls)),
-        actions=truth.actions,
-        num_verbs=args.num_verbs,
-        num_nouns=args.num_nouns)
+        args.submission, ids, scores, args.challenge,
+        **dict(zip(SLS_FIELDS, args.sls)), actions=truth.actions,
+        num_verbs=args.num_verbs, num_nouns=args.num_nouns)
     problems = validate_epic_submission(args.submission, wanted,
                                         args.challenge, args.num_verbs,
                                         args.num_nouns)
@@ -158,15 +145,10 @@ def main(argv=None):
     args = parse_args(argv)
     try:
         truth = EpicTruth(
-            args.segments,
-            args.tail_verbs,
-            args.tail_nouns,
-            args.unseen,
-            actions=args.actions,
-            num_verbs=args.num_verbs,
+            args.segments, args.tail_verbs, args.tail_nouns, args.unseen,
+            actions=args.actions, num_verbs=args.num_verbs,
             num_nouns=args.num_nouns,
-            ann_options=dict(
-                fps=args.fps, reversed_times=args.reversed_times))
+            ann_options=dict(fps=args.fps, reversed_times=args.reversed_times))
         rows, scores = arrange(args, truth)
         measures = truth.measure(args.challenge, scores, rows)
         if measures:

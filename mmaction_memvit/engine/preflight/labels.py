@@ -49,8 +49,7 @@ def tasks_agree(run: Run) -> Iterator[Finding]:
         return
     for loader in run.evaluations:
         for metric in run.metrics.get(loader.mode, ()):
-            for task, option in (('verb', 'num_verbs'), ('noun',
-                                                         'num_nouns')):
+            for task, option in (('verb', 'num_verbs'), ('noun', 'num_nouns')):
                 number = metric.get(option)
                 if task in scored and number not in (None, scored[task]):
                     yield Finding(

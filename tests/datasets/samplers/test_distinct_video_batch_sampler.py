@@ -100,8 +100,7 @@ def test_evaluation_by_slices():
 
 def test_where_it_cannot_be_the_log_tells(monkeypatch):
     said = []
-    monkeypatch.setattr(
-        distinct_video_batch_sampler, 'warn', said.append)
+    monkeypatch.setattr(distinct_video_batch_sampler, 'warn', said.append)
     build(Windows([4, 4, 4]), 3)
     assert not said
     sampler = build(Windows([9, 1, 1, 1]), 2)

@@ -46,9 +46,8 @@ def training_case(draw):
     world_size = draw(st.integers(1, 4))
     batch_size = draw(st.integers(1, 4))
     num_lanes = world_size * batch_size
-    lengths = draw(
-        st.lists(
-            st.integers(1, 12), min_size=num_lanes, max_size=num_lanes + 25))
+    lengths = draw(st.lists(st.integers(1, 12), min_size=num_lanes,
+                            max_size=num_lanes + 25))
     keys = make_keys(lengths, draw(st.integers(0, 99)), draw(
         st.integers(1, 3)))
     return lengths, keys, world_size, batch_size, draw(st.integers(0, 10**9))

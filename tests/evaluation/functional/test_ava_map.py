@@ -96,9 +96,8 @@ def test_equals_the_definition(convention):
             slow_ap(truth, found, label, EXCLUDED, convention == 'official')
             for label in CLASSES
         ]
-        result = frame_ap(
-            boxes_from_rows(truth), boxes_from_rows(found), CLASSES, EXCLUDED,
-            convention)
+        result = frame_ap(boxes_from_rows(truth), boxes_from_rows(found),
+                          CLASSES, EXCLUDED, convention)
         np.testing.assert_allclose(result.ap, expected, atol=1e-12)
         assert result.mean == pytest.approx(np.nanmean(expected), abs=1e-12)
         # Class 4 has no ground truth, class 5 no detection.

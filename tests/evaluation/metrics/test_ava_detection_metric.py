@@ -92,10 +92,8 @@ def their_metric(monkeypatch, tmp_path, one_process):
         rows = open(files['ann_file']).read().split('\n')
         (tmp_path / 'seven.csv').write_text('\n'.join(
             row.rpartition(',')[0] for row in rows))
-        metric = AVAMetric(**{
-            **files, 'ann_file': str(tmp_path / 'seven.csv'),
-            **kwargs
-        })
+        metric = AVAMetric(**{**files, 'ann_file': str(tmp_path / 'seven.csv'),
+                              **kwargs})
         metric.process(None, [sample.to_dict() for sample in samples])
         return metric.evaluate(len(samples))['mAP/overall']
 
@@ -150,11 +148,9 @@ def test_rounds_as_mmaction2_does(files, their_metric, log):
     # Scores that differ in the fifth decimal are the same to MMAction2, and
     # differ officially.
     box = TRUTH_BOXES[:1]
-    samples = [
-        make_sample('a', 0, box, [[0, .5, 0, 0, 0, 0]]),
-        make_sample('c', 0, box + [[.3, 0, .3, 0]],
-                    [[0, .50001, 0, 0, 0, 0]])
-    ]
+    samples = [make_sample('a', 0, box, [[0, .5, 0, 0, 0, 0]]),
+               make_sample('c', 0, box + [[.3, 0, .3, 0]],
+                           [[0, .50001, 0, 0, 0, 0]])]
     files = dict(files, custom_classes=[1], num_classes=2)
     for sample in samples:
         sample.pred_instances.scores = sample.pred_instances.scores[:, :2]
@@ -171,9 +167,8 @@ def test_rounds_as_mmaction2_does(files, their_metric, log):
 def test_conventions_and_results_file(files, tmp_path, log):
     samples, path = make_dataset(), str(tmp_path / 'out' / 'results.csv')
     default = evaluate(samples, files, results_file=path)
-    assert set(default) == {
-        'mAP/overall', 'mAP/overall_mmaction2', 'mAP/overall_official'
-    }
+    assert set(default) == {'mAP/overall', 'mAP/overall_mmaction2',
+                            'mAP/overall_official'}
     assert default['mAP/overall'] == default['mAP/overall_mmaction2']
     official = evaluate(samples, files, convention='official')
     assert official['mAP/overall'] == default['mAP/overall_official']

@@ -85,12 +85,11 @@ def test_scores_of_one_view():
     (None, None),
 ])
 def test_what_stock_heads_hand_over(average, words):
-    head = MODELS.build(
-        dict(
-            type='mmaction.SlowFastHead', num_classes=NUM_CLASSES,
-            in_channels=8, multi_class=True,
-            loss_cls=dict(type='mmaction.BCELossWithLogits'),
-            average_clips=average))
+    head = MODELS.build(dict(type='mmaction.SlowFastHead',
+                             num_classes=NUM_CLASSES, in_channels=8,
+                             multi_class=True,
+                             loss_cls=dict(type='mmaction.BCELossWithLogits'),
+                             average_clips=average))
     head.eval()
     samples = make_dataset()
     gen = torch.Generator().manual_seed(1)
@@ -116,8 +115,7 @@ def test_what_stock_heads_hand_over(average, words):
         evaluate(samples)
     # Not only after hours of testing, nor for want of many videos.
     with pytest.raises(ValueError, match=words):
-        MultiLabelMAPMetric().process(
-            None, [x.to_dict() for x in samples[:8]])
+        MultiLabelMAPMetric().process(None, [x.to_dict() for x in samples[:8]])
     with pytest.raises(ValueError, match=words):
         evaluate(samples[:2])
 

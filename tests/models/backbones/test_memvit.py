@@ -7,13 +7,11 @@ from mmaction.registry import MODELS
 
 from mmaction_memvit.models import MeMViT
 
-SMALL = dict(
-    arch=dict(
-        embed_dims=16, num_layers=4, num_heads=1, downscale_indices=[1, 3]),
-    spatial_size=32,
-    temporal_size=8,
-    mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2)),
-    adaptive_kv_stride=(1, 2, 2))
+SMALL = dict(arch=dict(embed_dims=16, num_layers=4, num_heads=1,
+                       downscale_indices=[1, 3]),
+             spatial_size=32, temporal_size=8,
+             mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2)),
+             adaptive_kv_stride=(1, 2, 2))
 
 
 def build(seed: int = 0, **kwargs) -> MeMViT:

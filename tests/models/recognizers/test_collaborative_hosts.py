@@ -18,7 +18,7 @@ HOSTS = dict(
     tsn=('tsn/tsn_imagenet-pretrained-r50_8xb32-1x1x8-100e_kinetics400-rgb',
          512, (3, 32, 32), dict(depth=18)),
     tsm=('tsm/tsm_imagenet-pretrained-r50_8xb16-1x1x8-50e_kinetics400-rgb',
-         2048, (3, 32, 32), dict()),
+         512, (3, 32, 32), dict(depth=18)),
     i3d=('i3d/i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e_kinetics400-rgb',
          256, (3, 8, 64, 64), dict(base_channels=8)),
     r2plus1d=('r2plus1d/r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb', 64,
@@ -95,9 +95,7 @@ def host(name, **changes):
 
 def data(frames, shape, views):
     gen = torch.Generator().manual_seed(0)
-    samples = [
-        ActionDataSample().set_gt_label(i) for i in range(NUM_VIDEOS)
-    ]
+    samples = [ActionDataSample().set_gt_label(i) for i in range(NUM_VIDEOS)]
     inputs = [
         torch.randint(256, (views * frames, *shape), generator=gen).byte()
         for _ in samples

@@ -30,19 +30,12 @@ def scope():
 
 def config(depth=18, **kwargs):
     cfg = dict(
-        type='CollaborativeRecognizer3D',
-        backbone=dict(SLOWONLY, depth=depth),
-        neck=dict(
-            type='CollaborativeMemory',
-            in_channels=32 if depth == 18 else 128,
-            zero_init=False),
-        cls_head=dict(
-            type='I3DHead',
-            num_classes=CLASSES,
-            in_channels=32 if depth == 18 else 128,
-            dropout_ratio=0.,
-            topk=(1, ),
-            average_clips='prob'))
+        type='CollaborativeRecognizer3D', backbone=dict(SLOWONLY, depth=depth),
+        neck=dict(type='CollaborativeMemory',
+                  in_channels=32 if depth == 18 else 128, zero_init=False),
+        cls_head=dict(type='I3DHead', num_classes=CLASSES,
+                      in_channels=32 if depth == 18 else 128, dropout_ratio=0.,
+                      topk=(1, ), average_clips='prob'))
     for key, value in kwargs.items():
         if isinstance(value, dict) and key in cfg:
             value = {**cfg[key], **value}
@@ -190,16 +183,15 @@ def peak(mode, views, tmp_path):
 
 
 def test_multi_iteration_needs_the_memory_of_one_clip(tmp_path):
-    one, two, many = (
-        peak('multi_iteration', n, tmp_path) for n in (1, 2, 16))
+    one, two, many = (peak('multi_iteration', n, tmp_path) for n in (1, 2, 8))
     # For N > 1, whatever N, a clip's gradients of the weights wait for those
     # of the others; and one more, while it is added.
     weights = [
         p.numel() * p.element_size() for p in build(depth=50).parameters()
     ]
     assert two - sum(weights) - max(weights) < 1.1 * one
-    # What is kept of 14 more clips: their last features.
-    assert many - two < 0.1 * one
+    # What is kept of 6 more clips: their last features.
+    assert many - two < 0.05 * one
     # What it spares, and that the measure is one.
     assert peak('batch', 4, tmp_path) > 3 * one
 
@@ -209,9 +201,7 @@ def three_crops(frames=40, clips=10, length=2):
     image = np.arange(12, dtype=np.int16)[None, :, None].repeat(4, 0)
     results = dict(
         imgs=[image.repeat(3, 2) + 20 * i for i in range(length * clips)],
-        num_clips=clips,
-        clip_len=length,
-        img_shape=(4, 12))
+        num_clips=clips, clip_len=length, img_shape=(4, 12))
     for cfg in (dict(type='ThreeCrop', crop_size=4),
                 dict(type='FormatShape', input_format='NCTHW')):
         results = TRANSFORMS.build(cfg)(results)
