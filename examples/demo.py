@@ -9,7 +9,14 @@ import os
 import os.path as osp
 import time
 
-from demos import collaborative, detection, epic, longcue, unrolled
+from demos import (
+    collaborative,
+    detection,
+    epic,
+    features,
+    longcue,
+    unrolled,
+)
 
 DEMOS = {
     'longcue': longcue,
@@ -17,6 +24,7 @@ DEMOS = {
     'epic': epic,
     'collaborative': collaborative,
     'unrolled': unrolled,
+    'features': features,
 }
 
 

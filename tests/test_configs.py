@@ -130,8 +130,14 @@ def shrink_model(model):
     if model.backbone.type.endswith('VisionTransformer'):
         model.backbone.update(
             img_size=32, embed_dims=dims, depth=2, num_heads=2)
-        model.roi_head.box_block.dims = dims
-        model.roi_head.bbox_head.in_channels = dims
+        if 'roi_head' in model:
+            model.roi_head.box_block.dims = dims
+            model.roi_head.bbox_head.in_channels = dims
+        else:
+            model.neck.update(in_channels=dims, embed_dims=dims)
+            model.cls_head.in_channels = dims
+        return memory
+    if model.backbone.type == 'ResNet3d':  # the demo's
         return memory
     if 'roi_head' in model:
         # The demo's detectors are tiny as they are.

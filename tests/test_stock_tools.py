@@ -236,3 +236,75 @@ def test_detection(tmp_path, stock):
         scores = sample['pred_instances']['scores']
         assert scores.shape == (2, 81)
         assert torch.isfinite(scores).all() and scores.max() > 0
+
+
+# Our config for videos of one's own, with two of MMAction2's backbones.
+ANY_BACKBONE = """
+_base_ = ('mmaction_memvit::recognition/stream_memory/vit-base-p16-videomae-'
+          'm64_k400-pre_1xb4-16x4x1-10e_custom-rgb.py')
+BACKBONE = dict(
+    vit=dict(
+        img_size=32, embed_dims=32, depth=2, num_heads=2, init_cfg=None),
+    slowfast=dict(
+        _delete_=True,
+        type='ResNet3dSlowFast',
+        pretrained=None,
+        slow_pathway=dict(
+            type='resnet3d', depth=18, pretrained=None, lateral=True,
+            base_channels=8, conv1_kernel=(1, 7, 7), inflate=(0, 0, 1, 1)),
+        fast_pathway=dict(
+            type='resnet3d', depth=18, pretrained=None, lateral=False,
+            base_channels=1, conv1_kernel=(5, 7, 7))))['KIND']
+model = dict(
+    with_cp=False,
+    backbone=BACKBONE,
+    neck=dict(in_channels=64 + 8 if 'pretrained' in BACKBONE else 32,
+              embed_dims=16, num_heads=2),
+    cls_head=dict(in_channels=16))
+sizes = {256: 36, 224: 32}
+
+
+def small(step):
+    step = dict(step)
+    if step['type'] == 'Resize':
+        step['scale'] = tuple(sizes.get(x, x) for x in step['scale'])
+    if 'crop_size' in step:
+        step['crop_size'] = 32
+    if 'transforms' in step:
+        step['transforms'] = [small(x) for x in step['transforms']]
+    return step
+
+
+train_pipeline, val_pipeline = (
+    [small(x) for x in pipeline]
+    for pipeline in (_base_.train_pipeline, _base_.val_pipeline))
+del small
+data = dict(
+    ann_file='data/list.txt', ann_format='video', index_file=None,
+    data_prefix=dict(video='data/videos'))
+train_dataloader = dict(
+    num_workers=0, persistent_workers=False,
+    dataset=dict(pipeline=train_pipeline, **data))
+val_dataloader = dict(
+    num_workers=0, persistent_workers=False,
+    dataset=dict(pipeline=val_pipeline, **data))
+test_dataloader = val_dataloader
+train_cfg = dict(max_epochs=1)
+default_hooks = dict(
+    checkpoint=dict(interval=1, save_best=None), logger=dict(interval=1))
+"""
+
+
+@pytest.mark.parametrize('kind', ['vit', 'slowfast'])
+def test_any_backbone_with_a_memory(folder, kind):
+    (folder / f'configs/{kind}.py').write_text(
+        ANY_BACKBONE.replace('KIND', kind))
+    log = run(folder, 'train.py', config=f'configs/{kind}.py')
+    # 6 videos of 1 or 2 clips, 4 lanes of 4 clips each.
+    assert trained(log)
+    assert re.search(r'Epoch\(val\) \[1\].*acc/top1: \d', log)
+    log = run(folder, 'test.py', f'work_dirs/{kind}/epoch_1.pth', '--dump',
+              f'{kind}.pkl', config=f'configs/{kind}.py')
+    assert re.search(r'Epoch\(test\).*acc/top1: \d', log)
+    found = load(folder / f'{kind}.pkl')
+    assert {x['timestamp'] for x in found} >= {0, 1}
