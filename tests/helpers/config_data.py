@@ -87,15 +87,23 @@ def is_epic(dataset):
 def write_epic(folder, cfg):
     """Writes videos, and all files of the form of EPIC-KITCHENS-100."""
     sizes = cfg.model.cls_head.num_classes
-    sizes = sizes['verb'], sizes.get('noun', 1)
+    if isinstance(sizes, dict):
+        sizes = sizes['verb'], sizes.get('noun', 1)
+    else:
+        # Of actions, which the lists have fewer of.
+        sizes = 5, 7
     span = clip_span(cfg.train_dataloader)
     # Long enough for something to be anticipated.
     more = math.ceil(1.5 * FPS / span)
     rows, infos = [], ['video_id,duration,fps,resolution']
     for i, (name, num_clips) in enumerate(zip(KITCHENS, NUM_CLIPS)):
         num_frames = int(span * (num_clips + more))
-        write_video(
-            folder / f'{name}.mp4', num_frames, first=1000 * i, rate=FPS)
+        if 'feature' in cfg.train_dataloader.dataset.data_prefix:
+            np.save(folder / name, np.random.randn(
+                num_frames, cfg.model.cls_head.in_channels))
+        else:
+            write_video(
+                folder / f'{name}.mp4', num_frames, first=1000 * i, rate=FPS)
         seconds = num_frames / FPS
         infos.append(f'{name},{seconds},{FPS},64x64')
         # One after the other, the last one beyond the end.

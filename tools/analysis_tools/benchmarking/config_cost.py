@@ -86,7 +86,10 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     with torch.device('meta'), torch.no_grad(), mock.patch(
             'torch.jit.is_tracing', return_value=True):
         model = MODELS.build(without_files(copy.deepcopy(cfg.model))).eval()
-        inputs = torch.empty(1, 1, 3, frames, size, size)
+        channels = 3
+        if cfg.model.backbone.type == 'FeatureBackbone':
+            channels, size = cfg.model.cls_head.in_channels, 1
+        inputs = torch.empty(1, 1, channels, frames, size, size)
         with FlopCounterMode(display=False, custom_mapping=NORMS) as counter:
             if hasattr(model, 'roi_head'):
                 model.extract_feat(inputs)
