@@ -31,6 +31,7 @@ Export <docs/export>
 docs/install
 docs/memvit
 docs/ava
+docs/avt
 docs/collaborative
 docs/epic100
 docs/model_zoo
