@@ -87,15 +87,22 @@ def is_epic(dataset):
 def write_epic(folder, cfg):
     """Writes videos, and all files of the form of EPIC-KITCHENS-100."""
     sizes = cfg.model.cls_head.num_classes
-    sizes = sizes['verb'], sizes.get('noun', 1)
+    if isinstance(sizes, dict):
+        sizes = sizes['verb'], sizes.get('noun', 1)
+    else:
+        sizes = 5, 7
     span = clip_span(cfg.train_dataloader)
     # Long enough for something to be anticipated.
     more = math.ceil(1.5 * FPS / span)
     rows, infos = [], ['video_id,duration,fps,resolution']
     for i, (name, num_clips) in enumerate(zip(KITCHENS, NUM_CLIPS)):
         num_frames = int(span * (num_clips + more))
-        write_video(
-            folder / f'{name}.mp4', num_frames, first=1000 * i, rate=FPS)
+        if 'feature' in cfg.train_dataloader.dataset.data_prefix:
+            np.save(folder / name, np.random.randn(
+                num_frames, cfg.model.cls_head.in_channels))
+        else:
+            write_video(
+                folder / f'{name}.mp4', num_frames, first=1000 * i, rate=FPS)
         seconds = num_frames / FPS
         infos.append(f'{name},{seconds},{FPS},64x64')
         # One after the other, the last one beyond the end.
@@ -103,6 +110,11 @@ def write_epic(folder, cfg):
             rows.append((f'{name}_{k}', k + 0.1,
                          k + (9 if k + 1 == int(seconds) else 1.2),
                          *((i + k) % size for size in sizes)))
+    pairs = sorted({row[3:] for row in rows})
+    write_text(folder / 'actions.csv', 'id,verb,noun',
+               *(f'{i},{v},{n}' for i, (v, n) in enumerate(pairs)))
+    if not isinstance(cfg.model.cls_head.num_classes, dict):
+        cfg.model.cls_head.num_classes = len(pairs)
     for name in ('EPIC_100_train', 'EPIC_100_train_uses',
                  'EPIC_100_validation', 'train_segments', 'val_segments'):
         write_official(folder / f'{name}.csv', rows)
@@ -117,6 +129,8 @@ def write_epic(folder, cfg):
         for key, value in node.items():
             if isinstance(value, str) and value.endswith('.csv'):
                 node[key] = str(folder / Path(value).name)
+            elif key == 'actions':
+                node[key] = [str(folder / Path(x).name) for x in value]
 
 
 def write_charades(folder, cfg):

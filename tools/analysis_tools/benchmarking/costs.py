@@ -113,7 +113,11 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     # Nothing is computed.
     with torch.device('meta'):
         model = MODELS.build(without_files(copy.deepcopy(cfg.model))).eval()
-        inputs = torch.empty(1, 1, 3, frames, size, size)
+        channels = 3
+        if cfg.model.backbone.type == 'FeatureBackbone':
+            part = cfg.model.get('neck') or cfg.model.cls_head
+            channels, size = part.in_channels, 1
+        inputs = torch.empty(1, 1, channels, frames, size, size)
 
         def run() -> None:
             if hasattr(model, 'roi_head'):
