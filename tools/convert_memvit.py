@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Convert a released MeMViT or X-ViT checkpoint to this project's layout."""
+"""Convert a released MeMViT, X-ViT or AVT checkpoint to our layout."""
 import argparse
 import os.path as osp
 import sys
@@ -10,6 +10,10 @@ import torch
 
 from mmaction_memvit.models.checkpoints.released import (
     convert_released,
+)
+from mmaction_memvit.models.checkpoints.released_avt import (
+    convert_avt,
+    is_released_avt,
 )
 from mmaction_memvit.models.checkpoints.released_xvit import (
     convert_xvit,
@@ -32,8 +36,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         sys.exit(f'{args.src}: no such file')
     # weights_only: a checkpoint from the web must not run code.
     checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
-    convert = (
-        convert_xvit if is_released_xvit(checkpoint) else convert_released)
+    convert = convert_released
+    if is_released_xvit(checkpoint):
+        convert = convert_xvit
+    elif is_released_avt(checkpoint):
+        convert = convert_avt
     try:
         converted = convert(checkpoint)
     except ValueError as error:

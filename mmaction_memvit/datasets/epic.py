@@ -18,7 +18,7 @@ from ..annotations.epic_lists import (
     read_epic_video_info,
 )
 from ..messages import check_choice, first_names, log, tool, warn
-from .grid import SAME_TIME, Clock
+from .grid import SAME_TIME, Clock, latest_first
 from .source import NamedVideoDataset
 
 CHECK_EPIC = tool('data/epic100/check_epic.py')
@@ -230,7 +230,10 @@ class EpicDataset(EpicVideoDataset):
     ``observed`` seconds that end ``tau_a`` before it; no frame begins later.
     Segments before which nothing can be seen are left out; the metric counts
     them as missed. Sample clips that fill ``observed``, as ``SampleFrames``
-    draws the place of shorter ones.
+    draws the place of shorter ones, or by :class:`SampleObservedFrames`.
+    Samples then also hold ``segment_times``, float64 (S, 2), and
+    ``segment_labels``, int64 (S, 3), of what is going on meanwhile, what has
+    started last first.
 
     Args:
         ann_file (str): List of segments.
@@ -330,11 +333,30 @@ class EpicDataset(EpicVideoDataset):
         """Frames and labels of a segment."""
         row = int(self.samples['row'][idx])
         first, last = self._frames_of(row, video)
+        observed = {}
+        if self.task == 'anticipation':
+            observed = self._observed(first, last, video)
         return {
+            **observed,
             'label': self._labels[row].copy(),
             'narration_id': self.segments.narration_ids[row],
             'segment_frames': (first, last),
             'first_number': self.start_index,
             'start_index': self.start_index + first,
             'total_frames': last - first + 1,
+        }
+
+    def _observed(self, first: int, last: int, video: dict) -> dict:
+        """Segments that go on while these frames are shown."""
+        segments, clock = self.segments, Clock(video)
+        rows = segments.rows_of(video['video_id'])
+        times = np.stack([segments.starts[rows], segments.stops[rows]], 1)
+        # Comparisons with NaN are false.
+        shown = ((times[:, 1] > clock.seconds_at(first))
+                 & (times[:, 0] <= clock.seconds_at(last) + SAME_TIME))
+        rows, times = rows[shown], times[shown]
+        order = latest_first(*times.T)
+        return {
+            'segment_times': times[order],
+            'segment_labels': self._labels[rows[order]],
         }

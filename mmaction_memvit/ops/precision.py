@@ -1,4 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+from contextlib import nullcontext
+from typing import ContextManager
+
 import torch
 from torch import Tensor
 
@@ -31,3 +34,10 @@ def activation_dtype(x: Tensor) -> torch.dtype:
 def statistics_dtype(x: Tensor) -> torch.dtype:
     """Dtype of means and deviations: float32, or float64 for float64."""
     return torch.promote_types(x.dtype, torch.float32)
+
+
+def full_precision(x: Tensor) -> ContextManager:
+    """Context without autocast, which a device without data has none of."""
+    if x.is_meta:
+        return nullcontext()
+    return torch.autocast(x.device.type, enabled=False)

@@ -64,7 +64,7 @@ NAME = re.compile(
     r'(?P<arch>.+?)(_(?P<pre>k\d00|in21k)-pre)?'
     r'(_(?P<gpus>\d+)xb\d+)?(-(?P<clip>\d+x\d+)x\d+|-u\d+)?'
     r'(-n(?P<clips>\d+))?(-\d+e)?_'
-    f'(?P<data>{"|".join(DATA)})(-ava|-anticipation)?-rgb')
+    f'(?P<data>{"|".join(DATA)})(-ava|-anticipation)?-(rgb|feature)')
 HEADER = ('config', 'clip', 'starts from', 'parameters', 'GMACs a clip',
           'published', 'ours')
 
@@ -78,6 +78,15 @@ def folders() -> List[Path]:
 
 def architecture(model: dict) -> List[str]:
     """What a model is made of, in words."""
+    head = model.get('cls_head', {})
+    if head.get('type') == 'AVTHead':
+        steps = head.get('mem_len', 0)
+        return [*_backbone(model), 'AVT',
+                *[f'memory of {steps} steps'] * (steps > 0)]
+    return _backbone(model)
+
+
+def _backbone(model: dict) -> List[str]:
     backbone = model['backbone']
     kind = backbone['type'].split('.')[-1]
     if kind == 'MeMViT':
@@ -88,7 +97,9 @@ def architecture(model: dict) -> List[str]:
         apart = f', {gap} apart' if gap > 1 else ''
         return [name, *[f'memory of {memory} clips{apart}'] * (memory > 0)]
     if kind == 'XViT':
-        return [f'{kind}-{backbone["arch"]}']
+        kind = kind if backbone.get('window', 1) else 'ViT'
+        arch = backbone['arch']
+        return [f'{kind}-{arch if isinstance(arch, str) else "tiny"}']
     depth = backbone.get('slow_pathway', backbone).get('depth')
     neck = model.get('neck')
     return [kind + (f'-{depth}' if depth else ''),
@@ -134,7 +145,7 @@ def entry(path: Path, old: dict, collection: str) -> dict:
         'In Collection': old.get('In Collection', collection),
         'Metadata': metadata(path, cfg,
                              old.get('Metadata', {}).get('Published')),
-        'Modality': 'RGB',
+        'Modality': 'feature' if path.stem.endswith('feature') else 'RGB',
     }
     if 'Results' in old:
         new['Results'] = old['Results']

@@ -3,6 +3,7 @@ from .clips import (
     DropLostBoxes,
     LabelSampledClips,
     SampleKeyframeClip,
+    SampleObservedFrames,
     TrimToSegment,
 )
 from .consistent import PerVideoAugment
@@ -11,5 +12,6 @@ from .loading import LoadVideoClip, VideoInit
 
 __all__ = [
     'DropLostBoxes', 'LabelSampledClips', 'LoadFeatureClip', 'LoadVideoClip',
-    'PerVideoAugment', 'SampleKeyframeClip', 'TrimToSegment', 'VideoInit'
+    'PerVideoAugment', 'SampleKeyframeClip', 'SampleObservedFrames',
+    'TrimToSegment', 'VideoInit'
 ]

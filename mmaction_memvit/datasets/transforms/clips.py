@@ -8,6 +8,7 @@ from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
 from ...video.frames import Clock
+from ..grid import choose_by_time
 
 # What belongs to the rows of the boxes.
 _BELONGING = {
@@ -153,6 +154,66 @@ class LabelSampledClips(BaseTransform):
         label[results['actions'][shown.any(1)]] = 1
         results['label'] = label
         return results
+
+
+@TRANSFORMS.register_module()
+class SampleObservedFrames(BaseTransform):
+    """Chooses frames up to the last one seen before a segment.
+
+    For anticipation by :class:`EpicDataset`. The last frame is the last that
+    is observed, the others are ``interval_seconds`` apart before it; where the
+    observation is shorter, its first frame is repeated.
+
+    Required are ``segment_frames``, ``first_number``, ``fps``, and with
+    ``label_frames`` ``segment_times`` and ``segment_labels`` of
+    :class:`EpicDataset`. Added are ``frame_inds`` (int64, (clip_len, )),
+    ``clip_len``, ``frame_interval`` (frames of the video) and ``num_clips``.
+
+    Args:
+        clip_len (int): Number of frames.
+        interval_seconds (float): From one to the next. Defaults to 1.
+        label_frames (bool): Whether ``label``, of (3, ), becomes (clip_len +
+            1, 3): verb, noun and action that go on at each frame, -1 for
+            none, and at last those of the segment, as :class:`AVTHead`
+            learns. Defaults to True.
+    """
+
+    def __init__(self,
+                 clip_len: int,
+                 interval_seconds: float = 1.,
+                 label_frames: bool = True) -> None:
+        self.clip_len = clip_len
+        self.interval_seconds = interval_seconds
+        self.label_frames = label_frames
+
+    def transform(self, results: dict) -> dict:
+        """Chooses the frames."""
+        _need(results, 'segment_frames', self, 'EpicDataset')
+        first, last = results['segment_frames']
+        clock = Clock({**results, 'num_frames': last + 1})
+        before = np.arange(self.clip_len)[::-1] * self.interval_seconds
+        frames = clock.frame_at(clock.seconds_at(last) - before)
+        frames = np.maximum(frames, first)
+        if self.label_frames:
+            _need(results, 'segment_times', self,
+                  "EpicDataset with task='anticipation'")
+            rows = choose_by_time(
+                clock.seconds_at(frames), results['segment_times'])
+            # The last row is that of no segment.
+            table = np.append(results['segment_labels'], [[-1] * 3], 0)
+            results['label'] = np.append(
+                table[rows], [results['label']], 0)
+        results['frame_inds'] = frames + results['first_number']
+        results['clip_len'] = self.clip_len
+        results['frame_interval'] = round(
+            self.interval_seconds * results['fps'])
+        results['num_clips'] = 1
+        return results
+
+    def __repr__(self) -> str:
+        return (f'{self.__class__.__name__}(clip_len={self.clip_len}, '
+                f'interval_seconds={self.interval_seconds}, '
+                f'label_frames={self.label_frames})')
 
 
 @TRANSFORMS.register_module()

@@ -79,8 +79,9 @@ class XViT(BaseModule):
             positions are made for; they are resized to frames of other sizes.
             Defaults to 224.
         temporal_positions (int): Rows of the table of temporal positions;
-            frame t gets row t modulo this. Defaults to 8, as in the released
-            weights, where a clip of 16 frames gets each row twice.
+            frame t gets row t modulo this; 0: frames know no time. Defaults
+            to 8, as in the released weights, where a clip of 16 frames gets
+            each row twice.
         window (int): Frames on either side to take channels from, 0 for an
             image transformer. Defaults to 1.
         shift_div (int): Each gives 1/``shift_div`` of the channels. Defaults
@@ -165,7 +166,8 @@ class XViT(BaseModule):
         rows, columns = self.grid_size(*self.spatial_size)
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + rows * columns, dims))
         self.temp_embed = nn.Parameter(
-            torch.zeros(1, temporal_positions, 1, dims))
+            torch.zeros(1, temporal_positions, 1,
+                        dims)) if temporal_positions else None
         self.blocks = ModuleList([
             MixingBlock(
                 dims,
@@ -257,12 +259,15 @@ class XViT(BaseModule):
         grid = grid.flatten(2).transpose(1, 2)
         cls = self.cls_token.expand(len(grid), -1, -1).to(grid.dtype)
         tokens = torch.cat((cls, grid), 1) + table.to(grid.dtype)
+        tokens = tokens.unflatten(0, (len(x), -1))
+        if self.temp_embed is None:
+            return tokens
         index = torch.arange(x.shape[2], device=x.device)
         if start is not None:
             index = start[:, None] + index
         # (B or 1, T, 1, C)
         times = self.temp_embed[0, index % self.temp_embed.shape[1]]
-        return tokens.unflatten(0, (len(x), -1)) + times.to(grid.dtype)
+        return tokens + times.to(grid.dtype)
 
     def _exists(self, memory: Optional[MixingMemory], late: int,
                 num: int) -> Optional[Tensor]:

@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import ContextManager, Dict, Optional
+from typing import Dict, Optional
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -9,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmaction_memvit.messages import check_choice
+from mmaction_memvit.ops.precision import full_precision
 
 MEMORIES = ('associative', 'average')
 INFUSIONS = ('gating', 'residual')
@@ -147,7 +147,7 @@ class ClipMemory(BaseModule):
         key, value = (
             y.to(dtype).view(-1, num_clips, y.shape[1], places)
             for y in (key, value))
-        with _full_precision(x):
+        with full_precision(x):
             total = torch.einsum('bnkl,bnvl->bkv', key, value)
         return VideoMemory(total, places * num_clips)
 
@@ -167,7 +167,7 @@ class ClipMemory(BaseModule):
         query = self.query(x)
         shape, dtype = query.shape, query.dtype
         query = query.to(total.dtype).view(-1, num_clips, *shape[1:])
-        with _full_precision(x):
+        with full_precision(x):
             out = torch.einsum('bnkl,bkv->bnvl', query.flatten(3), total)
         return out.reshape(shape).to(dtype)
 
@@ -203,13 +203,6 @@ def _check_options(module: ClipMemory, state: Dict[str, Tensor], prefix: str,
             'Remedy: give the options it was trained with, by the config that '
             'training has written into its work directory or by the same '
             '--cfg-options')
-
-
-def _full_precision(x: Tensor) -> ContextManager:
-    """Context without autocast, which a device without data has none of."""
-    if x.is_meta:
-        return nullcontext()
-    return torch.autocast(x.device.type, enabled=False)
 
 
 def _sum_dtype(x: Tensor) -> torch.dtype:

@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from typing import Dict, List, Optional, Sequence, Tuple
 
-import torch
 from mmaction.models.recognizers import Recognizer3D
 from mmaction.registry import MODELS
 from mmaction.utils import OptSampleList, SampleList
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from mmaction_memvit.memory import MemoryHost, clip_identities, run_part
 from mmaction_memvit.memory.state import cat, tree_map
+from mmaction_memvit.ops.precision import full_precision
 
 from .cuda_graph import CUDAGraphStep
 
@@ -88,7 +88,7 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         if of_neck is not None:
             feats, of_neck = self.neck(feats, of_neck, elapsed)
         if of_head is not None:
-            with torch.autocast(clips.device.type, enabled=False):
+            with full_precision(clips):
                 feats, of_head = self.cls_head(
                     self._in_head_dtype(feats), of_head, elapsed)
         return feats, None if memory is None else (own, of_neck, of_head)
@@ -155,7 +155,7 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
             i for i, sample in enumerate(data_samples)
             if takes_all or (sample.gt_label != UNLABELLED).all()
         ]
-        with torch.autocast(inputs.device.type, enabled=False):
+        with full_precision(inputs):
             if not keep:
                 # The graph is kept: other processes expect gradients.
                 scores = (
@@ -180,7 +180,7 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         feats, head_kwargs = self.extract_feat(
             inputs, data_samples=data_samples, test_mode=True)
         feats = self._in_head_dtype(feats)
-        with torch.autocast(inputs.device.type, enabled=False):
+        with full_precision(inputs):
             if self.remembering[2]:
                 return self.cls_head.predict_by_feat(feats, data_samples)
             return self.cls_head.predict(feats, data_samples, **head_kwargs)

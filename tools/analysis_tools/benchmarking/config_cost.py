@@ -86,10 +86,20 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     with torch.device('meta'), torch.no_grad(), mock.patch(
             'torch.jit.is_tracing', return_value=True):
         model = MODELS.build(without_files(copy.deepcopy(cfg.model))).eval()
-        inputs = torch.empty(1, 1, 3, frames, size, size)
+        channels = 3
+        if cfg.model.backbone.type == 'FeatureBackbone':
+            first = cfg.model.get('neck') or cfg.model.cls_head
+            channels, size = first.in_channels, 1
+        inputs = torch.empty(1, 1, channels, frames, size, size)
         with FlopCounterMode(display=False, custom_mapping=NORMS) as counter:
             if hasattr(model, 'roi_head'):
                 model.extract_feat(inputs)
+            elif any(getattr(model, 'remembering', ())[1:]):
+                # Neck and head that remember run over what they have seen.
+                out, _ = model.step(inputs[0],
+                                    model.init_memory(1, (size, size)))
+                if not model.remembering[2]:
+                    model.cls_head(out)
             else:
                 model(inputs, stage='head', mode='tensor')
     return Cost(sum(p.numel() for p in model.parameters()),

@@ -1,0 +1,78 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+"""From the layout of the released AVT weights to ours."""
+import re
+from typing import Dict
+
+from .released import Converted, rename
+
+_GPT = r'future_predictor\.gpt_model\.'
+_WB = r'\.(weight|bias)'
+# As :func:`rename` takes them.
+_RULES = (
+    (r'backbone\.model\.(cls_token|pos_embed)', r'backbone.\1'),
+    (rf'backbone\.model\.patch_embed\.proj{_WB}',
+     r'backbone.patch_embed.projection.\1'),
+    (rf'backbone\.model\.(norm|blocks\.\d+\.(?:norm[12]|attn\.(?:qkv|proj)|'
+     rf'mlp\.fc[12])){_WB}', r'backbone.\1.\2'),
+    (r'future_predictor\.(encoder|decoder)\.weight', r'cls_head.\1.weight'),
+    (rf'{_GPT}wpe\.weight', r'cls_head.transformer.positions.weight'),
+    (rf'{_GPT}ln_f{_WB}', r'cls_head.transformer.norm.\1'),
+    (rf'{_GPT}h\.(\d+)\.ln_([12]){_WB}',
+     r'cls_head.transformer.blocks.\1.norm\2.\3'),
+    (rf'{_GPT}h\.(\d+)\.attn\.c_attn{_WB}',
+     r'cls_head.transformer.blocks.\1.qkv.\2'),
+    (rf'{_GPT}h\.(\d+)\.attn\.c_proj{_WB}',
+     r'cls_head.transformer.blocks.\1.proj.\2'),
+    (rf'{_GPT}h\.(\d+)\.mlp\.c_fc{_WB}',
+     r'cls_head.transformer.blocks.\1.fc1.\2'),
+    (rf'{_GPT}h\.(\d+)\.mlp\.c_proj{_WB}',
+     r'cls_head.transformer.blocks.\1.fc2.\2'),
+    (rf'classifiers\.action{_WB}', r'cls_head.fc_cls.\1'),
+    # Masks, and which verb and noun an action has.
+    (rf'{_GPT}h\.\d+\.attn\.(bias|masked_bias)', None),
+    (r'cls_map_(verb|noun)_action', None),
+)
+# GPT-2's layers have their weights the other way round.
+_TRANSPOSED = re.compile(rf'.*{_GPT}h\.\d+\.(attn|mlp)\.c_\w+\.weight')
+_MARK = re.compile(r'(.*?)future_predictor\.gpt_model\.wpe\.weight')
+
+
+def is_released_avt(checkpoint: Dict) -> bool:
+    """Whether a checkpoint is one of AVT as released."""
+    return any(map(_MARK.fullmatch, map(str, _state(checkpoint))))
+
+
+def _state(checkpoint: Dict) -> Dict:
+    return checkpoint.get('model', checkpoint)
+
+
+def convert_avt(checkpoint: Dict) -> Converted:
+    """Convert a released AVT checkpoint, over a ViT or over features.
+
+    Args:
+        checkpoint (dict): With ``model``, or the state itself; its keys may
+            all have one prefix, such as ``module.``.
+
+    Returns:
+        Converted: The state dict of a ``Recognizer3D`` of an :class:`AVTHead`
+        and, unless features were taken out beforehand, an :class:`XViT` with
+        ``window=0, temporal_positions=0``.
+
+    Raises:
+        ValueError: If a key is unknown, with the list of all such keys, or
+            if this is no such checkpoint.
+    """
+    state = _state(checkpoint)
+    marks = [m[1] for m in map(_MARK.fullmatch, state) if m]
+    if not marks:
+        raise ValueError(
+            'this is not a released AVT checkpoint: it has no '
+            'future_predictor.gpt_model.wpe.weight among its '
+            f'{len(state)} tensors (they begin with {sorted(state)[:3]})')
+    state = {
+        k[len(marks[0]):] if k.startswith(marks[0]) else k:
+        v.t().contiguous() if _TRANSPOSED.fullmatch(k) else v
+        for k, v in state.items()
+    }
+    converted, dropped = rename(state, _RULES, 'AVT')
+    return Converted(converted, (), dropped)
