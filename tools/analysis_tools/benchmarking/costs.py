@@ -122,9 +122,12 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
         def run() -> None:
             if hasattr(model, 'roi_head'):
                 model.extract_feat(inputs)
-            elif getattr(model, 'remembering', (False, ))[-1]:
-                # A head that remembers runs over what it has seen.
-                model.step(inputs[0], model.init_memory(1, (size, size)))
+            elif any(getattr(model, 'remembering', ())[1:]):
+                # Neck and head that remember run over what they have seen.
+                out, _ = model.step(inputs[0],
+                                    model.init_memory(1, (size, size)))
+                if not model.remembering[2]:
+                    model.cls_head(out)
             else:
                 model(inputs, stage='head', mode='tensor')
 
