@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """A tiny model on tiny videos, run by MMEngine's runner."""
 import copy
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -308,6 +309,7 @@ def one_of_two(rank: int, port: int, tool: str, folder: Path,
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2',
                       MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     os.chdir(folder)
+    multiprocessing.set_start_method(None, force=True)
     with open('printed.txt', 'a') as printed:
         sys.stdout = sys.stderr = printed
         sys.argv = [tool, *arguments, '--launcher', 'pytorch']
