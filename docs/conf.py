@@ -34,6 +34,7 @@ docs/memvit
 docs/ava
 docs/collaborative
 docs/epic100
+docs/online_action_detection
 docs/model_zoo
 docs/leaderboard
 docs/convert_weights

@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Online action detection from features to mAP, by the configs, shrunk."""
+"""Online action detection from features to mAP, by all configs, shrunk."""
 from pathlib import Path
 
 import pytest
@@ -16,15 +16,17 @@ from mmengine.evaluator import Evaluator
 from mmengine.fileio import load
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs/online_detection'
-MODES = ('train', 'val', 'test')
+EVERY = sorted(CONFIGS.rglob('*-feature.py'))
+# Of each benchmark its measures.
+NAMES = dict(thumos14=['mAP'], tvseries=['mcAP'],
+             epic100=['verb_mAP', 'noun_mAP'])
 
 
-def shrunk(benchmark, folder):
-    """The config of a linear layer, on small made-up features."""
+def shrunk(path, benchmark, folder):
+    """A config on small made-up features."""
     several = benchmark == 'epic100'
-    path, = CONFIGS.glob(f'framewise/linear_*_{benchmark}-feature.py')
     cfg = Config.fromfile(str(path))
-    for mode in MODES:
+    for mode in ('train', 'val', 'test'):
         loader = cfg[f'{mode}_dataloader']
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         loader.dataset.update(
@@ -32,7 +34,8 @@ def shrunk(benchmark, folder):
             data_prefix=dict(feature=list(WIDTHS)),
             targets=['verb', 'noun'] if several else 'target')
     head = cfg.model.cls_head
-    head.get('head', head).in_channels = sum(WIDTHS.values())
+    part = cfg.model.get('neck') or head.get('head', head)
+    part.in_channels = sum(WIDTHS.values())
     if several:
         head.num_classes = dict(verb=NUM_VERBS, noun=NUM_NOUNS)
     cfg.train_cfg.update(max_epochs=6, val_interval=6)
@@ -45,22 +48,22 @@ def shrunk(benchmark, folder):
     return cfg
 
 
-@pytest.fixture(scope='module', params=['thumos14', 'tvseries', 'epic100'])
+@pytest.fixture(scope='module', params=EVERY, ids=lambda p: p.stem)
 def trained(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    write_benchmark(folder, request.param)
+    benchmark = request.param.stem.split('_')[-1].split('-')[0]
+    folder = tmp_path_factory.mktemp(benchmark)
+    write_benchmark(folder, benchmark)
     with pytest.MonkeyPatch.context() as patch:
         # To make the log's copy of a config pretty takes longest.
         patch.setattr(Config, 'pretty_text', property(repr))
-        runner = train(shrunk(request.param, folder))
+        runner = train(shrunk(request.param, benchmark, folder))
         metrics = runner.test()
-    return request.param, folder, runner, metrics
+    return request.param, benchmark, folder, runner, metrics
 
 
 def test_features_tell_the_classes(trained):
-    benchmark, folder, runner, metrics = trained
-    names = dict(thumos14=['mAP'], tvseries=['mcAP'],
-                 epic100=['verb_mAP', 'noun_mAP'])[benchmark]
+    _, benchmark, folder, runner, metrics = trained
+    names = NAMES[benchmark]
     assert next(iter(metrics)) == f'frame/{names[0]}'
     for name in names:
         # Chance is the share of a class, calibrated 0.5.
@@ -74,13 +77,13 @@ def test_features_tell_the_classes(trained):
 
 
 def test_two_processes_and_a_dump_give_the_same(trained):
-    benchmark, folder, _, metrics = trained
+    path, benchmark, folder, _, metrics = trained
     if benchmark == 'tvseries':
         pytest.skip('it differs from THUMOS14 in the measure alone')
-    cfg = shrunk(benchmark, folder)
+    cfg = shrunk(path, benchmark, folder)
     cfg.work_dir = 'two_run'
     checkpoint, = (folder / 'run').glob('best_*.pth')
-    found, samples = on_two_processes(folder, cfg, str(checkpoint))
+    found, _ = on_two_processes(folder, cfg, str(checkpoint))
     # The file has no whole numbers.
     expected = {k: v for k, v in metrics.items() if isinstance(v, float)}
     assert found == pytest.approx(expected, abs=1e-12)

@@ -48,6 +48,8 @@ DATA = {
     'ava21': 'AVA v2.1',
     'ava22': 'AVA v2.2',
     'epic100': 'EPIC-KITCHENS-100',
+    'thumos14': 'THUMOS14',
+    'tvseries': 'TVSeries',
     'epic-generated': 'generated kitchen',
     'longcue-boxes': 'LongCue boxes',
     'longcue': 'LongCue',
@@ -64,7 +66,7 @@ NAME = re.compile(
     r'(?P<arch>.+?)(_(?P<pre>k\d00|in21k)-pre)?'
     r'(_(?P<gpus>\d+)xb\d+)?(-(?P<clip>\d+x\d+)x\d+|-u\d+)?'
     r'(-n(?P<clips>\d+))?(-\d+e)?_'
-    f'(?P<data>{"|".join(DATA)})(-ava|-anticipation)?-rgb')
+    f'(?P<data>{"|".join(DATA)})(-ava|-anticipation)?-(rgb|feature)')
 HEADER = ('config', 'clip', 'starts from', 'parameters', 'GMACs a clip',
           'published', 'ours')
 
@@ -99,6 +101,8 @@ def _backbone(model: dict) -> List[str]:
         kind = kind if backbone.get('window', 1) else 'ViT'
         arch = backbone['arch']
         return [f'{kind}-{arch if isinstance(arch, str) else "tiny"}']
+    if kind == 'FeatureBackbone':
+        kind = 'features'
     depth = backbone.get('slow_pathway', backbone).get('depth')
     neck = model.get('neck')
     return [kind + (f'-{depth}' if depth else ''),
@@ -143,7 +147,7 @@ def entry(path: Path, old: dict, collection: str) -> dict:
         'In Collection': old.get('In Collection', collection),
         'Metadata': metadata(path, cfg,
                              old.get('Metadata', {}).get('Published')),
-        'Modality': 'RGB'}
+        'Modality': 'RGB' if path.stem.endswith('rgb') else 'Feature'}
     if 'Results' in old:
         new['Results'] = old['Results']
     # MMEngine's inferencers ask for it.

@@ -105,15 +105,19 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     Args:
         cfg (Config): A whole config; its data tell the frames of a clip.
         size (int, optional): Height and width of frames. Defaults to None:
-            those of the backbone or of crops, else 224.
+            those of the backbone or of crops, else 224; 1 of features.
     """
     init_default_scope('mmaction')
     _, frames, cropped = clips_of(cfg)
     size = size or cfg.model.backbone.get('spatial_size', cropped)
+    channels = 3
+    if cfg.model.backbone.type.endswith('FeatureBackbone'):
+        part = cfg.model.get('neck') or cfg.model.cls_head
+        channels, size = part.get('head', part).in_channels, 1
     # Nothing is computed.
     with torch.device('meta'):
         model = MODELS.build(without_files(copy.deepcopy(cfg.model))).eval()
-        inputs = torch.empty(1, 1, 3, frames, size, size)
+        inputs = torch.empty(1, 1, channels, frames, size, size)
 
         def run() -> None:
             if hasattr(model, 'roi_head'):
