@@ -138,16 +138,12 @@ def test_train_validate_resume_and_test(folder, stock):
     assert re.search(r'Epoch\(val\) \[2\].*acc/top1: \d', second)
 
     work_dir = folder / 'work_dirs/small'
-    state = [
-        torch.load(work_dir / f'epoch_{i}.pth', weights_only=False)
-        for i in (1, 2)
-    ]
+    state = [torch.load(work_dir / f'epoch_{i}.pth', weights_only=False)
+             for i in (1, 2)]
     assert [s['meta']['iter'] for s in state] == [2, 4]
     # Adam's steps show that its state went on, too.
-    steps = [
-        max(float(x['step']) for x in s['optimizer']['state'].values())
-        for s in state
-    ]
+    steps = [max(float(x['step']) for x in s['optimizer']['state'].values())
+             for s in state]
     assert steps == [2, 4]
     keys = set(state[1]['state_dict'])
     assert 'backbone.blocks.0.attn.pool_q.conv.weight' in keys
@@ -240,3 +236,76 @@ def test_detection(tmp_path, stock):
         scores = sample['pred_instances']['scores']
         assert scores.shape == (2, 81)
         assert torch.isfinite(scores).all() and scores.max() > 0
+
+
+# Our config for videos of one's own, with two of MMAction2's backbones.
+ANY_BACKBONE = """
+_base_ = ('mmaction_memvit::recognition/stream_memory/vit-base-p16-videomae-'
+          'm64_k400-pre_1xb4-16x4x1-10e_custom-rgb.py')
+BACKBONE = dict(
+    vit=dict(
+        img_size=32, embed_dims=32, depth=2, num_heads=2, init_cfg=None),
+    slowfast=dict(
+        _delete_=True,
+        type='ResNet3dSlowFast',
+        pretrained=None,
+        slow_pathway=dict(
+            type='resnet3d', depth=18, pretrained=None, lateral=True,
+            base_channels=8, conv1_kernel=(1, 7, 7), inflate=(0, 0, 1, 1)),
+        fast_pathway=dict(
+            type='resnet3d', depth=18, pretrained=None, lateral=False,
+            base_channels=1, conv1_kernel=(5, 7, 7))))['KIND']
+model = dict(
+    with_cp=False,
+    backbone=BACKBONE,
+    neck=dict(in_channels=64 + 8 if 'pretrained' in BACKBONE else 32,
+              embed_dims=16, num_heads=2),
+    cls_head=dict(in_channels=16))
+sizes = {256: 36, 224: 32}
+
+
+def small(step):
+    step = dict(step)
+    if step['type'] == 'Resize':
+        step['scale'] = tuple(sizes.get(x, x) for x in step['scale'])
+    if 'crop_size' in step:
+        step['crop_size'] = 32
+    if 'transforms' in step:
+        step['transforms'] = [small(x) for x in step['transforms']]
+    return step
+
+
+train_pipeline, val_pipeline = (
+    [small(x) for x in pipeline]
+    for pipeline in (_base_.train_pipeline, _base_.val_pipeline))
+del small
+data = dict(
+    ann_file='data/list.txt', ann_format='video', index_file=None,
+    data_prefix=dict(video='data/videos'))
+train_dataloader = dict(
+    num_workers=0, persistent_workers=False,
+    dataset=dict(pipeline=train_pipeline, **data))
+val_dataloader = dict(
+    num_workers=0, persistent_workers=False,
+    dataset=dict(pipeline=val_pipeline, **data))
+test_dataloader = val_dataloader
+train_cfg = dict(max_epochs=1)
+default_hooks = dict(
+    checkpoint=dict(interval=1, save_best=None), logger=dict(interval=1))
+"""
+
+
+@pytest.mark.parametrize('kind', ['vit', 'slowfast'])
+def test_any_backbone_with_a_memory(folder, stock, kind):
+    (folder / f'configs/{kind}.py').write_text(
+        ANY_BACKBONE.replace('KIND', kind))
+    config = f'configs/{kind}.py'
+    log = stock(folder, 'train.py', config)
+    # 6 videos of 1 or 2 clips, 4 lanes of 4 clips each.
+    assert trained(log)
+    assert re.search(r'Epoch\(val\) \[1\].*acc/top1: \d', log)
+    log = stock(folder, 'test.py', config, f'work_dirs/{kind}/epoch_1.pth',
+                '--dump', f'{kind}.pkl')
+    assert re.search(r'Epoch\(test\).*acc/top1: \d', log)
+    found = load(folder / f'{kind}.pkl')
+    assert {x['timestamp'] for x in found} >= {0, 1}

@@ -81,7 +81,7 @@ def architecture(model: dict) -> List[str]:
     """What a model is made of, in words."""
     head = model.get('cls_head', {})
     if head.get('type') == 'AVTHead':
-        steps = head.get('mem_len', 9) if 'Online' in model['type'] else 0
+        steps = head.get('mem_len', 0)
         return [*_backbone(model), 'AVT',
                 *[f'memory of {steps} steps'] * (steps > 0)]
     return _backbone(model)
@@ -147,7 +147,7 @@ def entry(path: Path, old: dict, collection: str) -> dict:
         'In Collection': old.get('In Collection', collection),
         'Metadata': metadata(path, cfg,
                              old.get('Metadata', {}).get('Published')),
-        'Modality': 'RGB' if path.stem.endswith('rgb') else 'Feature'}
+        'Modality': 'feature' if path.stem.endswith('feature') else 'RGB'}
     if 'Results' in old:
         new['Results'] = old['Results']
     # MMEngine's inferencers ask for it.

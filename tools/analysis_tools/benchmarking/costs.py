@@ -110,21 +110,24 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     init_default_scope('mmaction')
     _, frames, cropped = clips_of(cfg)
     size = size or cfg.model.backbone.get('spatial_size', cropped)
-    channels = 3
-    if cfg.model.backbone.type.endswith('FeatureBackbone'):
-        part = cfg.model.get('neck') or cfg.model.cls_head
-        channels, size = part.get('head', part).in_channels, 1
     # Nothing is computed.
     with torch.device('meta'):
         model = MODELS.build(without_files(copy.deepcopy(cfg.model))).eval()
+        channels = 3
+        if cfg.model.backbone.type == 'FeatureBackbone':
+            part = cfg.model.get('neck') or cfg.model.cls_head
+            channels, size = part.get('head', part).in_channels, 1
         inputs = torch.empty(1, 1, channels, frames, size, size)
 
         def run() -> None:
             if hasattr(model, 'roi_head'):
                 model.extract_feat(inputs)
-            elif getattr(model, 'remembering', (False, ))[-1]:
-                # A head that remembers runs over what it has seen.
-                model.step(inputs[0], model.init_memory(1, (size, size)))
+            elif any(getattr(model, 'remembering', ())[1:]):
+                # Neck and head that remember run over what they have seen.
+                out, _ = model.step(inputs[0],
+                                    model.init_memory(1, (size, size)))
+                if not model.remembering[2]:
+                    model.cls_head(out)
             else:
                 model(inputs, stage='head', mode='tensor')
 
