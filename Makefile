@@ -12,7 +12,7 @@ INSTALL = $(PYTHON) tools/dev/install_env.py --venv '$(VENV)'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python env demo demo-detection demo-epic \
+.PHONY: help python env demo demo-detection demo-epic demo-avt \
   demo-collaborative demo-unrolled demo-features docs test lint
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make demo  LongCue: train with and without memory, print the table'
 	@echo 'make demo-detection  the same for action detection, with boxes'
 	@echo 'make demo-epic       the same for EPIC-KITCHENS-100, to submissions'
+	@echo 'make demo-avt        anticipation there, with history and without'
 	@echo 'make demo-collaborative  clips of a video that share a memory'
 	@echo 'make demo-unrolled   training through memory, beside stop-gradient'
 	@echo 'make demo-features   memory over features of any backbone'
@@ -46,6 +47,9 @@ demo-detection: env
 
 demo-epic: env
 	@'$(VENV)/bin/python' examples/demo.py epic $(DEMO_ARGS)
+
+demo-avt: env
+	@'$(VENV)/bin/python' examples/demo.py avt $(DEMO_ARGS)
 
 demo-collaborative: env
 	@'$(VENV)/bin/python' examples/demo.py collaborative $(DEMO_ARGS)

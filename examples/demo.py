@@ -10,6 +10,7 @@ import os.path as osp
 import time
 
 from demos import (
+    avt,
     collaborative,
     detection,
     epic,
@@ -22,6 +23,7 @@ DEMOS = {
     'longcue': longcue,
     'detection': detection,
     'epic': epic,
+    'avt': avt,
     'collaborative': collaborative,
     'unrolled': unrolled,
     'features': features,

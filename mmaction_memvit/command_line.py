@@ -16,15 +16,15 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter,
         return super()._get_help_string(action)
 
 
-def make_parser(doc: str, with_config: bool = False
-                ) -> argparse.ArgumentParser:
+def make_parser(doc: str, config: str = '') -> argparse.ArgumentParser:
     """The parser of a tool, with its docstring as help.
 
-    With a config, :func:`read_config` reads it.
+    ``config`` is 'config' or '--config', which :func:`read_config` reads.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=_Help)
-    if with_config:
-        parser.add_argument('config', help='path of the config')
+    if config:
+        parser.add_argument(config, help='config the model was trained with',
+            **dict(required=True) if config.startswith('-') else {})
         parser.add_argument('--cfg-options', nargs='+', action=DictAction,
             help='settings that override those of the config, as key=value')
     return parser

@@ -121,10 +121,8 @@ def neck_config(tmp_path, on: bool, epochs: int) -> Config:
 def accuracy(runner) -> float:
     """Share of questions that were answered right."""
     dataset = runner.val_dataloader.dataset
-    right = [
-        int(runner.recorder.scores[key].argmax()) == label
-        for key, label in zip(dataset.keys, dataset.labels) if label >= 0
-    ]
+    right = [int(runner.recorder.scores[key].argmax()) == label
+             for key, label in zip(dataset.keys, dataset.labels) if label >= 0]
     assert len(right) >= 64
     return sum(right) / len(right)
 

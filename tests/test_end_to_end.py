@@ -181,8 +181,7 @@ def test_a_stream_starts_anew_after_a_failure(tmp_path, videos):
         runner.train()
         found = [step[0] for step in runner.recorder.clips]
         assert [x for x in found if x[0] == 'v0.mp4'] == [
-            ('v0.mp4', x) for x in range(6) if x not in broken
-        ]
+            ('v0.mp4', x) for x in range(6) if x not in broken]
         return dict(zip(found, runner.recorder.losses))
 
     whole, broken, late = losses(), losses(2), losses(0, 1, 2)
@@ -241,32 +240,24 @@ def trained_by_two(tmp_path_factory, videos):
     (folder / 'segments.txt').write_text(''.join(lines))
     cfg = config(
         folder / 'run',
-        loader(
-            videos,
-            train=True,
-            batch_size=1,
-            ann_file=str(folder / 'segments.txt'),
-            ann_format='segments'),
-        loader(videos, train=False),
-        epochs=2,
-        model=dict(
-            backbone=dict(mem_stride=2, drop_path_rate=0.3),
-            cls_head=dict(dropout_ratio=0.3)),
-        custom_hooks=[dict(type=name) for name in (
-            'MemoryBankHook', 'StepSeedHook', 'RankProbe')])
+        loader(videos, train=True, batch_size=1,
+               ann_file=str(folder / 'segments.txt'), ann_format='segments'),
+        loader(videos, train=False), epochs=2,
+        model=dict(backbone=dict(mem_stride=2, drop_path_rate=0.3),
+                   cls_head=dict(dropout_ratio=0.3)),
+        custom_hooks=[
+            dict(type=name)
+            for name in ('MemoryBankHook', 'StepSeedHook', 'RankProbe')])
     cfg.custom_imports.imports.append('rank_probe')
     (folder / 'rank_probe.py').write_text(PROBE)
-    folder.joinpath('out.txt').write_text(
-        launch('dist_train', folder, cfg, '2'))
+    folder.joinpath('out.txt').write_text(launch(folder, cfg))
     return folder
 
 
 def test_training_on_two_processes(trained_by_two):
     log = (trained_by_two / 'out.txt').read_text()
-    ranks = [
-        json.loads((trained_by_two / f'run/rank{r}.json').read_text())
-        for r in range(2)
-    ]
+    ranks = [json.loads((trained_by_two / f'run/rank{r}.json').read_text())
+             for r in range(2)]
     assert len(ranks[0]) == len(ranks[1]) == 22
     for first, second in zip(*ranks):
         assert not first['find_unused'] and not second['find_unused']
@@ -276,10 +267,8 @@ def test_training_on_two_processes(trained_by_two):
     weights = [step['weights'] for step in ranks[0]]
     assert len(set(weights)) == len(weights)
     # Steps with labels on both processes, on one of them, and on none.
-    labelled = {
-        tuple(step['labels'][0] >= 0 for step in steps)
-        for steps in zip(*ranks)
-    }
+    labelled = {tuple(step['labels'][0] >= 0 for step in steps)
+                for steps in zip(*ranks)}
     assert len(labelled) >= 3
     for steps in ranks:
         for step in steps:
@@ -319,8 +308,7 @@ def test_scores_and_metrics_whatever_the_batch(tmp_path, videos,
 
     cfg = config(
         tmp_path / 'two', test=loader(videos, train=False), model=model)
-    metrics['two'], dumped = on_two_processes(
-        tmp_path, cfg, checkpoint, by_script=True)
+    metrics['two'], dumped = on_two_processes(tmp_path, cfg, checkpoint)
     scores['two'] = {k: x['pred_score'] for k, x in dumped.items()}
 
     keys = [(f'v{i}.mp4', t) for i, n in enumerate(NUM_CLIPS)

@@ -61,10 +61,9 @@ def score(model, root, **options):
 def test_frames_after_the_observation_change_no_score(tmp_path, rate, options):
     model = build_model()
     num_frames = int(SECONDS * rate)
-    write_official(
-        tmp_path / 'val.csv',
-        [(f'P01_01_{i}', start, start + 0.5, i % 4, i)
-         for i, start in enumerate(STARTS)])
+    write_official(tmp_path / 'val.csv',
+                   [(f'P01_01_{i}', start, start + 0.5, i % 4, i)
+                    for i, start in enumerate(STARTS)])
     write_text(tmp_path / 'info.csv', 'video_id,duration,fps,resolution',
                f'P01_01,{num_frames / rate},{rate},32x32')
     folder = tmp_path / 'P01_01'

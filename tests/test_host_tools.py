@@ -96,8 +96,7 @@ class TestGetFlops:
         length = DETECTOR['backbone']['temporal_size']
         found = {
             self.count(tool, tmp_path, DETECTOR, *shape)
-            for shape in ((1, 3, length, size, size), (3, length, size, size))
-        }
+            for shape in ((1, 3, length, size, size), (3, length, size, size))}
         assert len(found) == 1
 
 
@@ -157,10 +156,8 @@ def test_confusion_matrix_of_what_has_no_classes(tmp_path, capsys):
 def test_stock_samples_are_counted_as_before():
     from mmaction.evaluation import ConfusionMatrix
     from mmengine.evaluator import Evaluator
-    samples = [
-        dict(pred_score=torch.eye(3)[k], gt_label=torch.tensor([1]))
-        for k in (0, 1)
-    ]
+    samples = [dict(pred_score=torch.eye(3)[k], gt_label=torch.tensor([1]))
+               for k in (0, 1)]
     found = Evaluator(ConfusionMatrix()).offline_evaluate(samples)
     assert found['confusion_matrix/result'][1].tolist() == [1, 1, 0]
 

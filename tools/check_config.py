@@ -128,7 +128,7 @@ def check(cfg: Config, report: Report) -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Checks a config; the exit code is 1 if it is wrong."""
-    args = make_parser(__doc__, with_config=True).parse_args(args)
+    args = make_parser(__doc__, config='config').parse_args(args)
     try:
         cfg = read_config(args)
     except FileNotFoundError as error:

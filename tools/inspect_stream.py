@@ -20,7 +20,7 @@ from mmaction_memvit.messages import text_table
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = make_parser(__doc__, with_config=True)
+    parser = make_parser(__doc__, config='config')
     add = parser.add_argument
     add('--split', choices=['train', 'val', 'test'], default='train',
         help='which data loader of the config to look at')

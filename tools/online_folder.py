@@ -19,54 +19,37 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 
 import pandas as pd
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.dist import get_dist_info, is_distributed
 
 from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.folder_job import FolderJob
 from mmaction_memvit.apis.persons import add_box_options, boxes_by_video
 from mmaction_memvit.apis.processes import (
-    LAUNCHERS,
     Bar,
+    add_job_options,
     agree,
     join_processes,
 )
+from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.video.index import name_videos
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, config='--config')
     add = parser.add_argument
     add('sources', nargs='+', help='folders, with all that is in them, video '
         'files, and lists (.txt) of one path a line, from the folder of the '
         'list')
-    add('--config', required=True, help='config the model was trained with')
     add('--checkpoint', required=True, help='weights')
-    add('--out-dir', required=True, help='where files go; all processes must '
-        'see it')
-    add('--batch-size', type=int, default=8,
-        help='videos of a batch (default: %(default)s)')
-    add('--workers', type=int, default=4,
-        help='processes that decode, for each of the job (default: '
-        '%(default)s)')
+    add('--batch-size', type=int, default=8, help='videos of a batch')
     add('--save-every', type=float, default=30., metavar='SECONDS',
-        help='what a kill costs at most (default: %(default)s)')
+        help='what a kill costs at most')
+    add_job_options(parser)
     add_box_options(parser)
     add('--sample-fps', type=float,
         help='frames per second that the config counts clips at (default: '
         'as the config says; else frames are taken as they come)')
-    add('--device', default='cpu', help='(default: %(default)s); with a '
-        'launcher, cuda is the GPU of each process')
-    add('--cfg-options', nargs='+', action=DictAction,
-        help='override settings of the config, as key=value pairs')
-    add('--launcher', choices=LAUNCHERS, default='none',
-        help='what has started the processes of the job')
     return parser.parse_args()
-
-
 
 
 def run(job: FolderJob, videos: dict[str, str]) -> None:
@@ -99,12 +82,10 @@ def tell(now) -> str:
 
 
 def main() -> None:
-    """Run."""
     args = parse_args()
     args.device = join_processes(args.launcher, args.device)
     try:
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options or {})
+        config = read_config(args)
         inferencer = OnlineInferencer(config, args.checkpoint, args.device,
                                       args.sample_fps)
         job = FolderJob(inferencer, args.out_dir, args.batch_size,

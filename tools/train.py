@@ -24,9 +24,14 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 
 def host_tool(name: str) -> Namespace:
-    """What a tool of MMAction2 defines."""
-    path = osp.join(osp.dirname(mmaction.__file__), '.mim/tools', name)
-    return Namespace(**runpy.run_path(path))
+    """What a tool of MMAction2 defines, installed or in its checkout."""
+    folder = osp.dirname(mmaction.__file__)
+    for tools in ('.mim/tools', '../tools'):
+        path = osp.join(folder, tools, name)
+        if osp.isfile(path):
+            return Namespace(**runpy.run_path(path))
+    raise SystemExit(f'{folder} is without its tools. Remedy: pip install '
+                     '--force-reinstall --no-deps mmaction2')
 
 
 def load_config(args: Namespace) -> Config:

@@ -32,7 +32,7 @@ from mmaction_memvit.visualization.detections import draw_detections
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = make_parser(__doc__, with_config=True)
+    parser = make_parser(__doc__, config='config')
     add = parser.add_argument
     add('--results', help='CSV of predictions, as AVADetectionMetric and '
         'evaluators of AVA have it')

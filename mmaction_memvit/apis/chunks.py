@@ -84,14 +84,15 @@ class ChunkReader(Dataset):
 def read_ahead(reader: ChunkReader,
                num_workers: int) -> Iterator[Dict[str, Iterator]]:
     """Iterate over chunks, of each file over its clips, read by processes."""
-    loader = DataLoader(reader, batch_size=None, collate_fn=_as_it_is,
+    loader = DataLoader(reader, batch_size=None, collate_fn=as_it_is,
                         num_workers=num_workers)
     for files in loader:
         yield {name: map(_ready, clips) for name, clips in files.items()}
 
 
-def _as_it_is(files: Dict[str, list]) -> Dict[str, list]:
-    return files
+def as_it_is(batch: Any) -> Any:
+    """In place of a collate function."""
+    return batch
 
 
 def _ready(clip: Any) -> Any:

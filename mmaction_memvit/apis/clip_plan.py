@@ -138,8 +138,7 @@ class KeyframePlan(_Plan):
         return float(span[0]), float(span[1])
 
 
-def plan_of(dataset: ConfigDict,
-            sample_fps: Optional[float] = None,
+def plan_of(dataset: ConfigDict, sample_fps: Optional[float] = None,
             **grid: int):
     """The plan of a config's test data.
 
@@ -164,19 +163,15 @@ def plan_of(dataset: ConfigDict,
             'frame_interval': dataset.get('frame_interval', 4),
             'clip_stride': dataset.get('clip_stride'),
             'last_clip': dataset.get('last_clip', 'pad'),
-            **grid
-        }
+            **grid}
         return ClipPlan(
             ClipGrid(**grid), sample_fps or dataset.get('sample_fps', default))
     for step in dataset.get('pipeline', ()):
         step = dict(step)
         name = kind_of(step)
         if name == 'SampleFrames':
-            grid = {
-                'clip_len': step['clip_len'],
-                'frame_interval': step.get('frame_interval', 1),
-                **grid
-            }
+            grid = {'clip_len': step['clip_len'],
+                    'frame_interval': step.get('frame_interval', 1), **grid}
             return ClipPlan(
                 ClipGrid(**grid), sample_fps or step.get('target_fps'))
         if name == 'SampleKeyframeClip' and kind == 'OnlineAVADataset':

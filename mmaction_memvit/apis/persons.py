@@ -105,7 +105,7 @@ def add_box_options(parser: argparse.ArgumentParser) -> None:
         'detector that finds the persons, a file or mmdet::NAME.py')
     add('--person-checkpoint', help='its weights')
     add('--person-score', type=float, default=0.9,
-        help='least score of a person (default: %(default)s)')
+        help='least score of a person')
 
 
 def boxes_by_video(args: argparse.Namespace,

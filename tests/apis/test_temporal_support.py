@@ -115,7 +115,6 @@ def test_stretches_of_long_streams():
         measure(lengths=[5])
 
 
-
 def test_frames_of_a_detector_are_replaced_and_boxes_are_not(tmp_path):
     pytest.importorskip('mmdet')
     from helpers.boxes import (

@@ -149,9 +149,8 @@ def test_proposals(root, log):
 
 def test_all_keyframes_and_excluded_ones(root, log):
     dataset = build(root, keyframes='all', test_mode=True)
-    assert dataset.stream_keys() == [
-        ('w', 900 + i) for i in range(5)
-    ] + [('v!(1)', 900 + i) for i in range(6)]
+    assert dataset.stream_keys() == [('w', 900 + i) for i in range(5)] + [
+        ('v!(1)', 900 + i) for i in range(6)]
     assert [len(x['gt_bboxes']) for x in dataset] == [
         0, 1, 0, 1, 0, 0, 1, 2, 0, 1, 0]
     dataset = build(root, keyframes='all', keyframe_range=(901, 903),

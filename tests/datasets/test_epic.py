@@ -4,12 +4,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
-from helpers.epic import (
-    write_index,
-    write_info,
-    write_official,
-    write_text,
-)
+from helpers.epic import write_index, write_info, write_official, write_text
 from helpers.videos import (
     need_shared_data,
     number_image,
@@ -283,3 +278,41 @@ def test_all_real_segments(tmp_path):
         labels = np.stack([dataset.get_data_info(i)['label']
                            for i in range(0, number, 50)])
         assert (labels >= 0).all() if labelled else (labels == -1).all()
+
+
+def test_observed_frames_and_what_they_show(root):
+    dataset = build(
+        root, actions='train.csv', task='anticipation', tau_a=0.5,
+        observed=2., pipeline=[
+            dict(type='SampleObservedFrames', clip_len=4,
+                 interval_seconds=0.5)])
+    found = {x['narration_id']: x for x in dataset}
+    # From the first frame on: it is repeated.
+    expected = {
+        'P02_102_1': ([0, 0, 25, 50], [None, None, None, (3, 4, 4)]),
+        # What has started last, of two.
+        'P02_102_2': ([50, 75, 100, 125],
+                      [(3, 4, 4), *[(3, 5, 5)] * 3]),
+        # 59.94 frames a second; a segment ends at its stop.
+        'P01_01_0': ([0, 0, 29, 59], [None, None, None, (1, 3, 3)]),
+    }
+    for name, (frames, labels) in expected.items():
+        info = found[name]
+        own, = (row[3:] for row in ROWS if row[0] == name)
+        assert info['frame_inds'].tolist() == frames
+        rows = [list(x or (-1, -1, -1)) for x in labels]
+        assert info['label'][:-1].tolist() == rows
+        assert info['label'][-1, :2].tolist() == [*own]
+        assert (info['clip_len'], info['num_clips']) == (4, 1)
+    # Not a frame of what comes.
+    for name, info in found.items():
+        start, = (row[1] for row in ROWS if row[0] == name)
+        assert info['frame_inds'].max() / info['fps'] <= start - 0.5
+    plain = build(
+        root, task='anticipation', observed=2., pipeline=[
+            dict(type='SampleObservedFrames', clip_len=1,
+                 label_frames=False)])
+    assert plain[0]['label'].shape == (3, )
+    with pytest.raises(KeyError, match='segment_times'):
+        build(root, pipeline=[
+            dict(type='SampleObservedFrames', clip_len=1)])[0]

@@ -24,10 +24,8 @@ segment_lists = st.lists(
 
 
 def clips(grid, num_frames):
-    return [
-        tuple(int(x) for x in grid.frame_range(p, num_frames))
-        for p in range(grid.num_clips(num_frames))
-    ]
+    return [tuple(int(x) for x in grid.frame_range(p, num_frames))
+            for p in range(grid.num_clips(num_frames))]
 
 
 def test_by_hand():

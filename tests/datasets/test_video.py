@@ -6,11 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from helpers.calls import count_calls
-from helpers.videos import (
-    read_number,
-    truncate,
-    write_video,
-)
+from helpers.videos import read_number, truncate, write_video
 from mmaction.registry import DATASETS
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
@@ -113,10 +109,8 @@ def test_pipelines(root, pipeline):
     for i in range(len(dataset)):
         sample = dataset[i]
         assert sample['inputs'].shape == (1, 3, 4, 64, 64)
-        shown = [
-            read_number(x) for x in sample['inputs'][0].permute(
-                1, 2, 3, 0).numpy()
-        ]
+        shown = [read_number(x)
+                 for x in sample['inputs'][0].permute(1, 2, 3, 0).numpy()]
         info = dataset.get_data_info(i)
         assert shown == info['frame_inds'].tolist()
         meta = sample['data_samples'].metainfo

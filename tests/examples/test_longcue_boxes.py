@@ -4,10 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from demos.delay_accuracy import (
-    accuracy_by_delay,
-    format_delay_table,
-)
+from demos.delay_accuracy import accuracy_by_delay, format_delay_table
 from demos.detection import answer_box_questions
 from generated.longcue import plan_videos
 from generated.longcue_boxes import (

@@ -3,10 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from generated.distant_pair import (
-    DistantPairSpec,
-    plan_pairs,
-)
+from generated.distant_pair import DistantPairSpec, plan_pairs
 from generated.make_distant_pair import make_distant_pair
 from generated.video_set import read_video
 
@@ -51,5 +48,4 @@ def test_decoded_frames_carry_no_trace_of_a_sign_of_another_slot(dataset):
     for plan, video in zip(plans[1:], videos[1:]):
         differ = (video != videos[0]).any(1)
         assert np.flatnonzero(differ).tolist() == [
-            a.slot for a, b in zip(plans[0].signs, plan.signs) if a != b
-        ]
+            a.slot for a, b in zip(plans[0].signs, plan.signs) if a != b]

@@ -3,12 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from generated.kitchen import (
-    SPLITS,
-    TAKE,
-    KitchenSpec,
-    plan_kitchen,
-)
+from generated.kitchen import SPLITS, TAKE, KitchenSpec, plan_kitchen
 from generated.make_kitchen import make_kitchen
 from helpers.tools import tool_fixture
 

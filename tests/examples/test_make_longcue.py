@@ -5,11 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from generated import video_set
-from generated.longcue import (
-    LongCueSpec,
-    plan_videos,
-    render_video,
-)
+from generated.longcue import LongCueSpec, plan_videos, render_video
 from generated.make_longcue import LONGCUE, make_longcue
 
 SMALL = LongCueSpec(max_delay=3, clips_per_video=11, size=32)

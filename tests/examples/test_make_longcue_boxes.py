@@ -49,10 +49,8 @@ def test_files(dataset):
         assert found == (questions | cues if split == 'train' else questions)
         with open(out_dir / content['proposal_file'], 'rb') as f:
             proposals = pickle.load(f)
-        assert set(proposals) == {
-            f'{split}_{v:05d},{t:04d}' for v in range(number)
-            for t in range(1, 8)
-        }
+        assert set(proposals) == {f'{split}_{v:05d},{t:04d}'
+                                  for v in range(number) for t in range(1, 8)}
         for row in rows:
             boxes = proposals[f'{row[0]},{int(row[1]):04d}'][:, :4]
             away = np.abs(boxes - np.float32(row[2:6])).max(1)

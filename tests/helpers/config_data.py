@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Tiny videos and lists for any config of this project."""
+import json
 import math
 from pathlib import Path
 
@@ -87,15 +88,22 @@ def is_epic(dataset):
 def write_epic(folder, cfg):
     """Writes videos, and all files of the form of EPIC-KITCHENS-100."""
     sizes = cfg.model.cls_head.num_classes
-    sizes = sizes['verb'], sizes.get('noun', 1)
+    if isinstance(sizes, dict):
+        sizes = sizes['verb'], sizes.get('noun', 1)
+    else:
+        sizes = 5, 7
     span = clip_span(cfg.train_dataloader)
     # Long enough for something to be anticipated.
     more = math.ceil(1.5 * FPS / span)
     rows, infos = [], ['video_id,duration,fps,resolution']
     for i, (name, num_clips) in enumerate(zip(KITCHENS, NUM_CLIPS)):
         num_frames = int(span * (num_clips + more))
-        write_video(
-            folder / f'{name}.mp4', num_frames, first=1000 * i, rate=FPS)
+        if 'feature' in cfg.train_dataloader.dataset.data_prefix:
+            np.save(folder / name, np.random.randn(
+                num_frames, cfg.model.cls_head.in_channels))
+        else:
+            write_video(
+                folder / f'{name}.mp4', num_frames, first=1000 * i, rate=FPS)
         seconds = num_frames / FPS
         infos.append(f'{name},{seconds},{FPS},64x64')
         # One after the other, the last one beyond the end.
@@ -103,6 +111,11 @@ def write_epic(folder, cfg):
             rows.append((f'{name}_{k}', k + 0.1,
                          k + (9 if k + 1 == int(seconds) else 1.2),
                          *((i + k) % size for size in sizes)))
+    pairs = sorted({row[3:] for row in rows})
+    write_text(folder / 'actions.csv', 'id,verb,noun',
+               *(f'{i},{v},{n}' for i, (v, n) in enumerate(pairs)))
+    if not isinstance(cfg.model.cls_head.num_classes, dict):
+        cfg.model.cls_head.num_classes = len(pairs)
     for name in ('EPIC_100_train', 'EPIC_100_train_uses',
                  'EPIC_100_validation', 'train_segments', 'val_segments'):
         write_official(folder / f'{name}.csv', rows)
@@ -117,6 +130,8 @@ def write_epic(folder, cfg):
         for key, value in node.items():
             if isinstance(value, str) and value.endswith('.csv'):
                 node[key] = str(folder / Path(value).name)
+            elif key == 'actions':
+                node[key] = [str(folder / Path(x).name) for x in value]
 
 
 def write_charades(folder, cfg):
@@ -143,6 +158,16 @@ def write_frames(folder, template):
     write_text(folder / 'video.txt', *lines)
 
 
+def write_features(path, num_frames, span, cfg):
+    """Writes what tools/extract_features.py makes of a video."""
+    num = math.ceil(num_frames / span)
+    first = cfg.model.get('neck') or cfg.model.cls_head
+    np.savez(
+        path, features=np.random.randn(num, first.in_channels),
+        times=np.arange(num) * span / FPS,
+        video=json.dumps(dict(num_frames=num_frames, fps=FPS)))
+
+
 def write_data(folder, cfg):
     """Writes videos of some clips, and lists of both forms."""
     if 'roi_head' in cfg.model:
@@ -162,8 +187,11 @@ def write_data(folder, cfg):
     lists = dict(video='', segments='')
     for i, num_clips in enumerate(NUM_CLIPS):
         num_frames = int(span * num_clips)
-        write_video(
-            folder / f'v{i}.mp4', num_frames, first=1000 * i, rate=FPS)
+        if 'feature' in cfg.train_dataloader.dataset.data_prefix:
+            write_features(folder / f'v{i}.npz', num_frames, span, cfg)
+        else:
+            write_video(
+                folder / f'v{i}.mp4', num_frames, first=1000 * i, rate=FPS)
         label = i % num_classes
         lists['video'] += f'v{i}.mp4 {label}\n'
         lists['segments'] += f'v{i}.mp4 0.0 {num_frames / FPS} {label}\n'

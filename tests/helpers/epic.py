@@ -70,10 +70,9 @@ def write_index(path, form='{0}/videos/{1}.MP4', **videos):
 
 def write_info(path, **videos):
     """Writes a video list; values are (number of frames, rate)."""
-    return write_text(
-        path, 'video_id,duration,fps,resolution',
-        *(f'{name},{num / float(fps)},{float(fps)},64x64'
-          for name, (num, fps) in videos.items()))
+    return write_text(path, 'video_id,duration,fps,resolution',
+                      *(f'{name},{num / float(fps)},{float(fps)},64x64'
+                        for name, (num, fps) in videos.items()))
 
 # A small causal model of verbs and nouns.
 SIZES = dict(verb=4, noun=5)

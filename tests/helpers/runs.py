@@ -204,9 +204,8 @@ class Recorder(Hook):
         """Keep the scores of a step."""
         for x in outputs:
             name = x.get('video_id'), x.get('timestamp')
-            self.scores[name] = (
-                x.pred_instances.scores
-                if 'pred_instances' in x else x.pred_score)
+            self.scores[name] = (x.pred_instances.scores
+                                 if 'pred_instances' in x else x.pred_score)
 
     def after_test_iter(self, *args, **kwargs) -> None:
         """Keep the scores of a step."""
@@ -256,15 +255,14 @@ def assert_same(losses: Sequence[float], others: Sequence[float]) -> None:
     np.testing.assert_allclose(losses, others, atol=1e-6, rtol=0)
 
 
-def launch(script: str, folder: Path, cfg: Config, *arguments: str) -> str:
-    """Runs tools/dist_*.sh in a folder, on processes without a GPU.
+def launch(folder: Path, cfg: Config, *arguments: str) -> str:
+    """Runs tools/dist_train.sh in a folder, on two processes without a GPU.
 
-    ``script`` is 'dist_train' or 'dist_test', ``arguments`` follow the config.
     Gives its output.
     """
     port = dump_for_two(folder, cfg)
     done = subprocess.run(
-        ['bash', str(ROOT / f'tools/{script}.sh'), 'two.py', *arguments],
+        ['bash', str(ROOT / 'tools/dist_train.sh'), 'two.py', '2', *arguments],
         cwd=str(folder),
         env=dict(os.environ, PORT=str(port), PYTHON=sys.executable,
                  PYTHONPATH=str(folder), CUDA_VISIBLE_DEVICES='',
@@ -308,13 +306,10 @@ def one_of_two(rank: int, port: int, tool: str, folder: Path,
         load_tool(f'tools/{tool}.py').main()
 
 
-def on_two_processes(folder: Path, cfg: Config, checkpoint: str,
-                     by_script: bool = False) -> Tuple[dict, dict]:
+def on_two_processes(folder: Path, cfg: Config,
+                     checkpoint: str) -> Tuple[dict, dict]:
     """Tests on two processes: metrics, and samples by video and time."""
-    if by_script:
-        launch('dist_test', folder, cfg, checkpoint, '2', '--dump', 'two.pkl')
-    else:
-        fork_two('test', folder, cfg, checkpoint, '--dump', 'two.pkl')
+    fork_two('test', folder, cfg, checkpoint, '--dump', 'two.pkl')
     path, = (folder / cfg.work_dir).glob('*/*.json')
     metrics = {k: v for k, v in load(str(path)).items() if '/' in k}
     return metrics, {(x['video_id'], x['timestamp']): x

@@ -266,8 +266,7 @@ def test_the_gradient_may_be_cut_within_a_window(with_cp):
         weight = model.parts[0].weight
         return out, [
             torch.autograd.grad(x, weight, retain_graph=True)[0].item()
-            for x in out
-        ]
+            for x in out]
 
     out, whole = slopes()
     memory = [0, *out.tolist()]

@@ -108,9 +108,8 @@ def test_everything_compiles_in_one_graph():
         memory = memory.select(torch.tensor([1, 0])).to(dtype=torch.float32)
         memory = Nested.cat([memory.select([0]), memory.select([1])])
         x = x + memory.layers[0].keys[0] + memory.finite()[:, None, None]
-        layers = tuple(
-            Pair((x, *layer.keys[:-1]), layer.values)
-            for layer in memory.layers)
+        layers = tuple(Pair((x, *layer.keys[:-1]), layer.values)
+                       for layer in memory.layers)
         return x, Nested(layers, memory.valid, ages=memory.ages)
 
     torch._dynamo.reset()

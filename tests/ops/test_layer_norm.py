@@ -6,10 +6,8 @@ from mmaction_memvit.ops import add_layer_norm, layer_norm
 
 
 def make(dtype=torch.float64):
-    return [
-        torch.randn(shape, dtype=dtype, requires_grad=True)
-        for shape in ((3, 4, 6), (3, 4, 6), (6, ), (6, ))
-    ]
+    return [torch.randn(shape, dtype=dtype, requires_grad=True)
+            for shape in ((3, 4, 6), (3, 4, 6), (6, ), (6, ))]
 
 
 @pytest.mark.parametrize('scale', [None, torch.tensor([0., 2., 1.])])

@@ -10,10 +10,9 @@ STRIDES = [(1, 1, 1), (1, 2, 2), (2, 2, 3)]
 
 def make(dtype=torch.float64, width=3):
     tokens = torch.randn(2, 61, 2 * width, dtype=dtype, requires_grad=True)
-    params = [
-        torch.randn(shape, dtype=dtype, requires_grad=True) for _ in STRIDES
-        for shape in ((width, 1, 3, 3, 3), (width, ), (width, ))
-    ]
+    params = [torch.randn(shape, dtype=dtype, requires_grad=True)
+              for _ in STRIDES
+              for shape in ((width, 1, 3, 3, 3), (width, ), (width, ))]
     return tokens, params
 
 
@@ -104,10 +103,8 @@ def test_autocast_chooses_the_dtype():
 def test_bfloat16_gradients_on_a_cpu_are_finite(stride):
     """Whatever the memory held before: torch reads some it never wrote."""
     for _ in range(30):
-        junk = [
-            torch.full((n, ), float('nan'))
-            for n in (10, 100, 1000, 5000, 10000, 50000) for _ in range(3)
-        ]
+        junk = [torch.full((n, ), float('nan'))
+                for n in (10, 100, 1000, 5000, 10000, 50000) for _ in range(3)]
         del junk
         x = torch.randn(2, 128, 16, requires_grad=True)
         weight = torch.randn(16, 1, 3, 3, 3, requires_grad=True)

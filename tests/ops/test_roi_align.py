@@ -104,10 +104,8 @@ def test_operator_of_mmcv(mode, ratio, aligned, dense, monkeypatch):
     args = (7, 5), 1 / 16, ratio, mode, aligned
     outs = [layer(*args)(maps, rois) for layer in (RoIAlign, Compiled)]
     torch.testing.assert_close(*outs, atol=1e-5, rtol=0)
-    grads = [
-        torch.autograd.grad((out * torch.arange(5.)).sum(), maps)[0]
-        for out in outs
-    ]
+    grads = [torch.autograd.grad((out * torch.arange(5.)).sum(), maps)[0]
+             for out in outs]
     torch.testing.assert_close(*grads, atol=1e-4, rtol=0)
 
 

@@ -1,12 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 from helpers.distributed import spawn_two
-from helpers.tools import load_tool
+from helpers.tools import ROOT, load_tool
 
 CONFIG = """
 model = dict(type='X')
@@ -117,3 +118,14 @@ def join_and_leave(rank, finish, folder):
 def test_a_distributed_job_leaves_no_thread(tools, tmp_path):
     """One of Gloo that outlives Python aborts the process now and then."""
     spawn_two(join_and_leave, tools[0].finish, tmp_path)
+
+
+def test_processes_of_a_test_get_its_options():
+    """test_end_to_end.py trains by the other script."""
+    said = subprocess.run(
+        ['bash', str(ROOT / 'tools/dist_test.sh'), 'a.py', 'b.pth', '2',
+         '--dump', 'c.pkl'], env=dict(os.environ, PYTHON='echo'),
+        capture_output=True, text=True).stdout
+    assert '-m torch.distributed.run' in said
+    assert '--nproc_per_node=2' in said and said.rstrip().endswith(
+        f'{ROOT}/tools/test.py a.py b.pth --launcher pytorch --dump c.pkl')

@@ -72,10 +72,8 @@ def test_turned_and_changed_pictures(tmp_path):
     path = write_video(tmp_path / 'phone.mp4', 10, width=96)
     turned(path, 90)
     assert next(iter(LiveSource(path))).image.shape == (96, 64, 3)
-    parts = [
-        write_video(tmp_path / f'{i}.ts', 10, first=10 * i, width=width)
-        for i, width in enumerate((64, 96))
-    ]
+    parts = [write_video(tmp_path / f'{i}.ts', 10, first=10 * i, width=width)
+             for i, width in enumerate((64, 96))]
     joined = tmp_path / 'joined.ts'
     joined.write_bytes(b''.join(open(x, 'rb').read() for x in parts))
     frames = list(LiveSource(str(joined)))

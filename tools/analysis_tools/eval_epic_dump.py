@@ -10,6 +10,7 @@ import os.path as osp
 import sys
 
 import numpy as np
+import pandas as pd
 
 from mmaction_memvit.annotations.epic import read_epic_segments
 from mmaction_memvit.command_line import make_parser
@@ -34,11 +35,7 @@ def parse_args(argv=None):
     add('challenge', choices=sorted(CHALLENGES))
     add('--ann-root',
         help='folder with EPIC_100_tail_verbs.csv, EPIC_100_tail_nouns.csv '
-        'and EPIC_100_unseen_participant_ids_validation.csv; the latter is '
-        'not used with --unseen')
-    add('--tail-verbs', help='list of rare verbs')
-    add('--tail-nouns', help='list of rare nouns')
-    add('--unseen', help='list of unseen participants')
+        'and EPIC_100_unseen_participant_ids_validation.csv')
     add('--actions', nargs='+',
         help='actions.csv, or training and validation lists; needed if the '
         'dump holds scores of actions')
@@ -59,13 +56,6 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.submission and not args.sls:
         parser.error('--submission needs --sls PT TL TD')
-    if args.ann_root:
-        for name, file in (
-            ('tail_verbs', 'EPIC_100_tail_verbs.csv'),
-            ('tail_nouns', 'EPIC_100_tail_nouns.csv'),
-            ('unseen', 'EPIC_100_unseen_participant_ids_validation.csv')):
-            if getattr(args, name) is None:
-                setattr(args, name, osp.join(args.ann_root, file))
     return args
 
 
@@ -87,8 +77,8 @@ def arrange(args, truth):
                              f'classes of {task}, but there are {size}; if '
                              'these are not the classes of EPIC-100, set '
                              f'--num-{task}s {array.shape[1]}')
-    place = {name: i for i, name in enumerate(ids)}
-    missing = [name for name in table.narration_ids if name not in place]
+    known = set(ids)
+    missing = [name for name in table.narration_ids if name not in known]
     if missing:
         text = (f'{len(missing)} of {len(table)} segments of {args.segments} '
                 f'are not in {args.dump}, such as {missing[:3]}')
@@ -98,14 +88,14 @@ def arrange(args, truth):
         print(f'{text}; they ' + ('count as missed' if args.missing == 'miss'
                                   else 'are left out'))
     rows = np.asarray([row for row, name in enumerate(table.narration_ids)
-                       if name in place or args.missing != 'leave_out'], int)
-    out = {}
-    for task, array in scores.items():
-        # One row more, of NaN, for segments that are not there.
-        array = np.concatenate([array, np.full((1, array.shape[1]), np.nan)])
-        out[task] = array[[
-            place.get(table.narration_ids[row], -1) for row in rows]]
-    return rows, out
+                       if name in known or args.missing != 'leave_out'], int)
+    return rows, select(scores, ids, [table.narration_ids[x] for x in rows])
+
+
+def select(scores, ids, wanted):
+    """Scores of the wanted segments; NaN of those that are not there."""
+    return {task: pd.DataFrame(array, list(ids)).reindex(wanted).to_numpy()
+            for task, array in scores.items()}
 
 
 def submit(args, truth, rows, scores):
@@ -117,17 +107,12 @@ def submit(args, truth, rows, scores):
                                 num_nouns=args.num_nouns, missing_times='keep',
                                 reversed_times='swap').narration_ids
     table = truth.segments
-    place = {table.narration_ids[row]: i for i, row in enumerate(rows)}
+    measured = dict.fromkeys(table.narration_ids[row] for row in rows)
     ids = [name for name in wanted
-           if name in place or name not in table.rows_by_id]
-    picks = [place.get(name, -1) for name in ids]
-    # One row more, of NaN, which is written as 0.
-    scores = {
-        task: np.concatenate([array, np.full((1, array.shape[1]),
-                                             np.nan)])[picks]
-        for task, array in scores.items()}
+           if name in measured or name not in table.rows_by_id]
+    # NaN is written as 0.
     without = write_epic_submission(
-        args.submission, ids, scores, args.challenge,
+        args.submission, ids, select(scores, measured, ids), args.challenge,
         **dict(zip(SLS_FIELDS, args.sls)), actions=truth.actions,
         num_verbs=args.num_verbs, num_nouns=args.num_nouns)
     problems = validate_epic_submission(args.submission, wanted,
@@ -145,7 +130,10 @@ def main(argv=None):
     args = parse_args(argv)
     try:
         truth = EpicTruth(
-            args.segments, args.tail_verbs, args.tail_nouns, args.unseen,
+            args.segments, *(
+                args.ann_root and osp.join(args.ann_root, f'EPIC_100_{x}.csv')
+                for x in ('tail_verbs', 'tail_nouns',
+                          'unseen_participant_ids_validation')),
             actions=args.actions, num_verbs=args.num_verbs,
             num_nouns=args.num_nouns,
             ann_options=dict(fps=args.fps, reversed_times=args.reversed_times))

@@ -23,7 +23,7 @@ from mmaction_memvit.visualization import plot_temporal_support, support_rows
 
 
 def parse_args() -> argparse.Namespace:
-    parser = make_parser(__doc__, with_config=True)
+    parser = make_parser(__doc__, config='config')
     add = parser.add_argument
     add('checkpoint', nargs='?', help='weights (default: as initialised)')
     add('--clips', type=int, default=512, help='clips to run, about')

@@ -40,7 +40,7 @@ LIMIT = 1e-4
 
 
 def parse_args() -> argparse.Namespace:
-    parser = make_parser(__doc__, with_config=True)
+    parser = make_parser(__doc__, config='config')
     add = parser.add_argument
     add('checkpoint', nargs='?',
         help='weights (default: as initialised, to try it)')

@@ -68,33 +68,36 @@ def check(name, cell):
     row = dict(hosts=cell.hosts, python='.'.join(map(str, cell.python)))
     with open(f'{folder}.log', 'w') as log:
 
-        def run(*command, **kwargs):
-            subprocess.run(list(map(str, command)), stdout=log, check=True,
+        def run(*command, check=True, **kwargs):
+            subprocess.run(list(map(str, command)), stdout=log, check=check,
                            stderr=subprocess.STDOUT, **kwargs)
 
         try:
             run(f'python{row["python"]}', '-m', 'venv', '--clear', folder)
             # A copy: the checkout may change while the tests run.
-            shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(
-                '.git', '.venv*', '*cache', 'work_dirs', '__pycache__'))
+            shutil.copytree(
+                ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(
+                    '.git', '.venv*', '*cache', 'work_dirs', '__pycache__'))
             if (ROOT.parent / 'shared').exists():
                 (folder / 'shared').symlink_to(ROOT.parent / 'shared')
             run(folder / 'bin/python', '-m', 'pip', 'install', '-q',
                 *requirements(cell), '-e', f'{source}[tests]')
-            run(folder / 'bin/pytest', '-q',
-                *(source / 'tests' / x for x in TESTS), cwd=source,
+            run(folder / 'bin/pytest', '-q', *(source / 'tests' / x
+                                               for x in TESTS),
+                cwd=source, check=False,
                 env={k: v for k, v in os.environ.items()
                      if k != 'PYTHONPATH'} | {'OMP_NUM_THREADS': '1'})
+            found = json.loads(subprocess.check_output([
+                str(folder / 'bin/python'), '-m', 'pip', 'list',
+                '--format=json']))
+            row.update((x['name'], x['version']) for x in found
+                       if x['name'] in HEADS)
         except (subprocess.CalledProcessError, OSError) as error:
-            row['tests'] = f'**{str(error)[:200]}**'
-    pip = subprocess.run(
-        [str(folder / 'bin/python'), '-m', 'pip', 'list', '--format=json'],
-        stdout=subprocess.PIPE, text=True)
-    row.update((x['name'], x['version']) for x in json.loads(
-        pip.stdout or '[]') if x['name'] in HEADS)
-    counts = re.findall(r'(\d+ passed|\d+ failed|\d+ errors?)',
+            row['tests'] = f'**does not install**: {str(error)[:200]}'
+    # The last line of pytest.
+    counts = re.findall(r'\d+ (?:passed|failed|error)',
                         open(f'{folder}.log').read())
-    row['tests'] = ', '.join(counts) or row.get('tests', 'not run')
+    row.setdefault('tests', ', '.join(counts) or '**none ran**')
     shutil.rmtree(folder, ignore_errors=True)
     return row
 

@@ -64,7 +64,7 @@ NAME = re.compile(
     r'(?P<arch>.+?)(_(?P<pre>k\d00|in21k)-pre)?'
     r'(_(?P<gpus>\d+)xb\d+)?(-(?P<clip>\d+x\d+)x\d+|-u\d+)?'
     r'(-n(?P<clips>\d+))?(-\d+e)?_'
-    f'(?P<data>{"|".join(DATA)})(-ava|-anticipation)?-rgb')
+    f'(?P<data>{"|".join(DATA)})(-ava|-anticipation)?-(rgb|feature)')
 HEADER = ('config', 'clip', 'starts from', 'parameters', 'GMACs a clip',
           'published', 'ours')
 
@@ -79,7 +79,7 @@ def architecture(model: dict) -> List[str]:
     """What a model is made of, in words."""
     head = model.get('cls_head', {})
     if head.get('type') == 'AVTHead':
-        steps = head.get('mem_len', 9) if 'Online' in model['type'] else 0
+        steps = head.get('mem_len', 0)
         return [*_backbone(model), 'AVT',
                 *[f'memory of {steps} steps'] * (steps > 0)]
     return _backbone(model)
@@ -143,7 +143,7 @@ def entry(path: Path, old: dict, collection: str) -> dict:
         'In Collection': old.get('In Collection', collection),
         'Metadata': metadata(path, cfg,
                              old.get('Metadata', {}).get('Published')),
-        'Modality': 'RGB'}
+        'Modality': 'feature' if path.stem.endswith('feature') else 'RGB'}
     if 'Results' in old:
         new['Results'] = old['Results']
     # MMEngine's inferencers ask for it.

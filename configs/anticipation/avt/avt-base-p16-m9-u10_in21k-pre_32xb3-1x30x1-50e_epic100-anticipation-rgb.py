@@ -8,7 +8,7 @@ _base_ = [
     '../../_base_/schedule_avt_50e.py', '../../_base_/default_runtime.py'
 ]
 
-model = dict(type='OnlineRecognizer3D')
+model = dict(type='OnlineRecognizer3D', cls_head=dict(mem_len=9))
 actions = [_base_.ann_file_train, _base_.ann_file_val]
 dataset = dict(
     task='anticipation',

@@ -128,6 +128,12 @@ class Run:
         self.evaluations = [x for x in self.loaders if x.mode != 'train']
         self.backbone = self.model.child('backbone', MODELS)
         self.preprocessor = self.model.child('data_preprocessor', MODELS)
+        roi_head = self.model.child('roi_head', MODELS)
+        #: What scores: the classification head, or that of boxes.
+        self.head = self.model.child('cls_head', MODELS) or (
+            roi_head and roi_head.child('bbox_head', MODELS))
+        #: A number, of several tasks a dict.
+        self.num_classes = self.head and self.head.get('num_classes')
         #: Whether memories are handed from clip to clip, or are of the clips
         #: of a video.
         self.carries_memory = self.model.is_a('MemoryHost')
@@ -166,15 +172,6 @@ class Run:
         found = [self.model.child(x, MODELS)
                  for x in ('backbone', 'neck', 'cls_head', 'roi_head')]
         return [x for x in found if x is not None]
-
-    @property
-    def head(self) -> Optional[Part]:
-        """What scores: the classification head, or that of boxes."""
-        head = self.model.child('cls_head', MODELS)
-        if head is None:
-            roi_head = self.model.child('roi_head', MODELS)
-            head = roi_head and roi_head.child('bbox_head', MODELS)
-        return head
 
     def remembering(self) -> list[Part]:
         """Parts of the model that remember, as they are configured."""

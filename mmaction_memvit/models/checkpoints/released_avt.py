@@ -15,7 +15,7 @@ _RULES = (
     (rf'backbone\.model\.(norm|blocks\.\d+\.(?:norm[12]|attn\.(?:qkv|proj)|'
      rf'mlp\.fc[12])){_WB}', r'backbone.\1.\2'),
     (r'future_predictor\.(encoder|decoder)\.weight', r'cls_head.\1.weight'),
-    (rf'{_GPT}wpe\.weight', r'cls_head.transformer.positions'),
+    (rf'{_GPT}wpe\.weight', r'cls_head.transformer.positions.weight'),
     (rf'{_GPT}ln_f{_WB}', r'cls_head.transformer.norm.\1'),
     (rf'{_GPT}h\.(\d+)\.ln_([12]){_WB}',
      r'cls_head.transformer.blocks.\1.norm\2.\3'),

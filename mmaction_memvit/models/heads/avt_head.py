@@ -1,11 +1,11 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, NamedTuple, Optional, Tuple, Union
+import copy
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 import torch
 from mmaction.models.heads import BaseHead
 from mmaction.registry import MODELS
 from mmaction.utils import SampleList
-from mmengine.model.weight_init import normal_init
 from torch import Tensor, nn
 
 from mmaction_memvit.memory import as_memory
@@ -15,6 +15,15 @@ from ..layers.causal_transformer import CausalTransformer
 from ..layers.feature_vectors import Features, feature_vectors
 from .frame_level_head import labelled_rows
 
+# As the authors: GPT-2's, but for what is around it.
+_INIT = dict(
+    type='Normal',
+    layer=['Linear', 'Embedding'],
+    std=0.02,
+    override=[
+        dict(type='Normal', name=name, std=0.01)
+        for name in ('encoder', 'decoder', 'fc_cls')
+    ])
 
 @as_memory
 class SeenFeatures(NamedTuple):
@@ -54,12 +63,12 @@ class AVTHead(BaseHead):
     each step, predicts the feature of the next step; a linear layer names the
     action that it belongs to. Any backbone gives the features.
 
-    It remembers the last ``mem_len`` features and runs over them and the new
-    one: a stream's scores are those of the clip of the last ``mem_len + 1``
-    steps, from position 0 on, as weights are that were trained on such clips.
-    So a step costs the same however long the stream, also beyond the
-    learned positions; keys and values are of the weights as they are, and in
-    training the gradient reaches all of the transformer whatever is
+    With ``mem_len`` it remembers so many features and runs over them and the
+    new one: a stream's scores are those of the clip of the last ``mem_len +
+    1`` steps, from position 0 on, as weights expect that were trained on such
+    clips. So a step costs the same however long the stream, also beyond the
+    learned positions; keys and values are always of the weights as they are,
+    and in training the gradient reaches all of the transformer whatever is
     remembered. A clip of several steps is the same as several clips.
 
     ``gt_label`` of a clip of T steps are, by the number of rows:
@@ -82,9 +91,9 @@ class AVTHead(BaseHead):
             verbs and nouns ``EpicAnticipationMetric`` sums up the
             probabilities of actions.
         in_channels (int): Channels C of the features.
-        mem_len (int): Steps before the current one that are looked at: 0, no
-            history, to ``max_len - 1``. Defaults to 9, the 10 steps of the
-            paper.
+        mem_len (int): Steps before a step that it looks at, in whatever clip,
+            below ``max_len``; 9 for the 10 frames of the paper. Defaults to
+            0: clips by themselves, of which a step sees all before it.
         per_frame (bool): Whether a step is a temporal place of the features,
             with (T, num_classes) scores a clip, or the whole clip, by its
             class token or mean, with (num_classes, ). Defaults to True.
@@ -102,6 +111,8 @@ class AVTHead(BaseHead):
         average_clips (str): What is averaged over the views of a clip:
             'prob', probabilities, or 'score', logits, as the authors do.
             Defaults to 'prob'.
+        init_cfg (dict | list[dict], optional): Defaults to the authors', which
+            is for wide layers.
         **kwargs: For ``BaseHead``.
 
     Raises:
@@ -114,7 +125,7 @@ class AVTHead(BaseHead):
     def __init__(self,
                  num_classes: int,
                  in_channels: int,
-                 mem_len: int = 9,
+                 mem_len: int = 0,
                  per_frame: bool = True,
                  dims: int = 2048,
                  num_layers: int = 6,
@@ -126,10 +137,15 @@ class AVTHead(BaseHead):
                  feat_weight: float = 1.,
                  label_column: Optional[int] = None,
                  average_clips: str = 'prob',
+                 init_cfg: Optional[Union[Dict, List[Dict]]] = _INIT,
                  **kwargs) -> None:
         check_choice('average_clips', average_clips, ('prob', 'score'))
         super().__init__(
-            num_classes, in_channels, average_clips=average_clips, **kwargs)
+            num_classes,
+            in_channels,
+            average_clips=average_clips,
+            init_cfg=copy.deepcopy(init_cfg),
+            **kwargs)
         if not 0 <= mem_len < max_len:
             raise ValueError(
                 f'mem_len={mem_len} must be from 0 to {max_len - 1}: there '
@@ -144,12 +160,6 @@ class AVTHead(BaseHead):
         self.dropout = nn.Dropout(dropout_ratio)
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
-    def init_weights(self) -> None:
-        """Initialise as the authors do."""
-        super().init_weights()
-        for layer in (self.encoder, self.decoder, self.fc_cls):
-            normal_init(layer, std=0.01)
-
     def init_memory(
             self,
             batch_size: int,
@@ -161,11 +171,8 @@ class AVTHead(BaseHead):
         ``dtype`` and ``device`` default to those of the parameters;
         ``input_size`` does not matter.
         """
-        return self._nothing_seen(
-            batch_size, dtype, device) if self.mem_len else None
-
-    def _nothing_seen(self, batch_size: int, dtype: Optional[torch.dtype],
-                      device: Optional[torch.device]) -> SeenFeatures:
+        if not self.mem_len:
+            return None
         like = self.encoder.weight
         device = device or like.device
         return SeenFeatures(
@@ -184,7 +191,7 @@ class AVTHead(BaseHead):
         return self.decoder(self.transformer(self.encoder(x), length))
 
     def _clip(self, feats: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """Clips by themselves, short enough for one pass.
+        """Clips all of whose steps are looked at, in one pass.
 
         Returns:
             tuple[Tensor]: The next features, what was expected, and known.
@@ -204,8 +211,6 @@ class AVTHead(BaseHead):
         length = (past.count[:, None] + steps).clamp(max=self.mem_len + 1)
         out = self._predict_next(windows, length.flatten())
         out = out.unflatten(0, (batch, num))
-        if not self.mem_len:
-            return out[:, :, 0], feats, torch.zeros_like(feats[..., 0])
         known = length > 1
         expected = torch.where(known[..., None], out[:, :, -2], feats)
         return out[:, :, -1], expected, known.to(feats.dtype)
@@ -235,7 +240,8 @@ class AVTHead(BaseHead):
         feats = feature_vectors(x, self.per_frame)
         num, past = feats.shape[1], memory
         if past is None and num > self.mem_len + 1:
-            past = self._nothing_seen(len(feats), feats.dtype, feats.device)
+            # None where clips are by themselves.
+            past = self.init_memory(len(feats))
         if past is None:
             following, expected, known = self._clip(feats)
         else:

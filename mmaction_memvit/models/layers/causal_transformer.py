@@ -79,21 +79,12 @@ class CausalTransformer(BaseModule):
                  max_len: int = 1024,
                  drop: float = 0.1) -> None:
         super().__init__()
-        self.positions = nn.Parameter(torch.zeros(max_len, dims))
+        self.positions = nn.Embedding(max_len, dims)
         self.blocks = ModuleList([
             CausalBlock(dims, num_heads, drop) for _ in range(num_layers)
         ])
         self.norm = nn.LayerNorm(dims)
         self.drop = nn.Dropout(drop)
-
-    def init_weights(self) -> None:
-        """Initialise as GPT-2."""
-        super().init_weights()
-        nn.init.normal_(self.positions, std=0.02)
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, length: Optional[Tensor] = None) -> Tensor:
         """Run.
@@ -106,16 +97,23 @@ class CausalTransformer(BaseModule):
 
         Returns:
             Tensor: (B, T, C).
+
+        Raises:
+            ValueError: If there are more than ``max_len``.
         """
-        num = x.shape[1]
+        num, most = x.shape[1], self.positions.num_embeddings
+        if num > most:
+            raise ValueError(f'{num} vectors are more than the {most} learned '
+                             f'positions: raise max_len={most}, or give '
+                             'fewer at a time')
         index = torch.arange(num, device=x.device)
         seen = index <= index[:, None]
         if length is None:
-            x = x + self.positions[:num]
+            x = x + self.positions(index)
             seen = seen[None, None]
         else:
             first = num - length[:, None]
-            x = x + self.positions[(index - first).clamp(min=0)]
+            x = x + self.positions((index - first).clamp(min=0))
             # A row that sees nothing would be NaN.
             own = index == index[:, None]
             seen = (seen & (index >= first)[:, None] | own)[:, None]

@@ -174,15 +174,11 @@ def test_pure_function(case):
 
 def test_epochs_and_seeds_differ():
     keys = make_keys(np.random.default_rng(0).integers(1, 9, 30))
-    plans = [
-        plan_all_ranks(keys, seed, epoch, 1, 3)[0]
-        for seed, epoch in ((0, 0), (0, 1), (1, 0))
-    ]
+    plans = [plan_all_ranks(keys, seed, epoch, 1, 3)[0]
+             for seed, epoch in ((0, 0), (0, 1), (1, 0))]
     assert len({plan.tobytes() for plan in plans}) == 3
-    fixed = [
-        plan_all_ranks(keys, seed, epoch, 1, 3, shuffle=False)[0]
-        for seed, epoch in ((0, 0), (5, 3))
-    ]
+    fixed = [plan_all_ranks(keys, seed, epoch, 1, 3, shuffle=False)[0]
+             for seed, epoch in ((0, 0), (5, 3))]
     assert (fixed[0] == fixed[1]).all()
 
 

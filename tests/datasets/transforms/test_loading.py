@@ -170,8 +170,7 @@ def test_survives_a_fork(video, backend):
     queue = context.Queue()
     children = [
         context.Process(target=_in_child, args=(transform, video, queue))
-        for _ in range(2)
-    ]
+        for _ in range(2)]
     for child in children:
         child.start()
     got = [queue.get(timeout=60) for _ in range(4)]

@@ -51,8 +51,7 @@ def write_files(folder):
         f'{video},{timestamp:04d},{",".join(map(str, box))},{label},{person}'
         for video, length in VIDEOS.items() for timestamp in range(length - 1)
         for person, box in enumerate(TRUTH_BOXES) for label in range(1, 6)
-        if rng.random() < .5
-    ]
+        if rng.random() < .5]
     rows.append('b,0000,0.1,0.1,0.5,0.9,1,0')
     rows.sort(key=lambda row: row[:6])
     (folder / 'truth.csv').write_text('\n'.join(rows) + '\n')

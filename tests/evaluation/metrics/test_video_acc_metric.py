@@ -25,9 +25,7 @@ def make_dataset():
     generator = torch.Generator().manual_seed(0)
     return [
         make_sample(video, time, torch.randn(3, generator=generator), label)
-        for video, (length, label) in VIDEOS.items()
-        for time in range(length)
-    ]
+        for video, (length, label) in VIDEOS.items() for time in range(length)]
 
 
 def evaluate(samples, **kwargs):

@@ -72,8 +72,7 @@ def step(model, position, device='cpu'):
     """Training, of streams of which one starts anew now and then."""
     samples = [
         ActionDataSample(metainfo=dict(video_id=video, timestamp=position))
-        for video in ('a', f'b{position // 2}')
-    ]
+        for video in ('a', f'b{position // 2}')]
     feats, _ = model.extract_feat(
         torch.randn(2, 1, 3, 4, 32, 32, device=device), data_samples=samples)
     feats[-1][1].sum().backward()

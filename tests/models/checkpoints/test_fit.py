@@ -68,10 +68,9 @@ def test_pretrained_beside_other_initialisers(tmp_path):
 def test_pretrained_mvit_of_mmaction2(tmp_path):
     mvit = MViT(ARCH, spatial_size=32, temporal_size=8)
     path = tmp_path / 'mvit.pth'
-    torch.save(
-        dict(state_dict={
-            f'backbone.{k}': v for k, v in mvit.state_dict().items()
-        }), path)
+    torch.save(dict(state_dict={f'backbone.{k}': v
+                                for k, v in mvit.state_dict().items()}),
+               path)
     model = build(init_cfg=dict(type='Pretrained', checkpoint=str(path)))
     model.init_weights()
     theirs, ours = mvit.state_dict(), model.state_dict()

@@ -92,8 +92,7 @@ def model(width=768, depth=12, patch=16, side=14, inner=2048, layers=6,
             backbone=images if backbone else dict(type='FeatureBackbone'),
             cls_head=dict(
                 type='AVTHead', num_classes=classes, in_channels=width,
-                dims=inner, num_layers=layers, max_len=positions,
-                mem_len=min(9, positions - 1), average_clips='score')))
+                dims=inner, num_layers=layers, max_len=positions)))
 
 
 @pytest.mark.parametrize(('options', 'count'), [

@@ -113,8 +113,11 @@ def test_without_history():
     head = build(mem_len=0)
     assert head.init_memory(1) is None
     feats = torch.randn(2, 6, CHANNELS)
-    alone = [head(clip(feats[:, i:i + 1])) for i in range(6)]
-    torch.testing.assert_close(head(clip(feats)), torch.cat(alone, 1))
+    # A clip sees all of itself.
+    torch.testing.assert_close(
+        head(clip(feats)), build(mem_len=5)(clip(feats)))
+    with pytest.raises(ValueError, match='9 .* 8 .*max_len'):
+        head(clip(torch.randn(1, 9, CHANNELS)))
 
 
 def test_a_clip_as_one_step():

@@ -30,10 +30,8 @@ def build(frames=FRAMES, **kwargs):
 
 def batch(views=N * FRAMES):
     gen = torch.Generator().manual_seed(0)
-    return torch.randn(
-        B, views, 3, 32, 32, generator=gen), [
-            ActionDataSample().set_gt_label(i) for i in range(B)
-        ]
+    return torch.randn(B, views, 3, 32, 32, generator=gen), [
+        ActionDataSample().set_gt_label(i) for i in range(B)]
 
 
 def test_a_clip_is_all_its_frames():

@@ -27,10 +27,8 @@ def build(**kwargs):
 def predict(model, names, position, size=32):
     gen = torch.Generator().manual_seed(position + len(names))
     inputs = torch.randn(len(names), 1, 3, 4, size, size, generator=gen)
-    samples = [
-        ActionDataSample(metainfo=dict(video_id=x, timestamp=position))
-        for x in names
-    ]
+    samples = [ActionDataSample(metainfo=dict(video_id=x, timestamp=position))
+               for x in names]
     device = next(model.parameters()).device
     with torch.no_grad():
         out = model(inputs.to(device), samples, mode='predict')

@@ -113,14 +113,21 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     # Nothing is computed.
     with torch.device('meta'):
         model = MODELS.build(without_files(copy.deepcopy(cfg.model))).eval()
-        inputs = torch.empty(1, 1, 3, frames, size, size)
+        channels = 3
+        if cfg.model.backbone.type == 'FeatureBackbone':
+            part = cfg.model.get('neck') or cfg.model.cls_head
+            channels, size = part.in_channels, 1
+        inputs = torch.empty(1, 1, channels, frames, size, size)
 
         def run() -> None:
             if hasattr(model, 'roi_head'):
                 model.extract_feat(inputs)
-            elif getattr(model, 'remembering', (False, ))[-1]:
-                # A head that remembers runs over what it has seen.
-                model.step(inputs[0], model.init_memory(1, (size, size)))
+            elif any(getattr(model, 'remembering', ())[1:]):
+                # Neck and head that remember run over what they have seen.
+                out, _ = model.step(inputs[0],
+                                    model.init_memory(1, (size, size)))
+                if not model.remembering[2]:
+                    model.cls_head(out)
             else:
                 model(inputs, stage='head', mode='tensor')
 
