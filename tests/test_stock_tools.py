@@ -138,16 +138,12 @@ def test_train_validate_resume_and_test(folder, stock):
     assert re.search(r'Epoch\(val\) \[2\].*acc/top1: \d', second)
 
     work_dir = folder / 'work_dirs/small'
-    state = [
-        torch.load(work_dir / f'epoch_{i}.pth', weights_only=False)
-        for i in (1, 2)
-    ]
+    state = [torch.load(work_dir / f'epoch_{i}.pth', weights_only=False)
+             for i in (1, 2)]
     assert [s['meta']['iter'] for s in state] == [2, 4]
     # Adam's steps show that its state went on, too.
-    steps = [
-        max(float(x['step']) for x in s['optimizer']['state'].values())
-        for s in state
-    ]
+    steps = [max(float(x['step']) for x in s['optimizer']['state'].values())
+             for s in state]
     assert steps == [2, 4]
     keys = set(state[1]['state_dict'])
     assert 'backbone.blocks.0.attn.pool_q.conv.weight' in keys
@@ -301,13 +297,15 @@ default_hooks = dict(
 
 @pytest.mark.parametrize('kind', ['vit', 'slowfast'])
 def test_any_backbone_with_a_memory(folder, stock, kind):
+    (folder / f'configs/{kind}.py').write_text(
+        ANY_BACKBONE.replace('KIND', kind))
     config = f'configs/{kind}.py'
-    (folder / config).write_text(ANY_BACKBONE.replace('KIND', kind))
     log = stock(folder, 'train.py', config)
-    # 4 lanes, of 4 clips each.
+    # 6 videos of 1 or 2 clips, 4 lanes of 4 clips each.
     assert trained(log)
     assert re.search(r'Epoch\(val\) \[1\].*acc/top1: \d', log)
     log = stock(folder, 'test.py', config, f'work_dirs/{kind}/epoch_1.pth',
                 '--dump', f'{kind}.pkl')
     assert re.search(r'Epoch\(test\).*acc/top1: \d', log)
-    assert {x['timestamp'] for x in load(folder / f'{kind}.pkl')} == {0, 1}
+    found = load(folder / f'{kind}.pkl')
+    assert {x['timestamp'] for x in found} >= {0, 1}
