@@ -90,7 +90,7 @@ def test_any_backbone_remembers():
                        (DOCS / 'any_backbone_remembers.md').read_text(), re.S)
     assert len(text.splitlines()) <= 20
     init_default_scope('mmaction')
-    model = MODELS.build(Config.fromstring(text, '.py').model)
+    model = MODELS.build(Config.fromstring(text, '.py').model).train()
     clips = torch.rand(2, 3, 8, 32, 32)
     memory, outs = model.init_memory(2), []
     for _ in range(2):

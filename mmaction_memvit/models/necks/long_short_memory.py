@@ -159,7 +159,8 @@ class LongShortMemory(VectorNeck):
         And entries of the long memory, and sums: one of both is empty.
         """
         stage, attn = self.stage1, self.stage1.context_attn
-        queries, _ = stage.among(self.queries[0])
+        # A view: torch's FlopCounterMode takes no parameter for an input.
+        queries, _ = stage.among(self.queries[0].expand(1, -1, -1))
         new = attn.entries(x)
         if not self.long_band:
             times = last(seconds, x.shape[1] + 1)

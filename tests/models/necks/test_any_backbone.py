@@ -79,7 +79,9 @@ def test_stock_backbones_train_and_test(config, smaller, shape):
     torch.manual_seed(0)
     neck = list(NECKS)[len(config) % 2]
     model, shape = build(config, smaller, shape, neck)
-    optim = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1e-3))
+    optim = OptimWrapper(
+        torch.optim.SGD(model.parameters(), lr=1e-2),
+        clip_grad=dict(max_norm=1.))
     weight = next(x.weight for x in model.backbone.modules()
                   if isinstance(x, (nn.Conv2d, nn.Conv3d)))
     before = weight.detach().clone()
