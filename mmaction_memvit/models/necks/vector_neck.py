@@ -116,7 +116,7 @@ class VectorNeck(BaseModule):
             auxiliary losses.
         """
         x = self.embed(feature_vectors(x, self.per_frame))
-        state = self.empty(len(x)) if memory is None else memory
+        state = self.empty(x.shape[0]) if memory is None else memory
         state = state.later(elapsed, self.seconds)
         outs, passed = [], 0.
         # Times within a long clip stay small, and costs linear.
