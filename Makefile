@@ -13,7 +13,7 @@ INSTALL = $(PYTHON) tools/dev/install_env.py --venv '$(VENV)'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help python env demo demo-detection demo-epic demo-avt \
-  demo-collaborative demo-unrolled docs test lint
+  demo-collaborative demo-unrolled demo-features docs test lint
 
 help:
 	@echo 'make env   install everything into $(VENV) (wheels only, 2 minutes)'
@@ -23,6 +23,7 @@ help:
 	@echo 'make demo-avt        anticipation there, with history and without'
 	@echo 'make demo-collaborative  clips of a video that share a memory'
 	@echo 'make demo-unrolled   training through memory, beside stop-gradient'
+	@echo 'make demo-features   memory over features of any backbone'
 	@echo 'make test  run the tests (PYTEST_ARGS="tests/ops -k name -x")'
 	@echo 'make docs  check the model zoo, build the pages: build/site'
 	@echo 'make lint  run the linter'
@@ -55,6 +56,9 @@ demo-collaborative: env
 
 demo-unrolled: env
 	@'$(VENV)/bin/python' examples/demo.py unrolled $(DEMO_ARGS)
+
+demo-features: env
+	@'$(VENV)/bin/python' examples/demo.py features $(DEMO_ARGS)
 
 test: env
 	@OMP_NUM_THREADS=1 '$(VENV)/bin/python' -m pytest \

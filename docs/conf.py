@@ -22,6 +22,7 @@ Your own boxes <docs/own_data_ava>
 Your own backbone <docs/add_a_backbone_that_remembers>
 Your own data set <docs/add_a_data_set>
 Your own metric <docs/add_a_metric>
+Features in place of videos <docs/features>
 Live video <docs/live_video>
 Export <docs/export>
 ```

@@ -9,7 +9,15 @@ import os
 import os.path as osp
 import time
 
-from demos import avt, collaborative, detection, epic, longcue, unrolled
+from demos import (
+    avt,
+    collaborative,
+    detection,
+    epic,
+    features,
+    longcue,
+    unrolled,
+)
 
 DEMOS = {
     'longcue': longcue,
@@ -18,6 +26,7 @@ DEMOS = {
     'avt': avt,
     'collaborative': collaborative,
     'unrolled': unrolled,
+    'features': features,
 }
 
 

@@ -31,7 +31,8 @@ ELSEWHERE = {'add_a_backbone_that_remembers.md', 'add_a_data_set.md',
              'add_a_metric.md', 'live_video.md'}
 # Blocks of Python, each of which a test here or in test_stock_tools.py runs.
 PYTHON = {'README.md': 4, 'own_videos.md': 2, 'memvit.md': 1,
-          'collaborative.md': 1, 'model_zoo.md': 2, 'avt.md': 1}
+          'avt.md': 1, 'collaborative.md': 1, 'features.md': 2,
+          'model_zoo.md': 2}
 BLOCK = re.compile(
     r'(?:<!-- needs (?P<needs>.*?) -->\n *)?```(?P<language>\w+)\n'
     r'(?P<text>.*?)^ *```$', re.S | re.M)
@@ -86,6 +87,7 @@ def only_read(arguments):
 
 STAND_INS = {
     'pip': 'exit 0',
+    'torchrun': 'shift 2; exec python "$@"',
     'make': f'exec {shutil.which("make")} -n -C {ROOT} "$@"',
     'bash': """script=$1; config=$2; shift 3
 case $script in
@@ -112,12 +114,15 @@ LOADERS = """
 for loader in (train_dataloader, val_dataloader):
     loader.update(num_workers=0, persistent_workers=False)
 del loader
-model['backbone'].update(arch='tiny', spatial_size=32, init_cfg=None)
+model['backbone'].update(
+    arch=dict(embed_dims=16, num_layers=4, num_heads=1,
+              downscale_indices=[1, 2, 3]), spatial_size=32, init_cfg=None)
+train_cfg['val_interval'] = default_hooks['checkpoint']['interval'] = 10
 """
 SMALL = {
     'my_config.py':
     LOADERS + """
-model['cls_head'].update(in_channels=256)
+model['cls_head'].update(in_channels=128)
 train_pipeline[1]['scale'] = (-1, 36)
 train_pipeline[2]['transforms'][1]['scale'] = (32, 32)
 val_pipeline[1]['scale'] = (-1, 32)
@@ -125,9 +130,9 @@ val_pipeline[2]['crop_size'] = 32
 """,
     'my_detector.py':
     LOADERS + """
-train_cfg['max_epochs'] = 1
-model['roi_head']['box_block']['dims'] = 256
-model['roi_head']['bbox_head']['in_channels'] = 256
+train_cfg.update(max_epochs=1, val_interval=1)
+model['roi_head']['box_block']['dims'] = 128
+model['roi_head']['bbox_head']['in_channels'] = 128
 train_pipeline[2]['transforms'][0]['scale_range'] = (36, 40)
 train_pipeline[2]['transforms'][1]['size'] = 32
 val_pipeline[2]['scale'] = (-1, 32)
@@ -249,6 +254,36 @@ def test_anticipation_over_features_of_any_backbone():
         memory = model.init_memory(2)
         scores, memory = model.eval().step(clips, memory)
     assert scores.shape == (2, 8, 3806) and memory[2].feats.shape[1] == 9
+
+
+def test_features(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    init_default_scope('mmaction')
+    in_place, own = (x.text for x in blocks('features.md', 'python'))
+    base, = (ROOT / 'configs/recognition/memvit').glob('*_custom-rgb.py')
+    shutil.copy(base, 'my_config.py')
+    Path('mine.py').write_text(in_place)
+    cfg = Config.fromfile('mine.py')
+    # Of one clip of 16 x 4 frames, and of half a one.
+    Path('features').mkdir()
+    np.savez('features/a.npz', features=np.ones((2, 768), np.float16),
+             times=[0., 64 / 30], clip_len=16, frame_interval=4,
+             video='{"num_frames": 96, "fps": 30.0}')
+    Path('list.txt').write_text('a.mp4 0 2 3\n')
+    dataset = DATASETS.build(dict(
+        cfg.val_dataloader.dataset, ann_file='list.txt', index_file=None))
+    model = MODELS.build(cfg.model).eval()
+    batch = {k: [dataset[0][k], dataset[1][k]] for k in dataset[0]}
+    found = model.val_step(batch)
+    assert [x.gt_label.item() for x in found] == [3, -1]
+    assert [len(x.pred_score) for x in found] == [10, 10]
+    Path('list.txt').write_text('a\n')
+    for name, size in (('rgb', 5), ('flow', 2), ('target_perframe', 3)):
+        Path(name).mkdir()
+        np.save(f'{name}/a.npy', np.ones((40, size)))
+    dataset = DATASETS.build(Config.fromstring(own, '.py').dataset)
+    assert dataset[0]['inputs'].shape == (1, 7, 32, 1, 1)
+    assert dataset[1]['data_samples'].gt_label.sum() == 8 * 3
 
 
 def test_what_changes_for_a_memory():

@@ -37,17 +37,13 @@ class _Plan:
 class ClipPlan(_Plan):
     """Clips one after the other, see :class:`ClipGrid`.
 
-    Args:
-        grid (ClipGrid): Of frames at ``sample_fps``.
-        sample_fps (float, optional): Frames per second that the grid counts
-            at. Defaults to None: the frames of the stream.
+    The grid counts frames at ``sample_fps``; None: those of the stream.
     """
 
     #: Position of clip 0 in its stream.
     first = 0
 
-    def __init__(self,
-                 grid: ClipGrid,
+    def __init__(self, grid: ClipGrid,
                  sample_fps: Optional[float] = None) -> None:
         self.grid = grid
         self.clip_len = grid.clip_len
@@ -69,8 +65,7 @@ class ClipPlan(_Plan):
             return end
         frames = int(np.ceil((end - SAME_TIME) * fps / self.sample_fps))
         # Rounding must not put it off by a frame.
-        return frames + int(
-            self._frames(steady_clock(fps, frames)) < end)
+        return frames + int(self._frames(steady_clock(fps, frames)) < end)
 
     def num_clips(self, clock: Clock) -> int:
         """Clips of a stream that has ended, the padded last one included."""
@@ -98,12 +93,9 @@ class ClipPlan(_Plan):
 
 
 class KeyframePlan(_Plan):
-    """Clips around keyframes, see :class:`SampleKeyframeClip`.
+    """Clips around keyframes, whose frames ``sample`` chooses.
 
-    Args:
-        grid (KeyframeGrid): Of the keyframes.
-        first (int): Timestamp of the first one.
-        sample (SampleKeyframeClip): What chooses the frames.
+    ``first`` is the timestamp of the first keyframe.
     """
 
     def __init__(self, grid: KeyframeGrid, first: int,
@@ -121,10 +113,8 @@ class KeyframePlan(_Plan):
 
     def wanted(self, clip: int, clock: Clock) -> np.ndarray:
         """Numbers of the frames of a clip, int64 (clip_len, ), ascending."""
-        results = dict(
-            center_frame=self.keyframe(clip, clock),
-            total_frames=clock.num_frames,
-            fps=clock.fps)
+        results = dict(center_frame=self.keyframe(clip, clock),
+                       total_frames=clock.num_frames, fps=clock.fps)
         return self.sample.transform(results)['frame_inds']
 
     def complete(self, clip: int, fps: float) -> int:
@@ -148,7 +138,8 @@ class KeyframePlan(_Plan):
         return float(span[0]), float(span[1])
 
 
-def plan_of(dataset: ConfigDict, sample_fps: Optional[float] = None):
+def plan_of(dataset: ConfigDict, sample_fps: Optional[float] = None,
+            **grid: int):
     """The plan of a config's test data.
 
     Args:
@@ -156,6 +147,7 @@ def plan_of(dataset: ConfigDict, sample_fps: Optional[float] = None):
         sample_fps (float, optional): Frames per second that clips count at.
             Defaults to None: as the config says; without a word there, the
             frames of the stream.
+        **grid: Options of :class:`ClipGrid` in place of the config's.
 
     Returns:
         ClipPlan | KeyframePlan: The plan.
@@ -166,18 +158,22 @@ def plan_of(dataset: ConfigDict, sample_fps: Optional[float] = None):
     kind = kind_of(dataset)
     if kind in ('OnlineVideoDataset', 'OnlineEpicDataset'):
         default = 30. if kind == 'OnlineEpicDataset' else None
+        grid = {
+            'clip_len': dataset.get('clip_len', 16),
+            'frame_interval': dataset.get('frame_interval', 4),
+            'clip_stride': dataset.get('clip_stride'),
+            'last_clip': dataset.get('last_clip', 'pad'),
+            **grid}
         return ClipPlan(
-            ClipGrid(
-                dataset.get('clip_len', 16), dataset.get('frame_interval', 4),
-                dataset.get('clip_stride'), dataset.get('last_clip', 'pad')),
-            sample_fps or dataset.get('sample_fps', default))
+            ClipGrid(**grid), sample_fps or dataset.get('sample_fps', default))
     for step in dataset.get('pipeline', ()):
         step = dict(step)
         name = kind_of(step)
         if name == 'SampleFrames':
+            grid = {'clip_len': step['clip_len'],
+                    'frame_interval': step.get('frame_interval', 1), **grid}
             return ClipPlan(
-                ClipGrid(step['clip_len'], step.get('frame_interval', 1)),
-                sample_fps or step.get('target_fps'))
+                ClipGrid(**grid), sample_fps or step.get('target_fps'))
         if name == 'SampleKeyframeClip' and kind == 'OnlineAVADataset':
             return _keyframe_plan(dataset, step, sample_fps)
     raise ValueError(
@@ -213,10 +209,8 @@ def frame_pipeline(pipeline: List[dict]) -> List[dict]:
             kept.append(dict(type='Resize', scale=(-1, step['short_side'])))
         elif step.get('size'):
             kept.append(
-                dict(
-                    type='Resize',
-                    scale=tuple(step['size']),
-                    keep_ratio=False))
+                dict(type='Resize', scale=tuple(step['size']),
+                     keep_ratio=False))
     return kept
 
 

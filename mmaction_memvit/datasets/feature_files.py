@@ -116,6 +116,9 @@ class FeatureFile:
 
     def row_at(self, seconds: float) -> int:
         """The row that begins at a time, of a file that tells times."""
+        if self.times is None:
+            raise data_error(str(self), 'it has no times, unlike the file '
+                             'beside it', 'extract both alike')
         row = int(np.abs(self.times - seconds).argmin())
         if abs(self.times[row] - seconds) > SAME_CLIP:
             raise data_error(
@@ -290,6 +293,11 @@ class FeatureStack:
         """Number of rows."""
         return len(self.files[0])
 
+    @property
+    def channels(self) -> int:
+        """Channels of all files."""
+        return sum(x.rows.shape[-1] for x in self.files)
+
     def read(self, rows: Sequence[int]) -> np.ndarray:
         """Rows, float32 (N, C) or (N, T, C), C the sum of all files."""
         return np.concatenate([x.read(rows) for x in self.files],
@@ -373,9 +381,16 @@ def check_features(dataset: Any, videos: Sequence[dict]) -> None:
         dataset.samples['video'], return_index=True, return_counts=True)
     for number, first, count in zip(numbers, firsts, counts):
         video = videos[number]
-        if video.get('feature_of') == 'clip':
-            features = FeatureStack(video['feature_files'])
-            features.check_clips([
-                dataset.sample_keys(i, video)['start_seconds']
-                for i in {first, first + count - 1}], **told)
-            features.close()
+        if video.get('feature_of') != 'clip':
+            continue
+        features = FeatureStack(video['feature_files'])
+        keys = [dataset.sample_keys(i, video)
+                for i in {first, first + count - 1}]
+        if 'start_seconds' not in keys[0]:
+            raise data_error(
+                str(features.files[0]), 'features of clips one after the '
+                f'other, but {type(dataset).__name__} chooses frames',
+                'OnlineVideoDataset, OnlineEpicDataset or '
+                'FeatureStreamDataset; or features one a frame, without times')
+        features.check_clips([x['start_seconds'] for x in keys], **told)
+        features.close()

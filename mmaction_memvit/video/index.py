@@ -7,6 +7,7 @@ annotation list, to its entry, see :mod:`mmaction_memvit.video.frames`.
 import json
 import os
 import os.path as osp
+import re
 import time
 import unicodedata
 from collections import defaultdict
@@ -67,6 +68,40 @@ def list_videos(root: str) -> list[str]:
         osp.join(folder, name).replace(os.sep, '/')
         for folder, _, files in walk(root) for name in files
         if is_video(name))
+
+
+def name_videos(sources: Iterable[str]) -> dict[str, str]:
+    """Paths of videos by names, under which results of theirs are found.
+
+    Sources are folders, with all videos in them, files, and lists (.txt) of
+    one path a line, from the folder of the list.
+    """
+    videos: dict[str, str] = {}
+
+    def add(name: str, path: str) -> None:
+        if osp.abspath(videos.setdefault(name, path)) != osp.abspath(path):
+            raise ValueError(f'{videos[name]} and {path} have the same name: '
+                             'hand in the folder above both')
+
+    for source in sources:
+        if osp.isdir(source):
+            for name in list_videos(source):
+                add(name, osp.join(source, name))
+        elif not osp.isfile(source):
+            raise FileNotFoundError(f'{source}: no such folder or file')
+        elif source.endswith('.txt'):
+            with open(source, encoding='utf-8') as file:
+                lines = file.read().splitlines()
+            for line in lines:
+                if line.strip():
+                    name = osp.normpath(line.strip()).replace(os.sep, '/')
+                    add(re.sub(r'^[./]+', '', name),
+                        osp.join(osp.dirname(source), line.strip()))
+        else:
+            add(osp.basename(source), source)
+    if not videos:
+        raise ValueError(f'no video files in {", ".join(sources)}')
+    return videos
 
 
 def list_folders(root: str, folders: Iterable[str]) -> list[str]:
@@ -177,7 +212,7 @@ def load_video_index(index_file: str, build_command: str = '') -> dict:
     if not exists(index_file):
         raise data_error(where, 'it does not exist', remedy, FileNotFoundError)
     # The tools keep what an index holds and add to it; not to such a one.
-    remedy += ', with --rebuild'
+    remedy = f'remove it, and {remedy}'
     try:
         index = mmengine.load(index_file, file_format='json')
     except ValueError as e:

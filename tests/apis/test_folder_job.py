@@ -13,11 +13,11 @@ import pytest
 import torch
 from helpers.models import MEMVIT
 from helpers.runs import ROOT, config, loader, write_videos
-from helpers.tools import load_tool
 from helpers.videos import truncate, write_video
 
 from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.folder_job import FolderJob, share_out
+from mmaction_memvit.video.index import name_videos
 
 # Clips of v0.mp4 to v4.mp4, of a file in a folder and of one of other size.
 COUNTS = [6, 5, 4, 3, 2, 30, 3]
@@ -50,7 +50,7 @@ def inferencer(folder):
 
 @pytest.fixture(scope='module')
 def videos(folder):
-    return load_tool('tools/online_folder.py').find([str(folder / 'videos')])
+    return name_videos([str(folder / 'videos')])
 
 
 def run(inferencer, videos, out, ranks=(0, ), num_processes=1, **kwargs):

@@ -16,10 +16,8 @@ def right(name):
     """A config that is right, before it is changed."""
     if name == 'tiny':
         return config(
-            'work_dirs/tiny',
-            loader(DATA, train=True),
-            *(loader(DATA, train=False, ann_file='val.txt')
-              for _ in range(2)))
+            'work_dirs/tiny', loader(DATA, train=True),
+            *(loader(DATA, train=False, ann_file='val.txt') for _ in range(2)))
     if name == AVA:
         pytest.importorskip('mmdet')
     path, = CONFIGS.rglob(f'{name}.py')
@@ -57,8 +55,7 @@ def instead(name, *steps):
     return replace
 
 
-TRAIN, VAL, TEST = ('train_dataloader.', 'val_dataloader.',
-                    'test_dataloader.')
+TRAIN, VAL, TEST = ('train_dataloader.', 'val_dataloader.', 'test_dataloader.')
 PIPE = 'dataset.pipeline'
 STOCK = [dict(type='DecordInit'),
          dict(type='SampleFrames', clip_len=CLIP_LEN, frame_interval=1),
@@ -98,6 +95,16 @@ WRONG = [
      ('clip_len=4', 'temporal_size=8', 'model.backbone.temporal_size=4')),
     ('tiny', {'model.backbone.spatial_size': 64}, False,
      ('32x32', '(64, 64)', 'model.backbone.spatial_size=(32, 32)')),
+    # Features.
+    ('tiny', {TRAIN + 'dataset.data_prefix': dict(feature='f')}, True,
+     ('features', 'MeMViT', "dict(type='FeatureBackbone')")),
+    ('tiny', {TRAIN + 'dataset.data_prefix': dict(feature='f')}, True,
+     ('LoadVideoClip', "dict(type='LoadFeatureClip')")),
+    ('tiny', {'model.backbone': dict(type='FeatureBackbone')}, True,
+     ('frames', 'FeatureBackbone', 'data_prefix')),
+    ('tiny', {TRAIN + PIPE: instead('LoadVideoClip', dict(
+        type='LoadFeatureClip'))}, True,
+     ('LoadFeatureClip', "dict(type='LoadVideoClip')")),
     # Hooks.
     ('tiny', {'custom_hooks': []}, True,
      ("custom_hooks = [dict(type='MemoryBankHook')]", )),

@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Tiny videos and lists for any config of this project."""
+import json
 import math
 from pathlib import Path
 
@@ -157,6 +158,16 @@ def write_frames(folder, template):
     write_text(folder / 'video.txt', *lines)
 
 
+def write_features(path, num_frames, span, cfg):
+    """Writes what tools/extract_features.py makes of a video."""
+    num = math.ceil(num_frames / span)
+    first = cfg.model.get('neck') or cfg.model.cls_head
+    np.savez(
+        path, features=np.random.randn(num, first.in_channels),
+        times=np.arange(num) * span / FPS,
+        video=json.dumps(dict(num_frames=num_frames, fps=FPS)))
+
+
 def write_data(folder, cfg):
     """Writes videos of some clips, and lists of both forms."""
     if 'roi_head' in cfg.model:
@@ -176,8 +187,11 @@ def write_data(folder, cfg):
     lists = dict(video='', segments='')
     for i, num_clips in enumerate(NUM_CLIPS):
         num_frames = int(span * num_clips)
-        write_video(
-            folder / f'v{i}.mp4', num_frames, first=1000 * i, rate=FPS)
+        if 'feature' in cfg.train_dataloader.dataset.data_prefix:
+            write_features(folder / f'v{i}.npz', num_frames, span, cfg)
+        else:
+            write_video(
+                folder / f'v{i}.mp4', num_frames, first=1000 * i, rate=FPS)
         label = i % num_classes
         lists['video'] += f'v{i}.mp4 {label}\n'
         lists['segments'] += f'v{i}.mp4 0.0 {num_frames / FPS} {label}\n'

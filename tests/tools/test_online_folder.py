@@ -27,18 +27,18 @@ def test_names_of_videos(tool, tmp_path):
     (tmp_path / 'a/list.txt').write_text(
         f'b/y.MKV\n\n../z.avi\n{tmp_path}/a/x.mp4\n')
     root = str(tmp_path)
-    found = tool.find([f'{root}/a', f'{root}/z.avi'])
+    found = tool.name_videos([f'{root}/a', f'{root}/z.avi'])
     assert {k: x[len(root):] for k, x in found.items()} == {
         'x.mp4': '/a/x.mp4', 'b/y.MKV': '/a/b/y.MKV', 'z.avi': '/z.avi'}
-    found = tool.find([f'{root}/a/list.txt'])
+    found = tool.name_videos([f'{root}/a/list.txt'])
     assert {*found} == {'b/y.MKV', 'z.avi', f'{root[1:]}/a/x.mp4'}
     # The same file twice is one; other files of a name are two.
-    assert len(tool.find([f'{root}/a', f'{root}/a/x.mp4'])) == 2
+    assert len(tool.name_videos([f'{root}/a', f'{root}/a/x.mp4'])) == 2
     (tmp_path / 'x.mp4').touch()
     with pytest.raises(ValueError, match='same name'):
-        tool.find([f'{root}/a', f'{root}/x.mp4'])
+        tool.name_videos([f'{root}/a', f'{root}/x.mp4'])
     with pytest.raises(FileNotFoundError, match='none'):
-        tool.find([f'{root}/none'])
+        tool.name_videos([f'{root}/none'])
 
 
 def test_a_detector_takes_boxes_of_a_table(tool, tmp_path, monkeypatch,
@@ -62,7 +62,7 @@ def test_a_detector_takes_boxes_of_a_table(tool, tmp_path, monkeypatch,
         return capsys.readouterr().out
 
     said = call('--boxes', str(data / 'proposals.pkl'))
-    assert 'x real time' in said
+    assert 'x real time' in said and '1 of 5 files' in said
     lines = [json.loads(x) for x in open(tmp_path / 'out/results.jsonl')]
     table = load(str(data / 'proposals.pkl'))
     assert {x['video'] for x in lines} == {a + b for a, b, *_ in VIDEOS}

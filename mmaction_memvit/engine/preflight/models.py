@@ -5,7 +5,10 @@ from collections.abc import Iterator
 
 from mmaction.registry import MODELS
 
+from mmaction_memvit.datasets.feature_files import FeatureStack
+
 from .findings import Finding
+from .pipelines import shows_features
 from .run import Run
 from .sizes import frame_size
 
@@ -57,6 +60,8 @@ def frames_are_normalised(run: Run) -> Iterator[Finding]:
     prep = run.preprocessor
     if not (run.carries_memory or run.shares_memory) or (
             prep is not None and not prep.is_a('ActionDataPreprocessor')):
+        return
+    if run.backbone is not None and run.backbone.is_a('FeatureBackbone'):
         return
     if prep is None or prep.get('mean') is None:
         yield Finding(
@@ -127,9 +132,8 @@ def any_size_is_not_padded(run: Run) -> Iterator[Finding]:
         return
     for loader in run.evaluations:
         steps = loader.steps()
-        scaled = any(
-            x.is_a('Resize')
-            or x.is_a('LoadVideoClip') and x.get('short_side') for x in steps)
+        scaled = any(x.is_a('Resize') or x.is_a('LoadVideoClip')
+                     and x.get('short_side') for x in steps)
         if (loader.batch_size > 1 and scaled and frame_size(loader) is None
                 and not any(x.is_stranger for x in steps)):
             yield Finding(
@@ -189,10 +193,26 @@ def windows_are_not_streams(run: Run) -> Iterator[Finding]:
                 f"{loader.path}.dataset.type='OnlineAVADataset'")
 
 
-CHECKS = (memory_is_carried, hook_is_there, no_blending,
-          frames_are_normalised, shapes_fit, streams_are_kept,
-          one_view_in_training, any_size_is_not_padded, clips_share_memory,
-          windows_are_not_streams)
+def features_are_taken(run: Run) -> Iterator[Finding]:
+    """Features for a backbone of frames, or frames for none."""
+    backbone = run.backbone
+    for loader, dataset in run.data_sets():
+        if backbone is None or not dataset.is_ours or backbone.is_stranger:
+            continue
+        if shows_features(dataset) != backbone.is_a('FeatureBackbone'):
+            what, right = ('frames', 'the one that the config had for videos')
+            if shows_features(dataset):
+                what, right = 'features', "dict(type='FeatureBackbone')"
+            yield Finding(
+                f'{backbone.path}.type', f'{dataset} gives {what}, which '
+                f'{backbone} does not take', f'{backbone.path}={right}, or '
+                f'another data_prefix of {loader.path}.dataset')
+
+
+CHECKS = (memory_is_carried, hook_is_there, no_blending, frames_are_normalised,
+          shapes_fit, streams_are_kept, one_view_in_training,
+          any_size_is_not_padded, clips_share_memory, windows_are_not_streams,
+          features_are_taken)
 
 
 def weights_are_there(run: Run) -> Iterator[Finding]:
@@ -211,4 +231,25 @@ def weights_are_there(run: Run) -> Iterator[Finding]:
                     f'{part.path}.init_cfg=None')
 
 
-DATA_CHECKS = (weights_are_there, )
+def features_fit_model(run: Run) -> Iterator[Finding]:
+    """Features of other channels than the first layer has."""
+    first = next(
+        filter(None, (run.model.child(x, MODELS)
+                      for x in ('neck', 'cls_head'))), None)
+    wanted = first and first.get('in_channels')
+    for loader, dataset in run.data_sets():
+        if not shows_features(dataset) or not isinstance(wanted, int):
+            continue
+        info = dataset.value.get_data_info(0)
+        features = FeatureStack(info['feature_files'])
+        channels = features.channels
+        features.close()
+        if channels != wanted:
+            yield Finding(
+                first.path, f'in_channels={wanted}, but features of '
+                f'{loader.path}.dataset have {channels} channels',
+                f'{first.path}.in_channels={channels}, or features of '
+                'another backbone')
+
+
+DATA_CHECKS = (weights_are_there, features_fit_model)

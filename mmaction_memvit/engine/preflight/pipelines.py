@@ -22,8 +22,8 @@ DECODERS = {
     'OpenCVDecode': 'OpenCVInit',
     'PIMSDecode': 'PIMSInit'
 }
-LOADING = (*DECODERS, 'LoadVideoClip', 'RawFrameDecode', 'ImageDecode',
-           'ArrayDecode', 'LoadRGBFromFile')
+LOADING = (*DECODERS, 'LoadVideoClip', 'LoadFeatureClip', 'RawFrameDecode',
+           'ImageDecode', 'ArrayDecode', 'LoadRGBFromFile')
 _PLACE = ('video_id', 'timestamp')
 
 
@@ -83,6 +83,11 @@ def data_sets_give_streams(run: Run) -> Iterator[Finding]:
                     'instead')
 
 
+def shows_features(dataset: Part) -> bool:
+    """Whether samples are features in place of frames."""
+    return 'feature' in (dataset.get('data_prefix') or ())
+
+
 def chooses_frames(dataset: Part) -> bool:
     """Whether samples come with the frames of their clip."""
     return (gives_streams(dataset) and dataset.is_ours
@@ -134,9 +139,20 @@ def frames_are_loaded(run: Run) -> Iterator[Finding]:
         if not dataset.is_ours or any(x.is_stranger for x in steps):
             continue
         pipeline = f'{loader.path}.dataset.pipeline'
-        if not any(x.is_a(*LOADING) for x in steps):
+        loading = [x for x in steps if x.is_a(*LOADING)]
+        right = ('LoadFeatureClip' if shows_features(dataset) else
+                 'LoadVideoClip')
+        if not loading:
             yield Finding(pipeline, 'no transform loads the frames',
-                          f"dict(type='LoadVideoClip') in {pipeline}")
+                          f"dict(type='{right}') in {pipeline}")
+        elif (right == 'LoadFeatureClip') != loading[0].is_a(
+                'LoadFeatureClip'):
+            yield Finding(
+                loading[0].path, f'{loading[0]} does not read what '
+                f'data_prefix={dict(dataset.get("data_prefix") or {})} of '
+                f'{dataset} names', f"dict(type='{right}') in {pipeline}; "
+                "features with dict(type='FeatureBackbone') as the model's "
+                'backbone')
         names = [x.name for x in steps]
         for i, name in enumerate(names):
             opener = DECODERS.get(name)
@@ -162,8 +178,7 @@ def needed_keys(run: Run, loader: Loader) -> dict[str, str]:
         wanted: tuple = ()
         if metric.is_a('VideoAccMetric'):
             wanted = _PLACE
-            if any(x.get('ann_format') == 'segments'
-                   for x in loader.datasets):
+            if any(x.get('ann_format') == 'segments' for x in loader.datasets):
                 wanted += ('segment_id', )
         elif metric.is_a('EpicRecognitionMetric'):
             if metric.get('online'):
@@ -199,9 +214,8 @@ def samples_tell_who_they_are(run: Run) -> Iterator[Finding]:
                 f'{loader.path}.dataset.pipeline')
 
 
-CHECKS = (options_are_known, data_sets_give_streams,
-          frames_are_the_clips_own, frames_are_loaded,
-          samples_tell_who_they_are)
+CHECKS = (options_are_known, data_sets_give_streams, frames_are_the_clips_own,
+          frames_are_loaded, samples_tell_who_they_are)
 
 
 def own_transforms_keep_frames(run: Run) -> Iterator[Finding]:
