@@ -12,16 +12,18 @@ INSTALL = $(PYTHON) tools/dev/install_env.py --venv '$(VENV)'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python env demo demo-detection demo-epic \
-  demo-collaborative demo-unrolled docs test lint
+.PHONY: help python env demo demo-detection demo-epic demo-avt \
+  demo-collaborative demo-unrolled demo-features docs test lint
 
 help:
 	@echo 'make env   install everything into $(VENV) (wheels only, 2 minutes)'
 	@echo 'make demo  LongCue: train with and without memory, print the table'
 	@echo 'make demo-detection  the same for action detection, with boxes'
 	@echo 'make demo-epic       the same for EPIC-KITCHENS-100, to submissions'
+	@echo 'make demo-avt        anticipation there, with history and without'
 	@echo 'make demo-collaborative  clips of a video that share a memory'
 	@echo 'make demo-unrolled   training through memory, beside stop-gradient'
+	@echo 'make demo-features   memory over features of any backbone'
 	@echo 'make test  run the tests (PYTEST_ARGS="tests/ops -k name -x")'
 	@echo 'make docs  check the model zoo, build the pages: build/site'
 	@echo 'make lint  run the linter'
@@ -46,11 +48,17 @@ demo-detection: env
 demo-epic: env
 	@'$(VENV)/bin/python' examples/demo.py epic $(DEMO_ARGS)
 
+demo-avt: env
+	@'$(VENV)/bin/python' examples/demo.py avt $(DEMO_ARGS)
+
 demo-collaborative: env
 	@'$(VENV)/bin/python' examples/demo.py collaborative $(DEMO_ARGS)
 
 demo-unrolled: env
 	@'$(VENV)/bin/python' examples/demo.py unrolled $(DEMO_ARGS)
+
+demo-features: env
+	@'$(VENV)/bin/python' examples/demo.py features $(DEMO_ARGS)
 
 test: env
 	@OMP_NUM_THREADS=1 '$(VENV)/bin/python' -m pytest \

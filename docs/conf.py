@@ -32,6 +32,7 @@ Export <docs/export>
 docs/install
 docs/memvit
 docs/ava
+docs/avt
 docs/collaborative
 docs/epic100
 docs/model_zoo

@@ -9,14 +9,24 @@ import os
 import os.path as osp
 import time
 
-from demos import collaborative, detection, epic, longcue, unrolled
+from demos import (
+    avt,
+    collaborative,
+    detection,
+    epic,
+    features,
+    longcue,
+    unrolled,
+)
 
 DEMOS = {
     'longcue': longcue,
     'detection': detection,
     'epic': epic,
+    'avt': avt,
     'collaborative': collaborative,
     'unrolled': unrolled,
+    'features': features,
 }
 
 

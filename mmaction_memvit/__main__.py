@@ -26,11 +26,8 @@ OWN_VIDEOS = {
 
 def find_tools() -> Dict[str, Path]:
     """All tools, by their names."""
-    return {
-        path.stem: path
-        for path in sorted(FOLDER.glob('tools/**/*.py'))
-        if "__name__ == '__main__'" in path.read_text(encoding='utf-8')
-    }
+    return {path.stem: path for path in sorted(FOLDER.glob('tools/**/*.py'))
+            if "__name__ == '__main__'" in path.read_text(encoding='utf-8')}
 
 
 def copy_config(case: str, target: str) -> None:

@@ -1,8 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Files that are there only once they are whole."""
+import csv
 import os
 import os.path as osp
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO
 
@@ -19,3 +20,18 @@ def whole_file(path: str, mode: str = 'wb', **kwargs) -> Iterator[IO]:
     with open(part, mode, **kwargs) as f:
         yield f
     os.replace(part, path)
+
+
+def remove_parts(folder: str) -> None:
+    """Removes what processes that were killed had begun to write."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith('.part'):
+                os.remove(osp.join(root, name))
+
+
+def write_failed(path: str, failed: Mapping[str, str]) -> None:
+    """Writes why videos could not be read, as a table."""
+    with whole_file(path, 'w', newline='', encoding='utf-8') as f:
+        rows = csv.writer(f, lineterminator='\n')
+        rows.writerows([('video', 'reason'), *sorted(failed.items())])

@@ -26,9 +26,7 @@ def warn_once(text: str) -> None:
     warn(text)
 
 
-def data_error(where: str,
-               problem: str,
-               remedy: str,
+def data_error(where: str, problem: str, remedy: str,
                kind: type = ValueError) -> Exception:
     """The error of a file: where it is, what is wrong, what helps.
 

@@ -5,6 +5,7 @@ Numbers of a CPU can be compared to the last digits, and a run's with those of
 processes that it starts; MMEngine would take any GPU it sees. So a session
 sees one only if asked for its tests, by ``pytest -m cuda``.
 """
+import gc
 import logging
 import os
 import os.path as osp
@@ -26,6 +27,19 @@ def pytest_configure(config):
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     # First of all, so that tests may import from the healed host.
     import mmaction_memvit  # noqa: F401
+    _write_configs_quickly()
+
+
+def _write_configs_quickly():
+    """A run writes its config several times, and yapf makes it pretty."""
+    from mmengine.config import config
+    config.FormatCode = lambda text, **kwargs: (text, False)
+
+
+def pytest_collection_finish(session):
+    """Data sets collect garbage; what is imported is none."""
+    gc.collect()
+    gc.freeze()
 
 
 def _asks_for_gpu(config):

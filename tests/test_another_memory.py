@@ -86,49 +86,31 @@ class LongCueInMemory:
         video, position = self.keys[index]
         label = self.labels[index]
         sample = ActionDataSample(
-            metainfo=dict(
-                video_id=video,
-                timestamp=position,
-                segment_id=str(position) if label >= 0 else ''))
+            metainfo=dict(video_id=video, timestamp=position,
+                          segment_id=str(position) if label >= 0 else ''))
         return dict(
             inputs=self.clips[index], data_samples=sample.set_gt_label(label))
 
 
 def longcue_loader(split: str, num_videos: int) -> dict:
-    return dict(
-        batch_size=16,
-        num_workers=0,
-        sampler=dict(type='DefaultSampler', shuffle=split == 'train'),
-        batch_sampler=dict(type='StreamBatchSampler'),
-        dataset=dict(
-            type='LongCueInMemory', split=split, num_videos=num_videos))
+    return dict(batch_size=16, num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=split == 'train'),
+                batch_sampler=dict(type='StreamBatchSampler'),
+                dataset=dict(type='LongCueInMemory', split=split,
+                             num_videos=num_videos))
 
 
 def neck_config(tmp_path, on: bool, epochs: int) -> Config:
-    cfg = config(
-        tmp_path,
-        longcue_loader('train', 48),
-        longcue_loader('val', 32),
-        epochs=epochs)
+    cfg = config(tmp_path, longcue_loader('train', 48),
+                 longcue_loader('val', 32), epochs=epochs)
     cfg.model = dict(
         type='OnlineRecognizer3D',
-        backbone=dict(
-            type='ResNet3d',
-            depth=18,
-            pretrained=None,
-            base_channels=8,
-            conv1_kernel=(1, 3, 3),
-            conv1_stride_t=1,
-            pool1_stride_t=1,
-            inflate=0),
+        backbone=dict(type='ResNet3d', depth=18, pretrained=None,
+                      base_channels=8, conv1_kernel=(1, 3, 3),
+                      conv1_stride_t=1, pool1_stride_t=1, inflate=0),
         neck=dict(type='RecurrentNeck', channels=64, on=on),
-        cls_head=dict(
-            type='I3DHead',
-            in_channels=64,
-            num_classes=4,
-            init_std=0.1,
-            dropout_ratio=0.,
-            average_clips='prob'),
+        cls_head=dict(type='I3DHead', in_channels=64, num_classes=4,
+                      init_std=0.1, dropout_ratio=0., average_clips='prob'),
         data_preprocessor=cfg.model.data_preprocessor)
     cfg.train_cfg.val_begin = cfg.train_cfg.val_interval = epochs
     cfg.optim_wrapper.optimizer = dict(type='AdamW', lr=5e-3)
@@ -139,10 +121,8 @@ def neck_config(tmp_path, on: bool, epochs: int) -> Config:
 def accuracy(runner) -> float:
     """Share of questions that were answered right."""
     dataset = runner.val_dataloader.dataset
-    right = [
-        int(runner.recorder.scores[key].argmax()) == label
-        for key, label in zip(dataset.keys, dataset.labels) if label >= 0
-    ]
+    right = [int(runner.recorder.scores[key].argmax()) == label
+             for key, label in zip(dataset.keys, dataset.labels) if label >= 0]
     assert len(right) >= 64
     return sum(right) / len(right)
 
@@ -170,10 +150,8 @@ def documented(tmp_path, monkeypatch):
 
 
 def test_the_documented_backbone(tmp_path, documented):
-    cfg = config(
-        tmp_path / 'run',
-        made_up_loader([3, 2, 3], train=True),
-        made_up_loader([3, 2, 3], train=False))
+    cfg = config(tmp_path / 'run', made_up_loader([3, 2, 3], train=True),
+                 made_up_loader([3, 2, 3], train=False))
     cfg.merge_from_dict(documented.to_dict())
     cfg.model = documented.model
     # No need to be slow.

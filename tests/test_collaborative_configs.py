@@ -83,19 +83,11 @@ def test_sthv1_schedule(name):
 
 def test_inference_samples_clips_as_testing_does():
     """MMAction2's inference reads test_pipeline, not the data loader."""
-    paths = [
-        *FOLDER.glob('*.py'),
-        *FOLDER.with_name('charades').glob('*.py')
-    ]
+    paths = [*FOLDER.glob('*.py'), *FOLDER.with_name('charades').glob('*.py')]
     assert len(paths) > 25
     for path in paths:
         cfg = Config.fromfile(str(path))
         assert cfg.test_pipeline == cfg.test_dataloader.dataset.pipeline
-
-
-def sampling(loader):
-    """The step of a pipeline that samples clips."""
-    return next(x for x in loader.dataset.pipeline if 'num_clips' in x)
 
 
 def weights_of(cfg):
@@ -156,12 +148,9 @@ def example(tmp_path_factory):
     for label in range(2):
         for i in range(5):
             # The second is too short for 4 different clips.
-            write_video(
-                folder / f'data/jhmdb/class{label}/clip {i}.avi',
-                18 if i == 1 else 20 + i,
-                codec='mpeg4',
-                first=30000 * label + 17 * i,
-                b_frames=0)
+            write_video(folder / f'data/jhmdb/class{label}/clip {i}.avi',
+                        18 if i == 1 else 20 + i, codec='mpeg4',
+                        first=30000 * label + 17 * i, b_frames=0)
     lists = folder / 'data/jhmdb_clips'
     tools('make_video_list', folder / 'data/jhmdb', '--out', lists,
           '--val-share', '0.4')
@@ -214,5 +203,4 @@ def test_the_example_on_one_process_and_two(example, monkeypatch):
         torch.testing.assert_close(
             sample['pred_score'], alone[key], atol=1e-6, rtol=0)
     # Equal for a reason: scores tell videos apart.
-    assert len({tuple(x['pred_score'].tolist())
-                for x in dumped.values()}) == 6
+    assert len({tuple(x['pred_score'].tolist()) for x in dumped.values()}) == 6

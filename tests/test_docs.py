@@ -50,8 +50,7 @@ def test_add_a_data_set(page, tmp_path):
     assert dataset.stream_keys() == [('b', 0), ('b', 1), ('a', 0), ('a', 1)]
     infos = [dataset.get_data_info(i) for i in range(4)]
     assert [x['label'] for x in infos] == [3, -1, -1, 1]
-    assert infos[3]['frame_inds'].tolist() == [*range(64, 100, 4),
-                                               *[99] * 7]
+    assert infos[3]['frame_inds'].tolist() == [*range(64, 100, 4), *[99] * 7]
     batches = list(StreamBatchSampler(
         DefaultSampler(dataset, shuffle=False), batch_size=2))
     assert sorted(batches[0]) == [0, 2] and sorted(batches[1]) == [1, 3]
@@ -69,13 +68,10 @@ def test_add_a_metric(page):
     metric = METRICS.build(config.val_evaluator)
 
     def score(video, position, predicted, label):
-        metric.process({}, [
-            dict(
-                video_id=video,
-                timestamp=position,
-                pred_score=torch.eye(3)[predicted],
-                gt_label=torch.tensor([label]))
-        ])
+        metric.process({},
+                       [dict(video_id=video, timestamp=position,
+                             pred_score=torch.eye(3)[predicted],
+                             gt_label=torch.tensor([label]))])
 
     # In any order: 1, 1, 2 | 0 of labels 1, 1, 1 | 2.
     for row in (('b', 0, 0, 2), ('a', 2, 2, 1), ('a', 0, 1, 1),

@@ -3,7 +3,6 @@
 import json
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,10 +20,7 @@ from helpers.runs import (
     train,
     write_videos,
 )
-from helpers.tools import load_tool
-from helpers.videos import need_shared_data, truncate, write_video
-
-ROOT = Path(__file__).resolve().parents[1]
+from helpers.videos import truncate, write_video
 
 
 @pytest.fixture(scope='module')
@@ -61,14 +57,9 @@ def test_resuming_and_validating_change_no_loss(tmp_path, videos, num_workers,
     assert len(losses) == 3 * steps
     validated = train(config(tmp_path / 'b', data, val, epochs=3, **changes))
     assert_same(validated.recorder.losses, losses)
-    resumed = train(
-        config(
-            tmp_path / 'c',
-            data,
-            epochs=3,
-            resume=True,
-            load_from=str(tmp_path / 'b/epoch_1.pth'),
-            **changes))
+    resumed = train(config(tmp_path / 'c', data, epochs=3, resume=True,
+                           load_from=str(tmp_path / 'b/epoch_1.pth'),
+                           **changes))
     assert_same(resumed.recorder.losses, losses[steps:])
     for name, param in plain.model.named_parameters():
         torch.testing.assert_close(
@@ -91,12 +82,9 @@ def test_mixed_precision(tmp_path, videos, monkeypatch, dtype, unroll):
         lambda: True)
     data = loader(videos, train=True)
     data['batch_sampler']['unroll'] = unroll
-    changes = {
-        'optim_wrapper.type': 'AmpOptimWrapper',
-        'optim_wrapper.dtype': dtype,
-        'val_cfg.fp16': True,
-        'model.with_cp': unroll > 1
-    }
+    changes = {'optim_wrapper.type': 'AmpOptimWrapper',
+               'optim_wrapper.dtype': dtype, 'val_cfg.fp16': True,
+               'model.with_cp': unroll > 1}
     if dtype == 'float16':
         # The first step is skipped.
         changes['optim_wrapper.loss_scale'] = dict(
@@ -132,10 +120,9 @@ def test_a_video_that_fails_in_the_middle(tmp_path, num_workers):
         lines.append(f'v{i}.mkv {i % 3}\n')
     (tmp_path / 'videos.txt').write_text(''.join(lines))
 
-    cfg = config(
-        tmp_path / 'run',
-        loader(tmp_path, train=True, num_workers=num_workers),
-        epochs=2)
+    cfg = config(tmp_path / 'run',
+                 loader(tmp_path, train=True, num_workers=num_workers),
+                 epochs=2)
     runner = make_runner(cfg)
     # The loader, and with it the frame counts, are there before.
     runner._train_dataloader = runner.build_dataloader(
@@ -188,15 +175,13 @@ def test_a_stream_starts_anew_after_a_failure(tmp_path, videos):
         data['sampler']['shuffle'] = False
         data['batch_sampler']['mode'] = 'train'
         lr = {'optim_wrapper.optimizer.lr': 0.}
-        runner = make_runner(
-            config(tmp_path / str(len(broken)), data, **lr))
+        runner = make_runner(config(tmp_path / str(len(broken)), data, **lr))
         dataset = runner.train_loop.dataloader.dataset
         dataset.pipeline.transforms.insert(0, fail)
         runner.train()
         found = [step[0] for step in runner.recorder.clips]
         assert [x for x in found if x[0] == 'v0.mp4'] == [
-            ('v0.mp4', x) for x in range(6) if x not in broken
-        ]
+            ('v0.mp4', x) for x in range(6) if x not in broken]
         return dict(zip(found, runner.recorder.losses))
 
     whole, broken, late = losses(), losses(2), losses(0, 1, 2)
@@ -255,32 +240,24 @@ def trained_by_two(tmp_path_factory, videos):
     (folder / 'segments.txt').write_text(''.join(lines))
     cfg = config(
         folder / 'run',
-        loader(
-            videos,
-            train=True,
-            batch_size=1,
-            ann_file=str(folder / 'segments.txt'),
-            ann_format='segments'),
-        loader(videos, train=False),
-        epochs=2,
-        model=dict(
-            backbone=dict(mem_stride=2, drop_path_rate=0.3),
-            cls_head=dict(dropout_ratio=0.3)),
-        custom_hooks=[dict(type=name) for name in (
-            'MemoryBankHook', 'StepSeedHook', 'RankProbe')])
+        loader(videos, train=True, batch_size=1,
+               ann_file=str(folder / 'segments.txt'), ann_format='segments'),
+        loader(videos, train=False), epochs=2,
+        model=dict(backbone=dict(mem_stride=2, drop_path_rate=0.3),
+                   cls_head=dict(dropout_ratio=0.3)),
+        custom_hooks=[
+            dict(type=name)
+            for name in ('MemoryBankHook', 'StepSeedHook', 'RankProbe')])
     cfg.custom_imports.imports.append('rank_probe')
     (folder / 'rank_probe.py').write_text(PROBE)
-    folder.joinpath('out.txt').write_text(
-        launch('dist_train', folder, cfg, '2'))
+    folder.joinpath('out.txt').write_text(launch(folder, cfg))
     return folder
 
 
 def test_training_on_two_processes(trained_by_two):
     log = (trained_by_two / 'out.txt').read_text()
-    ranks = [
-        json.loads((trained_by_two / f'run/rank{r}.json').read_text())
-        for r in range(2)
-    ]
+    ranks = [json.loads((trained_by_two / f'run/rank{r}.json').read_text())
+             for r in range(2)]
     assert len(ranks[0]) == len(ranks[1]) == 22
     for first, second in zip(*ranks):
         assert not first['find_unused'] and not second['find_unused']
@@ -290,10 +267,8 @@ def test_training_on_two_processes(trained_by_two):
     weights = [step['weights'] for step in ranks[0]]
     assert len(set(weights)) == len(weights)
     # Steps with labels on both processes, on one of them, and on none.
-    labelled = {
-        tuple(step['labels'][0] >= 0 for step in steps)
-        for steps in zip(*ranks)
-    }
+    labelled = {tuple(step['labels'][0] >= 0 for step in steps)
+                for steps in zip(*ranks)}
     assert len(labelled) >= 3
     for steps in ranks:
         for step in steps:
@@ -301,8 +276,7 @@ def test_training_on_two_processes(trained_by_two):
     # The log speaks for both processes.
     assert re.findall(r'train memory: (\d+) of (\d+)', log) == [
         (str(22 - starts), '22') for starts in count_starts(ranks)]
-    assert re.findall(r'val memory: (\d+) of (\d+)', log) == [
-        ('15', '20')] * 2
+    assert re.findall(r'val memory: (\d+) of (\d+)', log) == [('15', '20')] * 2
 
 
 def count_starts(ranks):
@@ -325,11 +299,9 @@ def test_scores_and_metrics_whatever_the_batch(tmp_path, videos,
     model = dict(backbone=dict(mem_stride=2))
     metrics, scores = {}, {}
     for batch_size in (1, 2, 5):
-        cfg = config(
-            tmp_path / str(batch_size),
-            test=loader(videos, train=False, batch_size=batch_size),
-            load_from=checkpoint,
-            model=model)
+        cfg = config(tmp_path / str(batch_size),
+                     test=loader(videos, train=False, batch_size=batch_size),
+                     load_from=checkpoint, model=model)
         runner = make_runner(cfg)
         metrics[batch_size] = runner.test()
         scores[batch_size] = runner.recorder.scores
@@ -350,38 +322,3 @@ def test_scores_and_metrics_whatever_the_batch(tmp_path, videos,
     # Equal for a reason: scores tell clips and videos apart.
     assert set(metrics[1]) == {'acc/top1', 'acc/top5', 'acc/mean1'}
     assert len({tuple(x.tolist()) for x in scores[1].values()}) == len(keys)
-
-
-# Real files.
-
-
-def test_long_videos_of_real_clips(tmp_path):
-    table = need_shared_data('jhmdb') / 'labels.csv'
-    load_tool('tools/data/concat_videos.py').main([
-        str(table), '--out', str(tmp_path), '--short-side', '32',
-        '--num-train', '4', '--num-val', '3', '--num-classes', '3',
-        '--clips-per-video', '3', '5'
-    ])
-    common = dict(
-        data_prefix=dict(video=str(tmp_path)),
-        index_file=str(tmp_path / 'index.json'),
-        ann_format='segments',
-        num_classes=3,
-        frame_interval=4)
-    data = [
-        loader(tmp_path, train=train, ann_file=str(tmp_path / name), **common)
-        for name, train in (('train.txt', True), ('val.txt', False))
-    ]
-    runner = train(config(tmp_path / 'run', *data, epochs=2))
-    assert np.isfinite(runner.recorder.losses).all()
-    log = read_log(runner)
-    rows = (tmp_path / 'val.txt').read_text().splitlines()
-    # Every labelled segment has its own clips.
-    segments = re.findall(r'(\d+) labelled videos or segments from', log)
-    assert segments == [str(len(rows))] * 2
-    continued = [
-        int(a) / int(b)
-        for a, b in re.findall(r'(\d+) of (\d+) clips \(', log)
-    ]
-    assert len(continued) == 4 and min(continued) > 0.7
-    assert len(re.findall(r'acc/top1: \d', log)) == 2

@@ -17,7 +17,7 @@ from helpers.runs import (
     STRONG,
     assert_same,
     config,
-    launch,
+    fork_two,
     make_runner,
     on_two_processes,
     read_log,
@@ -36,12 +36,10 @@ def data(tmp_path_factory):
 
 
 def loader(data, train, batch_size, sampler, **dataset):
-    return dict(
-        batch_size=batch_size,
-        num_workers=0,
-        sampler=dict(type='DefaultSampler', shuffle=train),
-        batch_sampler=dict(type=sampler),
-        dataset=box_dataset(data, train, **dataset))
+    return dict(batch_size=batch_size, num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=train),
+                batch_sampler=dict(type=sampler),
+                dataset=box_dataset(data, train, **dataset))
 
 
 def online(data, train, batch_size=2):
@@ -58,12 +56,9 @@ def windows(data, train, batch_size=2, size=2):
 
 
 def run_config(folder, data, loader, test=False, **changes):
-    cfg = config(
-        folder,
-        train=None if test else loader(data, True),
-        val=None if test else loader(data, False),
-        test=loader(data, False) if test else None,
-        **changes)
+    cfg = config(folder, train=None if test else loader(data, True),
+                 val=None if test else loader(data, False),
+                 test=loader(data, False) if test else None, **changes)
     cfg.model = ConfigDict(DETECTOR)
     head = cfg.model.roi_head
     if getattr(loader, 'func', loader) is online:
@@ -72,12 +67,10 @@ def run_config(folder, data, loader, test=False, **changes):
         head.bbox_head.dropout_ratio = 0.2
     else:
         cfg.model.type = 'CollaborativeFastRCNN'
-        cfg.model.backbone = dict(
-            SLOWONLY, type='mmaction.ResNet3dSlowOnly',
-            spatial_strides=(1, 2, 2, 1))
-        cfg.model.neck = dict(
-            type='mmaction.CollaborativeMemory', in_channels=32,
-            zero_init=False)
+        cfg.model.backbone = dict(SLOWONLY, type='mmaction.ResNet3dSlowOnly',
+                                  spatial_strides=(1, 2, 2, 1))
+        cfg.model.neck = dict(type='mmaction.CollaborativeMemory',
+                              in_channels=32, zero_init=False)
         head.box_block = None
         head.bbox_roi_extractor.featmap_stride = 16
         head.bbox_head.update(
@@ -93,7 +86,7 @@ def trained_by_two(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp('two')
     cfg = run_config(
         folder / 'run', data, partial(online, batch_size=1), epochs=2)
-    (folder / 'out.txt').write_text(launch('dist_train', folder, cfg, '2'))
+    (folder / 'out.txt').write_text(fork_two('train', folder, cfg))
     return folder
 
 
@@ -167,18 +160,16 @@ def test_resuming_windows_changes_no_loss(tmp_path, data, trained):
 
 def test_a_csv_of_results_scores_the_same(tmp_path, data, trained_by_two):
     results = tmp_path / 'results.csv'
-    cfg = run_config(
-        tmp_path / 'run', data, online, test=True,
-        load_from=str(trained_by_two / 'run/epoch_2.pth'))
+    cfg = run_config(tmp_path / 'run', data, online, test=True,
+                     load_from=str(trained_by_two / 'run/epoch_2.pth'))
     cfg.test_evaluator.results_file = str(results)
     metrics = make_runner(cfg).test()
     from mmaction_memvit.annotations.ava import read_action_boxes
     from mmaction_memvit.annotations.class_names import read_label_map
     from mmaction_memvit.evaluation.functional import evaluate_ava
-    report = evaluate_ava(
-        read_action_boxes(str(data / 'boxes.csv')),
-        read_action_boxes(str(results), has_scores=True),
-        read_label_map(str(data / 'labels.pbtxt')))
+    report = evaluate_ava(read_action_boxes(str(data / 'boxes.csv')),
+                          read_action_boxes(str(results), has_scores=True),
+                          read_label_map(str(data / 'labels.pbtxt')))
     for name in ('mmaction2', 'official'):
         assert report.metrics(name)['overall'] == pytest.approx(
             metrics[f'mAP/overall_{name}'], abs=1e-9)

@@ -13,22 +13,19 @@ TAU_A = 1.
 # of a token and others do not.
 STARTS = (0.7, 1.73, 2.67, 3.41)
 SECONDS = 3
-PIPELINE = [
-    dict(type='RawFrameDecode'),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(
-        type='PackActionInputs',
-        meta_keys=('video_id', 'timestamp', 'token_times', 'narration_id'))
-]
+PIPELINE = [dict(type='RawFrameDecode'),
+            dict(type='FormatShape', input_format='NCTHW'),
+            dict(type='PackActionInputs',
+                 meta_keys=('video_id', 'timestamp', 'token_times',
+                            'narration_id'))]
 
 
 def write_frames(folder, numbers, seed):
     """Writes small frames of noise, which nothing of another one is in."""
     rng = np.random.default_rng(seed)
     for number in numbers:
-        image = np.kron(
-            rng.integers(0, 256, (4, 4, 3), np.uint8),
-            np.ones((8, 8, 1), np.uint8))
+        image = np.kron(rng.integers(0, 256, (4, 4, 3), np.uint8),
+                        np.ones((8, 8, 1), np.uint8))
         name = folder / f'frame_{number + 1:010d}.jpg'
         assert cv2.imwrite(str(name), image)
 
@@ -36,19 +33,17 @@ def write_frames(folder, numbers, seed):
 def score(model, root, **options):
     """Scores of the segments, NaN where nothing can be observed."""
     dataset = DATASETS.build(
-        dict(
-            type='OnlineEpicDataset', ann_file=str(root / 'val.csv'),
-            data_prefix=dict(img=str(root)),
-            video_info_file=str(root / 'info.csv'), task='anticipation',
-            tau_a=TAU_A, clip_len=4, frame_interval=5, pipeline=PIPELINE,
-            test_mode=True, **options))
+        dict(type='OnlineEpicDataset', ann_file=str(root / 'val.csv'),
+             data_prefix=dict(img=str(root)),
+             video_info_file=str(root / 'info.csv'), task='anticipation',
+             tau_a=TAU_A, clip_len=4, frame_interval=5, pipeline=PIPELINE,
+             test_mode=True, **options))
     model.bank(True).clear()
     dump = str(root / 'dump.npz')
     metric = METRICS.build(
-        dict(
-            type='EpicAnticipationMetric', ann_file=str(root / 'val.csv'),
-            tau_a=TAU_A, num_verbs=SIZES['verb'], num_nouns=SIZES['noun'],
-            online=True, dump_file=dump))
+        dict(type='EpicAnticipationMetric', ann_file=str(root / 'val.csv'),
+             tau_a=TAU_A, num_verbs=SIZES['verb'], num_nouns=SIZES['noun'],
+             online=True, dump_file=dump))
     with torch.no_grad():
         for i in range(len(dataset)):
             out = model.test_step(pseudo_collate([dataset[i]]))
@@ -63,14 +58,12 @@ def score(model, root, **options):
     # has seen further.
     (60000 / 1001, dict()), (50., dict(clip_stride=7))
 ], ids=['grid', 'overlapping'])
-def test_frames_after_the_observation_change_no_score(tmp_path, rate,
-                                                      options):
+def test_frames_after_the_observation_change_no_score(tmp_path, rate, options):
     model = build_model()
     num_frames = int(SECONDS * rate)
-    write_official(
-        tmp_path / 'val.csv',
-        [(f'P01_01_{i}', start, start + 0.5, i % 4, i)
-         for i, start in enumerate(STARTS)])
+    write_official(tmp_path / 'val.csv',
+                   [(f'P01_01_{i}', start, start + 0.5, i % 4, i)
+                    for i, start in enumerate(STARTS)])
     write_text(tmp_path / 'info.csv', 'video_id,duration,fps,resolution',
                f'P01_01,{num_frames / rate},{rate},32x32')
     folder = tmp_path / 'P01_01'

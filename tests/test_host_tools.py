@@ -39,10 +39,8 @@ def videos(tmp_path_factory):
 @pytest.fixture(scope='module')
 def trained(videos):
     """A run of an epoch, with its folder and its checkpoint."""
-    cfg = config(
-        videos / 'run',
-        train=loader(videos, train=True),
-        val=loader(videos, train=False))
+    cfg = config(videos / 'run', train=loader(videos, train=True),
+                 val=loader(videos, train=False))
     cfg.default_hooks.logger.interval = 1
     runner = train(cfg)
     return runner, str(videos / 'run/epoch_1.pth')
@@ -85,11 +83,9 @@ class TestGetFlops:
     def test_clips_that_share_a_memory(self, tool, tmp_path):
         found = self.count(
             tool, tmp_path,
-            dict(
-                type='CollaborativeRecognizer3D',
-                backbone=SLOWONLY,
-                neck=dict(type='CollaborativeMemory', in_channels=32),
-                cls_head=dict(type='I3DHead', in_channels=32, num_classes=3)),
+            dict(type='CollaborativeRecognizer3D', backbone=SLOWONLY,
+                 neck=dict(type='CollaborativeMemory', in_channels=32),
+                 cls_head=dict(type='I3DHead', in_channels=32, num_classes=3)),
             4, 3, 4, 32, 32)
         assert float(found[:-1]) > 0
 
@@ -100,8 +96,7 @@ class TestGetFlops:
         length = DETECTOR['backbone']['temporal_size']
         found = {
             self.count(tool, tmp_path, DETECTOR, *shape)
-            for shape in ((1, 3, length, size, size), (3, length, size, size))
-        }
+            for shape in ((1, 3, length, size, size), (3, length, size, size))}
         assert len(found) == 1
 
 
@@ -114,15 +109,12 @@ def clips_of_streams(segment=False):
             # Wrong by a little in one clip, right by much in the other.
             scores[(label + 1) % 3] += .4 if time == 0 else .1
             scores[label] += .0 if time == 0 else .9
-            samples.append(
-                dict(
-                    pred_score=scores,
-                    gt_label=torch.tensor([label]),
-                    video_id='one' if segment else f'v{video}',
-                    timestamp=2 * video + time,
-                    segment_id=f's{video}' if segment else ''))
-    samples.append(
-        dict(samples[0], timestamp=99, gt_label=torch.tensor([-1])))
+            samples.append(dict(pred_score=scores,
+                                gt_label=torch.tensor([label]),
+                                video_id='one' if segment else f'v{video}',
+                                timestamp=2 * video + time,
+                                segment_id=f's{video}' if segment else ''))
+    samples.append(dict(samples[0], timestamp=99, gt_label=torch.tensor([-1])))
     return samples
 
 
@@ -145,10 +137,9 @@ class TestConfusionMatrix:
             sample['pred_score'] = torch.tensor([0., 0., 1.])
         dump(samples, tmp_path / 'scores.pkl')
         (tmp_path / 'names.txt').write_text('run\nwalk\nsit\n')
-        assert not ours.main([
-            str(tmp_path / 'scores.pkl'), '--label-file',
-            str(tmp_path / 'names.txt'), '--out', str(tmp_path / 'm.csv')
-        ])
+        assert not ours.main([str(tmp_path / 'scores.pkl'), '--label-file',
+                              str(tmp_path / 'names.txt'), '--out',
+                              str(tmp_path / 'm.csv')])
         rows = [x.split() for x in capsys.readouterr().out.splitlines()]
         assert ['walk', '2', '1', '0.5000', 'sit', '(1)'] in rows
         assert ['all', '4', '3', '0.7500'] in rows
@@ -165,10 +156,8 @@ def test_confusion_matrix_of_what_has_no_classes(tmp_path, capsys):
 def test_stock_samples_are_counted_as_before():
     from mmaction.evaluation import ConfusionMatrix
     from mmengine.evaluator import Evaluator
-    samples = [
-        dict(pred_score=torch.eye(3)[k], gt_label=torch.tensor([1]))
-        for k in (0, 1)
-    ]
+    samples = [dict(pred_score=torch.eye(3)[k], gt_label=torch.tensor([1]))
+               for k in (0, 1)]
     found = Evaluator(ConfusionMatrix()).offline_evaluate(samples)
     assert found['confusion_matrix/result'][1].tolist() == [1, 1, 0]
 
@@ -178,11 +167,9 @@ def test_show_dir(testing, trained, tmp_path):
     testing.vis_backends = [dict(type='LocalVisBackend')]
     testing.visualizer = dict(
         type='ActionVisualizer', vis_backends=testing.vis_backends)
-    testing.default_hooks.visualization = dict(
-        type='VisualizationHook',
-        enable=True,
-        interval=1,
-        out_dir=str(tmp_path / 'shown'))
+    testing.default_hooks.visualization = dict(type='VisualizationHook',
+                                               enable=True, interval=1,
+                                               out_dir=str(tmp_path / 'shown'))
     make_runner(testing).test()
     shown = {p.parent for p in (tmp_path / 'shown').rglob('*.png')}
     # One folder a clip: of five videos of 6, 5, 4, 3 and 2.
@@ -193,8 +180,7 @@ def test_mmaction2_inferencer_names_what_does(testing, trained, tmp_path):
     from mmaction.apis.inferencers import MMAction2Inferencer
     testing.dump(str(tmp_path / 'c.py'))
     with pytest.raises(ValueError, match='StreamInferencer'):
-        MMAction2Inferencer(
-            str(tmp_path / 'c.py'), trained[1], device='cpu')
+        MMAction2Inferencer(str(tmp_path / 'c.py'), trained[1], device='cpu')
 
 
 FOREIGN = {'a.weight': torch.zeros(3), 'b.weight': torch.zeros(2)}

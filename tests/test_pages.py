@@ -113,12 +113,15 @@ LOADERS = """
 for loader in (train_dataloader, val_dataloader):
     loader.update(num_workers=0, persistent_workers=False)
 del loader
-model['backbone'].update(arch='tiny', spatial_size=32, init_cfg=None)
+model['backbone'].update(
+    arch=dict(embed_dims=16, num_layers=4, num_heads=1,
+              downscale_indices=[1, 2, 3]), spatial_size=32, init_cfg=None)
+train_cfg['val_interval'] = default_hooks['checkpoint']['interval'] = 10
 """
 SMALL = {
     'my_config.py':
     LOADERS + """
-model['cls_head'].update(in_channels=256)
+model['cls_head'].update(in_channels=128)
 train_pipeline[1]['scale'] = (-1, 36)
 train_pipeline[2]['transforms'][1]['scale'] = (32, 32)
 val_pipeline[1]['scale'] = (-1, 32)
@@ -126,9 +129,9 @@ val_pipeline[2]['crop_size'] = 32
 """,
     'my_detector.py':
     LOADERS + """
-train_cfg['max_epochs'] = 1
-model['roi_head']['box_block']['dims'] = 256
-model['roi_head']['bbox_head']['in_channels'] = 256
+train_cfg.update(max_epochs=1, val_interval=1)
+model['roi_head']['box_block']['dims'] = 128
+model['roi_head']['bbox_head']['in_channels'] = 128
 train_pipeline[2]['transforms'][0]['scale_range'] = (36, 40)
 train_pipeline[2]['transforms'][1]['size'] = 32
 val_pipeline[2]['scale'] = (-1, 32)

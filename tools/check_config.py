@@ -9,18 +9,17 @@ a run starts, but for the last part.
 """
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.evaluator import Evaluator
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.engine.preflight import (
     Finding,
     Run,
@@ -32,15 +31,6 @@ from mmaction_memvit.engine.preflight import (
 from mmaction_memvit.registry import MODELS
 
 MODES = ('train', 'val', 'test')
-
-
-def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('config', help='path of the config')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
-        help='settings that override those of the config, as key=value')
-    return parser.parse_args(args)
 
 
 class Report:
@@ -121,10 +111,8 @@ def check(cfg: Config, report: Report) -> None:
     model = report.attempt('model', MODELS.build, cfg.model)
     if model is None:
         return
-    loaders = {
-        mode: report.attempt(f'{mode} data', build_loader, cfg, mode)
-        for mode in MODES if cfg.get(f'{mode}_dataloader')
-    }
+    loaders = {mode: report.attempt(f'{mode} data', build_loader, cfg, mode)
+               for mode in MODES if cfg.get(f'{mode}_dataloader')}
     loaders = {mode: x for mode, x in loaders.items() if x is not None}
     report.add(find_data_problems(Run(model, loaders, {}, ())))
     for mode, loader in loaders.items():
@@ -140,17 +128,14 @@ def check(cfg: Config, report: Report) -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Checks a config; the exit code is 1 if it is wrong."""
-    args = parse_args(args)
+    args = make_parser(__doc__, config='config').parse_args(args)
     try:
-        cfg = Config.fromfile(args.config)
+        cfg = read_config(args)
     except FileNotFoundError as error:
         raise SystemExit(f'{error}. Remedy: the path of a config') from None
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
     if 'model' not in cfg:
         raise SystemExit(f'{args.config} has no model. Remedy: name a whole '
                          'config, or add its _base_')
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
     report = Report()
     check(cfg, report)
     if report.missing:

@@ -53,11 +53,9 @@ class Report:
         """Returns one command of all: apt-get, pip uninstall, pip install."""
         merged = {}
         for start in ('apt-get install', 'pip uninstall -y', 'pip install'):
-            words = [
-                word for command in self.commands
-                if command.startswith(start + ' ')
-                for word in command[len(start):].split()
-            ]
+            words = [word for command in self.commands
+                     if command.startswith(start + ' ')
+                     for word in command[len(start):].split()]
             merged[start] = list(dict.fromkeys(words))
         return ' && '.join(
             start.replace('pip', f'{sys.executable} -m pip') + ' ' +
@@ -66,10 +64,8 @@ class Report:
     def __str__(self):
         rows = [('', 'found', 'state', ''), *self.rows]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines = [
-            '  '.join([*map(str.ljust, row, widths), row[3]]).rstrip()
-            for row in rows
-        ]
+        lines = ['  '.join([*map(str.ljust, row, widths), row[3]]).rstrip()
+                 for row in rows]
         return '\n'.join([lines[0], '-' * (sum(widths) + 4), *lines[1:]])
 
 
@@ -136,9 +132,8 @@ def try_detection():
     from mmaction_memvit.compat import ops_are_compiled
     from mmaction_memvit.models.detectors import OnlineFastRCNN  # noqa: F401
     extractor = MODELS.build(
-        dict(
-            type='SingleRoIExtractor3D', roi_layer_type='RoIAlign',
-            output_size=2))
+        dict(type='SingleRoIExtractor3D', roi_layer_type='RoIAlign',
+             output_size=2))
     extractor(torch.zeros(1, 4, 2, 8, 8), torch.tensor([[0., 0., 0., 9., 9.]]))
     return 'RoIAlign ' + ("of MMCV's operators"
                           if ops_are_compiled() else 'in PyTorch')

@@ -8,6 +8,7 @@ from typing import Optional
 
 import torch
 
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.models.checkpoints.released import (
     convert_released,
 )
@@ -22,8 +23,7 @@ from mmaction_memvit.models.checkpoints.released_xvit import (
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument('src', help='released checkpoint (.pyth)')
     parser.add_argument('dst', help='where to write the converted one (.pth)')
     return parser.parse_args(argv)
@@ -48,9 +48,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     torch.save(
         dict(
             state_dict=converted.state,
-            meta=dict(
-                source=osp.basename(args.src),
-                mem_layers=list(converted.mem_layers))), args.dst)
+            meta=dict(source=osp.basename(args.src),
+                      mem_layers=list(converted.mem_layers))), args.dst)
     print(f'{args.dst}: {len(converted.state)} tensors written; '
           f'mem_layers={list(converted.mem_layers)}')
     if converted.dropped:

@@ -25,23 +25,15 @@ from pathlib import Path
 # First of all: it heals the host.
 import mmaction_memvit  # noqa: F401  # isort: skip
 
-from mmengine.config import Config, DictAction
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from mmaction_memvit.annotations.class_names import (
     read_class_names,
     read_label_map,
 )
-from mmaction_memvit.annotations.proposals import read_proposals
 from mmaction_memvit.apis import AttentionRecorder, OnlineInferencer
 from mmaction_memvit.apis.clip_plan import steady_clock
-from mmaction_memvit.apis.persons import PersonDetector, boxes_in_table
+from mmaction_memvit.apis.persons import add_box_options, boxes_by_video
+from mmaction_memvit.apis.processes import Bar
+from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.video import VideoReadError, probe_video
 from mmaction_memvit.video.live import Gap, LiveSource, at_rate
 from mmaction_memvit.visualization.live_page import LivePage
@@ -55,14 +47,10 @@ DEFAULT_OUTPUTS = ('jsonl', 'csv', 'video', 'plot')
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, config='--config')
     add = parser.add_argument
     add('source', help='video file, folder of pictures, number of a camera, '
         'or address (rtsp://, http://)')
-    add('--config', required=True, help='config the model was trained with')
     add('--checkpoint', required=True, help='weights')
     add('--out-dir', help='where files go (default: none are written)')
     add('--outputs', nargs='+', choices=OUTPUTS, default=DEFAULT_OUTPUTS,
@@ -72,19 +60,12 @@ def parse_args() -> argparse.Namespace:
         'shown at its own pace')
     add('--address', default='127.0.0.1:8000', metavar='HOST:PORT',
         help='of the page; 0.0.0.0:PORT for other machines, too, port 0 for '
-        'any that is free (default: %(default)s)')
+        'any that is free')
     add('--classes', nargs='+', default=[], metavar='[TASK=]FILE',
         help='names of the classes, one a line, or a label map (.pbtxt); '
         'of models with several tasks TASK=FILE for each')
-    add('--boxes', help='detectors: person boxes (.pkl), as of '
-        'tools/data/ava/convert_person_boxes.py')
-    add('--person-config', help='detectors: config of an MMDetection '
-        'detector that finds the persons, a file or mmdet::NAME.py')
-    add('--person-checkpoint', help='its weights')
-    add('--person-score', type=float, default=0.9,
-        help='least score of a person (default: %(default)s)')
-    add('--top', type=int, default=3,
-        help='classes that are written (default: %(default)s)')
+    add_box_options(parser)
+    add('--top', type=int, default=3, help='classes that are written')
     add('--realtime', action='store_true',
         help='show a file at its own pace; frames that are late are dropped, '
         'as those of cameras')
@@ -95,9 +76,7 @@ def parse_args() -> argparse.Namespace:
         help='frames per second that the config counts clips at (default: '
         'as the config says; else frames are taken as they come)')
     add('--seconds', type=float, help='end after so much of the source')
-    add('--device', default='cpu', help='(default: %(default)s)')
-    add('--cfg-options', nargs='+', action=DictAction,
-        help='override settings of the config, as key=value pairs')
+    add('--device', default='cpu')
     return parser.parse_args()
 
 
@@ -119,23 +98,11 @@ def read_names(files: list[str]) -> dict[str, dict[int, str]]:
     return names
 
 
-def boxes_of(args: argparse.Namespace, inferencer: OnlineInferencer,
-             fps: float) -> Callable | None:
-    """What gives the boxes of a detector: a table, or another detector."""
-    if args.person_config:
-        return PersonDetector(args.person_config, args.person_checkpoint,
-                              args.device, args.person_score)
-    if args.boxes is None:
-        return None
-    return boxes_in_table(
-        read_proposals(args.boxes), Path(args.source).stem,
-        inferencer.plan.grid, fps)
-
-
 def watch(args: argparse.Namespace, inferencer: OnlineInferencer,
-          source: LiveSource, outputs: OnlineOutputs) -> Iterator[tuple]:
+          boxes: Callable | None, source: LiveSource,
+          outputs: OnlineOutputs) -> Iterator[tuple]:
     """Seconds that have been watched, and clips, as they come."""
-    boxes = boxes_of(args, inferencer, source.fps)
+    boxes = boxes and boxes(args.source, source.fps)
     session = inferencer.session(source.name, source.fps, boxes)
     # A picture stands for as long as a clip at most.
     start, end = inferencer.plan.seconds(0, steady_clock(source.fps))
@@ -159,9 +126,9 @@ def watch(args: argparse.Namespace, inferencer: OnlineInferencer,
 
 
 def watch_file(args: argparse.Namespace, inferencer: OnlineInferencer,
-               entry: dict) -> Iterator[tuple]:
+               boxes: Callable | None, entry: dict) -> Iterator[tuple]:
     """As :func:`watch`, of a file as fast as can be."""
-    boxes = boxes_of(args, inferencer, entry['fps'])
+    boxes = boxes and boxes(args.source, entry['fps'])
     for step in inferencer(args.source, boxes, entry):
         yield step.end, [step]
         if args.seconds and step.end >= args.seconds:
@@ -175,24 +142,18 @@ def show(turns: Iterator[tuple], outputs: OnlineOutputs,
     Returns:
         float | None: Seconds after which it was interrupted, if it was.
     """
-    columns = (TextColumn('{task.completed:.0f} s'), BarColumn(),
-               TextColumn('{task.fields[speed]:.2f} x real time'),
-               TimeElapsedColumn(), TimeRemainingColumn())
     begin, seconds = time.monotonic(), 0.
-    with Progress(*columns) as progress:
-        bar = progress.add_task('', total=total, speed=0.)
+    with Bar(total, 's') as bar:
         try:
             for seconds, steps in turns:
                 speed = seconds / (time.monotonic() - begin)
-                progress.update(bar, completed=seconds, speed=speed)
+                told = f'{speed:.2f} x real time'
+                bar.update(seconds, told)
                 for step in steps:
-                    progress.console.print(
-                        outputs.add(step, f'{seconds:.1f} s, {speed:.2f} x '
-                                    'real time'),
-                        markup=False, highlight=False)
+                    bar.say(outputs.add(step, f'{seconds:.1f} s, {told}'))
         except KeyboardInterrupt:
             # A camera is ended so; what is there is written.
-            progress.console.print('interrupted')
+            bar.say('interrupted')
             return seconds
     return None
 
@@ -219,34 +180,30 @@ def make_outputs(args: argparse.Namespace) -> OnlineOutputs:
 def run(args: argparse.Namespace, inferencer: OnlineInferencer,
         outputs: OnlineOutputs) -> None:
     """Watch the source."""
+    boxes = boxes_by_video(args, inferencer.plan.grid)
     if not is_live(args):
         entry = probe_video(args.source)
         fps = entry['fps'] or 30.
         if entry['num_frames']:
             outputs.open(fps, live=False)
-        end = show(watch_file(args, inferencer, entry), outputs,
+        end = show(watch_file(args, inferencer, boxes, entry), outputs,
                    entry['num_frames'] / fps)
         if outputs.video:
-            outputs.draw_file(args.source, end or args.seconds
-                              or float('inf'))
+            outputs.draw_file(args.source, end or args.seconds or float('inf'))
         return
     begin, end = inferencer.plan.seconds(0, steady_clock(args.fps or 30.))
-    source = LiveSource(
-        args.source,
-        args.fps,
-        args.realtime or args.serve,
-        buffer_seconds=max(2., 2 * (end - begin)))
+    source = LiveSource(args.source, args.fps, args.realtime or args.serve,
+                        buffer_seconds=max(2., 2 * (end - begin)))
     outputs.open(source.fps, live=True)
-    show(watch(args, inferencer, source, outputs), outputs, args.seconds)
+    show(watch(args, inferencer, boxes, source, outputs), outputs,
+         args.seconds)
 
 
 def main() -> None:
-    """Watch."""
     args = parse_args()
     problem = outputs = None
     try:
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options or {})
+        config = read_config(args)
         inferencer = OnlineInferencer(
             config, args.checkpoint, args.device, args.sample_fps,
             record_attention='attention' in args.outputs)

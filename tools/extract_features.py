@@ -14,7 +14,6 @@ which is then exit code 1. See docs/features.md.
 from __future__ import annotations
 
 import argparse
-import csv
 import os.path as osp
 import sys
 
@@ -22,7 +21,7 @@ import sys
 import mmaction_memvit  # noqa: F401  # isort: skip
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import get_dist_info, is_distributed
 from mmengine.runner import set_random_seed
 
@@ -35,17 +34,17 @@ from mmaction_memvit.apis.clip_sources import (
 from mmaction_memvit.apis.feature_job import (
     FeatureExtractor,
     FeatureJob,
-    remove_parts,
 )
 from mmaction_memvit.apis.model import load_model
 from mmaction_memvit.apis.processes import (
-    LAUNCHERS,
     Bar,
+    add_job_options,
     agree,
     gather,
     join_processes,
 )
-from mmaction_memvit.files import whole_file
+from mmaction_memvit.command_line import make_parser, read_config
+from mmaction_memvit.files import remove_parts, write_failed
 from mmaction_memvit.video.index import (
     load_video_index,
     name_videos,
@@ -54,18 +53,12 @@ from mmaction_memvit.video.index import (
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, config='config')
     add = parser.add_argument
-    add('config', help='config of a recognizer, of MMAction2 too')
     add('checkpoint', nargs='?', help='weights (default: those that '
         'init_cfg of the config names)')
-    add('--out-dir', required=True, help='where files go; all processes must '
-        'see it')
     add('--stage', choices=['backbone', 'neck'], default='backbone',
-        help='whose output (default: %(default)s)')
+        help='whose output')
     add('--per-frame', action='store_true', help='a vector for each temporal '
         'place of a clip, not one for the clip')
     add('--videos', nargs='+', metavar='SOURCE', help='folders, video files '
@@ -77,15 +70,8 @@ def parse_args() -> argparse.Namespace:
     add('--sample-fps', type=float, help='frames per second that these count '
         'at')
     add('--batch-size', type=int, default=16, help='clips, of a model with '
-        'memory videos, of a batch (default: %(default)s)')
-    add('--workers', type=int, default=4, help='processes that decode, for '
-        'each of the job (default: %(default)s)')
-    add('--device', default='cpu', help='(default: %(default)s); with a '
-        'launcher, cuda is the GPU of each process')
-    add('--cfg-options', nargs='+', action=DictAction,
-        help='override settings of the config, as key=value pairs')
-    add('--launcher', choices=LAUNCHERS, default='none',
-        help='what has started the processes of the job')
+        'memory videos, of a batch')
+    add_job_options(parser)
     return parser.parse_args()
 
 
@@ -139,12 +125,10 @@ def run(job: FeatureJob, pipeline: object) -> dict[str, str]:
 
 
 def main() -> None:
-    """Extract."""
     args = parse_args()
     device = join_processes(args.launcher, args.device)
     try:
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options or {})
+        config = read_config(args)
         # Weights that no file has are the same in all processes.
         set_random_seed(0)
         config, model = load_model(config, args.checkpoint, device)
@@ -167,10 +151,7 @@ def finish(out_dir: str, failed: dict[str, str]) -> None:
     """Write failed.csv, and tell of it."""
     remove_parts(out_dir)
     path = osp.join(out_dir, 'failed.csv')
-    with whole_file(path, 'w', newline='', encoding='utf-8') as f:
-        rows = csv.writer(f, lineterminator='\n')
-        rows.writerow(('video', 'reason'))
-        rows.writerows(sorted(failed.items()))
+    write_failed(path, failed)
     if failed:
         print(f'{len(failed)} videos failed, see {path}: '
               'the same command tries them again', flush=True)

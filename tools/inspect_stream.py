@@ -2,63 +2,42 @@
 """Show which clip every lane of a config's batches shows at every step.
 
 Nothing is decoded and no model is built: the data set is read and the epoch
-planned, for every process or for one.
+planned, for every process.
 """
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
-from mmengine.config import Config, DictAction
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.config import Config
+from mmengine.registry import DATASETS
 
+from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.datasets.samplers import StreamBatchSampler
-from mmaction_memvit.visualization.stream_plan import (
-    LaneTable,
-    draw_lanes,
-    format_lanes,
-    shorten_names,
-    tabulate_lanes,
-)
+from mmaction_memvit.messages import text_table
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__, config='config')
     add = parser.add_argument
-    add('config', help='config file path')
     add('--split', choices=['train', 'val', 'test'], default='train',
         help='which data loader of the config to look at')
     add('--batch-size', type=int,
         help="lanes of one process; else the data loader's batch_size")
     add('--world-size', type=int, default=1, help='number of processes')
-    add('--rank', type=int, help='show this process only')
     add('--epoch', type=int, default=0, help='number of the epoch, from 0')
     add('--seed', type=int,
         help="seed of the run; else the config's randomness, else 0")
     add('--steps', type=int, default=12, help='number of steps to show')
     add('--first-step', type=int, default=0, help='first step to show')
-    add('--max-gap', type=int,
-        help='largest step in position that still continues a stream; else '
-        "the model's max_gap, else 1")
-    add('--out', help='also draw these steps into this file, e.g. lanes.png')
-    add('--cfg-options', nargs='+', action=DictAction,
-        help='override settings of the config, as key=value pairs')
-    args = parser.parse_args(args)
-    ranks = range(max(args.world_size, 1))
-    if args.rank is not None and args.rank not in ranks:
-        parser.error(f'--rank is {args.rank}, must be at least 0 and less '
-                     f'than --world-size, {args.world_size}')
-    return args
+    return parser.parse_args(args)
 
 
 def build_samplers(cfg: Config,
                    args: argparse.Namespace) -> list[StreamBatchSampler]:
-    """Build the batch sampler of each wanted process, as the runner would."""
+    """Build the batch sampler of each process, as the runner would."""
     loader = cfg.get(f'{args.split}_dataloader')
     if not loader:
         raise SystemExit(f'{args.config} has no {args.split}_dataloader')
@@ -70,113 +49,76 @@ def build_samplers(cfg: Config,
               'Its batches will not continue videos; this is what '
               "batch_sampler=dict(type='StreamBatchSampler') would show.")
         options = {}
-    batch_size = args.batch_size or options.pop('batch_size', None) or \
-        loader.get('batch_size')
-    options.pop('batch_size', None)
+    own = options.pop('batch_size', None)
     seed = args.seed
     if seed is None:
         seed = (cfg.get('randomness') or {}).get('seed') or 0
     dataset = DATASETS.build(loader.dataset)
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
-    shuffle = (loader.get('sampler') or {}).get('shuffle', True)
-    ranks = range(args.world_size) if args.rank is None else [args.rank]
-    # A stand-in for DefaultSampler, which asks the process group for rank and
-    # world size.
+    # In place of DefaultSampler, which asks the process group.
+    sampler = dict(dataset=dataset, seed=seed, epoch=args.epoch,
+                   shuffle=(loader.get('sampler') or {}).get('shuffle', True),
+                   world_size=args.world_size)
     return [
-        StreamBatchSampler(
-            SimpleNamespace(
-                dataset=dataset,
-                shuffle=shuffle,
-                seed=seed,
-                epoch=args.epoch,
-                rank=rank,
-                world_size=args.world_size), batch_size, **options)
-        for rank in ranks
-    ]
+        StreamBatchSampler(SimpleNamespace(rank=rank, **sampler),
+                           args.batch_size or own or loader.get('batch_size'),
+                           **options) for rank in range(args.world_size)]
 
 
-def summarise(samplers: Sequence[StreamBatchSampler],
-              tables: Sequence[LaneTable]) -> str:
-    """Sum up the epoch, a line for all processes and one for each."""
-    streams, first = samplers[0].streams, samplers[0]
-    lanes = first.sampler.world_size * first.batch_size
-    lines = [
-        f'{first.mode}: {len(streams.names)} videos, {len(streams.indices)} '
-        f'clips, {lanes} lanes ({first.sampler.world_size} processes x '
-        f'{first.batch_size}); videos of {streams.lengths.min()} to '
-        f'{streams.lengths.max()} clips'
-    ]
-    for sampler, table in zip(samplers, tables):
-        shown = int((table.videos >= 0).sum())
-        going_on = shown - int(table.starts.sum())
-        different = len(
-            set(zip(table.videos.ravel().tolist(),
-                    table.positions.ravel().tolist())) - {(-1, -1)})
-        line = (f'rank {sampler.sampler.rank}: {len(sampler)} steps, {shown} '
-                f'clips, {going_on} ({going_on / max(shown, 1):.1%}) '
-                'continue a stream')
-        if shown > different:
-            line += (f', {shown - different} '
-                     f'({(shown - different) / shown:.1%}) repeat a clip')
-        lines.append(line)
-    return '\n'.join(lines)
+def describe(sampler: StreamBatchSampler, max_gap: int,
+             shown: range) -> tuple[str, str]:
+    """The lanes of one process as a table, and the epoch in a line."""
+    streams, rank = sampler.streams, sampler.sampler.rank
+    videos, positions = (x.tolist() for x in streams.by_index())
+    rows = [[f'rank {rank} lane {lane}'] for lane in range(sampler.batch_size)]
+    # Of each video the last clip that was shown, as the memory bank has it.
+    last, every, num_clips, num_continued = {}, set(), 0, 0
+    for step, batch in enumerate(sampler):
+        clips = [(videos[i], positions[i]) for i in batch]
+        for row, (video, position) in zip(rows, clips):
+            continues = video in last and 0 < position - last[video] <= max_gap
+            num_continued += continues
+            if step in shown:
+                name = Path(streams.names[video]).stem[-12:]
+                row.append((' ' if continues else '*') + (
+                    '' if continues and step > shown.start else name)
+                    + f':{position}')
+        for row in rows[len(clips):] if step in shown else ():
+            row.append(' -')
+        # After the batch, as a model reads all memories before it writes one.
+        last.update(clips)
+        every.update(clips)
+        num_clips += len(clips)
+    head = ['', *(x for x in shown if x < len(sampler))]
+    line = (f'rank {rank}: {len(sampler)} steps, {num_clips} clips, '
+            f'{num_continued} ({num_continued / max(num_clips, 1):.1%}) '
+            'continue a stream')
+    if num_clips > len(every):
+        num = num_clips - len(every)
+        line += f', {num} ({num / num_clips:.1%}) repeat a clip'
+    return text_table([head, *rows], left=range(len(head))), line
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Print the table and the summary, and draw if asked to."""
+    """Print the tables and the summary."""
     args = parse_args(args)
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
-
+    cfg = read_config(args)
     samplers = build_samplers(cfg, args)
-    streams = samplers[0].streams
-    videos, positions = streams.by_index()
-    names = shorten_names(streams.names)
-    max_gap = args.max_gap or (cfg.get('model') or {}).get('max_gap', 1)
-    tables = [
-        tabulate_lanes(
-            list(sampler), videos, positions, sampler.batch_size,
-            max_gap) for sampler in samplers
-    ]
-    print(f'\n{args.split}, epoch {args.epoch}, steps '
-          f'{args.first_step} to {args.first_step + args.steps - 1} '
-          '(*: memory starts anew, -: lane has run out)')
-    for sampler, table in zip(samplers, tables):
-        titles = _make_titles(sampler)
-        print()
-        print(
-            format_lanes(table, names, titles, args.first_step, args.steps))
-    print()
-    print(summarise(samplers, tables))
-    if args.out:
-        table, titles = _stack_tables(samplers, tables)
-        draw_lanes(table, names, titles, args.out, args.first_step,
-                   args.steps)
-        print(f'drawn to {args.out}')
-
-
-def _make_titles(sampler: StreamBatchSampler) -> list[str]:
-    """Name the lanes of one process."""
-    return [
-        f'rank {sampler.sampler.rank} lane {lane}'
-        for lane in range(sampler.batch_size)
-    ]
-
-
-def _stack_tables(samplers: Sequence[StreamBatchSampler],
-                  tables: Sequence[LaneTable]) -> tuple[LaneTable, list[str]]:
-    """Put the lanes of all processes under one another."""
-    steps = max(table.videos.shape[1] for table in tables)
-    stacked = LaneTable(*(np.concatenate([
-        np.pad(
-            array, [(0, 0), (0, steps - array.shape[1])],
-            constant_values=blank) for array in arrays
-    ]) for arrays, blank in zip(zip(*tables), (-1, -1, False))))
-    titles = [title for s in samplers for title in _make_titles(s)]
-    return stacked, titles
+    shown = range(args.first_step, args.first_step + args.steps)
+    tables, lines = zip(*(
+        describe(x, (cfg.get('model') or {}).get('max_gap', 1), shown)
+        for x in samplers))
+    print(f'\n{args.split}, epoch {args.epoch}, steps {shown.start} to '
+          f'{shown.stop - 1} (*: memory starts anew, -: lane has run out)')
+    print('', *tables, sep='\n\n')
+    streams, first = samplers[0].streams, samplers[0]
+    print(f'\n{first.mode}: {len(streams.names)} videos, '
+          f'{len(streams.indices)} clips, '
+          f'{args.world_size * first.batch_size} lanes ({args.world_size} '
+          f'processes x {first.batch_size}); videos of '
+          f'{streams.lengths.min()} to {streams.lengths.max()} clips')
+    print(*lines, sep='\n')
 
 
 if __name__ == '__main__':

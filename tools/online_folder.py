@@ -13,80 +13,43 @@ same command goes on where a job was killed. See docs/live_video.md.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from pathlib import Path
 
 # First of all: it heals the host.
 import mmaction_memvit  # noqa: F401  # isort: skip
 
+import pandas as pd
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.dist import get_dist_info, is_distributed
 
-from mmaction_memvit.annotations.proposals import read_proposals
 from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.folder_job import FolderJob
-from mmaction_memvit.apis.persons import PersonDetector, boxes_in_table
+from mmaction_memvit.apis.persons import add_box_options, boxes_by_video
 from mmaction_memvit.apis.processes import (
-    LAUNCHERS,
     Bar,
+    add_job_options,
     agree,
     join_processes,
 )
+from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.video.index import name_videos
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, config='--config')
     add = parser.add_argument
     add('sources', nargs='+', help='folders, with all that is in them, video '
         'files, and lists (.txt) of one path a line, from the folder of the '
         'list')
-    add('--config', required=True, help='config the model was trained with')
     add('--checkpoint', required=True, help='weights')
-    add('--out-dir', required=True, help='where files go; all processes must '
-        'see it')
-    add('--batch-size', type=int, default=8,
-        help='videos of a batch (default: %(default)s)')
-    add('--workers', type=int, default=4,
-        help='processes that decode, for each of the job (default: '
-        '%(default)s)')
+    add('--batch-size', type=int, default=8, help='videos of a batch')
     add('--save-every', type=float, default=30., metavar='SECONDS',
-        help='what a kill costs at most (default: %(default)s)')
-    add('--boxes', help='detectors: person boxes (.pkl), as of '
-        'tools/data/ava/convert_person_boxes.py')
-    add('--person-config', help='detectors: config of an MMDetection '
-        'detector that finds the persons, a file or mmdet::NAME.py')
-    add('--person-checkpoint', help='its weights')
-    add('--person-score', type=float, default=0.9,
-        help='least score of a person (default: %(default)s)')
+        help='what a kill costs at most')
+    add_job_options(parser)
+    add_box_options(parser)
     add('--sample-fps', type=float,
         help='frames per second that the config counts clips at (default: '
         'as the config says; else frames are taken as they come)')
-    add('--device', default='cpu', help='(default: %(default)s); with a '
-        'launcher, cuda is the GPU of each process')
-    add('--cfg-options', nargs='+', action=DictAction,
-        help='override settings of the config, as key=value pairs')
-    add('--launcher', choices=LAUNCHERS, default='none',
-        help='what has started the processes of the job')
     return parser.parse_args()
-
-
-def boxes_of(args: argparse.Namespace,
-             inferencer: OnlineInferencer) -> Callable | None:
-    """Gives what finds the persons of a video."""
-    if args.person_config:
-        detector = PersonDetector(args.person_config, args.person_checkpoint,
-                                  args.device, args.person_score)
-        return lambda name, fps: detector
-    if args.boxes is None:
-        return None
-    table = read_proposals(args.boxes)
-    return lambda name, fps: boxes_in_table(
-        table, Path(name).stem, inferencer.plan.grid, fps)
 
 
 def run(job: FolderJob, videos: dict[str, str]) -> None:
@@ -104,6 +67,9 @@ def run(job: FolderJob, videos: dict[str, str]) -> None:
     print(f'{bar.me}{told}', flush=True)
     for path in job.merge() or ():
         print(path)
+        if path.endswith('failed.csv') and (num := len(pd.read_csv(path))):
+            print(f'WARNING: {num} of {len(plan.videos)} files could not be '
+                  'read to the end: it says why')
 
 
 def tell(now) -> str:
@@ -116,17 +82,15 @@ def tell(now) -> str:
 
 
 def main() -> None:
-    """Run."""
     args = parse_args()
     args.device = join_processes(args.launcher, args.device)
     try:
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options or {})
+        config = read_config(args)
         inferencer = OnlineInferencer(config, args.checkpoint, args.device,
                                       args.sample_fps)
         job = FolderJob(inferencer, args.out_dir, args.batch_size,
                         args.workers, args.save_every,
-                        boxes_of(args, inferencer))
+                        boxes_by_video(args, inferencer.plan.grid))
         run(job, name_videos(args.sources))
     except (OSError, ValueError) as e:
         raise SystemExit(f'ERROR: {e}') from e

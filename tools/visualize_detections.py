@@ -2,19 +2,16 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Draw boxes and actions of ground truth and predictions on keyframes.
 
+    python tools/test.py CONFIG epoch_10.pth \
+        --cfg-options test_evaluator.results_file=results.csv
     python tools/visualize_detections.py CONFIG --results results.csv
-    python tools/visualize_detections.py CONFIG --checkpoint epoch_10.pth
 
-writes OUT/VIDEO/0902.jpg for every keyframe shown or, with --video-out,
-OUT/VIDEO.mp4. AVADetectionMetric writes results as CSV where its
-``results_file`` is set; with --checkpoint the model is tested for them.
-Without either only the ground truth is drawn.
+writes OUT/VIDEO/0902.jpg for every keyframe shown. Without results only the
+ground truth is drawn.
 """
 from __future__ import annotations
 
 import argparse
-import copy
-import difflib
 import os.path as osp
 from collections.abc import Sequence
 from typing import Any
@@ -23,39 +20,22 @@ import mmcv
 import mmengine
 import numpy as np
 from mmaction.registry import DATASETS
-from mmaction.visualization import ActionVisualizer
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.fileio import get, join_path
-from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
 
 from mmaction_memvit.annotations.ava import image_key, read_action_boxes
 from mmaction_memvit.annotations.class_names import read_label_map
+from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.datasets.transforms import LoadVideoClip
-from mmaction_memvit.video.write import VideoWriter
+from mmaction_memvit.messages import first_names
 from mmaction_memvit.visualization.detections import draw_detections
-
-# What a test needs from another split to score its keyframes.
-_SPLIT_KEYS = ('ann_file', 'exclude_file', 'proposal_file', 'data_prefix',
-               'data_root', 'index_file', 'timestamp_start', 'timestamp_end',
-               'keyframes', 'keyframe_range', 'keyframe_rate', 'fps',
-               'filename_tmpl', 'start_index', 'missing_video',
-               'outside_video', 'bad_rows')
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__, config='config')
     add = parser.add_argument
-    add('config', help='config file path')
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument(
-        '--results', help='CSV of predictions, as AVADetectionMetric and '
+    add('--results', help='CSV of predictions, as AVADetectionMetric and '
         'evaluators of AVA have it')
-    source.add_argument(
-        '--checkpoint', help='test this checkpoint to get predictions')
     add('--split', choices=['train', 'val', 'test'], default='test',
         help='whose keyframes to draw')
     add('--out', default='detections', help='folder to write to')
@@ -64,148 +44,69 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
         help='actions with a score above it are written')
     add('--num', type=int,
         help='number of keyframes, from first to last at equal distances; if '
-        'left out 20, with --video or --video-out all')
+        'left out 20, with --video all')
     add('--show-gt', action=argparse.BooleanOptionalAction, default=True,
         help='draw the ground truth')
-    add('--video-out', action='store_true',
-        help='write one video per stream in place of pictures')
-    add('--fps', type=float, default=2,
-        help='keyframes per second of these videos')
-    add('--cfg-options', nargs='+', action=DictAction,
-        help='override settings of the config, as key=value pairs')
     args = parser.parse_args(args)
-    for path in (args.config, args.results, args.checkpoint):
-        if path and '://' not in path and not osp.isfile(path):
+    for path in (args.config, args.results):
+        if path and not osp.isfile(path):
             parser.error(f'there is no file {path}')
-    if args.num is None and not (args.video or args.video_out):
+    if args.num is None and not args.video:
         args.num = 20
     return args
 
 
-def dataset_config(cfg: Config, split: str) -> dict:
-    """The config of the data set itself, without wrappers around it."""
+class Predictions:
+    """The results of a model in a CSV file, by keyframe."""
+
+    def __init__(self, path: str) -> None:
+        self.rows = read_action_boxes(path, has_scores=True)
+        self.numbers = {key: i for i, key in enumerate(self.rows.keys)}
+
+    def get(self, key: tuple[str, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (P, 4) and scores (P, C) of a keyframe, by id."""
+        rows = self.rows
+        which = rows.images == self.numbers.get(key, -1)
+        boxes, number = np.unique(rows.boxes[which].reshape(-1, 4), axis=0,
+                                  return_inverse=True)
+        num_columns = int(rows.labels.max(initial=0)) + 1
+        scores = np.full((len(boxes), num_columns), -np.inf)
+        scores[number.reshape(-1), rows.labels[which]] = rows.scores[which]
+        return boxes, scores
+
+
+def read_keyframe(info: dict, load: LoadVideoClip) -> np.ndarray:
+    """The keyframe of a sample as RGB, uint8 of shape (H, W, 3)."""
+    center = int(info['center_frame'])
+    if info.get('filename'):
+        return load({
+            'filename': info['filename'], 'frame_inds': [center],
+            'frame_table': info.get('frame_table')})['imgs'][0]
+    name = info['filename_tmpl'].format(center + info['start_index'])
+    return mmcv.imfrombytes(
+        get(join_path(info['frame_dir'], name)), channel_order='rgb')
+
+
+def build_dataset(cfg: Config, split: str) -> Any:
+    """The data set itself, without wrappers around it and transforms."""
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
         raise SystemExit(f'The config has no {split}_dataloader. Choose '
                          'another --split.')
-    dataset = loader.dataset
-    while 'ann_file' not in dataset and 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset
-
-
-def metrics_of(cfg: Config) -> list[dict]:
-    """Configs of the metrics of a test."""
-    metrics = cfg.get('test_evaluator') or []
-    return metrics if isinstance(metrics, (list, tuple)) else [metrics]
-
-
-def test_checkpoint(cfg: Config, split: str, dataset: Any, checkpoint: str,
-                    out_dir: str) -> str:
-    """Test a checkpoint on a split through MMEngine's runner.
-
-    Returns:
-        str: Path of the results.
-    """
-    cfg = copy.deepcopy(cfg)
-    metrics = [
-        m for m in metrics_of(cfg) if getattr(
-            m['type'], '__name__', m['type']).endswith('AVADetectionMetric')
-    ]
-    if not metrics:
-        raise SystemExit(
-            'For --checkpoint the test_evaluator of the config must have an '
-            'AVADetectionMetric, which writes the results.')
-    metric = metrics[0]
-    if split != 'test':
-        # The other split's keyframes, in the manner of a test.
-        target, source = (dataset_config(cfg, x) for x in ('test', split))
-        for key in _SPLIT_KEYS:
-            target.pop(key, None)
-            if key in source:
-                target[key] = source[key]
-        metric.update(
-            ann_file=dataset.ann_file,
-            exclude_file=getattr(dataset, 'exclude_file', None))
-    metric.results_file = osp.join(out_dir, 'results.csv')
-    cfg.test_evaluator = metric
-    # Training and validation have no part in this.
-    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper',
-                 'param_scheduler', 'val_dataloader', 'val_cfg',
-                 'val_evaluator'):
-        cfg.pop(name, None)
-    cfg.load_from = checkpoint
-    cfg.work_dir = osp.join(out_dir, 'test')
-    Runner.from_cfg(cfg).test()
-    return metric.results_file
-
-
-class Predictions:
-    """The results of a model, by keyframe.
-
-    Args:
-        path (str): The CSV file.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.rows = read_action_boxes(path, has_scores=True)
-        self.keys = set(self.rows.keys)
-        self._number = {key: i for i, key in enumerate(self.rows.keys)}
-        order = np.argsort(self.rows.images, kind='stable')
-        ends = np.cumsum(np.bincount(
-            self.rows.images, minlength=len(self.keys)))
-        self._rows = np.split(order, ends[:-1])
-        self._num_columns = int(self.rows.labels.max(initial=0)) + 1
-
-    def get(self, key: tuple[str, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes (P, 4) and scores (P, C) of a keyframe, by id."""
-        which = self._rows[self._number[key]] if key in self.keys else []
-        boxes, number = np.unique(
-            self.rows.boxes[which].reshape(-1, 4), axis=0,
-            return_inverse=True)
-        scores = np.full((len(boxes), self._num_columns), -np.inf)
-        scores[number.reshape(-1), self.rows.labels[which]] = self.rows.scores[
-            which]
-        return boxes, scores
-
-
-class KeyframeReader:
-    """Reads the keyframes of samples, from videos and frame folders."""
-
-    def __init__(self) -> None:
-        self._load = LoadVideoClip(cache_size=1)
-
-    def read(self, info: dict) -> np.ndarray:
-        """The keyframe of a sample as RGB, uint8 of shape (H, W, 3)."""
-        center = int(info['center_frame'])
-        if info.get('filename'):
-            return self._load({
-                'filename': info['filename'],
-                'frame_table': info.get('frame_table'),
-                'frame_inds': [center]
-            })['imgs'][0]
-        name = info['filename_tmpl'].format(center + info['start_index'])
-        return mmcv.imfrombytes(
-            get(join_path(info['frame_dir'], name)), channel_order='rgb')
-
-
-def build_dataset(cfg: Config, split: str) -> Any:
-    """The data set, without its transforms."""
-    dataset_cfg = copy.deepcopy(dataset_config(cfg, split))
-    dataset_cfg.pipeline = []
-    dataset = DATASETS.build(dataset_cfg)
+    found = loader.dataset
+    while 'ann_file' not in found and 'dataset' in found:
+        found = found.dataset
+    dataset = DATASETS.build(dict(found, pipeline=[]))
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
     if not len(dataset):
         raise SystemExit(f'The {split} data set is empty.')
     info = dataset.get_data_info(0)
-    lacking = [
-        key for key in ('video_id', 'timestamp', 'center_frame', 'gt_bboxes',
-                        'gt_labels') if key not in info
-    ]
+    lacking = [key for key in ('video_id', 'timestamp', 'center_frame',
+                               'gt_bboxes', 'gt_labels') if key not in info]
     if lacking:
         raise SystemExit(
-            f'The {split} data set, {dataset_cfg.type}, has no keyframes: its '
+            f'The {split} data set, {found.type}, has no keyframes: its '
             f'samples lack {lacking}. Give the config of a detector with '
             'OnlineAVADataset.')
     return dataset
@@ -216,14 +117,11 @@ def choose_keyframes(keys: Sequence[tuple[str, int]], video: str | None,
     """Indices of the keyframes to draw, in the order of videos and time."""
     indices = range(len(keys))
     if video is not None:
-        videos = sorted({name for name, _ in keys})
-        if video not in videos:
-            close = difflib.get_close_matches(video, videos, cutoff=0.4)
-            raise SystemExit(
-                f'No keyframe is of a video {video!r}. ' +
-                (f'Did you mean {" or ".join(map(repr, close))}?' if close else
-                 f'Videos are called like {videos[0]!r}.'))
         indices = [i for i in indices if keys[i][0] == video]
+        if not indices:
+            names = first_names(sorted({name for name, _ in keys}))
+            raise SystemExit(f'No keyframe is of a video {video!r}. Remedy: '
+                             f'one of {names}')
     indices = sorted(indices, key=lambda i: keys[i])
     if num is not None and num < len(indices):
         indices = [indices[i * len(indices) // num] for i in range(num)]
@@ -233,23 +131,26 @@ def choose_keyframes(keys: Sequence[tuple[str, int]], video: str | None,
 def compare_with_results(keys: Sequence[tuple[str, int]],
                          found: Predictions) -> None:
     """Tell how many keyframes have results; none at all is an error."""
-    shared = found.keys & set(keys)
+    own = found.numbers
+    shared = own.keys() & set(keys)
     if not shared:
-        example = image_key(*min(found.keys)) if found.keys else 'none'
+        example = image_key(*min(own)) if own else 'none'
         raise SystemExit(
-            f'None of the {len(found.keys)} keyframes of the results '
+            f'None of the {len(own)} keyframes of the results '
             f"('{example}' ...) is among the {len(keys)} of the data set "
             f"('{image_key(*min(keys))}' ...). Give the results of this data "
             'set, or the --split that they are for.')
     print(f'{len(shared)} of {len(keys)} keyframes have predictions'
-          f'; {len(found.keys) - len(shared)} keyframes of the results are '
+          f'; {len(own) - len(shared)} keyframes of the results are '
           'not in the data set')
 
 
 def load_names(cfg: Config, dataset: Any) -> dict[int, str]:
     """Names of the classes, from the label map of data set or metric."""
+    metrics = cfg.get('test_evaluator') or []
+    metrics = [metrics] if isinstance(metrics, dict) else metrics
     for path in (getattr(dataset, 'label_file', None),
-                 *(metric.get('label_file') for metric in metrics_of(cfg))):
+                 *(metric.get('label_file') for metric in metrics)):
         if path:
             return read_label_map(path)
     return {}
@@ -268,96 +169,46 @@ def truth_by_id(info: dict,
     return boxes, labels
 
 
-class PictureWriter:
-    """Writes drawn keyframes: pictures, or a video for each stream.
-
-    Keyframes of a video must come one after another.
-
-    Args:
-        out_dir (str): Folder to write to.
-        fps (float, optional): Keyframes per second of videos. Defaults to
-            None: pictures.
-    """
-
-    def __init__(self, out_dir: str, fps: float | None = None) -> None:
-        self.out_dir, self.fps = out_dir, fps
-        self.paths: list[str] = []
-        self._video: VideoWriter | None = None
-
-    def write(self, video: str, timestamp: int, image: np.ndarray) -> None:
-        """Write a keyframe, RGB."""
-        # A video's name may be a path.
-        name = osp.normpath(video).replace('..', '_').lstrip('/')
-        if self.fps is None:
-            self.paths.append(
-                osp.join(self.out_dir, name, f'{timestamp:04d}.jpg'))
-            mmcv.imwrite(image[..., ::-1], self.paths[-1])
-            return
-        path = osp.join(self.out_dir, f'{name}.mp4')
-        if [path] != self.paths[-1:]:
-            self.close()
-            mmengine.mkdir_or_exist(osp.dirname(path))
-            self.paths.append(path)
-            self._video = VideoWriter(path, self.fps)
-        self._video.write(image)
-
-    def close(self) -> None:
-        """End the video that is being written."""
-        if self._video is not None:
-            self._video.close()
-            self._video = None
-
-
 def main(args: Sequence[str] | None = None) -> list[str]:
     """Draw.
 
     Returns:
-        list[str]: Paths of the pictures or videos.
+        list[str]: Paths of the pictures.
     """
     args = parse_args(args)
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    cfg = read_config(args)
 
     dataset = build_dataset(cfg, args.split)
     keys = [(str(video), int(time)) for video, time in dataset.stream_keys()]
     indices = choose_keyframes(keys, args.video, args.num)
     names = load_names(cfg, dataset)
     custom = getattr(dataset, 'custom_classes', None)
-    results = args.results
-    if args.checkpoint:
-        results = test_checkpoint(cfg, args.split, dataset, args.checkpoint,
-                                  args.out)
     found, what = None, []
     if args.show_gt:
         what.append('green: ground truth')
-    if results:
+    if args.results:
         try:
-            found = Predictions(results)
+            found = Predictions(args.results)
         except ValueError as e:
             raise SystemExit(f'ERROR: {e}') from e
         compare_with_results(keys, found)
         what.append(f'orange: predictions above {args.score_thr:g}')
 
-    reader, visualizer = KeyframeReader(), ActionVisualizer()
-    writer = PictureWriter(args.out, args.fps if args.video_out else None)
+    load, paths = LoadVideoClip(cache_size=1), []
     for n in mmengine.track_iter_progress(indices):
         info = dataset.get_data_info(n)
         image = draw_detections(
-            reader.read(info),
-            names,
+            read_keyframe(info, load), names,
             truth_by_id(info, custom) if args.show_gt else None,
-            found.get(keys[n]) if found else None,
-            args.score_thr,
-            f'{image_key(*keys[n])}\n{"   ".join(what)}',
-            visualizer=visualizer)
-        writer.write(*keys[n], image)
-    writer.close()
-    print(f'\n{len(writer.paths)} '
-          f'{"videos" if args.video_out else "pictures"} are in {args.out}, '
-          f'the first one is {writer.paths[0]}')
-    return writer.paths
+            found.get(keys[n]) if found else None, args.score_thr,
+            f'{image_key(*keys[n])}\n{"   ".join(what)}')
+        # A video's name may be a path.
+        video = osp.normpath(keys[n][0]).replace('..', '_').lstrip('/')
+        paths.append(osp.join(args.out, video, f'{keys[n][1]:04d}.jpg'))
+        mmcv.imwrite(image[..., ::-1], paths[-1])
+    print(f'\n{len(paths)} pictures are in {args.out}, the first one is '
+          f'{paths[0]}')
+    return paths
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ unlabelled test videos; their submissions are written and checked.
 """
 import argparse
 import os.path as osp
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.fileio import load
@@ -126,20 +126,30 @@ def compare(args: argparse.Namespace, task: str, truth: EpicTruth, meta: dict,
     ])
 
 
-def main(args: argparse.Namespace) -> None:
-    """Run the demo."""
+def make_kitchen(args: argparse.Namespace,
+                 actions: Optional[str] = None) -> Tuple[dict, EpicTruth]:
+    """Make the videos; what they hold, and what the challenge measures by.
+
+    ``actions`` is the list of them, where actions are scored.
+    """
     generate('kitchen', args.out_dir, DATA, '--train-videos',
              args.train_videos, '--validation-videos', args.val_videos,
              '--seed', args.seed)
     meta = load(osp.join(args.out_dir, DATA, 'epic_meta.json'))
     lists = osp.join(args.out_dir, DATA, 'annotations', 'EPIC_100_')
-    truth = EpicTruth(
+    return meta, EpicTruth(
         lists + 'validation.csv',
         lists + 'tail_verbs.csv',
         lists + 'tail_nouns.csv',
         lists + 'unseen_participant_ids_validation.csv',
+        actions and osp.join(osp.dirname(lists), actions),
         num_verbs=len(meta['verbs']),
         num_nouns=len(meta['nouns']))
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the demo."""
+    meta, truth = make_kitchen(args)
     checkpoints: Dict[str, str] = {}
     reports = {
         task: compare(args, task, truth, meta, checkpoints)

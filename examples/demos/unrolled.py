@@ -33,7 +33,7 @@ AMOUNTS = {
     'val-videos': (96, 'videos to test on')
 }
 MODELS = {
-    'unrolled': 'recognition/memvit/memvit-tiny-m2-u12_longcue-rgb',
+    'unrolled': 'recognition/memvit/memvit-tiny-m2-u16_longcue-rgb',
     'stop-gradient': 'recognition/memvit/memvit-tiny-m2_longcue-rgb'
 }
 

@@ -338,8 +338,9 @@ def annotation_files(spec: KitchenSpec,
                      plans: Mapping[str, Sequence[KitchenVideo]],
                      label_cues: Sequence[str] = ('train', )
                      ) -> dict[str, str]:
-    """The files of the annotation repository, and one more: text by name.
+    """The files of the annotation repository, and two more: text by name.
 
+    ``actions.csv`` numbers the pairs of verb and noun that there may be.
     ``EPIC_100_train_uses.csv`` is the training list without cues, for
     anticipation: nobody can foresee which thing will be taken. ``label_cues``
     are the splits in which cues are annotated, too: without them in training a
@@ -370,5 +371,17 @@ def annotation_files(spec: KitchenSpec,
         [(x.video_id, num_frames(spec, x.fps) / x.fps, x.fps,
           f'{spec.size}x{spec.size}') for x in sum(plans.values(), [])],
         columns=('video_id', 'duration', 'fps', 'resolution'))
-    return {f'EPIC_100_{name}.csv': x.to_csv(index=False, lineterminator='\n')
+    tables = {f'EPIC_100_{name}': x for name, x in tables.items()}
+    tables['actions'] = _action_table(spec)
+    return {f'{name}.csv': x.to_csv(index=False, lineterminator='\n')
             for name, x in tables.items()}
+
+
+def _action_table(spec: KitchenSpec) -> pd.DataFrame:
+    pairs = [(verb, noun) for verb in (TAKE, *USES)
+             for noun in range(spec.num_things)]
+    pairs.append((POUR, spec.num_things))
+    return pd.DataFrame(
+        [(i, verb, noun, f'{VERBS[verb]} {spec.nouns[noun]}')
+         for i, (verb, noun) in enumerate(pairs)],
+        columns=('id', 'verb', 'noun', 'action'))

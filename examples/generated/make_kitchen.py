@@ -38,7 +38,7 @@ from .video_set import (
 
 META_FILE = 'epic_meta.json'
 # To be raised when the same options give other videos or lists.
-VERSION = 2
+VERSION = 3
 VIDEO_FOLDER = 'videos'
 
 

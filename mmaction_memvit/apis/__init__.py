@@ -5,8 +5,6 @@ from .session import ClipPrediction, Session
 from .stream_inferencer import StreamInferencer
 from .temporal_support import measure_temporal_support, theoretical_support
 
-__all__ = [
-    'AttentionRecorder', 'ClipPrediction', 'MemoryAttention',
-    'OnlineInferencer', 'Session', 'StreamInferencer',
-    'measure_temporal_support', 'theoretical_support'
-]
+__all__ = ['AttentionRecorder', 'ClipPrediction', 'MemoryAttention',
+           'OnlineInferencer', 'Session', 'StreamInferencer',
+           'measure_temporal_support', 'theoretical_support']

@@ -16,31 +16,17 @@ _CLIPS = 16
 
 
 class Chunk(NamedTuple):
-    """Some consecutive clips of a group of files.
-
-    Args:
-        group (int): Number of the group.
-        names (tuple[str]): Of the files that have such clips.
-        first (int): Number of the first clip.
-        last (int): Number of the one after the last.
-        ends (bool): Whether no more clips follow.
-    """
+    """Some consecutive clips of a group of files."""
     group: int
-    names: tuple
+    names: tuple  # of the files that have such clips
     first: int
-    last: int
-    ends: bool
+    last: int  # the one after the last
+    ends: bool  # whether no more clips follow
 
 
 def chunks_of(group: int, counts: Mapping[str, int],
               start: int) -> List[Chunk]:
-    """The chunks of a group.
-
-    Args:
-        group (int): Its number.
-        counts (Mapping): Clips of each file.
-        start (int): Clips that are done.
-    """
+    """The chunks of a group, by the clips of its files and those done."""
     end = max(counts.values())
     if start >= end > 0:
         return []
@@ -56,16 +42,11 @@ def chunks_of(group: int, counts: Mapping[str, int],
 class ChunkReader(Dataset):
     """Chunks with their frames, by number.
 
-    Args:
-        loader (ClipLoader): Reads clips.
-        chunks (Sequence[Chunk]): Which ones.
-        videos (Mapping): Paths by names.
-        index (Mapping): Entries of an index by names.
+    ``videos`` are paths, ``index`` entries of an index, both by names.
     """
 
     def __init__(self, loader: ClipLoader, chunks: Sequence[Chunk],
-                 videos: Mapping[str, str], index: Mapping[str,
-                                                           dict]) -> None:
+                 videos: Mapping[str, str], index: Mapping[str, dict]) -> None:
         self.loader, self.chunks = loader, chunks
         self.videos, self.index = videos, index
 
@@ -76,10 +57,8 @@ class ChunkReader(Dataset):
     def __getitem__(self, number: int) -> Dict[str, list]:
         """Clips by file; in place of one that cannot be read the reason."""
         chunk = self.chunks[number]
-        return {
-            name: self._read(name, chunk.first, chunk.last)
-            for name in chunk.names
-        }
+        return {name: self._read(name, chunk.first, chunk.last)
+                for name in chunk.names}
 
     def _read(self, name: str, first: int, last: int) -> List[Any]:
         entry = self.index[name]
@@ -104,23 +83,16 @@ class ChunkReader(Dataset):
 
 def read_ahead(reader: ChunkReader,
                num_workers: int) -> Iterator[Dict[str, Iterator]]:
-    """Iterate over chunks, of each file over its clips.
-
-    Args:
-        reader (ChunkReader): What is read.
-        num_workers (int): Processes; 0 for none.
-    """
-    loader = DataLoader(
-        reader,
-        batch_size=None,
-        collate_fn=_as_it_is,
-        num_workers=num_workers)
+    """Iterate over chunks, of each file over its clips, read by processes."""
+    loader = DataLoader(reader, batch_size=None, collate_fn=as_it_is,
+                        num_workers=num_workers)
     for files in loader:
         yield {name: map(_ready, clips) for name, clips in files.items()}
 
 
-def _as_it_is(files: Dict[str, list]) -> Dict[str, list]:
-    return files
+def as_it_is(batch: Any) -> Any:
+    """In place of a collate function."""
+    return batch
 
 
 def _ready(clip: Any) -> Any:

@@ -16,11 +16,8 @@ from .session import Clip
 class ClipLoader:
     """Reads clips and passes them through the pipeline of a config.
 
-    It knows no model: processes beside the model's may run it.
-
-    Args:
-        dataset (ConfigDict): The config's ``test_dataloader.dataset``.
-        plan (ClipPlan | KeyframePlan): Which frames are a clip.
+    ``dataset`` is the config's ``test_dataloader.dataset``. It knows no model:
+    processes beside the model's may run it.
     """
 
     def __init__(self, dataset: ConfigDict,
@@ -36,55 +33,33 @@ class ClipLoader:
         return hasattr(self.plan, 'keyframe')
 
     def read(self, video: str, entry: Mapping, number: int) -> Clip:
-        """A clip of a file with its frames.
-
-        Args:
-            video (str): Path.
-            entry (Mapping): The file's in an index, see :func:`probe_video`.
-            number (int): Of the clip.
+        """A clip of a file with its frames, by the file's entry of an index.
 
         Raises:
             VideoReadError: If they cannot be read.
         """
         clip = Clip(number, self.plan.wanted(number, Clock(entry)))
         clip.images = self._frames.transform(
-            dict(
-                filename=video, frame_table=entry,
-                frame_inds=clip.wanted))['imgs']
+            dict(filename=video, frame_table=entry,
+                 frame_inds=clip.wanted))['imgs']
         return clip
 
-    def pack(self,
-             clip: Clip,
-             clock: Clock,
-             name: Hashable = None,
+    def pack(self, clip: Clip, clock: Clock, name: Hashable = None,
              boxes: Optional[Callable] = None) -> dict:
-        """What the pipeline makes of a clip, whatever was before it.
+        """What the pipeline makes of a clip: ``inputs``, ``data_samples``.
 
-        Args:
-            clip (Clip): With its frames.
-            clock (Clock): Of its stream.
-            name (Hashable): Of its stream. Defaults to None.
-            boxes (Callable, optional): See :meth:`OnlineInferencer.session`.
-
-        Returns:
-            dict: ``inputs`` and ``data_samples``.
+        ``clock`` and ``name`` are its stream's; for ``boxes`` see
+        :meth:`OnlineInferencer.session`.
         """
         plan = self.plan
         shape = clip.images[0].shape[:2]
         return self._pipeline(
             dict(
                 # Transforms may work in place; clips share frames.
-                imgs=[x.copy() for x in clip.images],
-                original_shape=shape,
-                img_shape=shape,
-                clip_len=plan.clip_len,
-                frame_interval=plan.frame_interval,
-                num_clips=1,
-                label=-1,
-                modality='RGB',
-                start_index=0,
-                segment_id='',
-                fps=clock.fps,
+                imgs=[x.copy() for x in clip.images], original_shape=shape,
+                img_shape=shape, clip_len=plan.clip_len,
+                frame_interval=plan.frame_interval, num_clips=1, label=-1,
+                modality='RGB', start_index=0, segment_id='', fps=clock.fps,
                 clip_range=(int(clip.wanted[0]), int(clip.wanted[-1])),
                 **self._box_keys(clip, clock, name, boxes)))
 
@@ -99,11 +74,9 @@ class ClipLoader:
             boxes(picture.copy(), seconds), np.float32).reshape(-1, 4)
         height, width = picture.shape[:2]
         size = np.array([width, height, width, height], np.float32)
-        return dict(
-            img_key=f'{name},{self.plan.first + clip.number:04d}',
-            gt_bboxes=np.zeros((0, 4), np.float32),
-            gt_labels=np.zeros((0, self._num_classes), np.float32),
-            entity_ids=np.zeros(0, np.int64),
-            proposals=pixels,
-            orig_proposals=pixels / size,
-            scores=np.ones(len(pixels), np.float32))
+        return dict(img_key=f'{name},{self.plan.first + clip.number:04d}',
+                    gt_bboxes=np.zeros((0, 4), np.float32),
+                    gt_labels=np.zeros((0, self._num_classes), np.float32),
+                    entity_ids=np.zeros(0, np.int64), proposals=pixels,
+                    orig_proposals=pixels / size,
+                    scores=np.ones(len(pixels), np.float32))

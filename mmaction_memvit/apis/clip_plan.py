@@ -37,17 +37,13 @@ class _Plan:
 class ClipPlan(_Plan):
     """Clips one after the other, see :class:`ClipGrid`.
 
-    Args:
-        grid (ClipGrid): Of frames at ``sample_fps``.
-        sample_fps (float, optional): Frames per second that the grid counts
-            at. Defaults to None: the frames of the stream.
+    The grid counts frames at ``sample_fps``; None: those of the stream.
     """
 
     #: Position of clip 0 in its stream.
     first = 0
 
-    def __init__(self,
-                 grid: ClipGrid,
+    def __init__(self, grid: ClipGrid,
                  sample_fps: Optional[float] = None) -> None:
         self.grid = grid
         self.clip_len = grid.clip_len
@@ -69,8 +65,7 @@ class ClipPlan(_Plan):
             return end
         frames = int(np.ceil((end - SAME_TIME) * fps / self.sample_fps))
         # Rounding must not put it off by a frame.
-        return frames + int(
-            self._frames(steady_clock(fps, frames)) < end)
+        return frames + int(self._frames(steady_clock(fps, frames)) < end)
 
     def num_clips(self, clock: Clock) -> int:
         """Clips of a stream that has ended, the padded last one included."""
@@ -98,12 +93,9 @@ class ClipPlan(_Plan):
 
 
 class KeyframePlan(_Plan):
-    """Clips around keyframes, see :class:`SampleKeyframeClip`.
+    """Clips around keyframes, whose frames ``sample`` chooses.
 
-    Args:
-        grid (KeyframeGrid): Of the keyframes.
-        first (int): Timestamp of the first one.
-        sample (SampleKeyframeClip): What chooses the frames.
+    ``first`` is the timestamp of the first keyframe.
     """
 
     def __init__(self, grid: KeyframeGrid, first: int,
@@ -121,10 +113,8 @@ class KeyframePlan(_Plan):
 
     def wanted(self, clip: int, clock: Clock) -> np.ndarray:
         """Numbers of the frames of a clip, int64 (clip_len, ), ascending."""
-        results = dict(
-            center_frame=self.keyframe(clip, clock),
-            total_frames=clock.num_frames,
-            fps=clock.fps)
+        results = dict(center_frame=self.keyframe(clip, clock),
+                       total_frames=clock.num_frames, fps=clock.fps)
         return self.sample.transform(results)['frame_inds']
 
     def complete(self, clip: int, fps: float) -> int:
@@ -148,8 +138,7 @@ class KeyframePlan(_Plan):
         return float(span[0]), float(span[1])
 
 
-def plan_of(dataset: ConfigDict,
-            sample_fps: Optional[float] = None,
+def plan_of(dataset: ConfigDict, sample_fps: Optional[float] = None,
             **grid: int):
     """The plan of a config's test data.
 
@@ -174,19 +163,15 @@ def plan_of(dataset: ConfigDict,
             'frame_interval': dataset.get('frame_interval', 4),
             'clip_stride': dataset.get('clip_stride'),
             'last_clip': dataset.get('last_clip', 'pad'),
-            **grid
-        }
+            **grid}
         return ClipPlan(
             ClipGrid(**grid), sample_fps or dataset.get('sample_fps', default))
     for step in dataset.get('pipeline', ()):
         step = dict(step)
         name = kind_of(step)
         if name == 'SampleFrames':
-            grid = {
-                'clip_len': step['clip_len'],
-                'frame_interval': step.get('frame_interval', 1),
-                **grid
-            }
+            grid = {'clip_len': step['clip_len'],
+                    'frame_interval': step.get('frame_interval', 1), **grid}
             return ClipPlan(
                 ClipGrid(**grid), sample_fps or step.get('target_fps'))
         if name == 'SampleKeyframeClip' and kind == 'OnlineAVADataset':
@@ -224,10 +209,8 @@ def frame_pipeline(pipeline: List[dict]) -> List[dict]:
             kept.append(dict(type='Resize', scale=(-1, step['short_side'])))
         elif step.get('size'):
             kept.append(
-                dict(
-                    type='Resize',
-                    scale=tuple(step['size']),
-                    keep_ratio=False))
+                dict(type='Resize', scale=tuple(step['size']),
+                     keep_ratio=False))
     return kept
 
 

@@ -37,8 +37,7 @@ class DatasetClips:
         self.counts = dict(zip(dataset.video_ids, counts.tolist()))
         self._samples = {
             name: order[end - num:end]
-            for (name, num), end in zip(self.counts.items(), ends)
-        }
+            for (name, num), end in zip(self.counts.items(), ends)}
         self._numbers = {x: i for i, x in enumerate(dataset.video_ids)}
 
     def describe(self) -> Any:
@@ -84,11 +83,8 @@ class FileClips:
         **options: ``sample_fps`` and others of :func:`plan_of`.
     """
 
-    def __init__(self,
-                 dataset: ConfigDict,
-                 paths: Mapping[str, str],
-                 index: Mapping[str, dict],
-                 **options: Any) -> None:
+    def __init__(self, dataset: ConfigDict, paths: Mapping[str, str],
+                 index: Mapping[str, dict], **options: Any) -> None:
         self.plan = plan_of(dataset, **options)
         self.loader = ClipLoader(dataset, self.plan)
         if self.loader.takes_boxes:
@@ -97,10 +93,8 @@ class FileClips:
                              'with OnlineVideoDataset')
         self.paths, self.index = paths, index
         #: dict[str, int]: Clips of each video that can be read.
-        self.counts = {
-            name: self.plan.num_clips(Clock(index[name]))
-            for name in paths if index[name]['num_frames']
-        }
+        self.counts = {name: self.plan.num_clips(Clock(index[name]))
+                       for name in paths if index[name]['num_frames']}
 
     def describe(self) -> Any:
         """What clips depend on, for comparison."""
@@ -155,8 +149,6 @@ def listed_files(config: ConfigDict) -> Dict[str, str]:
             f'{first_names(lost, 1)}. Remedy: OnlineEpicDataset for frame '
             'folders, or --videos')
     root = (dataset.data_prefix or {}).get('video') or ''
-    return {
-        osp.relpath(x['filename'], root or '.').replace('\\', '/')
-        if '://' not in x['filename'] else osp.basename(x['filename']):
-        x['filename'] for x in infos
-    }
+    return {osp.relpath(x['filename'], root or '.').replace('\\', '/')
+            if '://' not in x['filename']
+            else osp.basename(x['filename']): x['filename'] for x in infos}

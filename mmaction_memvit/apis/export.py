@@ -39,11 +39,9 @@ class StepProgram(NamedTuple):
 
     def start(self) -> List[Tensor]:
         """Memory before the first clip of :attr:`num_lanes` streams."""
-        return [
-            torch.zeros_like(x)
-            for name, x in zip(self.inputs, self.program.example_inputs[0])
-            if name.startswith('memory_')
-        ]
+        return [torch.zeros_like(x)
+                for name, x in zip(self.inputs, self.program.example_inputs[0])
+                if name.startswith('memory_')]
 
     def describe(self) -> List[Tuple[str, str, str, str]]:
         """Rows of what comes in and goes out: name, dtype and shape."""
@@ -71,18 +69,18 @@ class StepProgram(NamedTuple):
         Raises:
             ImportError: If onnx or onnxscript is not installed.
         """
-        for name in ('onnx', 'onnxscript'):
-            if importlib.util.find_spec(name) is None:
-                raise ImportError(f'{name} is not installed: pip install '
-                                  '"mmaction_memvit[export]"')
-        torch.onnx.export(
-            self.program,
-            f=path,
-            input_names=self.inputs,
-            output_names=self.outputs,
-            dynamo=True,
-            external_data=False,
-            verbose=False)
+        need_onnx()
+        torch.onnx.export(self.program, f=path, input_names=self.inputs,
+                          output_names=self.outputs, dynamo=True,
+                          external_data=False, verbose=False)
+
+
+def need_onnx() -> None:
+    """Raises an ImportError if what writes ONNX files is not installed."""
+    for name in ('onnx', 'onnxscript'):
+        if importlib.util.find_spec(name) is None:
+            raise ImportError(f'{name} is not installed: pip install '
+                              '"mmaction_memvit[export]"')
 
 
 def export_steps(model: nn.Module, clip_size: Size,
@@ -127,10 +125,8 @@ def export_steps(model: nn.Module, clip_size: Size,
     with torch.no_grad():
         inputs, _ = backbone.run(example, reset, *state.tensors(memory[:2]))
     num = model.roi_head.num_slots
-    inputs.update(
-        boxes=torch.rand(lanes, num, 4),
-        is_box=torch.ones(lanes, num, dtype=torch.bool),
-        reset=reset)
+    inputs.update(boxes=torch.rand(lanes, num, 4),
+                  is_box=torch.ones(lanes, num, dtype=torch.bool), reset=reset)
     return dict(
         backbone=_export(backbone, dict(clip=example, reset=reset),
                          batch_size),
@@ -167,11 +163,9 @@ class _Part(nn.Module):
 
     def memory_names(self) -> List[str]:
         """Names of the tensors of memory, in order."""
-        return [
-            f'memory_{place.replace(".", "_")}'
-            for place, x in state.state_dict(self.empty).items()
-            if isinstance(x, Tensor)
-        ]
+        return [f'memory_{place.replace(".", "_")}'
+                for place, x in state.state_dict(self.empty).items()
+                if isinstance(x, Tensor)]
 
     def recall(self, tensors: Sequence[Tensor], reset: Tensor) -> object:
         """Memory of tensors."""
@@ -208,10 +202,8 @@ class _Step(_Part):
             feats = model.cls_head(feats)
         if not isinstance(feats, dict):
             return dict(scores=averaged(model.cls_head, feats)), memory
-        return {
-            f'scores_{task}': averaged(model.cls_head.heads[task], x)
-            for task, x in feats.items()
-        }, memory
+        return {f'scores_{task}': averaged(model.cls_head.heads[task], x)
+                for task, x in feats.items()}, memory
 
 
 class _Backbone(_Part):

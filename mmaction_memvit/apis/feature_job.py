@@ -7,7 +7,6 @@ model together depends on nothing but the videos and the batch size: files are
 the same to the last byte whoever writes them.
 """
 import json
-import os
 import os.path as osp
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
@@ -25,22 +24,17 @@ from mmaction_memvit.models.layers.feature_vectors import feature_vectors
 from mmaction_memvit.video.frames import VideoReadError
 from mmaction_memvit.video.index import is_video
 
+from .chunks import as_it_is
 from .folder_job import fingerprint, share_out
 
 Batch = List[Tuple[str, int]]
 
 
 class Progress(NamedTuple):
-    """How far a process has come.
-
-    Args:
-        clips (int): Clips that are done or given up.
-        videos (int): Videos that are written.
-        failed (dict): Reasons why videos were given up, by names.
-    """
-    clips: int
-    videos: int
-    failed: Dict[str, str]
+    """How far a process has come."""
+    clips: int  # that are done or given up
+    videos: int  # that are written
+    failed: Dict[str, str]  # reasons why videos were given up, by names
 
 
 class FeatureExtractor:
@@ -57,9 +51,7 @@ class FeatureExtractor:
         ValueError: If the model is no recognizer.
     """
 
-    def __init__(self,
-                 model: nn.Module,
-                 stage: str = 'backbone',
+    def __init__(self, model: nn.Module, stage: str = 'backbone',
                  per_frame: bool = False) -> None:
         check_choice('stage', stage, ('backbone', 'neck'))
         if not isinstance(model, BaseRecognizer):
@@ -132,12 +124,8 @@ class FeatureJob:
             to 4.
     """
 
-    def __init__(self,
-                 extractor: FeatureExtractor,
-                 clips: Any,
-                 out_dir: str,
-                 batch_size: int = 16,
-                 num_workers: int = 4) -> None:
+    def __init__(self, extractor: FeatureExtractor, clips: Any, out_dir: str,
+                 batch_size: int = 16, num_workers: int = 4) -> None:
         self.extractor = extractor
         self.clips = clips
         self.out_dir = out_dir
@@ -146,9 +134,7 @@ class FeatureJob:
         names = sorted(clips.counts, key=lambda x: (-clips.counts[x], x))
         names = [x for x in names if clips.counts[x]]
         lanes = batch_size if extractor.remembers else 1
-        self.groups = [
-            names[i:i + lanes] for i in range(0, len(names), lanes)
-        ]
+        self.groups = [names[i:i + lanes] for i in range(0, len(names), lanes)]
         _check_names(names)
 
     def path(self, name: str) -> str:
@@ -189,8 +175,7 @@ class FeatureJob:
 
     def num_clips(self, share: Sequence[int]) -> int:
         """Clips of some groups."""
-        return sum(self.clips.counts[x] for i in share
-                   for x in self.groups[i])
+        return sum(self.clips.counts[x] for i in share for x in self.groups[i])
 
     def batches(self, group: Sequence[str]) -> Iterator[Batch]:
         """Clips of a group that pass the model together, in order."""
@@ -212,9 +197,8 @@ class FeatureJob:
         """
         batches = [b for i in share for b in self.batches(self.groups[i])]
         last = {name: clip for batch in batches for name, clip in batch}
-        loader = DataLoader(
-            _Reader(self.clips, batches), batch_size=None,
-            collate_fn=_as_it_is, num_workers=self.num_workers)
+        loader = DataLoader(_Reader(self.clips, batches), batch_size=None,
+                            collate_fn=as_it_is, num_workers=self.num_workers)
         vectors: Dict[str, list] = {}
         failed: Dict[str, str] = {}
         done = written = 0
@@ -250,8 +234,7 @@ class FeatureJob:
         span = times[-1] - times[0] if len(times) > 1 else 0.
         with whole_file(self.path(name)) as f:
             np.savez(
-                f,
-                features=half if half.shape[1] > 1 else half[:, 0],
+                f, features=half if half.shape[1] > 1 else half[:, 0],
                 times=times,
                 fps=(len(times) - 1) / span if span else video['fps'],
                 video=np.array(json.dumps(_clock_of(video), sort_keys=True)),
@@ -266,8 +249,7 @@ def _clock_of(video: dict) -> dict:
     if {'time_drift', 'start'} & entry.keys():
         told['frame_table'] = {
             **{k: x for k, x in entry.items() if k not in ('size', 'problem')},
-            'table': {k: x for k, x in entry['table'].items() if k != 'keys'}
-        }
+            'table': {k: x for k, x in entry['table'].items() if k != 'keys'}}
     return told
 
 
@@ -301,15 +283,3 @@ class _Reader(Dataset):
             return self.clips.read(name, clip)
         except (VideoReadError, OSError) as e:
             return str(e) or type(e).__name__
-
-
-def _as_it_is(clips: List[Any]) -> List[Any]:
-    return clips
-
-
-def remove_parts(out_dir: str) -> None:
-    """Remove what processes that were killed had begun to write."""
-    for folder, _, names in os.walk(out_dir):
-        for name in names:
-            if name.endswith('.part'):
-                os.remove(osp.join(folder, name))

@@ -5,30 +5,19 @@ Files of like length are a group, which one process runs clip by clip as one
 batch. Groups are the same whoever runs them, and whether or not the job was
 interrupted; so are the batches, and with them the results, to the last digit.
 """
-import csv
 import hashlib
 import json
 import os
 import os.path as osp
 import shutil
 import time
-from glob import glob
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    Iterator,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-)
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Optional
 
 import torch
 from torch import nn
 
-from mmaction_memvit.files import whole_file
+from mmaction_memvit.files import remove_parts, whole_file, write_failed
 from mmaction_memvit.video.frames import Clock
 from mmaction_memvit.video.index import load_video_index, update_index
 
@@ -39,20 +28,12 @@ from .video_group import VideoGroup
 
 
 class Progress(NamedTuple):
-    """How far a process has come.
-
-    Args:
-        clips (int): Clips that it has run.
-        seconds (float): Of video, that these clips are a step on by.
-        waiting (float): Seconds that it has waited for frames.
-        running (float): Seconds that it has run the model and written.
-        saved (bool): Whether a restart would go on from here.
-    """
-    clips: int = 0
-    seconds: float = 0.
-    waiting: float = 0.
-    running: float = 0.
-    saved: bool = False
+    """How far a process has come."""
+    clips: int = 0  # that it has run
+    seconds: float = 0.  # of video, that these clips are a step on by
+    waiting: float = 0.  # seconds that it has waited for frames
+    running: float = 0.  # seconds that it has run the model and written
+    saved: bool = False  # whether a restart would go on from here
 
 
 class FolderJob:
@@ -79,11 +60,8 @@ class FolderJob:
         ValueError: If a detector gets no ``boxes``.
     """
 
-    def __init__(self,
-                 inferencer: OnlineInferencer,
-                 out_dir: str,
-                 batch_size: int = 8,
-                 num_workers: int = 4,
+    def __init__(self, inferencer: OnlineInferencer, out_dir: str,
+                 batch_size: int = 8, num_workers: int = 4,
                  save_every: float = 30.,
                  boxes: Optional[Callable] = None) -> None:
         if boxes is None and inferencer.loader.takes_boxes:
@@ -118,39 +96,29 @@ class FolderJob:
         job['videos'].update(
             {name: osp.abspath(path) for name, path in videos.items()})
         known = {name for group in job['groups'] for name in group}
-        index = self._index({
-            name: path for name, path in job['videos'].items()
-            if name not in known
-        })
+        index = self._index({name: path for name, path in job['videos'].items()
+                             if name not in known})
         plan = self.inferencer.plan
-        counts = {
-            name: plan.num_clips(Clock(index[name]))
-            for name in job['videos'] if index[name]['num_frames']
-        }
+        counts = {name: plan.num_clips(Clock(index[name]))
+                  for name in job['videos'] if index[name]['num_frames']}
         # The longest first: files of one group end together.
         new = sorted(counts.keys() - known, key=lambda x: (-counts[x], x))
-        job['groups'] += [
-            new[i:i + self.batch_size]
-            for i in range(0, len(new), self.batch_size)
-        ]
+        job['groups'] += [new[i:i + self.batch_size]
+                          for i in range(0, len(new), self.batch_size)]
         with whole_file(self._path('job.json'), 'w', encoding='utf-8') as f:
             json.dump(job, f)
-        turns = [
-            max(counts.get(x, 0) for x in group) for group in job['groups']
-        ]
+        turns = [max(counts.get(x, 0) for x in group)
+                 for group in job['groups']]
         starts = [
             turns[i] if state.get('done') else state.get('turn', 0)
-            for i, state in enumerate(
-                map(self._read_state, range(len(turns))))
+            for i, state in enumerate(map(self._read_state, range(len(turns))))
         ]
-        left = [
-            sum(max(0, counts.get(x, 0) - start) for x in group)
-            for group, start in zip(job['groups'], starts)
-        ]
+        left = [sum(max(0, counts.get(x, 0) - start) for x in group)
+                for group, start in zip(job['groups'], starts)]
         return JobPlan(job['videos'], job['groups'], counts, index, starts,
                        share_out(left, num_processes))
 
-    def _index(self, videos: Mapping[str, str]) -> Dict[str, dict]:
+    def _index(self, videos: Mapping[str, str]) -> dict[str, dict]:
         """An index of all files, those in ``videos`` looked at."""
         path = self._path('index.json')
         index = load_video_index(path) if osp.exists(path) else {}
@@ -190,14 +158,12 @@ class FolderJob:
         chunks = [
             chunk for number in plan.shares[rank]
             for chunk in chunks_of(number, plan.counts_of(number),
-                                   plan.starts[number])
-        ]
+                                   plan.starts[number])]
         reader = ChunkReader(inferencer.loader, chunks, plan.videos,
                              plan.index)
         group, clips, seconds, waiting, running = None, 0, 0., 0., 0.
         begin = saved = time.monotonic()
-        for chunk, files in zip(chunks,
-                                read_ahead(reader, self.num_workers)):
+        for chunk, files in zip(chunks, read_ahead(reader, self.num_workers)):
             now = time.monotonic()
             waiting, begin = waiting + now - begin, now
             if group is None or group.number != chunk.group:
@@ -239,13 +205,13 @@ class FolderJob:
         """Where the state of a group is."""
         return self._path('state', f'{number:06d}.pt')
 
-    def _read_state(self, number: int) -> Dict[str, Any]:
+    def _read_state(self, number: int) -> dict[str, Any]:
         path = self.state_file(number)
         if not osp.exists(path):
             return {}
         return torch.load(path, map_location='cpu', weights_only=True)
 
-    def merge(self) -> Optional[List[str]]:
+    def merge(self) -> Optional[list[str]]:
         """Write what is written once all processes are done.
 
         Whoever is the last finds all groups done: nobody waits for others.
@@ -257,11 +223,9 @@ class FolderJob:
         states = [self._read_state(i) for i in range(len(plan.groups))]
         if not all(state.get('done') for state in states):
             return None
-        failed = {
-            name: entry.get('problem', 'no frames')
-            for name, entry in plan.index.items()
-            if name in plan.videos and not entry['num_frames']
-        }
+        failed = {name: entry.get('problem', 'no frames')
+                  for name, entry in plan.index.items() if name in plan.videos
+                  and not entry['num_frames']}
         for state in states:
             failed.update(state['failed'])
         paths = [self._path('results.jsonl'), self._path('failed.csv')]
@@ -269,35 +233,21 @@ class FolderJob:
             for name in sorted(plan.counts):
                 with open(self.clips_file(name), 'rb') as own:
                     shutil.copyfileobj(own, f)
-        with whole_file(paths[1], 'w', newline='', encoding='utf-8') as f:
-            rows = csv.writer(f, lineterminator='\n')
-            rows.writerow(('video', 'reason'))
-            rows.writerows(sorted(failed.items()))
-        # Of processes that were killed while they wrote.
-        for part in glob(self._path('state', '*.part')):
-            os.remove(part)
+        write_failed(paths[1], failed)
+        remove_parts(self._path('state'))
         return paths
 
 
 class JobPlan(NamedTuple):
-    """Who runs what.
+    """Who runs what."""
+    videos: Mapping[str, str]  # paths by names
+    groups: Sequence[Sequence[str]]  # names
+    counts: Mapping[str, int]  # clips of each file that can be read
+    index: Mapping[str, dict]  # entries of an index by names
+    starts: Sequence[int]  # clips of each group's files that are done
+    shares: Sequence[Sequence[int]]  # for each process, numbers of groups
 
-    Args:
-        videos (Mapping): Paths by names.
-        groups (Sequence): Names of each group.
-        counts (Mapping): Clips of each file that can be read.
-        index (Mapping): Entries of an index by names.
-        starts (Sequence): For each group, clips of its files that are done.
-        shares (Sequence): For each process, numbers of groups.
-    """
-    videos: Mapping[str, str]
-    groups: Sequence[Sequence[str]]
-    counts: Mapping[str, int]
-    index: Mapping[str, dict]
-    starts: Sequence[int]
-    shares: Sequence[Sequence[int]]
-
-    def counts_of(self, number: int) -> Dict[str, int]:
+    def counts_of(self, number: int) -> dict[str, int]:
         """Clips of the files of a group."""
         return {x: self.counts.get(x, 0) for x in self.groups[number]}
 
@@ -311,9 +261,9 @@ class JobPlan(NamedTuple):
         return total
 
 
-def share_out(work: Sequence[int], num_processes: int) -> List[List[int]]:
+def share_out(work: Sequence[int], num_processes: int) -> list[list[int]]:
     """Share out pieces of work, the largest first to who has least."""
-    shares: List[List[int]] = [[] for _ in range(num_processes)]
+    shares: list[list[int]] = [[] for _ in range(num_processes)]
     sums = [0] * num_processes
     for i in sorted(range(len(work)), key=lambda i: (-work[i], i)):
         least = sums.index(min(sums))

@@ -19,12 +19,9 @@ from mmaction_memvit.visualization.online_outputs import (
 _TOP = 3
 
 
-def infer(inferencer,
-          inputs: Union[str, Sequence[str]],
-          pred_out_file: str = '',
-          vid_out_dir: str = '',
-          print_result: bool = False,
-          label_file: Optional[str] = None,
+def infer(inferencer, inputs: Union[str, Sequence[str]],
+          pred_out_file: str = '', vid_out_dir: str = '',
+          print_result: bool = False, label_file: Optional[str] = None,
           boxes: Optional[Callable] = None) -> Dict[str, list]:
     """Run along whole files, see :meth:`OnlineInferencer.infer`."""
     inputs = [inputs] if isinstance(inputs, str) else list(inputs)

@@ -52,18 +52,16 @@ class AttentionRecorder:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.layers = [
-            x for x in model.modules()
-            if isinstance(x, PoolingAttention) and x.memory is not None
-        ]
+        self.layers = [x for x in model.modules()
+                       if isinstance(x, PoolingAttention)
+                       and x.memory is not None]
         if not self.layers:
             raise ValueError(
                 f'no layer of this {type(model).__name__} attends to a memory,'
                 ' so there is no such attention to record: use a MeMViT with '
                 'mem_len above 0, or do without')
         spec = self.layers[0].memory
-        self.ages = tuple(
-            range(0, spec.length * spec.stride + 1, spec.stride))
+        self.ages = tuple(range(0, spec.length * spec.stride + 1, spec.stride))
 
     @contextmanager
     def record(self) -> Iterator[List[Dict[str, List[Tensor]]]]:
@@ -106,22 +104,14 @@ class AttentionRecorder:
         heat = [torch.cat(x['heat']) for x in found]
         size = max(x.shape[2:] for x in heat)
         heat = torch.stack([_spread(x, size) for x in heat]).mean(0)
-        mass, heat = (
-            x.unflatten(0, (-1, views)).mean(1).cpu().numpy()
-            for x in (mass, heat))
-        return samples, [
-            MemoryAttention(self.ages, *of_lane, _middle(clip))
-            for *of_lane, clip in zip(mass, heat, inputs)
-        ]
+        mass, heat = (x.unflatten(0, (-1, views)).mean(1).cpu().numpy()
+                      for x in (mass, heat))
+        return samples, [MemoryAttention(self.ages, *of_lane, _middle(clip))
+                         for *of_lane, clip in zip(mass, heat, inputs)]
 
 
 class _Attend:
-    """Attention of a layer, which is told to a list.
-
-    Args:
-        layer (PoolingAttention): The layer.
-        found (dict): Lists to add to.
-    """
+    """Attention of a layer, which is told to lists."""
 
     def __init__(self, layer: PoolingAttention,
                  found: Dict[str, List[Tensor]]) -> None:
@@ -149,8 +139,7 @@ class _Attend:
         heat = [
             x[..., 1:].unflatten(-1, size).sum(-3)
             for x, size in ((own[:, None], layout.k_size),
-                            (past, layout.entry_size))
-        ]
+                            (past, layout.entry_size))]
         size = max(x.shape[2:] for x in heat)
         self.found['heat'].append(
             torch.cat([_spread(x, size) for x in heat], 1))

@@ -12,8 +12,7 @@ from mmaction_memvit.messages import warn
 from mmaction_memvit.models.checkpoints import any_checkpoint_fits
 
 
-def load_model(config: Union[str, Config],
-               checkpoint: Optional[str] = None,
+def load_model(config: Union[str, Config], checkpoint: Optional[str] = None,
                device: str = 'cpu') -> Tuple[Config, nn.Module]:
     """Build a model to evaluate.
 
@@ -27,7 +26,8 @@ def load_model(config: Union[str, Config],
 
     Raises:
         FileNotFoundError: If config or checkpoint do not exist.
-        ValueError: If the checkpoint does not fit, unless the config has
+        ValueError: If there is no such device, or the checkpoint cannot be
+            read or does not fit, unless the config has
             ``any_checkpoint_fits=True``.
     """
     for path in (config, checkpoint):
@@ -46,4 +46,10 @@ def load_model(config: Union[str, Config],
     else:
         with any_checkpoint_fits(config.get('any_checkpoint_fits', False)):
             load_checkpoint(model, checkpoint, map_location='cpu')
-    return config, model.to(device).eval()
+    try:
+        model.to(device)
+    # AssertionError: of a torch without CUDA.
+    except (AssertionError, RuntimeError) as e:
+        raise ValueError(f'the model cannot go to device {device!r}: {e}; '
+                         "name another one, such as 'cpu'") from e
+    return config, model.eval()

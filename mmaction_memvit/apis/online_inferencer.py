@@ -4,17 +4,8 @@ import itertools
 import os.path as osp
 import sys
 import weakref
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    Hashable,
-    Iterator,
-    List,
-    Optional,
-    Sequence,
-    Union,
-)
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, Optional, Union
 
 import torch
 from mmengine.config import Config
@@ -79,10 +70,8 @@ class OnlineInferencer:
         ...         print([step.label for step in steps])
     """
 
-    def __init__(self,
-                 config: Union[str, Config],
-                 checkpoint: Optional[str] = None,
-                 device: str = 'cpu',
+    def __init__(self, config: Union[str, Config],
+                 checkpoint: Optional[str] = None, device: str = 'cpu',
                  sample_fps: Optional[float] = None,
                  cuda_graph: Optional[bool] = None,
                  record_attention: bool = False) -> None:
@@ -110,9 +99,7 @@ class OnlineInferencer:
 
     # -- sessions -----------------------------------------------------------
 
-    def session(self,
-                name: Hashable = None,
-                fps: float = 30.,
+    def session(self, name: Hashable = None, fps: float = 30.,
                 boxes: Optional[Callable] = None) -> Session:
         """Begin a stream; it is forgotten when nobody holds it any more.
 
@@ -138,8 +125,7 @@ class OnlineInferencer:
         end.atexit = False
         return session
 
-    def load_session(self,
-                     state: Union[str, Dict[str, Any]],
+    def load_session(self, state: Union[str, dict[str, Any]],
                      boxes: Optional[Callable] = None) -> Session:
         """Go on with a session that was saved, in another process too.
 
@@ -158,7 +144,7 @@ class OnlineInferencer:
         return session
 
     def push(self, sessions: Sequence[Session],
-             frames: Sequence[Frames]) -> List[List[ClipPrediction]]:
+             frames: Sequence[Frames]) -> list[list[ClipPrediction]]:
         """Hand in the next frames of several streams, for one batch.
 
         Args:
@@ -176,17 +162,17 @@ class OnlineInferencer:
             sessions, [s.feed(x) for s, x in zip(sessions, frames)])
 
     def finish(self,
-               sessions: Sequence[Session]) -> List[List[ClipPrediction]]:
+               sessions: Sequence[Session]) -> list[list[ClipPrediction]]:
         """End several streams, see :meth:`Session.finish`."""
         return self.run_feeds(sessions, [s.rest() for s in sessions])
 
     def run_feeds(self, sessions: Sequence[Session],
-                  feeds: Sequence[Iterator[Clip]]) -> List[list]:
+                  feeds: Sequence[Iterator[Clip]]) -> list[list]:
         """Predict what feeds of clips give, those of a turn as a batch."""
         if len({id(s) for s in sessions}) < len(sessions):
             raise ValueError('a session stands twice in the list: its clips '
                              'follow each other, in one push')
-        results: List[list] = [[] for _ in sessions]
+        results: list[list] = [[] for _ in sessions]
         while True:
             clips = [next(feed, None) for feed in feeds]
             ready = [i for i, clip in enumerate(clips) if clip is not None]
@@ -199,9 +185,7 @@ class OnlineInferencer:
 
     # -- files --------------------------------------------------------------
 
-    def __call__(self,
-                 video: str,
-                 boxes: Optional[Callable] = None,
+    def __call__(self, video: str, boxes: Optional[Callable] = None,
                  entry: Optional[dict] = None) -> Iterator[ClipPrediction]:
         """Run along a video file; the clip that it breaks off is padded.
 
@@ -232,7 +216,7 @@ class OnlineInferencer:
             yield self.run_clips([session], [clip])[0]
 
     def infer(self, inputs: Union[str, Sequence[str]],
-              **kwargs: Any) -> Dict[str, list]:
+              **kwargs: Any) -> dict[str, list]:
         """Run along whole files, called as MMAction2's inferencers are.
 
         Args:
@@ -252,9 +236,7 @@ class OnlineInferencer:
         """
         return infer(self, inputs, **kwargs)
 
-    def file_session(self,
-                     name: Hashable,
-                     entry: dict,
+    def file_session(self, name: Hashable, entry: dict,
                      boxes: Optional[Callable] = None) -> Session:
         """A session that keeps the time of a file and knows its end.
 
@@ -271,26 +253,24 @@ class OnlineInferencer:
     # -- the model ----------------------------------------------------------
 
     def run_clips(self, sessions: Sequence[Session],
-                  clips: Sequence[Clip]) -> List[ClipPrediction]:
+                  clips: Sequence[Clip]) -> list[ClipPrediction]:
         """The next clips of different streams, those of one size at once."""
         packed = [self._pack(s, c) for s, c in zip(sessions, clips)]
         shapes = [tuple(x['inputs'].shape) for x in packed]
-        found: List[Any] = [None] * len(packed)
+        found: list[Any] = [None] * len(packed)
         for shape in dict.fromkeys(shapes):
             lanes = [i for i, x in enumerate(shapes) if x == shape]
             data = pseudo_collate([packed[i] for i in lanes])
             with torch.no_grad():
                 if self.recorder is None:
                     samples = self.model.test_step(data)
-                    attention: List[Any] = [None] * len(lanes)
+                    attention: list[Any] = [None] * len(lanes)
                 else:
                     samples, attention = self.recorder.predict(data)
             for i, *own in zip(lanes, samples, attention):
                 found[i] = own
-        return [
-            self._prediction(session, clip, *own)
-            for session, clip, own in zip(sessions, clips, found)
-        ]
+        return [self._prediction(session, clip, *own)
+                for session, clip, own in zip(sessions, clips, found)]
 
     def _pack(self, session: Session, clip: Clip) -> dict:
         data = clip.data or self.loader.pack(
@@ -305,10 +285,9 @@ class OnlineInferencer:
             clip.number, session.clock)
         # Whatever the pipeline packs.
         data['data_samples'].set_metainfo(
-            dict(
-                video_id=session.key,
-                timestamp=self.plan.first + session.num_run,
-                start_seconds=session.last_seconds))
+            dict(video_id=session.key,
+                 timestamp=self.plan.first + session.num_run,
+                 start_seconds=session.last_seconds))
         session.num_run += 1
         return data
 
@@ -328,34 +307,29 @@ class OnlineInferencer:
 
     # -- memory of a session ------------------------------------------------
 
-    def memory_of(self, session: Session) -> Optional[Dict[str, Any]]:
+    def memory_of(self, session: Session) -> Optional[dict[str, Any]]:
         """What the model remembers of a stream; None if nothing."""
         identities = self._identities(session, 0)
         if not identities or not len(self.bank):
             return None
         size = session.input_shape[-2:]
-        memory = self.bank.read(
-            self._identities(session, 1),
-            lambda num: self.model.init_memory(num, size))
+        memory = self.bank.read(self._identities(session, 1),
+                                lambda num: self.model.init_memory(num, size))
         return state_dict(memory)
 
-    def set_memory(self, session: Session, state: Dict[str, Any]) -> None:
+    def set_memory(self, session: Session, state: dict[str, Any]) -> None:
         """Remember what :meth:`memory_of` gave, in a session's state."""
         if state['memory'] is None:
             return
         if not isinstance(self.model, MemoryHost):
             raise ValueError('the saved session is of a model with memory, '
                              'which this one has not')
-        session.input_shape = tuple(state['input_shape'])
-        session.num_run = state['num_run']
-        session.last_seconds = state['last_seconds']
         identities = self._identities(session, 0)
         empty = self.model.init_memory(
             len(identities), session.input_shape[-2:])
         self.bank.write(identities, load_state_dict(empty, state['memory']))
 
-    def _identities(self, session: Session,
-                    ahead: int) -> List[ClipIdentity]:
+    def _identities(self, session: Session, ahead: int) -> list[ClipIdentity]:
         """Of the last clip of a stream, or one ahead, in all views."""
         if not isinstance(self.model, MemoryHost) or \
                 not self.model.with_memory or not session.num_run:
@@ -364,10 +338,8 @@ class OnlineInferencer:
         # Detectors take a clip without views.
         views = 1 if len(session.input_shape) == 4 else \
             session.input_shape[0]
-        return [
-            ClipIdentity(session.key, position, view, session.last_seconds)
-            for view in range(views)
-        ]
+        return [ClipIdentity(session.key, position, view, session.last_seconds)
+                for view in range(views)]
 
 
 def _to_cpu(scores: Union[torch.Tensor, dict]) -> Union[torch.Tensor, dict]:

@@ -1,5 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Boxes of persons for sessions: found by MMDetection, or of a table."""
+import argparse
+from pathlib import Path
 from typing import Callable, Mapping, Optional, Tuple, Union
 
 import numpy as np
@@ -7,6 +9,7 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 
+from mmaction_memvit.annotations.proposals import read_proposals
 from mmaction_memvit.datasets.grid import KeyframeGrid
 from mmaction_memvit.messages import first_names
 
@@ -29,12 +32,9 @@ class PersonDetector:
         ...     'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', path))
     """
 
-    def __init__(self,
-                 config: Union[str, Config],
-                 checkpoint: Optional[str] = None,
-                 device: str = 'cpu',
-                 score_thr: float = 0.9,
-                 label: int = 0) -> None:
+    def __init__(self, config: Union[str, Config],
+                 checkpoint: Optional[str] = None, device: str = 'cpu',
+                 score_thr: float = 0.9, label: int = 0) -> None:
         from mmdet.apis import inference_detector, init_detector
         self._detect = inference_detector
         if isinstance(config, str) and '::' in config:
@@ -61,8 +61,7 @@ class PersonDetector:
             found = self._detect(
                 self.model,
                 np.ascontiguousarray(picture[..., ::-1])).pred_instances
-        keep = (found.labels == self.label) & (
-            found.scores >= self.score_thr)
+        keep = (found.labels == self.label) & (found.scores >= self.score_thr)
         return found.bboxes[keep].float().cpu().numpy()
 
 
@@ -95,3 +94,38 @@ def boxes_in_table(table: Mapping[Tuple[str, int], np.ndarray], video: str,
         return np.asarray(shares)[:, :4] * (width, height, width, height)
 
     return boxes
+
+
+def add_box_options(parser: argparse.ArgumentParser) -> None:
+    """Options of a command that say where boxes come from."""
+    add = parser.add_argument
+    add('--boxes', help='detectors: person boxes (.pkl), as of '
+        'tools/data/ava/convert_person_boxes.py')
+    add('--person-config', help='detectors: config of an MMDetection '
+        'detector that finds the persons, a file or mmdet::NAME.py')
+    add('--person-checkpoint', help='its weights')
+    add('--person-score', type=float, default=0.9,
+        help='least score of a person')
+
+
+def boxes_by_video(args: argparse.Namespace,
+                   grid: KeyframeGrid) -> Optional[Callable]:
+    """What :func:`add_box_options` ask for.
+
+    Args:
+        args (argparse.Namespace): With ``device``.
+        grid (KeyframeGrid): Of the keyframes.
+
+    Returns:
+        Callable | None: Gives, by path or name of a video and its frames per
+        second, what :meth:`OnlineInferencer.session` takes as ``boxes``;
+        None if nothing is asked for.
+    """
+    if args.person_config:
+        detector = PersonDetector(args.person_config, args.person_checkpoint,
+                                  args.device, args.person_score)
+        return lambda name, fps: detector
+    if args.boxes is None:
+        return None
+    table = read_proposals(args.boxes)
+    return lambda name, fps: boxes_in_table(table, Path(name).stem, grid, fps)

@@ -1,10 +1,11 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Processes of a job that share out work, and tell how far they are."""
+import argparse
 import multiprocessing
 import sys
 import time
 from datetime import timedelta
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Optional
 
 import torch
 from mmengine.dist import (
@@ -22,16 +23,28 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 # Seconds between lines of a log.
 _SAY_EVERY = 60.
+
+
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """Options of a command that several processes run."""
+    add = parser.add_argument
+    add('--out-dir', required=True,
+        help='where files go; all processes must see it')
+    add('--workers', type=int, default=4,
+        help='processes that decode, for each of the job')
+    add('--device', default='cpu',
+        help='with a launcher, cuda is the GPU of each process')
+    add('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'),
+        default='none', help='what has started the processes of the job')
 
 
 def join_processes(launcher: str, device: str) -> str:
     """Join the others of a job; gives the device of this process.
 
     Args:
-        launcher (str): What has started them, one of ``LAUNCHERS``.
+        launcher (str): What has started them.
         device (str): 'cuda' is the GPU of each process.
     """
     if launcher == 'none':
@@ -70,15 +83,12 @@ def gather(value: Any) -> List[Any]:
 class Bar:
     """A bar of progress of one process; in a log, a line now and then.
 
-    Args:
-        total (float): What there is to do.
-        unit (str): Of what.
-        rank (int): Which process this is; the first one shows the bar.
-        num_processes (int): Of how many.
+    ``total`` is what there is to do, if that is known; the first of the
+    processes shows the bar.
     """
 
-    def __init__(self, total: float, unit: str, rank: int,
-                 num_processes: int) -> None:
+    def __init__(self, total: Optional[float], unit: str, rank: int = 0,
+                 num_processes: int = 1) -> None:
         self.total, self.unit = total, unit
         self.me = f'process {rank + 1} of {num_processes}: ' * (
             num_processes > 1)
@@ -103,9 +113,12 @@ class Bar:
         now = time.monotonic()
         if self._is_log and now - self._said > _SAY_EVERY:
             self._said = now
-            left = (self.total / max(done, 1e-6) - 1) * (now - self._begin)
-            self.say(f'{done:.0f} of {self.total:.0f} {self.unit}, {told}, '
-                     f'{left / 60:.1f} min left')
+            of, left = '', ''
+            if self.total:
+                of = f' of {self.total:.0f}'
+                left = (self.total / max(done, 1e-6) - 1) * (now - self._begin)
+                left = f', {left / 60:.1f} min left'
+            self.say(f'{done:.0f}{of} {self.unit}, {told}{left}')
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""

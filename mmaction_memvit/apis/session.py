@@ -1,18 +1,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """One stream on its way through a model: frames in, clips out."""
 from collections import deque
-from typing import (
-    Any,
-    Callable,
-    Deque,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    NamedTuple,
-    Optional,
-    Union,
-)
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Optional, Union
 
 import cv2
 import numpy as np
@@ -45,7 +35,7 @@ class ClipPrediction(NamedTuple):
     clip: int
     start: float
     end: float
-    scores: Union[torch.Tensor, Dict[str, torch.Tensor]]
+    scores: Union[torch.Tensor, dict[str, torch.Tensor]]
     boxes: Optional[torch.Tensor] = None
     keyframe: Optional[float] = None
     attention: Optional[MemoryAttention] = None
@@ -55,7 +45,7 @@ class ClipPrediction(NamedTuple):
         """int: the class of the highest score, of scores (num_classes, )."""
         return int(self.scores.argmax())
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Numbers and lists, as JSON takes them; scores to six decimals."""
 
         def listed(x: Any) -> Any:
@@ -63,11 +53,8 @@ class ClipPrediction(NamedTuple):
                 return {key: listed(value) for key, value in x.items()}
             return x.double().numpy().round(6).tolist()
 
-        found = dict(
-            clip=self.clip,
-            start=round(self.start, 3),
-            end=round(self.end, 3),
-            scores=listed(self.scores))
+        found = dict(clip=self.clip, start=round(self.start, 3),
+                     end=round(self.end, 3), scores=listed(self.scores))
         if self.boxes is not None:
             found.update(
                 keyframe=round(self.keyframe, 3), boxes=listed(self.boxes))
@@ -75,23 +62,17 @@ class ClipPrediction(NamedTuple):
 
 
 class Clip:
-    """Frames of a clip as they come.
+    """Frames of a clip as they come; ``wanted`` are their numbers, ascending.
 
-    Args:
-        number (int): Of the clip in its stream.
-        wanted (np.ndarray): Numbers of its frames, ascending.
-
-    Attributes:
-        images (list[np.ndarray]): Those that have come.
-        data (dict, optional): What the pipeline has made of them, where that
-            was done before.
+    ``images`` have come; ``data`` is what the pipeline has made of them, where
+    that was done before.
     """
 
     def __init__(self, number: int, wanted: np.ndarray) -> None:
         self.number = number
         # Before the stream its first frame is shown.
         self.wanted = wanted.clip(0)
-        self.images: List[np.ndarray] = []
+        self.images: list[np.ndarray] = []
         self.data: Optional[dict] = None
 
     def show(self, image: np.ndarray, until: int) -> None:
@@ -118,12 +99,8 @@ class Session:
         num_skipped (int): Clips that a gap of the stream has swallowed.
     """
 
-    def __init__(self,
-                 inferencer,
-                 key: int,
-                 name: Any = None,
-                 fps: float = 30.,
-                 boxes: Optional[Callable] = None) -> None:
+    def __init__(self, inferencer, key: int, name: Any = None,
+                 fps: float = 30., boxes: Optional[Callable] = None) -> None:
         if not fps > 0:
             raise ValueError(
                 f'fps={fps} must be above 0; of a source that does not tell, '
@@ -151,10 +128,10 @@ class Session:
         self.input_shape: Optional[tuple] = None
         self.last_seconds: Optional[float] = None
         self._next = 0
-        self._open: Deque[Clip] = deque()
+        self._open: deque[Clip] = deque()
         self._last: Optional[np.ndarray] = None
 
-    def push(self, frames: Frames) -> List[ClipPrediction]:
+    def push(self, frames: Frames) -> list[ClipPrediction]:
         """Hand in the next frames.
 
         Args:
@@ -170,7 +147,7 @@ class Session:
         """
         return self.inferencer.run_feeds([self], [self.feed(frames)])[0]
 
-    def finish(self) -> List[ClipPrediction]:
+    def finish(self) -> list[ClipPrediction]:
         """End the stream: clips that it breaks off are padded, as in tests.
 
         Returns:
@@ -200,8 +177,7 @@ class Session:
             return
         num = self.inferencer.plan.num_clips(
             steady_clock(self.fps, self.num_frames))
-        while self._next < num or (self._open
-                                   and self._open[0].number < num):
+        while self._next < num or (self._open and self._open[0].number < num):
             if not self._open:
                 self._open_next()
             clip = self._open.popleft()
@@ -240,28 +216,22 @@ class Session:
 
     # -- state --------------------------------------------------------------
 
-    def state_dict(self) -> Dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All that the stream needs to go on: numbers, text and tensors.
 
         ``torch.save`` and ``torch.load(weights_only=True)`` take it; see
         :meth:`OnlineInferencer.load_session`.
         """
         return dict(
-            name=self.name,
-            fps=self.fps,
-            plan=self.inferencer.plan.describe(),
-            num_frames=self.num_frames,
-            num_run=self.num_run,
-            num_skipped=self.num_skipped,
-            next=self._next,
-            input_shape=self.input_shape,
-            last_seconds=self.last_seconds,
+            name=self.name, fps=self.fps, plan=self.inferencer.plan.describe(),
+            num_frames=self.num_frames, num_run=self.num_run,
+            num_skipped=self.num_skipped, next=self._next,
+            input_shape=self.input_shape, last_seconds=self.last_seconds,
             last=_tensors([] if self._last is None else [self._last]),
-            open=[(clip.number, _tensors(clip.images))
-                  for clip in self._open],
+            open=[(clip.number, _tensors(clip.images)) for clip in self._open],
             memory=self.inferencer.memory_of(self))
 
-    def load_state_dict(self, state: Dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a stream was when :meth:`state_dict` was asked.
 
         Raises:
@@ -273,14 +243,11 @@ class Session:
                 f'the saved session has clips of {state["plan"]}, the model '
                 f'has {own}: load it with the config it was saved with')
         self.reset()
+        for name in ('fps', 'num_frames', 'num_run', 'num_skipped',
+                     'last_seconds'):
+            setattr(self, name, state[name])
+        self.input_shape = state['input_shape'] and tuple(state['input_shape'])
         self.inferencer.set_memory(self, state)
-        self.fps = state['fps']
-        self.num_frames = state['num_frames']
-        self.num_run = state['num_run']
-        self.num_skipped = state['num_skipped']
-        self.input_shape = state['input_shape'] and tuple(
-            state['input_shape'])
-        self.last_seconds = state['last_seconds']
         self._next = state['next']
         for image in state['last']:
             self._last = image.numpy()
@@ -291,7 +258,7 @@ class Session:
             self._open.append(clip)
 
 
-def _tensors(images: List[np.ndarray]) -> List[torch.Tensor]:
+def _tensors(images: list[np.ndarray]) -> list[torch.Tensor]:
     return [torch.from_numpy(x.copy()) for x in images]
 
 

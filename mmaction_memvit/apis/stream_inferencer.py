@@ -21,9 +21,7 @@ class StreamInferencer(OnlineInferencer):
         super().__init__(*args, **kwargs)
         self._live: Dict[str, Session] = {}
 
-    def push(self,
-             frames: Frames,
-             stream: str = 'live',
+    def push(self, frames: Frames, stream: str = 'live',
              fps: float = 30.) -> List[ClipPrediction]:
         """Hand in the next frames of a live stream.
 

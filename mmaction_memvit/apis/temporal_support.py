@@ -32,13 +32,11 @@ from .model import load_model
 _SOME_AGES, _MANY_AGES = 16, 32
 
 
-def measure_temporal_support(config: Union[str, Config],
-                             checkpoint: Optional[str] = None,
-                             num_clips: int = 512,
-                             max_age: Optional[int] = None,
-                             unlabelled: bool = False,
-                             device: str = 'cpu',
-                             seed: int = 0) -> TemporalSupport:
+def measure_temporal_support(
+        config: Union[str, Config], checkpoint: Optional[str] = None,
+        num_clips: int = 512, max_age: Optional[int] = None,
+        unlabelled: bool = False, device: str = 'cpu',
+        seed: int = 0) -> TemporalSupport:
     """How far back a clip still changes the scores of a trained model.
 
     Runs stretches of the config's test data, drawn at random, as the config's
@@ -77,8 +75,7 @@ def measure_temporal_support(config: Union[str, Config],
     pairs = _Pairs(dataset, num_clips, 2 * (max_age + 1), seed)
     loader = Runner.build_dataloader(
         dict(
-            config.test_dataloader,
-            dataset=pairs,
+            config.test_dataloader, dataset=pairs,
             sampler=dict(type='DefaultSampler', shuffle=False),
             batch_sampler=dict(type='mmaction.StreamBatchSampler')), seed=seed)
     log(f'temporal support: {len(pairs)} clips of {pairs.num_videos} videos, '
@@ -129,8 +126,7 @@ class _Pairs(Dataset):
                 'least 2 are needed: clips are replaced by those of another')
         stretches = [
             part for own in np.split(streams.indices, streams.starts[1:])
-            for part in np.array_split(own, max(round(len(own) / length), 1))
-        ]
+            for part in np.array_split(own, max(round(len(own) / length), 1))]
         order = np.random.default_rng(seed).permutation(len(stretches))
         total = np.cumsum([len(stretches[i]) for i in order])
         num = int(np.searchsorted(total, num_clips)) + 1
@@ -204,8 +200,7 @@ def _scores(sample: object) -> List[np.ndarray]:
     tasks = scores.values() if isinstance(scores, dict) else [scores]
     return [
         to_numpy(x if is_probability(to_numpy(x)) else x.float().softmax(-1))
-        for x in tasks
-    ]
+        for x in tasks]
 
 
 def _batches(model: nn.Module, loader: DataLoader, max_gap: int,

@@ -14,13 +14,7 @@ from .session import Session
 
 
 class VideoGroup:
-    """Files that pass the model as one batch, and their results.
-
-    Args:
-        job (FolderJob): The job.
-        number (int): Of the group.
-        names (Sequence[str]): Of its files.
-    """
+    """Files of a FolderJob that pass the model as one batch, and results."""
 
     def __init__(self, job, number: int, names: Sequence[str]) -> None:
         self.job, self.number = job, number
@@ -56,14 +50,9 @@ class VideoGroup:
         self.sessions[name] = session
 
     def step(self, turn: int, files: Mapping[str, list]) -> List[tuple]:
-        """Run a clip of each file, as far as there is one.
+        """Run clip ``turn`` of each file, from :class:`ChunkReader`.
 
-        Args:
-            turn (int): Number of the clip.
-            files (Mapping): From :class:`ChunkReader`.
-
-        Returns:
-            list[tuple]: Sessions and predictions.
+        Gives sessions and predictions, of files that have such a clip.
         """
         clips = {}
         for name in list(self.sessions):
@@ -98,10 +87,8 @@ class VideoGroup:
         state = dict(failed=self.failed, done=is_done)
         if not is_done:
             state.update(
-                turn=turn,
-                offsets=offsets,
-                sessions={k: x.state_dict()
-                          for k, x in self.sessions.items()})
+                turn=turn, offsets=offsets,
+                sessions={k: x.state_dict() for k, x in self.sessions.items()})
         with whole_file(self.job.state_file(self.number)) as f:
             torch.save(state, f)
             f.flush()

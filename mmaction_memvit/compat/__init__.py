@@ -9,9 +9,7 @@ from .detection import detection_is_there, explain_missing_detection
 from .errors import HostError, check_version, import_host
 from .operators import ops_are_compiled
 
-__all__ = [
-    'HostError', 'detection_is_there', 'heal_host', 'ops_are_compiled'
-]
+__all__ = ['HostError', 'detection_is_there', 'heal_host', 'ops_are_compiled']
 
 
 def heal_host() -> None:

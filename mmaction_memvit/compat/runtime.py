@@ -80,10 +80,8 @@ def heal_distributed_on_cpu() -> None:
         wrap(MMDistributedDataParallel, '__init__', _init_ddp)
 
 
-def _init_dist_pytorch(original: Callable,
-                       backend: str,
-                       init_backend: str = 'torch',
-                       **kwargs) -> None:
+def _init_dist_pytorch(original: Callable, backend: str,
+                       init_backend: str = 'torch', **kwargs) -> None:
     if init_backend != 'torch':
         return original(backend, init_backend, **kwargs)
     if backend == 'nccl':

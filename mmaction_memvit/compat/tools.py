@@ -60,12 +60,8 @@ def _draw_samples(original: Callable, self, batch_idx: int, data_batch: dict,
             options['out_path'] = self.file_client.join_path(
                 self.out_dir, f'{name}_{step}')
         self._visualizer.add_datasample(
-            name,
-            clip.permute(1, 2, 3, 0).numpy().astype('uint8'),
-            _with_labels(sample),
-            step=step,
-            show_frames=self.show,
-            **options)
+            name, clip.permute(1, 2, 3, 0).numpy().astype('uint8'),
+            _with_labels(sample), step=step, show_frames=self.show, **options)
 
 
 def explain_inferencer() -> None:

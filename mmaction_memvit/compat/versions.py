@@ -41,11 +41,8 @@ TESTED_VERSIONS = {
 if sys.version_info < (3, 10):
     TESTED_VERSIONS['torch'] = '2.8.0'
 if sys.version_info >= (3, 13):
-    TESTED_VERSIONS.update({
-        'numpy': '2.4.6',
-        'opencv-python': '4.14.0.94',
-        'opencv-contrib-python': '4.14.0.94'
-    })
+    TESTED_VERSIONS.update({'numpy': '2.4.6', 'opencv-python': '4.14.0.94',
+                            'opencv-contrib-python': '4.14.0.94'})
 
 # Distributions that write one and the same folder of Python modules.
 DISTRIBUTIONS = {

@@ -9,10 +9,7 @@ from typing import Any
 def wrap(owner: Any, name: str, new: Callable) -> None:
     """Puts ``new(original, ...)`` in the place of a function, once.
 
-    Args:
-        owner (module | type): Whose function or method it is.
-        name (str): Its name.
-        new (Callable): Gets the original, then what that is called with.
+    ``new`` gets the original, then what that is called with.
     """
     original = getattr(owner, name)
     if getattr(original, 'is_wrapped', False):

@@ -4,6 +4,10 @@ from .charades import CharadesDataset
 from .epic import EpicDataset
 from .epic_stream import OnlineEpicDataset
 from .features import FeatureStreamDataset
+from .online_detection import (
+    OnlineDetectionDataset,
+    OnlineDetectionVideoDataset,
+)
 from .samplers import *  # noqa: F403
 from .source import NamedVideoDataset
 from .stream import StreamDataset
@@ -14,6 +18,7 @@ from .windows import CollaborativeAVADataset
 __all__ = [
     'CharadesDataset', 'CollaborativeAVADataset', 'EpicDataset',
     'FeatureStreamDataset', 'NamedVideoDataset', 'OnlineAVADataset',
+    'OnlineDetectionDataset', 'OnlineDetectionVideoDataset',
     'OnlineEpicDataset', 'OnlineVideoDataset', 'StreamDataset',
     'VideoClipsDataset'
 ]

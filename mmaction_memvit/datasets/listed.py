@@ -53,26 +53,34 @@ class ListedVideoDataset(StreamDataset):
 
     def load_videos(self) -> list[dict]:
         """Reads the list and looks for the videos."""
+        rows = self.read_rows()
+        if self.use_features:
+            videos = Source.of(self).features(
+                {path: [path] for path in rows}, self.fps,
+                self.rows_are_frames)
+        else:
+            videos = self.find_files(list(rows))
+        return [{**video, **rows[video['video_id']]} for video in videos]
+
+    def read_rows(self) -> dict[str, dict]:
+        """What the list says of videos, by path."""
         classes = self._metainfo.get('classes')
         if self.num_classes is None and classes is not None:
             self.num_classes = len(classes)
         if self.multi_class and self.num_classes is None:
             raise ValueError('multi_class=True needs num_classes, which is '
                              'None. Remedy: set num_classes in the config')
-        rows = {
+        return {
             row.pop('path'): row
             for row in read_video_list(
                 self.ann_file, ann_format=self.ann_format,
                 delimiter=self.delimiter, multi_class=self.multi_class,
                 num_classes=self.num_classes, need_label=self.needs_label())
         }
-        source = Source.of(self)
-        if self.use_features:
-            videos = source.features({path: [path] for path in rows},
-                                     self.fps, self.rows_are_frames)
-        else:
-            videos = source.listed(list(rows))
-        return [{**video, **rows[video['video_id']]} for video in videos]
+
+    def find_files(self, paths: list[str]) -> list[dict]:
+        """The video files of the list."""
+        return Source.of(self).listed(paths)
 
     def needs_label(self) -> bool:
         """Whether every video of the list must have a label."""

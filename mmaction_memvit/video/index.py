@@ -212,7 +212,7 @@ def load_video_index(index_file: str, build_command: str = '') -> dict:
     if not exists(index_file):
         raise data_error(where, 'it does not exist', remedy, FileNotFoundError)
     # The tools keep what an index holds and add to it; not to such a one.
-    remedy += ', with --rebuild'
+    remedy = f'remove it, and {remedy}'
     try:
         index = mmengine.load(index_file, file_format='json')
     except ValueError as e:

@@ -92,9 +92,8 @@ class AttentionPlot(AttentionView):
     def add(self, step: Any) -> None:
         """Take the next clip, as :class:`AttentionView`."""
         super().add(step)
-        share = np.where(
-            np.less(self._last.ages, len(self._past)), self._last.share,
-            np.nan)
+        share = np.where(np.less(self._last.ages, len(self._past)),
+                         self._last.share, np.nan)
         self._spans.append((step.start, step.end))
         self._shares.append(share)
         self._total = self._total + np.nan_to_num(share)
@@ -117,15 +116,12 @@ class AttentionPlot(AttentionView):
             out_file (str): Picture to write; its ending says the format.
             title (str): Title of the plot. Defaults to ''.
         """
-        # Drawn on a canvas of its own: a library must not touch pyplot's
-        # backend.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        # A library must not touch pyplot's backend.
         from matplotlib.figure import Figure
 
         moments = sorted(self._moments, key=lambda x: x[1])
         figure = Figure(
             figsize=(9, 3 + 1.5 * len(moments)), layout='constrained')
-        FigureCanvasAgg(figure)
         figure.suptitle(title)
         rows = figure.add_gridspec(
             1 + len(moments), 2, height_ratios=[2] + [1] * len(moments),
@@ -170,8 +166,7 @@ class AttentionPlot(AttentionView):
         by_age.tick_params(labelleft=False)
 
 
-def _tile(picture: np.ndarray,
-          text: str,
+def _tile(picture: np.ndarray, text: str,
           heat: np.ndarray | None = None) -> np.ndarray:
     """A picture, dark where a heat map is 0, and a line below."""
     height, width = picture.shape[:2]

@@ -40,9 +40,7 @@ class LivePage:
         OSError: If the port is taken.
     """
 
-    def __init__(self,
-                 source: str,
-                 host: str = '127.0.0.1',
+    def __init__(self, source: str, host: str = '127.0.0.1',
                  port: int = 8000) -> None:
         self.source = source
         self.told = 'waiting for the first clip'
@@ -79,11 +77,9 @@ class LivePage:
         for row in rows:
             # Tokens and persons: the highest one of each class.
             best[row['name']] = max(row['score'], best.get(row['name'], 0.))
-        shown = dict(
-            number=step.clip,
-            start=round(step.start, 3),
-            end=round(step.end, 3),
-            best=sorted(best.items(), key=lambda x: -x[1]))
+        shown = dict(number=step.clip, start=round(step.start, 3),
+                     end=round(step.end, 3),
+                     best=sorted(best.items(), key=lambda x: -x[1]))
         if step.attention is not None:
             self._attention = self._attention or AttentionView()
             self._attention.add(step)
@@ -107,12 +103,9 @@ class LivePage:
         """Clips after one of a number, as JSON."""
         with self._lock:
             steps = [x for x in self._steps if x['number'] > after]
-            state = dict(
-                source=self.source,
-                told=self.told,
-                steps=steps,
-                last=steps[-1]['number'] if steps else after,
-                attention=self._shares)
+            state = dict(source=self.source, told=self.told, steps=steps,
+                         last=steps[-1]['number'] if steps else after,
+                         attention=self._shares)
         return json.dumps(state).encode()
 
     def jpeg(self, name: str) -> bytes | None:

@@ -22,20 +22,12 @@ _LONGEST = 32
 
 
 class Scores(NamedTuple):
-    """Scores of one task at one time, of one person if there are boxes.
-
-    Args:
-        task (str): ``'verb'`` and the like; ``''`` where there is one only.
-        start (float): Seconds.
-        end (float): Seconds.
-        box (int, optional): Number of the box in its clip.
-        scores (np.ndarray): (num_classes, ).
-    """
-    task: str
-    start: float
+    """Scores of one task at one time, of one person if there are boxes."""
+    task: str  # 'verb' and the like; '' where there is one only
+    start: float  # seconds
     end: float
-    box: int | None
-    scores: np.ndarray
+    box: int | None  # number of the box in its clip
+    scores: np.ndarray  # (num_classes, )
 
     def best(self, num: int) -> list[int]:
         """Classes of the highest scores, the best one first."""
@@ -44,9 +36,7 @@ class Scores(NamedTuple):
 
 def split_scores(step: Any) -> Iterator[Scores]:
     """Scores of a ClipPrediction one by one: tasks, tokens, persons."""
-    tasks = step.scores if isinstance(step.scores, dict) else {
-        '': step.scores
-    }
+    tasks = step.scores if isinstance(step.scores, dict) else {'': step.scores}
     for task, scores in tasks.items():
         scores = np.asarray(scores)
         if step.boxes is not None:
@@ -64,9 +54,7 @@ def name_of(names: Names, task: str, label: int) -> str:
     return names.get(task, {}).get(label) or f'{task or "class"} {label}'
 
 
-def best_rows(step: Any,
-              names: Names,
-              num: int,
+def best_rows(step: Any, names: Names, num: int,
               persons: Sequence[int] | None = None) -> list[dict]:
     """The ``num`` best classes of a clip, as rows of a table.
 
@@ -78,21 +66,14 @@ def best_rows(step: Any,
         place = dict.fromkeys(('person', 'x1', 'y1', 'x2', 'y2'))
         if x.box is not None:
             corners = np.asarray(step.boxes)[x.box].round(4).tolist()
-            place = dict(
-                person=persons[x.box] if persons else x.box + 1,
-                **dict(zip(('x1', 'y1', 'x2', 'y2'), corners)))
+            place = dict(person=persons[x.box] if persons else x.box + 1,
+                         **dict(zip(('x1', 'y1', 'x2', 'y2'), corners)))
         rows += [
-            dict(
-                clip=step.clip,
-                start=round(x.start, 3),
-                end=round(x.end, 3),
-                task=x.task,
-                **place,
-                label=label,
-                name=name_of(names, x.task, label),
-                score=round(float(x.scores[label]), 4))
-            for label in x.best(num)
-        ]
+            dict(clip=step.clip, start=round(x.start, 3), end=round(x.end, 3),
+                 task=x.task, **place, label=label,
+                 name=name_of(names, x.task, label),
+                 score=round(float(x.scores[label]), 4))
+            for label in x.best(num)]
     return rows
 
 
@@ -104,8 +85,7 @@ def draw_rows(image: np.ndarray, rows: Sequence[dict],
     Small pictures are enlarged, a whole number of times, until the writing has
     room.
     """
-    times = math.ceil(_SMALLEST / min(image.shape[:2]))
-    image = np.repeat(np.repeat(image, times, 0), times, 1)
+    image = enlarged(image, _SMALLEST)
     height, width = image.shape[:2]
     scale = max(min(height, width) / 480, 0.6)
     blocks: dict[tuple, list[str]] = {}
@@ -126,7 +106,7 @@ def draw_rows(image: np.ndarray, rows: Sequence[dict],
     for (who, box), lines in blocks.items():
         color = (255, 255, 255) if who is None else \
             _COLORS[who % len(_COLORS)]
-        _write(image, lines, box, color, 0.55 * scale, taken)
+        write_lines(image, lines, box, color, 0.55 * scale, taken)
     return image
 
 
@@ -134,9 +114,18 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST else f'{name[:_LONGEST - 2]}..'
 
 
-def _write(image: np.ndarray, lines: list[str], box: tuple | None,
-           color: tuple, size: float, taken: list[tuple]) -> None:
-    """Write lines at a box, or in a corner, where nothing is written yet."""
+def enlarged(image: np.ndarray, least: int) -> np.ndarray:
+    """A copy, a whole number of times as large: sides of so many pixels."""
+    times = math.ceil(least / min(image.shape[:2]))
+    return np.repeat(np.repeat(image, times, 0), times, 1)
+
+
+def write_lines(image: np.ndarray, lines: list[str], box: tuple | None,
+                color: tuple, size: float, taken: list[tuple]) -> None:
+    """Write lines at a box, or in a corner, where nothing is written yet.
+
+    ``taken`` are the places that are, and get this one.
+    """
     widths, heights = zip(*(cv2.getTextSize(x, 0, size, 1)[0] for x in lines))
     step, pad = round(1.7 * max(heights)), 3
     width, height = max(widths) + 2 * pad, step * len(lines) + pad
@@ -165,11 +154,7 @@ def _write(image: np.ndarray, lines: list[str], box: tuple | None,
 
 
 class TimeLine:
-    """Scores of a stream over time, for a plot.
-
-    Args:
-        names (Mapping): Names of classes by task and number.
-    """
+    """Scores of a stream over time, for a plot."""
 
     def __init__(self, names: Names) -> None:
         self.names = names
@@ -189,15 +174,11 @@ class TimeLine:
         At most ``num`` of each task; the ending of ``out_file`` says the
         format.
         """
-        # Drawn on a canvas of its own: a library must not touch pyplot's
-        # backend.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        # A library must not touch pyplot's backend.
         from matplotlib.figure import Figure
 
-        figure = Figure(
-            figsize=(9, 1 + 2.4 * max(len(self._seen), 1)),
-            layout='constrained')
-        FigureCanvasAgg(figure)
+        figure = Figure(figsize=(9, 1 + 2.4 * max(len(self._seen), 1)),
+                        layout='constrained')
         figure.suptitle(title)
         plots = figure.subplots(
             max(len(self._seen), 1), sharex=True, squeeze=False)[:, 0]

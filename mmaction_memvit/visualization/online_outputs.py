@@ -17,12 +17,8 @@ from .online import Names, TimeLine, best_rows, draw_rows
 from .person_tracker import PersonTracker
 
 #: What can be written, and what is added to the stem of its name.
-OUTPUTS = dict(
-    jsonl='.jsonl',
-    csv='.csv',
-    video='.mp4',
-    plot='.png',
-    attention='_attention.png')
+OUTPUTS = dict(jsonl='.jsonl', csv='.csv', video='.mp4', plot='.png',
+               attention='_attention.png')
 
 
 def shown_from(step) -> float:
@@ -30,20 +26,13 @@ def shown_from(step) -> float:
     return step.start if step.keyframe is None else step.keyframe
 
 
-def draw_file(path: str,
-              writer: VideoWriter,
-              fps: float,
+def draw_file(path: str, writer: VideoWriter, fps: float,
               steps: Iterable[tuple[float, list]],
               end: float = float('inf')) -> None:
-    """Write the pictures of a file with what is said of it.
+    """Write the pictures of a file, up to ``end``, with what is said of it.
 
-    Args:
-        path (str): The file.
-        writer (VideoWriter): Where to.
-        fps (float): Pictures per second.
-        steps (Iterable[tuple]): In order, seconds and the rows (see
-            :func:`draw_rows`) that are shown from then on.
-        end (float): Seconds. Defaults to infinity.
+    ``steps`` are in order: seconds, and the rows (see :func:`draw_rows`) that
+    are shown from then on.
     """
     steps = iter(steps)
     now, later = [], next(steps, None)
@@ -60,21 +49,12 @@ def draw_file(path: str,
 class OnlineOutputs:
     """What one run writes and shows, as far as it is asked for.
 
-    Args:
-        stem (str): Paths without their endings.
-        kinds (Collection[str]): Of ``OUTPUTS``.
-        names (Mapping): Names of classes by task and number.
-        top (int): Classes that are written of each task, token and person.
-        page (LivePage, optional): Where the stream is shown. Defaults to
-            None.
+    ``stem`` are paths without their endings, ``kinds`` some of ``OUTPUTS``,
+    ``top`` the classes that are written of each task, token and person.
     """
 
-    def __init__(self,
-                 stem: str,
-                 kinds: Collection[str],
-                 names: Names,
-                 top: int,
-                 page: LivePage | None = None) -> None:
+    def __init__(self, stem: str, kinds: Collection[str], names: Names,
+                 top: int, page: LivePage | None = None) -> None:
         self.stem, self.kinds = stem, kinds
         self.names, self.top, self.page = names, top, page
         self.rows: list[dict] = []
@@ -87,12 +67,9 @@ class OnlineOutputs:
         self.jsonl = self.video = None
 
     def open(self, fps: float, live: bool) -> None:
-        """Begin.
+        """Begin; ``live``: pictures are drawn as they come.
 
-        Args:
-            fps (float): Frames per second of the video.
-            live (bool): Whether pictures are drawn as they come, so that the
-                last clip is all that has to be kept.
+        Then the last clip is all that has to be kept.
         """
         self.is_open, self.fps = True, fps
         if live:
@@ -103,12 +80,7 @@ class OnlineOutputs:
             self.video = VideoWriter(f'{self.stem}.mp4', fps)
 
     def add(self, step, told: str) -> str:
-        """Take a clip; gives the line to be told.
-
-        Args:
-            step (ClipPrediction): The clip.
-            told (str): How things stand.
-        """
+        """Take a clip, and how things stand; gives the line to be told."""
         persons = step.boxes if step.boxes is None else self.tracker(
             step.boxes)
         rows = best_rows(step, self.names, self.top, persons)
@@ -118,23 +90,15 @@ class OnlineOutputs:
         if 'attention' in self.kinds:
             self.attention.add(step)
         if self.jsonl:
-            scores = step.scores
-            json.dump(
-                dict(
-                    clip=step.clip,
-                    start=round(step.start, 3),
-                    end=round(step.end, 3),
-                    scores={k: x.tolist() for k, x in scores.items()}
-                    if isinstance(scores, dict) else scores.tolist(),
-                    boxes=step.boxes if step.boxes is None else
-                    step.boxes.tolist(),
-                    persons=persons,
-                    best=[{k: x[k] for k in ('task', 'person', 'name',
-                                             'score')}
-                          for x in rows],
-                    **self._attended()), self.jsonl)
+            line = dict(step.to_dict(), persons=persons, best=[
+                {k: x[k] for k in ('task', 'person', 'name', 'score')}
+                for x in rows])
+            if 'attention' in self.kinds:
+                # Seconds ago, and share.
+                line['attention'] = [[round(x, 3), round(y, 5)]
+                                     for x, y in self.attention.now()]
             # Whoever follows the file sees it now.
-            print(file=self.jsonl, flush=True)
+            print(json.dumps(line), file=self.jsonl, flush=True)
         if 'csv' in self.kinds:
             self.rows += rows
         if 'plot' in self.kinds:
@@ -142,13 +106,6 @@ class OnlineOutputs:
         told = ', '.join(f"{x['score']:.2f} {x['name']}"
                          for x in rows[:self.top])
         return f'{step.start:8.1f} - {step.end:.1f} s  {told or "nobody"}'
-
-    def _attended(self) -> dict:
-        """Seconds ago and share of attention, if it is asked for."""
-        if 'attention' not in self.kinds:
-            return {}
-        return dict(attention=[[round(x, 3), round(y, 5)]
-                               for x, y in self.attention.now()])
 
     def draw(self, image, seconds: float) -> None:
         """Show a picture of a stream, with the last that is known of it."""

@@ -47,10 +47,8 @@ class PersonTracker:
             if not person:
                 self._num_persons += 1
                 persons[i] = self._num_persons
-        lost = [
-            i for i, missed in enumerate(self._missed)
-            if i not in seen and missed < self.max_missed
-        ]
+        lost = [i for i, missed in enumerate(self._missed) if i not in seen
+                and missed < self.max_missed]
         self._missed = [0] * len(boxes) + [self._missed[i] + 1 for i in lost]
         self._persons = persons + [self._persons[i] for i in lost]
         self._boxes = np.concatenate((boxes, self._boxes[lost]))

@@ -21,10 +21,9 @@ def support_rows(models: Mapping[str, TemporalSupport],
     rows = [('age', 'clips', *models)]
     results = list(models.values())
     for age in range(max(len(x.changes) for x in results)):
-        cells = [
-            f'{x.changes[age]:.2g} ({x.relative[age]:.1%})'
-            if age < len(x.changes) and x.counts[age] else '-' for x in results
-        ]
+        cells = [f'{x.changes[age]:.2g} ({x.relative[age]:.1%})'
+                 if age < len(x.changes) and x.counts[age] else '-'
+                 for x in results]
         rows.append((str(age), str(max(
             x.counts[age] for x in results if age < len(x.counts))), *cells))
     rows.append(('used support', f'> {threshold:.0%}',
@@ -49,8 +48,7 @@ def _clips(number: float) -> str:
         'no limit' if math.isinf(number) else f'{number:.0f}')
 
 
-def plot_temporal_support(models: Mapping[str, TemporalSupport],
-                          out_file: str,
+def plot_temporal_support(models: Mapping[str, TemporalSupport], out_file: str,
                           threshold: float = THRESHOLD,
                           title: str = '') -> None:
     """Plot changes by age in shares of age 0, a line a model.
@@ -59,29 +57,20 @@ def plot_temporal_support(models: Mapping[str, TemporalSupport],
     lines mark theoretical supports. The ending of ``out_file`` says the
     format.
     """
-    # Drawn on a canvas of its own: a library must not touch pyplot's backend.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    # A library must not touch pyplot's backend.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4), layout='constrained')
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for (name, result), marker in zip(models.items(),
-                                      'osD^v<>' * len(models)):
-        line, = axes.plot(
-            100 * result.relative,
-            marker=marker,
-            markersize=4,
-            clip_on=False,
-            label=f'{name}: used {_used(result, threshold)}')
+    for (name, result), marker in zip(models.items(), 'osD^v<>' * len(models)):
+        line, = axes.plot(100 * result.relative, marker=marker, markersize=4,
+                          clip_on=False,
+                          label=f'{name}: used {_used(result, threshold)}')
         if 0 < result.theoretical < len(result.changes):
             axes.axvline(
                 result.theoretical, color=line.get_color(), linestyle=':')
-    axes.axhline(
-        100 * threshold,
-        color='grey',
-        linestyle='--',
-        label=f'used: above {threshold:.0%}')
+    axes.axhline(100 * threshold, color='grey', linestyle='--',
+                 label=f'used: above {threshold:.0%}')
     axes.set_yscale('symlog', linthresh=10 * threshold)
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)

@@ -85,40 +85,32 @@ def test_custom_classes(tmp_path):
     # Boxes and keyframes without them are left out, as in MMAction2.
     assert table.keys() == [('b', 2), ('a', 1)]
     assert table.labels.tolist() == [1, 2]
-    assert table.skipped[
-        'rows of classes that are not in custom_classes'] == 4
+    assert table.skipped['rows of classes that are not in custom_classes'] == 4
     with pytest.raises(ValueError, match='none of 7.*custom_class'):
         read(tmp_path, TEXT, custom_classes=[60])
 
 
 # -- which rows are good ----------------------------------------------------
 
-GOOD = [
-    'v,3,.1,.1,.5,.5,2,7',
-    'v,0003.0,.1,.1,.5,.5,2.0',
-    '"a,b",3,.1,.1,.5,.5,2,-1',
-    'v,3,-.0005,.1,1.0005,.5,2',
-    'v,3',
-    'v,3,,,,,,',
-]
-BAD = [
-    ('v,3,.5,.1,.5,.5,2', '.5,.1,.5,.5'),
-    ('v,3,.1,.1,1.5,.5,2', '1.5.*from 0 to 1'),
-    ('v,3,10,20,110,220,2', '110.*pixels'),
-    ('v,3,.1,.1,.5,y,2', '.1,.1,.5,y'),
-    ('v,3,.1,.1,.5,,2', '.1,.1,.5,'),
-    ('v,-3,.1,.1,.5,.5,2', '-3.*at least 0'),
-    ('v,2.5,.1,.1,.5,.5,2', '2.5.*whole'),
-    ('v,3,.1,.1,.5,.5,200', '200.* 1 to 80'),
-    ('v,3,.1,.1,.5,.5,0', "'0'.* 1 to 80"),
-    ('v,3,.1,.1,.5,.5,', "''"),
-    ('v,3,.1,.1,.5,.5,stand', 'stand'),
-    ('v,3,.1,.1,.5,.5,2,x', "person 'x'"),
-    ('v,3,.1,.1,.5', '5 columns'),
-    ('v,3,.1,.1,.5,.5,2,1,1', '9 columns'),
-    (',3,.1,.1,.5,.5,2', 'video'),
-    ('video_id,timestamp,x1,y1,x2,y2,action_id', "'timestamp'"),
-]
+GOOD = ['v,3,.1,.1,.5,.5,2,7', 'v,0003.0,.1,.1,.5,.5,2.0',
+        '"a,b",3,.1,.1,.5,.5,2,-1', 'v,3,-.0005,.1,1.0005,.5,2', 'v,3',
+        'v,3,,,,,,']
+BAD = [('v,3,.5,.1,.5,.5,2', '.5,.1,.5,.5'),
+       ('v,3,.1,.1,1.5,.5,2', '1.5.*from 0 to 1'),
+       ('v,3,10,20,110,220,2', '110.*pixels'),
+       ('v,3,.1,.1,.5,y,2', '.1,.1,.5,y'),
+       ('v,3,.1,.1,.5,,2', '.1,.1,.5,'),
+       ('v,-3,.1,.1,.5,.5,2', '-3.*at least 0'),
+       ('v,2.5,.1,.1,.5,.5,2', '2.5.*whole'),
+       ('v,3,.1,.1,.5,.5,200', '200.* 1 to 80'),
+       ('v,3,.1,.1,.5,.5,0', "'0'.* 1 to 80"),
+       ('v,3,.1,.1,.5,.5,', "''"),
+       ('v,3,.1,.1,.5,.5,stand', 'stand'),
+       ('v,3,.1,.1,.5,.5,2,x', "person 'x'"),
+       ('v,3,.1,.1,.5', '5 columns'),
+       ('v,3,.1,.1,.5,.5,2,1,1', '9 columns'),
+       (',3,.1,.1,.5,.5,2', 'video'),
+       ('video_id,timestamp,x1,y1,x2,y2,action_id', "'timestamp'")]
 
 
 def users(folder, **kwargs):
@@ -240,11 +232,10 @@ def test_mmaction2_reads_them_alike(tmp_path):
         write_results_csv(path, ActionBoxes(
             [(' x', 7)], np.zeros(1, int), np.zeros((1, 4)), np.array([5]),
             np.array([.1])))
-    write_results_csv(
-        path,
-        ActionBoxes([('a', 3)], np.zeros(1, int),
-                    np.array([[.125, .25, .5, 1]]), np.array([4]),
-                    np.array([.75])))
+    write_results_csv(path,
+                      ActionBoxes([('a', 3)], np.zeros(1, int),
+                                  np.array([[.125, .25, .5, 1]]),
+                                  np.array([4]), np.array([.75])))
     boxes, labels, scores = read_csv(open(path))
     assert boxes == {'a,0003': [(.25, .125, 1., .5)]}
     assert labels == {'a,0003': [4]} and scores == {'a,0003': [.75]}

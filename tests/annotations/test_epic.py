@@ -24,20 +24,17 @@ from mmaction_memvit.annotations.epic_lists import (
     read_epic_video_info,
 )
 
-ROWS = [
-    ('P01_11_0', 4.5, 6.25, 3, 7),
-    ('P02_03_0', 0, 1, 96, 299),
-    ('P01_11_1', 0.14, 3723.99, 0, 2),
-    ('P01_11_2', 2, 3, 3, 7),
-]
+ROWS = [('P01_11_0', 4.5, 6.25, 3, 7),
+        ('P02_03_0', 0, 1, 96, 299),
+        ('P01_11_1', 0.14, 3723.99, 0, 2),
+        ('P01_11_2', 2, 3, 3, 7)]
 
 
 # -- times ------------------------------------------------------------------
 
 
-@given(
-    st.integers(0, 99), st.integers(0, 59), st.integers(0, 59),
-    st.from_regex(r'[0-9]{1,6}', fullmatch=True))
+@given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59),
+       st.from_regex(r'[0-9]{1,6}', fullmatch=True))
 def test_timestamps_are_exact(hours, minutes, seconds, decimals):
     exact = (hours * 3600 + minutes * 60 + seconds
              + Fraction(int(decimals), 10**len(decimals)))
@@ -104,8 +101,7 @@ def test_list_of_frame_numbers(tmp_path):
     assert read_epic_segments(path, fps=60).starts.tolist() == [4 / 60,
                                                                 131 / 60]
     actions = EpicActions([(6, 114), (3, 3)])
-    assert read_epic_segments(path, actions=actions).actions.tolist() == [1,
-                                                                          0]
+    assert read_epic_segments(path, actions=actions).actions.tolist() == [1, 0]
     with pytest.raises(ValueError, match='P01_01_0.* 1, .* 0; 2 seg'):
         read_epic_segments(path, actions=EpicActions([(3, 3), (6, 114)]))
     path = write_text(tmp_path / 'b.csv', 'P01_01_0,P01_01,4,101')

@@ -24,14 +24,12 @@ def dump(tmp_path, value):
     return str(path)
 
 
-FOUND = {
-    ('a', 1): np.array([[0, 0, .5, .5, .3], [0, 0, .6, .6, .8],
-                        [0, 0, .7, .7, .5]]),
-    ('a', 2): np.array([[0, 0, .5, .5, .95], [0, 0, .6, .6, .2],
-                        [0, 0, .7, .7, .9]]),
-    ('a', 3): np.array([[0, 0, 1, 1.]]),
-    ('b', 1): np.zeros((0, 5)),
-}
+FOUND = {('a', 1): np.array(
+             [[0, 0, .5, .5, .3], [0, 0, .6, .6, .8], [0, 0, .7, .7, .5]]),
+         ('a', 2): np.array(
+             [[0, 0, .5, .5, .95], [0, 0, .6, .6, .2], [0, 0, .7, .7, .9]]),
+         ('a', 3): np.array([[0, 0, 1, 1.]]),
+         ('b', 1): np.zeros((0, 5))}
 KEYS = [('a', 2), ('a', 1), ('b', 7), ('b', 1), ('a', 3)]
 
 
@@ -112,8 +110,7 @@ def test_proposals_of_a_web_server(tmp_path, monkeypatch):
         url = f'http://127.0.0.1:{server.server_port}/'
         assert set(read_proposals(url + os.path.basename(path))) == {
             ('a', 902)}
-        with pytest.raises(
-                FileNotFoundError, match='none.pkl.*404.*Remedy'):
+        with pytest.raises(FileNotFoundError, match='none.pkl.*404.*Remedy'):
             read_proposals(url + 'none.pkl')
         server.shutdown()
         thread.join()

@@ -13,19 +13,16 @@ from mmaction_memvit.annotations.video_list import (
 def test_video_list(write):
     path = write('\ufeffa.mp4 3\r\n\n# a comment\n'
                  'b c/d  e! (1).avi  0\n f.mp4\t-1 \n')
-    assert read_video_list(path) == [
-        dict(path='a.mp4', label=3),
-        dict(path='b c/d  e! (1).avi', label=0),
-        dict(path='f.mp4', label=-1),
-    ]
+    assert read_video_list(path) == [dict(path='a.mp4', label=3),
+                                     dict(path='b c/d  e! (1).avi', label=0),
+                                     dict(path='f.mp4', label=-1)]
 
 
 def test_several_labels(write):
     path = write('a b.mp4 3 1 2\nc.mp4 -1\n')
     assert read_video_list(path, multi_class=True) == [
         dict(path='a b.mp4', label=[3, 1, 2]),
-        dict(path='c.mp4', label=[]),
-    ]
+        dict(path='c.mp4', label=[])]
     assert [r['path'] for r in read_video_list(
         write('take 2,5\ntake 3,7\n'), delimiter=',')] == ['take 2', 'take 3']
     assert read_video_list(write('a b.mp4\n'), need_label=False) == [
@@ -46,11 +43,9 @@ def test_segments_read_as_videos(write, multi_class, times):
 def test_segments(write):
     path = write('a b.mp4 0 2.5 1\nc.mp4 1 2 0\na b.mp4 2.5 4 2\n')
     assert read_video_list(path, 'segments') == [
-        dict(
-            path='a b.mp4', label=-1, segments=[(0, 2.5, (1, )),
-                                                (2.5, 4, (2, ))]),
-        dict(path='c.mp4', label=-1, segments=[(1, 2, (0, ))]),
-    ]
+        dict(path='a b.mp4', label=-1,
+             segments=[(0, 2.5, (1, )), (2.5, 4, (2, ))]),
+        dict(path='c.mp4', label=-1, segments=[(1, 2, (0, ))])]
     path = write('a.mp4 0 2.5 1,4\na.mp4 2 3 -1\n')
     assert read_video_list(
         path, 'segments', multi_class=True)[0]['segments'] == [
@@ -79,8 +74,7 @@ def test_errors(write, text, kwargs, match):
 
 # -- written lists ----------------------------------------------------------
 
-TEXT = st.characters(
-    exclude_categories=['Cs'], exclude_characters='\0\r\n')
+TEXT = st.characters(exclude_categories=['Cs'], exclude_characters='\0\r\n')
 PATHS = st.text(TEXT, min_size=1, max_size=6).filter(
     lambda x: x == x.rstrip()) | st.sampled_from(
         ['#fails/0.mp4', './#a', '././# b', '# 1 hit.mp4', ' a.mp4', 'a 3',

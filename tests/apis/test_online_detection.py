@@ -40,12 +40,10 @@ def test_boxes_of_the_caller(tmp_path):
     torch.save(build_detector().state_dict(), tmp_path / 'model.pth')
     cfg = config(
         tmp_path / 'run',
-        test=dict(
-            batch_size=2,
-            num_workers=0,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            batch_sampler=dict(type='StreamBatchSampler'),
-            dataset=box_dataset(data, False, type='OnlineAVADataset')),
+        test=dict(batch_size=2, num_workers=0,
+                  sampler=dict(type='DefaultSampler', shuffle=False),
+                  batch_sampler=dict(type='StreamBatchSampler'),
+                  dataset=box_dataset(data, False, type='OnlineAVADataset')),
         load_from=str(tmp_path / 'model.pth'))
     cfg.model = ConfigDict(DETECTOR)
     set_metric(cfg, data)
@@ -66,9 +64,8 @@ def test_boxes_of_the_caller(tmp_path):
         sessions.append(inferencer.session(name, fps, boxes_of(table, name)))
     half = [len(x) // 2 for x in frames]
     found = inferencer.push(sessions, [x[:n] for x, n in zip(frames, half)])
-    sessions = [
-        inferencer.load_session(s.state_dict(), s.boxes) for s in sessions
-    ]
+    sessions = [inferencer.load_session(s.state_dict(), s.boxes)
+                for s in sessions]
     for more in (inferencer.push(
             sessions, [x[n:] for x, n in zip(frames, half)]),
                  inferencer.finish(sessions)):

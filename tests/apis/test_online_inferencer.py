@@ -62,10 +62,8 @@ def chunks(frames: np.ndarray, seed: int) -> list:
 def trained(tmp_path_factory):
     """Config and weights files, frames by video, and scores of testing."""
     folder = write_videos(tmp_path_factory.mktemp('videos'))
-    cfg = config(
-        folder / 'run',
-        loader(folder, train=True),
-        test=loader(folder, train=False, short_video='pad'))
+    cfg = config(folder / 'run', loader(folder, train=True),
+                 test=loader(folder, train=False, short_video='pad'))
     train(copy.deepcopy(cfg))
     weights = str(folder / 'run/epoch_1.pth')
     cfg.load_from = weights
@@ -91,8 +89,7 @@ def inferencer(trained):
 def test_scores_are_those_of_testing_however_frames_come(trained, inferencer):
     *_, frames, scores = trained
     pieces = dict(
-        whole=lambda x: [x],
-        one_by_one=list,
+        whole=lambda x: [x], one_by_one=list,
         lists=lambda x: [list(x[:5]), list(x[5:])],
         tensors=lambda x: [torch.from_numpy(x[:3]), torch.from_numpy(x[3:])],
         random=lambda x: chunks(x, 0))
@@ -121,12 +118,9 @@ def test_is_called_as_mmaction2_is(trained, inferencer, tmp_path, capsys):
     paths = [trained[0].replace('config.py', x) for x in ('v0.mp4', 'v3.mp4')]
     labels = tmp_path / 'labels.txt'
     labels.write_text('sit\nstand\nwalk\n')
-    found = inferencer.infer(
-        paths,
-        pred_out_file=str(tmp_path / 'out.json'),
-        vid_out_dir=str(tmp_path / 'out'),
-        print_result=True,
-        label_file=str(labels))
+    found = inferencer.infer(paths, pred_out_file=str(tmp_path / 'out.json'),
+                             vid_out_dir=str(tmp_path / 'out'),
+                             print_result=True, label_file=str(labels))
     assert 'predictions' in capsys.readouterr().out
     assert load(str(tmp_path / 'out.json'))['predictions'] == found[
         'predictions']
@@ -184,11 +178,8 @@ def test_another_process_goes_on(trained, inferencer, tmp_path):
     torch.save(session.state_dict(), tmp_path / 'state.pth')
     rest = torch.from_numpy(frames['v0.mp4'][14:])
     torch.save(rest, tmp_path / 'frames.pth')
-    subprocess.run(
-        [sys.executable, '-c', GO_ON, *trained[:2]],
-        cwd=tmp_path,
-        check=True,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    subprocess.run([sys.executable, '-c', GO_ON, *trained[:2]], cwd=tmp_path,
+                   check=True, env=dict(os.environ, PYTHONPATH=str(ROOT)))
     after = torch.load(tmp_path / 'steps.pth')
     assert [x[:2] for x in after] == [('kitchen', i) for i in (3, 4, 5)]
     assert after[0][2] == pytest.approx(12 / 30)
@@ -237,33 +228,25 @@ def test_two_sources_of_different_rates_and_sizes(trained):
 def test_anticipation_with_several_tasks(tmp_path):
     """Verbs and nouns by token, at a rate that is not the file's."""
     write_video(tmp_path / 'P01_01.mp4', 150, rate=50)
-    epic.write_official(tmp_path / 'val.csv',
-                        [('P01_01_0', 1., 1.5, 1, 2)])
+    epic.write_official(tmp_path / 'val.csv', [('P01_01_0', 1., 1.5, 1, 2)])
     torch.save(epic.build_model().state_dict(), tmp_path / 'model.pth')
     cfg = config(
         tmp_path / 'run',
         test=dict(
-            batch_size=2,
-            num_workers=0,
+            batch_size=2, num_workers=0,
             sampler=dict(type='DefaultSampler', shuffle=False),
             batch_sampler=dict(type='StreamBatchSampler'),
             dataset=dict(
-                type='OnlineEpicDataset',
-                task='anticipation',
-                tau_a=.5,
-                clip_len=4,
-                frame_interval=3,
-                num_tokens=2,
+                type='OnlineEpicDataset', task='anticipation', tau_a=.5,
+                clip_len=4, frame_interval=3, num_tokens=2,
                 ann_file=str(tmp_path / 'val.csv'),
-                data_prefix=dict(video=str(tmp_path)),
-                test_mode=True,
+                data_prefix=dict(video=str(tmp_path)), test_mode=True,
                 pipeline=[
                     *TEST_PIPELINE[:-1],
                     dict(
                         type='PackActionInputs',
                         meta_keys=('video_id', 'timestamp', 'token_times',
-                                   'narration_id'))
-                ])),
+                                   'narration_id'))])),
         load_from=str(tmp_path / 'model.pth'))
     cfg.model = epic.MODEL
     cfg.test_evaluator = dict(type='DumpResults', out_file_path=str(
@@ -296,15 +279,12 @@ def test_a_recognizer_of_mmaction2(tmp_path):
                     dict(type='DecordInit'),
                     dict(type='SampleFrames', clip_len=4, frame_interval=2,
                          num_clips=10, test_mode=True),
-                    dict(type='DecordDecode'), *TEST_PIPELINE[1:]
-                ])))
+                    dict(type='DecordDecode'), *TEST_PIPELINE[1:]])))
     cfg.model = dict(
-        type='Recognizer3D',
-        backbone=SLOWONLY,
+        type='Recognizer3D', backbone=SLOWONLY,
         data_preprocessor=cfg.model.data_preprocessor,
-        cls_head=dict(
-            type='I3DHead', in_channels=32, num_classes=3,
-            average_clips='prob'))
+        cls_head=dict(type='I3DHead', in_channels=32, num_classes=3,
+                      average_clips='prob'))
     torch.manual_seed(0)
     inferencer = OnlineInferencer(cfg)
     images = np.random.default_rng(0).integers(

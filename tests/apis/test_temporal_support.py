@@ -49,8 +49,7 @@ def test_without_memory_the_past_changes_nothing():
     result = measure(memvit(mem_len=0))
     assert result.theoretical == result.used() == 0
     assert result.changes[0] > 0 and result.changes[1] == 0
-    stock = measure(
-        dict(memvit(mem_len=0), type='Recognizer3D'), max_age=3)
+    stock = measure(dict(memvit(mem_len=0), type='Recognizer3D'), max_age=3)
     np.testing.assert_allclose(stock.changes[0], result.changes[0])
     assert (stock.changes[1:] == 0).all()
 
@@ -59,8 +58,7 @@ def test_neither_the_batch_nor_chance_matters_but_the_seed_does():
     base = measure(max_age=3, batch_size=1)
     for batch_size in (2, 3):
         np.testing.assert_allclose(
-            measure(max_age=3, batch_size=batch_size).changes,
-            base.changes,
+            measure(max_age=3, batch_size=batch_size).changes, base.changes,
             atol=1e-5)
     assert (measure(max_age=2, seed=1).changes != base.changes[:3]).all()
 
@@ -92,12 +90,10 @@ def test_tasks_of_frame_level_heads():
     result = measure(
         dict(
             cls_head=dict(
-                type='MultiTaskHead',
-                num_classes=dict(verb=3, noun=4),
+                type='MultiTaskHead', num_classes=dict(verb=3, noun=4),
                 head=dict(type='FrameLevelHead', in_channels=32,
                           init_std=1.))),
-        labels=tokens,
-        max_age=2)
+        labels=tokens, max_age=2)
     assert (result.changes > 1e-4).all()
     assert result.counts.tolist() == [20, 18, 16]
 
@@ -119,7 +115,6 @@ def test_stretches_of_long_streams():
         measure(lengths=[5])
 
 
-
 def test_frames_of_a_detector_are_replaced_and_boxes_are_not(tmp_path):
     pytest.importorskip('mmdet')
     from helpers.boxes import (
@@ -136,8 +131,7 @@ def test_frames_of_a_detector_are_replaced_and_boxes_are_not(tmp_path):
         dict(
             model=DETECTOR,
             test_dataloader=dict(
-                batch_size=2,
-                num_workers=0,
+                batch_size=2, num_workers=0,
                 dataset=box_dataset(
                     data, train=False, type='OnlineAVADataset'))))
     result = measure_temporal_support(cfg, weights)

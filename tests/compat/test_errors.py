@@ -49,8 +49,7 @@ class TestImportErrors:
         (ImportError('libgthread-2.0.so.0: cannot open'), 'libglib2.0-0'),
         (AttributeError("module 'numpy' has no attribute 'float_'"),
          'numpy==1.26.4'),
-        (ImportError('something else'), 'check_env.py'),
-    ])
+        (ImportError('something else'), 'check_env.py')])
     def test_each_known_cause_has_its_remedy(self, error, remedy):
         assert remedy in explain_import_error(error)
 

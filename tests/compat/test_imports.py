@@ -22,8 +22,7 @@ from mmaction_memvit.compat.imports import (
 class TestImportlibMetadata:
 
     def test_missing_backport_is_replaced(self, monkeypatch):
-        monkeypatch.delitem(
-            sys.modules, 'importlib_metadata', raising=False)
+        monkeypatch.delitem(sys.modules, 'importlib_metadata', raising=False)
         monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
         heal_missing_importlib_metadata()
         stand_in = sys.modules.pop('importlib_metadata')
@@ -32,8 +31,7 @@ class TestImportlibMetadata:
         assert stand_in.distribution and stand_in.PackageNotFoundError
 
     def test_present_backport_is_left_alone(self, monkeypatch):
-        monkeypatch.delitem(
-            sys.modules, 'importlib_metadata', raising=False)
+        monkeypatch.delitem(sys.modules, 'importlib_metadata', raising=False)
         monkeypatch.setattr(importlib.util, 'find_spec', lambda name: object())
         heal_missing_importlib_metadata()
         assert 'importlib_metadata' not in sys.modules

@@ -44,8 +44,7 @@ class TestResume:
             buffer=buffer,
             scalars=[
                 kind(1) for kind in (np.float32, np.float64, np.float16,
-                                     np.int32, np.int64, np.bool_)
-            ],
+                                     np.int32, np.int64, np.bool_)],
             array=np.arange(3))
 
     def test_fails_without_and_works_with_the_healing(self, own_allow_list,
@@ -117,9 +116,7 @@ class TestDistributedOnCPU:
                             ('WORLD_SIZE', '1')):
             monkeypatch.setenv(name, value)
         dist_utils._init_dist_pytorch(
-            'gloo',
-            init_method=f'file://{tmp_path / "store"}',
-            rank=0,
+            'gloo', init_method=f'file://{tmp_path / "store"}', rank=0,
             world_size=1)
         yield
         torch.distributed.destroy_process_group()
@@ -127,10 +124,9 @@ class TestDistributedOnCPU:
     def test_model_is_wrapped_and_steps(self, process_group):
         """As Runner.wrap_model does it, which names device 0."""
         from mmengine.model import MMDistributedDataParallel
-        model = MMDistributedDataParallel(
-            module=torch.nn.Linear(2, 1),
-            device_ids=[0],
-            broadcast_buffers=False)
+        model = MMDistributedDataParallel(module=torch.nn.Linear(2, 1),
+                                          device_ids=[0],
+                                          broadcast_buffers=False)
         model(torch.ones(1, 2)).sum().backward()
         assert model.module.weight.grad.tolist() == [[1., 1.]]
 
@@ -141,8 +137,7 @@ class TestDistributedOnCPU:
 
 
 @pytest.mark.parametrize('rank', [0, 1])
-def test_one_process_writes_the_metrics_of_a_test(rank, tmp_path,
-                                                  monkeypatch):
+def test_one_process_writes_the_metrics_of_a_test(rank, tmp_path, monkeypatch):
     from mmengine.dist import utils
     from mmengine.hooks import LoggerHook, logger_hook
     monkeypatch.setattr(utils, 'get_rank', lambda group=None: rank)

@@ -29,15 +29,14 @@ w,904
 """
 KEYS = [('w', 901), ('w', 903), ('w', 904), ('v!(1)', 901), ('v!(1)', 902),
         ('v!(1)', 904)]
-PROPOSALS = {
-    'w,0901': np.array([[.1, .1, .5, .5, .95], [0, 0, 1, 1, .2]]),
-    'w,0902': np.array([[0, 0, 1, 1, .99]]),
-    'w,0903': np.array([[0, 0, .5, 1, .4]]),
-    'v!(1),0901': np.array([[.2, .2, .5, .5, .9], [.1, .2, .3, .4, .97]]),
-    'v!(1),0903': np.array([[0, 0, 1, 1, .3]]),
-    'v!(1),0959': np.array([[0, 0, 1, 1, .99]]),
-    'other,0901': np.array([[0, 0, 1, 1, .99]]),
-}
+PROPOSALS = {'w,0901': np.array([[.1, .1, .5, .5, .95], [0, 0, 1, 1, .2]]),
+             'w,0902': np.array([[0, 0, 1, 1, .99]]),
+             'w,0903': np.array([[0, 0, .5, 1, .4]]),
+             'v!(1),0901': np.array([[.2, .2, .5, .5, .9],
+                                     [.1, .2, .3, .4, .97]]),
+             'v!(1),0903': np.array([[0, 0, 1, 1, .3]]),
+             'v!(1),0959': np.array([[0, 0, 1, 1, .99]]),
+             'other,0901': np.array([[0, 0, 1, 1, .99]])}
 
 
 def write_map(path, **names):
@@ -58,8 +57,7 @@ def root(tmp_path_factory):
         frames = folder / 'frames' / name.rpartition('.')[0]
         frames.mkdir(parents=True)
         for i in range(num):
-            cv2.imwrite(
-                str(frames / f'img_{i + 1:05}.jpg'), number_image(i))
+            cv2.imwrite(str(frames / f'img_{i + 1:05}.jpg'), number_image(i))
     (folder / 'index.json').write_text(json.dumps(index))
     (folder / 'ann.csv').write_text(CSV)
     (folder / 'excluded.csv').write_text('v!(1),0902\nw,902\nx,901\n')
@@ -83,11 +81,10 @@ def build(root, pipeline=(), text=None, **kwargs):
 FOLDERS = dict(data_prefix=dict(img='frames'), fps=10)
 SAMPLE = dict(
     type='SampleKeyframeClip', clip_len=4, frame_interval=2, sample_fps=10)
-PACK = [
-    dict(type='FormatShape', input_format='NCTHW', collapse=True),
-    dict(type='PackActionInputs', meta_keys=(
-        'img_shape', 'img_key', 'video_id', 'timestamp', 'orig_proposals'))
-]
+PACK = [dict(type='FormatShape', input_format='NCTHW', collapse=True),
+        dict(type='PackActionInputs',
+             meta_keys=('img_shape', 'img_key', 'video_id', 'timestamp',
+                        'orig_proposals'))]
 
 
 # -- samples ----------------------------------------------------------------
@@ -152,9 +149,8 @@ def test_proposals(root, log):
 
 def test_all_keyframes_and_excluded_ones(root, log):
     dataset = build(root, keyframes='all', test_mode=True)
-    assert dataset.stream_keys() == [
-        ('w', 900 + i) for i in range(5)
-    ] + [('v!(1)', 900 + i) for i in range(6)]
+    assert dataset.stream_keys() == [('w', 900 + i) for i in range(5)] + [
+        ('v!(1)', 900 + i) for i in range(6)]
     assert [len(x['gt_bboxes']) for x in dataset] == [
         0, 1, 0, 1, 0, 0, 1, 2, 0, 1, 0]
     dataset = build(root, keyframes='all', keyframe_range=(901, 903),
@@ -219,10 +215,9 @@ def test_pipelines_show_the_right_frames(root, kwargs, load):
         shown[key] = [read_number(x) for x in sample['inputs'].permute(
             1, 2, 3, 0).numpy()]
         boxes[key] = sample['data_samples']
-    assert shown == {
-        'v!(1),0900': [0, 0, 0, 2],
-        'v!(1),0902': [16, 18, 20, 22],
-        'v!(1),0905': [46, 48, 50, 52]}
+    assert shown == {'v!(1),0900': [0, 0, 0, 2],
+                     'v!(1),0902': [16, 18, 20, 22],
+                     'v!(1),0905': [46, 48, 50, 52]}
     found, empty = boxes['v!(1),0902'], boxes['v!(1),0905']
     assert found.gt_instances.bboxes.tolist() == [[16, 0, 32, 64]]
     assert found.proposals.bboxes.tolist() == [[16, 0, 32, 64]]
@@ -233,18 +228,16 @@ def test_pipelines_show_the_right_frames(root, kwargs, load):
 
 
 def test_training_pipeline(root):
-    pipeline = [
-        dict(SAMPLE, perturb=True),
-        dict(type='LoadVideoClip'),
-        dict(type='PerVideoAugment', transforms=[
-            dict(type='RandomRescale', scale_range=(40, 60)),
-            dict(type='RandomCrop', size=32),
-            dict(type='Flip', flip_ratio=0.5)]),
-        dict(type='DropLostBoxes'),
-        dict(type='ColorJitter', brightness=.4, contrast=.4, saturation=.4,
-             hue=0.),
-        *PACK,
-    ]
+    pipeline = [dict(SAMPLE, perturb=True), dict(type='LoadVideoClip'),
+                dict(type='PerVideoAugment',
+                     transforms=[dict(type='RandomRescale',
+                                      scale_range=(40, 60)),
+                                 dict(type='RandomCrop', size=32),
+                                 dict(type='Flip', flip_ratio=0.5)]),
+                dict(type='DropLostBoxes'),
+                dict(type='ColorJitter', brightness=.4, contrast=.4,
+                     saturation=.4, hue=0.),
+                *PACK]
     dataset, again = (build(root, pipeline, proposal_file='boxes.pkl',
                             keyframes='all') for _ in range(2))
     for data in (dataset, again):
@@ -347,11 +340,10 @@ def test_bad_values(root, kwargs, match):
 def test_failures(root, log):
     (root / 'long.json').write_text(
         json.dumps({v: dict(num_frames=500, fps=10.) for v in ('w', 'v!(1)')}))
-    kwargs = dict(
-        data_prefix=dict(img='frames'), index_file='long.json',
-        missing_video='unchecked',
-        pipeline=[SAMPLE, dict(type='RawFrameDecode'), *PACK],
-        text='w,902\nw,903\nw,904\nv!(1),910,0,0,1,1,1\n')
+    kwargs = dict(data_prefix=dict(img='frames'), index_file='long.json',
+                  missing_video='unchecked',
+                  pipeline=[SAMPLE, dict(type='RawFrameDecode'), *PACK],
+                  text='w,902\nw,903\nw,904\nv!(1),910,0,0,1,1,1\n')
     dataset = build(root, **kwargs)
     assert dataset[3]['data_samples'].video_id == 'w'
     assert set(dataset.failure_counts()) == {'v!(1)'}
@@ -375,9 +367,8 @@ def test_real_annotations(tmp_path, log):
         return OnlineAVADataset(
             str(ann_file), [], exclude_file=str(exclude_file),
             label_file=str(folder / 'ava_action_list_v2.2.pbtxt'),
-            index_file=str(tmp_path / 'index.json'),
-            missing_video='unchecked', timestamp_start=900,
-            timestamp_end=1800, **kwargs)
+            index_file=str(tmp_path / 'index.json'), missing_video='unchecked',
+            timestamp_start=900, timestamp_end=1800, **kwargs)
 
     dataset = make()
     keys = dataset.stream_keys()

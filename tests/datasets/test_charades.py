@@ -15,12 +15,10 @@ ROWS = [('46GP8', 'c002 1.00 2.00;c147 0.00 1.50', 2.),
         ('N11GT', 'c002 0.00 0.50;c002 0.75 1.25;c000 0.30 1.90', 1.25)]
 LABELS = [[2, 147], [], [0, 2]]
 SAMPLE = dict(type='SampleFrames', clip_len=4, frame_interval=2, num_clips=3)
-PACK = [
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(
-        type='PackActionInputs',
-        meta_keys=('video_id', 'num_clips', 'total_frames', 'frame_inds'))
-]
+PACK = [dict(type='FormatShape', input_format='NCTHW'),
+        dict(type='PackActionInputs',
+             meta_keys=('video_id', 'num_clips', 'total_frames',
+                        'frame_inds'))]
 
 
 def many_hot(classes, num_classes=157):
@@ -40,12 +38,11 @@ def root(tmp_path_factory):
 
 
 def build(root, pipeline=(), **kwargs):
-    return DATASETS.build({
-        **dict(
-            type='CharadesDataset', data_root=str(root), ann_file='list.csv',
-            data_prefix=dict(video='videos'), pipeline=list(pipeline)),
-        **kwargs
-    })
+    return DATASETS.build({**dict(type='CharadesDataset', data_root=str(root),
+                                  ann_file='list.csv',
+                                  data_prefix=dict(video='videos'),
+                                  pipeline=list(pipeline)),
+                           **kwargs})
 
 
 # Samples
@@ -110,12 +107,11 @@ def test_bad_arguments(root, kwargs, words):
 
 def label_of(frames, times, num_clips=1, fps=10., start_index=0):
     """Classes of actions 0, 1, ... that clips show."""
-    results = dict(
-        frame_inds=np.asarray(frames) + start_index, num_clips=num_clips,
-        fps=fps, start_index=start_index, total_frames=99,
-        actions=np.arange(len(times)),
-        action_times=np.asarray(times, float).reshape(-1, 2),
-        label=torch.ones(len(times) + 1))
+    results = dict(frame_inds=np.asarray(frames) + start_index,
+                   num_clips=num_clips, fps=fps, start_index=start_index,
+                   total_frames=99, actions=np.arange(len(times)),
+                   action_times=np.asarray(times, float).reshape(-1, 2),
+                   label=torch.ones(len(times) + 1))
     label = TRANSFORMS.build(dict(type='LabelSampledClips'))(results)['label']
     assert label.dtype == torch.float32
     return label.nonzero().flatten().tolist()
@@ -135,10 +131,8 @@ def test_labels_are_those_of_what_clips_show(start_index):
 
 
 def test_labels_of_clips_in_a_pipeline(root):
-    pipeline = [
-        dict(SAMPLE, num_clips=1, frame_interval=1),
-        dict(type='LabelSampledClips')
-    ]
+    pipeline = [dict(SAMPLE, num_clips=1, frame_interval=1),
+                dict(type='LabelSampledClips')]
     dataset = build(root, pipeline)
     seen = set()
     for _ in range(30):

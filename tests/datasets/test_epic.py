@@ -4,12 +4,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
-from helpers.epic import (
-    write_index,
-    write_info,
-    write_official,
-    write_text,
-)
+from helpers.epic import write_index, write_info, write_official, write_text
 from helpers.videos import (
     need_shared_data,
     number_image,

@@ -5,18 +5,12 @@ import numpy as np
 import pytest
 import torch
 from helpers.calls import count_calls
-from helpers.epic import (
-    write_index,
-    write_info,
-    write_official,
-)
+from helpers.epic import write_index, write_info, write_official
 from helpers.videos import need_shared_data, read_number, write_video
 from mmaction.registry import DATASETS
 
 from mmaction_memvit.annotations.epic_lists import read_epic_video_info
-from mmaction_memvit.evaluation.metrics import (
-    EpicRecognitionMetric,
-)
+from mmaction_memvit.evaluation.metrics import EpicRecognitionMetric
 
 NTSC = Fraction(60000, 1001)
 # 10.01 s and 7.5 s.
@@ -48,13 +42,10 @@ def root(tmp_path_factory):
 
 
 def build(root, ann_file='train.csv', **kwargs):
-    kwargs = {
-        'pipeline': [], 'index_file': 'index.json',
-        'missing_video': 'unchecked', **CLIP, **kwargs
-    }
-    return DATASETS.build(
-        dict(type='OnlineEpicDataset', ann_file=ann_file,
-             data_root=str(root), **kwargs))
+    kwargs = {'pipeline': [], 'index_file': 'index.json',
+              'missing_video': 'unchecked', **CLIP, **kwargs}
+    return DATASETS.build(dict(type='OnlineEpicDataset', ann_file=ann_file,
+                               data_root=str(root), **kwargs))
 
 
 def test_clips_follow_one_another(root):
@@ -94,12 +85,9 @@ def test_clips_follow_one_another(root):
 
 def test_recognition_labels(root):
     dataset = build(root, actions='train.csv')
-    found = {
-        (d['video_id'], round(float(t[0]), 1)): label
-        for d in dataset
-        for t, label in zip(d['token_times'], d['label'].tolist())
-        if max(label) >= 0
-    }
+    found = {(d['video_id'], round(float(t[0]), 1)): label for d in dataset
+             for t, label in zip(d['token_times'], d['label'].tolist())
+             if max(label) >= 0}
     # Actions: 0_0, 0_4, 1_1, 1_2, 1_4, 2_3, 3_0, 3_1.
     a, b, c, e = [1, 2, 3], [2, 3, 5], [3, 0, 6], [1, 1, 2]
     expected = {('P01_01', 0.4): a,
@@ -120,12 +108,9 @@ def test_recognition_labels(root):
 
 def test_anticipation_labels(root):
     dataset = build(root, task='anticipation', tau_a=1.)
-    found = {
-        (d['video_id'], round(float(t[1]), 1)): label[:2]
-        for d in dataset
-        for t, label in zip(d['token_times'], d['label'].tolist())
-        if max(label) >= 0
-    }
+    found = {(d['video_id'], round(float(t[1]), 1)): label[:2] for d in dataset
+             for t, label in zip(d['token_times'], d['label'].tolist())
+             if max(label) >= 0}
     expected = {('P01_01', round(.2 * i, 1)): [2, 3] for i in range(1, 15)}
     # At 1.0 s begins what is annotated from 2.0 to 2.4 s.
     expected.update({('P01_01', 1.0): [3, 0], ('P01_01', 1.2): [3, 0]})
@@ -292,8 +277,7 @@ def test_real_training_set_is_quick(tmp_path):
     assert calls < 10**6 and len(dataset) > 120000
     assert len(dataset.stream_keys()) == len(dataset)
     picks = range(0, len(dataset), 500)
-    infos, calls = count_calls(
-        lambda: list(map(dataset.get_data_info, picks)))
+    infos, calls = count_calls(lambda: list(map(dataset.get_data_info, picks)))
     assert calls < 300 * len(picks)
     shares = [(x['label'] >= 0).float().mean(0) for x in infos]
     verb, noun, action = torch.stack(shares).mean(0).tolist()

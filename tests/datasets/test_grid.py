@@ -24,10 +24,8 @@ segment_lists = st.lists(
 
 
 def clips(grid, num_frames):
-    return [
-        tuple(int(x) for x in grid.frame_range(p, num_frames))
-        for p in range(grid.num_clips(num_frames))
-    ]
+    return [tuple(int(x) for x in grid.frame_range(p, num_frames))
+            for p in range(grid.num_clips(num_frames))]
 
 
 def test_by_hand():
@@ -114,9 +112,8 @@ def test_seconds_to_segments(segments, first, length):
         assert distance == pytest.approx(min(gaps, default=np.inf))
 
 
-@given(
-    st.integers(-5, 5), st.integers(0, 30), st.integers(1, 9),
-    st.integers(1, 4), st.data())
+@given(st.integers(-5, 5), st.integers(0, 30), st.integers(1, 9),
+       st.integers(1, 4), st.data())
 def test_window_times(first, length, num, stride, data):
     last = first + length
     center = data.draw(st.integers(first, last))
@@ -137,9 +134,8 @@ def test_window_times(first, length, num, stride, data):
         assert times[0] == grid[0] or times[-1] == grid[-1]
 
 
-@given(
-    start=st.integers(-5, 5), rate=st.sampled_from([1, 2, 0.5, 'frames']),
-    fps=st.sampled_from([10., 29.97, 60.]), num_frames=st.integers(1, 900))
+@given(start=st.integers(-5, 5), rate=st.sampled_from([1, 2, 0.5, 'frames']),
+       fps=st.sampled_from([10., 29.97, 60.]), num_frames=st.integers(1, 900))
 def test_last_keyframe_of_a_video(start, rate, fps, num_frames):
     grid = KeyframeGrid(start, None, rate)
     clock = Clock(dict(fps=fps, num_frames=num_frames))
@@ -184,16 +180,13 @@ def brute_share(time, segments, min_share):
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    segments=segment_lists, first=centi, length=st.integers(1, 100),
-    min_share=st.sampled_from((0.01, 0.5, 1.)))
+@given(segments=segment_lists, first=centi, length=st.integers(1, 100),
+       min_share=st.sampled_from((0.01, 0.5, 1.)))
 def test_choose_by_share(segments, first, length, min_share):
     times = as_array(segments)
     order = latest_first(*times.T)
-    tokens = [(first + i * length, first + (i + 1) * length)
-              for i in range(4)]
-    chosen = choose_by_share(
-        np.asarray(tokens) / 100, times[order], min_share)
+    tokens = [(first + i * length, first + (i + 1) * length) for i in range(4)]
+    chosen = choose_by_share(np.asarray(tokens) / 100, times[order], min_share)
     rows = [order[c] if c >= 0 else -1 for c in chosen]
     assert rows == [brute_share(t, segments, min_share) for t in tokens]
 

@@ -57,9 +57,8 @@ def test_failures():
     assert got['video_id'] != 'b' and dataset[6]['sample_idx'] == got[
         'sample_idx']
     assert dataset.failure_counts()['b'] >= 2
-    with pytest.raises(
-            VideoReadError,
-            match=r"'b': position 2 cannot.*no file.*run \"it\""):
+    with pytest.raises(VideoReadError,
+                       match=r"'b': position 2 cannot.*no file.*run \"it\""):
         Squares('', [fail_on('b')], test_mode=True)[6]
 
 
@@ -88,9 +87,8 @@ def test_messages_say_what_a_sample_is(kind, place, instead, warnings):
 
 def test_epoch_that_nobody_tells(warnings):
     """Samples that stand alone draw anew; others are warned about, once."""
-    augment = [dict(
-        type='PerVideoAugment',
-        transforms=[lambda x: dict(x, draw=np.random.rand())])]
+    augment = [dict(type='PerVideoAugment',
+                    transforms=[lambda x: dict(x, draw=np.random.rand())])]
 
     def draws(kind, pipeline=augment, epoch=None, **kwargs):
         dataset = kind('', pipeline, **kwargs)

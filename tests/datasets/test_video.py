@@ -6,11 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from helpers.calls import count_calls
-from helpers.videos import (
-    read_number,
-    truncate,
-    write_video,
-)
+from helpers.videos import read_number, truncate, write_video
 from mmaction.registry import DATASETS
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
@@ -38,10 +34,9 @@ def build(root, text=None, pipeline=(), **kwargs):
     if text is not None:
         (root / 'other.txt').write_text(text)
         kwargs['ann_file'] = 'other.txt'
-    config = dict(
-        type='OnlineVideoDataset', ann_file='list.txt', data_root=str(root),
-        index_file='index.json', clip_len=4, frame_interval=2,
-        pipeline=list(pipeline))
+    config = dict(type='OnlineVideoDataset', ann_file='list.txt',
+                  data_root=str(root), index_file='index.json', clip_len=4,
+                  frame_interval=2, pipeline=list(pipeline))
     return DATASETS.build({**config, **kwargs})
 
 
@@ -52,8 +47,7 @@ def entry(num_frames, fps=10.):
 def plan(tmp_path, text, frames, **kwargs):
     """A dataset of videos that exist in the index only."""
     (tmp_path / 'index.json').write_text(
-        json.dumps({k: entry(n)
-                    for k, n in frames.items()}))
+        json.dumps({k: entry(n) for k, n in frames.items()}))
     return build(tmp_path, text, missing_video='unchecked', **kwargs)
 
 
@@ -97,15 +91,12 @@ def test_number_of_clips(root, kwargs, num):
         assert (info['video_id'], info['timestamp']) == keys[i]
 
 
-PIPELINE = [
-    dict(type='Resize', scale=(-1, 64)),
-    dict(type='CenterCrop', crop_size=64),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(
-        type='PackActionInputs',
-        meta_keys=('video_id', 'timestamp', 'segment_id', 'clip_range',
-                   'fps')),
-]
+PIPELINE = [dict(type='Resize', scale=(-1, 64)),
+            dict(type='CenterCrop', crop_size=64),
+            dict(type='FormatShape', input_format='NCTHW'),
+            dict(type='PackActionInputs',
+                 meta_keys=('video_id', 'timestamp', 'segment_id',
+                            'clip_range', 'fps'))]
 OURS = [dict(type='LoadVideoClip'), *PIPELINE]
 STOCK = [dict(type='DecordInit'), dict(type='DecordDecode'), *PIPELINE]
 
@@ -118,10 +109,8 @@ def test_pipelines(root, pipeline):
     for i in range(len(dataset)):
         sample = dataset[i]
         assert sample['inputs'].shape == (1, 3, 4, 64, 64)
-        shown = [
-            read_number(x) for x in sample['inputs'][0].permute(
-                1, 2, 3, 0).numpy()
-        ]
+        shown = [read_number(x)
+                 for x in sample['inputs'][0].permute(1, 2, 3, 0).numpy()]
         info = dataset.get_data_info(i)
         assert shown == info['frame_inds'].tolist()
         meta = sample['data_samples'].metainfo
@@ -144,9 +133,8 @@ def test_labels(tmp_path):
     frames = dict.fromkeys(['a', 'b', 'c'], 8)
     dataset = plan(tmp_path, 'a 0\nb -1\nc 2\n', frames, num_classes=3)
     assert [dataset[i]['label'] for i in range(3)] == [0, -1, 2]
-    dataset = plan(
-        tmp_path, 'a 0\nb -1\nc 2 0\n', frames, num_classes=3,
-        multi_class=True)
+    dataset = plan(tmp_path, 'a 0\nb -1\nc 2 0\n', frames, num_classes=3,
+                   multi_class=True)
     assert [dataset[i]['label'].tolist() for i in range(3)] == [
         [1, 0, 0], [-1, -1, -1], [1, 0, 1]
     ]
@@ -179,9 +167,8 @@ def test_segments(tmp_path, log):
     with pytest.raises(ValueError, match='in frames: 2 segments'):
         plan(tmp_path, 'a 11 20 0\nb 33 35 1\n', dict(a=50, b=16),
              ann_format='segments')
-    strict = plan(
-        tmp_path, text, dict(a=50, b=16), ann_format='segments',
-        min_overlap=0.25)
+    strict = plan(tmp_path, text, dict(a=50, b=16), ann_format='segments',
+                  min_overlap=0.25)
     assert [strict[i]['label'] for i in range(7)] == [0, 1, 1, -1, 3, 5, 5]
     # Training on them would run, with a loss of 0.
     with pytest.raises(ValueError, match=r"'b#0'.*Remedy: .*seconds"):
@@ -193,9 +180,8 @@ def test_segments(tmp_path, log):
 
 def test_segments_that_overlap_and_several_labels(tmp_path):
     text = 'a 0 2.4 0\na 0.2 0.9 1\na 0.8 1.6 2,3\na 1.6 2.4 -1\n'
-    dataset = plan(
-        tmp_path, text, dict(a=24), ann_format='segments', multi_class=True,
-        num_classes=4)
+    dataset = plan(tmp_path, text, dict(a=24), ann_format='segments',
+                   multi_class=True, num_classes=4)
     got = [dataset[i]['label'].tolist() for i in range(3)]
     assert got == [[1, 1, 0, 0], [1, 0, 1, 1], [1, 0, 0, 0]]
     single = plan(
@@ -291,9 +277,8 @@ def test_unreadable_and_cut_off_videos(root, tmp_path, log):
     text = 'x.mp4 0\ncut.mp4 0\ntext.mp4 0\n'
     with pytest.raises(ValueError, match='1 of 3.*text.mp4.*missing_video'):
         build(tmp_path, text, index_file=None)
-    dataset = build(
-        tmp_path, text, OURS, index_file=None, missing_video='skip',
-        test_mode=True)
+    dataset = build(tmp_path, text, OURS, index_file=None,
+                    missing_video='skip', test_mode=True)
     assert dataset.video_ids == ['x.mp4', 'cut.mp4']
     assert '1 videos are damaged' in log() and 'cut.mp4' in log()
     for i in range(len(dataset)):
@@ -302,9 +287,8 @@ def test_unreadable_and_cut_off_videos(root, tmp_path, log):
 
 def test_segments_of_a_video_of_variable_rate(tmp_path):
     """30 frames in second 0, then one every 0.1 s: seconds are a player's."""
-    write_video(
-        tmp_path / 'v.mp4', 60,
-        times=list(range(30)) + list(range(30, 120, 3)))
+    write_video(tmp_path / 'v.mp4', 60,
+                times=list(range(30)) + list(range(30, 120, 3)))
     dataset = build(tmp_path, 'v.mp4 0 1 0\nv.mp4 1 4 1\n', OURS,
                     ann_format='segments', index_file=None)
     infos = list(map(dataset.get_data_info, range(len(dataset))))
@@ -363,9 +347,8 @@ def broken(tmp_path):
     index = {}
     for name in ('a.mp4', 'b.mp4'):
         index[name] = probe_video(write_video(tmp_path / name, 48))
-    whole = write_video(
-        tmp_path / 'whole.mp4', 48,
-        container_options={'movflags': 'faststart'})
+    whole = write_video(tmp_path / 'whole.mp4', 48,
+                        container_options={'movflags': 'faststart'})
     truncate(whole, tmp_path / 'cut.mp4', 0.7)
     index['cut.mp4'] = entry(48)
     (tmp_path / 'text.mp4').write_text('no video')
@@ -397,8 +380,7 @@ def test_failures_in_training(broken, log, pipeline):
         for got in epochs:
             assert len(got) == len(keys) == 24
             for asked, identity in zip(keys, got):
-                assert identity == asked or asked[0] in ('cut.mp4',
-                                                         'text.mp4')
+                assert identity == asked or asked[0] in ('cut.mp4', 'text.mp4')
                 assert identity in keys and identity[0] != 'text.mp4'
         # All clips of text.mp4 and the last ones of cut.mp4, each counted.
         assert set(counts[0]) == {'cut.mp4', 'text.mp4'}
@@ -460,14 +442,12 @@ def test_mistakes_are_not_taken_for_bad_videos(broken):
 def test_it_ends_when_nothing_can_be_read(tmp_path):
     frames = {f'{i}.mp4': 80 for i in range(3)}
     text = ''.join(f'{k} 0\n' for k in frames)
-    dataset = plan(
-        tmp_path, text, frames, pipeline=OURS, max_refetch=4)
+    dataset = plan(tmp_path, text, frames, pipeline=OURS, max_refetch=4)
     with pytest.raises(RuntimeError, match='4 replacements.*3 videos') as e:
         dataset[0]
     assert 'Remedy' in str(e.value)
     assert sum(dataset.failure_counts().values()) == 5
     # A transform that returns None is no failure of a video.
-    dataset = plan(
-        tmp_path, text, frames, pipeline=[lambda results: None])
+    dataset = plan(tmp_path, text, frames, pipeline=[lambda results: None])
     with pytest.raises(RuntimeError, match='0 videos.*returns None'):
         dataset[0]

@@ -27,14 +27,11 @@ def folder(tmp_path_factory):
 
 def make(folder, num_clips=2, test_mode=False, ann_file='list.txt',
          more=(), target_fps=None, **kwargs):
-    sample = dict(
-        type='SampleFrames', num_clips=num_clips, test_mode=test_mode,
-        target_fps=target_fps, **CLIP)
+    sample = dict(type='SampleFrames', num_clips=num_clips,
+                  test_mode=test_mode, target_fps=target_fps, **CLIP)
     return VideoClipsDataset(
         str(folder / ann_file), [sample, dict(type='LoadVideoClip'), *more],
-        data_prefix=dict(video=str(folder)),
-        test_mode=test_mode,
-        **kwargs)
+        data_prefix=dict(video=str(folder)), test_mode=test_mode, **kwargs)
 
 
 def test_samples(folder):

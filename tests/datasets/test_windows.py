@@ -236,9 +236,8 @@ def test_batches_of_any_sizes(root):
     train = build(root)
     kinds = ('mmaction.ActionDataPreprocessor', 'AnySizeDataPreprocessor')
     for kind in kinds:
-        model = MODELS.build(
-            dict(type=kind, mean=[1.] * 3, std=[2.] * 3,
-                 format_shape='NCTHW'))
+        model = MODELS.build(dict(type=kind, mean=[1.] * 3, std=[2.] * 3,
+                                  format_shape='NCTHW'))
         batch = model(pseudo_collate([train[0], train[1]]), training=True)
         assert batch['inputs'].shape == (2, 5, 3, 2, 4, 4)
         torch.testing.assert_close(batch['inputs'][1, :, 1],

@@ -24,8 +24,7 @@ LENGTHS = [4, 3, 3]
 def runner_of(tmp_path, modes='train', streams=True, **changes):
     loaders = {
         mode: made_up_loader(LENGTHS, train=mode == 'train', streams=streams)
-        for mode in modes.split()
-    }
+        for mode in modes.split()}
     return make_runner(config(tmp_path, **loaders, **changes))
 
 
@@ -100,8 +99,7 @@ def test_however_it_is_started(tmp_path, modes, start):
     words = [f'{mode}_dataloader.batch_sampler=dict(type=' for mode in
              modes.split()]
     text = refused(runner, *words,
-                   "custom_hooks = [dict(type='MemoryBankHook')]",
-                   start=start)
+                   "custom_hooks = [dict(type='MemoryBankHook')]", start=start)
     # All of it at once.
     assert text.count('change: ') == len(words) + 1
 
@@ -135,8 +133,7 @@ def test_classes_of_the_head(tmp_path, num_classes, is_error):
 @pytest.mark.parametrize('gap', [1, 5])
 def test_positions_too_far_apart(tmp_path, monkeypatch, gap):
     runner = runner_of(tmp_path, **{'model.max_gap': gap})
-    kind = type(runner.build_dataloader(
-        runner._train_dataloader).dataset)
+    kind = type(runner.build_dataloader(runner._train_dataloader).dataset)
     monkeypatch.setattr(kind, 'stream_keys',
                         lambda self: [(f'v{v}', 5 * p) for v, p in self.keys])
     if gap < 5:
@@ -177,9 +174,8 @@ def test_errors_can_be_made_warnings(tmp_path):
 
 def test_a_right_run_is_not_delayed(tmp_path):
     data = write_videos(tmp_path)
-    cfg = config(
-        tmp_path / 'run', video_loader(data, train=True),
-        *(video_loader(data, train=False) for _ in range(2)))
+    cfg = config(tmp_path / 'run', video_loader(data, train=True),
+                 *(video_loader(data, train=False) for _ in range(2)))
     for mode in ('val', 'test'):
         # Another name of the list: only the training's own is odd.
         cfg[f'{mode}_dataloader'].dataset.ann_file = str(data / 'val.txt')
@@ -203,9 +199,8 @@ def test_a_right_run_is_not_delayed(tmp_path):
 def test_weights_to_start_from(checkpoint, told):
     start = dict(type='Pretrained', checkpoint=checkpoint)
     run = Run(
-        dict(
-            type='OnlineRecognizer3D',
-            backbone=dict(type='MeMViT', arch='tiny', init_cfg=start)),
+        dict(type='OnlineRecognizer3D',
+             backbone=dict(type='MeMViT', arch='tiny', init_cfg=start)),
         dict(train=dict(dataset=dict(type='OnlineVideoDataset'))), {}, ())
     found = list(weights_are_there(run))
     assert len(found) == told

@@ -16,10 +16,8 @@ def right(name):
     """A config that is right, before it is changed."""
     if name == 'tiny':
         return config(
-            'work_dirs/tiny',
-            loader(DATA, train=True),
-            *(loader(DATA, train=False, ann_file='val.txt')
-              for _ in range(2)))
+            'work_dirs/tiny', loader(DATA, train=True),
+            *(loader(DATA, train=False, ann_file='val.txt') for _ in range(2)))
     if name == AVA:
         pytest.importorskip('mmdet')
     path, = CONFIGS.rglob(f'{name}.py')
@@ -57,8 +55,7 @@ def instead(name, *steps):
     return replace
 
 
-TRAIN, VAL, TEST = ('train_dataloader.', 'val_dataloader.',
-                    'test_dataloader.')
+TRAIN, VAL, TEST = ('train_dataloader.', 'val_dataloader.', 'test_dataloader.')
 PIPE = 'dataset.pipeline'
 STOCK = [dict(type='DecordInit'),
          dict(type='SampleFrames', clip_len=CLIP_LEN, frame_interval=1),

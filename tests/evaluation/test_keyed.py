@@ -51,8 +51,7 @@ def test_each_key_counts_once(log):
 
 def test_which_of_two_counts_does_not_depend_on_order():
     close = sample('a', 0, 1.001)
-    one, two = (evaluate(x, 3) for x in ([*SAMPLES, close],
-                                         [close, *SAMPLES]))
+    one, two = (evaluate(x, 3) for x in ([*SAMPLES, close], [close, *SAMPLES]))
     assert one == two
 
 

@@ -13,11 +13,9 @@ from demos.delay_accuracy import (
     question_records,
 )
 
-QUESTIONS = [
-    {'video': 'a.mp4', 'clip': 2, 'delay': 1, 'label': 0},
-    {'video': 'a.mp4', 'clip': 9, 'delay': 4, 'label': 1},
-    {'video': 'b.mp4', 'clip': 2, 'delay': 1, 'label': 2},
-]
+QUESTIONS = [{'video': 'a.mp4', 'clip': 2, 'delay': 1, 'label': 0},
+             {'video': 'a.mp4', 'clip': 9, 'delay': 4, 'label': 1},
+             {'video': 'b.mp4', 'clip': 2, 'delay': 1, 'label': 2}]
 
 
 def result(video, clip, pred, kind=np.array):
@@ -28,20 +26,16 @@ def result(video, clip, pred, kind=np.array):
 
 @pytest.mark.parametrize('kind', [np.array, torch.tensor, list])
 def test_question_records_match_by_video_and_clip(kind):
-    results = [
-        result('b.mp4', 2, 1, kind),
-        result('a.mp4', 3, 2, kind),
-        result('a.mp4', 9, 1, kind),
-        result('a.mp4', 2, 0, kind),
-    ]
+    results = [result('b.mp4', 2, 1, kind),
+               result('a.mp4', 3, 2, kind),
+               result('a.mp4', 9, 1, kind),
+               result('a.mp4', 2, 0, kind)]
     records = question_records(results, QUESTIONS)
     assert [record['pred'] for record in records] == [0, 1, 1]
     assert [record['delay'] for record in records] == [1, 4, 1]
     assert 'pred' not in QUESTIONS[0]
-    assert accuracy_by_delay(records) == {
-        1: DelayAccuracy(1, 2),
-        4: DelayAccuracy(1, 1)
-    }
+    assert accuracy_by_delay(records) == {1: DelayAccuracy(1, 2),
+                                          4: DelayAccuracy(1, 1)}
 
 
 def test_every_question_must_have_a_result():
@@ -59,17 +53,14 @@ def test_accuracy_by_delay_sorts_and_sums():
     assert overall_accuracy(table) == DelayAccuracy(3, 4)
 
 
-MODELS = {
-    'with memory': {1: DelayAccuracy(8, 8), 2: DelayAccuracy(7, 8)},
-    'without memory': {1: DelayAccuracy(2, 8), 2: DelayAccuracy(1, 8)},
-}
+MODELS = {'with memory': {1: DelayAccuracy(8, 8), 2: DelayAccuracy(7, 8)},
+          'without memory': {1: DelayAccuracy(2, 8), 2: DelayAccuracy(1, 8)}}
 
 
 def test_format_delay_table():
     lines = format_delay_table(MODELS, 0.25).splitlines()
-    assert lines[0].split() == [
-        'delay', 'questions', 'with', 'memory', 'without', 'memory', 'chance'
-    ]
+    assert lines[0].split() == ['delay', 'questions', 'with', 'memory',
+                                'without', 'memory', 'chance']
     rows = [line.split() for line in lines if '%' in line]
     assert rows == [['1', '8', '100.0%', '25.0%', '25.0%'],
                     ['2', '8', '87.5%', '12.5%', '25.0%'],

@@ -19,35 +19,19 @@ MODEL = dict(
     type='OnlineRecognizer3D',
     backbone=dict(
         type='MeMViT',
-        arch=dict(
-            embed_dims=32,
-            num_layers=3,
-            num_heads=2,
-            downscale_indices=[1]),
-        spatial_size=32,
-        temporal_size=2,
-        mem_len=3,
-        mem_layers='all',
+        arch=dict(embed_dims=32, num_layers=3, num_heads=2,
+                  downscale_indices=[1]),
+        spatial_size=32, temporal_size=2, mem_len=3, mem_layers='all',
         mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2)),
-        adaptive_kv_stride=(1, 4, 4),
-        output_cls_token=False,
-        init_cfg=[
-            dict(type='TruncNormal', layer='Conv3d', std=0.1),
-            dict(type='Xavier', layer='Linear', distribution='normal'),
-            dict(type='Constant', layer='LayerNorm', val=1., bias=0.)
-        ]),
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[127.] * 3,
-        std=[58.] * 3,
-        format_shape='NCTHW'),
-    cls_head=dict(
-        type='MViTHead',
-        in_channels=64,
-        num_classes=2,
-        with_cls_token=False,
-        dropout_ratio=0.,
-        average_clips='prob'))
+        adaptive_kv_stride=(1, 4, 4), output_cls_token=False,
+        init_cfg=[dict(type='TruncNormal', layer='Conv3d', std=0.1),
+                  dict(type='Xavier', layer='Linear', distribution='normal'),
+                  dict(type='Constant', layer='LayerNorm', val=1., bias=0.)]),
+    data_preprocessor=dict(type='ActionDataPreprocessor', mean=[127.] * 3,
+                           std=[58.] * 3, format_shape='NCTHW'),
+    cls_head=dict(type='MViTHead', in_channels=64, num_classes=2,
+                  with_cls_token=False, dropout_ratio=0.,
+                  average_clips='prob'))
 STEPS, LANES, RATE = 500, 16, 4e-3
 
 

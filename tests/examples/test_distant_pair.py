@@ -19,18 +19,12 @@ def slot_frames(spec, frames, slot):
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    things=st.integers(2, 6),
-    min_distance=st.integers(1, 4),
-    more=st.integers(1, 8),
-    families=st.integers(1, 9),
-    seed=st.integers(0, 10**6))
+@given(things=st.integers(2, 6), min_distance=st.integers(1, 4),
+       more=st.integers(1, 8), families=st.integers(1, 9),
+       seed=st.integers(0, 10**6))
 def test_plan(things, min_distance, more, families, seed):
-    spec = DistantPairSpec(
-        num_things=things,
-        min_distance=min_distance,
-        num_slots=min_distance + more,
-        seed=seed)
+    spec = DistantPairSpec(num_things=things, min_distance=min_distance,
+                           num_slots=min_distance + more, seed=seed)
     plans = plan_pairs(spec, 'val', families * things**2)
     table = pair_table(spec, plans)
     assert len({plan.name for plan in plans}) == len(table) == len(plans)

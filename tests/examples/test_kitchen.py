@@ -24,9 +24,6 @@ from mmaction_memvit.annotations.epic_lists import (
 )
 from mmaction_memvit.video.frames import Clock
 
-SMALL = KitchenSpec(num_things=3, clips_per_video=16, train_delays=(3, 4),
-                    test_delays=(4, 5))
-
 
 def families(plans, things):
     return [plans[i:i + things] for i in range(0, len(plans), things)]
@@ -79,8 +76,7 @@ def test_sampled_frames_show_their_own_clip(fps):
 
 def test_annotations(tmp_path):
     spec = KitchenSpec()
-    plans = {s: plan_kitchen(spec, s, n)
-             for s, n in zip(SPLITS, (60, 24, 12))}
+    plans = {s: plan_kitchen(spec, s, n) for s, n in zip(SPLITS, (60, 24, 12))}
     for name, text in annotation_files(spec, plans).items():
         (tmp_path / name).write_text(text)
 
@@ -112,9 +108,8 @@ def test_annotations(tmp_path):
     assert (tables['train'].counts('noun', 7) > 0).all()
     assert len(read_epic_classes(path('verb_classes'))) == 5
     assert read_epic_classes(path('noun_classes'))[-1] == 'oil'
-    tail = tables['validation'].is_tail(
-        read_epic_tail(path('tail_verbs'), 5),
-        read_epic_tail(path('tail_nouns'), 7))
+    tail = tables['validation'].is_tail(read_epic_tail(path('tail_verbs'), 5),
+                                        read_epic_tail(path('tail_nouns'), 7))
     assert all(0 < mask.mean() < 0.6 for mask in tail.values())
     for split in ('validation', 'test'):
         people = read_epic_participants(

@@ -23,18 +23,13 @@ def clip_frames(spec, frames, clip):
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    num_cues=st.integers(2, 8),
-    max_delay=st.integers(1, 9),
-    extra=st.integers(0, 120),
-    families=st.integers(1, 5),
-    seed=st.integers(0, 10**6))
+@given(num_cues=st.integers(2, 8), max_delay=st.integers(1, 9),
+       extra=st.integers(0, 120), families=st.integers(1, 5),
+       seed=st.integers(0, 10**6))
 def test_plan(num_cues, max_delay, extra, families, seed):
     spec = LongCueSpec(
-        num_cues=num_cues,
-        max_delay=max_delay,
-        clips_per_video=max_delay * (max_delay + 3) // 2 + extra,
-        seed=seed)
+        num_cues=num_cues, max_delay=max_delay,
+        clips_per_video=max_delay * (max_delay + 3) // 2 + extra, seed=seed)
     plans = plan_videos(spec, 'val', families * num_cues)
     assert len({plan.name for plan in plans}) == len(plans)
     for plan in plans:
@@ -43,6 +38,9 @@ def test_plan(num_cues, max_delay, extra, families, seed):
         # In the video, and no cue before the last question.
         assert flat == sorted(set(flat))
         assert 0 <= flat[0] and flat[-1] < spec.clips_per_video
+        # No other cue within sight of a question.
+        for a, b in zip(plan.questions, plan.questions[1:]):
+            assert b.clip - a.cue_clip > max_delay
         # Every delay equally often, in every video.
         delays = Counter(q.delay for q in plan.questions)
         assert set(delays) == set(range(1, max_delay + 1))
@@ -85,15 +83,7 @@ def test_trivial_readout_of_a_cue_clip_is_right(size):
     assert asked[True] * spec.num_cues == total
 
 
-@pytest.mark.parametrize('max_delay,rounds', [(1, 3), (3, 2), (8, 1)])
-def test_no_earlier_cue_within_sight_of_a_question(max_delay, rounds):
-    clips = rounds * max_delay * (max_delay + 3) // 2
-    spec = LongCueSpec(size=32, max_delay=max_delay, clips_per_video=clips)
-    for plan in plan_videos(spec, 'train', 40):
-        for a, b in zip(plan.questions, plan.questions[1:]):
-            assert b.clip - a.cue_clip > max_delay
-        assert plan.questions[-1].clip < clips
-    near = plan_videos(
-        LongCueSpec(size=32, separate=False), 'train', 80)
-    assert any(b.clip - a.cue_clip <= 8 for plan in near
+def test_cues_may_be_within_sight_of_other_questions():
+    plans = plan_videos(LongCueSpec(size=32, separate=False), 'train', 80)
+    assert any(b.clip - a.cue_clip <= 8 for plan in plans
                for a, b in zip(plan.questions, plan.questions[1:]))

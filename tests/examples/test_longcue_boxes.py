@@ -4,10 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from demos.delay_accuracy import (
-    accuracy_by_delay,
-    format_delay_table,
-)
+from demos.delay_accuracy import accuracy_by_delay, format_delay_table
 from demos.detection import answer_box_questions
 from generated.longcue import plan_videos
 from generated.longcue_boxes import (
@@ -32,18 +29,13 @@ def in_clips(spec, frames):
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    num_cues=st.integers(2, 8),
-    max_delay=st.integers(1, 6),
-    extra=st.integers(0, 30),
-    families=st.integers(1, 3),
-    seed=st.integers(0, 10**6))
+@given(num_cues=st.integers(2, 8), max_delay=st.integers(1, 6),
+       extra=st.integers(0, 30), families=st.integers(1, 3),
+       seed=st.integers(0, 10**6))
 def test_plan(num_cues, max_delay, extra, families, seed):
     spec = LongCueBoxesSpec(
-        num_cues=num_cues,
-        max_delay=max_delay,
-        clips_per_video=max_delay * (max_delay + 3) // 2 + extra,
-        seed=seed)
+        num_cues=num_cues, max_delay=max_delay,
+        clips_per_video=max_delay * (max_delay + 3) // 2 + extra, seed=seed)
     plans = plan_videos(spec, 'val', families * num_cues)
     assert len({plan.name for plan in plans}) == len(plans)
     for plan in plans:
@@ -127,8 +119,7 @@ def test_annotations_and_proposals():
             assert {x[0] for x in rows} == {plan.name}
             found = {(int(x[1]) - 1, int(x[7])): int(x[6]) - 1 for x in rows}
             assert found == wanted and len(rows) == len(wanted)
-            assert [int(x[1]) for x in rows] == sorted(
-                int(x[1]) for x in rows)
+            assert [int(x[1]) for x in rows] == sorted(int(x[1]) for x in rows)
             for row in rows:
                 np.testing.assert_allclose(
                     np.float64(row[2:6]),

@@ -3,15 +3,10 @@ import json
 
 import numpy as np
 import pytest
-from generated.distant_pair import (
-    DistantPairSpec,
-    plan_pairs,
-)
+from generated.distant_pair import DistantPairSpec, plan_pairs
 from generated.make_distant_pair import make_distant_pair
 from generated.video_set import read_video
-from helpers.tools import tool_fixture
 
-generate = tool_fixture('examples/generate.py')
 SMALL = DistantPairSpec(num_things=2, num_slots=4, slot_frames=3)
 
 
@@ -45,8 +40,7 @@ def test_files(dataset):
                     for x in content['questions']] == rows
 
 
-def test_decoded_frames_carry_no_trace_of_a_sign_of_another_slot(
-        dataset):
+def test_decoded_frames_carry_no_trace_of_a_sign_of_another_slot(dataset):
     """Encoders predict frames from earlier ones: that must not leak."""
     out_dir, _ = dataset
     plans = plan_pairs(SMALL, 'val', 4)
@@ -54,5 +48,4 @@ def test_decoded_frames_carry_no_trace_of_a_sign_of_another_slot(
     for plan, video in zip(plans[1:], videos[1:]):
         differ = (video != videos[0]).any(1)
         assert np.flatnonzero(differ).tolist() == [
-            a.slot for a, b in zip(plans[0].signs, plan.signs) if a != b
-        ]
+            a.slot for a, b in zip(plans[0].signs, plan.signs) if a != b]

@@ -3,12 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from generated.kitchen import (
-    SPLITS,
-    TAKE,
-    KitchenSpec,
-    plan_kitchen,
-)
+from generated.kitchen import SPLITS, TAKE, KitchenSpec, plan_kitchen
 from generated.make_kitchen import make_kitchen
 from helpers.tools import tool_fixture
 
@@ -31,8 +26,7 @@ def online(out_dir, split='train', **kwargs):
     return OnlineEpicDataset(
         str(out_dir / f'annotations/EPIC_100_{split}.csv'), [], clip_len=4,
         frame_interval=3, data_prefix=dict(video=str(out_dir / 'videos')),
-        index_file=str(out_dir / 'epic_index.json'), num_verbs=5,
-        num_nouns=3,
+        index_file=str(out_dir / 'epic_index.json'), num_verbs=5, num_nouns=3,
         video_info_file=str(out_dir / 'annotations/EPIC_100_video_info.csv'),
         **kwargs)
 
@@ -46,8 +40,7 @@ def test_files(made):
         str(p.relative_to(out_dir / 'videos'))
         for p in (out_dir / 'videos').rglob('*.MP4'))
     assert {e['num_frames'] for e in index.values()} == {320, 384}
-    assert not any('problem' in e or 'time_drift' in e
-                   for e in index.values())
+    assert not any('problem' in e or 'time_drift' in e for e in index.values())
     uses = [u for u in meta['uses'] if u['split'] == 'validation']
     assert len(uses) == 8 and {u['delay'] for u in uses} == {4, 5}
 

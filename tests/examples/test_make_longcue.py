@@ -1,20 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from generated import video_set
-from generated.longcue import (
-    LongCueSpec,
-    plan_videos,
-    render_video,
-)
+from generated.longcue import LongCueSpec, plan_videos, render_video
 from generated.make_longcue import LONGCUE, make_longcue
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / 'examples' / 'generate.py'
 SMALL = LongCueSpec(max_delay=3, clips_per_video=11, size=32)
 
 
@@ -28,9 +21,8 @@ def dataset(tmp_path_factory):
 def test_files(dataset):
     out_dir, meta = dataset
     assert json.loads((out_dir / 'longcue_meta.json').read_text()) == meta
-    assert meta['classes'] == [
-        'red disk', 'green triangle', 'blue square', 'yellow cross'
-    ]
+    assert meta['classes'] == ['red disk', 'green triangle', 'blue square',
+                               'yellow cross']
     assert meta['chance'] == 0.25 and meta['clip_seconds'] == 1
     index = json.loads((out_dir / 'longcue_index.json').read_text())
     assert len(index) == 12
@@ -115,8 +107,7 @@ def test_an_existing_set_is_kept_and_a_different_one_protected(
     assert first.stat().st_mtime_ns != made and not last.exists()
 
 
-def test_a_file_that_does_not_read_back_is_an_error(
-        tmp_path, monkeypatch):
+def test_a_file_that_does_not_read_back_is_an_error(tmp_path, monkeypatch):
     plan = plan_videos(SMALL, 'train', 4)[0]
     (tmp_path / 'train').mkdir()
     read = video_set.read_video

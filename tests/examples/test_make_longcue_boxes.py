@@ -8,18 +8,15 @@ import pytest
 from generated.longcue_boxes import LongCueBoxesSpec
 from generated.make_longcue_boxes import make_longcue_boxes
 from generated.video_set import read_video
-from helpers.tools import tool_fixture
 from mmaction.registry import DATASETS
 
-generate = tool_fixture('examples/generate.py')
 SMALL = LongCueBoxesSpec(max_delay=2, clips_per_video=7, size=32)
 
 
 @pytest.fixture(scope='module')
 def dataset(tmp_path_factory):
     out_dir = tmp_path_factory.mktemp('longcue_boxes')
-    meta = make_longcue_boxes(
-        str(out_dir), SMALL, {'train': 4, 'val': 8})
+    meta = make_longcue_boxes(str(out_dir), SMALL, {'train': 4, 'val': 8})
     return out_dir, meta
 
 
@@ -52,10 +49,8 @@ def test_files(dataset):
         assert found == (questions | cues if split == 'train' else questions)
         with open(out_dir / content['proposal_file'], 'rb') as f:
             proposals = pickle.load(f)
-        assert set(proposals) == {
-            f'{split}_{v:05d},{t:04d}' for v in range(number)
-            for t in range(1, 8)
-        }
+        assert set(proposals) == {f'{split}_{v:05d},{t:04d}'
+                                  for v in range(number) for t in range(1, 8)}
         for row in rows:
             boxes = proposals[f'{row[0]},{int(row[1]):04d}'][:, :4]
             away = np.abs(boxes - np.float32(row[2:6])).max(1)
@@ -67,24 +62,17 @@ def test_keyframe_clips_are_the_clips(dataset, split):
     out_dir, meta = dataset
     content = meta['splits'][split]
     keyframes = DATASETS.build(
-        dict(
-            type='OnlineAVADataset',
-            ann_file=str(out_dir / content['ann_file']),
-            pipeline=[
-                dict(
-                    type='SampleKeyframeClip',
-                    clip_len=SMALL.clip_len,
-                    frame_interval=SMALL.frame_interval,
-                    sample_fps=None)
-            ],
-            proposal_file=str(out_dir / content['proposal_file']),
-            label_file=str(out_dir / meta['label_file']),
-            index_file=str(out_dir / meta['index_file']),
-            data_prefix=dict(video=str(out_dir / 'videos')),
-            keyframes='proposals',
-            keyframe_rate=meta['keyframe_rate'],
-            num_classes=5,
-            _scope_='mmaction'))
+        dict(type='OnlineAVADataset',
+             ann_file=str(out_dir / content['ann_file']),
+             pipeline=[dict(type='SampleKeyframeClip', clip_len=SMALL.clip_len,
+                            frame_interval=SMALL.frame_interval,
+                            sample_fps=None)],
+             proposal_file=str(out_dir / content['proposal_file']),
+             label_file=str(out_dir / meta['label_file']),
+             index_file=str(out_dir / meta['index_file']),
+             data_prefix=dict(video=str(out_dir / 'videos')),
+             keyframes='proposals', keyframe_rate=meta['keyframe_rate'],
+             num_classes=5, _scope_='mmaction'))
     assert len(keyframes) == 7 * len(content['videos'])
     asked = {(q['video'], q['timestamp']): q['label']
              for q in content['questions']}
@@ -105,10 +93,8 @@ def test_files_leak_nothing(dataset):
     """What follows a cue decodes to the same whatever the cue was."""
     out_dir, meta = dataset
     content = meta['splits']['val']
-    videos = np.stack([
-        read_video(str(out_dir / name))
-        for name in content['videos'][:4]
-    ])
+    videos = np.stack(
+        [read_video(str(out_dir / name)) for name in content['videos'][:4]])
     videos = videos[:, SMALL.lead_frames:].reshape(4, 7, -1)
     differ = (videos != videos[:1]).any((0, 2))
     cues = {q['cue_timestamp'] - 1 for q in content['questions']

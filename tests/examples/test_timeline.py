@@ -17,12 +17,10 @@ def test_lines_say_what_was_shown_and_whether_the_answer_is_right():
             answers={2: 0, 3: 1}))
     assert len(lines) == 6
     assert 'shown' in lines[0]
-    assert lines[1].split() == [
-        '0', '0.0', 's', 'cue:', 'red', 'disk', 'red', 'disk', '0.60', '######'
-    ]
-    assert lines[2].split() == [
-        '1', '2.5', 's', 'blue', 'square', '0.90', '#########'
-    ]
+    assert lines[1].split() == ['0', '0.0', 's', 'cue:', 'red', 'disk', 'red',
+                                'disk', '0.60', '######']
+    assert lines[2].split() == ['1', '2.5', 's', 'blue', 'square', '0.90',
+                                '#########']
     assert lines[3].endswith('########    right')
     assert lines[4].endswith('WRONG, blue square')
     assert lines[5] == '1 of 2 questions answered rightly'

@@ -11,13 +11,11 @@ from generated.longcue import LongCueSpec, plan_videos
 from generated.longcue_boxes import LongCueBoxesSpec, render_box_video
 
 # Plan, options, videos of a family.
-SETS = {
-    'longcue': (plan_videos, LongCueSpec(), 4),
-    'boxes': (plan_videos, LongCueBoxesSpec(), 4),
-    'pairs': (plan_pairs, DistantPairSpec(), 16),
-    'signs': (plan_signs, DistantPairSpec(), 9),
-    'kitchen': (plan_kitchen, KitchenSpec(), 6),
-}
+SETS = {'longcue': (plan_videos, LongCueSpec(), 4),
+        'boxes': (plan_videos, LongCueBoxesSpec(), 4),
+        'pairs': (plan_pairs, DistantPairSpec(), 16),
+        'signs': (plan_signs, DistantPairSpec(), 9),
+        'kitchen': (plan_kitchen, KitchenSpec(), 6)}
 
 
 @pytest.mark.parametrize('name', SETS)

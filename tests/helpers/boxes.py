@@ -16,94 +16,53 @@ from .videos import write_video
 
 NUM_CLASSES = 6
 # Name, suffix, frames per second, seconds, height, width.
-VIDEOS = (
-    ('a (slow) !', '.mp4', 10, 5, 64, 96),
-    ('b', '.mkv', 30, 4, 64, 80),
-    ('c_fast', '.mp4', 60, 3, 64, 96),
-    ('d!', '.avi', 25, 2, 80, 64),
-)
-META_KEYS = ('img_shape', 'img_key', 'video_id', 'timestamp',
-             'orig_proposals')
-PACK = [
-    dict(type='FormatShape', input_format='NCTHW', collapse=True),
-    dict(type='PackActionInputs', meta_keys=META_KEYS)
-]
+VIDEOS = (('a (slow) !', '.mp4', 10, 5, 64, 96),
+          ('b', '.mkv', 30, 4, 64, 80),
+          ('c_fast', '.mp4', 60, 3, 64, 96),
+          ('d!', '.avi', 25, 2, 80, 64))
+META_KEYS = ('img_shape', 'img_key', 'video_id', 'timestamp', 'orig_proposals')
+PACK = [dict(type='FormatShape', input_format='NCTHW', collapse=True),
+        dict(type='PackActionInputs', meta_keys=META_KEYS)]
 CLIP = dict(
     type='SampleKeyframeClip', clip_len=4, frame_interval=4, sample_fps=30)
-TRAIN_PIPELINE = [
-    dict(**CLIP, perturb=True),
-    dict(type='LoadVideoClip'),
-    dict(
-        type='PerVideoAugment',
-        transforms=[
-            dict(type='RandomRescale', scale_range=(36, 44)),
-            dict(type='RandomCrop', size=32),
-            dict(type='Flip', flip_ratio=0.5)
-        ]),
-    dict(type='DropLostBoxes'), *PACK
-]
+TRAIN_PIPELINE = [dict(**CLIP, perturb=True), dict(type='LoadVideoClip'),
+                  dict(type='PerVideoAugment',
+                       transforms=[dict(type='RandomRescale',
+                                        scale_range=(36, 44)),
+                                   dict(type='RandomCrop', size=32),
+                                   dict(type='Flip', flip_ratio=0.5)]),
+                  dict(type='DropLostBoxes'), *PACK]
 # Frames of different shapes stand in one batch.
-TEST_PIPELINE = [
-    CLIP,
-    dict(type='LoadVideoClip'),
-    dict(type='Resize', scale=(-1, 32)), *PACK
-]
-PATHWAY = dict(
-    type='resnet3d',
-    depth=18,
-    pretrained=None,
-    conv1_kernel=(1, 3, 3),
-    conv1_stride_t=1,
-    pool1_stride_t=1,
-    spatial_strides=(1, 2, 2, 1))
+TEST_PIPELINE = [CLIP, dict(type='LoadVideoClip'),
+                 dict(type='Resize', scale=(-1, 32)), *PACK]
+PATHWAY = dict(type='resnet3d', depth=18, pretrained=None,
+               conv1_kernel=(1, 3, 3), conv1_stride_t=1, pool1_stride_t=1,
+               spatial_strides=(1, 2, 2, 1))
 # Pathways of 64 and 16 channels, stride 16.
-SLOWFAST = dict(
-    type='mmaction.ResNet3dSlowFast',
-    resample_rate=2,
-    speed_ratio=2,
-    channel_ratio=4,
-    pretrained=None,
-    slow_pathway=dict(
-        PATHWAY, lateral=True, base_channels=8, inflate=(0, 0, 1, 1)),
-    fast_pathway=dict(PATHWAY, lateral=False, base_channels=2))
+SLOWFAST = dict(type='mmaction.ResNet3dSlowFast', resample_rate=2,
+                speed_ratio=2, channel_ratio=4, pretrained=None,
+                slow_pathway=dict(PATHWAY, lateral=True, base_channels=8,
+                                  inflate=(0, 0, 1, 1)),
+                fast_pathway=dict(PATHWAY, lateral=False, base_channels=2))
 DETECTOR = dict(
-    type='OnlineFastRCNN',
-    _scope_='mmdet',
+    type='OnlineFastRCNN', _scope_='mmdet',
     backbone=dict(MEMVIT, type='mmaction.MeMViT'),
-    roi_head=dict(
-        type='MeMViTRoIHead',
-        mem_len=2,
-        num_slots=8,
-        box_block=dict(
-            dims=32, num_heads=2, attn_drop=0., qkv_drop=0., drop=0.),
-        bbox_roi_extractor=dict(
-            type='SingleRoIExtractor3D',
-            featmap_stride=8,
-            output_size=7,
-            with_temporal_pool=True),
-        bbox_head=dict(
-            type='MeMViTBBoxHead',
-            in_channels=32,
-            num_classes=NUM_CLASSES,
-            dropout_ratio=0.)),
-    data_preprocessor=dict(
-        type='mmaction.AnySizeDataPreprocessor',
-        mean=[127.] * 3,
-        std=[64.] * 3,
-        format_shape='NCTHW'),
+    roi_head=dict(type='MeMViTRoIHead', mem_len=2, num_slots=8,
+                  box_block=dict(dims=32, num_heads=2, attn_drop=0.,
+                                 qkv_drop=0., drop=0.),
+                  bbox_roi_extractor=dict(type='SingleRoIExtractor3D',
+                                          featmap_stride=8, output_size=7,
+                                          with_temporal_pool=True),
+                  bbox_head=dict(type='MeMViTBBoxHead', in_channels=32,
+                                 num_classes=NUM_CLASSES, dropout_ratio=0.)),
+    data_preprocessor=dict(type='mmaction.AnySizeDataPreprocessor',
+                           mean=[127.] * 3, std=[64.] * 3,
+                           format_shape='NCTHW'),
     train_cfg=dict(
-        rcnn=dict(
-            assigner=dict(
-                type='MaxIoUAssignerAVA',
-                pos_iou_thr=0.9,
-                neg_iou_thr=0.9,
-                min_pos_iou=0.9),
-            sampler=dict(
-                type='RandomSampler',
-                num=1000,
-                pos_fraction=1,
-                neg_pos_ub=-1,
-                add_gt_as_proposals=True))),
+        rcnn=dict(assigner=dict(type='MaxIoUAssignerAVA', pos_iou_thr=0.9,
+                                neg_iou_thr=0.9, min_pos_iou=0.9),
+                  sampler=dict(type='RandomSampler', num=1000, pos_fraction=1,
+                               neg_pos_ub=-1, add_gt_as_proposals=True))),
     test_cfg=dict(rcnn=None))
 
 
@@ -136,10 +95,7 @@ def make_boxes(num: int, gen: torch.Generator, size=(32, 32)) -> torch.Tensor:
     return boxes * torch.tensor([width, height, width, height])
 
 
-def make_clip(video: str,
-              position: int,
-              num_boxes: int = 2,
-              num_gt: int = 0,
+def make_clip(video: str, position: int, num_boxes: int = 2, num_gt: int = 0,
               size=(32, 32)):
     """A clip (3, T, H, W) and its sample, the same each time."""
     gen = generator(video, position)
@@ -149,14 +105,11 @@ def make_clip(video: str,
     for i in range(num_gt):
         labels[i, 1 + i % (NUM_CLASSES - 1)] = 1
     sample = ActionDataSample(
-        metainfo=dict(
-            video_id=video,
-            timestamp=position,
-            img_key=f'{video},{position:04d}',
-            img_shape=size),
+        metainfo=dict(video_id=video, timestamp=position,
+                      img_key=f'{video},{position:04d}', img_shape=size),
         proposals=InstanceData(bboxes=boxes),
-        gt_instances=InstanceData(
-            bboxes=make_boxes(num_gt, gen, size), labels=labels))
+        gt_instances=InstanceData(bboxes=make_boxes(num_gt, gen, size),
+                                  labels=labels))
     return clip, sample
 
 
@@ -176,14 +129,9 @@ def write_videos_with_boxes(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     rows, proposals = [], {}
     for i, (name, suffix, fps, seconds, height, width) in enumerate(VIDEOS):
-        write_video(
-            folder / f'{name}{suffix}',
-            fps * seconds + fps // 2,
-            first=1000 * i,
-            rate=fps,
-            height=height,
-            width=width,
-            codec='mpeg4' if suffix == '.avi' else 'libx264')
+        write_video(folder / f'{name}{suffix}', fps * seconds + fps // 2,
+                    first=1000 * i, rate=fps, height=height, width=width,
+                    codec='mpeg4' if suffix == '.avi' else 'libx264')
         for second in range(1, seconds + 1):
             corner = rng.uniform(0, 0.5, (3, 2))
             boxes = np.concatenate((corner, corner + 0.4), 1).round(4)
@@ -206,17 +154,13 @@ def write_videos_with_boxes(folder: Path) -> Path:
 
 def box_dataset(data: Path, train: bool, **kwargs) -> dict:
     """Config of a data set of these videos."""
-    return dict(
-        ann_file=str(data / 'boxes.csv'),
-        label_file=str(data / 'labels.pbtxt'),
-        proposal_file=str(data / 'proposals.pkl'),
-        data_prefix=dict(video=str(data)),
-        num_classes=NUM_CLASSES,
-        keyframes='all',
-        keyframe_range=(1, 5),
-        pipeline=TRAIN_PIPELINE if train else TEST_PIPELINE,
-        test_mode=not train,
-        **kwargs)
+    return dict(ann_file=str(data / 'boxes.csv'),
+                label_file=str(data / 'labels.pbtxt'),
+                proposal_file=str(data / 'proposals.pkl'),
+                data_prefix=dict(video=str(data)), num_classes=NUM_CLASSES,
+                keyframes='all', keyframe_range=(1, 5),
+                pipeline=TRAIN_PIPELINE if train else TEST_PIPELINE,
+                test_mode=not train, **kwargs)
 
 
 def set_metric(cfg: ConfigDict, data: Path) -> None:
@@ -224,10 +168,8 @@ def set_metric(cfg: ConfigDict, data: Path) -> None:
     for key in ('val_evaluator', 'test_evaluator'):
         if key in cfg:
             cfg[key] = dict(
-                type='AVADetectionMetric',
-                ann_file=str(data / 'boxes.csv'),
-                label_file=str(data / 'labels.pbtxt'),
-                num_classes=NUM_CLASSES)
+                type='AVADetectionMetric', ann_file=str(data / 'boxes.csv'),
+                label_file=str(data / 'labels.pbtxt'), num_classes=NUM_CLASSES)
 
 
 def assert_same_scores(metrics: dict, scores: dict) -> None:

@@ -25,11 +25,8 @@ def write_list(path, rows: Sequence, header: str = HEADER) -> str:
 def write_videos(folder, rows: Sequence, rate: int = 24) -> str:
     """Writes the videos of rows; video k shows numbers from 1000 k on."""
     for k, (video, _, length) in enumerate(rows):
-        write_video(
-            Path(folder) / f'{video}.mp4',
-            round(length * rate),
-            first=1000 * k,
-            rate=rate)
+        write_video(Path(folder) / f'{video}.mp4', round(length * rate),
+                    first=1000 * k, rate=rate)
     return str(folder)
 
 
@@ -39,7 +36,6 @@ def write_frames(folder, rows: Sequence, rate: int = 24) -> str:
         place = Path(folder) / video
         place.mkdir(parents=True)
         for i in range(round(length * rate)):
-            cv2.imwrite(
-                str(place / f'{video}-{i + 1:06}.jpg'),
-                number_image(1000 * k + i))
+            cv2.imwrite(str(place / f'{video}-{i + 1:06}.jpg'),
+                        number_image(1000 * k + i))
     return str(folder)

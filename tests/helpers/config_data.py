@@ -91,7 +91,6 @@ def write_epic(folder, cfg):
     if isinstance(sizes, dict):
         sizes = sizes['verb'], sizes.get('noun', 1)
     else:
-        # Of actions, which the lists have fewer of.
         sizes = 5, 7
     span = clip_span(cfg.train_dataloader)
     # Long enough for something to be anticipated.
@@ -112,6 +111,11 @@ def write_epic(folder, cfg):
             rows.append((f'{name}_{k}', k + 0.1,
                          k + (9 if k + 1 == int(seconds) else 1.2),
                          *((i + k) % size for size in sizes)))
+    pairs = sorted({row[3:] for row in rows})
+    write_text(folder / 'actions.csv', 'id,verb,noun',
+               *(f'{i},{v},{n}' for i, (v, n) in enumerate(pairs)))
+    if not isinstance(cfg.model.cls_head.num_classes, dict):
+        cfg.model.cls_head.num_classes = len(pairs)
     for name in ('EPIC_100_train', 'EPIC_100_train_uses',
                  'EPIC_100_validation', 'train_segments', 'val_segments'):
         write_official(folder / f'{name}.csv', rows)
@@ -126,6 +130,8 @@ def write_epic(folder, cfg):
         for key, value in node.items():
             if isinstance(value, str) and value.endswith('.csv'):
                 node[key] = str(folder / Path(value).name)
+            elif key == 'actions':
+                node[key] = [str(folder / Path(x).name) for x in value]
 
 
 def write_charades(folder, cfg):

@@ -1,25 +1,24 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Processes of tests that work together."""
-import importlib.util
 import time
 from typing import Callable
 
+import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
 
 def spawn_two(work: Callable, *args) -> None:
-    """Run ``work(rank, *args)``, of a test's file, in two new processes."""
-    mp.spawn(_run, (work.__code__.co_filename, work.__name__, *args), nprocs=2)
+    """Run ``work(rank, *args)`` in two forks of this process.
+
+    What takes long, the imports, is done; on a CPU autograd outlives forks.
+    """
+    mp.start_processes(_run, (work, *args), nprocs=2, start_method='fork')
 
 
-def _run(rank: int, file: str, name: str, *args) -> None:
-    # First of all: only a healed MMAction2 is imported beside any MMCV.
-    import mmaction_memvit  # noqa: F401
-    spec = importlib.util.spec_from_file_location('test_file', file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    getattr(module, name)(rank, *args)
+def _run(rank: int, work: Callable, *args) -> None:
+    torch.set_num_threads(1)
+    work(rank, *args)
 
 
 def leave_group() -> None:

@@ -26,24 +26,14 @@ def timestamp(seconds):
 def official_row(name, start, stop, verb=None, noun=None):
     """A row as a dict; the video is the narration id without its end."""
     video = name.rsplit('_', 1)[0]
-    row = dict(
-        narration_id=name,
-        participant_id=video.split('_')[0],
-        video_id=video,
-        narration_timestamp=timestamp(start),
-        start_timestamp=timestamp(start),
-        stop_timestamp=timestamp(stop),
-        start_frame=0,
-        stop_frame=0)
+    row = dict(narration_id=name, participant_id=video.split('_')[0],
+               video_id=video, narration_timestamp=timestamp(start),
+               start_timestamp=timestamp(start),
+               stop_timestamp=timestamp(stop), start_frame=0, stop_frame=0)
     if verb is not None:
-        row.update(
-            narration='take "a, b"',
-            verb='take',
-            verb_class=verb,
-            noun='a:b',
-            noun_class=noun,
-            all_nouns="['a:b', 'c']",
-            all_noun_classes=f'[{noun}, 1]')
+        row.update(narration='take "a, b"', verb='take', verb_class=verb,
+                   noun='a:b', noun_class=noun, all_nouns="['a:b', 'c']",
+                   all_noun_classes=f'[{noun}, 1]')
     return row
 
 
@@ -80,32 +70,23 @@ def write_index(path, form='{0}/videos/{1}.MP4', **videos):
 
 def write_info(path, **videos):
     """Writes a video list; values are (number of frames, rate)."""
-    return write_text(
-        path, 'video_id,duration,fps,resolution',
-        *(f'{name},{num / float(fps)},{float(fps)},64x64'
-          for name, (num, fps) in videos.items()))
+    return write_text(path, 'video_id,duration,fps,resolution',
+                      *(f'{name},{num / float(fps)},{float(fps)},64x64'
+                        for name, (num, fps) in videos.items()))
 
 # A small causal model of verbs and nouns.
 SIZES = dict(verb=4, noun=5)
 MODEL = dict(
     type='OnlineRecognizer3D',
-    backbone=dict(
-        type='MeMViT',
-        arch=dict(
-            embed_dims=16, num_layers=2, num_heads=1, downscale_indices=[1]),
-        spatial_size=32,
-        temporal_size=4,
-        causal=True,
-        mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2))),
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[127.] * 3,
-        std=[64.] * 3,
-        format_shape='NCTHW'),
-    cls_head=dict(
-        type='MultiTaskHead',
-        num_classes=SIZES,
-        head=dict(type='FrameLevelHead', in_channels=32)))
+    backbone=dict(type='MeMViT',
+                  arch=dict(embed_dims=16, num_layers=2, num_heads=1,
+                            downscale_indices=[1]),
+                  spatial_size=32, temporal_size=4, causal=True,
+                  mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2))),
+    data_preprocessor=dict(type='ActionDataPreprocessor', mean=[127.] * 3,
+                           std=[64.] * 3, format_shape='NCTHW'),
+    cls_head=dict(type='MultiTaskHead', num_classes=SIZES,
+                  head=dict(type='FrameLevelHead', in_channels=32)))
 
 
 def build_model(**backbone):

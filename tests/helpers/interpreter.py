@@ -16,13 +16,9 @@ def run_python(code, cwd, *arguments):
     """
     path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
     env = dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1')
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c',
-         textwrap.dedent(code), *arguments],
-        cwd=str(cwd),
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True)
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c',
+                           textwrap.dedent(code), *arguments],
+                          cwd=str(cwd), env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout

@@ -18,7 +18,9 @@ from mmengine.hooks import Hook
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
 
+from .distributed import spawn_two
 from .models import MEMVIT
+from .tools import load_tool
 from .videos import write_video
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,44 +30,27 @@ NUM_CLIPS = (6, 5, 4, 3, 2)
 NUM_FRAMES = (24, 18, 16, 11, 8)
 
 # Strong weights: what is remembered must show in the losses.
-STRONG = [
-    dict(type='TruncNormal', layer='Conv3d', std=0.3),
-    dict(type='TruncNormal', layer='Linear', std=0.3, bias=0.),
-    dict(type='Constant', layer='LayerNorm', val=1., bias=0.)
-]
-MODEL = dict(
-    type='OnlineRecognizer3D',
-    backbone=dict(MEMVIT, init_cfg=STRONG),
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[127.] * 3,
-        std=[64.] * 3,
-        format_shape='NCTHW'),
-    cls_head=dict(
-        type='MViTHead',
-        in_channels=32,
-        num_classes=3,
-        dropout_ratio=0.,
-        average_clips='prob'))
+STRONG = [dict(type='TruncNormal', layer='Conv3d', std=0.3),
+          dict(type='TruncNormal', layer='Linear', std=0.3, bias=0.),
+          dict(type='Constant', layer='LayerNorm', val=1., bias=0.)]
+MODEL = dict(type='OnlineRecognizer3D', backbone=dict(MEMVIT, init_cfg=STRONG),
+             data_preprocessor=dict(type='ActionDataPreprocessor',
+                                    mean=[127.] * 3, std=[64.] * 3,
+                                    format_shape='NCTHW'),
+             cls_head=dict(type='MViTHead', in_channels=32, num_classes=3,
+                           dropout_ratio=0., average_clips='prob'))
 META_KEYS = ('video_id', 'timestamp', 'segment_id')
-PACK = [
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs', meta_keys=META_KEYS)
-]
+PACK = [dict(type='FormatShape', input_format='NCTHW'),
+        dict(type='PackActionInputs', meta_keys=META_KEYS)]
 TRAIN_PIPELINE = [
     dict(type='LoadVideoClip'),
-    dict(
-        type='PerVideoAugment',
-        transforms=[
-            dict(type='RandomResizedCrop', area_range=(0.3, 1.)),
-            dict(type='Resize', scale=(32, 32), keep_ratio=False),
-            dict(type='Flip', flip_ratio=0.5)
-        ]), *PACK
-]
-TEST_PIPELINE = [
-    dict(type='LoadVideoClip'),
-    dict(type='Resize', scale=(32, 32), keep_ratio=False), *PACK
-]
+    dict(type='PerVideoAugment',
+         transforms=[dict(type='RandomResizedCrop', area_range=(0.3, 1.)),
+                     dict(type='Resize', scale=(32, 32), keep_ratio=False),
+                     dict(type='Flip', flip_ratio=0.5)]),
+    *PACK]
+TEST_PIPELINE = [dict(type='LoadVideoClip'),
+                 dict(type='Resize', scale=(32, 32), keep_ratio=False), *PACK]
 
 
 def write_videos(folder: Path) -> Path:
@@ -78,29 +63,21 @@ def write_videos(folder: Path) -> Path:
     return folder
 
 
-def loader(folder: Path,
-           train: bool,
-           batch_size: int = 2,
-           num_workers: int = 0,
-           **dataset) -> dict:
+def loader(folder: Path, train: bool, batch_size: int = 2,
+           num_workers: int = 0, **dataset) -> dict:
     """Config of a data loader over the videos of :func:`write_videos`."""
-    return dict(
-        batch_size=batch_size,
-        num_workers=num_workers,
-        persistent_workers=num_workers > 0,
-        sampler=dict(type='DefaultSampler', shuffle=train),
-        batch_sampler=dict(type='StreamBatchSampler'),
-        dataset={
-            **dict(
-                type='OnlineVideoDataset',
-                ann_file=str(folder / 'videos.txt'),
-                data_prefix=dict(video=str(folder)),
-                clip_len=CLIP_LEN,
-                frame_interval=1,
-                pipeline=TRAIN_PIPELINE if train else TEST_PIPELINE,
-                test_mode=not train),
-            **dataset
-        })
+    return dict(batch_size=batch_size, num_workers=num_workers,
+                persistent_workers=num_workers > 0,
+                sampler=dict(type='DefaultSampler', shuffle=train),
+                batch_sampler=dict(type='StreamBatchSampler'),
+                dataset={
+                    **dict(type='OnlineVideoDataset',
+                           ann_file=str(folder / 'videos.txt'),
+                           data_prefix=dict(video=str(folder)),
+                           clip_len=CLIP_LEN, frame_interval=1,
+                           pipeline=TRAIN_PIPELINE if train else TEST_PIPELINE,
+                           test_mode=not train),
+                    **dataset})
 
 
 @DATASETS.register_module(force=True)
@@ -112,8 +89,7 @@ class MadeUpStreams:
     """
     metainfo: dict = {}
 
-    def __init__(self,
-                 lengths: Sequence[int],
+    def __init__(self, lengths: Sequence[int],
                  labels: Optional[Sequence[int]] = None,
                  test_mode: bool = False) -> None:
         self.keys = [(v, p) for v, n in enumerate(lengths) for p in range(n)]
@@ -138,36 +114,25 @@ class MadeUpStreams:
             data_samples=sample.set_gt_label(self.labels[video]))
 
 
-def made_up_loader(lengths: Sequence[int],
-                   train: bool,
-                   batch_size: int = 2,
-                   streams: bool = True,
-                   **dataset) -> dict:
+def made_up_loader(lengths: Sequence[int], train: bool, batch_size: int = 2,
+                   streams: bool = True, **dataset) -> dict:
     """Config of a data loader of :class:`MadeUpStreams`.
 
     Without ``streams`` no StreamBatchSampler keeps the clips of a video in
     order; ``dataset`` are further arguments of the data set.
     """
-    cfg = dict(
-        batch_size=batch_size,
-        num_workers=0,
-        sampler=dict(type='DefaultSampler', shuffle=train),
-        dataset=dict(
-            type='MadeUpStreams',
-            lengths=lengths,
-            test_mode=not train,
-            **dataset))
+    cfg = dict(batch_size=batch_size, num_workers=0,
+               sampler=dict(type='DefaultSampler', shuffle=train),
+               dataset=dict(type='MadeUpStreams', lengths=lengths,
+                            test_mode=not train, **dataset))
     if streams:
         cfg['batch_sampler'] = dict(type='StreamBatchSampler')
     return cfg
 
 
-def config(work_dir: Path,
-           train: Optional[dict] = None,
-           val: Optional[dict] = None,
-           test: Optional[dict] = None,
-           epochs: int = 1,
-           **changes) -> Config:
+def config(work_dir: Path, train: Optional[dict] = None,
+           val: Optional[dict] = None, test: Optional[dict] = None,
+           epochs: int = 1, **changes) -> Config:
     """Config of a run with these data loaders, with ``changes`` merged in."""
     cfg = dict(
         default_scope='mmaction',
@@ -186,26 +151,19 @@ def config(work_dir: Path,
         cfg.update(
             train_dataloader=train,
             train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=epochs),
-            optim_wrapper=dict(
-                optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-                clip_grad=dict(max_norm=1.)),
-            param_scheduler=[
-                dict(
-                    type='CosineAnnealingLR',
-                    T_max=8,
-                    by_epoch=True,
-                    convert_to_iter_based=True)
-            ])
+            optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-3,
+                                              weight_decay=0.05),
+                               clip_grad=dict(max_norm=1.)),
+            param_scheduler=[dict(type='CosineAnnealingLR', T_max=8,
+                                  by_epoch=True, convert_to_iter_based=True)])
     if val is not None:
-        cfg.update(
-            val_dataloader=val,
-            val_evaluator=dict(type='VideoAccMetric'),
-            val_cfg=dict(type='ValLoop'))
+        cfg.update(val_dataloader=val,
+                   val_evaluator=dict(type='VideoAccMetric'),
+                   val_cfg=dict(type='ValLoop'))
     if test is not None:
-        cfg.update(
-            test_dataloader=test,
-            test_evaluator=dict(type='VideoAccMetric'),
-            test_cfg=dict(type='TestLoop'))
+        cfg.update(test_dataloader=test,
+                   test_evaluator=dict(type='VideoAccMetric'),
+                   test_cfg=dict(type='TestLoop'))
     cfg = Config(copy.deepcopy(cfg))
     cfg.merge_from_dict(changes)
     return cfg
@@ -215,9 +173,8 @@ def iteration_based(cfg: Config, max_iters: int, **kwargs) -> Config:
     """Changes a config from epochs to iterations."""
     cfg.train_cfg = dict(
         type='IterBasedTrainLoop', max_iters=max_iters, **kwargs)
-    cfg.param_scheduler = [
-        dict(type='CosineAnnealingLR', T_max=100, by_epoch=False)
-    ]
+    cfg.param_scheduler = [dict(type='CosineAnnealingLR', T_max=100,
+                                by_epoch=False)]
     cfg.default_hooks.checkpoint.by_epoch = False
     cfg.log_processor = dict(by_epoch=False)
     return cfg
@@ -233,10 +190,7 @@ class Recorder(Hook):
         self.clips: List[list] = []
         self.scores: dict = {}
 
-    def after_train_iter(self,
-                         runner,
-                         batch_idx,
-                         data_batch=None,
+    def after_train_iter(self, runner, batch_idx, data_batch=None,
                          outputs=None) -> None:
         """Keep a step's loss, and which clips it was about."""
         self.losses.append(outputs['loss'].item())
@@ -245,17 +199,13 @@ class Recorder(Hook):
                            for x in data_batch['data_samples']
                            if hasattr(x, 'get')])
 
-    def after_val_iter(self,
-                       runner,
-                       batch_idx,
-                       data_batch=None,
+    def after_val_iter(self, runner, batch_idx, data_batch=None,
                        outputs=None) -> None:
         """Keep the scores of a step."""
         for x in outputs:
             name = x.get('video_id'), x.get('timestamp')
-            self.scores[name] = (
-                x.pred_instances.scores
-                if 'pred_instances' in x else x.pred_score)
+            self.scores[name] = (x.pred_instances.scores
+                                 if 'pred_instances' in x else x.pred_score)
 
     def after_test_iter(self, *args, **kwargs) -> None:
         """Keep the scores of a step."""
@@ -305,40 +255,61 @@ def assert_same(losses: Sequence[float], others: Sequence[float]) -> None:
     np.testing.assert_allclose(losses, others, atol=1e-6, rtol=0)
 
 
-def launch(script: str, folder: Path, cfg: Config, *arguments: str) -> str:
-    """Runs tools/dist_*.sh in a folder, on processes without a GPU.
+def launch(folder: Path, cfg: Config, *arguments: str) -> str:
+    """Runs tools/dist_train.sh in a folder, on two processes without a GPU.
 
-    ``script`` is 'dist_train' or 'dist_test', ``arguments`` follow the config.
     Gives its output.
     """
+    port = dump_for_two(folder, cfg)
+    done = subprocess.run(
+        ['bash', str(ROOT / 'tools/dist_train.sh'), 'two.py', '2', *arguments],
+        cwd=str(folder),
+        env=dict(os.environ, PORT=str(port), PYTHON=sys.executable,
+                 PYTHONPATH=str(folder), CUDA_VISIBLE_DEVICES='',
+                 OMP_NUM_THREADS='1'),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+def dump_for_two(folder: Path, cfg: Config) -> int:
+    """Writes two.py, a config for two processes; gives a free port."""
     cfg.env_cfg = dict(
         mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
         dist_cfg=dict(backend='gloo'))
-    cfg.dump(str(folder / f'{script}.py'))
+    cfg.experiment_name += '_two'
+    cfg.dump(str(folder / 'two.py'))
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-    done = subprocess.run(
-        ['bash', str(ROOT / f'tools/{script}.sh'), f'{script}.py', *arguments],
-        cwd=str(folder),
-        env=dict(
-            os.environ,
-            PORT=str(port),
-            PYTHON=sys.executable,
-            PYTHONPATH=str(folder),
-            CUDA_VISIBLE_DEVICES='',
-            OMP_NUM_THREADS='1'),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True)
-    assert done.returncode == 0, done.stdout[-6000:]
-    return done.stdout
+        return s.getsockname()[1]
+
+
+def fork_two(tool: str, folder: Path, cfg: Config, *arguments: str) -> str:
+    """Does what :func:`launch` does in two forks of this process.
+
+    ``tool`` is 'train' or 'test'.
+    """
+    port = dump_for_two(folder, cfg)
+    spawn_two(one_of_two, port, tool, folder, arguments)
+    return (folder / 'printed.txt').read_text()
+
+
+def one_of_two(rank: int, port: int, tool: str, folder: Path,
+               arguments: Sequence[str]) -> None:
+    """Runs a tool as torchrun would."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2',
+                      MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    os.chdir(folder)
+    with open('printed.txt', 'a') as printed:
+        sys.stdout = sys.stderr = printed
+        sys.argv = [tool, 'two.py', *arguments, '--launcher', 'pytorch']
+        load_tool(f'tools/{tool}.py').main()
 
 
 def on_two_processes(folder: Path, cfg: Config,
                      checkpoint: str) -> Tuple[dict, dict]:
     """Tests on two processes: metrics, and samples by video and time."""
-    launch('dist_test', folder, cfg, checkpoint, '2', '--dump', 'two.pkl')
+    fork_two('test', folder, cfg, checkpoint, '--dump', 'two.pkl')
     path, = (folder / cfg.work_dir).glob('*/*.json')
     metrics = {k: v for k, v in load(str(path)).items() if '/' in k}
     return metrics, {(x['video_id'], x['timestamp']): x

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
-from typing import Callable, List, Optional
+from typing import IO, Callable, List, Optional
 
 import torch
 
@@ -42,9 +42,7 @@ class Shell:
             ``python``, in its process and folder. Defaults to None.
     """
 
-    def __init__(self,
-                 folder: Path,
-                 bin: Path,
+    def __init__(self, folder: Path, bin: Path,
                  before: Optional[Callable] = None) -> None:
         self.folder = folder
         self.before = before or (lambda arguments: None)
@@ -64,11 +62,8 @@ class Shell:
         with open(path, 'w') as printed:
             bash = subprocess.Popen(
                 [shutil.which('bash'), '-euo', 'pipefail', '-c', text],
-                cwd=str(self.folder),
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=subprocess.STDOUT)
+                cwd=str(self.folder), env=self.env, stdin=subprocess.DEVNULL,
+                stdout=printed, stderr=subprocess.STDOUT)
             while bash.poll() is None:
                 try:
                     self._serve(self.server.accept()[0])
@@ -112,6 +107,28 @@ def _become(client: socket.socket, fds: array.array, arguments: List[str],
     finally:
         client.send(bytes([code]))
         os._exit(code)
+
+
+class Fork:
+    """In place of ``subprocess.Popen``: a fork of this process runs Python.
+
+    It is for those who wait for its ``pid``.
+    """
+
+    def __init__(self, command: List[str], env: dict, stdout: IO,
+                 stderr: int) -> None:
+        self.pid = os.fork()
+        if self.pid:
+            return
+        code = 1
+        try:
+            sys.stdout = sys.stderr = stdout
+            os.environ.update(env)
+            torch.set_num_threads(1)
+            code = _run(command[1:], lambda arguments: None)
+            stdout.flush()
+        finally:
+            os._exit(code)
 
 
 def _run(arguments: List[str], before: Callable) -> int:

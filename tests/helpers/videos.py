@@ -40,19 +40,11 @@ def read_number(image: np.ndarray) -> int:
     return number
 
 
-def write_video(path,
-                num_frames: int,
-                codec: str = 'libx264',
-                rate: int = 30,
-                gop: int = 12,
-                b_frames: int = 2,
-                times: Optional[list] = None,
-                first: int = 0,
-                height: int = 64,
-                width: int = 64,
+def write_video(path, num_frames: int, codec: str = 'libx264', rate: int = 30,
+                gop: int = 12, b_frames: int = 2, times: Optional[list] = None,
+                first: int = 0, height: int = 64, width: int = 64,
                 container_options: Optional[dict] = None,
-                pix_fmt: str = 'yuv420p',
-                **options) -> str:
+                pix_fmt: str = 'yuv420p', **options) -> str:
     """Writes frames first, first + 1, ... as a video.
 
     Args:

@@ -153,9 +153,8 @@ def test_a_lane_does_not_depend_on_sizes_nor_on_how_many_pass_at_a_time():
         model = Host(True)
         for position, expected in enumerate(([1, 2, 3], [4, 8, 12])):
             clips = [clip(1.)[0], clip(2., size=6)[0], clip(3.)[0]]
-            parts, = model.run(
-                [(clips, at(*((n, position) for n in 'abc')))],
-                model.bank(True), most)
+            parts, = model.run([(clips, at(*((n, position) for n in 'abc')))],
+                               model.bank(True), most)
             found = [None] * 3
             for lanes, out in parts:
                 for lane, value in zip(lanes, out.tolist()):
@@ -168,10 +167,8 @@ def test_a_lane_does_not_depend_on_sizes_nor_on_how_many_pass_at_a_time():
 def test_the_model_is_told_the_seconds():
     model = Host(True)
     for position, told in enumerate(([0, 0], [2.5, 0], [2.5, 2])):
-        who = [
-            ClipIdentity('a', position, seconds=2.5 * position),
-            ClipIdentity('b', max(position - 1, 0), seconds=2. * position)
-        ]
+        who = [ClipIdentity('a', position, seconds=2.5 * position),
+               ClipIdentity('b', max(position - 1, 0), seconds=2. * position)]
         model.run([(clip(1., 1.), who)], model.bank(True))
         assert model.parts[0].elapsed == told
     model.run([(clip(1.), at(('a', 3)))], model.bank(True))
@@ -184,8 +181,7 @@ def test_identities_come_from_the_samples():
         return clip_identities([ActionDataSample(metainfo=metainfo)], 2)
 
     assert read(video_id='a', timestamp=4) == at(('a', 4, 0), ('a', 4, 1))
-    assert read(
-        video_id='a', timestamp=4, start_seconds=8.)[1].seconds == 8
+    assert read(video_id='a', timestamp=4, start_seconds=8.)[1].seconds == 8
     with pytest.raises(KeyError, match='video_id'):
         read(timestamp=4)
 
@@ -207,13 +203,9 @@ def outputs(model, clips, at_once: int) -> torch.Tensor:
 
 
 @settings(max_examples=50, deadline=None)
-@given(
-    lengths=st.lists(st.integers(1, 9), min_size=3, max_size=8),
-    lanes=st.integers(1, 3),
-    unroll=st.integers(2, 6),
-    split=st.booleans(),
-    seed=st.integers(0, 99),
-    replaced=st.floats(0, 0.2))
+@given(lengths=st.lists(st.integers(1, 9), min_size=3, max_size=8),
+       lanes=st.integers(1, 3), unroll=st.integers(2, 6), split=st.booleans(),
+       seed=st.integers(0, 99), replaced=st.floats(0, 0.2))
 @example([8, 1, 1, 1, 4, 9, 2, 3], 1, 4, True, 56, 0.125)
 def test_a_window_gives_what_its_steps_give(lengths, lanes, unroll, split,
                                             seed, replaced):
@@ -274,8 +266,7 @@ def test_the_gradient_may_be_cut_within_a_window(with_cp):
         weight = model.parts[0].weight
         return out, [
             torch.autograd.grad(x, weight, retain_graph=True)[0].item()
-            for x in out
-        ]
+            for x in out]
 
     out, whole = slopes()
     memory = [0, *out.tolist()]

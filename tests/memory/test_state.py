@@ -34,11 +34,9 @@ def nested(batch: int = 2, **kwargs) -> Nested:
     def some():
         return torch.randn(batch, 3, 4)
 
-    return Nested(
-        tuple(Pair((some(), some()), (some(), )) for _ in range(2)),
-        torch.ones(batch, 3, dtype=torch.bool),
-        ages=dict(first=torch.arange(batch)),
-        **kwargs)
+    return Nested(tuple(Pair((some(), some()), (some(), )) for _ in range(2)),
+                  torch.ones(batch, 3, dtype=torch.bool),
+                  ages=dict(first=torch.arange(batch)), **kwargs)
 
 
 def same(a, b) -> bool:
@@ -47,12 +45,10 @@ def same(a, b) -> bool:
             a) is type(b)
 
 
-MEMORIES = [
-    nested, lambda batch=2: (nested(batch), None),
-    lambda batch=2: [dict(a=torch.randn(batch, 2)), 'all'],
-    lambda batch=2: Plain(torch.randn(batch, 3)),
-    lambda batch=2: torch.randn(batch, 5)
-]
+MEMORIES = [nested, lambda batch=2: (nested(batch), None),
+            lambda batch=2: [dict(a=torch.randn(batch, 2)), 'all'],
+            lambda batch=2: Plain(torch.randn(batch, 3)),
+            lambda batch=2: torch.randn(batch, 5)]
 
 
 @pytest.mark.parametrize('make', MEMORIES)
@@ -112,9 +108,8 @@ def test_everything_compiles_in_one_graph():
         memory = memory.select(torch.tensor([1, 0])).to(dtype=torch.float32)
         memory = Nested.cat([memory.select([0]), memory.select([1])])
         x = x + memory.layers[0].keys[0] + memory.finite()[:, None, None]
-        layers = tuple(
-            Pair((x, *layer.keys[:-1]), layer.values)
-            for layer in memory.layers)
+        layers = tuple(Pair((x, *layer.keys[:-1]), layer.values)
+                       for layer in memory.layers)
         return x, Nested(layers, memory.valid, ages=memory.ages)
 
     torch._dynamo.reset()

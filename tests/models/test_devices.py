@@ -21,21 +21,14 @@ from mmengine.structures import InstanceData
 DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.cuda)]
 SIZE, FRAMES, VIDEOS, N = 32, 4, 3, 4
 COLLABORATIVE = dict(
-    type='CollaborativeRecognizer3D',
-    backbone=dict(SLOWONLY, base_channels=8),
+    type='CollaborativeRecognizer3D', backbone=dict(SLOWONLY, base_channels=8),
     neck=dict(type='CollaborativeMemory', in_channels=64, zero_init=False),
     data_preprocessor=MODEL['data_preprocessor'],
-    cls_head=dict(
-        type='I3DHead',
-        num_classes=3,
-        in_channels=64,
-        dropout_ratio=0.,
-        average_clips='prob'))
-CONFIGS = dict(
-    recognizer=MODEL,
-    collaborative=COLLABORATIVE,
-    multi_iteration={**COLLABORATIVE, 'mode': 'multi_iteration'},
-    detector=DETECTOR)
+    cls_head=dict(type='I3DHead', num_classes=3, in_channels=64,
+                  dropout_ratio=0., average_clips='prob'))
+CONFIGS = dict(recognizer=MODEL, collaborative=COLLABORATIVE,
+               multi_iteration={**COLLABORATIVE, 'mode': 'multi_iteration'},
+               detector=DETECTOR)
 
 
 @pytest.fixture(autouse=True)
@@ -67,12 +60,10 @@ def batch(kind, position, videos=VIDEOS, size=SIZE):
         shape.insert(0, 1 if kind == 'recognizer' else N)
     inputs, samples = [], []
     for i in range(videos):
-        inputs.append(
-            torch.randint(256, shape, generator=gen).to(torch.uint8))
-        sample = ActionDataSample(
-            metainfo=dict(
-                video_id=f'v{i}', timestamp=position, img_key=f'v{i}',
-                img_shape=(size, size)))
+        inputs.append(torch.randint(256, shape, generator=gen).to(torch.uint8))
+        sample = ActionDataSample(metainfo=dict(
+                                      video_id=f'v{i}', timestamp=position,
+                                      img_key=f'v{i}', img_shape=(size, size)))
         samples.append(sample.set_gt_label((i + position) % 3))
         if kind.startswith('detector'):
             num = 0 if kind.endswith('boxes') else (i + position) % 3
@@ -133,7 +124,7 @@ def test_a_long_stream_is_flat_and_finite(kind, device):
     cuda = device == 'cuda'
     model = build(kind, device).eval()
     held = []
-    for position in range(300 if cuda else 8):
+    for position in range(300 if cuda else 6):
         with torch.no_grad(), torch.autocast(device, torch.bfloat16):
             results = model.test_step(batch(kind, position, videos=2))
         assert torch.isfinite(scores_of(results)).all()

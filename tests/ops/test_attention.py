@@ -20,9 +20,8 @@ def test_gradients_of_folding_and_unfolding(batch):
     args = q, k, v, folded, channels, bias, size
     for a, b in zip(fold(*args), attention.fold_definition(*args)):
         torch.testing.assert_close(a, b)
-    assert torch.autograd.gradcheck(
-        lambda *x: fold(*x, channels, bias, size), args[:4],
-        check_undefined_grad=False)
+    assert torch.autograd.gradcheck(lambda *x: fold(*x, channels, bias, size),
+                                    args[:4], check_undefined_grad=False)
     out = torch.randn(
         batch, n, 13, c + e, dtype=torch.double, requires_grad=True)
     for grid in (None, q[:, 1:].detach().requires_grad_()):

@@ -12,12 +12,10 @@ CASES = Path(__file__).with_name('test_operators.py')
 
 
 def run_cases(*args, **env):
-    result = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', '-x', str(CASES), *args],
-        env=dict(os.environ, **env),
-        capture_output=True,
-        text=True,
-        timeout=600)
+    result = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-x',
+                             str(CASES), *args],
+                            env=dict(os.environ, **env), capture_output=True,
+                            text=True, timeout=600)
     assert result.returncode == 0, result.stdout[-4000:]
 
 
@@ -31,5 +29,4 @@ def test_kernels_in_the_interpreter():
     not torch.cuda.is_available(), reason='PyTorch sees no GPU')
 @pytest.mark.parametrize('triton', ['0', '1'], ids=['plain', 'triton'])
 def test_operators_on_a_gpu(triton):
-    run_cases(
-        '-m', 'cuda', MEMVIT_TRITON=triton, MEMVIT_TEST_DEVICE='cuda')
+    run_cases('-m', 'cuda', MEMVIT_TRITON=triton, MEMVIT_TEST_DEVICE='cuda')

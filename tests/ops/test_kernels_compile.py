@@ -32,12 +32,9 @@ def compiled(kernel, args, constants, num_warps):
         signature[name] = 'constexpr'
         fixed[(kernel.arg_names.index(name), )] = value
     source = compiler.ASTSource(
-        kernel, {x: signature[x]
-                 for x in kernel.arg_names}, fixed, hints)
-    result = triton.compile(
-        source,
-        target=backends.GPUTarget('cuda', 90, 32),
-        options=dict(num_warps=num_warps))
+        kernel, {x: signature[x] for x in kernel.arg_names}, fixed, hints)
+    result = triton.compile(source, target=backends.GPUTarget('cuda', 90, 32),
+                            options=dict(num_warps=num_warps))
     assert result.asm['cubin']
     return result.asm['ptx']
 

@@ -6,10 +6,8 @@ from mmaction_memvit.ops import add_layer_norm, layer_norm
 
 
 def make(dtype=torch.float64):
-    return [
-        torch.randn(shape, dtype=dtype, requires_grad=True)
-        for shape in ((3, 4, 6), (3, 4, 6), (6, ), (6, ))
-    ]
+    return [torch.randn(shape, dtype=dtype, requires_grad=True)
+            for shape in ((3, 4, 6), (3, 4, 6), (6, ), (6, ))]
 
 
 @pytest.mark.parametrize('scale', [None, torch.tensor([0., 2., 1.])])
@@ -18,8 +16,7 @@ def test_gradients(scale):
     scale = None if scale is None else scale.double()
     assert torch.autograd.gradcheck(layer_norm, (x, *params))
     assert torch.autograd.gradcheck(
-        lambda *args: add_layer_norm(*args, 1e-6, scale),
-        (x, branch, *params))
+        lambda *args: add_layer_norm(*args, 1e-6, scale), (x, branch, *params))
 
 
 @pytest.mark.skipif(
@@ -55,7 +52,6 @@ def test_compiled_in_one_graph():
         return (total * layer_norm(normed, gamma, beta)).sum()
 
     compiled = torch.compile(loss, fullgraph=True, backend='aot_eager')
-    for a, b in zip(
-            torch.autograd.grad(compiled(*leaves), leaves),
-            torch.autograd.grad(loss(*leaves), leaves)):
+    for a, b in zip(torch.autograd.grad(compiled(*leaves), leaves),
+                    torch.autograd.grad(loss(*leaves), leaves)):
         assert torch.equal(a, b)

@@ -69,8 +69,7 @@ def test_operator_of_mmcv(offset):
     boxes, _ = some_boxes(300)
     scores = torch.rand(300)
     _, kept = compiled(boxes.float(), scores, 0.5, offset=offset)
-    assert torch.equal(
-        nms_plain(boxes.float(), scores, 0.5, offset), kept)
+    assert torch.equal(nms_plain(boxes.float(), scores, 0.5, offset), kept)
 
 
 @pytest.mark.parametrize('works', [True, False])

@@ -25,11 +25,8 @@ from mmaction_memvit.ops.widen import (
 DEVICE = os.environ.get('MEMVIT_TEST_DEVICE', 'cpu')
 pytestmark = pytest.mark.cuda if DEVICE == 'cuda' else []
 # Of values and of gradients, relative to the largest.
-TOLERANCES = {
-    torch.float32: (1e-5, 1e-4),
-    torch.float16: (5e-3, 1e-2),
-    torch.bfloat16: (3e-2, 6e-2),
-}
+TOLERANCES = {torch.float32: (1e-5, 1e-4), torch.float16: (5e-3, 1e-2),
+              torch.bfloat16: (3e-2, 6e-2)}
 DTYPES = list(TOLERANCES) if DEVICE == 'cuda' else [torch.float32]
 
 
@@ -76,9 +73,8 @@ def test_pooling(case, dtype):
                   dtype=dtype)
 
     def pools(params):
-        return [
-            Pool(*params[i::num], stride) for i, stride in enumerate(strides)
-        ]
+        return [Pool(*params[i::num], stride)
+                for i, stride in enumerate(strides)]
 
     compare(
         # Not contiguous: (B, C, N) transposed.
@@ -104,15 +100,12 @@ def test_pooling_of_tokens_of_their_own(num, dtype):
     def pools(params):
         return [Pool(*params[i::num], stride) for i in range(num)]
 
-    compare(
-        lambda *args: pool_norm(args[:num], size, pools(args[num:])),
-        lambda *args: [
-            pool_norm_definition(x, size, pool)
-            for x, pool in zip(args, pools(args[num:]))
-        ], [
-            *tokens, *(leaf(40, 1, *kernel) for _ in range(num)),
-            *(leaf(40) for _ in range(2 * num))
-        ], dtype)
+    compare(lambda *args: pool_norm(args[:num], size, pools(args[num:])),
+            lambda *args: [pool_norm_definition(x, size, pool)
+                           for x, pool in zip(args, pools(args[num:]))],
+            [*tokens, *(leaf(40, 1, *kernel) for _ in range(num)),
+             *(leaf(40) for _ in range(2 * num))],
+            dtype)
 
 
 @pytest.mark.parametrize('dtype', DTYPES)

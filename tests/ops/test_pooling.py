@@ -10,10 +10,9 @@ STRIDES = [(1, 1, 1), (1, 2, 2), (2, 2, 3)]
 
 def make(dtype=torch.float64, width=3):
     tokens = torch.randn(2, 61, 2 * width, dtype=dtype, requires_grad=True)
-    params = [
-        torch.randn(shape, dtype=dtype, requires_grad=True) for _ in STRIDES
-        for shape in ((width, 1, 3, 3, 3), (width, ), (width, ))
-    ]
+    params = [torch.randn(shape, dtype=dtype, requires_grad=True)
+              for _ in STRIDES
+              for shape in ((width, 1, 3, 3, 3), (width, ), (width, ))]
     return tokens, params
 
 
@@ -24,10 +23,9 @@ def pools(params):
 @pytest.mark.parametrize('causal', [False, True])
 def test_gradients(causal):
     tokens, params = make()
-    assert torch.autograd.gradcheck(
-        lambda x, *params: pool_norm(x, SIZE, pools(params), causal),
-        (tokens, *params),
-        fast_mode=True)
+    assert torch.autograd.gradcheck(lambda x, *params: pool_norm(
+                                        x, SIZE, pools(params), causal),
+                                    (tokens, *params), fast_mode=True)
 
 
 @pytest.mark.parametrize('batch', [0, 2])
@@ -68,10 +66,9 @@ def test_sizes():
 def test_registration():
     tokens, params = make(torch.float32)
     args = [params[i::3] for i in range(3)]
-    torch.library.opcheck(
-        torch.ops.memvit.pool_norm.default,
-        ([tokens], *args, list(SIZE), sum(map(list, STRIDES), []), False, 1e-6,
-         True))
+    torch.library.opcheck(torch.ops.memvit.pool_norm.default,
+                          ([tokens], *args, list(SIZE),
+                           sum(map(list, STRIDES), []), False, 1e-6, True))
 
 
 def test_compiled_in_one_graph():
@@ -83,9 +80,8 @@ def test_compiled_in_one_graph():
 
     compiled = torch.compile(loss, fullgraph=True, backend='aot_eager')
     leaves = (tokens, *params)
-    for a, b in zip(
-            torch.autograd.grad(compiled(tokens, params), leaves),
-            torch.autograd.grad(loss(tokens, params), leaves)):
+    for a, b in zip(torch.autograd.grad(compiled(tokens, params), leaves),
+                    torch.autograd.grad(loss(tokens, params), leaves)):
         assert torch.equal(a, b)
     with torch.no_grad():
         assert torch.equal(compiled(tokens, params), loss(tokens, params))
@@ -107,10 +103,8 @@ def test_autocast_chooses_the_dtype():
 def test_bfloat16_gradients_on_a_cpu_are_finite(stride):
     """Whatever the memory held before: torch reads some it never wrote."""
     for _ in range(30):
-        junk = [
-            torch.full((n, ), float('nan'))
-            for n in (10, 100, 1000, 5000, 10000, 50000) for _ in range(3)
-        ]
+        junk = [torch.full((n, ), float('nan'))
+                for n in (10, 100, 1000, 5000, 10000, 50000) for _ in range(3)]
         del junk
         x = torch.randn(2, 128, 16, requires_grad=True)
         weight = torch.randn(16, 1, 3, 3, 3, requires_grad=True)

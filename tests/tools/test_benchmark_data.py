@@ -12,11 +12,12 @@ def test_tables(split, monkeypatch, tmp_path, capsys):
     # The tool silences its whole process, which is ours.
     monkeypatch.setattr('logging.disable', lambda level: None)
     import benchmark_data
+    monkeypatch.setattr(benchmark_data, 'SECONDS', 5)
+    monkeypatch.setattr(benchmark_data, 'NUM_VIDEOS', 2)
     out = tmp_path / 'table.md'
     monkeypatch.setattr('sys.argv', [
-        'tool', '--split', split, '--video-size', '64', '48', '--seconds',
-        '5', '--num-videos', '2', '--need', '0.001', '1e6', '--out', str(out)
-    ])
+        'tool', '--split', split, '--video-size', '64', '48', '--need',
+        '0.001', '1e6', '--out', str(out)])
     benchmark_data.main()
     text = out.read_text()
     assert text.strip() == capsys.readouterr().out.strip()
@@ -24,8 +25,7 @@ def test_tables(split, monkeypatch, tmp_path, capsys):
     assert 'a clip is uint8 of (1, 3, 16, 224, 224), 2.30 MiB' in text
     rows = [[x.strip() for x in line.strip('|').split('|')]
             for line in text.splitlines() if line.startswith('|')]
-    costs = {x[0]: float(x[2].strip('%')) for x in rows
-             if x[-1].endswith('%')}
+    costs = {x[0]: float(x[2].strip('%')) for x in rows if x[-1].endswith('%')}
     assert {'LoadVideoClip', 'Resize', 'PackActionInputs'} < set(costs)
     assert 95 < sum(costs.values()) < 105
     # 150 frames a video are two clips and the start of a third.

@@ -23,8 +23,7 @@ def host(check_env, monkeypatch):
             check_env.versions, 'installed', lambda module: {
                 name: found[name]
                 for name in check_env.versions.DISTRIBUTIONS[module]
-                if name in found
-            })
+                if name in found})
         report = check_env.Report()
         check_env.add_host(report, module)
         return report
@@ -39,8 +38,7 @@ class TestHosts:
         (dict(mmcv='2.0.0'), 'ok', ''),
         (dict(onedl_mmcv='2.3.6'), 'ok', ''),
         (dict(mmcv='1.7.2'), 'WRONG', '2.0.0'),
-        ({}, 'WRONG', 'not installed'),
-    ])
+        ({}, 'WRONG', 'not installed')])
     def test_limits(self, host, found, state, remark):
         report = host('mmcv', **found)
         assert report.rows[0][2] == state and remark in report.rows[0][3]
@@ -100,9 +98,7 @@ class TestScript:
     def run(self, *flags, cwd):
         return subprocess.run(
             [sys.executable, *flags, str(ROOT / 'tools/check_env.py')],
-            cwd=str(cwd),
-            capture_output=True,
-            text=True)
+            cwd=str(cwd), capture_output=True, text=True)
 
     def test_runs_where_nothing_is_installed(self, tmp_path):
         """-I -S: the interpreter and its standard library alone."""

@@ -23,9 +23,8 @@ def root(tmp_path):
 
 
 def run(tool, root, *args):
-    return tool.main([
-        str(root / 'ann.csv'), '--video-info', str(root / 'info.csv'),
-        '--num-workers', '1', *args])
+    return tool.main([str(root / 'ann.csv'), '--video-info',
+                      str(root / 'info.csv'), '--num-workers', '1', *args])
 
 
 @pytest.fixture
@@ -37,8 +36,7 @@ def videos(root):
 
 def test_videos_in_order(tool, root, videos, capsys):
     index = root / 'index.json'
-    assert run(tool, root, '--videos', str(videos), '--index',
-               str(index)) == 0
+    assert run(tool, root, '--videos', str(videos), '--index', str(index)) == 0
     text = capsys.readouterr().out
     assert '2 of 2 videos are there, 110 frames' in text
     assert 'missing: 0' in text and text.endswith('All in order\n')

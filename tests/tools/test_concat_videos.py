@@ -23,19 +23,17 @@ def table(tmp_path_factory):
         for label in range(3):
             for i in range(8):
                 name = f'{label}/clip {i}.avi'
-                write_video(
-                    folder / name, LENGTHS[i % 2], codec='mpeg4', b_frames=0,
-                    first=100 * label + 1)
+                write_video(folder / name, LENGTHS[i % 2], codec='mpeg4',
+                            b_frames=0, first=100 * label + 1)
                 out.writerow([name, label, f'class{label}',
                               f'{label}-{i // 2}'])
     return folder / 'labels.csv'
 
 
 def make(tool, table, out, *args):
-    tool.main([
-        str(table), '--out', str(out), '--short-side', '64', '--num-train',
-        '3', '--num-val', '2', '--clips-per-video', '3', '5', *args
-    ])
+    tool.main([str(table), '--out', str(out), '--short-side', '64',
+               '--num-train', '3', '--num-val', '2', '--clips-per-video', '3',
+               '5', *args])
     return out
 
 
@@ -55,27 +53,19 @@ def test_videos_and_lists_agree(tool, table, tmp_path):
         assert 3 * num <= len(rows) <= 5 * num
         for name in {r[0] for r in rows}:
             with av.open(str(out / name)) as container:
-                shown = [
-                    read_number(f.to_ndarray(format='rgb24'))
-                    for f in container.decode(video=0)
-                ]
+                shown = [read_number(f.to_ndarray(format='rgb24'))
+                         for f in container.decode(video=0)]
             end = 0
             for _, start, stop, label in (r for r in rows if r[0] == name):
                 first, last = round(start * 30), round(stop * 30)
                 assert first == end and last - first in LENGTHS
                 assert shown[first:last] == [
-                    100 * label + 1 + i for i in range(last - first)
-                ]
+                    100 * label + 1 + i for i in range(last - first)]
                 end = last
             assert end == len(shown)
         dataset = OnlineVideoDataset(
-            f'{part}.txt', [],
-            data_root=str(out),
-            index_file='index.json',
-            ann_format='segments',
-            clip_len=4,
-            frame_interval=2,
-            num_classes=3)
+            f'{part}.txt', [], data_root=str(out), index_file='index.json',
+            ann_format='segments', clip_len=4, frame_interval=2, num_classes=3)
         assert {dataset[i]['label'] for i in range(len(dataset))} <= {0, 1, 2}
 
 
@@ -107,10 +97,8 @@ def check_split(tool, rows, share, seed=0):
 
 @pytest.mark.parametrize('seed', range(5))
 def test_split(tool, seed):
-    rows = [
-        dict(path=f'{k}-{i}', label=k, source_group=f'{k}-{i // 2}')
-        for k in range(3) for i in range(8)
-    ]
+    rows = [dict(path=f'{k}-{i}', label=k, source_group=f'{k}-{i // 2}')
+            for k in range(3) for i in range(8)]
     count = check_split(tool, rows, 0.3, seed)
     assert list(count.values()) == [[6, 2]] * 3
 
@@ -159,10 +147,8 @@ def test_boxes_follow_their_frames(tool, table, boxes, tmp_path, fps):
     for name in ('train_000', 'val_001'):
         with av.open(str(out / f'videos/{name}.mp4')) as container:
             assert container.streams.video[0].average_rate == int(fps)
-            shown = [
-                read_number(f.to_ndarray(format='rgb24'))
-                for f in container.decode(video=0)
-            ]
+            shown = [read_number(f.to_ndarray(format='rgb24'))
+                     for f in container.decode(video=0)]
         mine = {int(r['frame']): r for r in rows
                 if r['video'] == f'{name}.mp4'}
         persons = defaultdict(set)
@@ -191,8 +177,7 @@ def test_boxes_follow_their_frames(tool, table, boxes, tmp_path, fps):
 ])
 def test_bad_boxes(tool, table, tmp_path, rows, match):
     path = tmp_path / 'boxes.csv'
-    path.write_text('\n'.join(
-        ','.join(map(str, r)) for r in [BOXES, *rows]))
+    path.write_text('\n'.join(','.join(map(str, r)) for r in [BOXES, *rows]))
     with pytest.raises(SystemExit, match=match):
         make(tool, table, tmp_path / 'out', '--boxes', str(path))
 

@@ -24,9 +24,8 @@ def root(tmp_path):
     write_official(tmp_path / 'test.csv', [row[:3] for row in ROWS])
     write_text(tmp_path / 'EPIC_100_tail_verbs.csv', 'verb', '3')
     write_text(tmp_path / 'EPIC_100_tail_nouns.csv', 'noun', '1')
-    write_text(
-        tmp_path / 'EPIC_100_unseen_participant_ids_validation.csv',
-        'participant_id', 'P02')
+    write_text(tmp_path / 'EPIC_100_unseen_participant_ids_validation.csv',
+               'participant_id', 'P02')
     rng = np.random.default_rng(0)
     scores = {'verb': rng.normal(size=(12, 4)).astype(np.float32),
               'noun': rng.normal(size=(12, 5)).astype(np.float32)}
@@ -120,8 +119,7 @@ def test_missing_segments(tool, root, capsys):
     assert '1 segments of the list have no result' in capsys.readouterr().out
 
 
-def test_submission_has_segments_without_times(tool, validator, root,
-                                                capsys):
+def test_submission_has_segments_without_times(tool, validator, root, capsys):
     rows = [row[:3] for row in ROWS]
     rows.insert(3, ('P01_01_91', None, None))
     write_official(root / 'test.csv', [*rows, ('P02_01_92', 5, None)])

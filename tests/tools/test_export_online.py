@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -34,6 +35,12 @@ def test_files_are_run_beside_the_model(tool, tmp_path, monkeypatch, capsys):
     assert re.search(r'clip +uint8 +\(1, 3, 4, 32, 48\)', said)
     assert {x.name for x in (tmp_path / 'out').iterdir()} == {
         'backbone.pt2', 'head.pt2'}
+
+
+def test_files_that_give_other_scores_are_refused(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, 'load', str)
     monkeypatch.setattr(tool, 'difference', lambda *args: float('nan'))
-    with pytest.raises(SystemExit, match='nan'):
-        tool.main()
+    program = SimpleNamespace(save=str)
+    with pytest.raises(ValueError, match='nan'):
+        tool.write(SimpleNamespace(model=None), dict(backbone=program),
+                   'torch', str(tmp_path), (4, 32, 32))

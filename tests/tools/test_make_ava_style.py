@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.tools import load_tool, tool_fixture
-from helpers.videos import need_shared_data, write_video
+from helpers.tools import tool_fixture
+from helpers.videos import write_video
 
 tool = tool_fixture('tools/data/ava/make_ava_style.py')
 steps = tool_fixture('tools/data/ava/box_table.py')
@@ -69,9 +69,7 @@ def test_set(tool, videos, tmp_path, capsys):
         'b.avi,120,32,16,64,32,talk,train,,',
         'x.y.mp4,30,32,16,64,32,sit,val,4,',
         'x.y.mp4,30,32,16,64,32,sit,val,4,',
-        'same.mp4,0,0,0,128,64,talk,val,4,',
-        '',
-        head=HEAD + ',person,score')
+        'same.mp4,0,0,0,128,64,talk,val,4,', '', head=HEAD + ',person,score')
     other = {'other.mp4': dict(num_frames=7, fps=25.)}
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out/index.json').write_text(json.dumps(other))
@@ -82,13 +80,11 @@ def test_set(tool, videos, tmp_path, capsys):
     assert found['train'] == [
         'a/walk (1)!,2,0.000000,0.000000,0.500000,0.500000,1,0',
         'a/walk (1)!,2,0.000000,0.000000,0.500000,0.500000,2,0',
-        'b,2,0.250000,0.250000,0.500000,0.500000,2,-1',
-    ]
+        'b,2,0.250000,0.250000,0.500000,0.500000,2,-1']
     # same.mkv is there, too.
     assert found['val'] == [
         'same.mp4,0,0.000000,0.000000,1.000000,1.000000,2,4',
-        'x.y,1,0.250000,0.250000,0.500000,0.500000,1,4',
-    ]
+        'x.y,1,0.250000,0.250000,0.500000,0.500000,1,4']
     assert set(found['proposals_train']) == {'a/walk (1)!,0002', 'b,0002'}
     boxes = found['proposals_train']['a/walk (1)!,0002']
     assert boxes.dtype == np.float32
@@ -124,11 +120,10 @@ def test_mmaction_reads_the_set(tool, videos, tmp_path):
     with open(out / 'label_map.pbtxt') as f:
         names, ids = evaluation.read_labelmap(f)
     assert names == [{'id': 1, 'name': 'run'}, {'id': 2, 'name': 'stand'}]
-    dataset = AVADataset(
-        str(out / 'train.csv'), [],
-        proposal_file=str(out / 'proposals_train.pkl'),
-        label_file=str(out / 'label_map.pbtxt'),
-        num_classes=3)
+    dataset = AVADataset(str(out / 'train.csv'), [],
+                         proposal_file=str(out / 'proposals_train.pkl'),
+                         label_file=str(out / 'label_map.pbtxt'),
+                         num_classes=3)
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     assert [i['img_key'] for i in infos] == ['b,0000', 'b,0001']
     assert infos[1]['gt_labels'].tolist() == [[0, 1, 0]]
@@ -146,15 +141,13 @@ def test_online_ava_dataset_finds_the_frames(tool, videos, tmp_path, capsys,
         (name, frame) for name, frames in (
             ('a/walk (1)!', (0, 3, 7, 10, 40)),
             ('b', (0, 20, 40, 60, 149)), ('same.mkv', (0, 20, 29)))
-        for frame in frames
-    ]
+        for frame in frames]
     table = write(
         tmp_path, *(f'{name},{frame},0,0,{frame + 1},64,go;{name[0]},val'
                     for name, frame in rows if frame != 40),
         *(f'{name},{frame},0,0,{frame + 1},64,,val'
           for name, frame in rows if frame == 40),
-        'x.y,0,0,0,9,9,,val', TRAIN.replace('b', 'same.mp4'),
-        head=HEAD)
+        'x.y,0,0,0,9,9,,val', TRAIN.replace('b', 'same.mp4'), head=HEAD)
     # The boxes of frame 149 are 150 pixels wide.
     make(tool, table, videos, '--keyframe-rate', str(rate), '--bad-rows',
          'skip')
@@ -164,13 +157,9 @@ def test_online_ava_dataset_finds_the_frames(tool, videos, tmp_path, capsys,
     exec(said.split('Lines for your config:')[1], scope)
     out = tmp_path / 'out'
     dataset = OnlineAVADataset(
-        str(out / 'val.csv'), [],
-        proposal_file=str(out / 'proposals_val.pkl'),
-        label_file=str(out / 'label_map.pbtxt'),
-        keyframes='proposals',
-        num_classes=scope['num_classes'],
-        test_mode=True,
-        timestamp_start=0,
+        str(out / 'val.csv'), [], proposal_file=str(out / 'proposals_val.pkl'),
+        label_file=str(out / 'label_map.pbtxt'), keyframes='proposals',
+        num_classes=scope['num_classes'], test_mode=True, timestamp_start=0,
         data_prefix=dict(video=scope['video_folder']),
         index_file=str(out / 'index.json'),
         keyframe_rate=scope['keyframe_rate'])
@@ -184,11 +173,9 @@ def test_online_ava_dataset_finds_the_frames(tool, videos, tmp_path, capsys,
         np.testing.assert_allclose(box[[0, 1, 3]], [0, 0, 1])
         found[info['video_id'], info['center_frame']] = len(info['gt_bboxes'])
     fps = {'a/walk (1)!': 10, 'b': 60, 'same.mkv': 30}
-    wanted = {
-        (name, frame): int(frame != 40) for name, frame in rows
-        if frame < 128 and frame in {
-            round(t / rate * fps[name]) for t in range(200)}
-    }
+    wanted = {(name, frame): int(frame != 40) for name, frame in rows
+              if frame < 128
+              and frame in {round(t / rate * fps[name]) for t in range(200)}}
     assert found == wanted and len(found) == {1: 6, 3: 11}[rate]
 
 
@@ -202,8 +189,7 @@ def test_time_in_seconds_and_tabs(tool, videos, tmp_path):
             'x.y,0.0,0,0,1,1,go,val')),
         head=head, name='table.tsv')
     found = make(tool, table, videos)
-    assert found['train'] == [
-        'b,1,0.000000,0.000000,0.500000,0.500000,1,-1']
+    assert found['train'] == ['b,1,0.000000,0.000000,0.500000,0.500000,1,-1']
     # A tenth of a second beside it is near enough on request.
     found = make(tool, table, videos, '--tolerance', '0.1')
     assert [x.split(',')[1] for x in found['train']] == ['1', '2']
@@ -234,13 +220,11 @@ def test_unit(tool, videos, tmp_path, capsys):
     found = make(tool, shares, videos)
     assert '--box-unit auto: share' in capsys.readouterr().out
     assert found['val'] == ['x.y,0,0.250000,0.250000,0.500000,0.500000,1,-1']
-    small = write(tmp_path, 'b,0,0,0,1.5,2,go,train',
-                  'x.y,0,0,0,1,1,go,val')
+    small = write(tmp_path, 'b,0,0,0,1.5,2,go,train', 'x.y,0,0,0,1,1,go,val')
     with pytest.raises(SystemExit, match='csv:2: .*--box-unit share'):
         make(tool, small, videos)
     found = make(tool, small, videos, '--box-unit', 'pixel')
-    assert found['train'] == [
-        'b,0,0.000000,0.000000,0.011719,0.031250,1,-1']
+    assert found['train'] == ['b,0,0.000000,0.000000,0.011719,0.031250,1,-1']
     mixed = write(tmp_path, TRAIN, 'x.y,0,.25,.25,.5,.5,go,val')
     with pytest.raises(SystemExit, match='csv:3: .*csv:2 has 64.*mixed'):
         make(tool, mixed, videos)
@@ -250,8 +234,7 @@ def test_edges(tool, videos, tmp_path, capsys):
     """Boxes may reach a pixel over the edge; they are cut and counted."""
     table = write(tmp_path, 'b,0,-1,0.5,129,64,go,train', VAL)
     found = make(tool, table, videos)
-    assert found['train'] == [
-        'b,0,0.000000,0.007812,1.000000,1.000000,1,-1']
+    assert found['train'] == ['b,0,0.000000,0.007812,1.000000,1.000000,1,-1']
     assert '1 box(es) cut at the edge' in capsys.readouterr().out
     with pytest.raises(SystemExit, match=' 1 pix.*128x64 .*b.avi, .* 0.5'):
         make(tool, table, videos, '--max-overshoot', '.5')
@@ -372,8 +355,7 @@ def test_val_share_keeps_groups_together(steps):
     steps.set_splits(Args, first)
     sides = dict(zip(first['file'], first['split']))
     assert set(sides.values()) == {'train', 'val'}
-    assert all(sides[f'v{2 * k}'] == sides[f'v{2 * k + 1}']
-               for k in range(10))
+    assert all(sides[f'v{2 * k}'] == sides[f'v{2 * k + 1}'] for k in range(10))
     assert sides['v3'] == sides['v10']
     share = sum(x == 'val' for x in sides.values()) / 20
     assert .1 <= share <= .4
@@ -395,30 +377,3 @@ def test_group_column(tool, videos, tmp_path):
                      frozenset({'x.y', 'same.mkv'})}
     with pytest.raises(SystemExit, match='--group-column where'):
         make(tool, table, videos, '--group-column', 'where')
-
-
-def test_jhmdb(tool, tmp_path):
-    """From short clips with boxes to a set in AVA form."""
-    folder = need_shared_data('jhmdb')
-    concat = load_tool('tools/data/concat_videos.py')
-    concat.main([
-        str(folder / 'labels.csv'), '--boxes', str(folder / 'boxes.csv'),
-        '--out', str(tmp_path), '--num-train', '1', '--num-val', '1',
-        '--clips-per-video', '3', '3', '--short-side', '64', '--num-classes',
-        '3', '--fps', '15'
-    ])
-    found = make(tool, tmp_path / 'boxes.csv', tmp_path / 'videos')
-    for split in ('train', 'val'):
-        num = found['index'][f'{split}_000.mp4']['num_frames']
-        # A box in every frame, so one at every second.
-        assert [int(x.split(',')[1]) for x in found[split]] == list(
-            range((num - 1) // 15 + 1))
-        segments = [x.split() for x in
-                    (tmp_path / f'{split}.txt').read_text().splitlines()]
-        for row in (x.split(',') for x in found[split]):
-            time = int(row[1])
-            label = next(int(s[3]) for s in segments
-                         if float(s[1]) <= time + 1e-4 < float(s[2]))
-            names = (tmp_path / 'classes.txt').read_text().split()
-            assert f'name: "{names[label]}"\n  id: {row[6]}' in found[
-                'labels']

@@ -62,7 +62,7 @@ def test_a_detector_takes_boxes_of_a_table(tool, tmp_path, monkeypatch,
         return capsys.readouterr().out
 
     said = call('--boxes', str(data / 'proposals.pkl'))
-    assert 'x real time' in said
+    assert 'x real time' in said and '1 of 5 files' in said
     lines = [json.loads(x) for x in open(tmp_path / 'out/results.jsonl')]
     table = load(str(data / 'proposals.pkl'))
     assert {x['video'] for x in lines} == {a + b for a, b, *_ in VIDEOS}

@@ -18,17 +18,13 @@ def test_prints_the_table_and_writes_the_files(tool, tmp_path, monkeypatch,
     model.init_weights()
     torch.save(model.state_dict(), tmp_path / 'weights.pth')
     config = Config(
-        dict(
-            model=MODEL, test_dataloader=made_up_loader([5, 6], False)))
+        dict(model=MODEL, test_dataloader=made_up_loader([5, 6], False)))
     config.dump(tmp_path / 'config.py')
     table, plot = tmp_path / 'support.md', tmp_path / 'support.png'
     monkeypatch.setattr('sys.argv', [
-        'tool',
-        str(tmp_path / 'config.py'),
-        str(tmp_path / 'weights.pth'), '--max-age', '3', '--clips', '20',
-        '--out', str(table), str(plot), '--cfg-options',
-        'test_dataloader.batch_size=1'
-    ])
+        'tool', str(tmp_path / 'config.py'), str(tmp_path / 'weights.pth'),
+        '--max-age', '3', '--clips', '20', '--out', str(table), str(plot),
+        '--cfg-options', 'test_dataloader.batch_size=1'])
     tool.main()
     text = table.read_text()
     assert text in capsys.readouterr().out

@@ -107,24 +107,19 @@ def joined(first, second, target, counters_go_on):
     return str(target)
 
 
-CODECS = {
-    'libx264': ('mp4', 'mov', 'mkv', 'ts', 'avi', 'flv'),
-    'libx265': ('mp4', 'mkv', 'ts'),
-    'mpeg4': ('mp4', 'avi', 'mkv'),
-    'mpeg2video': ('ts', 'mpg', 'mkv'),
-    'libvpx': ('webm', ),
-    'mjpeg': ('avi', 'mov'),
-}
+CODECS = {'libx264': ('mp4', 'mov', 'mkv', 'ts', 'avi', 'flv'),
+          'libx265': ('mp4', 'mkv', 'ts'), 'mpeg4': ('mp4', 'avi', 'mkv'),
+          'mpeg2video': ('ts', 'mpg', 'mkv'), 'libvpx': ('webm', ),
+          'mjpeg': ('avi', 'mov')}
 
 
 @st.composite
 def encodings(draw):
     codec = draw(st.sampled_from(sorted(CODECS)))
     suffix = draw(st.sampled_from(CODECS[codec]))
-    options = dict(
-        codec=codec, gop=draw(st.sampled_from([1, 5, 12, 30, 200])),
-        b_frames=draw(st.integers(0, 3)),
-        rate=draw(st.sampled_from([25, 30, 50])))
+    options = dict(codec=codec, gop=draw(st.sampled_from([1, 5, 12, 30, 200])),
+                   b_frames=draw(st.integers(0, 3)),
+                   rate=draw(st.sampled_from([25, 30, 50])))
     if codec == 'libx264':
         options.update(draw(st.sampled_from([
             {}, {'x264-params': 'open-gop=1:scenecut=0'},
@@ -220,8 +215,7 @@ def test_pictures_of_two_fields(tmp_path, suffix, whole):
     with av.open(str(raw)) as src, av.open(path, 'w') as out:
         stream = src.streams.video[0]
         copied = copy_stream(out, stream)
-        times = [2 * i + k for i, x in enumerate(units)
-                 for k in range(len(x))]
+        times = [2 * i + k for i, x in enumerate(units) for k in range(len(x))]
         packets = [p for p in src.demux(stream) if p.size]
         assert len(packets) == len(times)
         for packet, packet.pts in zip(packets, times):

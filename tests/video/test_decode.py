@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from helpers.videos import read_number, truncate, write_video
 
-from mmaction_memvit.video import (
-    DecordReader,
-    PyAVReader,
-    VideoReadError,
-)
+from mmaction_memvit.video import DecordReader, PyAVReader, VideoReadError
 
 NUM = 150
 KINDS = {
@@ -34,10 +30,8 @@ KINDS = {
 @pytest.fixture(scope='module')
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp('videos')
-    return {
-        kind: write_video(folder / kind, NUM, **options)
-        for kind, options in KINDS.items()
-    }
+    return {kind: write_video(folder / kind, NUM, **options)
+            for kind, options in KINDS.items()}
 
 
 def numbers(reader, inds):

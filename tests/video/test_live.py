@@ -72,10 +72,8 @@ def test_turned_and_changed_pictures(tmp_path):
     path = write_video(tmp_path / 'phone.mp4', 10, width=96)
     turned(path, 90)
     assert next(iter(LiveSource(path))).image.shape == (96, 64, 3)
-    parts = [
-        write_video(tmp_path / f'{i}.ts', 10, first=10 * i, width=width)
-        for i, width in enumerate((64, 96))
-    ]
+    parts = [write_video(tmp_path / f'{i}.ts', 10, first=10 * i, width=width)
+             for i, width in enumerate((64, 96))]
     joined = tmp_path / 'joined.ts'
     joined.write_bytes(b''.join(open(x, 'rb').read() for x in parts))
     frames = list(LiveSource(str(joined)))
@@ -106,9 +104,8 @@ def test_sources_that_do_not_hold_what_they_promise(tmp_path):
 
 def test_addresses(tmp_path):
     write_video(tmp_path / 'a.mp4', 12)
-    write_video(
-        tmp_path / 'a.mjpeg', 12, codec='mjpeg', b_frames=0,
-        pix_fmt='yuvj420p')
+    write_video(tmp_path / 'a.mjpeg', 12, codec='mjpeg', b_frames=0,
+                pix_fmt='yuvj420p')
     handler = partial(
         http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     handler.log_message = lambda *args: None

@@ -6,9 +6,8 @@ from mmaction_memvit.visualization.online import draw_rows
 
 
 def row(name, person=None, box=(None, ) * 4):
-    return dict(
-        name=name, score=.5, person=person,
-        **dict(zip(('x1', 'y1', 'x2', 'y2'), box)))
+    return dict(name=name, score=.5, person=person,
+                **dict(zip(('x1', 'y1', 'x2', 'y2'), box)))
 
 
 def written(size, rows, title=''):

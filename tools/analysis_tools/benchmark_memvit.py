@@ -6,11 +6,11 @@ r"""Models beside MMAction2's MViT-small: speed, memory, launches.
         --dtype bf16 fp32 --batch-size 1 8 32 --how eager graph --out table.md
     python tools/analysis_tools/benchmark_memvit.py --mode train --model \
         CONFIG.py CONFIG.py@plain CONFIG.py@backbone
-    python tools/analysis_tools/benchmark_memvit.py --stream 1000
 
 Models are names (mvit-small, mvit-base, memvit-m2, memvit-base-m4,
 memvit-m2g2 with a gap of 2, memvit-m4-cp with checkpointing, memvit-m2-u8-cp
-trained on 8 clips in a row of each lane, recomputed one by one) or config
+trained on 8 clips in a row of each lane, recomputed one by one; xvit-base, and
+vit-base, the same image transformer on each of the 16 frames alone) or config
 files, with made-up clips as in training, from uint8 to the loss.
 CONFIG@backbone is the backbone alone; CONFIG@plain, of a model with
 collaborative memory, the same recognizer without, for the same clips.
@@ -22,21 +22,20 @@ above 1 is faster than the first model run eagerly.
 import argparse
 import json
 import logging
-import resource
-import statistics
 import warnings
+from itertools import product, starmap
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
 # First of all: it heals the host.
 import mmaction_memvit  # noqa: F401  # isort: skip
 
 import torch
 from benchmarking import markdown
-from benchmarking.counting import tensors_of
-from benchmarking.runs import DTYPES, Bench, Group, Run, clock
-from benchmarking.subjects import NAMES, WAYS, build_subject
-from mmengine.utils import ProgressBar
+from benchmarking.runs import DTYPES, Bench, Group
+from benchmarking.subjects import NAMES, WAYS
+
+from mmaction_memvit.command_line import make_parser
 
 MODELS = ['mvit-small', 'memvit-m0', 'memvit-m2', 'memvit-m4']
 # Head of a column, key of a row, how it is written.
@@ -60,31 +59,26 @@ COLUMNS = (
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('--model', nargs='+', default=MODELS,
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('--model', nargs='+', default=MODELS,
         help=f'{NAMES}\n(default: {" ".join(MODELS)})')
-    parser.add_argument('--how', nargs='+', default=['eager'], choices=WAYS,
+    add('--how', nargs='+', default=['eager'], choices=WAYS,
         help='graph: CUDA graphs (default: eager)')
-    parser.add_argument('--size', type=int,
+    add('--size', type=int,
         help="height and width in pixels (default: 224, or the config's)")
-    parser.add_argument('--batch-size', type=int, nargs='+', default=[1],
+    add('--batch-size', type=int, nargs='+', default=[1],
         help='clips; of configs with several clips a video, videos')
-    parser.add_argument('--device', default='cpu', help='cpu or cuda')
-    parser.add_argument('--dtype', nargs='+', default=['fp32'],
+    add('--device', default='cpu', help='cpu or cuda')
+    add('--dtype', nargs='+', default=['fp32'],
         choices=list(DTYPES), help='fp32, or the dtype of autocast')
-    parser.add_argument('--mode', nargs='+', default=['infer', 'train'],
+    add('--mode', nargs='+', default=['infer', 'train'],
         choices=['infer', 'train'])
-    parser.add_argument(
-        '--rounds', type=int, default=9, help='timed rounds (default: 9)')
-    parser.add_argument('--train-rounds', type=int, default=3,
+    add('--rounds', type=int, default=9, help='timed rounds (default: 9)')
+    add('--train-rounds', type=int, default=3,
         help='timed rounds of training (default: 3)')
-    parser.add_argument('--stream', type=int, metavar='CLIPS',
-        help='instead: time and memory of the last model named along a\n'
-        'stream of so many clips (default model: memvit-m4)')
-    parser.add_argument('--threads', type=int, help='of PyTorch on the CPU')
-    parser.add_argument(
-        '--out', help='also write the tables here, and rows beside as .json')
+    add('--threads', type=int, help='of PyTorch on the CPU')
+    add('--out', help='also write the tables here, and rows beside as .json')
     return parser.parse_args()
 
 
@@ -93,10 +87,8 @@ def table_of(rows: Sequence[dict]) -> str:
     good = [row for row in rows if 'error' not in row]
     used = [x for x in COLUMNS
             if any(row.get(x[1]) is not None for row in good)]
-    cells = [[
-        '-' if row.get(key) is None else form.format(row[key])
-        for _, key, form in used
-    ] for row in good]
+    cells = [['-' if row.get(key) is None else form.format(row[key])
+              for _, key, form in used] for row in good]
     parts = [markdown([x[0] for x in used], *cells)] if good else []
     for row in rows:
         reason = row.get('error') or row.get('note') or (
@@ -117,48 +109,12 @@ def models_table(models: Sequence[dict]) -> str:
 
 def machine(device: torch.device, bench: Optional[Bench] = None) -> str:
     """Where the numbers are from."""
-    where = (
-        torch.cuda.get_device_name(device) if device.type == 'cuda' else
-        f'CPU, {torch.get_num_threads()} threads')
+    where = (torch.cuda.get_device_name(device) if device.type == 'cuda'
+             else f'CPU, {torch.get_num_threads()} threads')
     parts = [f'{where}; PyTorch {torch.__version__}']
     for dtype, (n, value) in (bench.ceilings if bench else {}).items():
         parts.append(f'{n}^3 product in {dtype} {value:.3g} TFLOP/s')
     return '; '.join(parts)
-
-
-def stream_table(args: argparse.Namespace, device: torch.device) -> str:
-    """Time and memory along one stream: both should stay flat."""
-    name = args.model[-1]
-    subject = build_subject(name, args.how[0], args.size)
-    subject.model.to(device)
-    run = Run(subject, Group('infer', args.dtype[0], args.batch_size[0]),
-              device)
-    marks = sorted({10, *(args.stream * i // 5 for i in range(1, 6))})
-    times, rows = [], []
-    bar = ProgressBar(args.stream)
-    for _ in range(args.stream):
-        times.append(clock(run.call, 1, run.cuda))
-        bar.update()
-        if len(times) in marks:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            if run.cuda:
-                peak = torch.cuda.max_memory_allocated() / 2**20
-            held = sum(x.nbytes for x in tensors_of(run.state.memory))
-            window = times[-min(50, len(times)):]
-            rows.append([
-                f'{len(times)}', f'{statistics.median(window):.1f}',
-                f'{held / 2**20:.2f}', f'{peak:.0f}'
-            ])
-    bar.file.write('\n')
-    return f'{name}\n\n' + markdown(
-        ['clip', 'ms a clip (median of 50)', 'memory held, MiB',
-         'peak of the process, MiB'], *rows)
-
-
-def groups_of(args: argparse.Namespace) -> List[Group]:
-    """What is measured, in order."""
-    return [Group(mode, dtype, batch_size) for mode in args.mode
-            for dtype in args.dtype for batch_size in args.batch_size]
 
 
 def set_up(device: str, threads: Optional[int] = None) -> torch.device:
@@ -177,48 +133,30 @@ def set_up(device: str, threads: Optional[int] = None) -> torch.device:
     return torch.device(device)
 
 
-def run_groups(bench: Bench, groups: Sequence[Group],
-               rounds: dict) -> tuple:
-    """Measure and print groups; texts and rows."""
-    texts, rows = [models_table(bench.models)], []
-    print(texts[0], flush=True)
-    for group in groups:
-        found = bench.rows(group, rounds[group.mode])
-        rows += found
-        texts.append(f'{group}\n\n{table_of(found)}')
-        print(f'\n{texts[-1]}', flush=True)
-    texts.insert(0, machine(bench.device, bench))
-    print(f'\n{texts[0]}', flush=True)
-    return texts, rows
-
-
 def save(path: str, texts: Sequence[str], rows: Sequence[dict],
-         bench: Optional[Bench] = None) -> None:
+         bench: Bench) -> None:
     """Write the tables, and the rows as JSON beside them."""
     Path(path).write_text('\n\n'.join(texts) + '\n')
-    Path(path).with_suffix('.json').write_text(
-        json.dumps(
-            dict(
-                machine=texts[0],
-                models=bench.models if bench else [],
-                rows=rows),
-            indent=1))
+    Path(path).with_suffix('.json').write_text(json.dumps(
+        dict(machine=texts[0], models=bench.models, rows=rows), indent=1))
 
 
 def main() -> None:
-    """Measure, print and save."""
     args = parse_args()
     device = set_up(args.device, args.threads)
-    bench, rows = None, []
-    if args.stream:
-        texts = [machine(device), stream_table(args, device)]
-        print('\n\n'.join(texts))
-    else:
-        models = [(name, how) for name in args.model for how in args.how]
-        bench = Bench(models, device, args.size)
-        texts, rows = run_groups(
-            bench, groups_of(args),
-            dict(infer=args.rounds, train=args.train_rounds))
+    bench = Bench([(name, how) for name in args.model for how in args.how],
+                  device, args.size)
+    texts, rows = [models_table(bench.models)], []
+    print(texts[0], flush=True)
+    for group in starmap(Group, product(args.mode, args.dtype,
+                                        args.batch_size)):
+        found = bench.rows(group, args.rounds if group.mode == 'infer' else
+                           args.train_rounds)
+        rows += found
+        texts.append(f'{group}\n\n{table_of(found)}')
+        print(f'\n{texts[-1]}', flush=True)
+    texts.insert(0, machine(device, bench))
+    print(f'\n{texts[0]}', flush=True)
     if args.out:
         save(args.out, texts, rows, bench)
 

@@ -20,19 +20,17 @@ from mmengine.fileio import dump, load
 
 import mmaction_memvit  # noqa: F401  (before MMAction2, which it heals)
 from mmaction_memvit.annotations.class_names import read_class_names
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import text_table
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        epilog=__doc__.split('\n\n', 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('dump', help='predictions of tools/test.py --dump')
-    parser.add_argument('--label-file', help='names of classes, one a line')
-    parser.add_argument('--out', help='where the matrix goes (.pkl, .csv)')
-    parser.add_argument('--show-path', help='where its picture goes')
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('dump', help='predictions of tools/test.py --dump')
+    add('--label-file', help='names of classes, one a line')
+    add('--out', help='where the matrix goes (.pkl, .csv)')
+    add('--show-path', help='where its picture goes')
     return parser.parse_args(argv)
 
 

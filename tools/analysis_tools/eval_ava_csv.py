@@ -22,33 +22,25 @@ from mmaction_memvit.annotations.ava import (
     read_exclusions,
 )
 from mmaction_memvit.annotations.class_names import read_label_map
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.evaluation.functional import (
-    AVA_CONVENTIONS,
     evaluate_ava,
     find_problems,
 )
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Compute the frame mAP of a results CSV')
-    parser.add_argument(
-        'results', help='CSV of video,timestamp,x1,y1,x2,y2,action_id,score')
-    parser.add_argument(
-        '--ann-file', required=True, help='CSV of the ground truth')
-    parser.add_argument('--label-file',
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('results', help='CSV of video,timestamp,x1,y1,x2,y2,action_id,score')
+    add('--ann-file', required=True, help='CSV of the ground truth')
+    add('--label-file',
         help='label map (.pbtxt); default: the ids of the ground truth')
-    parser.add_argument(
-        '--exclude-file', help='CSV of video,timestamp that do not count')
-    parser.add_argument('--classes', type=int, nargs='+', metavar='ID',
+    add('--exclude-file', help='CSV of video,timestamp that do not count')
+    add('--classes', type=int, nargs='+', metavar='ID',
         help="evaluate these classes only; default: the label map's")
-    parser.add_argument('--convention', choices=list(AVA_CONVENTIONS),
-        default='mmaction2',
-        help='what `overall` and the groups of classes are computed by '
-        '(default: %(default)s)')
-    parser.add_argument('--iou-thr', type=float, default=0.5,
-        help='overlap from which on a box is found (default: %(default)s)')
+    add('--iou-thr', type=float, default=0.5,
+        help='overlap from which on a box is found')
     args = parser.parse_args(args)
     for path in (args.results, args.ann_file, args.label_file,
                  args.exclude_file):
@@ -88,7 +80,7 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
                               args.iou_thr)
     except ValueError as e:
         raise SystemExit(f'ERROR: {e}') from e
-    scores = report.metrics(args.convention)
+    scores = report.metrics('mmaction2')
     print(report.table())
     print()
     for name, score in scores.items():

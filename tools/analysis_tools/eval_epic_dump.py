@@ -5,14 +5,15 @@ Dumps are written by EpicRecognitionMetric and EpicAnticipationMetric with
 ``dump_file``. Measures need a list of segments with labels; a submission is
 written with --submission, also for segments without labels.
 """
-import argparse
 import json
 import os.path as osp
 import sys
 
 import numpy as np
+import pandas as pd
 
 from mmaction_memvit.annotations.epic import read_epic_segments
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
 from mmaction_memvit.evaluation.submissions.epic_submission import (
     SLS_FIELDS,
@@ -27,29 +28,21 @@ from mmaction_memvit.evaluation.submissions.epic_truth import (
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('dump', help='.npz or .pkl file with scores')
     add('segments', help='list of segments')
     add('challenge', choices=sorted(CHALLENGES))
     add('--ann-root',
         help='folder with EPIC_100_tail_verbs.csv, EPIC_100_tail_nouns.csv '
-        'and EPIC_100_unseen_participant_ids_validation.csv; the latter is '
-        'not used with --unseen')
-    add('--tail-verbs', help='list of rare verbs')
-    add('--tail-nouns', help='list of rare nouns')
-    add('--unseen', help='list of unseen participants')
+        'and EPIC_100_unseen_participant_ids_validation.csv')
     add('--actions', nargs='+',
         help='actions.csv, or training and validation lists; needed if the '
         'dump holds scores of actions')
     add('--num-verbs', type=int, default=97, help='classes')
     add('--num-nouns', type=int, default=300, help='classes')
     add('--fps', type=float, default=30., help='rate of lists without header')
-    add('--reversed-times', choices=('error', 'skip', 'swap'),
-        default='error',
+    add('--reversed-times', choices=('error', 'skip', 'swap'), default='error',
         help='segments that stop before they start: an error, left out, or '
         'start and stop exchanged; as in ann_options of the metric')
     add('--missing', choices=('error', 'miss', 'leave_out'), default='error',
@@ -63,13 +56,6 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.submission and not args.sls:
         parser.error('--submission needs --sls PT TL TD')
-    if args.ann_root:
-        for name, file in (
-            ('tail_verbs', 'EPIC_100_tail_verbs.csv'),
-            ('tail_nouns', 'EPIC_100_tail_nouns.csv'),
-            ('unseen', 'EPIC_100_unseen_participant_ids_validation.csv')):
-            if getattr(args, name) is None:
-                setattr(args, name, osp.join(args.ann_root, file))
     return args
 
 
@@ -91,8 +77,8 @@ def arrange(args, truth):
                              f'classes of {task}, but there are {size}; if '
                              'these are not the classes of EPIC-100, set '
                              f'--num-{task}s {array.shape[1]}')
-    place = {name: i for i, name in enumerate(ids)}
-    missing = [name for name in table.narration_ids if name not in place]
+    known = set(ids)
+    missing = [name for name in table.narration_ids if name not in known]
     if missing:
         text = (f'{len(missing)} of {len(table)} segments of {args.segments} '
                 f'are not in {args.dump}, such as {missing[:3]}')
@@ -102,47 +88,33 @@ def arrange(args, truth):
         print(f'{text}; they ' + ('count as missed' if args.missing == 'miss'
                                   else 'are left out'))
     rows = np.asarray([row for row, name in enumerate(table.narration_ids)
-                       if name in place or args.missing != 'leave_out'], int)
-    out = {}
-    for task, array in scores.items():
-        # One row more, of NaN, for segments that are not there.
-        array = np.concatenate([array, np.full((1, array.shape[1]), np.nan)])
-        out[task] = array[[
-            place.get(table.narration_ids[row], -1) for row in rows]]
-    return rows, out
+                       if name in known or args.missing != 'leave_out'], int)
+    return rows, select(scores, ids, [table.narration_ids[x] for x in rows])
+
+
+def select(scores, ids, wanted):
+    """Scores of the wanted segments; NaN of those that are not there."""
+    return {task: pd.DataFrame(array, list(ids)).reindex(wanted).to_numpy()
+            for task, array in scores.items()}
 
 
 def submit(args, truth, rows, scores):
     """Writes and checks the submission; returns the number of problems."""
     # A submission needs segments that cannot be measured, too, such as those
     # without times; validate_submission.py reads the list in this way.
-    wanted = read_epic_segments(
-        args.segments,
-        fps=args.fps,
-        num_verbs=args.num_verbs,
-        num_nouns=args.num_nouns,
-        missing_times='keep',
-        reversed_times='swap').narration_ids
+    wanted = read_epic_segments(args.segments, fps=args.fps,
+                                num_verbs=args.num_verbs,
+                                num_nouns=args.num_nouns, missing_times='keep',
+                                reversed_times='swap').narration_ids
     table = truth.segments
-    place = {table.narration_ids[row]: i for i, row in enumerate(rows)}
+    measured = dict.fromkeys(table.narration_ids[row] for row in rows)
     ids = [name for name in wanted
-           if name in place or name not in table.rows_by_id]
-    picks = [place.get(name, -1) for name in ids]
-    # One row more, of NaN, which is written as 0.
-    scores = {
-        task: np.concatenate([array, np.full((1, array.shape[1]),
-                                             np.nan)])[picks]
-        for task, array in scores.items()
-    }
+           if name in measured or name not in table.rows_by_id]
+    # NaN is written as 0.
     without = write_epic_submission(
-        args.submission,
-        ids,
-        scores,
-        args.challenge,
-        **dict(zip(SLS_FIELDS, args.sls)),
-        actions=truth.actions,
-        num_verbs=args.num_verbs,
-        num_nouns=args.num_nouns)
+        args.submission, ids, select(scores, measured, ids), args.challenge,
+        **dict(zip(SLS_FIELDS, args.sls)), actions=truth.actions,
+        num_verbs=args.num_verbs, num_nouns=args.num_nouns)
     problems = validate_epic_submission(args.submission, wanted,
                                         args.challenge, args.num_verbs,
                                         args.num_nouns)
@@ -158,15 +130,13 @@ def main(argv=None):
     args = parse_args(argv)
     try:
         truth = EpicTruth(
-            args.segments,
-            args.tail_verbs,
-            args.tail_nouns,
-            args.unseen,
-            actions=args.actions,
-            num_verbs=args.num_verbs,
+            args.segments, *(
+                args.ann_root and osp.join(args.ann_root, f'EPIC_100_{x}.csv')
+                for x in ('tail_verbs', 'tail_nouns',
+                          'unseen_participant_ids_validation')),
+            actions=args.actions, num_verbs=args.num_verbs,
             num_nouns=args.num_nouns,
-            ann_options=dict(
-                fps=args.fps, reversed_times=args.reversed_times))
+            ann_options=dict(fps=args.fps, reversed_times=args.reversed_times))
         rows, scores = arrange(args, truth)
         measures = truth.measure(args.challenge, scores, rows)
         if measures:

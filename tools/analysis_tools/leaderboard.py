@@ -32,25 +32,24 @@ from benchmarking.board import Board, did_you_mean, find_file, read_board
 from benchmarking.board_report import markdown_of, plot, table_of
 from benchmarking.board_rows import Entry, time_rows
 
+from mmaction_memvit.command_line import make_parser
+
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('board', help='a board, such as boards/longcue.yml')
-    parser.add_argument('--rows', nargs='+', metavar='NAME',
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('board', help='a board, such as boards/longcue.yml')
+    add('--rows', nargs='+', metavar='NAME',
         help='rows by name (default: all)')
-    parser.add_argument('--out-dir',
+    add('--out-dir',
         help='where everything is kept (default: work_dirs/boards/BOARD)')
-    parser.add_argument('--no-train', action='store_true',
+    add('--no-train', action='store_true',
         help='rows without checkpoint that were not trained get no accuracy')
-    parser.add_argument('--no-speed', action='store_true',
+    add('--no-speed', action='store_true',
         help='do not time the models, nor what memory they take')
-    parser.add_argument('--redo', action='store_true',
+    add('--redo', action='store_true',
         help='forget what is kept of these rows')
-    parser.add_argument('--device', default='cpu',
-        help='where models are timed: cpu or cuda (default: %(default)s)')
+    add('--device', default='cpu', help='where models are timed: cpu or cuda')
     return parser.parse_args()
 
 
@@ -102,14 +101,12 @@ def learn(entry: Entry, every: List[Entry], may_train: bool) -> None:
         entry.attempt(entry.test)
 
 
-def report(board: Board, entries: List[Entry], where: str,
-           out: Path) -> None:
+def report(board: Board, entries: List[Entry], where: str, out: Path) -> None:
     """Prints the table and writes all files."""
     results = [
         dict(x.result, name=x.row.name, config=x.row.config, error=x.error,
              published=x.row.published, source=x.row.source)
-        for x in entries
-    ]
+        for x in entries]
     frame = table_of(results, board.metric, board.batch_size)
     text = markdown_of(frame, board.metric, board.batch_size)
     print(f'\n{text}\n')
@@ -127,7 +124,6 @@ def report(board: Board, entries: List[Entry], where: str,
 
 
 def main() -> None:
-    """Runs the board."""
     args = parse_args()
     folder, name = osp.split(args.board)
     try:

@@ -15,45 +15,35 @@ from pathlib import Path
 import mmaction_memvit  # noqa: F401  # isort: skip
 
 from benchmarking import markdown
-from mmengine.config import Config, DictAction
 
 from mmaction_memvit.apis import measure_temporal_support
+from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.evaluation.functional.temporal_support import THRESHOLD
 from mmaction_memvit.visualization import plot_temporal_support, support_rows
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, config='config')
     add = parser.add_argument
-    add('config', help='config file path')
     add('checkpoint', nargs='?', help='weights (default: as initialised)')
-    add('--clips', type=int, default=512,
-        help='clips to run, about (default: %(default)s)')
+    add('--clips', type=int, default=512, help='clips to run, about')
     add('--max-age', type=int,
         help='largest age in clips (default: one more than M x L, at most 32)')
     add('--threshold', type=float, default=THRESHOLD,
-        help='change that counts as use, as a share of that at age 0 '
-        '(default: %(default)s)')
+        help='change that counts as use, as a share of that at age 0')
     add('--unlabelled', action='store_true',
         help='measure clips labelled -1, too')
     add('--out', nargs='+', default=[], metavar='FILE',
         help='files to write: the table (.md), the plot (.png, .svg, ...)')
-    add('--device', default='cpu', help='(default: %(default)s)')
-    add('--seed', type=int, default=0, help='(default: %(default)s)')
-    add('--cfg-options', nargs='+', action=DictAction,
-        help='override settings of the config, as key=value pairs')
+    add('--device', default='cpu')
+    add('--seed', type=int, default=0)
     return parser.parse_args()
 
 
 def main() -> None:
-    """Print the table and write the files."""
     args = parse_args()
     try:
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options or {})
+        config = read_config(args)
         result = measure_temporal_support(
             config, args.checkpoint, args.clips, args.max_age,
             args.unlabelled, args.device, args.seed)

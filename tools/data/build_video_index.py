@@ -8,11 +8,11 @@ trusted. What is already in the output is kept
 as long as the file has the same size or is not there now, so that an
 interrupted run goes on where it was, and a longer list costs only what is new.
 """
-import argparse
 import os.path as osp
 import sys
 
 from mmaction_memvit.annotations.video_list import FORMATS, read_video_list
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video.index import (
     check_on_disk,
@@ -27,10 +27,7 @@ import checking  # noqa: E402
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('lists', nargs='*', metavar='LIST',
         help='annotation lists; if left out all videos under --data-root, '
@@ -41,8 +38,6 @@ def parse_args(argv=None):
     add('--ann-format', choices=sorted(FORMATS), default='video',
         help='; '.join(f'{k}: "{v}"' for k, v in FORMATS.items()))
     add('--delimiter', default=' ', help='between the fields of a line')
-    add('--rebuild', action='store_true',
-        help='keep nothing of an existing output')
     add('--strict', action='store_true',
         help='end with exit code 1 if a video is missing, damaged or cut off')
     return parser.parse_args(argv)
@@ -58,9 +53,8 @@ def videos_of(args):
     videos = {}
     for name in args.lists:
         # Several labels a line are fine here: only the paths matter.
-        rows = read_video_list(
-            name, args.ann_format, args.delimiter, multi_class=True,
-            need_label=False)
+        rows = read_video_list(name, args.ann_format, args.delimiter,
+                               multi_class=True, need_label=False)
         videos.update((row['path'], None) for row in rows)
     return list(videos)
 
@@ -76,16 +70,14 @@ def check_root(args):
 
 def keep_known(args):
     """Entries of an earlier run that still fit, and videos that are away."""
-    if args.rebuild or not osp.exists(args.out):
+    if not osp.exists(args.out):
         return {}, []
     index = checking.earlier(args.out)
     paths = {v: osp.join(args.data_root, v) for v in index}
     kept = known_entries(index, paths)
     # A disk may be away: what was found out is still true when it is back.
-    away = [
-        v for v, e in index.items()
-        if e['num_frames'] and v not in kept and not osp.exists(paths[v])
-    ]
+    away = [v for v, e in index.items() if e['num_frames'] and v not in kept
+            and not osp.exists(paths[v])]
     print(f'{args.out}: {len(kept)} videos are known already')
     if away:
         print(f'{args.out}: the entries of {len(away)} videos are kept, whose '
@@ -115,8 +107,7 @@ def report(args, index, videos, away):
         'unreadable': {
             v: e['problem'] for v, e in entries.items() if v not in good},
         'not there now, known from before': {
-            v: '' for v in videos if v in away},
-    }
+            v: '' for v in videos if v in away}}
     checking.print_groups(groups)
     return sum(map(len, list(groups.values())[1:]))
 
@@ -130,10 +121,7 @@ def main(argv=None):
         index, away = keep_known(args)
     except (OSError, ValueError) as e:
         return checking.failed(e)
-    todo = {
-        v: osp.join(args.data_root, v)
-        for v in videos if v not in index
-    }
+    todo = {v: osp.join(args.data_root, v) for v in videos if v not in index}
     try:
         update_index(index, todo, args.out, args.num_workers, args.decode)
     except RuntimeError as e:

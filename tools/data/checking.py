@@ -2,11 +2,21 @@
 """What the tools share that check a download and count its frames."""
 import os
 import os.path as osp
+import re
 import sys
 from collections import Counter
 
+import cv2
+
 from mmaction_memvit.messages import first_names
-from mmaction_memvit.video.index import find_videos, load_video_index
+from mmaction_memvit.video import probe_video
+from mmaction_memvit.video.index import (
+    find_videos,
+    load_video_index,
+    update_index,
+)
+
+FRAME_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 def add_source(parser):
@@ -85,3 +95,52 @@ def summary(num_wrong, num):
     print(f'{num_wrong} of {num} are not in order' if num_wrong else
           'All in order')
     return int(bool(num_wrong))
+
+
+def probe_frames(path, decode=False):
+    """The entry of a folder with frames whose names end in a number, from 1.
+
+    With ``decode`` all frames are decoded, else the first and the last.
+    """
+    entry = {'num_frames': 0, 'fps': 0., 'width': 0, 'height': 0}
+    frames, empty = {}, []
+    for file in os.scandir(path):
+        number = re.search(r'(\d+)\.\w+$', file.name)
+        if number and file.name.lower().endswith(FRAME_SUFFIXES):
+            frames[int(number[1])] = file.path
+            if not file.stat().st_size:
+                empty.append(file.name)
+    if not frames:
+        return {**entry, 'problem': 'no frames such as frame_0000000001.jpg'}
+    numbers = sorted(frames)
+    entry['num_frames'] = len(numbers)
+    problems = []
+    if numbers[0] != 1 or numbers[-1] != len(numbers):
+        absent = sorted(set(range(1, numbers[-1])) - set(numbers))
+        problems.append(f'frames {numbers[0]} to {numbers[-1]}, '
+                        f'{len(absent)} of 1 to {numbers[-1]} are not there'
+                        + (f', such as {absent[:3]}' if absent else ''))
+    if empty:
+        problems.append(f'{len(empty)} empty files, such as {min(empty)}')
+    for number in numbers if decode else {numbers[0], numbers[-1]}:
+        image = cv2.imread(frames[number])
+        if image is None:
+            name = osp.basename(frames[number])
+            problems.append(f'{name} cannot be decoded')
+            break
+        entry.update(height=image.shape[0], width=image.shape[1])
+    if problems:
+        entry['problem'] = '; '.join(problems)
+    return entry
+
+
+def probe_all(args, files):
+    """Entries of videos or folders, by name; args.index keeps those of files.
+
+    ``files`` are paths from the folder of the videos, by name.
+    """
+    root, index = args.videos or args.frames, earlier(args.index)
+    update_index(index, {x: osp.join(root, x) for x in files.values()},
+                 args.index, args.num_workers, args.decode,
+                 probe_video if args.videos else probe_frames)
+    return {name: index[file] for name, file in files.items()}

@@ -22,7 +22,6 @@ All clips of a source group stand on one side of the split. Within a side a
 clip comes again only when all others have been used. The same seed gives the
 same videos.
 """
-import argparse
 import os
 import os.path as osp
 import random
@@ -41,6 +40,7 @@ from mmaction_memvit.annotations.video_list import (
     read_clip_table,
     write_video_list,
 )
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.video import PyAVReader, probe_video, scan_video
 from mmaction_memvit.video.index import write_video_index
 
@@ -48,10 +48,7 @@ BOX_COLUMNS = ('class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2')
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('table', help='CSV file of the clips')
     add('--out', required=True, help='folder to write to')
@@ -260,14 +257,12 @@ def main(argv=None):
     tasks, parts = [], []
     for part, pool, num in (('train', train, args.num_train),
                             ('val', val, args.num_val)):
-        for i, clips in enumerate(
-                deal(pool, num, args.clips_per_video, rng)):
+        for i, clips in enumerate(deal(pool, num, args.clips_per_video, rng)):
             name = f'videos/{part}_{i:03d}.mp4'
             tasks.append((osp.join(args.out, name), clips))
             parts.append((part, name))
-    make = partial(
-        make_video, data_root=args.data_root, size=size, fps=args.fps,
-        repeat=args.repeat, boxes=boxes)
+    make = partial(make_video, data_root=args.data_root, size=size,
+                   fps=args.fps, repeat=args.repeat, boxes=boxes)
     if args.num_workers > 1:
         made = track_parallel_progress(make, tasks, args.num_workers)
     else:
@@ -278,8 +273,7 @@ def main(argv=None):
         write_boxes(args, parts, [b for _, b in made])
     seconds = {
         part: sum(s[-1][1] for (p, _), s in zip(parts, segments) if p == part)
-        for part in ('train', 'val')
-    }
+        for part in ('train', 'val')}
     print(f'{args.out}: {args.num_train} training videos ({len(train)} clips, '
           f'{seconds["train"]:.0f} s), {args.num_val} validation videos '
           f'({len(val)} clips, {seconds["val"]:.0f} s), '
@@ -300,9 +294,8 @@ def write_lists(args, rows, parts, segments):
                         for start, end, label in found]
     for part, listed in lines.items():
         write_video_list(osp.join(args.out, f'{part}.txt'), listed)
-    write_class_names(
-        osp.join(args.out, 'classes.txt'),
-        {r['label']: r['class'] for r in rows})
+    write_class_names(osp.join(args.out, 'classes.txt'),
+                      {r['label']: r['class'] for r in rows})
     write_video_index(index, osp.join(args.out, 'index.json'))
 
 

@@ -15,7 +15,6 @@ video is a group. The same seed gives the same lists. Then count the frames:
     python tools/data/build_video_index.py data/custom/train.txt \
         data/custom/val.txt --data-root VIDEOS --out data/custom/index.json
 """
-import argparse
 import os.path as osp
 import random
 import sys
@@ -29,21 +28,20 @@ from mmaction_memvit.annotations.video_list import (
     read_clip_table,
     write_video_list,
 )
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.video.index import list_videos
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('table', metavar='VIDEOS', help='folder or table')
-    parser.add_argument('--out', required=True, help='folder to write to')
-    parser.add_argument('--val-share', type=float, default=0.3,
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('table', metavar='VIDEOS', help='folder or table')
+    add('--out', required=True, help='folder to write to')
+    add('--val-share', type=float, default=0.3,
         help="share of every class's videos that validation is made of, "
-        'about (default: %(default)s)')
-    parser.add_argument(
-        '--num-classes', type=int, help='only labels below this one')
-    parser.add_argument('--seed', type=int, default=0)
+        'about')
+    add('--num-classes', type=int, help='only labels below this one')
+    add('--seed', type=int, default=0)
     args = parser.parse_args(argv)
     if not 0 < args.val_share < 1:
         parser.error(f'--val-share {args.val_share} must be between 0 and 1')
@@ -52,9 +50,8 @@ def parse_args(argv=None):
 
 def read_folders(args):
     """Rows as of a table, of the videos in folders of classes."""
-    names = sorted(
-        x for x in list_dir_or_file(args.table, list_file=False)
-        if not x.startswith('.'))
+    names = sorted(x for x in list_dir_or_file(args.table, list_file=False)
+                   if not x.startswith('.'))
     rows = []
     for label, name in enumerate(names[:args.num_classes]):
         found = list_videos(osp.join(args.table, name))
@@ -67,8 +64,7 @@ def read_folders(args):
                 'path': path,
                 'label': label,
                 'class': name,
-                'source_group': path
-            })
+                'source_group': path})
     if not rows:
         sys.exit(f'{args.table} has no folders; it must have one for each '
                  'class')
@@ -92,9 +88,8 @@ def write(args, rows):
     if not all(parts):
         sys.exit(f'{len(rows)} videos cannot be split; change --val-share')
     for name, part in zip(('train', 'val'), parts):
-        write_video_list(
-            osp.join(args.out, f'{name}.txt'),
-            sorted((row['path'], row['label']) for row in part))
+        write_video_list(osp.join(args.out, f'{name}.txt'),
+                         sorted((row['path'], row['label']) for row in part))
     classes = {row['label']: row['class'] for row in rows}
     write_class_names(osp.join(args.out, 'classes.txt'), classes)
     print(f'{args.out}: {len(classes)} classes, {len(parts[0])} training '

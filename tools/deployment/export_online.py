@@ -23,14 +23,14 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 import numpy as np
 import torch
 from mmaction.structures import ActionDataSample
-from mmengine.config import Config, DictAction
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.clip_plan import steady_clock
-from mmaction_memvit.apis.export import StepProgram, export_steps
+from mmaction_memvit.apis.export import StepProgram, export_steps, need_onnx
 from mmaction_memvit.apis.session import Clip
+from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.messages import text_table
 
 ENDINGS = dict(torch='pt2', onnx='onnx')
@@ -40,12 +40,8 @@ LIMIT = 1e-4
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, config='config')
     add = parser.add_argument
-    add('config', help='config the model was trained with')
     add('checkpoint', nargs='?',
         help='weights (default: as initialised, to try it)')
     add('--out-dir', required=True, help='where files go')
@@ -56,8 +52,6 @@ def parse_args() -> argparse.Namespace:
     add('--video-size', nargs=2, type=int, metavar=('WIDTH', 'HEIGHT'),
         default=(320, 240), help='size of the videos; the pipeline of the '
         'config makes that of clips out of it (default: 320 240)')
-    add('--cfg-options', nargs='+', action=DictAction,
-        help='override settings of the config, as key=value pairs')
     return parser.parse_args()
 
 
@@ -115,8 +109,7 @@ def difference(model: nn.Module, programs: dict[str, StepProgram],
         samples = [
             ActionDataSample(metainfo=dict(
                 video_id=(lane, step >= RESET_AT), timestamp=step,
-                img_shape=size[1:])) for lane in range(lanes)
-        ]
+                img_shape=size[1:])) for lane in range(lanes)]
         for sample, own, mask in zip(samples, boxes, is_box):
             sample.proposals = InstanceData(bboxes=own[mask])
         data = clips if head else clips[:, None]
@@ -166,17 +159,18 @@ def write(inferencer: OnlineInferencer, programs: dict[str, StepProgram],
 
 
 def main() -> None:
-    """Export."""
     args = parse_args()
     try:
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options or {})
+        # What can be known before minutes of work.
+        Path(args.out_dir).mkdir(parents=True, exist_ok=True)
+        if 'onnx' in args.formats:
+            need_onnx()
+        config = read_config(args)
         inferencer = OnlineInferencer(config, args.checkpoint)
         size = clip_size(inferencer, *args.video_size)
         programs = export_steps(inferencer.model, size, args.batch_size)
         for name, program in programs.items():
             print(f'{name}\n{text_table(program.describe(), range(4))}')
-        Path(args.out_dir).mkdir(parents=True, exist_ok=True)
         for kind in args.formats:
             write(inferencer, programs, kind, args.out_dir, size)
     except (OSError, ValueError, ImportError) as e:

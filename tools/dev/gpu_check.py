@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / 'tools/analysis_tools')]
@@ -33,13 +33,13 @@ COMPILING = 100
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('--seconds', type=float, default=480,
+    add = parser.add_argument
+    add('--seconds', type=float, default=480,
         help='until then it should be over (default: 480)')
-    parser.add_argument('--out', default=os.environ.get('OUT', 'gpu_out'),
+    add('--out', default=os.environ.get('OUT', 'gpu_out'),
         help='folder of the tables (default: $OUT, else gpu_out)')
-    parser.add_argument(
-        '--no-tests', action='store_true', help='only the speed')
-    parser.add_argument('--dry', action='store_true',
+    add('--no-tests', action='store_true', help='only the speed')
+    add('--dry', action='store_true',
         help='the same way with tiny models on the CPU: does it run?')
     return parser.parse_args()
 
@@ -78,8 +78,11 @@ def parts_of(dry: bool) -> List[Part]:
         # MMAction2's heads count accuracy in NumPy, which has no bfloat16.
         Part(collaborative, [('train', 'fp16', 4), ('infer', 'fp16', 4)]),
         Part(detector, [('train', 'bf16', 8), ('infer', 'bf16', 8)]),
-        Part([(base, 'eager'), (m2, 'compile')], groups[:2], COMPILING),
-    ]
+        Part([(base, 'eager'), (m2, 'compile')], groups[:2], COMPILING)]
+
+
+EAGER, FAST = ('eager', ), ('compile', 'graph')
+M0, M2, M4 = 'memvit-m0', 'memvit-m2', 'memvit-m4'
 
 
 class Bar(NamedTuple):
@@ -87,101 +90,67 @@ class Bar(NamedTuple):
 
     Attributes:
         text (str): Of what.
-        value (callable): From the rows to what was measured, or None.
+        key (str): Of a row.
+        model (str): Of the row.
+        ways (tuple): How it may be run; the best one counts.
+        group (tuple): Mode, dtype and batch size.
         limit (float): It must reach or, of costs, keep to.
         at_most (bool): Whether it is a cost. Defaults to False.
+        base (str, optional): Another model, that it is divided by.
     """
 
     text: str
-    value: Callable[[Sequence[dict]], Optional[float]]
+    key: str
+    model: str
+    ways: Sequence[str]
+    group: tuple
     limit: float
     at_most: bool = False
+    base: Optional[str] = None
 
-
-def find(rows: Sequence[dict], key: str, model: str, ways: Sequence[str],
-         *group) -> Optional[float]:
-    """The best of some ways; None if not measured, or not finite."""
-    found = [
-        row[key] for row in rows
-        if row['model'] == model and row['how'] in ways and group ==
-        (row['mode'], row['dtype'], row['batch_size'])
-        and row.get(key) is not None and row.get('finite')
-    ]
-    better = min if key in ('ms', 'peak_ratio') else max
-    return better(found) if found else None
-
-
-EAGER, FAST, ANY = ('eager', ), ('compile', 'graph'), ('eager', 'compile',
-                                                       'graph')
-M0, M2, M4 = 'memvit-m0', 'memvit-m2', 'memvit-m4'
-
-
-def speed(ways: Sequence[str], *group) -> Callable:
-    """Ratio of MeMViT-16 M=2 to MViT-small run eagerly."""
-    return lambda rows: find(rows, 'ratio', M2, ways, *group)
-
-
-def cost(model: str, base: str, ways: Sequence[str], *group) -> Callable:
-    """Time of a model over that of another, run the same way."""
-
-    def value(rows: Sequence[dict]) -> Optional[float]:
-        own, other = (find(rows, 'ms', x, ways, *group)
-                      for x in (model, base))
-        return own / other if own and other else None
-
-    return value
-
-
-def share(*group) -> Callable:
-    """What the RoI head and box memory take of a detector's step."""
-    name = Path(DETECTOR).stem
-
-    def value(rows: Sequence[dict]) -> Optional[float]:
-        ratio = cost(f'{name} @backbone', name, EAGER, *group)(rows)
-        return None if ratio is None else 1 - ratio
-
-    return value
+    def value(self, rows: Sequence[dict]) -> Optional[float]:
+        """What was measured; None if nothing was, or what is not finite."""
+        best = min if self.key in ('ms', 'peak_ratio') else max
+        found = [best((
+            row[self.key] for row in rows
+            if row['model'] == model and row['how'] in self.ways
+            and self.group == (row['mode'], row['dtype'], row['batch_size'])
+            and row.get(self.key) is not None and row.get('finite')),
+            default=None) for model in (self.model, self.base)]
+        if None in found[:1 + (self.base is not None)]:
+            return None
+        return found[0] / (found[1] or 1.)
 
 
 def bars() -> List[Bar]:
     """All bars, in the order of the parts."""
     infer8, train8 = ('infer', 'bf16', 8), ('train', 'bf16', 8)
-    together = Path(COLLABORATIVE).stem
+    together, detector = Path(COLLABORATIVE).stem, Path(DETECTOR).stem
     found = [
-        Bar('inference bf16, batch 8, eager', speed(EAGER, *infer8), 2),
-        Bar('inference bf16, batch 8, compiled or graph',
-            speed(FAST, *infer8), 5),
-        Bar('inference bf16, batch 32', speed(ANY, 'infer', 'bf16', 32), 5),
-        Bar('training bf16, batch 8, eager', speed(EAGER, *train8), 2),
-        Bar('training bf16, batch 8, compiled or graph',
-            speed(FAST, *train8), 3.5),
-        Bar('training bf16, batch 32', speed(ANY, 'train', 'bf16', 32), 4),
-        Bar('inference bf16, batch 1, graph',
-            speed(('graph', ), 'infer', 'bf16', 1), 4),
-        Bar('inference fp32, batch 8', speed(ANY, 'infer', 'fp32', 8), 1.3),
-        Bar('training fp32, batch 8', speed(ANY, 'train', 'fp32', 8), 1.3),
-    ]
-    for word, group, memory in (('inference', infer8, .45),
-                                ('training', train8, .6)):
+        Bar(f'{" ".join(map(str, group))}, {" or ".join(ways)}', 'ratio', M2,
+            ways, group, limit)
+        for group, ways, limit in (
+            (infer8, EAGER, 2), (infer8, FAST, 5),
+            (('infer', 'bf16', 32), EAGER + FAST, 5), (train8, EAGER, 2),
+            (train8, FAST, 3.5), (('train', 'bf16', 32), EAGER + FAST, 4),
+            (('infer', 'bf16', 1), ('graph', ), 4),
+            (('infer', 'fp32', 8), EAGER + FAST, 1.3),
+            (('train', 'fp32', 8), EAGER + FAST, 1.3))]
+    for group, memory in ((infer8, .45), (train8, .6)):
+        name = ' '.join(map(str, group))
+        found.append(Bar(f'peak memory of {name}', 'peak_ratio', M2, EAGER,
+                         group, memory, True))
         found += [
-            Bar(f'peak memory of {word} bf16, batch 8',
-                lambda rows, group=group: find(rows, 'peak_ratio', M2, EAGER,
-                                               *group), memory, True)
-        ]
-        for how in ('eager', 'graph'):
-            found += [
-                Bar(f'time of M={m} over M=0, {word} bf16, batch 8, {how}',
-                    cost(model, M0, (how, ), *group), limit, True)
-                for m, model, limit in ((2, M2, 1.08), (4, M4, 1.12))
-            ]
+            Bar(f'time of M={m} over M=0, {name}, {how}', 'ms', model,
+                (how, ), group, limit, True, M0)
+            for how in ('eager', 'graph')
+            for m, model, limit in ((2, M2, 1.08), (4, M4, 1.12))]
     return found + [
-        Bar('collaborative SlowOnly-50 8x8, N=8, over the plain recognizer, '
-            'training fp16',
-            cost(together, f'{together} @plain', EAGER, 'train', 'fp16', 4),
-            1.05, True),
-        Bar('RoI head and box memory of a detector, share of training bf16',
-            share(*train8), .1, True),
-    ]
+        Bar('collaborative SlowOnly-50 8x8, N=8, over the plain recognizer',
+            'ms', together, EAGER, ('train', 'fp16', 4), 1.05, True,
+            f'{together} @plain'),
+        Bar('backbone alone over a detector with box memory', 'ms',
+            f'{detector} @backbone', EAGER, train8, .9, False, detector)]
 
 
 def verdict(rows: Sequence[dict]) -> List[str]:
@@ -210,18 +179,17 @@ def run_tests(args: argparse.Namespace, out: Path) -> str:
         command[-1] += '/models/test_devices.py'
         command.append('--collect-only')
     path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=dict(os.environ, PYTHONPATH=path),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            timeout=args.seconds * TEST_SHARE)
-        text, code = done.stdout, f'exit code {done.returncode}'
-    except subprocess.TimeoutExpired as late:
-        text, code = late.stdout or '', 'cut off'
-        if isinstance(text, bytes):
-            text = text.decode(errors='replace')
-    (out / 'tests.log').write_text(text)
-    return f'pytest -m cuda: {code}\n' + '\n'.join(text.splitlines()[-15:])
+    with (out / 'tests.log').open('w') as log:
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, env=dict(os.environ, PYTHONPATH=path),
+                stdout=log, stderr=subprocess.STDOUT,
+                timeout=args.seconds * TEST_SHARE)
+            code = f'exit code {done.returncode}'
+        except subprocess.TimeoutExpired:
+            code = 'cut off'
+    lines = (out / 'tests.log').read_text(errors='replace').splitlines()
+    return '\n'.join([f'pytest -m cuda: {code}', *lines[-15:]])
 
 
 def run_parts(args: argparse.Namespace, out: Path, until: float,
@@ -235,9 +203,8 @@ def run_parts(args: argparse.Namespace, out: Path, until: float,
         if time.time() + part.seconds > until:
             texts.append(f'not measured, time is up: {part.models}')
             continue
-        bench = Bench(
-            part.models, device, 32 if args.dry else None,
-            profile=not args.dry)
+        bench = Bench(part.models, device, 32 if args.dry else None,
+                      profile=not args.dry)
         texts.append(tool.models_table(bench.models))
         for mode, dtype, batch_size, *only in part.groups:
             group = Group(mode, dtype, batch_size)

@@ -25,7 +25,7 @@ from mmengine.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tools/analysis_tools'))
 from benchmarking import markdown  # noqa: E402
-from benchmarking.config_cost import cost_of  # noqa: E402
+from benchmarking.costs import cost_of  # noqa: E402
 
 PAGE = 'docs/model_zoo.md'
 INDEX = 'model-index.yml'
@@ -71,9 +71,8 @@ HEADER = ('config', 'clip', 'starts from', 'parameters', 'GMACs a clip',
 
 def folders() -> List[Path]:
     """Folders with whole configs."""
-    return sorted({
-        p.parent for p in (ROOT / 'configs').rglob('*.py')
-        if '_base_' not in p.parts})
+    return sorted({p.parent for p in (ROOT / 'configs').rglob('*.py')
+                   if '_base_' not in p.parts})
 
 
 def architecture(model: dict) -> List[str]:
@@ -127,8 +126,7 @@ def metadata(path: Path, cfg: Config, published: str) -> dict:
         'Resolution': f'{cost.size}x{cost.size}',
         'Frames': found['clip'] or f'{cost.frames}x1',
         'Training Data': DATA[found['data']],
-        'Training Resources': f'{found["gpus"] or 1} GPUs',
-    }
+        'Training Resources': f'{found["gpus"] or 1} GPUs'}
     if found['clips']:
         data['Clips'] = int(found['clips'])
     if published:
@@ -145,8 +143,7 @@ def entry(path: Path, old: dict, collection: str) -> dict:
         'In Collection': old.get('In Collection', collection),
         'Metadata': metadata(path, cfg,
                              old.get('Metadata', {}).get('Published')),
-        'Modality': 'feature' if path.stem.endswith('feature') else 'RGB',
-    }
+        'Modality': 'feature' if path.stem.endswith('feature') else 'RGB'}
     if 'Results' in old:
         new['Results'] = old['Results']
     # MMEngine's inferencers ask for it.
@@ -168,9 +165,8 @@ def metafile(folder: Path) -> dict:
 def row(model: dict, folder: str) -> List[str]:
     """A model's row of a table, with links from a page."""
     data = model['Metadata']
-    ours = ', '.join(
-        f'{value} {name}' for result in model.get('Results', ())
-        for name, value in result['Metrics'].items())
+    ours = ', '.join(f'{value} {name}' for result in model.get('Results', ())
+                     for name, value in result['Metrics'].items())
     clip = data['Frames'] + (
         f', N = {data["Clips"]}' if 'Clips' in data else '')
     return [f'[{model["Name"]}]({folder}{model["Name"]}.py)', clip,

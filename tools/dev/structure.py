@@ -41,23 +41,15 @@ class Code:
     """
 
     def __init__(self, root: Path) -> None:
-        self.files = {
-            self.name_of(path.relative_to(root)): path
-            for path in sorted((root / PACKAGE).rglob('*.py'))
-            if '.mim' not in path.parts
-        }
-        self.trees = {
-            name: ast.parse(path.read_text(encoding='utf-8'))
-            for name, path in self.files.items()
-        }
+        self.files = {self.name_of(path.relative_to(root)): path
+                      for path in sorted((root / PACKAGE).rglob('*.py'))
+                      if '.mim' not in path.parts}
+        self.trees = {name: ast.parse(path.read_text(encoding='utf-8'))
+                      for name, path in self.files.items()}
         self.defined = {
-            name: {
-                node.name
-                for node in tree.body
-                if isinstance(node, (ast.ClassDef, ast.FunctionDef))
-            }
-            for name, tree in self.trees.items()
-        }
+            name: {node.name for node in tree.body
+                   if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
+            for name, tree in self.trees.items()}
         self.imports = {name: set(self._imports(name)) for name in self.files}
 
     @staticmethod
@@ -98,8 +90,7 @@ class Code:
     def _imports(self, name: str) -> Iterator[str]:
         for node in ast.walk(self.trees[name]):
             if isinstance(node, ast.Import):
-                yield from (a.name for a in node.names
-                            if a.name in self.files)
+                yield from (a.name for a in node.names if a.name in self.files)
             elif isinstance(node, ast.ImportFrom):
                 source = self._from(name, node)
                 if source in self.files:
@@ -191,8 +182,7 @@ def main() -> None:
         files = [
             code.files[name] for name in code.reach(classes)
             if not any(part in code.files[name].as_posix()
-                       for part in NOT_ON_THE_WAY)
-        ]
+                       for part in NOT_ON_THE_WAY)]
         print(f'| {way} | {len(files)} | {sum(map(num_lines, files)):,} |')
 
     written = [*code.files.values(), *others['examples'], *others['tools']]

@@ -106,8 +106,7 @@ class MemoryBankHook(Hook):
         if tally.num_steps == self.check_after:
             self._check(bank, loader, mode)
 
-    def _check(self, bank: MemoryBank, loader: DataLoader,
-               mode: str) -> None:
+    def _check(self, bank: MemoryBank, loader: DataLoader, mode: str) -> None:
         tally = self._tallies[mode]
         if not tally.num_clips or tally.num_later < _FEW_CLIPS:
             return
@@ -134,10 +133,8 @@ class MemoryBankHook(Hook):
         counts = getattr(loader.dataset, 'failure_counts', None)
         found = dict(failures=counts() if callable(counts) else {})
         if bank is not None:
-            found.update(
-                clips=bank.num_clips,
-                continued=bank.num_continued,
-                not_finite=int(bank.num_not_finite))
+            found.update(clips=bank.num_clips, continued=bank.num_continued,
+                         not_finite=int(bank.num_not_finite))
         # Only one process writes the log.
         ranks = all_gather_object(found)
         total = Counter()
@@ -181,9 +178,7 @@ class MemoryBankHook(Hook):
         if mode != 'train':
             self._model(runner).eval_mode = mode
 
-    def _after_iter(self,
-                    runner: Runner,
-                    batch_idx: int,
+    def _after_iter(self, runner: Runner, batch_idx: int,
                     data_batch: Optional[dict] = None,
                     outputs: Optional[object] = None,
                     mode: str = 'train') -> None:

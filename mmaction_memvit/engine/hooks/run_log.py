@@ -16,10 +16,7 @@ from mmaction_memvit.memory.state import nbytes
 def describe_run(runner: Runner, model: nn.Module, mode: str) -> str:
     """Data, lanes and memory of what is about to start.
 
-    Args:
-        runner (Runner): With its loops.
-        model (nn.Module): Without a wrapper.
-        mode (str): 'train', with what validates it, or 'test'.
+    ``mode`` is 'train', with what validates it, or 'test'.
     """
     modes = ('train', 'val') if mode == 'train' else (mode, )
     loops = {x: getattr(runner, f'{x}_loop') for x in modes}
@@ -32,8 +29,7 @@ def describe_run(runner: Runner, model: nn.Module, mode: str) -> str:
         'data    ' + '; '.join(
             f'{x}: {_data(loader)}' for x, loader in loaders.items()),
         f'lanes   {_lanes(loaders[mode])}; {steps}',
-        f'memory  {_memory(model)}',
-    ]
+        f'memory  {_memory(model)}']
     return '\n  '.join([f'This run, {mode}:', *lines])
 
 

@@ -41,9 +41,7 @@ class StepSeedHook(Hook):
         """Seed what is drawn for the first batch in this process."""
         self._seed(runner)
 
-    def before_train_iter(self,
-                          runner: Runner,
-                          batch_idx: int,
+    def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: Optional[dict] = None) -> None:
         """Seed what is drawn in the step."""
         self._seed(runner)

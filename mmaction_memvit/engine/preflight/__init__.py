@@ -10,7 +10,5 @@ from .checks import check_runs, find_data_problems, find_problems, preflight
 from .findings import Finding, PreflightError, describe, errors
 from .run import Run
 
-__all__ = [
-    'Finding', 'PreflightError', 'Run', 'check_runs', 'describe', 'errors',
-    'find_data_problems', 'find_problems', 'preflight'
-]
+__all__ = ['Finding', 'PreflightError', 'Run', 'check_runs', 'describe',
+           'errors', 'find_data_problems', 'find_problems', 'preflight']

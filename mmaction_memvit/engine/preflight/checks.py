@@ -44,8 +44,7 @@ def _collect(checks: Iterable[Callable], run: Run) -> list[Finding]:
         x._replace(
             where=f'{x.where} and {twins[x].where}',
             change=f'{x.change}, and alike for testing') if x in twins else x
-        for x in found if x not in twins.values()
-    ]
+        for x in found if x not in twins.values()]
 
 
 def preflight(runner: Runner, mode: str) -> None:
@@ -53,11 +52,7 @@ def preflight(runner: Runner, mode: str) -> None:
 
     Runs without anything that remembers, streams or is of this package are
     none of its business. The config's ``preflight='warn'`` makes warnings of
-    errors.
-
-    Args:
-        runner (Runner): The runner; its data loaders for ``mode`` are built.
-        mode (str): 'train', 'val' or 'test': what is about to start.
+    errors. ``mode`` is 'train', 'val' or 'test', whose data loaders are built.
 
     Raises:
         PreflightError: If numbers would be wrong; it tells of all findings.

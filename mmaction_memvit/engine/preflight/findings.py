@@ -5,19 +5,11 @@ from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """Something wrong or unusual.
-
-    Args:
-        where (str): Place in the config.
-        problem (str): The value, and the limit it is over.
-        change (str): The line of the config to change.
-        is_error (bool): Whether numbers would be wrong. Defaults to True;
-            False for what is only unusual.
-    """
-    where: str
-    problem: str
-    change: str
-    is_error: bool = True
+    """Something wrong or unusual."""
+    where: str  # place in the config
+    problem: str  # the value, and the limit it is over
+    change: str  # the line of the config to change
+    is_error: bool = True  # whether numbers would be wrong
 
     def __str__(self) -> str:
         kind = 'error' if self.is_error else 'warning'

@@ -20,8 +20,7 @@ def _path(run: Run) -> str:
 
 def classes_agree(run: Run) -> Iterator[Finding]:
     """Numbers of classes that the config gives twice, differently."""
-    head = run.head
-    scored = head.get('num_classes') if head else None
+    scored = run.num_classes
     if not isinstance(scored, int):
         return
     told = set()
@@ -43,14 +42,12 @@ def classes_agree(run: Run) -> Iterator[Finding]:
 
 def tasks_agree(run: Run) -> Iterator[Finding]:
     """Classes of verbs and nouns, in head and metric."""
-    head = run.head
-    scored = head.get('num_classes') if head else None
+    scored = run.num_classes
     if not isinstance(scored, dict):
         return
     for loader in run.evaluations:
         for metric in run.metrics.get(loader.mode, ()):
-            for task, option in (('verb', 'num_verbs'), ('noun',
-                                                         'num_nouns')):
+            for task, option in (('verb', 'num_verbs'), ('noun', 'num_nouns')):
                 number = metric.get(option)
                 if task in scored and number not in (None, scored[task]):
                     yield Finding(
@@ -85,8 +82,7 @@ CHECKS = (classes_agree, tasks_agree, labels_fit_loss)
 
 def labels_are_scored(run: Run) -> Iterator[Finding]:
     """Labels beyond the head's classes, or far fewer of them."""
-    head = run.head
-    scored = head.get('num_classes') if head else None
+    scored = run.num_classes
     if not isinstance(scored, int) or run.model.is_a('FastRCNN'):
         return
     highest = {}

@@ -44,8 +44,7 @@ def metrics_fit_head(run: Run) -> Iterator[Finding]:
             yield Finding(metric.path, problem, change)
 
 
-def _misfit(run: Run, head: Part,
-            metric: Part) -> Optional[tuple[str, str]]:
+def _misfit(run: Run, head: Part, metric: Part) -> Optional[tuple[str, str]]:
     boxes = run.model.is_a('FastRCNN')
     average = head.get('average_clips')
     if metric.is_a('AVADetectionMetric', 'AVAMetric') != boxes and (
@@ -93,8 +92,7 @@ def metrics_fit_data(run: Run) -> Iterator[Finding]:
                 yield Finding(
                     f'{metric.path}.{option}', f'{option}={mine!r}, but '
                     f'{loader.path}.dataset has {option}={its!r}',
-                    f'{metric.path}.{option}={its!r}',
-                    option != 'label_file')
+                    f'{metric.path}.{option}={its!r}', option != 'label_file')
 
 
 def _plain(value: object) -> object:

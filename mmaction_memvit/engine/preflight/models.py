@@ -132,9 +132,8 @@ def any_size_is_not_padded(run: Run) -> Iterator[Finding]:
         return
     for loader in run.evaluations:
         steps = loader.steps()
-        scaled = any(
-            x.is_a('Resize')
-            or x.is_a('LoadVideoClip') and x.get('short_side') for x in steps)
+        scaled = any(x.is_a('Resize') or x.is_a('LoadVideoClip')
+                     and x.get('short_side') for x in steps)
         if (loader.batch_size > 1 and scaled and frame_size(loader) is None
                 and not any(x.is_stranger for x in steps)):
             yield Finding(
@@ -210,10 +209,10 @@ def features_are_taken(run: Run) -> Iterator[Finding]:
                 f'another data_prefix of {loader.path}.dataset')
 
 
-CHECKS = (memory_is_carried, hook_is_there, no_blending,
-          frames_are_normalised, shapes_fit, streams_are_kept,
-          one_view_in_training, any_size_is_not_padded, clips_share_memory,
-          windows_are_not_streams, features_are_taken)
+CHECKS = (memory_is_carried, hook_is_there, no_blending, frames_are_normalised,
+          shapes_fit, streams_are_kept, one_view_in_training,
+          any_size_is_not_padded, clips_share_memory, windows_are_not_streams,
+          features_are_taken)
 
 
 def weights_are_there(run: Run) -> Iterator[Finding]:

@@ -11,20 +11,13 @@ from mmengine.registry import Registry
 class Part:
     """A model, data set, transform, ... that a config names or that is there.
 
-    Args:
-        value (dict | object): Its config, or itself.
-        registry (Registry, optional): Where the config's type is found.
-            Defaults to None: it has none.
-        path (str): Where it stands in the config, such as
-            'train_dataloader.dataset'. Defaults to ''.
-        scope (str, optional): Of the config around it. Defaults to None.
+    ``value`` is its config, whose type is found in ``registry``, or itself;
+    ``path`` is where it stands, such as 'train_dataloader.dataset', ``scope``
+    that of the config around it.
     """
 
-    def __init__(self,
-                 value: Any,
-                 registry: Optional[Registry] = None,
-                 path: str = '',
-                 scope: Optional[str] = None) -> None:
+    def __init__(self, value: Any, registry: Optional[Registry] = None,
+                 path: str = '', scope: Optional[str] = None) -> None:
         self.value = value
         self.path = path
         self.is_config = isinstance(value, Mapping)
@@ -73,9 +66,8 @@ class Part:
     @property
     def is_ours(self) -> bool:
         """Whether it is of this package, or derived from what is."""
-        return any(
-            x.__module__.partition('.')[0] == 'mmaction_memvit'
-            for x in getattr(self.cls, '__mro__', ()))
+        return any(x.__module__.partition('.')[0] == 'mmaction_memvit'
+                   for x in getattr(self.cls, '__mro__', ()))
 
     def has(self, option: str) -> bool:
         """Whether there is an option or method of that name."""

@@ -178,8 +178,7 @@ def needed_keys(run: Run, loader: Loader) -> dict[str, str]:
         wanted: tuple = ()
         if metric.is_a('VideoAccMetric'):
             wanted = _PLACE
-            if any(x.get('ann_format') == 'segments'
-                   for x in loader.datasets):
+            if any(x.get('ann_format') == 'segments' for x in loader.datasets):
                 wanted += ('segment_id', )
         elif metric.is_a('EpicRecognitionMetric'):
             if metric.get('online'):
@@ -215,9 +214,8 @@ def samples_tell_who_they_are(run: Run) -> Iterator[Finding]:
                 f'{loader.path}.dataset.pipeline')
 
 
-CHECKS = (options_are_known, data_sets_give_streams,
-          frames_are_the_clips_own, frames_are_loaded,
-          samples_tell_who_they_are)
+CHECKS = (options_are_known, data_sets_give_streams, frames_are_the_clips_own,
+          frames_are_loaded, samples_tell_who_they_are)
 
 
 def own_transforms_keep_frames(run: Run) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What a run is made of: model, data loaders, metrics, hooks."""
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, Optional
 
 import torch
@@ -106,30 +107,37 @@ def gives_streams(dataset: Part) -> bool:
 
 
 class Run:
-    """All parts of a run.
+    """All parts of a run, or their configs.
 
-    Args:
-        model (dict | nn.Module): The model.
-        loaders (dict): Configs of data loaders, or these, by mode.
-        metrics (dict): Metrics by mode: one or a list, or an Evaluator.
-        hooks (Sequence): Hooks or their configs.
+    Data loaders are by mode; metrics, too: one or a list, or an Evaluator.
     """
 
     def __init__(self, model: Any, loaders: dict[str, Any],
                  metrics: dict[str, Any], hooks: Sequence) -> None:
         self.model = Part(model, MODELS, 'model')
-        self.loaders = [
-            Loader(mode, loaders[mode]) for mode in MODES
-            if loaders.get(mode) is not None
-        ]
+        self.loaders = [Loader(mode, loaders[mode]) for mode in MODES
+                        if loaders.get(mode) is not None]
         self.loaders = [x for x in self.loaders if x.datasets]
         self.metrics = {
             mode: [
                 Part(x, METRICS, f'{mode}_evaluator')
                 for x in _list_metrics(value)
-            ] for mode, value in metrics.items()
-        }
+            ] for mode, value in metrics.items()}
         self.hooks = [Part(x, HOOKS, 'custom_hooks') for x in hooks]
+        #: Data loaders of validation and testing.
+        self.evaluations = [x for x in self.loaders if x.mode != 'train']
+        self.backbone = self.model.child('backbone', MODELS)
+        self.preprocessor = self.model.child('data_preprocessor', MODELS)
+        roi_head = self.model.child('roi_head', MODELS)
+        #: What scores: the classification head, or that of boxes.
+        self.head = self.model.child('cls_head', MODELS) or (
+            roi_head and roi_head.child('bbox_head', MODELS))
+        #: A number, of several tasks a dict.
+        self.num_classes = self.head and self.head.get('num_classes')
+        #: Whether memories are handed from clip to clip, or are of the clips
+        #: of a video.
+        self.carries_memory = self.model.is_a('MemoryHost')
+        self.shares_memory = self.model.is_a('ClipCollaboration')
 
     @classmethod
     def of_config(cls, cfg: Config) -> 'Run':
@@ -146,11 +154,10 @@ class Run:
         if is_model_wrapper(model):
             model = model.module
         used = [x for x in modes if getattr(runner, f'_{x}_loop') is not None]
-        return cls(
-            model, {x: getattr(runner, f'_{x}_dataloader')
-                    for x in used},
-            {x: getattr(runner, f'_{x}_evaluator', None)
-             for x in used}, runner.hooks)
+        return cls(model,
+                   {x: getattr(runner, f'_{x}_dataloader') for x in used},
+                   {x: getattr(runner, f'_{x}_evaluator', None) for x in used},
+                   runner.hooks)
 
     def loader(self, mode: str) -> Optional[Loader]:
         """The data loader of a mode, None without one."""
@@ -160,71 +167,32 @@ class Run:
         """All data sets, with their loaders."""
         return ((x, dataset) for x in self.loaders for dataset in x.datasets)
 
-    @property
-    def evaluations(self) -> list[Loader]:
-        """Data loaders of validation and testing."""
-        return [x for x in self.loaders if x.mode != 'train']
-
     def model_parts(self) -> list[Part]:
         """Backbone, neck and heads, as far as there are any."""
-        found = [
-            self.model.child(x, MODELS)
-            for x in ('backbone', 'neck', 'cls_head', 'roi_head')
-        ]
+        found = [self.model.child(x, MODELS)
+                 for x in ('backbone', 'neck', 'cls_head', 'roi_head')]
         return [x for x in found if x is not None]
-
-    @property
-    def backbone(self) -> Optional[Part]:
-        """The backbone."""
-        return self.model.child('backbone', MODELS)
-
-    @property
-    def head(self) -> Optional[Part]:
-        """What scores: the classification head, or that of boxes."""
-        head = self.model.child('cls_head', MODELS)
-        if head is None:
-            roi_head = self.model.child('roi_head', MODELS)
-            head = roi_head and roi_head.child('bbox_head', MODELS)
-        return head
-
-    @property
-    def preprocessor(self) -> Optional[Part]:
-        """The data preprocessor."""
-        return self.model.child('data_preprocessor', MODELS)
-
-    @property
-    def carries_memory(self) -> bool:
-        """Whether the model hands memories from clip to clip."""
-        return self.model.is_a('MemoryHost')
 
     def remembering(self) -> list[Part]:
         """Parts of the model that remember, as they are configured."""
         return [x for x in self.model_parts() if _remembers(x)]
 
-    @property
+    @cached_property
     def with_memory(self) -> bool:
         """Whether the model remembers streams."""
         return self.carries_memory and bool(self.remembering())
 
     @property
-    def shares_memory(self) -> bool:
-        """Whether it is a model with a memory of a video's clips."""
-        return self.model.is_a('ClipCollaboration')
-
-    @property
     def is_ours(self) -> bool:
         """Whether anything in it has to do with memories or streams."""
-        parts = [
-            self.model, *self.model_parts(), *self.hooks,
-            *sum(self.metrics.values(), [])
-        ]
+        parts = [self.model, *self.model_parts(), *self.hooks,
+                 *sum(self.metrics.values(), [])]
         for loader in self.loaders:
             parts += loader.datasets
             if loader.batch_sampler is not None:
                 parts.append(loader.batch_sampler)
-        return any(
-            x.is_ours or hasattr(x.cls, 'init_memory')
-            or hasattr(x.cls, 'stream_keys') for x in parts)
+        return any(x.is_ours or hasattr(x.cls, 'init_memory')
+                   or hasattr(x.cls, 'stream_keys') for x in parts)
 
 
 def _list_metrics(value: Any) -> list:

@@ -115,8 +115,7 @@ def evaluation_is_as_training(run: Run) -> Iterator[Finding]:
                     f'training has {option}={other}',
                     f'{option}={other} in {loader.path}.dataset', False)
         size, trained = frame_size(loader), frame_size(train)
-        if size and trained and not (
-                1 <= min(size) / min(trained) <= _LARGER):
+        if size and trained and not (1 <= min(size) / min(trained) <= _LARGER):
             yield Finding(
                 f'{loader.path}.dataset.pipeline', 'frames of '
                 f'{size[0]}x{size[1]}, but training has '

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from mmaction.evaluation.functional.accuracy import (
-    binary_precision_recall_curve,
-)
 
 from ...messages import format_share, text_table
+from .online_detection import average_precision
 
 
 class MultiLabelReport(NamedTuple):
@@ -88,9 +86,5 @@ def evaluate_multi_label(scores: np.ndarray,
 
 
 def _class_ap(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    ap = np.full(scores.shape[1], np.nan)
-    for i in np.flatnonzero(labels.any(0)):
-        precision, recall, _ = binary_precision_recall_curve(
-            scores[:, i], labels[:, i])
-        ap[i] = -np.sum(np.diff(recall) * precision[:-1])
-    return ap
+    return np.array([average_precision(own, shown > 0)
+                     for own, shown in zip(scores.T, labels.T)])

@@ -72,13 +72,16 @@ class VideoAccMetric(KeyedMetric, AccMetric):
     def result_of(self, sample: dict) -> tuple[tuple, dict]:
         """Scores and label of a clip, also of one without label.
 
-        A sample has ``pred_score`` (num_classes, ), ``gt_label`` (1, ) or
-        (num_classes, ), ``video_id``, ``timestamp`` and optionally
-        ``segment_id``.
+        A sample has ``pred_score`` (num_classes, ), or (1, num_classes) of
+        clips with one temporal place, ``gt_label`` (1, ) or (num_classes, ),
+        ``video_id``, ``timestamp`` and optionally ``segment_id``.
         """
         key = (self.field(sample, 'video_id'), sample.get('segment_id') or '',
                int(self.field(sample, 'timestamp')))
         label = sample['gt_label'].cpu().numpy()
+        pred = sample.get('pred_score')
+        if getattr(pred, 'ndim', 0) == 2 and len(pred) == 1:
+            sample = {**sample, 'pred_score': pred[0]}
         return key, {
             'pred': to_numpy(self.scores_of(sample, 1).float()),
             'label': int(label[0]) if label.size == 1 else label

@@ -17,6 +17,7 @@ Memory counts in neither: weights of a model of single clips may start one
 with memory. That it predicts untrained is told.
 """
 import logging
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -197,8 +198,24 @@ def _read(original: Callable, filename: str, *args, **kwargs) -> Any:
             'put the file somewhere and name its path instead, or leave the '
             'weights out (load_from, pretrained or init_cfg None)',
             ConnectionError) from error
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        if not _is_damage(error):
+            raise
+        raise data_error(
+            filename, f'no checkpoint that can be read ({error!r:.80})',
+            'it is cut off or something else: copy, fetch or write it anew'
+        ) from error
     remember_file(found, filename)
     return found
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether a file is none of torch's, or a part of one."""
+    said = str(error)
+    if isinstance(error, RuntimeError):
+        return 'PytorchStreamReader' in said
+    # Types that it does not take it names, and what to do.
+    return 'GLOBAL' not in said
 
 
 def _initialise(original: Callable, *args) -> None:

@@ -43,7 +43,8 @@ class FrameLevelHead(BaseHead):
 
     The class token is dropped, height and width are averaged; then dropout
     and a linear layer. Labels are per token, ``gt_label`` of shape (T', ),
-    -1 where nothing is annotated. For several tasks see
+    -1 where nothing is annotated; or shares of classes (T', num_classes), for
+    tokens of several, zero where nothing is annotated. For several tasks see
     :class:`MultiTaskHead`.
 
     Args:
@@ -105,11 +106,14 @@ class FrameLevelHead(BaseHead):
                      data_samples: SampleList) -> Dict:
         """Loss over the labelled tokens, and accuracies if there are any.
 
-        Scores are (B, T', num_classes), ``gt_label`` (T', ) of each clip.
+        Scores are (B, T', num_classes), ``gt_label`` of each clip (T', ), or
+        float (T', num_classes).
         """
         labels = torch.stack([x.gt_label for x in data_samples])
         labels = labels.to(cls_scores.device)
-        if labels.numel() != cls_scores.shape[:-1].numel():
+        fitting = cls_scores if labels.is_floating_point() else cls_scores[
+            ..., 0]
+        if labels.numel() != fitting.numel():
             raise ValueError(
                 f'labels have shape {tuple(labels.shape)}, but scores '
                 f'{tuple(cls_scores.shape)}: there must be one label for '

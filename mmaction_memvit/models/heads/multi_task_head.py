@@ -19,8 +19,10 @@ class MultiTaskHead(BaseModule):
     model has a head for one task can have several: TSN, SlowFast, MViT,
     VideoMAE, MeMViT. ``gt_label`` holds one label for each task, -1 where
     it is not known, in the order of ``label_order``: shape (3, ) for a clip,
-    (T', 3) for the temporal tokens of one. A task none of whose labels is
-    known has a loss of zero.
+    (T', 3) for the temporal tokens of one; or float shares of the classes of
+    all tasks in a row, as blending gives them, (sum of classes, ) or (T', sum
+    of classes), zeros where not known. A task none of whose labels is known
+    has a loss of zero.
 
     Losses and accuracies are ``verb_loss_cls``, ``verb_top1_acc`` and so on;
     ``pred_score`` is a dict of scores by task.
@@ -96,19 +98,20 @@ class MultiTaskHead(BaseModule):
         return {task: head(x, **kwargs) for task, head in self.heads.items()}
 
     def _labels(self, data_samples: SampleList, task: str) -> Tensor:
-        """Labels of a task: (B, ...), int, or (B, num_classes), float."""
+        """Labels of a task: (B, ...), int; (B, ..., num_classes), float."""
         labels = torch.stack([x.gt_label for x in data_samples])
         sizes = {name: head.num_classes for name, head in self.heads.items()}
         num, total = len(self.label_order), sum(sizes.values())
         shape = tuple(labels.shape)
         if labels.is_floating_point():
-            if shape[1:] != (total, ):
+            if shape[-1] != total:
                 raise ValueError(
-                    f'blended labels have shape {shape}, but must be '
-                    f'(clips, {total}), the classes of {sizes} in a row: '
-                    'blend with MultiTaskBatchAugment, which knows that '
-                    'there are several tasks')
-            parts = labels.split(tuple(sizes.values()), dim=1)
+                    f'float labels have shape {shape}, but must be '
+                    f'(clips, {total}) or (clips, tokens, {total}), the '
+                    f'classes of {sizes} in a row. To blend clips, use '
+                    'MultiTaskBatchAugment, which knows that there are '
+                    'several tasks')
+            parts = labels.split(tuple(sizes.values()), dim=-1)
             return parts[list(sizes).index(task)]
         if labels.dim() < 2 or shape[-1] != num:
             raise ValueError(

@@ -100,8 +100,10 @@ def memory_tables(rel_t: Tensor, rel_h: Tensor, rel_w: Tensor,
     total = num_entries * k_size[0]
     q = torch.arange(q_size[0], device=rel_t.device)[:, None]
     k = torch.arange(total, device=rel_t.device)[None, :] * stride_t
-    index = (q - k + (total - 1) * stride_t).clamp(0, rel_t.shape[0] - 1)
-    return AxisTables(rel_t[index],
+    farthest = (total - 1) * stride_t
+    # Not a clamped index, of which Inductor on a GPU makes an error.
+    rel_t = extend_table(rel_t, q_size[0] + farthest)
+    return AxisTables(rel_t[q - k + farthest],
                       *spatial_tables(rel_h, rel_w, q_size[1:], k_size[1:]))
 
 

@@ -41,10 +41,8 @@ def build(dataset, size, rank=0, world_size=1, shuffle=True, epoch=0):
 @pytest.mark.parametrize('world_size', [1, 2])
 def test_batches_hold_different_videos(counts, world_size):
     dataset = Windows(counts)
-    ranks = [
-        list(build(dataset, 2, rank, world_size, epoch=3))
-        for rank in range(world_size)
-    ]
+    ranks = [list(build(dataset, 2, rank, world_size, epoch=3))
+             for rank in range(world_size)]
     assert dataset.epochs == [3] * world_size
     seen = []
     for parts in zip(*ranks):
@@ -56,30 +54,24 @@ def test_batches_hold_different_videos(counts, world_size):
     assert len(build(dataset, 2, 0, world_size)) == len(ranks[0])
     # All of them; what fills the last batch comes twice.
     assert sorted(set(seen)) == list(range(len(dataset)))
-    again = [
-        list(build(dataset, 2, rank, world_size, epoch=3))
-        for rank in range(world_size)
-    ]
+    again = [list(build(dataset, 2, rank, world_size, epoch=3))
+             for rank in range(world_size)]
     assert again == ranks
     if len(dataset) > 8:
         assert list(build(dataset, 2, 0, world_size, epoch=4)) != ranks[0]
 
 
 def test_order_is_random():
-    first = [
-        batch[0] for epoch in range(400)
-        for batch in list(build(Windows([3] * 4), 2, epoch=epoch))[:1]
-    ]
+    first = [batch[0] for epoch in range(400)
+             for batch in list(build(Windows([3] * 4), 2, epoch=epoch))[:1]]
     assert (np.bincount(first, minlength=12) > 10).all()
 
 
 @pytest.mark.parametrize('world_size', [1, 3])
 def test_evaluation_shows_all_once_and_in_order(world_size):
     dataset = Windows([5, 2, 3])
-    ranks = [
-        build(dataset, 2, rank, world_size, shuffle=False)
-        for rank in range(world_size)
-    ]
+    ranks = [build(dataset, 2, rank, world_size, shuffle=False)
+             for rank in range(world_size)]
     own = [sum(x, []) for x in ranks]
     assert all(x == sorted(x) for x in own)
     assert sorted(sum(own, [])) == list(range(10))
@@ -100,8 +92,7 @@ def test_evaluation_by_slices():
 
 def test_where_it_cannot_be_the_log_tells(monkeypatch):
     said = []
-    monkeypatch.setattr(
-        distinct_video_batch_sampler, 'warn', said.append)
+    monkeypatch.setattr(distinct_video_batch_sampler, 'warn', said.append)
     build(Windows([4, 4, 4]), 3)
     assert not said
     sampler = build(Windows([9, 1, 1, 1]), 2)

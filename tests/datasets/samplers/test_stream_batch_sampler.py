@@ -60,17 +60,15 @@ def fake(dataset, shuffle=True, rank=0, world_size=1, epoch=0):
     """What the batch sampler reads of a sampler."""
     return SimpleNamespace(
         dataset=Keyed(dataset) if isinstance(dataset, list) else dataset,
-        shuffle=shuffle, seed=7, epoch=epoch, rank=rank,
-        world_size=world_size)
+        shuffle=shuffle, seed=7, epoch=epoch, rank=rank, world_size=world_size)
 
 
 @pytest.fixture
 def log(monkeypatch):
     """Everything the sampler logs, as (level, text)."""
     lines = []
-    monkeypatch.setattr(
-        stream_batch_sampler, 'log',
-        lambda text, level=20: lines.append((level, text)))
+    monkeypatch.setattr(stream_batch_sampler, 'log',
+                        lambda text, level=20: lines.append((level, text)))
     monkeypatch.setattr(
         stream_batch_sampler, 'warn', lambda text: lines.append((30, text)))
     return lines
@@ -136,9 +134,8 @@ def test_max_stream_len(shuffle):
     keys = Keyed([20, 3, 2, 4]).stream_keys()
     shown = []
     for epoch in range(4):
-        sampler = StreamBatchSampler(
-            fake([20, 3, 2, 4], shuffle, epoch=epoch), 2, mode='train',
-            max_stream_len=6)
+        sampler = StreamBatchSampler(fake([20, 3, 2, 4], shuffle, epoch=epoch),
+                                     2, mode='train', max_stream_len=6)
         batches = list(sampler)
         # 6 + 3 + 2 + 4 clips in two lanes.
         assert len(sampler) == len(batches) == 8

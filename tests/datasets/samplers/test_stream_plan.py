@@ -46,9 +46,8 @@ def training_case(draw):
     world_size = draw(st.integers(1, 4))
     batch_size = draw(st.integers(1, 4))
     num_lanes = world_size * batch_size
-    lengths = draw(
-        st.lists(
-            st.integers(1, 12), min_size=num_lanes, max_size=num_lanes + 25))
+    lengths = draw(st.lists(st.integers(1, 12), min_size=num_lanes,
+                            max_size=num_lanes + 25))
     keys = make_keys(lengths, draw(st.integers(0, 99)), draw(
         st.integers(1, 3)))
     return lengths, keys, world_size, batch_size, draw(st.integers(0, 10**9))
@@ -175,15 +174,11 @@ def test_pure_function(case):
 
 def test_epochs_and_seeds_differ():
     keys = make_keys(np.random.default_rng(0).integers(1, 9, 30))
-    plans = [
-        plan_all_ranks(keys, seed, epoch, 1, 3)[0]
-        for seed, epoch in ((0, 0), (0, 1), (1, 0))
-    ]
+    plans = [plan_all_ranks(keys, seed, epoch, 1, 3)[0]
+             for seed, epoch in ((0, 0), (0, 1), (1, 0))]
     assert len({plan.tobytes() for plan in plans}) == 3
-    fixed = [
-        plan_all_ranks(keys, seed, epoch, 1, 3, shuffle=False)[0]
-        for seed, epoch in ((0, 0), (5, 3))
-    ]
+    fixed = [plan_all_ranks(keys, seed, epoch, 1, 3, shuffle=False)[0]
+             for seed, epoch in ((0, 0), (5, 3))]
     assert (fixed[0] == fixed[1]).all()
 
 

@@ -61,12 +61,10 @@ def spot(box, height=64, width=96):
     return image
 
 
-AUGMENT = [
-    dict(type='RandomRescale', scale_range=(64, 96)),
-    dict(type='RandomCrop', size=56),
-    dict(type='Flip', flip_ratio=0.5),
-    dict(type='DropLostBoxes'),
-]
+AUGMENT = [dict(type='RandomRescale', scale_range=(64, 96)),
+           dict(type='RandomCrop', size=56),
+           dict(type='Flip', flip_ratio=0.5),
+           dict(type='DropLostBoxes')]
 
 
 def test_boxes_move_with_images_and_alike_in_a_video():
@@ -154,8 +152,7 @@ def test_borders_and_start_index():
                                                   (30., 3, 1), (25., 4, 1),
                                                   (30., 1, 0)])
 def test_perturbation(fps, interval, reach):
-    plain = np.asarray(
-        inds(sample(1000, fps=fps), 16, interval))
+    plain = np.asarray(inds(sample(1000, fps=fps), 16, interval))
     transform = SampleKeyframeClip(16, interval, perturb=True)
     moves = []
     for seed in range(300):
@@ -179,9 +176,8 @@ def test_perturbation(fps, interval, reach):
 @pytest.mark.parametrize('length, expected', [
     (300, (10, 19)), (15, (10, 14)), (5, (4, 4))])
 def test_a_segment_of_a_file_that_may_be_too_short(length, expected):
-    results = TrimToSegment()(
-        dict(segment_frames=(10, 19), total_frames=length,
-             video_reader=object()))
+    results = TrimToSegment()(dict(segment_frames=(10, 19),
+                                   total_frames=length, video_reader=object()))
     assert results['segment_frames'] == expected
     assert results['start_index'] == expected[0]
     assert results['total_frames'] == expected[1] - expected[0] + 1

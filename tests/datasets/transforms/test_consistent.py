@@ -39,10 +39,8 @@ def test_one_draw_per_video_and_epoch():
     drawn = {}
     for video in ('a', 'b', 'c'):
         for epoch in range(3):
-            clips = [
-                augment(sample(video, epoch, clip))['drawn']
-                for clip in range(3)
-            ]
+            clips = [augment(sample(video, epoch, clip))['drawn']
+                     for clip in range(3)]
             assert clips[0] == clips[1] == clips[2]
             drawn[video, epoch] = clips[0]
     for k in range(3):

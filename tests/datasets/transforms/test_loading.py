@@ -81,9 +81,7 @@ def test_a_video_is_opened_once(video, tmp_path):
     for start in range(0, 40, 8):
         inds = list(range(start, start + 8))
         assert numbers(load(transform, video, inds)) == inds
-        assert numbers(load(transform, other, inds)) == [
-            100 + i for i in inds
-        ]
+        assert numbers(load(transform, other, inds)) == [100 + i for i in inds]
     assert transform._cache.opened == 2
     anew = LoadVideoClip(cache_size=0)
     for _ in range(3):
@@ -117,8 +115,7 @@ def test_scaled_while_it_is_read(video, backend):
     pytest.importorskip({'pyav': 'av', 'decord': 'decord'}[backend])
     stock = load(LoadVideoClip(), video, [3, 40])
     boxes = np.array([[0.25, 0.5, 0.75, 1.]], dtype=np.float32)
-    for ours, resize in ((dict(short_side=32),
-                          dict(scale=(-1, 32))),
+    for ours, resize in ((dict(short_side=32), dict(scale=(-1, 32))),
                          (dict(short_side=65), dict(scale=(-1, 65))),
                          (dict(size=(56, 40)),
                           dict(scale=(56, 40), keep_ratio=False))):
@@ -173,8 +170,7 @@ def test_survives_a_fork(video, backend):
     queue = context.Queue()
     children = [
         context.Process(target=_in_child, args=(transform, video, queue))
-        for _ in range(2)
-    ]
+        for _ in range(2)]
     for child in children:
         child.start()
     got = [queue.get(timeout=60) for _ in range(4)]
@@ -183,8 +179,7 @@ def test_survives_a_fork(video, backend):
         assert child.exitcode == 0
     # Each child opened the file itself: a shared one has one file position.
     assert sorted(map(str, got)) == sorted(
-        map(str, [1, 1, list(range(20, 40)),
-                  list(range(20, 40))]))
+        map(str, [1, 1, list(range(20, 40)), list(range(20, 40))]))
     assert numbers(load(transform, video, [5, 6])) == [5, 6]
     assert transform._cache.opened == 1
 

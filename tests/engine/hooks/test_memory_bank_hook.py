@@ -17,10 +17,8 @@ LENGTHS = [6, 5, 4, 3, 2]
 
 
 def loaders(**kwargs):
-    return dict(
-        train=made_up_loader(LENGTHS, train=True),
-        val=made_up_loader(LENGTHS, train=False),
-        **kwargs)
+    return dict(train=made_up_loader(LENGTHS, train=True),
+                val=made_up_loader(LENGTHS, train=False), **kwargs)
 
 
 def told(runner, mode: str = r'\w+'):
@@ -66,10 +64,9 @@ class Spy(Hook):
 
 
 def test_banks_are_cleared_at_every_border(tmp_path):
-    cfg = config(
-        tmp_path,
-        **loaders(test=made_up_loader(LENGTHS, train=False)),
-        epochs=2)
+    cfg = config(tmp_path,
+                 **loaders(test=made_up_loader(LENGTHS, train=False)),
+                 epochs=2)
     spy = Spy()
     runner = make_runner(cfg, [spy])
     runner.train()
@@ -118,8 +115,7 @@ def test_streams_do_not_run_on_into_the_next_epoch(tmp_path):
     runner = train(config(tmp_path, loader, epochs=4))
     positions = [
         sorted(p for video, p in sum(runner.recorder.clips[i:i + 2], [])
-               if video == 'v0') for i in range(0, 8, 2)
-    ]
+               if video == 'v0') for i in range(0, 8, 2)]
     assert [0, 1] in positions and [2, 3] in positions
     assert told(runner, 'train') == [(2, 4)] * 4
 
@@ -166,8 +162,7 @@ def test_the_log_tells_how_many_clips_continued(tmp_path):
 @pytest.mark.parametrize('check_after,steps', [(7, 6), (1000, 15)])
 def test_a_sampler_that_tears_streams_is_named(tmp_path, check_after, steps):
     cfg = config(
-        tmp_path,
-        made_up_loader([3] * 10, train=True, streams=False),
+        tmp_path, made_up_loader([3] * 10, train=True, streams=False),
         # The preflight would tell already.
         preflight='warn',
         custom_hooks=[dict(type='MemoryBankHook', check_after=check_after)])
@@ -203,12 +198,10 @@ def test_steps_that_are_too_wide_are_named(tmp_path):
 def test_videos_of_one_clip_are_no_error(tmp_path, streams):
     lengths = [1] * 12
     runner = train(
-        config(
-            tmp_path,
-            made_up_loader(lengths, train=True, streams=streams),
-            made_up_loader(lengths, train=False, streams=streams),
-            preflight='warn',
-            custom_hooks=[dict(type='MemoryBankHook', check_after=3)]))
+        config(tmp_path, made_up_loader(lengths, train=True, streams=streams),
+               made_up_loader(lengths, train=False, streams=streams),
+               preflight='warn',
+               custom_hooks=[dict(type='MemoryBankHook', check_after=3)]))
     assert told(runner) == [(0, 12), (0, 12)]
 
 
@@ -229,21 +222,16 @@ def test_lanes_that_were_not_finite_are_told(tmp_path):
     assert '2 lanes were not finite and started anew' in read_log(runner)
 
 
-@pytest.mark.parametrize('changes', [{
-    'model.backbone.mem_len': 0
-}, {
-    'model.type': 'Recognizer3D',
-    'model.backbone.mem_len': 0
-}])
+@pytest.mark.parametrize('changes', [
+    {'model.backbone.mem_len': 0},
+    {'model.type': 'Recognizer3D', 'model.backbone.mem_len': 0}])
 def test_a_model_that_remembers_nothing(tmp_path, changes):
     # Recognizers of MMAction2 need no identities, and no order.
-    cfg = config(
-        tmp_path,
-        made_up_loader(LENGTHS, train=True, streams=False),
-        made_up_loader(LENGTHS, train=False, streams=False),
-        made_up_loader(LENGTHS, train=False, streams=False),
-        custom_hooks=[dict(type='MemoryBankHook', check_after=2)],
-        **changes)
+    cfg = config(tmp_path, made_up_loader(LENGTHS, train=True, streams=False),
+                 made_up_loader(LENGTHS, train=False, streams=False),
+                 made_up_loader(LENGTHS, train=False, streams=False),
+                 custom_hooks=[dict(type='MemoryBankHook', check_after=2)],
+                 **changes)
     runner = make_runner(cfg)
     runner.train()
     runner.test()
@@ -261,11 +249,10 @@ def test_iteration_based_training(tmp_path, monkeypatch):
     assert told(runner, 'train') == [(count_continued(runner.recorder.clips),
                                       28)]
     assert told(runner, 'val') == [(15, 20)] * 3
-    cfg = config(
-        tmp_path / 'b',
-        made_up_loader([3] * 10, train=True, streams=False),
-        preflight='warn',
-        custom_hooks=[dict(type='MemoryBankHook', check_after=9)])
+    cfg = config(tmp_path / 'b',
+                 made_up_loader([3] * 10, train=True, streams=False),
+                 preflight='warn',
+                 custom_hooks=[dict(type='MemoryBankHook', check_after=9)])
     runner = make_runner(iteration_based(cfg, max_iters=14))
     with pytest.raises(RuntimeError, match='StreamBatchSampler'):
         runner.train()

@@ -59,10 +59,8 @@ def test_validation_and_resuming_change_no_draw(tmp_path, monkeypatch):
     assert_same(run(tmp_path / 'b', val=True), plain)
     # The loader starts anew after 11 steps; a run that is resumed where it
     # does has missed nothing that memory would hold.
-    resumed = run(
-        tmp_path / 'c',
-        resume=True,
-        load_from=str(tmp_path / 'b/iter_11.pth'))
+    resumed = run(tmp_path / 'c', resume=True,
+                  load_from=str(tmp_path / 'b/iter_11.pth'))
     assert_same(resumed, plain[11:])
 
 

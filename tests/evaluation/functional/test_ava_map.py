@@ -83,9 +83,8 @@ def slow_ap(truth, found, label, excluded, official):
             taken.add(i)
             num_right += 1
         points.append((num_right, num_right / n))
-    return sum(
-        max([p for num, p in points if num >= k], default=0.)
-        for k in range(1, total + 1)) / total
+    return sum(max([p for num, p in points if num >= k], default=0.)
+               for k in range(1, total + 1)) / total
 
 
 @pytest.mark.parametrize('convention', ['mmaction2', 'official'])
@@ -94,11 +93,9 @@ def test_equals_the_definition(convention):
         truth, found = random_case(seed)
         expected = [
             slow_ap(truth, found, label, EXCLUDED, convention == 'official')
-            for label in CLASSES
-        ]
-        result = frame_ap(
-            boxes_from_rows(truth), boxes_from_rows(found), CLASSES, EXCLUDED,
-            convention)
+            for label in CLASSES]
+        result = frame_ap(boxes_from_rows(truth), boxes_from_rows(found),
+                          CLASSES, EXCLUDED, convention)
         np.testing.assert_allclose(result.ap, expected, atol=1e-12)
         assert result.mean == pytest.approx(np.nanmean(expected), abs=1e-12)
         # Class 4 has no ground truth, class 5 no detection.

@@ -74,8 +74,7 @@ def test_by_hand():
     assert lines[1].split() == ['0', 'sit', '2', '0.5000', '0.8333']
     # Nobody runs.
     assert lines[2].split() == ['2', 'eat', '1', '0.5000', '0.5000']
-    assert lines[3].split() == [
-        'mean', 'of', '2', '4', '0.5000', '0.6667']
+    assert lines[3].split() == ['mean', 'of', '2', '4', '0.5000', '0.6667']
     assert len(lines) == 5
     assert 'all 4 videos' in lines[4] and 'the 3 that have' in lines[4]
 

@@ -51,8 +51,7 @@ def write_files(folder):
         f'{video},{timestamp:04d},{",".join(map(str, box))},{label},{person}'
         for video, length in VIDEOS.items() for timestamp in range(length - 1)
         for person, box in enumerate(TRUTH_BOXES) for label in range(1, 6)
-        if rng.random() < .5
-    ]
+        if rng.random() < .5]
     rows.append('b,0000,0.1,0.1,0.5,0.9,1,0')
     rows.sort(key=lambda row: row[:6])
     (folder / 'truth.csv').write_text('\n'.join(rows) + '\n')
@@ -92,10 +91,8 @@ def their_metric(monkeypatch, tmp_path, one_process):
         rows = open(files['ann_file']).read().split('\n')
         (tmp_path / 'seven.csv').write_text('\n'.join(
             row.rpartition(',')[0] for row in rows))
-        metric = AVAMetric(**{
-            **files, 'ann_file': str(tmp_path / 'seven.csv'),
-            **kwargs
-        })
+        metric = AVAMetric(**{**files, 'ann_file': str(tmp_path / 'seven.csv'),
+                              **kwargs})
         metric.process(None, [sample.to_dict() for sample in samples])
         return metric.evaluate(len(samples))['mAP/overall']
 
@@ -150,11 +147,9 @@ def test_rounds_as_mmaction2_does(files, their_metric, log):
     # Scores that differ in the fifth decimal are the same to MMAction2, and
     # differ officially.
     box = TRUTH_BOXES[:1]
-    samples = [
-        make_sample('a', 0, box, [[0, .5, 0, 0, 0, 0]]),
-        make_sample('c', 0, box + [[.3, 0, .3, 0]],
-                    [[0, .50001, 0, 0, 0, 0]])
-    ]
+    samples = [make_sample('a', 0, box, [[0, .5, 0, 0, 0, 0]]),
+               make_sample('c', 0, box + [[.3, 0, .3, 0]],
+                           [[0, .50001, 0, 0, 0, 0]])]
     files = dict(files, custom_classes=[1], num_classes=2)
     for sample in samples:
         sample.pred_instances.scores = sample.pred_instances.scores[:, :2]
@@ -171,9 +166,8 @@ def test_rounds_as_mmaction2_does(files, their_metric, log):
 def test_conventions_and_results_file(files, tmp_path, log):
     samples, path = make_dataset(), str(tmp_path / 'out' / 'results.csv')
     default = evaluate(samples, files, results_file=path)
-    assert set(default) == {
-        'mAP/overall', 'mAP/overall_mmaction2', 'mAP/overall_official'
-    }
+    assert set(default) == {'mAP/overall', 'mAP/overall_mmaction2',
+                            'mAP/overall_official'}
     assert default['mAP/overall'] == default['mAP/overall_mmaction2']
     official = evaluate(samples, files, convention='official')
     assert official['mAP/overall'] == default['mAP/overall_official']

@@ -13,16 +13,14 @@ from mmaction_memvit.evaluation.submissions.epic_truth import EpicTruth
 
 # A token every half second; segments that overlap, lie between centres of
 # tokens, share borders with them, and start before anything is seen.
-SEGMENTS = [
-    ('P01_01_0', 0.2, 0.9, 0, 1),
-    ('P01_01_1', 1.5, 4.0, 1, 2),
-    ('P01_01_2', 3.0, 3.2, 2, 5),
-    ('P01_01_3', 2.25, 2.75, 3, 0),
-    ('P01_01_4', 7.9, 8.3, 4, 0),
-    ('P02_07_0', 1.0, 3.0, 0, 1),
-    ('P02_07_1', 4.0, 6.0, 3, 4),
-    ('P02_07_2', 4.0, 4.0, 0, 3),
-]
+SEGMENTS = [('P01_01_0', 0.2, 0.9, 0, 1),
+            ('P01_01_1', 1.5, 4.0, 1, 2),
+            ('P01_01_2', 3.0, 3.2, 2, 5),
+            ('P01_01_3', 2.25, 2.75, 3, 0),
+            ('P01_01_4', 7.9, 8.3, 4, 0),
+            ('P02_07_0', 1.0, 3.0, 0, 1),
+            ('P02_07_1', 4.0, 6.0, 3, 4),
+            ('P02_07_2', 4.0, 4.0, 0, 3)]
 NAMES = [row[0] for row in SEGMENTS]
 VIDEOS = {'P01_01': 8.0, 'P02_07': 6.0, 'P03_01': 4.0}
 TOKENS, STEP = 4, 0.5
@@ -33,14 +31,13 @@ BOTH = ('EpicRecognitionMetric', 'EpicAnticipationMetric')
 @pytest.fixture
 def files(tmp_path):
     """Arguments of a metric."""
-    return dict(
-        ann_file=write_official(tmp_path / 'val.csv', SEGMENTS),
-        tail_verbs=write_text(tmp_path / 'verbs.csv', 'verb', '2', '3'),
-        tail_nouns=write_text(tmp_path / 'nouns.csv', 'noun', '1'),
-        unseen_participants=write_text(tmp_path / 'unseen.csv',
-                                       'participant_id', 'P02'),
-        num_verbs=SIZES['verb'],
-        num_nouns=SIZES['noun'])
+    return dict(ann_file=write_official(tmp_path / 'val.csv', SEGMENTS),
+                tail_verbs=write_text(tmp_path / 'verbs.csv', 'verb', '2',
+                                      '3'),
+                tail_nouns=write_text(tmp_path / 'nouns.csv', 'noun', '1'),
+                unseen_participants=write_text(tmp_path / 'unseen.csv',
+                                               'participant_id', 'P02'),
+                num_verbs=SIZES['verb'], num_nouns=SIZES['noun'])
 
 
 @pytest.fixture
@@ -390,8 +387,7 @@ def test_ids_with_dots_and_folders(run, tmp_path, path):
         (names[row[0][:6]] + row[0][6:], *row[1:]) for row in SEGMENTS])
     samples = clip_samples()
     for sample in samples:
-        sample.set_metainfo(dict(
-            video_id=path.format(names[sample.video_id])))
+        sample.set_metainfo(dict(video_id=path.format(names[sample.video_id])))
     assert run(samples, online=True, unseen_participants=None,
                ann_file=ann_file) == want
 

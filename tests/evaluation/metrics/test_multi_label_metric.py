@@ -55,10 +55,8 @@ def test_views_are_pooled(pooling, kind, log):
     expected = evaluate_multi_label(torch.stack(pooled).numpy(),
                                     labels).metrics()
     result = evaluate(samples, view_pooling=pooling, scores=kind)
-    assert result == {
-        f'multi_label/{k}': pytest.approx(v)
-        for k, v in expected.items()
-    }
+    assert result == {f'multi_label/{k}': pytest.approx(v)
+                      for k, v in expected.items()}
     assert result['multi_label/classes'] == 4
     assert len(log) == 1
     assert '13 videos, 2 of them without' in log[0][1]
@@ -85,12 +83,11 @@ def test_scores_of_one_view():
     (None, None),
 ])
 def test_what_stock_heads_hand_over(average, words):
-    head = MODELS.build(
-        dict(
-            type='mmaction.SlowFastHead', num_classes=NUM_CLASSES,
-            in_channels=8, multi_class=True,
-            loss_cls=dict(type='mmaction.BCELossWithLogits'),
-            average_clips=average))
+    head = MODELS.build(dict(type='mmaction.SlowFastHead',
+                             num_classes=NUM_CLASSES, in_channels=8,
+                             multi_class=True,
+                             loss_cls=dict(type='mmaction.BCELossWithLogits'),
+                             average_clips=average))
     head.eval()
     samples = make_dataset()
     gen = torch.Generator().manual_seed(1)
@@ -103,9 +100,8 @@ def test_what_stock_heads_hand_over(average, words):
         # Its softmax is seen without what the metainfo tells.
         for sample in samples:
             sample.pop('clip_len')
-    feats = tuple(
-        torch.rand(30 * NUM_VIDEOS, c, 1, 1, 1, generator=gen)
-        for c in (4, 4))
+    feats = tuple(torch.rand(30 * NUM_VIDEOS, c, 1, 1, 1, generator=gen)
+                  for c in (4, 4))
     samples = head.predict(feats, samples)
     if words is None:
         assert samples[0].pred_score.shape == (30, NUM_CLASSES)
@@ -116,8 +112,7 @@ def test_what_stock_heads_hand_over(average, words):
         evaluate(samples)
     # Not only after hours of testing, nor for want of many videos.
     with pytest.raises(ValueError, match=words):
-        MultiLabelMAPMetric().process(
-            None, [x.to_dict() for x in samples[:8]])
+        MultiLabelMAPMetric().process(None, [x.to_dict() for x in samples[:8]])
     with pytest.raises(ValueError, match=words):
         evaluate(samples[:2])
 

@@ -25,9 +25,7 @@ def make_dataset():
     generator = torch.Generator().manual_seed(0)
     return [
         make_sample(video, time, torch.randn(3, generator=generator), label)
-        for video, (length, label) in VIDEOS.items()
-        for time in range(length)
-    ]
+        for video, (length, label) in VIDEOS.items() for time in range(length)]
 
 
 def evaluate(samples, **kwargs):
@@ -55,12 +53,10 @@ def test_averages_the_clips_of_a_video(log):
 
 
 def test_unlabelled_clips_count_in_nothing():
-    samples = [
-        make_sample('a', 0, [.1, .9], 0),
-        make_sample('a', 1, [.0, 1.], -1),
-        make_sample('a', 2, [.95, .05], 0),
-        make_sample('b', 0, [.0, 1.], -1),
-    ]
+    samples = [make_sample('a', 0, [.1, .9], 0),
+               make_sample('a', 1, [.0, 1.], -1),
+               make_sample('a', 2, [.95, .05], 0),
+               make_sample('b', 0, [.0, 1.], -1)]
     metric = VideoAccMetric('top_k_accuracy')
     metric.process(None, [sample.to_dict() for sample in samples])
     # One result per sample, or evaluate(4) would cut real ones elsewhere.
@@ -69,12 +65,10 @@ def test_unlabelled_clips_count_in_nothing():
 
 
 def test_segments_are_judged_one_by_one():
-    samples = [
-        make_sample('a', 0, [.9, .1], 0, segment_id='1'),
-        make_sample('a', 1, [.8, .2], 0, segment_id='1'),
-        make_sample('a', 2, [.7, .3], 1, segment_id='2'),
-        make_sample('a', 3, [.0, 1.], -1, segment_id=''),
-    ]
+    samples = [make_sample('a', 0, [.9, .1], 0, segment_id='1'),
+               make_sample('a', 1, [.8, .2], 0, segment_id='1'),
+               make_sample('a', 2, [.7, .3], 1, segment_id='2'),
+               make_sample('a', 3, [.0, 1.], -1, segment_id='')]
     result = evaluate(samples, metric_list='top_k_accuracy')
     assert result['acc/top1'] == 0.5
     for sample in samples:
@@ -126,8 +120,7 @@ def test_order_of_arrival_makes_no_difference():
 def test_more_than_all_classes(log):
     metric = VideoAccMetric()
     for _ in range(2):
-        metric.process(None, [
-            make_sample('a', 0, [.6, .3, .1], 2).to_dict()])
+        metric.process(None, [make_sample('a', 0, [.6, .3, .1], 2).to_dict()])
         result = metric.evaluate(1)
         assert (result['acc/top1'], result['acc/top5']) == (0, 1)
     assert len(warned(log)) == 1
@@ -135,24 +128,19 @@ def test_more_than_all_classes(log):
 
 
 def test_scores_that_are_not_finite(log):
-    samples = [
-        make_sample('a', 0, [float('nan'), .5], 0),
-        make_sample('a', 1, [.6, .4], 0),
-        make_sample('b', 0, [float('inf'), 0.], 0),
-        make_sample('c', 0, [0., float('nan')], 1),
-    ]
-    result = evaluate(samples, metric_options={
-        'top_k_accuracy': {'topk': 1}})
+    samples = [make_sample('a', 0, [float('nan'), .5], 0),
+               make_sample('a', 1, [.6, .4], 0),
+               make_sample('b', 0, [float('inf'), 0.], 0),
+               make_sample('c', 0, [0., float('nan')], 1)]
+    result = evaluate(samples, metric_options={'top_k_accuracy': {'topk': 1}})
     assert result['acc/top1'] == pytest.approx(1 / 3)
     assert len(warned(log)) == 1 and '3 labelled clips' in warned(log)[0]
 
 
 def test_multi_label():
-    samples = [
-        make_sample('a', 0, [.9, .2, .6], [1, 0, 1]),
-        make_sample('a', 1, [.1, .2, .9], [1, 0, 1]),
-        make_sample('b', 0, [.1, .9, .1], [0, 1, 0]),
-    ]
+    samples = [make_sample('a', 0, [.9, .2, .6], [1, 0, 1]),
+               make_sample('a', 1, [.1, .2, .9], [1, 0, 1]),
+               make_sample('b', 0, [.1, .9, .1], [0, 1, 0])]
     result = evaluate(samples, average='score',
                       metric_list=['mmit_mean_average_precision'])
     assert result == {'acc/mmit_mean_average_precision': 1}
@@ -162,8 +150,7 @@ def test_clip_scored_twice():
     samples = [make_sample('a', t, [.6, .4], 0) for t in (0, 1, 1)]
     with pytest.raises(ValueError) as error:
         evaluate(samples)
-    for words in ("('a', '', 1)", 'StreamBatchSampler',
-                  'round_up=False'):
+    for words in ("('a', '', 1)", 'StreamBatchSampler', 'round_up=False'):
         assert words in str(error.value)
     # The same time in two segments is two results.
     samples = [make_sample('a', 0, [.6, .4], i, segment_id=str(i))

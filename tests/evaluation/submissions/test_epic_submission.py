@@ -83,8 +83,7 @@ def test_action_head(tmp_path, scores):
         assert validate_epic_submission(path, IDS) == []
         results = load(path)['results']
         best = actions.pairs[np.argsort(-head[2])[:100]]
-        assert list(results[IDS[2]]['action']) == [f'{v},{n}'
-                                                   for v, n in best]
+        assert list(results[IDS[2]]['action']) == [f'{v},{n}' for v, n in best]
     assert list(results[IDS[0]]['verb'].values()) == pytest.approx(
         scores['verb'][0])
     with pytest.raises(ValueError, match='list of actions is needed'):
@@ -107,8 +106,7 @@ def test_bad_input(tmp_path, scores):
         (dict(scores={'verb': scores['verb']}), 'needs scores of verbs and'),
         (dict(scores={**scores, 'noun': scores['verb']}),
          r'noun scores have shape \(3, 97\)'),
-        (dict(ids=IDS[:2]), 'verb scores have shape'),
-    ):
+        (dict(ids=IDS[:2]), 'verb scores have shape')):
         with pytest.raises(ValueError, match=message):
             write(**kwargs)
     assert list(tmp_path.iterdir()) == []
@@ -192,7 +190,6 @@ def test_files_that_are_no_submission(tmp_path, content):
     for bad, message, kwargs in (
         (json.dumps(content), 'test.json', dict(member='sub/test.json')),
         ('{', 'JSON', {}), (b'\xff\xfe', 'UTF-8', {}),
-        ('[' * 10**6, 'JSON', {}),
-        ('[]', 'must be an object', {})):
+        ('[' * 10**6, 'JSON', {}), ('[]', 'must be an object', {})):
         problem, = check(tmp_path, bad, **kwargs)
         assert message in problem

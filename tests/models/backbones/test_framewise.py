@@ -20,17 +20,11 @@ def test_frames_pass_one_by_one():
 
 
 def test_shifts_see_the_frames_of_their_own_clip():
-    backbone = MODELS.build(
-        dict(
-            type='FramewiseBackbone',
-            backbone=dict(
-                type='ResNetTSM',
-                depth=18,
-                num_segments=4,
-                shift_div=8,
-                pretrained=None)))
+    backbone = MODELS.build(dict(type='FramewiseBackbone',
+                                 backbone=dict(type='ResNetTSM', depth=18,
+                                               num_segments=4, shift_div=8,
+                                               pretrained=None)))
     backbone.eval()
     clips = torch.randn(2, 3, 4, 32, 32)
     with torch.no_grad():
-        torch.testing.assert_close(
-            backbone(clips)[1], backbone(clips[1:])[0])
+        torch.testing.assert_close(backbone(clips)[1], backbone(clips[1:])[0])

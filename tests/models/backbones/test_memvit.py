@@ -7,13 +7,11 @@ from mmaction.registry import MODELS
 
 from mmaction_memvit.models import MeMViT
 
-SMALL = dict(
-    arch=dict(
-        embed_dims=16, num_layers=4, num_heads=1, downscale_indices=[1, 3]),
-    spatial_size=32,
-    temporal_size=8,
-    mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2)),
-    adaptive_kv_stride=(1, 2, 2))
+SMALL = dict(arch=dict(embed_dims=16, num_layers=4, num_heads=1,
+                       downscale_indices=[1, 3]),
+             spatial_size=32, temporal_size=8,
+             mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2)),
+             adaptive_kv_stride=(1, 2, 2))
 
 
 def build(seed: int = 0, **kwargs) -> MeMViT:
@@ -29,9 +27,8 @@ def build(seed: int = 0, **kwargs) -> MeMViT:
 
 def clips(steps: int, batch: int = 1, size=(32, 32), seed: int = 0):
     gen = torch.Generator().manual_seed(seed)
-    return [
-        torch.randn(batch, 3, 8, *size, generator=gen) for _ in range(steps)
-    ]
+    return [torch.randn(batch, 3, 8, *size, generator=gen)
+            for _ in range(steps)]
 
 
 def run(model, inputs, resets=None):
@@ -94,10 +91,8 @@ def test_temporal_support_is_m_times_l_clips(mem_len, mem_stride):
     other[0] += 3 * torch.randn(other[0].shape,
                                 generator=torch.Generator().manual_seed(5))
     changed, _ = run(model, other)
-    lags = [
-        lag for lag in range(1, steps)
-        if (changed[lag] - base[lag]).abs().max() > 0
-    ]
+    lags = [lag for lag in range(1, steps)
+            if (changed[lag] - base[lag]).abs().max() > 0]
     assert lags == list(
         range(mem_stride, mem_len * mem_stride * layers + 1, mem_stride))
 
@@ -208,10 +203,8 @@ def test_memory_keeps_its_shapes_and_is_not_mutated():
         now = [t for layer in memory.layers for part in layer for t in part]
         assert all(torch.equal(a, b) for a, b in zip(before, now))
         memory = after
-        assert shapes == [
-            t.shape for layer in memory.layers for part in layer
-            for t in part
-        ]
+        assert shapes == [t.shape for layer in memory.layers for part in layer
+                          for t in part]
     assert memory.valid.all()
 
 

@@ -61,23 +61,18 @@ def test_operators_of_a_training_step(model, mixed):
 def recognizer():
     init_default_scope('mmaction')
     return MODELS.build(
-        dict(
-            type='OnlineRecognizer3D',
-            backbone=dict(
-                type='MeMViT',
-                arch='tiny',
-                spatial_size=32,
-                temporal_size=4,
-                mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2))),
-            cls_head=dict(type='MViTHead', in_channels=256, num_classes=3)))
+        dict(type='OnlineRecognizer3D',
+             backbone=dict(
+                 type='MeMViT', arch='tiny', spatial_size=32, temporal_size=4,
+                 mem_compress=dict(kernel_size=(3, 3, 3), stride=(2, 2, 2))),
+             cls_head=dict(type='MViTHead', in_channels=256, num_classes=3)))
 
 
 def step(model, position, device='cpu'):
     """Training, of streams of which one starts anew now and then."""
     samples = [
         ActionDataSample(metainfo=dict(video_id=video, timestamp=position))
-        for video in ('a', f'b{position // 2}')
-    ]
+        for video in ('a', f'b{position // 2}')]
     feats, _ = model.extract_feat(
         torch.randn(2, 1, 3, 4, 32, 32, device=device), data_samples=samples)
     feats[-1][1].sum().backward()
@@ -94,8 +89,7 @@ def test_no_step_waits_for_the_device():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_no_step_waits_for_a_gpu(dtype):
     model = recognizer().cuda().train()

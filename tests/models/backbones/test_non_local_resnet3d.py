@@ -11,11 +11,10 @@ def build(kind, **cfg):
         mode='dot_product', **cfg))
     if kind.endswith('SlowFast'):
         path = dict(type='resnet3d', depth=50, pretrained=None)
-        options = dict(
-            pretrained=None,
-            slow_pathway=dict(path, base_channels=4, lateral=True,
-                              channel_ratio=1, **options),
-            fast_pathway=dict(path, base_channels=4, lateral=False))
+        options = dict(pretrained=None,
+                       slow_pathway=dict(path, base_channels=4, lateral=True,
+                                         channel_ratio=1, **options),
+                       fast_pathway=dict(path, base_channels=4, lateral=False))
     else:
         options.update(depth=50, base_channels=4, pretrained=None)
     backbone = MODELS.build(dict(type=kind, **options))

@@ -20,10 +20,8 @@ from mmaction_memvit.models.layers.space_time_mixing import (
     Window,
 )
 
-TINY = dict(
-    arch=dict(embed_dims=32, num_layers=3, num_heads=2),
-    patch_size=8,
-    spatial_size=16)
+TINY = dict(arch=dict(embed_dims=32, num_layers=3, num_heads=2), patch_size=8,
+            spatial_size=16)
 
 
 @pytest.fixture(autouse=True)
@@ -62,12 +60,11 @@ def watch(model, frames, length, resets=None):
 @pytest.mark.parametrize('classes, millions', [(400, '93.79'), (600, '93.94')])
 def test_size_is_that_of_the_paper(classes, millions):
     with torch.device('meta'):
-        model = MODELS.build(
-            dict(
-                type='Recognizer3D',
-                backbone=dict(type='XViT', group_length=8),
-                cls_head=dict(
-                    type='MViTHead', in_channels=768, num_classes=classes)))
+        model = MODELS.build(dict(type='Recognizer3D',
+                                  backbone=dict(type='XViT', group_length=8),
+                                  cls_head=dict(type='MViTHead',
+                                                in_channels=768,
+                                                num_classes=classes)))
     total = sum(p.numel() for p in model.parameters())
     assert f'{total / 1e6:.2f}' == millions
 
@@ -210,9 +207,8 @@ def test_stochastic_depth_only_trains():
 @pytest.mark.parametrize('window', [1, 2])
 @pytest.mark.parametrize('look_ahead', [True, False])
 def test_features_do_not_depend_on_where_a_video_is_cut(look_ahead, window):
-    model = build(
-        stream=True, look_ahead=look_ahead, window=window,
-        temporal_head=None)
+    model = build(stream=True, look_ahead=look_ahead, window=window,
+                  temporal_head=None)
     assert model.delay == (3 * window if look_ahead else 0)
     x = video(32, 2)
     # A clip by itself sees zeros beyond its end, and is not late.
@@ -269,8 +265,7 @@ def test_a_stream_does_not_depend_on_its_batch(look_ahead, head):
     for lane in range(3):
         alone = run(x[lane:lane + 1], {i: [r[lane]]
                                        for i, r in resets.items()})
-        torch.testing.assert_close(
-            alone[0], together[lane], atol=1e-5, rtol=0)
+        torch.testing.assert_close(alone[0], together[lane], atol=1e-5, rtol=0)
         # A reset is a new start.
         fresh = run(x[lane:lane + 1, :, 4 * (2 + lane):], {})
         torch.testing.assert_close(
@@ -324,14 +319,11 @@ def step(model, inputs, samples):
 def test_recognizers_train_and_test(kind, temporal_head):
     cfg = dict(
         type=kind,
-        backbone=dict(
-            type='XViT', temporal_head=temporal_head,
-            stream=kind.startswith('Online'), **TINY),
+        backbone=dict(type='XViT', temporal_head=temporal_head,
+                      stream=kind.startswith('Online'), **TINY),
         cls_head=dict(
             type='MViTHead' if temporal_head == 'transformer' else 'I3DHead',
-            in_channels=32,
-            num_classes=4,
-            average_clips='prob'))
+            in_channels=32, num_classes=4, average_clips='prob'))
     num = 1
     if kind.startswith('Collaborative'):
         num = 2
@@ -350,27 +342,19 @@ def test_a_stock_detector_trains_and_tests():
     pytest.importorskip('mmdet')
     model = MODELS.build(
         ConfigDict(
-            type='FastRCNN',
-            _scope_='mmdet',
-            backbone=dict(
-                type='mmaction.XViT', temporal_head=None, **TINY),
+            type='FastRCNN', _scope_='mmdet',
+            backbone=dict(type='mmaction.XViT', temporal_head=None, **TINY),
             roi_head=dict(
                 type='AVARoIHead',
                 bbox_roi_extractor=dict(
-                    type='SingleRoIExtractor3D',
-                    roi_layer_type='RoIAlign',
-                    output_size=2,
-                    featmap_stride=8,
-                    with_temporal_pool=True),
-                bbox_head=dict(
-                    type='BBoxHeadAVA', background_class=True, topk=(2, ),
-                    in_channels=32,
-                    num_classes=4,
-                    multilabel=True,
-                    dropout_ratio=0.5)),
+                    type='SingleRoIExtractor3D', roi_layer_type='RoIAlign',
+                    output_size=2, featmap_stride=8, with_temporal_pool=True),
+                bbox_head=dict(type='BBoxHeadAVA', background_class=True,
+                               topk=(2, ), in_channels=32, num_classes=4,
+                               multilabel=True, dropout_ratio=0.5)),
             data_preprocessor=DETECTOR['data_preprocessor'],
-            train_cfg=dict(
-                rcnn=dict(DETECTOR['train_cfg']['rcnn'], pos_weight=1.)),
+            train_cfg=dict(rcnn=dict(DETECTOR['train_cfg']['rcnn'],
+                                     pos_weight=1.)),
             test_cfg=dict(rcnn=None)))
     box = torch.tensor([[0., 0., 12., 12.]])
     sample = ActionDataSample(
@@ -413,9 +397,8 @@ def test_image_weights_are_taken(layout, tmp_path):
     path = str(tmp_path / 'vit.pth')
     source = image_vit(layout)
     torch.save(dict(state_dict=source), path)
-    model = XViT(
-        **{**TINY, 'spatial_size': 16},
-        init_cfg=dict(type='Pretrained', checkpoint=path))
+    model = XViT(**{**TINY, 'spatial_size': 16},
+                 init_cfg=dict(type='Pretrained', checkpoint=path))
     model.init_weights()
     prefix = '' if layout == 'timm' else 'backbone.'
     own = model.state_dict()

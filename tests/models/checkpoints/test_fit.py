@@ -9,14 +9,12 @@ from mmaction_memvit.models.layers.relative_position import (
     resize_table,
 )
 
-ARCH = dict(
-    embed_dims=16, num_layers=4, num_heads=1, downscale_indices=[1, 3])
+ARCH = dict(embed_dims=16, num_layers=4, num_heads=1, downscale_indices=[1, 3])
 
 
 def build(**kwargs):
-    return MeMViT(**{
-        **dict(arch=ARCH, spatial_size=32, temporal_size=8), **kwargs
-    })
+    return MeMViT(**{**dict(arch=ARCH, spatial_size=32, temporal_size=8),
+                     **kwargs})
 
 
 def test_position_tables_are_resized_on_load():
@@ -70,10 +68,9 @@ def test_pretrained_beside_other_initialisers(tmp_path):
 def test_pretrained_mvit_of_mmaction2(tmp_path):
     mvit = MViT(ARCH, spatial_size=32, temporal_size=8)
     path = tmp_path / 'mvit.pth'
-    torch.save(
-        dict(state_dict={
-            f'backbone.{k}': v for k, v in mvit.state_dict().items()
-        }), path)
+    torch.save(dict(state_dict={f'backbone.{k}': v
+                                for k, v in mvit.state_dict().items()}),
+               path)
     model = build(init_cfg=dict(type='Pretrained', checkpoint=str(path)))
     model.init_weights()
     theirs, ours = mvit.state_dict(), model.state_dict()
@@ -95,10 +92,8 @@ def test_foreign_checkpoints_are_errors(tmp_path):
     wide = build(arch={**ARCH, 'embed_dims': 32})
     with pytest.raises(ValueError, match='width 32.*width 16'):
         build().load_state_dict(wide.state_dict())
-    released = {
-        'patch_embed.proj.weight': torch.zeros(1),
-        'blocks.0.norm1.weight': torch.zeros(16)
-    }
+    released = {'patch_embed.proj.weight': torch.zeros(1),
+                'blocks.0.norm1.weight': torch.zeros(16)}
     with pytest.raises(ValueError, match='convert_memvit'):
         build().load_state_dict(released)
     path = tmp_path / 'x.pth'

@@ -20,14 +20,12 @@ class Model(BaseModel):
 
 @pytest.mark.parametrize('ours', [True, False])
 def test_options_of_an_optimizer(ours):
-    model = Model(
-        MeMViT('tiny', spatial_size=32) if ours else nn.Linear(3, 2))
+    model = Model(MeMViT('tiny', spatial_size=32) if ours else nn.Linear(3, 2))
     with logged() as messages:
         wrapper = build_optim_wrapper(
             model,
-            dict(
-                optimizer=dict(type='SGD', lr=0.5, weight_decay=0.25),
-                paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0.)))
+            dict(optimizer=dict(type='SGD', lr=0.5, weight_decay=0.25),
+                 paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0.)))
     # Stock models keep MMEngine's lines.
     told, = (x for x in messages if 'weight_decay' in x)
     assert told.startswith('paramwise_options') is not ours

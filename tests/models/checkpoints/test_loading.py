@@ -1,6 +1,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What a checkpoint gives is told; a foreign one gives no accuracy."""
 import copy
+import pickle
+from fractions import Fraction
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from mmengine.config import ConfigDict
 from mmengine.model.weight_init import PretrainedInit
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
+from mmengine.utils import digit_version
 
 from mmaction_memvit.models.checkpoints import any_checkpoint_fits
 
@@ -69,6 +72,27 @@ FOREIGN = {
     'a released checkpoint': lambda own: dict(model_state=own),
     'nothing': lambda own: {},
 }
+
+
+@pytest.mark.parametrize('share', [0., 0.7, None])
+def test_a_damaged_file_is_told(tmp_path, share):
+    path = tmp_path / 'a.pth'
+    save(build(), path)
+    data = path.read_bytes()
+    # None: a text, as what Git LFS leaves of a file that it has not fetched.
+    path.write_bytes(b'version 1' if share is None else
+                     data[:int(len(data) * share)])
+    with pytest.raises(ValueError, match='a.pth'):
+        load_checkpoint(build(), str(path))
+
+
+@pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version('2.6.0'),
+    reason='torch < 2.6 takes all types')
+def test_types_that_torch_does_not_take_are_named(tmp_path):
+    save(dict(build().state_dict(), odd=Fraction(1, 2)), tmp_path / 'a.pth')
+    with pytest.raises(pickle.UnpicklingError, match='Fraction'):
+        load_checkpoint(build(), str(tmp_path / 'a.pth'))
 
 
 @pytest.mark.parametrize('kind', FOREIGN)

@@ -7,8 +7,7 @@ import torch
 from mmaction_memvit.models import MeMViT
 from mmaction_memvit.models.checkpoints.released import convert_released
 
-ARCH = dict(
-    embed_dims=16, num_layers=4, num_heads=1, downscale_indices=[1, 3])
+ARCH = dict(embed_dims=16, num_layers=4, num_heads=1, downscale_indices=[1, 3])
 # From our names to the released ones.
 NAMES = ((r'patch_embed\.projection', 'patch_embed.proj'),
          (r'(compress_[kv])\.conv', r'\1'), (r'(pool_[qkv])\.conv', r'\1'),
@@ -17,12 +16,8 @@ NAMES = ((r'patch_embed\.projection', 'patch_embed.proj'),
 
 
 def build(mem_layers) -> MeMViT:
-    return MeMViT(
-        ARCH,
-        spatial_size=32,
-        temporal_size=8,
-        mem_len=2 if len(mem_layers) else 0,
-        mem_layers=mem_layers)
+    return MeMViT(ARCH, spatial_size=32, temporal_size=8,
+                  mem_len=2 if len(mem_layers) else 0, mem_layers=mem_layers)
 
 
 def released(mem_layers, dtype=torch.float32) -> dict:
@@ -55,9 +50,8 @@ def test_memory_of_the_blocks_that_remember_is_kept(blocks):
     assert {int(key.split('.')[1])
             for key in done.dropped} == set(range(4)) - set(blocks)
     model = build(blocks)
-    model.load_state_dict({
-        key[len('backbone.'):]: value for key, value in done.state.items()
-    })
+    model.load_state_dict(
+        {key[len('backbone.'):]: value for key, value in done.state.items()})
     # The model of all blocks would remember with what was dropped.
     assert len(done.state) + len(done.dropped) == len(source['model_state'])
 

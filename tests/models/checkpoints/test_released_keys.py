@@ -14,10 +14,8 @@ from mmaction_memvit.models.checkpoints.released import convert_released
 
 ROOT = Path(__file__).resolve().parents[3]
 # Frames of a clip, blocks, those before which the grid halves, tensors.
-RELEASED = {
-    'memvit-small-p244-m2g2_k400': (16, 16, (1, 3, 14), 621),
-    'memvit-base-p244-m2g3_k600': (32, 24, (2, 5, 21), 917),
-}
+RELEASED = {'memvit-small-p244-m2g2_k400': (16, 16, (1, 3, 14), 621),
+            'memvit-base-p244-m2g3_k600': (32, 24, (2, 5, 21), 917)}
 
 
 def block(width, out, heads, grid, pooled, frames):
@@ -43,8 +41,7 @@ def block(width, out, heads, grid, pooled, frames):
                              ('mem_', -(-pooled // 2), 3 * frames - 1)):
         yield f'attn.rel_pos_{name}t', (rows, 96)
         for axis in 'hw':
-            yield (f'attn.rel_pos_{name}{axis}',
-                   (2 * max(grid, keys) - 1, 96))
+            yield (f'attn.rel_pos_{name}{axis}', (2 * max(grid, keys) - 1, 96))
     yield 'mlp.fc1', (4 * out, out)
     yield 'mlp.fc2', (out, 4 * out)
     if width != out:

@@ -93,9 +93,8 @@ def test_the_tool_converts(tool, tmp_path, capsys):
     torch.save(dict(model_state=state), tmp_path / 'src.pth')
     tool.main([str(tmp_path / 'src.pth'), str(tmp_path / 'dst.pth')])
     assert 'new_fc.weight' in capsys.readouterr().out
-    loaded = model(
-        3, arch=dict(embed_dims=32, num_layers=2, num_heads=2), patch_size=8,
-        spatial_size=16)
+    loaded = model(3, arch=dict(embed_dims=32, num_layers=2, num_heads=2),
+                   patch_size=8, spatial_size=16)
     found = torch.load(tmp_path / 'dst.pth', weights_only=True)
     loaded.load_state_dict(found['state_dict'])
     assert torch.equal(loaded.backbone.temporal.proj.bias,

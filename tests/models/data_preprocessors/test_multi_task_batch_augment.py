@@ -6,12 +6,11 @@ from mmaction.structures import ActionDataSample
 
 def blend(type_, labels, **kwargs):
     torch.manual_seed(1)
-    augment = MODELS.build(
-        dict(
-            type='mmaction.MultiTaskBatchAugment',
-            num_classes=dict(verb=2, noun=3),
-            augments=dict(type=type_, alpha=1., _scope_='mmaction'),
-            **kwargs))
+    augment = MODELS.build(dict(type='mmaction.MultiTaskBatchAugment',
+                                num_classes=dict(verb=2, noun=3),
+                                augments=dict(type=type_, alpha=1.,
+                                              _scope_='mmaction'),
+                                **kwargs))
     imgs = torch.arange(len(labels)).float().view(-1, 1, 1, 1, 1, 1)
     imgs = imgs.expand(-1, 1, 3, 2, 8, 8).clone()
     samples = [ActionDataSample(gt_label=torch.tensor(x)) for x in labels]
@@ -38,6 +37,5 @@ def test_labels_are_blended_as_the_clips_are():
 
 
 def test_the_order_of_labels_can_be_told():
-    _, samples = blend(
-        'MixupBlending', [[2, 1]], label_order=('noun', 'verb'))
+    _, samples = blend('MixupBlending', [[2, 1]], label_order=('noun', 'verb'))
     assert samples[0].gt_label.tolist() == [0, 1, 0, 0, 1]

@@ -16,10 +16,8 @@ from mmaction_memvit.memory import WindowDataSample
 pytest.importorskip('mmdet')
 B, N = 2, 3
 SIZE = 48, 48
-SLOWONLY = dict(
-    models.SLOWONLY,
-    type='mmaction.ResNet3dSlowOnly',
-    spatial_strides=(1, 2, 2, 1))
+SLOWONLY = dict(models.SLOWONLY, type='mmaction.ResNet3dSlowOnly',
+                spatial_strides=(1, 2, 2, 1))
 
 
 @pytest.fixture(autouse=True)
@@ -28,19 +26,15 @@ def scope():
     torch.set_num_threads(1)
 
 
-def build(backbone=SLOWONLY,
-          channels=32,
-          memory=True,
-          kind='CollaborativeFastRCNN',
-          **kwargs):
+def build(backbone=SLOWONLY, channels=32, memory=True,
+          kind='CollaborativeFastRCNN', **kwargs):
     """The detector; ``memory`` as True, False or its ``in_channels``."""
     cfg = copy.deepcopy(DETECTOR)
     cfg.update(type=kind, backbone=backbone, **kwargs)
     if memory:
-        cfg['neck'] = dict(
-            type='mmaction.CollaborativeMemory',
-            in_channels=channels if memory is True else memory,
-            zero_init=False)
+        cfg['neck'] = dict(type='mmaction.CollaborativeMemory',
+                           in_channels=channels if memory is True else memory,
+                           zero_init=False)
     cfg['roi_head'].update(box_block=None)
     cfg['roi_head']['bbox_roi_extractor'].update(
         featmap_stride=16, output_size=3)
@@ -70,12 +64,9 @@ def window(video, scored=None, windows=None, num=N, boxes=None, gt=1):
         x.gt_instances.labels = x.gt_instances.labels.double()
     if windows is None:
         scored, windows = [num // 2], [list(range(num))]
-    sample = WindowDataSample.of(
-        samples,
-        torch.tensor(scored),
-        torch.tensor(windows),
-        video_id=video,
-        timestamp=scored[0])
+    sample = WindowDataSample.of(samples, torch.tensor(scored),
+                                 torch.tensor(windows), video_id=video,
+                                 timestamp=scored[0])
     return torch.stack(clips).double(), sample
 
 
@@ -127,10 +118,7 @@ def test_a_keyframe_reads_the_sum_of_its_window(backbone, channels, limit):
     ]
     together = scores(model, *items)
     with torch.no_grad():
-        expected = {
-            **by_hand(model, *items[0]),
-            **by_hand(model, *items[1])
-        }
+        expected = {**by_hand(model, *items[0]), **by_hand(model, *items[1])}
     assert list(together) == [('a', 1), ('a', 2), ('a', 3), ('b', 0)]
     for key, value in together.items():
         # Class 0 is reserved.

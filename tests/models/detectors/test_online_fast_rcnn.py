@@ -53,10 +53,8 @@ def assert_same(a, b):
 
 def test_scores_do_not_depend_on_the_batch():
     a, b = stream('a', 5), stream('b', 5, (7, 1, 0, 12))
-    alone = {
-        **watch(build_detector(), [[x] for x in a]),
-        **watch(build_detector(), [[x] for x in b])
-    }
+    alone = {**watch(build_detector(), [[x] for x in a]),
+             **watch(build_detector(), [[x] for x in b])}
     # b has more boxes than slots (8), which widens all lanes.
     together = watch(build_detector(), list(zip(a, b)))
     assert_same(alone, together)
@@ -70,11 +68,9 @@ def test_neither_slots_nor_the_order_of_boxes_matter():
     steps = stream('a', 4, (3, 5))
     base = watch(build_detector(), [[x] for x in steps])
     for num_slots in (1, 5, 100):
-        assert_same(
-            base,
-            watch(
-                build_detector(roi_head=dict(num_slots=num_slots)),
-                [[x] for x in steps]))
+        assert_same(base,
+                    watch(build_detector(roi_head=dict(num_slots=num_slots)),
+                          [[x] for x in steps]))
 
     model = build_detector().eval()
     for x in steps:
@@ -84,11 +80,9 @@ def test_neither_slots_nor_the_order_of_boxes_matter():
         sample.proposals = sample.proposals[order]
         with torch.no_grad():
             out, = model(clip[None], [sample], mode='predict')
-        torch.testing.assert_close(
-            out.pred_instances.scores,
-            base['a', x['position']][order],
-            atol=1e-5,
-            rtol=0)
+        torch.testing.assert_close(out.pred_instances.scores,
+                                   base['a', x['position']][order], atol=1e-5,
+                                   rtol=0)
 
 
 def test_batches_of_different_frame_sizes():
@@ -145,14 +139,10 @@ def test_a_gap_of_two_looks_at_every_other_clip():
 def test_any_number_of_boxes_trains_and_tests(num_boxes, num_gt):
     model = build_detector().train()
     for position in range(3):
-        losses = run_batch(
-            model,
-            dict(
-                video='a',
-                position=position,
-                num_boxes=num_boxes,
-                num_gt=num_gt),
-            mode='loss')
+        losses = run_batch(model,
+                           dict(video='a', position=position,
+                                num_boxes=num_boxes, num_gt=num_gt),
+                           mode='loss')
         loss, logs = model.parse_losses(losses)
         assert torch.isfinite(loss)
         assert (loss > 0) == (num_boxes + num_gt > 0)
@@ -205,14 +195,10 @@ def test_stock_backbone_with_pathways():
 def test_errors_say_what_to_do():
     cfg = ConfigDict(copy.deepcopy(DETECTOR))
     extractor = cfg['roi_head']['bbox_roi_extractor']
-    cfg['roi_head'] = dict(
-        type='AVARoIHead',
-        bbox_roi_extractor=extractor,
-        bbox_head=dict(
-            type='BBoxHeadAVA',
-            background_class=True,
-            in_channels=32,
-            num_classes=NUM_CLASSES))
+    cfg['roi_head'] = dict(type='AVARoIHead', bbox_roi_extractor=extractor,
+                           bbox_head=dict(
+                               type='BBoxHeadAVA', background_class=True,
+                               in_channels=32, num_classes=NUM_CLASSES))
     with pytest.raises(TypeError, match='MeMViTRoIHead.*AVARoIHead'):
         MODELS.build(cfg)
     model = build_detector().eval()

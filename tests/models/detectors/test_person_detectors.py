@@ -30,9 +30,8 @@ def detect_and_learn(cfg: Config) -> None:
     assert torch.isfinite(found.bboxes).all()
     assert (found.scores.diff() <= 0).all()
 
-    gt = InstanceData(
-        bboxes=torch.tensor([[10., 10., 90., 80.]]),
-        labels=torch.tensor([0]))
+    gt = InstanceData(bboxes=torch.tensor([[10., 10., 90., 80.]]),
+                      labels=torch.tensor([0]))
     sample = DetDataSample(
         gt_instances=gt,
         metainfo=dict(

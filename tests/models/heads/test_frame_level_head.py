@@ -52,6 +52,19 @@ def test_only_labelled_tokens_count():
     assert losses['top1_acc'] == pytest.approx(hits.item())
 
 
+@pytest.mark.parametrize('first', [[.5, .5, 0.], [0., 0., 0.]])
+def test_tokens_of_several_classes(first):
+    head, x = build(), features(tokens=2)
+    shares = [[first, [0., 0., 0.]], [[0., 0., 0.], [0., 1., 0.]]]
+    losses = head.loss(x, samples(*shares))
+    scores, labels = head(x).flatten(0, 1), torch.tensor(shares).flatten(0, 1)
+    keep = labels.any(1)
+    # Shares of nothing are no label.
+    assert len(labels[keep]) == 1 + any(first)
+    torch.testing.assert_close(
+        losses['loss_cls'], F.cross_entropy(scores[keep], labels[keep]))
+
+
 def test_without_labels_the_loss_is_zero_with_a_graph():
     head, x = build(), features(tokens=2)
     loss = head.loss(x, samples([-1, -1], [-1, -1]))['loss_cls']
@@ -75,3 +88,5 @@ def test_bad_use():
         build(average_clips=None)
     with pytest.raises(ValueError, match='clip_len / temporal'):
         build().loss(features(), samples([0, 1], [0, 1]))
+    with pytest.raises(ValueError, match='clip_len / temporal'):
+        build().loss(features(), samples(*torch.zeros(2, 5, 4).tolist()))

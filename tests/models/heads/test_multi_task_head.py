@@ -148,6 +148,19 @@ def test_blended_labels():
         head.loss(x, samples([0.5, 1., 0.], [0.5, 1., 0.]))
 
 
+def test_tokens_of_several_classes():
+    head = build()
+    x = features(1, 4, 2, 1, 1)
+    # Of the second token only the noun is known.
+    shares = [[0.5, 0, 0.5, 0, 0, 1, 0, 0, 0], [0., 0, 0, 0, 0, 0, 0, 0, 1]]
+    losses = head.loss(x, samples(shares))
+    verb, noun = (head(x)[task][0].log_softmax(1) for task in SIZES)
+    torch.testing.assert_close(losses['verb_loss_cls'],
+                               -(verb[0, 0] + verb[0, 2]) / 2)
+    torch.testing.assert_close(losses['noun_loss_cls'],
+                               -(noun[0, 2] + noun[1, 5]) / 2)
+
+
 def test_losses_are_of_full_precision_under_autocast():
     head = build()
     x = features(2, 4, 2, 2, 2)

@@ -18,15 +18,13 @@ from mmaction_memvit.models.layers.clip_batch_norm import (
 )
 
 B, N, C = 3, 2, 4
-KINDS = {
-    'vectors': (nn.BatchNorm1d, 1, ()),
-    'places': (nn.BatchNorm1d, 1, (5, )),
-    'images': (nn.BatchNorm2d, 1, (5, 5)),
-    'frames': (nn.BatchNorm2d, 3, (5, 5)),
-    'clips': (nn.BatchNorm3d, 1, (2, 5, 5)),
-    'sync': (nn.SyncBatchNorm, 1, (2, 5, 5)),
-    'reverted': (_BatchNormXd, 1, (2, 5, 5)),
-}
+KINDS = {'vectors': (nn.BatchNorm1d, 1, ()),
+         'places': (nn.BatchNorm1d, 1, (5, )),
+         'images': (nn.BatchNorm2d, 1, (5, 5)),
+         'frames': (nn.BatchNorm2d, 3, (5, 5)),
+         'clips': (nn.BatchNorm3d, 1, (2, 5, 5)),
+         'sync': (nn.SyncBatchNorm, 1, (2, 5, 5)),
+         'reverted': (_BatchNormXd, 1, (2, 5, 5))}
 
 
 def make(kind, **kwargs):
@@ -148,8 +146,7 @@ def test_conversion_to_and_from_sync():
     group_batch_norms(model, groups)
     assert type(model[1]) is ClipBatchNorm3d
     assert type(pickle.loads(pickle.dumps(model))[1]) is ClipBatchNorm3d
-    model = group_batch_norms(
-        convert_sync_batchnorm(model, 'torch'), groups)
+    model = group_batch_norms(convert_sync_batchnorm(model, 'torch'), groups)
     assert type(model[1]) is ClipSyncBatchNorm
     # As the runner does where there is one process.
     model = group_batch_norms(revert_sync_batchnorm(model), groups)
@@ -194,8 +191,7 @@ def test_accelerators_use_the_layer_of_the_host(monkeypatch):
     assert calls == [(1., group, 2)]
     torch.testing.assert_close(y, expected)
     for name in ('running_mean', 'running_var'):
-        torch.testing.assert_close(
-            getattr(norm, name), getattr(plain, name))
+        torch.testing.assert_close(getattr(norm, name), getattr(plain, name))
 
 
 def test_what_cannot_be_grouped_is_named():
@@ -206,8 +202,7 @@ def test_what_cannot_be_grouped_is_named():
             return x
 
     with pytest.raises(TypeError, match='1.*Other.*BN3d'):
-        group_batch_norms(
-            nn.Sequential(nn.Identity(), Other(3)), ClipGroups())
+        group_batch_norms(nn.Sequential(nn.Identity(), Other(3)), ClipGroups())
     norm, x = make('clips')
     groups = ClipGroups()
     group_batch_norms(norm, groups)

@@ -35,9 +35,8 @@ def test_the_class_token_stands_for_the_clip():
     scales = (None, [torch.randn(2, 3, 4, 2, 2), torch.randn(2, 3)])
     patch, cls = scales[-1]
     torch.testing.assert_close(feature_vectors(scales)[:, 0], cls)
-    torch.testing.assert_close(
-        feature_vectors(scales, per_frame=True),
-        feature_vectors(patch, per_frame=True))
+    torch.testing.assert_close(feature_vectors(scales, per_frame=True),
+                               feature_vectors(patch, per_frame=True))
 
 
 def test_tokens_without_shape_are_refused():

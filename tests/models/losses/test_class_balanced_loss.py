@@ -16,12 +16,9 @@ def log_prob(row, k):
 
 
 def test_by_hand():
-    loss = MODELS.build(
-        dict(
-            type='mmaction.ClassBalancedLoss',
-            class_counts=[100, 10, 1],
-            beta=0.9,
-            loss_weight=2.))
+    loss = MODELS.build(dict(type='mmaction.ClassBalancedLoss',
+                             class_counts=[100, 10, 1], beta=0.9,
+                             loss_weight=2.))
     weights = [0.1 / (1 - 0.9**n) for n in (100, 10, 1)]
     weights = [3 * w / sum(weights) for w in weights]
     expected = -2 * (weights[2] * log_prob(LOGITS[0], 2) +
@@ -43,11 +40,9 @@ def test_limits_of_beta():
     torch.testing.assert_close(
         plain(logits, labels), F.cross_entropy(logits, labels))
     inverse = ClassBalancedLoss([5, 50, 500], beta=1 - 1e-9)
-    torch.testing.assert_close(
-        inverse.weights / inverse.weights[0],
-        torch.tensor([1., 0.1, 0.01]),
-        rtol=1e-4,
-        atol=0)
+    torch.testing.assert_close(inverse.weights / inverse.weights[0],
+                               torch.tensor([1., 0.1, 0.01]), rtol=1e-4,
+                               atol=0)
 
 
 def test_classes_that_do_not_occur_are_no_danger():

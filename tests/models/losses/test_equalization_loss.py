@@ -14,12 +14,8 @@ LOGITS = [[1., 0., -2., 0.3], [0.5, 2., 0., 1.]]
 
 
 def build(**kwargs):
-    return MODELS.build(
-        dict(
-            type='mmaction.EqualizationLoss',
-            class_counts=COUNTS,
-            threshold=0.004,
-            **kwargs))
+    return MODELS.build(dict(type='mmaction.EqualizationLoss',
+                             class_counts=COUNTS, threshold=0.004, **kwargs))
 
 
 def minus_log(row, k, among):

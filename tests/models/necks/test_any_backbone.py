@@ -29,9 +29,9 @@ def backbones():
 
 
 def build(config, smaller, shape, neck):
-    cfg = get_config(f'mmaction::{config}.py').model
-    cfg.merge_from_dict(dict(backbone=smaller))
-    backbone = ConfigDict(without_weights(cfg.backbone.to_dict()))
+    cfg = get_config(f'mmaction::{config}.py')
+    cfg.merge_from_dict(dict(model=dict(backbone=smaller)))
+    backbone = ConfigDict(without_weights(cfg.model.backbone.to_dict()))
     if shape == FRAMES:
         if 'num_segments' in backbone:
             backbone.num_segments = shape[1]

@@ -17,9 +17,8 @@ def build(in_channels=C, **kwargs):
 
 
 def features(*shape, dtype=torch.float32):
-    return torch.randn(
-        B * N, *shape, generator=torch.Generator().manual_seed(1),
-        dtype=dtype)
+    return torch.randn(B * N, *shape,
+                       generator=torch.Generator().manual_seed(1), dtype=dtype)
 
 
 def matrices(conv, x):

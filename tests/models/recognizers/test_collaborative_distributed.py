@@ -1,17 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Two processes make the step that one makes with the videos of both."""
 import copy
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
-
-import mmaction_memvit  # noqa: F401  # isort: skip
 
 import pytest
 import torch
-from helpers.distributed import leave_group
+from helpers.distributed import leave_group, spawn_two
 from helpers.models import SLOWONLY
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
@@ -43,21 +36,13 @@ def build(mode):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = MODELS.build(
-        dict(
-            type='CollaborativeRecognizer3D',
-            mode=mode,
-            data_preprocessor=dict(type='DoublePreprocessor'),
-            backbone=SLOWONLY,
-            neck=dict(
-                type='CollaborativeMemory',
-                in_channels=32,
-                zero_init=False),
-            cls_head=dict(
-                type='I3DHead',
-                num_classes=4,
-                in_channels=32,
-                dropout_ratio=0.,
-                topk=(1, ))))
+        dict(type='CollaborativeRecognizer3D', mode=mode,
+             data_preprocessor=dict(type='DoublePreprocessor'),
+             backbone=SLOWONLY,
+             neck=dict(type='CollaborativeMemory', in_channels=32,
+                       zero_init=False),
+             cls_head=dict(type='I3DHead', num_classes=4, in_channels=32,
+                           dropout_ratio=0., topk=(1, ))))
     return model.double().train()
 
 
@@ -82,9 +67,9 @@ def steps(model, rank, world_size):
     return model.state_dict()
 
 
-def worker():
-    rank, world_size = int(os.environ['RANK']), 2
-    torch.distributed.init_process_group('gloo')
+def one_of_two(rank, folder):
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/init', rank=rank, world_size=2)
     for mode in MODES:
         model = build(mode)
         ddp = MMDistributedDataParallel(model, broadcast_buffers=False)
@@ -96,38 +81,15 @@ def worker():
             if isinstance(module, ClipBatchNorm3d):
                 module.__class__ = ClipSyncBatchNorm
                 module.process_group = None
-        steps(ddp, rank, world_size)
-        torch.save(model.state_dict(), f'{mode}_{rank}.pth')
+        steps(ddp, rank, 2)
+        torch.save(model.state_dict(), f'{folder}/{mode}_{rank}.pth')
     leave_group()
 
 
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp('distributed')
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-    root = Path(__file__).resolve().parents[3]
-    processes = [
-        subprocess.Popen([sys.executable, __file__],
-                         cwd=str(folder),
-                         env=dict(
-                             os.environ,
-                             RANK=str(rank),
-                             WORLD_SIZE='2',
-                             MASTER_ADDR='127.0.0.1',
-                             MASTER_PORT=str(port),
-                             CUDA_VISIBLE_DEVICES='',
-                             OMP_NUM_THREADS='1',
-                             PYTHONPATH=os.pathsep.join(
-                                 (str(root), str(root / 'tests')))),
-                         stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT,
-                         text=True) for rank in range(2)
-    ]
-    for process in processes:
-        out, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, out[-4000:]
+    spawn_two(one_of_two, folder)
     return folder
 
 
@@ -145,7 +107,3 @@ def test_two_processes_are_one(results, mode):
     still = {k for k, v in before.items() if (v == expected[k]).all()}
     assert not [k for k in still if 'running' in k or 'conv' in k]
     assert expected['neck.paths.0.norm.num_batches_tracked'] == 4
-
-
-if __name__ == '__main__':
-    worker()

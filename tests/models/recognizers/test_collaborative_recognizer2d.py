@@ -30,10 +30,8 @@ def build(frames=FRAMES, **kwargs):
 
 def batch(views=N * FRAMES):
     gen = torch.Generator().manual_seed(0)
-    return torch.randn(
-        B, views, 3, 32, 32, generator=gen), [
-            ActionDataSample().set_gt_label(i) for i in range(B)
-        ]
+    return torch.randn(B, views, 3, 32, 32, generator=gen), [
+        ActionDataSample().set_gt_label(i) for i in range(B)]
 
 
 def test_a_clip_is_all_its_frames():
@@ -56,9 +54,7 @@ def test_normalisation_groups_hold_all_frames_of_a_clip(mode):
     x = model.backbone.conv1.conv(inputs.flatten(0, 1)).detach()
     x = x.unflatten(0, (B, N, FRAMES))
     means = [x[:, n].mean((0, 1, 3, 4)) for n in range(N)]
-    variances = [
-        x[:, n].movedim(2, 0).flatten(1).var(1) for n in range(N)
-    ]
+    variances = [x[:, n].movedim(2, 0).flatten(1).var(1) for n in range(N)]
     model(inputs, samples, mode='loss')['loss_cls'].backward()
     torch.testing.assert_close(norm.running_mean, 0.1 * sum(means) / N)
     torch.testing.assert_close(norm.running_var,

@@ -30,19 +30,12 @@ def scope():
 
 def config(depth=18, **kwargs):
     cfg = dict(
-        type='CollaborativeRecognizer3D',
-        backbone=dict(SLOWONLY, depth=depth),
-        neck=dict(
-            type='CollaborativeMemory',
-            in_channels=32 if depth == 18 else 128,
-            zero_init=False),
-        cls_head=dict(
-            type='I3DHead',
-            num_classes=CLASSES,
-            in_channels=32 if depth == 18 else 128,
-            dropout_ratio=0.,
-            topk=(1, ),
-            average_clips='prob'))
+        type='CollaborativeRecognizer3D', backbone=dict(SLOWONLY, depth=depth),
+        neck=dict(type='CollaborativeMemory',
+                  in_channels=32 if depth == 18 else 128, zero_init=False),
+        cls_head=dict(type='I3DHead', num_classes=CLASSES,
+                      in_channels=32 if depth == 18 else 128, dropout_ratio=0.,
+                      topk=(1, ), average_clips='prob'))
     for key, value in kwargs.items():
         if isinstance(value, dict) and key in cfg:
             value = {**cfg[key], **value}
@@ -62,10 +55,8 @@ def batch(videos=B, views=N, size=32, **meta):
     gen = torch.Generator().manual_seed(0)
     inputs = torch.randn(
         videos, views, 3, 2, size, size, generator=gen, dtype=torch.double)
-    return inputs, [
-        ActionDataSample(metainfo=meta).set_gt_label(i % CLASSES)
-        for i in range(videos)
-    ]
+    return inputs, [ActionDataSample(metainfo=meta).set_gt_label(i % CLASSES)
+                    for i in range(videos)]
 
 
 def total(losses):
@@ -91,9 +82,8 @@ def test_losses_are_those_of_eq_1(weight):
     scores = copy.deepcopy(model)(inputs, stage='head', mode='tensor')
     losses = model(inputs, samples, mode='loss')
     labels = torch.arange(B) % CLASSES
-    clip = sum(
-        F.cross_entropy(scores.view(B, N, -1)[:, n], labels)
-        for n in range(N)) / N
+    clip = sum(F.cross_entropy(scores.view(B, N, -1)[:, n], labels)
+               for n in range(N)) / N
     video = F.cross_entropy(scores.view(B, N, -1).mean(1), labels)
     torch.testing.assert_close(losses['loss_cls'], clip)
     torch.testing.assert_close(losses['video_loss_cls'], weight * video)
@@ -105,10 +95,8 @@ def test_losses_are_those_of_eq_1(weight):
 @pytest.mark.parametrize('infusion', ['gating', 'residual'])
 def test_both_modes_give_the_same(training, memory, infusion):
     neck = dict(memory=memory, infusion=infusion)
-    models = [
-        build(mode=mode, neck=neck).train(training)
-        for mode in ('batch', 'multi_iteration')
-    ]
+    models = [build(mode=mode, neck=neck).train(training)
+              for mode in ('batch', 'multi_iteration')]
     (losses, grads), (others, other_grads) = (
         gradients(model, *batch()) for model in models)
     for key, value in losses.items():
@@ -190,16 +178,14 @@ def peak(mode, views, tmp_path):
 
 
 def test_multi_iteration_needs_the_memory_of_one_clip(tmp_path):
-    one, two, many = (
-        peak('multi_iteration', n, tmp_path) for n in (1, 2, 16))
+    one, two, many = (peak('multi_iteration', n, tmp_path) for n in (1, 2, 8))
     # For N > 1, whatever N, a clip's gradients of the weights wait for those
     # of the others; and one more, while it is added.
-    weights = [
-        p.numel() * p.element_size() for p in build(depth=50).parameters()
-    ]
+    weights = [p.numel() * p.element_size()
+               for p in build(depth=50).parameters()]
     assert two - sum(weights) - max(weights) < 1.1 * one
-    # What is kept of 14 more clips: their last features.
-    assert many - two < 0.1 * one
+    # What is kept of 6 more clips: their last features.
+    assert many - two < 0.05 * one
     # What it spares, and that the measure is one.
     assert peak('batch', 4, tmp_path) > 3 * one
 
@@ -209,9 +195,7 @@ def three_crops(frames=40, clips=10, length=2):
     image = np.arange(12, dtype=np.int16)[None, :, None].repeat(4, 0)
     results = dict(
         imgs=[image.repeat(3, 2) + 20 * i for i in range(length * clips)],
-        num_clips=clips,
-        clip_len=length,
-        img_shape=(4, 12))
+        num_clips=clips, clip_len=length, img_shape=(4, 12))
     for cfg in (dict(type='ThreeCrop', crop_size=4),
                 dict(type='FormatShape', input_format='NCTHW')):
         results = TRANSFORMS.build(cfg)(results)
@@ -305,10 +289,8 @@ def test_frozen_backbone(kwargs, mode):
         torch.optim.SGD([p for p in model.parameters() if p.requires_grad],
                         0.1))
     train_step(model, optim)
-    changed = {
-        k.split('.')[0]
-        for k, v in model.state_dict().items() if (v != before[k]).any()
-    }
+    changed = {k.split('.')[0] for k, v in model.state_dict().items()
+               if (v != before[k]).any()}
     assert changed == {'neck', 'cls_head'}
 
 
@@ -350,8 +332,8 @@ def test_silent_crops_are_told_once(monkeypatch):
 
     for changes, data in ((dict(test_cfg=dict(num_crops=1)), batch()),
                           (dict(), batch(num_clips=3)),
-                          (dict(neck=None), batch()), (dict(),
-                                                       batch(views=1))):
+                          (dict(neck=None), batch()),
+                          (dict(), batch(views=1))):
         predict(build(**changes), *data)
     assert not said()
     model = build()

@@ -15,16 +15,10 @@ from mmaction_memvit.models.recognizers.cuda_graph import CUDAGraphStep
 def build(**kwargs):
     init_default_scope('mmaction')
     torch.manual_seed(0)
-    model = MODELS.build(
-        dict(
-            type='OnlineRecognizer3D',
-            backbone=MEMVIT,
-            cls_head=dict(
-                type='MViTHead',
-                in_channels=32,
-                num_classes=3,
-                dropout_ratio=0.),
-            **kwargs))
+    model = MODELS.build(dict(type='OnlineRecognizer3D', backbone=MEMVIT,
+                              cls_head=dict(type='MViTHead', in_channels=32,
+                                            num_classes=3, dropout_ratio=0.),
+                              **kwargs))
     for param in model.parameters():
         param.data += 0.2 * torch.randn_like(param)
     return model.eval()
@@ -33,10 +27,8 @@ def build(**kwargs):
 def predict(model, names, position, size=32):
     gen = torch.Generator().manual_seed(position + len(names))
     inputs = torch.randn(len(names), 1, 3, 4, size, size, generator=gen)
-    samples = [
-        ActionDataSample(metainfo=dict(video_id=x, timestamp=position))
-        for x in names
-    ]
+    samples = [ActionDataSample(metainfo=dict(video_id=x, timestamp=position))
+               for x in names]
     device = next(model.parameters()).device
     with torch.no_grad():
         out = model(inputs.to(device), samples, mode='predict')
@@ -49,9 +41,8 @@ def same_as_eager(model, eager):
         ['ab', 'ab', 'ba', 'bc', 'bc', 'c', 'c', 'cd']):
         for size in (32, 48):
             views = [x + str(size) for x in names]
-            torch.testing.assert_close(
-                predict(model, views, position, size),
-                predict(eager, views, position, size))
+            torch.testing.assert_close(predict(model, views, position, size),
+                                       predict(eager, views, position, size))
 
 
 @pytest.fixture
@@ -189,8 +180,7 @@ def test_on_a_cpu_it_runs_eagerly():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_graphs_on_a_gpu_equal_eager(dtype):
     model, eager = build(cuda_graph=True).cuda(), build().cuda()
@@ -200,8 +190,7 @@ def test_graphs_on_a_gpu_equal_eager(dtype):
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_training_graphs_on_a_gpu_equal_eager(dtype):
     model, eager = build(cuda_graph=True).cuda(), build().cuda()

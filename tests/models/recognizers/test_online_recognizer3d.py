@@ -18,17 +18,11 @@ def scope():
 def build(head='MViTHead', **kwargs):
     torch.manual_seed(0)
     backbone = {**MEMVIT, **kwargs.pop('backbone', {})}
-    model = MODELS.build(
-        dict(
-            type='OnlineRecognizer3D',
-            backbone=backbone,
-            cls_head=dict(
-                type=head,
-                in_channels=32,
-                num_classes=3,
-                dropout_ratio=0.,
-                average_clips='prob'),
-            **kwargs))
+    model = MODELS.build(dict(type='OnlineRecognizer3D', backbone=backbone,
+                              cls_head=dict(type=head, in_channels=32,
+                                            num_classes=3, dropout_ratio=0.,
+                                            average_clips='prob'),
+                              **kwargs))
     for param in model.parameters():
         param.data += 0.2 * torch.randn_like(param)
     return model
@@ -38,8 +32,7 @@ def batch(*clips, views: int = 1):
     """Inputs and samples of (video, position[, label])."""
     inputs, samples = [], []
     for video, position, *label in clips:
-        gen = torch.Generator().manual_seed(
-            1000 * ord(video) + position)
+        gen = torch.Generator().manual_seed(1000 * ord(video) + position)
         inputs.append(torch.randn(views, 3, 4, 32, 32, generator=gen))
         sample = ActionDataSample(
             metainfo=dict(video_id=video, timestamp=position))
@@ -49,8 +42,7 @@ def batch(*clips, views: int = 1):
 
 def scores(model, *clips, **kwargs):
     with torch.no_grad():
-        out = model.eval()(
-            *batch(*clips, **kwargs), mode='predict')
+        out = model.eval()(*batch(*clips, **kwargs), mode='predict')
     return [x.pred_score for x in out]
 
 

@@ -126,8 +126,7 @@ def test_hidden_boxes_stay_finite_in_any_kernel(dtype, monkeypatch):
         masks.append(attn_mask)
         return q
 
-    monkeypatch.setattr(box_block.F, 'scaled_dot_product_attention',
-                        attention)
+    monkeypatch.setattr(box_block.F, 'scaled_dot_product_attention', attention)
     module = box_block.BoxAttention(8, 2, 0., 0., 0.)
     for name in ('q', 'k', 'v', 'proj'):
         # torch 2.1 has no linear layers in half precision on CPUs.

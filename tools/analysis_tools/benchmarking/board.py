@@ -18,75 +18,57 @@ from mmaction_memvit.messages import data_error
 
 @dataclass
 class Row:
-    """A model of a board.
-
-    Attributes:
-        name (str): What it is called.
-        config (str): File, from the folder of the board or from where the
-            tool runs; or ``mmaction::...``, as in ``_base_``.
-        checkpoint (str, optional): Its weights, likewise, or an address.
-        train (bool): Whether to train it if there is no checkpoint.
-        load_from (str, optional): Name of the row whose checkpoint that
-            training starts from.
-        options (dict): What to change in the config, as ``--cfg-options``.
-        published (dict): Numbers of others, by column.
-        source (str): Where these are from.
-        seconds (float, optional): Of the video that a sample shows, where the
-            config does not tell, as of samplers over the whole video.
-    """
+    """A model of a board."""
 
     name: str = ''
+    # A file, from the folder of the board or from where the tool runs; or
+    # ``mmaction::...``, as in ``_base_``.
     config: str = ''
+    # Its weights, likewise, or an address; else whether to train it, and the
+    # name of the row whose checkpoint that starts from.
     checkpoint: Optional[str] = None
     train: bool = False
     load_from: Optional[str] = None
+    # What to change in the config, as ``--cfg-options``.
     options: Dict[str, Any] = field(default_factory=dict)
+    # Numbers of others, by column, and where these are from.
     published: Dict[str, Any] = field(default_factory=dict)
     source: str = ''
+    # Of the video that a sample shows, where the config does not tell, as of
+    # samplers over the whole video.
     seconds: Optional[float] = None
 
     @property
     def slug(self) -> str:
-        """str: The name as that of a file."""
+        """The name as that of a file."""
         return re.sub(r'\W+', '-', self.name).strip('-').lower()
 
 
 @dataclass
 class Board:
-    """Models to compare, and how.
-
-    Attributes:
-        rows (list[Row]): The models; ratios are to the first.
-        title (str): Of the plot.
-        metric (str): Measure of the config's evaluator in the table.
-        chance (float, optional): What guessing gives, for the plot.
-        data (str, optional): A file that is there if the data are.
-        prepare (list[str], optional): Commands that make them otherwise.
-        options (dict): For the configs of all rows.
-        fps (float): Frames per second of the videos.
-        seconds (float, optional): For all rows.
-        size (int, optional): Height and width of frames where costs are
-            measured; by default as in training.
-        batch_size (int): The filled batch, in clips or videos.
-        threads (int, optional): Of PyTorch on the CPU, in training, too.
-        jobs (int): Rows that are trained at a time.
-        rounds (int): Timed rounds.
-        support_clips (int): Clips to measure the used temporal support on.
-    """
+    """Models to compare, and how; ratios are to the first."""
 
     rows: List[Row] = field(default_factory=list)
     title: str = ''
+    # Measure of the config's evaluator in the table, and what guessing gives.
     metric: str = 'acc/top1'
     chance: Optional[float] = None
+    # A file that is there if the data are, and commands that make them.
     data: Optional[str] = None
     prepare: Optional[List[str]] = None
+    # For the configs of all rows.
     options: Dict[str, Any] = field(default_factory=dict)
+    # Frames per second of the videos; seconds for all rows.
     fps: float = 30.
     seconds: Optional[float] = None
+    # Height and width of frames where costs are measured, else as in training.
     size: Optional[int] = None
+    # The filled batch, in clips or videos.
     batch_size: int = 8
+    # Of PyTorch on the CPU, in training, too; rows that are trained at a time.
     threads: Optional[int] = None
     jobs: int = 1
+    # Timed rounds; clips to measure the used temporal support on.
     rounds: int = 5
     support_clips: int = 256
 

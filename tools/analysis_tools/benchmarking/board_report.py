@@ -34,8 +34,7 @@ def table_of(results: Sequence[dict], metric: str,
     frame = pd.DataFrame(
         [{heads[k]: x.get(k) for k in heads} for x in results])
     for key in dict.fromkeys(k for x in results for k in x['published']):
-        frame[f'published {key}'] = [
-            x['published'].get(key) for x in results]
+        frame[f'published {key}'] = [x['published'].get(key) for x in results]
     if any(x['source'] for x in results):
         frame['source'] = [x['source'] for x in results]
     if any(x.get('error') for x in results):
@@ -90,13 +89,11 @@ def plot(results: Sequence[dict], title: str, metric: str,
 
     Of a model without accuracy the first published number is drawn, hollow.
     """
-    # Drawn on a canvas of its own: a library must not touch pyplot's backend.
+    # A library must not touch pyplot's backend.
     from matplotlib import colormaps
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     colors = colormaps['tab20'].colors
     figure = Figure(figsize=(11, 4.6), layout='constrained')
-    FigureCanvasAgg(figure)
     every = figure.subplots(1, 2, sharey=True)
     for axes, key, label in zip(
             every, ('gmacs_video', 'context'),

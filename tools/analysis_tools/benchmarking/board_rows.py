@@ -41,19 +41,11 @@ TOOLS = Path(__file__).resolve().parents[2]
 class Entry:
     """A row of a board, what is known of it, and where that is kept.
 
-    Args:
-        board (Board): The board.
-        row (Row): Its row.
-        folder (str): Where the board is.
-        out (Path): Where results go.
-
-    Attributes:
-        error (str, optional): Why something failed.
-        result (dict): What is known.
+    ``folder`` is where the board is, ``out`` where results go; ``error`` says
+    why something failed, ``result`` is what is known.
     """
 
-    def __init__(self, board: Board, row: Row, folder: str,
-                 out: Path) -> None:
+    def __init__(self, board: Board, row: Row, folder: str, out: Path) -> None:
         self.board, self.row, self.out = board, row, out
         self.error: Optional[str] = None
         self.result: Dict[str, Any] = {}
@@ -142,11 +134,7 @@ class Entry:
         return kept if there else None
 
     def train(self, start: Optional[str] = None) -> None:
-        """Trains the model by tools/train.py, unless it was.
-
-        Args:
-            start (str, optional): Checkpoint to start from.
-        """
+        """Trains the model by tools/train.py, unless it was."""
         kept = self.trained(start)
         if kept is None:
             of = self.text, stat_of(start)
@@ -174,9 +162,8 @@ class Entry:
             self.tool('test', work_dir, self.checkpoint)
             files = sorted(work_dir.glob('*/*.json'))
             measures = json.loads(files[-1].read_text())
-            return dict(measures={
-                k: v for k, v in measures.items() if '/' in k
-            }, **self.samples_a_video())
+            return dict(measures={k: v for k, v in measures.items()
+                                  if '/' in k}, **self.samples_a_video())
 
         self.once('test', work, self.text, stat_of(self.checkpoint))
         measures = self.result['measures']
@@ -259,10 +246,9 @@ class Entry:
 
 def groups_of(board: Board) -> Dict[str, Group]:
     """What is timed: one clip, a filled batch, a training step."""
-    return dict(
-        one=Group('infer', 'fp32', 1),
-        filled=Group('infer', 'fp32', board.batch_size),
-        train=Group('train', 'fp32', board.batch_size))
+    return dict(one=Group('infer', 'fp32', 1),
+                filled=Group('infer', 'fp32', board.batch_size),
+                train=Group('train', 'fp32', board.batch_size))
 
 
 def time_rows(entries: Sequence[Entry], first: Entry,
@@ -322,9 +308,8 @@ def _time(board: Board, entries: List[Entry],
             if name == 'one':
                 found[i].update(seconds_clip=1 / rates[i])
             elif name == 'filled':
-                found[i].update(
-                    clips_per_second=rates[i], peak_mib=peak,
-                    ratio=rates[i] / rates.get(0, math.nan))
+                found[i].update(clips_per_second=rates[i], peak_mib=peak,
+                                ratio=rates[i] / rates.get(0, math.nan))
             else:
                 found[i].update(train_clips_per_second=rates[i],
                                 train_peak_mib=peak)

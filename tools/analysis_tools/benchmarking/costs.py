@@ -1,51 +1,135 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Multiply-adds, counted as MMAction2's get_flops counts them."""
-import warnings
+"""Parameters and multiply-adds, counted as MMAction2's get_flops counts."""
+import copy
+import math
+from typing import Callable, NamedTuple, Optional
+from unittest import mock
 
 import torch
-from mmengine.analysis import FlopAnalyzer
+from mmaction.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmaction_memvit.memory import MemoryHost
 
-from .counting import tensors_of
+from .sampling import clips_of, every_dict
+
+aten = torch.ops.aten
 
 
-class Features(nn.Module):
-    """Backbone and neck of a recognizer or detector.
+class Cost(NamedTuple):
+    """What a model is and does, see :func:`cost_of`."""
+
+    params: int
+    macs: int  # of one clip
+    frames: int  # of a clip
+    size: int  # height and width of its frames, as in training
+
+
+def layer_norm(x: tuple, *args, out_shape=None, **kwargs) -> int:
+    """As MMEngine estimates it: five for each number."""
+    return 2 * 5 * math.prod(x)
+
+
+def batch_norm(x: tuple, *args, out_shape=None, **kwargs) -> int:
+    """As MMEngine counts it in evaluation: two for each number."""
+    return 2 * 2 * math.prod(x)
+
+
+#: Beside convolutions and matrix products. Two operations are one
+#: multiply-add; MMEngine adds those of norms to the latter as they are.
+NORMS = {aten.native_layer_norm: layer_norm,
+         aten.native_batch_norm: batch_norm,
+         aten._native_batch_norm_legit_no_training: batch_norm}
+
+
+def macs_of(run: Callable[[], object]) -> int:
+    """Multiply-adds of what a function does in evaluation.
+
+    Convolutions, matrix products and norms. What looks whether it is traced
+    runs as it is defined: fused attention has wider heads, which carry the
+    positions.
+    """
+    # PyTorch's fused attention is one operator, of which nothing is known.
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), FlopCounterMode(
+                display=False, custom_mapping=NORMS) as counter, mock.patch(
+                    'torch.jit.is_tracing', return_value=True):
+            run()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return counter.get_total_flops() // 2
+
+
+def features(model: nn.Module, x: Tensor) -> object:
+    """Of backbone and neck, of inputs as the data preprocessor gives them.
 
     A backbone that remembers gets its memory: that of a stream's first clip,
     which is as large as any other.
     """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> list:
-        """Features of inputs as the data preprocessor gives them."""
-        model, backbone = self.model, self.model.backbone
-        if isinstance(model, MemoryHost) and model.remembering[0]:
-            x = x.flatten(0, 1) if x.ndim == 6 else x
-            feats, _ = backbone(
-                x, backbone.init_memory(len(x), tuple(x.shape[-2:])))
-        elif hasattr(model, 'roi_head') and hasattr(model, 'mode'):
-            # Clips that share a memory: boxes are asked for behind it.
-            feats = backbone(x.flatten(0, 1) if x.ndim == 6 else x)
-        else:
-            feats = model.extract_feat(x)
-        return list(tensors_of(feats))
+    backbone = model.backbone
+    if isinstance(model, MemoryHost) and model.remembering[0]:
+        x = x.flatten(0, 1) if x.ndim == 6 else x
+        return backbone(x, backbone.init_memory(len(x), tuple(x.shape[-2:])))
+    if hasattr(model, 'roi_head') and hasattr(model, 'mode'):
+        # Clips that share a memory: boxes are asked for behind it.
+        return backbone(x.flatten(0, 1) if x.ndim == 6 else x)
+    return model.extract_feat(x)
 
 
-def giga_macs(model: nn.Module, inputs: Tensor) -> float:
-    """Multiply-adds of a step in evaluation, in thousands of millions.
+def without_files(model: dict) -> dict:
+    """The model's config without what would be read, and what needs values."""
+    model.pop('data_preprocessor', None)
+    for part in every_dict(model):
+        for key in ('init_cfg', 'pretrained'):
+            if key in part:
+                part[key] = None
+        if part.get('class_counts') is not None:
+            # A loss of rare classes has no parameters.
+            part.clear()
+            part['type'] = 'CrossEntropyLoss'
+    return model
 
-    As :func:`mmengine.analysis.get_model_complexity_info`, which MMAction2's
-    get_flops calls, counts them: by tracing backbone and neck.
+
+def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
+    """Count a config's model, without weights, data or time.
+
+    For multiply-adds see :func:`macs_of`; of a detector those of backbone and
+    neck; a memory is full. One clip is counted, also where several share a
+    memory.
+
+    Args:
+        cfg (Config): A whole config; its data tell the frames of a clip.
+        size (int, optional): Height and width of frames. Defaults to None:
+            those of the backbone or of crops, else 224.
     """
-    counter = FlopAnalyzer(Features(model.eval()), (inputs, ))
-    counter.unsupported_ops_warnings(False).uncalled_modules_warnings(
-        False).tracer_warnings('none')
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        return counter.total() / 1e9
+    init_default_scope('mmaction')
+    _, frames, cropped = clips_of(cfg)
+    size = size or cfg.model.backbone.get('spatial_size', cropped)
+    # Nothing is computed.
+    with torch.device('meta'):
+        model = MODELS.build(without_files(copy.deepcopy(cfg.model))).eval()
+        channels = 3
+        if cfg.model.backbone.type == 'FeatureBackbone':
+            part = cfg.model.get('neck') or cfg.model.cls_head
+            channels, size = part.in_channels, 1
+        inputs = torch.empty(1, 1, channels, frames, size, size)
+
+        def run() -> None:
+            if hasattr(model, 'roi_head'):
+                model.extract_feat(inputs)
+            elif any(getattr(model, 'remembering', ())[1:]):
+                # Neck and head that remember run over what they have seen.
+                out, _ = model.step(inputs[0],
+                                    model.init_memory(1, (size, size)))
+                if not model.remembering[2]:
+                    model.cls_head(out)
+            else:
+                model(inputs, stage='head', mode='tensor')
+
+        macs = macs_of(run)
+    return Cost(sum(p.numel() for p in model.parameters()), macs, frames, size)

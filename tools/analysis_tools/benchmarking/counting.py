@@ -32,11 +32,6 @@ def waits(func: Callable, args: tuple) -> bool:
     return name in WAITING
 
 
-def attention_flops(q: Tensor, k: Tensor, v: Tensor) -> int:
-    """Of a fused attention, which PyTorch counts on a GPU only."""
-    return sdpa_flop_count(q.shape, k.shape, v.shape)
-
-
 class OperatorCounter(TorchDispatchMode):
     """Counts dispatched operators, a custom operator as one.
 
@@ -61,7 +56,8 @@ class OperatorCounter(TorchDispatchMode):
             self.flops += flop_registry[packet](*args, **kwargs, out_val=out)
         elif func._schema.name == \
                 'aten::_scaled_dot_product_flash_attention_for_cpu':
-            self.flops += attention_flops(*args[:3])
+            # Which PyTorch counts on a GPU only.
+            self.flops += sdpa_flop_count(*(x.shape for x in args[:3]))
         return out
 
 
@@ -138,15 +134,10 @@ def synchronisations(step: Callable[[], object]) -> int:
 
 
 class DeviceWork(NamedTuple):
-    """What a GPU does in a step.
+    """What a GPU does in a step."""
 
-    Attributes:
-        launches (float): Kernels, copies and fills.
-        busy (float): Share of the time in which any of them runs.
-    """
-
-    launches: float
-    busy: float
+    launches: float  # kernels, copies and fills
+    busy: float  # share of the time in which any of them runs
 
 
 def device_work(step: Callable[[], object], steps: int = 2) -> DeviceWork:
@@ -170,8 +161,7 @@ def device_work(step: Callable[[], object], steps: int = 2) -> DeviceWork:
     return DeviceWork(len(spans) / steps, busy / (end - spans[0][0] or 1.))
 
 
-def ceiling(device: torch.device,
-            dtype: torch.dtype,
+def ceiling(device: torch.device, dtype: torch.dtype,
             clock: Callable[[Callable, int], float]) -> Tuple[int, float]:
     """Size of a square matrix product, and the TFLOP/s it reaches."""
     n = 8192 if device.type == 'cuda' else 1024

@@ -29,25 +29,18 @@ WARM_UP = 3
 
 
 class Group(NamedTuple):
-    """What models are compared in.
+    """What models are compared in."""
 
-    Attributes:
-        mode (str): 'infer' or 'train'.
-        dtype (str): 'fp32', or that of autocast.
-        batch_size (int): Clips, or videos with several clips.
-    """
-
-    mode: str
-    dtype: str
-    batch_size: int
+    mode: str  # 'infer' or 'train'
+    dtype: str  # 'fp32', or that of autocast
+    batch_size: int  # clips, or videos with several clips
 
     def __str__(self) -> str:
         mode = dict(infer='inference', train='training step')[self.mode]
         return f'{mode}, {self.dtype}, batch size {self.batch_size}'
 
 
-def clock(step: Callable[[], object], steps: int,
-          cuda: bool = False) -> float:
+def clock(step: Callable[[], object], steps: int, cuda: bool = False) -> float:
     """Milliseconds a step, on a GPU by its own events."""
     if not cuda:
         start = time.perf_counter()
@@ -64,16 +57,10 @@ def clock(step: Callable[[], object], steps: int,
 
 
 class Run:
-    """A model, ready to be stepped along a stream.
+    """A model on its device, ready to be stepped along a stream.
 
-    Args:
-        subject (Subject): The model, on its device.
-        group (Group): Mode, dtype and batch size.
-        device (torch.device): Where it is.
-
-    Attributes:
-        peak (float): MiB on a GPU of weights and a step; on a CPU None, as
-            :meth:`facts` tells those of activations.
+    ``peak`` are MiB on a GPU of weights and a step; on a CPU None, as
+    :meth:`facts` tells those of activations.
     """
 
     def __init__(self, subject: Subject, group: Group,
@@ -107,10 +94,8 @@ class Run:
         """Context of the group's dtype."""
         if self.group.dtype == 'fp32':
             return nullcontext()
-        return torch.autocast(
-            self.device.type,
-            dtype=DTYPES[self.group.dtype],
-            cache_enabled=self.subject.how != 'graph')
+        return torch.autocast(self.device.type, dtype=DTYPES[self.group.dtype],
+                              cache_enabled=self.subject.how != 'graph')
 
     def forward(self) -> Tensor:
         """Loss or scores of the stream's next clips."""
@@ -159,9 +144,8 @@ class Run:
 
     def facts(self, profile: bool) -> Dict[str, Optional[float]]:
         """Operators, launches, synchronisations, memory of a step."""
-        found = dict(
-            peak_mib=self.peak, kept_mib=None, operators=None, waits=None,
-            launches=None, busy=None)
+        found = dict(peak_mib=self.peak, kept_mib=None, operators=None,
+                     waits=None, launches=None, busy=None)
         if not self.cuda and self.train:
             found['kept_mib'] = saved_bytes(
                 self.forward, self.subject.model) / 2**20
@@ -204,26 +188,16 @@ def measure(runs: Dict[object, Run], rounds: int,
 class Bench:
     """Models on a device, and the table of what they do.
 
-    Args:
-        models (list[tuple[str, str]]): Names of models, see
-            :func:`build_subject`, and 'eager', 'compile' or 'graph'.
-        device (torch.device): Where.
-        size (int, optional): Height and width of frames.
-        reference (str, optional): Name of the model that ratios are to, run
-            eagerly. Defaults to None: the first one.
-        profile (bool): Whether to look at launches on a GPU. Defaults to
-            True.
+    ``models`` are names, see :func:`build_subject`, with 'eager', 'compile' or
+    'graph'; ratios are to the first, run eagerly. ``profile`` tells whether to
+    look at launches on a GPU.
     """
 
-    def __init__(self,
-                 models: Sequence[Tuple[str, str]],
-                 device: torch.device,
-                 size: Optional[int] = None,
-                 reference: Optional[str] = None,
-                 profile: bool = True) -> None:
+    def __init__(self, models: Sequence[Tuple[str, str]], device: torch.device,
+                 size: Optional[int] = None, profile: bool = True) -> None:
         self.device, self.profile = device, profile
         self.cuda = device.type == 'cuda'
-        self.reference: str = short_name(reference or models[0][0])
+        self.reference = short_name(models[0][0])
         self.subjects: Dict[tuple, Subject] = {}
         self.models: List[dict] = []
         self.ceilings: Dict[str, tuple] = {}
@@ -264,16 +238,12 @@ class Bench:
                 subject.model.zero_grad(set_to_none=True)
         return runs
 
-    def rows(self,
-             group: Group,
-             rounds: int,
+    def rows(self, group: Group, rounds: int,
              only: Optional[Sequence[str]] = None) -> List[dict]:
         """Measure all models in turn, or those of some names."""
         runs = self.start(group, only)
         times = measure(runs, rounds, self.cuda)
-        rows = [
-            self.row(key, runs[key], times[key]) for key in runs
-        ]
+        rows = [self.row(key, runs[key], times[key]) for key in runs]
         del runs
         if self.cuda:
             torch.cuda.empty_cache()
@@ -288,8 +258,7 @@ class Bench:
         for (name, how, *where), error in self.errors.items():
             if not where or where[0] == group:
                 rows.append(
-                    dict(model=name, how=how, error=error,
-                         **group._asdict()))
+                    dict(model=name, how=how, error=error, **group._asdict()))
         return rows
 
     def row(self, key: tuple, run: Run, times: List[float]) -> dict:

@@ -44,24 +44,16 @@ def clips_of(cfg: Config) -> Tuple[int, int, int]:
 
 
 class Sampling(NamedTuple):
-    """What a model sees, as its config says.
+    """What a model sees, as its config says."""
 
-    Attributes:
-        views (float): Clips and crops of a sample in testing; as many segments
-            of a 2D recognizer as in training are one clip, and clips of a
-            window of keyframes are samples of their own.
-        seconds (float, optional): Of the video that one sample shows; None
-            if the config does not tell.
-        stride_seconds (float, optional): From a clip of a stream to the next.
-        streams (bool): Whether samples are the clips of streams.
-        whole (bool): Whether a sample is all of a video.
-    """
-
+    # Clips and crops of a sample in testing; as many segments of a 2D
+    # recognizer as in training are one clip, and clips of a window of
+    # keyframes are samples of their own.
     views: float
-    seconds: Optional[float]
-    stride_seconds: Optional[float]
-    streams: bool
-    whole: bool
+    seconds: Optional[float]  # of the video in a sample, if the config tells
+    stride_seconds: Optional[float]  # from a clip of a stream to the next
+    streams: bool  # whether samples are the clips of streams
+    whole: bool  # whether a sample is all of a video
 
 
 def sampling_of(cfg: Config, flat: bool, fps: float,

@@ -1,16 +1,21 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Models to measure, by name or config, with made-up clips for them."""
+"""Models to measure, by name or config, with made-up clips for them.
+
+A subject has a ``model``, and ``how`` it is run. ``make`` gives the state of a
+stream of noise, with ``clips``, how many a step takes; ``forward`` the loss,
+or scores, of its next clips; ``giga_macs`` the multiply-adds of a clip in
+inference, to be counted where the model was built, on the CPU.
+"""
 import re
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Callable, Optional, Union
+from typing import Optional, Union
 
 import torch
 import torch.nn.functional as F
 from mmaction.models.recognizers import Recognizer2D
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -22,47 +27,23 @@ from mmaction_memvit.memory import (
     WindowDataSample,
 )
 
-from .costs import giga_macs
+from .costs import features, macs_of
 from .sampling import clips_of
 
-NAMES = 'mvit-ARCH, memvit[-ARCH]-mM[gGAP][-uK][-cp] or a config file'
-PATTERN = re.compile(r'(?P<kind>mvit|memvit)(-(?P<arch>tiny|small|base))?'
+NAMES = ('mvit-ARCH, memvit[-ARCH]-mM[gGAP][-uK][-cp], xvit-ARCH, vit-ARCH '
+         'or a config file')
+PATTERN = re.compile(r'(?P<kind>mvit|memvit|xvit|vit)'
+                     r'(-(?P<arch>tiny|small|base))?'
                      r'(-m(?P<mem_len>\d+)(g(?P<gap>\d+))?)?'
                      r'(-u(?P<unroll>\d+))?(?P<cp>-cp)?')
 FRAMES = dict(tiny=8, small=16, base=32)
+FRAMES_XVIT = 16
 TINY = dict(
     embed_dims=32, num_layers=4, num_heads=1, downscale_indices=[1, 2, 3])
 NUM_CLASSES = 400
 # Of each clip, for detectors.
 NUM_BOXES = 5
 WAYS = ('eager', 'compile', 'graph')
-
-
-class Subject:
-    """A model and what it does in a step, on clips of noise.
-
-    Attributes:
-        how (str): 'eager', 'compile' or 'graph'.
-        model (nn.Module): Its weights.
-    """
-
-    how: str
-    model: nn.Module
-
-    def make(self, batch_size: int, device: torch.device) -> SimpleNamespace:
-        """Inputs of a step, with ``clips``, how many they are."""
-        raise NotImplementedError
-
-    def forward(self, state: SimpleNamespace, train: bool) -> Tensor:
-        """The loss, or scores, of the stream's next clips."""
-        raise NotImplementedError
-
-    def giga_macs(self) -> float:
-        """Multiply-adds of a clip in inference, in thousands of millions.
-
-        To be counted where the model was built, on the CPU.
-        """
-        raise NotImplementedError
 
 
 class Classifier(MemoryHost, nn.Module):
@@ -91,25 +72,12 @@ class Classifier(MemoryHost, nn.Module):
         return self.fc(feats[-1][1]), memory
 
 
-class FirstClip(nn.Module):
-    """A classifier on clips that start streams."""
+class NamedSubject:
+    """MeMViT, MMAction2's MViT or X-ViT, with a linear head.
 
-    def __init__(self, model: Classifier, start: Callable) -> None:
-        super().__init__()
-        self.model, self.start = model, start
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Scores."""
-        return self.model(x, self.start())[0]
-
-
-class NamedSubject(Subject):
-    """MeMViT, or MMAction2's MViT, with a linear head.
-
-    Args:
-        name (str): Such as 'memvit-m2', 'memvit-base-m4g2-cp', 'mvit-small'.
-        how (str): See :class:`Subject`.
-        size (int): Height and width of frames.
+    The name is such as 'memvit-m2', 'memvit-base-m4g2-cp', 'mvit-small',
+    'xvit-base', or 'vit-base', which is the latter without a look across
+    frames: an image transformer on each of them.
     """
 
     def __init__(self, name: str, how: str, size: int) -> None:
@@ -122,21 +90,25 @@ class NamedSubject(Subject):
         mem_len = int(found['mem_len'] or 0)
         self.unroll = int(found['unroll'] or 1)
         self.remembers = found['kind'] == 'memvit' and mem_len > 0
-        cfg = dict(
-            arch=TINY if arch == 'tiny' else arch,
-            temporal_size=self.frames,
-            spatial_size=size)
+        cfg = dict(arch=TINY if arch == 'tiny' else arch,
+                   temporal_size=self.frames, spatial_size=size)
+        is_image = found['kind'] in ('xvit', 'vit')
         if found['kind'] == 'mvit':
             cfg['type'] = 'mmaction.MViT'
+        elif is_image:
+            self.frames = FRAMES_XVIT
+            cfg = dict(type='XViT', arch=arch, spatial_size=size)
+            if found['kind'] == 'vit':
+                cfg.update(window=0, temporal_head='average')
         else:
-            cfg.update(
-                type='MeMViT', mem_len=mem_len,
-                mem_stride=int(found['gap'] or 1),
-                with_cp=found['cp'] is not None and self.unroll == 1)
+            cfg.update(type='MeMViT', mem_len=mem_len,
+                       mem_stride=int(found['gap'] or 1),
+                       with_cp=found['cp'] is not None and self.unroll == 1)
         # PyTorch's own initialisation will do, init_weights takes seconds.
-        self.model = Classifier(
-            MODELS.build(cfg), 256 if arch == 'tiny' else 768,
-            found['cp'] is not None)
+        backbone = MODELS.build(cfg)
+        channels = backbone.embed_dims if is_image else (
+            256 if arch == 'tiny' else 768)
+        self.model = Classifier(backbone, channels, found['cp'] is not None)
         self.call = self.model
         if how == 'compile':
             self.call = torch.compile(self.model, dynamic=False)
@@ -149,12 +121,9 @@ class NamedSubject(Subject):
                                                (self.size, self.size))
 
     def giga_macs(self) -> float:
-        # By tracing: attention is then written out, as it is defined. The
-        # fused form has wider heads, which carry the positions.
-        first = FirstClip(self.model.eval(), lambda: self.start(1))
         x = torch.randn(1, 3, self.frames, self.size, self.size)
-        with torch.no_grad():
-            return FlopAnalyzer(first, (x, )).total() / 1e9
+        self.model.eval()
+        return macs_of(lambda: self.model(x, self.start(1))) / 1e9
 
     def make(self, batch_size: int, device: torch.device) -> SimpleNamespace:
         size = self.size, self.size
@@ -186,19 +155,14 @@ class NamedSubject(Subject):
         return F.cross_entropy(scores.float(), state.y)
 
 
-class ConfigSubject(Subject):
+class ConfigSubject:
     """A recognizer or detector of a config, from uint8 clips to the loss.
 
     A part of it, to tell what the rest costs, goes by an ending of the name:
     ``CONFIG@backbone`` is the backbone alone; ``CONFIG@plain``, of a model
     with collaborative memory, the recognizer without, for the same clips.
-
-    Args:
-        name (str | Config): The file, and such an ending; or a config.
-        how (str): See :class:`Subject`; 'compile' is of the backbone,
-            'graph' asks the recognizer for its ``cuda_graph``.
-        size (int, optional): Height and width of frames. Defaults to None:
-            as in training.
+    'compile' is of the backbone, 'graph' asks for the ``cuda_graph`` of the
+    recognizer; ``size`` of frames is as in training where nobody tells.
     """
 
     def __init__(self, name: Union[str, Config], how: str,
@@ -232,8 +196,9 @@ class ConfigSubject(Subject):
 
     def giga_macs(self) -> float:
         state = self.make(1, torch.device('cpu'))
-        return giga_macs(self.model, self.inputs(state, False)[
-            'inputs']) / state.clips
+        x = self.inputs(state, False)['inputs']
+        self.model.eval()
+        return macs_of(lambda: features(self.model, x)) / 1e9 / state.clips
 
     def inputs(self, state: SimpleNamespace, train: bool) -> dict:
         """The next batch, as the model takes it."""
@@ -241,8 +206,7 @@ class ConfigSubject(Subject):
             sample.set_metainfo(dict(timestamp=state.position))
         state.position += 1
         return self.model.data_preprocessor(
-            dict(inputs=list(state.inputs), data_samples=state.samples),
-            train)
+            dict(inputs=list(state.inputs), data_samples=state.samples), train)
 
     def make(self, batch_size: int, device: torch.device) -> SimpleNamespace:
         clips = batch_size * self.num_clips
@@ -257,23 +221,18 @@ class ConfigSubject(Subject):
             clips = batch_size * self.num_clips * self.frames // getattr(
                 self.model, 'frames_per_clip', self.num_clips * self.frames)
             shape = (self.num_clips * self.frames, 3, *shape[-2:])
-        inputs = [
-            torch.randint(256, shape, dtype=torch.uint8, device=device)
-            for _ in range(videos)
-        ]
+        inputs = [torch.randint(256, shape, dtype=torch.uint8, device=device)
+                  for _ in range(videos)]
         # Lanes of different runs are different streams.
-        samples = [
-            self.sample(f'{self.how} {id(inputs)} {i}', device)
-            for i in range(videos)
-        ]
+        samples = [self.sample(f'{self.how} {id(inputs)} {i}', device)
+                   for i in range(videos)]
         memory = None
         if self.part == 'backbone' and getattr(self.model.backbone,
                                                'mem_len', 0):
             memory = self.model.backbone.init_memory(
                 clips, (self.size, self.size))
-        return SimpleNamespace(
-            clips=clips, inputs=inputs, samples=samples, position=0,
-            past=memory)
+        return SimpleNamespace(clips=clips, inputs=inputs, samples=samples,
+                               position=0, past=memory)
 
     def sample(self, video: str, device: torch.device) -> object:
         """What is known of an input: identity, and label or boxes."""
@@ -282,8 +241,7 @@ class ConfigSubject(Subject):
                 metainfo=dict(
                     video_id=video, timestamp=i, img_key=f'{video} {i}',
                     img_shape=(self.size, self.size)))
-            for i in range(self.num_clips if self.detects else 1)
-        ]
+            for i in range(self.num_clips if self.detects else 1)]
         if not self.detects:
             return self.labelled(clips[0])
         for clip in clips:
@@ -330,6 +288,9 @@ class ConfigSubject(Subject):
         if self.detects:
             return out[0].pred_instances.scores
         return out[0].pred_score
+
+
+Subject = Union[NamedSubject, ConfigSubject]
 
 
 def build_subject(name: str, how: str, size: Optional[int]) -> Subject:

@@ -32,10 +32,9 @@ BOX = ['x1', 'y1', 'x2', 'y2']
 DIGITS = 6
 
 
-def read_box_table(path: str, frame_base: int = 0,
-                   group_column: Optional[str] = None,
-                   bad_rows: str = 'error'
-                   ) -> tuple[pd.DataFrame, str, BadRows]:
+def read_box_table(
+        path: str, frame_base: int = 0, group_column: Optional[str] = None,
+        bad_rows: str = 'error') -> tuple[pd.DataFrame, str, BadRows]:
     """Reads the rows; the options are those of make_ava_style.py.
 
     The second result is 'time' or 'frame', which column there is.
@@ -159,9 +158,8 @@ def place_boxes(args, rows: pd.DataFrame, time: str, index: dict,
     bad.flag(frames >= num, 'after the end', lambda i:
              f'{time}={bad.table[time][i]} lies after the last frame of '
              f'{rows.file[i]}, ' + (
-                 f'{(num[i] - 1) / entries[i]["fps"]:.3f} s'
-                 if time == 'time' else
-                 f'number {num[i] - 1 + args.frame_base}')
+                 f'{(num[i] - 1) / entries[i]["fps"]:.3f} s' if time == 'time'
+                 else f'number {num[i] - 1 + args.frame_base}')
              + f' ({num[i]} frames, {entries[i]["fps"]:g} a second); was the '
              'table made from another version of the video?')
     boxes = rows[BOX].to_numpy() * (1 if args.box_unit == 'pixel' else size)

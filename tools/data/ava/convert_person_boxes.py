@@ -9,7 +9,6 @@ for each label, becomes one box.
 The result is a pickled dict {'video,0902': array of shape (N, 5)}, for
 ``proposal_file`` of OnlineAVADataset and of MMAction2's AVADataset.
 """
-import argparse
 import sys
 from collections import Counter
 
@@ -21,24 +20,23 @@ from mmaction_memvit.annotations.proposals import (
     read_person_boxes,
     write_proposals,
 )
+from mmaction_memvit.command_line import make_parser
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument(
-        'boxes', nargs='+', metavar='CSV', help='files of person boxes')
-    parser.add_argument('out', help='the pickle file to write')
-    parser.add_argument('--min-score', type=float, default=0.,
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('boxes', nargs='+', metavar='CSV', help='files of person boxes')
+    add('out', help='the pickle file to write')
+    add('--min-score', type=float, default=0.,
         help='leave out boxes below it (default: %(default)s; the dataset '
         'has a threshold of its own)')
-    parser.add_argument('--image-size', type=float, nargs=2,
-        metavar=('W', 'H'),
+    add('--image-size', type=float, nargs=2, metavar=('W', 'H'),
         help='width and height of all videos, if boxes are in pixels')
-    parser.add_argument('--tolerance', type=float, default=0.01,
+    add('--tolerance', type=float, default=0.01,
         help='boxes that leave the image by so much are clipped, others are '
-        'an error (default: %(default)s)')
-    parser.add_argument('--skip-bad-rows', action='store_true',
+        'an error')
+    add('--skip-bad-rows', action='store_true',
         help='leave out rows that cannot be read, and count them')
     args = parser.parse_args(argv)
     if not 0 <= args.min_score <= 1:
@@ -58,16 +56,13 @@ def merge(args, frames, counts):
     counts[f'boxes below --min-score {args.min_score:g}, left out'] = low.sum()
     counts['boxes without area, left out'] = flat.sum()
     table = table[~low & ~flat]
-    counts['boxes clipped at the border of the image'] = table[
-        'clipped'].sum()
+    counts['boxes clipped at the border of the image'] = table['clipped'].sum()
     boxes = table.groupby(
         ['video', 'timestamp', *BOX], sort=False)['score'].max().reset_index()
     counts['repeated boxes, such as one row a label, merged'] = len(
         table) - len(boxes)
-    return {
-        key: group[[*BOX, 'score']].to_numpy(np.float32)
-        for key, group in boxes.groupby(['video', 'timestamp'])
-    }
+    return {key: group[[*BOX, 'score']].to_numpy(np.float32)
+            for key, group in boxes.groupby(['video', 'timestamp'])}
 
 
 def report(tables, counts, path):

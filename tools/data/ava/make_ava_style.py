@@ -23,7 +23,6 @@ Written to --out are
 A timestamp counts keyframes from the first frame of the video: seconds with
 ``--keyframe-rate 1``. Boxes between keyframes are left out.
 """
-import argparse
 import os
 import os.path as osp
 import sys
@@ -37,6 +36,7 @@ from mmaction_memvit.annotations.ava import write_rows
 from mmaction_memvit.annotations.class_names import write_label_map
 from mmaction_memvit.annotations.proposals import write_proposals
 from mmaction_memvit.annotations.table import BadRows
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names, text_table
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.index import (
@@ -63,15 +63,8 @@ from box_table import (  # noqa: E402
 )
 
 
-class _Help(argparse.ArgumentDefaultsHelpFormatter,
-            argparse.RawDescriptionHelpFormatter):
-    pass
-
-
 def parse_args(argv=None):
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=_Help)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('table', help='CSV or TSV file of the boxes')
     add('--video-root', required=True, help='folder of the videos')
@@ -165,8 +158,7 @@ def probe_videos(args, files: list[str]) -> dict[str, dict]:
     print(f'counting the frames of {len(files)} video(s)', flush=True)
     paths = [osp.join(args.video_root, x) for x in files]
     if args.num_workers > 1:
-        entries = track_parallel_progress(probe_video, paths,
-                                          args.num_workers)
+        entries = track_parallel_progress(probe_video, paths, args.num_workers)
     else:
         entries = [probe_video(x) for x in track_iter_progress(paths)]
         print()
@@ -222,8 +214,7 @@ def summary(args, rows: pd.DataFrame, names: dict[int, str], between: int,
     lines = [
         f'{len(rows) + between} usable rows: {len(rows)} at keyframes ('
         f'{args.keyframe_rate} a second), {between} between keyframes left '
-        f'out; {num_cut} box(es) cut at the edge of the frame'
-    ]
+        f'out; {num_cut} box(es) cut at the edge of the frame']
     keyframe, box = ['file', 'timestamp'], ['file', 'timestamp', *BOX]
     same = int(rows.assign(ids=rows['ids'].map(str)).duplicated(
         [*box, 'ids']).sum())
@@ -257,12 +248,10 @@ def summary(args, rows: pd.DataFrame, names: dict[int, str], between: int,
                      f'not be used: {first_names(blank)}')
     # Every action up to the highest id has a column, and the background.
     return '\n'.join(lines + [
-        '', 'Lines for your config:', '',
-        f'num_classes = {max(names) + 1}',
+        '', 'Lines for your config:', '', f'num_classes = {max(names) + 1}',
         f'data_root = {osp.normpath(args.out)!r}',
         f'video_folder = {osp.normpath(args.video_root)!r}',
-        f'keyframe_rate = {args.keyframe_rate}'
-    ])
+        f'keyframe_rate = {args.keyframe_rate}'])
 
 
 def make_ava_style(args) -> None:

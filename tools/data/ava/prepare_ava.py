@@ -13,7 +13,6 @@ frame folders. The tool
 - names missing, broken and too short videos,
 - says which ``timestamp_start`` fits.
 """
-import argparse
 import os.path as osp
 import re
 import sys
@@ -24,6 +23,7 @@ import numpy as np
 
 from mmaction_memvit.annotations.ava import read_ava_boxes, read_exclusions
 from mmaction_memvit.annotations.class_names import read_label_map
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video.frames import Clock
 from mmaction_memvit.video.index import (
@@ -46,10 +46,7 @@ _CUT_START = 900
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('annotations', nargs='+', metavar='ANNOTATIONS',
         help='folder of the official files, or CSV files')
@@ -65,10 +62,7 @@ def parse_args(argv=None):
         help='timestamp of the first frame; found out if left out')
     add('--fps', type=float, default=30., help='frame rate of frame folders')
     add('--filename-tmpl', default='img_{:05}.jpg', help='names of frames')
-    add('--start-index', type=int, default=1,
-        help='number of the first frame')
-    add('--rebuild', action='store_true',
-        help='keep nothing of an existing output')
+    add('--start-index', type=int, default=1, help='number of the first frame')
     add('--skip-bad-rows', action='store_true',
         help='go on when annotations have bad rows, and count them')
     add('--strict', action='store_true',
@@ -92,8 +86,7 @@ def find_files(args):
         excluded += [p for p in found if 'excluded_timestamps' in p]
         if folder in folders:
             maps += sorted(glob(osp.join(escape(folder), '*.pbtxt')))
-            others = [p for p in found
-                      if _OTHER_FILES.search(osp.basename(p))]
+            others = [p for p in found if _OTHER_FILES.search(osp.basename(p))]
             files += [p for p in found if p not in others]
             others = sorted(set(others) - set(excluded))
             if others:
@@ -132,10 +125,8 @@ def check_annotations(args):
               f'{boxes.timestamp.max()}')
         for what, num in boxes.skipped.items():
             print(f'  {what}: {num}')
-        empty = [
-            v for i, v in enumerate(boxes.videos)
-            if not sizes[boxes.video == i].sum()
-        ]
+        empty = [v for i, v in enumerate(boxes.videos)
+                 if not sizes[boxes.video == i].sum()]
         if empty:
             print(f'  videos without any box: {len(empty)}: '
                   f'{first_names(empty)}')
@@ -166,9 +157,8 @@ def count_videos(args, video_ids, index):
 
 def count_folders(args, video_ids, index):
     """As count_videos, for frame folders."""
-    count = partial(
-        count_frame_images, filename_tmpl=args.filename_tmpl,
-        start_index=args.start_index)
+    count = partial(count_frame_images, filename_tmpl=args.filename_tmpl,
+                    start_index=args.start_index)
 
     def entry_of(name):
         num = count(osp.join(args.frames, name))
@@ -184,11 +174,16 @@ def count_folders(args, video_ids, index):
     return {v: v for v in video_ids if v in index}
 
 
+def seconds_of(entry):
+    """Length of a video."""
+    return entry['num_frames'] / entry['fps']
+
+
 def report_videos(args, index, found, times):
     """Prints what is missing or broken; returns how many are not sound."""
     entries = {v: index[name] for v, name in found.items()}
     good = {v: e for v, e in entries.items() if e['num_frames']}
-    hours = sum(e['num_frames'] / e['fps'] for e in good.values()) / 3600
+    hours = sum(map(seconds_of, good.values())) / 3600
     print(f'{args.out}: {len(good)} of {len(times)} videos, {hours:.4g} h')
     print('  frames per second: ' + checking.most_common(
         f"{e['fps']:.4g}" for e in good.values()))
@@ -197,16 +192,9 @@ def report_videos(args, index, found, times):
         'cannot be read': {
             v: e['problem'] for v, e in entries.items() if v not in good},
         'damaged or cut off; what can be read will be used': {
-            v: e['problem'] for v, e in good.items() if 'problem' in e},
-    }
+            v: e['problem'] for v, e in good.items() if 'problem' in e}}
     checking.print_groups(groups)
     return sum(map(len, groups.values())), good
-
-
-def outside_of(entry, times, start, rate):
-    """How many keyframes are not in a video that begins at ``start``."""
-    frames = Clock(entry).nearest((times - start) / rate)
-    return int(((frames < 0) | (frames >= entry['num_frames'])).sum())
 
 
 def report_start(args, good, times):
@@ -218,37 +206,32 @@ def report_start(args, good, times):
         least = min(int(t.min()) for t in times.values())
         # 0 first: with a start that is too late all long films seem to fit.
         starts = [0, *(s for s in (_CUT_START, ) if s <= least)]
-    counts = {}
-    for start in starts:
-        counts[start] = {
-            v: outside_of(e, times[v], start, args.keyframe_rate)
-            for v, e in good.items()
-        }
-        num = sum(counts[start].values())
-        print(f'  timestamp_start={start}: {num} of '
+    outside = {s: {} for s in starts}
+    for start, found in outside.items():
+        for video, entry in good.items():
+            frames = Clock(entry).nearest(
+                (times[video] - start) / args.keyframe_rate)
+            num = np.sum((frames < 0) | (frames >= entry['num_frames']))
+            if num:
+                found[video] = int(num)
+        print(f'  timestamp_start={start}: {sum(found.values())} of '
               f'{sum(len(times[v]) for v in good)} keyframes, of '
-              f'{sum(map(bool, counts[start].values()))} videos, are after '
-              'the end')
+              f'{len(found)} videos, are after the end')
     # The first one that fits nearly as many videos as the best.
-    fits = {s: sum(not n for n in c.values()) for s, c in counts.items()}
-    best = next(s for s in starts
-                if fits[s] >= max(fits.values()) - 0.05 * len(good))
-    if not fits[best]:
-        print('  No timestamp_start fits. Are these the right videos, and is '
-              f'--keyframe-rate {args.keyframe_rate:g} right?')
-    else:
-        print(f'  timestamp_start={best} fits')
-    short = {v: n for v, n in counts[best].items() if n}
+    most = max(len(good) - len(x) for x in outside.values())
+    best = next(s for s in starts if len(good) - len(outside[s])
+                >= most - 0.05 * len(good))
+    short = outside[best]
+    print(f'  timestamp_start={best} fits' if len(short) < len(good) else
+          '  No timestamp_start fits. Are these the right videos, and is '
+          f'--keyframe-rate {args.keyframe_rate:g} right?')
     if short:
-        print(f'  too short: {len(short)}')
-    for video, num in short.items():
-        entry = good[video]
-        end = best + entry['num_frames'] / entry['fps'] * args.keyframe_rate
-        print(f'    {video}: ends at timestamp {end:.1f}, last keyframe at '
-              f'{times[video].max()}, {num} keyframes after the end')
-    others = [
-        v for v in short for s in starts if s != best and not counts[s][v]
-    ]
+        checking.print_groups({'too short': {
+            v: 'ends at timestamp '
+            f'{best + seconds_of(good[v]) * args.keyframe_rate:.1f}, last '
+            f'keyframe at {times[v].max()}, {num} keyframes after the end'
+            for v, num in short.items()}})
+    others = [v for v in short if any(v not in x for x in outside.values())]
     if others:
         print(f'  {len(others)} of these fit another timestamp_start than '
               f'the rest: {first_names(others)}. Whole films and cuts cannot '
@@ -264,7 +247,7 @@ def main(argv=None):
         times = check_annotations(args)
         if not osp.isdir(folder):
             raise FileNotFoundError(f'folder {folder!r} does not exist')
-        index = {} if args.rebuild else checking.earlier(args.out)
+        index = checking.earlier(args.out)
     except (OSError, ValueError) as e:
         return checking.failed(e)
     count = count_videos if args.videos else count_folders

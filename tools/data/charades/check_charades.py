@@ -7,10 +7,8 @@ counts that CharadesDataset takes as index_file. What an earlier index says of
 files that are still as large is kept, so that an interrupted run goes on.
 Ends with exit code 1 if something is wrong.
 """
-import argparse
 import os.path as osp
 import sys
-from functools import partial
 
 import numpy as np
 
@@ -19,8 +17,7 @@ from mmaction_memvit.annotations.charades import (
     NUM_CLASSES,
     read_charades,
 )
-from mmaction_memvit.video import probe_video
-from mmaction_memvit.video.index import count_frame_images, update_index
+from mmaction_memvit.command_line import make_parser
 
 # The tools beside this one and above, however it was started.
 sys.path[:0] = [osp.dirname(osp.dirname(osp.abspath(__file__)))]
@@ -28,10 +25,7 @@ import checking  # noqa: E402
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('lists', nargs='+', metavar='LIST',
         help='Charades_v1_train.csv, Charades_v1_test.csv')
@@ -45,20 +39,6 @@ def parse_args(argv=None):
     return args
 
 
-def probe_frames(path, decode=False, fps=24.):
-    """Counts the frames of a folder; decodes the last one."""
-    import cv2
-    tmpl = f'{osp.basename(path)}-{{:06}}.jpg'
-    num = count_frame_images(path, tmpl, 1)
-    entry = {'num_frames': num, 'fps': fps}
-    last = osp.join(path, tmpl.format(num))
-    if not num:
-        entry['problem'] = f'no frame {tmpl.format(1)}'
-    elif cv2.imread(last) is None:
-        entry['problem'] = f'{osp.basename(last)} cannot be decoded'
-    return entry
-
-
 def find(args, ids):
     """Names of files or folders, by video."""
     if args.videos:
@@ -66,39 +46,26 @@ def find(args, ids):
     return {v: v for v in ids if osp.isdir(osp.join(args.frames, v))}
 
 
-def probe_all(args, found):
-    """Entries of all videos or folders, by name of the file."""
-    root = args.videos or args.frames
-    paths = {name: osp.join(root, name) for name in found.values()}
-    index = checking.earlier(args.index)
-    probe = probe_video if args.videos else partial(
-        probe_frames, fps=args.fps)
-    update_index(index, paths, args.index, args.num_workers, args.decode,
-                 probe)
-    return {name: index[name] for name in paths}
-
-
-def report(args, videos, found, entries):
+def report(args, videos, entries):
     """Prints what was found; returns how many videos are not in order."""
     groups = {
-        'missing': {v: '' for v in videos if v not in found},
+        'missing': {v: '' for v in videos if v not in entries},
         'not decodable': {},
         'damaged': {},
-        'not as long as listed': {},
-    }
-    for video, name in found.items():
-        entry, length = entries[name], videos[video].length
+        'not as long as listed': {}}
+    for video, entry in entries.items():
+        length = videos[video].length
         if not entry['num_frames']:
             groups['not decodable'][video] = entry['problem']
             continue
         if 'problem' in entry:
             groups['damaged'][video] = entry['problem']
-        seconds = entry['num_frames'] / entry['fps']
+        seconds = entry['num_frames'] / (entry['fps'] or args.fps)
         if abs(seconds - length) > args.tolerance:
             groups['not as long as listed'][video] = (
                 f'{seconds:.2f} s, listed {length:g} s')
     frames = sum(e['num_frames'] for e in entries.values())
-    print(f'{len(found)} of {len(videos)} are there, {frames} frames')
+    print(f'{len(entries)} of {len(videos)} are there, {frames} frames')
     checking.print_groups(groups)
     return len({v for group in groups.values() for v in group})
 
@@ -138,11 +105,10 @@ def main(argv=None):
             describe(path, rows)
             videos.update((row.video_id, row) for row in rows)
         check_class_file(args.lists)
-        found = find(args, videos)
-        entries = probe_all(args, found)
+        entries = checking.probe_all(args, find(args, videos))
     except (OSError, ValueError, RuntimeError) as e:
         return checking.failed(e)
-    return checking.summary(report(args, videos, found, entries), len(videos))
+    return checking.summary(report(args, videos, entries), len(videos))
 
 
 if __name__ == '__main__':

@@ -10,30 +10,23 @@ run goes on, and several lists can be indexed one after the other.
 Videos are found by their name whatever folder and suffix they have
 (P01/videos/P01_01.MP4), frame folders by theirs (P01/rgb_frames/P01_01/).
 """
-import argparse
-import os
 import os.path as osp
 import sys
 
 from mmaction_memvit.annotations.epic import read_epic_segments
 from mmaction_memvit.annotations.epic_lists import read_epic_video_info
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.datasets.epic import NOMINAL_RATES, frame_rate
 from mmaction_memvit.messages import first_names
-from mmaction_memvit.video import probe_video
-from mmaction_memvit.video.index import find_videos, update_index, walk
+from mmaction_memvit.video.index import find_videos, walk
 
 # The tools beside this one and above, however it was started.
 sys.path[:0] = [osp.dirname(osp.dirname(osp.abspath(__file__)))]
 import checking  # noqa: E402
 
-FRAME_SUFFIXES = ('.jpg', '.jpeg', '.png')
-
 
 def parse_args(argv=None):
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add('lists', nargs='+', metavar='LIST',
         help='lists of segments; their videos are checked')
@@ -54,9 +47,8 @@ def last_stops(args):
     """Seconds that every video must reach for its segments, by video."""
     stops = {}
     for name in args.lists:
-        table = read_epic_segments(
-            name, fps=args.fps, num_verbs=10**6, num_nouns=10**6,
-            reversed_times='swap')
+        table = read_epic_segments(name, fps=args.fps, num_verbs=10**6,
+                                   num_nouns=10**6, reversed_times='swap')
         for video, rows in table.rows_by_video.items():
             stops[video] = max(stops.get(video, 0.), table.stops[rows].max())
     return stops
@@ -76,55 +68,6 @@ def find_frames(root, wanted):
             if name in wanted and suffix.lower() == '.tar':
                 archives[name] = osp.join(root, folder, file)
     return found, archives
-
-
-def probe_frames(path, decode=False):
-    """The entry of a folder with frame_0000000001.jpg and so on.
-
-    With ``decode`` all frames are decoded, else the first and the last.
-    """
-    import cv2
-    entry = {'num_frames': 0, 'fps': 0., 'width': 0, 'height': 0}
-    frames, empty = {}, []
-    for file in os.scandir(path):
-        name, suffix = osp.splitext(file.name)
-        number = name.rsplit('_', 1)[-1]
-        if suffix.lower() in FRAME_SUFFIXES and number.isdigit():
-            frames[int(number)] = file.path
-            if not file.stat().st_size:
-                empty.append(file.name)
-    if not frames:
-        return {**entry, 'problem': 'no frames such as frame_0000000001.jpg'}
-    numbers = sorted(frames)
-    entry['num_frames'] = len(numbers)
-    problems = []
-    if numbers[0] != 1 or numbers[-1] != len(numbers):
-        absent = sorted(set(range(1, numbers[-1])) - set(numbers))
-        shown = f', such as {absent[:3]}' if absent else ''
-        problems.append(f'frames {numbers[0]} to {numbers[-1]}, '
-                        f'{len(absent)} of 1 to {numbers[-1]} are not '
-                        f'there{shown}')
-    if empty:
-        problems.append(f'{len(empty)} empty files, such as {min(empty)}')
-    for number in numbers if decode else {numbers[0], numbers[-1]}:
-        image = cv2.imread(frames[number])
-        if image is None:
-            name = osp.basename(frames[number])
-            problems.append(f'{name} cannot be decoded')
-            break
-        entry.update(height=image.shape[0], width=image.shape[1])
-    if problems:
-        entry['problem'] = '; '.join(problems)
-    return entry
-
-
-def probe_all(args, files, index):
-    """Entries of all videos or folders, by name; the index gets them too."""
-    root = args.videos or args.frames
-    update_index(index, {f: osp.join(root, f) for f in files.values()},
-                 args.index, args.num_workers, args.decode,
-                 probe_video if args.videos else probe_frames)
-    return {name: index[file] for name, file in files.items()}
 
 
 def compare(args, entry, info, stop):
@@ -167,15 +110,12 @@ def report(args, stops, infos, found, archives, entries):
         {v: '' for v in stops if v not in infos},
         'not decodable': {v: e['problem'] for v, e in entries.items()
                           if not e['num_frames']},
-        'damaged or incomplete': {
-            v: e['problem'] for v, e in entries.items()
-            if e['num_frames'] and 'problem' in e},
-        'other frames than expected': {},
-    }
+        'damaged or incomplete': {v: e['problem'] for v, e in entries.items()
+                                  if e['num_frames'] and 'problem' in e},
+        'other frames than expected': {}}
     for video, entry in entries.items():
         info = None if infos is None else infos.get(video)
-        text = entry['num_frames'] and compare(args, entry, info,
-                                               stops[video])
+        text = entry['num_frames'] and compare(args, entry, info, stops[video])
         if text:
             groups['other frames than expected'][video] = text
     what = 'videos' if args.videos else 'frame folders'
@@ -202,7 +142,6 @@ def main(argv=None):
         infos = None
         if args.video_info:
             infos = read_epic_video_info(args.video_info)
-        index = checking.earlier(args.index)
     except (OSError, ValueError) as e:
         return checking.failed(e)
     if args.videos:
@@ -212,8 +151,8 @@ def main(argv=None):
         found, archives = find_frames(args.frames, stops)
     files = {v: found[v][0] for v in stops if v in found}
     try:
-        entries = probe_all(args, files, index)
-    except RuntimeError as e:
+        entries = checking.probe_all(args, files)
+    except (OSError, ValueError, RuntimeError) as e:
         return checking.failed(e)
     return checking.summary(
         report(args, stops, infos, found, archives, entries), len(stops))

@@ -4,10 +4,10 @@
 Prints everything that is wrong and ends with exit code 1 if there is
 anything.
 """
-import argparse
 import sys
 
 from mmaction_memvit.annotations.epic import read_epic_segments
+from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.evaluation.submissions.epic_submission import (
     validate_epic_submission,
 )
@@ -15,16 +15,16 @@ from mmaction_memvit.evaluation.submissions.epic_truth import CHALLENGES
 
 
 def parse_args(argv=None):
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('submission', help='the zip file')
-    parser.add_argument('segments',
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('submission', help='the zip file')
+    add('segments',
         help='list of the segments that must be there, such as '
         'EPIC_100_test_timestamps.csv')
-    parser.add_argument('--challenge', choices=sorted(CHALLENGES),
+    add('--challenge', choices=sorted(CHALLENGES),
         help='what it must be for (default: either)')
-    parser.add_argument('--num-verbs', type=int, default=97)
-    parser.add_argument('--num-nouns', type=int, default=300)
+    add('--num-verbs', type=int, default=97)
+    add('--num-nouns', type=int, default=300)
     return parser.parse_args(argv)
 
 

@@ -1,4 +1,4 @@
-# memvit-tiny-m2_longcue-rgb.py trained through its memory, 12 clips at a time:
+# memvit-tiny-m2_longcue-rgb.py trained through its memory, 16 clips at a time:
 # 5 layers that attend to 2 clips each reach 10 clips back, see
 # docs/unrolled_training.md.
 _base_ = ['memvit-tiny-m8_longcue-rgb.py']
@@ -19,7 +19,8 @@ model = dict(
         mem_len=2),
     cls_head=dict(in_channels=64))
 
-train_dataloader = dict(batch_sampler=dict(unroll=12))
+# Windows twice the longest delay, and lanes to match.
+train_dataloader = dict(batch_size=24, batch_sampler=dict(unroll=16))
 
 max_epochs = 4
 train_cfg = dict(max_epochs=max_epochs, val_begin=max_epochs)
