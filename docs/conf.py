@@ -35,6 +35,7 @@ docs/ava
 docs/avt
 docs/collaborative
 docs/epic100
+docs/online_action_detection
 docs/model_zoo
 docs/leaderboard
 docs/convert_weights

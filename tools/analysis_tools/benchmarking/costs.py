@@ -106,7 +106,7 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     Args:
         cfg (Config): A whole config; its data tell the frames of a clip.
         size (int, optional): Height and width of frames. Defaults to None:
-            those of the backbone or of crops, else 224.
+            those of the backbone or of crops, else 224; 1 of features.
     """
     init_default_scope('mmaction')
     _, frames, cropped = clips_of(cfg)
@@ -118,7 +118,7 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
         channels = 3
         if cfg.model.backbone.type == 'FeatureBackbone':
             part = cfg.model.get('neck') or cfg.model.cls_head
-            channels, size = part.in_channels, 1
+            channels, size = part.get('head', part).in_channels, 1
         inputs = torch.empty(1, 1, channels, frames, size, size)
 
         def run() -> None:
