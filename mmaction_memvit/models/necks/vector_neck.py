@@ -44,6 +44,7 @@ class VectorNeck(BaseModule):
             check_whole(name, value)
         if not seconds > 0:
             raise ValueError(f'seconds={seconds} must be greater than 0')
+        self.in_channels = in_channels
         self.lengths = tuple(lengths)
         self.per_frame = per_frame
         self.seconds = seconds
