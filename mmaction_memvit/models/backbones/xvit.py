@@ -238,7 +238,7 @@ class XViT(BaseModule):
                              'set stream=True')
         rows, columns = self.grid_size(height, width)
         lanes, _, tokens = memory.layers[0].tokens.shape[:3]
-        if (lanes, tokens) != (len(x), 1 + rows * columns):
+        if (lanes, tokens) != (x.shape[0], 1 + rows * columns):
             raise ValueError(
                 f'the memory is of {lanes} lanes with {tokens} tokens a '
                 f'frame, but the input has {len(x)} with {1 + rows * columns}'
@@ -255,14 +255,14 @@ class XViT(BaseModule):
             table = resize_positions(
                 table, self.grid_size(*self.spatial_size), size)
         grid = grid.flatten(2).transpose(1, 2)
-        cls = self.cls_token.expand(len(grid), -1, -1).to(grid.dtype)
+        cls = self.cls_token.expand(grid.shape[0], -1, -1).to(grid.dtype)
         tokens = torch.cat((cls, grid), 1) + table.to(grid.dtype)
         index = torch.arange(x.shape[2], device=x.device)
         if start is not None:
             index = start[:, None] + index
         # (B or 1, T, 1, C)
         times = self.temp_embed[0, index % self.temp_embed.shape[1]]
-        return tokens.unflatten(0, (len(x), -1)) + times.to(grid.dtype)
+        return tokens.unflatten(0, (-1, x.shape[2])) + times.to(grid.dtype)
 
     def _exists(self, memory: Optional[MixingMemory], late: int,
                 num: int) -> Optional[Tensor]:
