@@ -1,7 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Tiny videos and lists for any config of this project."""
-import json
 import itertools
+import json
 import math
 from pathlib import Path
 
