@@ -43,6 +43,7 @@ docs/convert_weights
 ```{toctree}
 :hidden:
 :caption: Memory
+docs/any_backbone_remembers
 docs/costs_of_memory
 docs/unrolled_training
 docs/temporal_support

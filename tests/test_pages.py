@@ -28,10 +28,11 @@ PAGES.update({p.relative_to(ROOT).as_posix(): p
               for p in ROOT.glob('configs/*/*/README.md')})
 # Tests of their own: test_docs.py, test_another_memory.py.
 ELSEWHERE = {'add_a_backbone_that_remembers.md', 'add_a_data_set.md',
-             'add_a_metric.md', 'live_video.md'}
+             'add_a_metric.md', 'any_backbone_remembers.md', 'live_video.md'}
 # Blocks of Python, each of which a test here or in test_stock_tools.py runs.
 PYTHON = {'README.md': 4, 'own_videos.md': 2, 'memvit.md': 1,
-          'collaborative.md': 1, 'features.md': 2, 'model_zoo.md': 2}
+          'avt.md': 1, 'collaborative.md': 1, 'features.md': 2,
+          'model_zoo.md': 2}
 BLOCK = re.compile(
     r'(?:<!-- needs (?P<needs>.*?) -->\n *)?```(?P<language>\w+)\n'
     r'(?P<text>.*?)^ *```$', re.S | re.M)
@@ -241,6 +242,18 @@ def test_a_collaborative_memory_by_type_and_neck():
         model.backbone.update(pretrained=None, depth=50)
         with torch.device('meta'):
             assert MODELS.build(model).with_neck
+
+
+def test_anticipation_over_features_of_any_backbone():
+    init_default_scope('mmaction')
+    text, = (x.text for x in blocks('avt.md', 'python'))
+    base = "_base_ = ['mmaction::_base_/models/mvit_small.py']\n"
+    with torch.device('meta'):
+        model = MODELS.build(Config.fromstring(base + text, '.py').model)
+        clips = torch.empty(2, 3, 16, 224, 224)
+        memory = model.init_memory(2)
+        scores, memory = model.eval().step(clips, memory)
+    assert scores.shape == (2, 8, 3806) and memory[2].feats.shape[1] == 9
 
 
 def test_features(tmp_path, monkeypatch):

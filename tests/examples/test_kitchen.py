@@ -17,6 +17,7 @@ from generated.kitchen import (
 
 from mmaction_memvit.annotations.epic import read_epic_segments
 from mmaction_memvit.annotations.epic_lists import (
+    read_epic_actions,
     read_epic_classes,
     read_epic_participants,
     read_epic_tail,
@@ -108,6 +109,10 @@ def test_annotations(tmp_path):
     assert (tables['train'].counts('noun', 7) > 0).all()
     assert len(read_epic_classes(path('verb_classes'))) == 5
     assert read_epic_classes(path('noun_classes'))[-1] == 'oil'
+    actions = read_epic_actions(str(tmp_path / 'actions.csv'))
+    assert len(actions) == 25
+    for table in (tables['train'], tables['validation']):
+        assert (actions.index(table.verbs, table.nouns) >= 0).all()
     tail = tables['validation'].is_tail(read_epic_tail(path('tail_verbs'), 5),
                                         read_epic_tail(path('tail_nouns'), 7))
     assert all(0 < mask.mean() < 0.6 for mask in tail.values())

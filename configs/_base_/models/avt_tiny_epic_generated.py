@@ -29,6 +29,9 @@ model = dict(
         dims=128,
         num_layers=2,
         max_len=64,
+        # From random weights features would soon be all the same, which are
+        # foreseen easily.
+        feat_weight=0.,
         topk=(1, ),
         label_column=2,
         init_cfg=[

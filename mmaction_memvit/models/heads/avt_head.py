@@ -290,10 +290,9 @@ class AVTHead(BaseHead):
         """
         out, num = cls_scores, cls_scores.scores.shape[1]
         labels = self._labels(data_samples, num).to(out.scores.device)
-        past, labels = labels[:, :-1], labels
         losses = dict()
         if labels.shape[1] == num + 1:
-            labels = labels[:, -1:]
+            past, labels = labels[:, :-1], labels[:, -1:]
             if self.past_weight:
                 rows, sample = labelled_rows(
                     self.fc_cls(self.dropout(out.expected)), past)

@@ -2,6 +2,7 @@
 """Parameters and multiply-adds, counted as MMAction2's get_flops counts."""
 import copy
 import math
+from functools import partial
 from typing import Callable, NamedTuple, Optional
 from unittest import mock
 
@@ -110,8 +111,9 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     init_default_scope('mmaction')
     _, frames, cropped = clips_of(cfg)
     size = size or cfg.model.backbone.get('spatial_size', cropped)
-    # Nothing is computed.
-    with torch.device('meta'):
+    # Nothing is computed, but for rates of stochastic depth, which are read.
+    with torch.device('meta'), mock.patch(
+            'torch.linspace', partial(torch.linspace, device='cpu')):
         model = MODELS.build(without_files(copy.deepcopy(cfg.model))).eval()
         channels = 3
         if cfg.model.backbone.type == 'FeatureBackbone':
