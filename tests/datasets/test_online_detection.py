@@ -74,7 +74,7 @@ def test_labels_are_the_targets(thumos, source, split):
         sums = shares.sum(1)
         np.testing.assert_allclose(sums[expected.any(1)], 1, atol=1e-6)
     sample = dataset[0]
-    assert sample['inputs'].shape == (1, 8, 8, 1, 1)
+    assert sample['inputs'].shape == (1, 12, 8, 1, 1)
     # Four features a second.
     assert sample['data_samples'].token_times[1].tolist() == [.25, .5]
 

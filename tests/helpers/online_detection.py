@@ -7,7 +7,7 @@ import numpy as np
 from mmaction_memvit.annotations.online_detection import BENCHMARKS
 
 LENGTHS = dict(train=(40, 33, 28, 40, 37, 30), test=(35, 26, 41))
-WIDTHS = dict(rgb=5, flow=3)
+WIDTHS = dict(rgb=8, flow=4)
 NUM_VERBS, NUM_NOUNS = 4, 6
 
 

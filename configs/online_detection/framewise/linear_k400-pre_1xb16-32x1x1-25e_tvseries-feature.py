@@ -8,4 +8,4 @@ model = dict(cls_head=dict(num_classes=31))
 # Ours: a single layer takes larger steps than LSTR.
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 default_hooks = dict(
-    checkpoint=dict(interval=5, save_best='auto', rule='greater'))
+    checkpoint=dict(interval=5, save_best='frame/mcAP', rule='greater'))

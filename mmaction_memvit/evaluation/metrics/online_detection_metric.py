@@ -44,8 +44,8 @@ class OnlineDetectionMetric(KeyedMetric):
         ambiguous (int, optional): Class whose frames do not count. Defaults
             to None: there is none.
         calibrated (bool, optional): Whether mcAP is the measure that comes
-            first, as for ``save_best='auto'``, and by stage. Defaults to
-            None: no.
+            first, and by stage; to keep the best checkpoint by it give
+            ``save_best='frame/mcAP', rule='greater'``. Defaults to None: no.
         class_names (str | Sequence[str], optional): Names for the table, or a
             file with one on each line. Defaults to None: numbers only.
         **kwargs: Arguments of :class:`KeyedMetric`; the prefix is 'frame'.
