@@ -7,13 +7,13 @@ import torch
 from mmaction.registry import DATASETS
 
 from ..messages import check_whole, first_names, log, retire, warn
+from ..video.frames import choose_by_time
 from .epic import CHECK_EPIC, EpicVideoDataset
 from .grid import (
     SAME_TIME,
     ClipGrid,
     Clock,
     choose_by_share,
-    choose_by_time,
     cut_tokens,
     latest_first,
     seconds_to_segments,

@@ -271,17 +271,3 @@ def choose_by_share(spans: np.ndarray, segments: np.ndarray,
     best = np.lexsort((-rows, shared))
     chosen[found[best]] = rows[best]
     return chosen
-
-
-def choose_by_time(instants: np.ndarray, segments: np.ndarray) -> np.ndarray:
-    """The segment that is going on at instants (T, ), int64, -1 for none.
-
-    A segment, the preferred ones first, goes on from its start, inclusive, to
-    its stop, exclusive; instants are seconds, NaN for none.
-    """
-    if not len(segments):
-        return np.full(len(instants), -1)
-    instants = np.asarray(instants)[:, None]
-    active = ((instants >= segments[:, 0] - SAME_TIME)
-              & (instants < segments[:, 1] - SAME_TIME))
-    return np.where(active.any(1), active.argmax(1), -1)

@@ -8,14 +8,13 @@ from mmaction_memvit.datasets.grid import (
     ClipGrid,
     KeyframeGrid,
     choose_by_share,
-    choose_by_time,
     cut_tokens,
     latest_first,
     max_clips,
     seconds_to_segments,
     window_times,
 )
-from mmaction_memvit.video.frames import Clock, pack
+from mmaction_memvit.video.frames import Clock, choose_by_time, pack
 
 # Times as annotators give them: multiples of a hundredth.
 centi = st.integers(0, 3000)

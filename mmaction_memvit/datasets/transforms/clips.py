@@ -7,8 +7,7 @@ import torch
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from ...video.frames import Clock
-from ..grid import choose_by_time
+from ...video.frames import Clock, choose_by_time
 
 # What belongs to the rows of the boxes.
 _BELONGING = {
