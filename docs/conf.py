@@ -35,6 +35,7 @@ docs/ava
 docs/avt
 docs/collaborative
 docs/epic100
+docs/online_action_detection
 docs/model_zoo
 docs/leaderboard
 docs/convert_weights
@@ -42,6 +43,7 @@ docs/convert_weights
 ```{toctree}
 :hidden:
 :caption: Memory
+docs/any_backbone_remembers
 docs/costs_of_memory
 docs/unrolled_training
 docs/temporal_support

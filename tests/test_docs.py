@@ -85,6 +85,23 @@ def test_add_a_metric(page):
         metric.evaluate(2)
 
 
+def test_any_backbone_remembers():
+    text, = re.findall(r'```python\n(.*?)```',
+                       (DOCS / 'any_backbone_remembers.md').read_text(), re.S)
+    assert len(text.splitlines()) <= 20
+    init_default_scope('mmaction')
+    model = MODELS.build(Config.fromstring(text, '.py').model).train()
+    clips = torch.rand(2, 3, 8, 32, 32)
+    memory, outs = model.init_memory(2), []
+    for _ in range(2):
+        feats, memory = model.step(clips, memory)
+        outs.append(model.cls_head(feats))
+    outs[1].sum().backward()
+    assert not model.backbone.conv1.conv.weight.requires_grad
+    assert (outs[0] - outs[1]).abs().max() > 1e-6
+    assert model.neck.embed.weight.grad.abs().max() > 0
+
+
 def test_live_video(tmp_path, monkeypatch, capsys):
     code, = re.findall(r'```python\n(.*?)```',
                        (DOCS / 'live_video.md').read_text(), re.S)

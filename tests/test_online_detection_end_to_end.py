@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Online action detection from features to mAP, by the configs, shrunk."""
+"""Online action detection from features to mAP, by all configs, shrunk."""
 from pathlib import Path
 
 import pytest
@@ -16,28 +16,36 @@ from mmengine.evaluator import Evaluator
 from mmengine.fileio import load
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs/online_detection'
-MODES = ('train', 'val', 'test')
+EVERY = sorted(CONFIGS.rglob('*-feature.py'))
+# Of each benchmark its measures.
+NAMES = dict(thumos14=['mAP'], tvseries=['mcAP'],
+             epic100=['verb_mAP', 'noun_mAP'])
 
 
-def shrunk(benchmark, folder):
-    """The config of a linear layer, on small made-up features."""
+def shrunk(path, benchmark, folder):
+    """A config on small made-up features."""
     several = benchmark == 'epic100'
-    path, = CONFIGS.glob(f'framewise/linear_*_{benchmark}-feature.py')
     cfg = Config.fromfile(str(path))
-    for mode in MODES:
+    for mode in ('train', 'val', 'test'):
         loader = cfg[f'{mode}_dataloader']
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         loader.dataset.update(
             data_root=str(folder), clip_len=8,
             data_prefix=dict(feature=list(WIDTHS)),
             targets=['verb', 'noun'] if several else 'target')
-    head = cfg.model.cls_head
-    head.get('head', head).in_channels = sum(WIDTHS.values())
+    head, neck, lr = cfg.model.cls_head, cfg.model.get('neck'), 0.1
     if several:
         head.num_classes = dict(verb=NUM_VERBS, noun=NUM_NOUNS)
+    head = head.get('head', head)
+    head.in_channels = sum(WIDTHS.values())
+    if neck:
+        neck.update(in_channels=head.in_channels, embed_dims=16, num_heads=2)
+        head.in_channels, lr = 16, 1e-2
+        for key in {'work_len', 'long_len', 'mem_len'} & set(neck):
+            neck[key] = 8
     cfg.train_cfg.update(max_epochs=6, val_interval=6)
     cfg.param_scheduler = []
-    cfg.optim_wrapper.optimizer.lr = 0.1
+    cfg.optim_wrapper.optimizer.lr = lr
     cfg.work_dir = str(folder / 'run')
     cfg.experiment_name = str(folder).replace('/', '_')
     cfg.log_level = 'WARNING'
@@ -45,26 +53,28 @@ def shrunk(benchmark, folder):
     return cfg
 
 
-@pytest.fixture(scope='module', params=['thumos14', 'tvseries', 'epic100'])
+@pytest.fixture(scope='module', params=EVERY, ids=lambda p: p.stem)
 def trained(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    write_benchmark(folder, request.param)
+    benchmark = request.param.stem.split('_')[-1].split('-')[0]
+    folder = tmp_path_factory.mktemp(benchmark)
+    write_benchmark(folder, benchmark)
     with pytest.MonkeyPatch.context() as patch:
         # To make the log's copy of a config pretty takes longest.
         patch.setattr(Config, 'pretty_text', property(repr))
-        runner = train(shrunk(request.param, folder))
+        runner = train(shrunk(request.param, benchmark, folder))
         metrics = runner.test()
-    return request.param, folder, runner, metrics
+    return request.param, benchmark, folder, runner, metrics
 
 
 def test_features_tell_the_classes(trained):
-    benchmark, folder, runner, metrics = trained
-    names = dict(thumos14=['mAP'], tvseries=['mcAP'],
-                 epic100=['verb_mAP', 'noun_mAP'])[benchmark]
+    path, benchmark, folder, runner, metrics = trained
+    # These are not meant to be the better ones here, but to run.
+    least = 0.8 if 'framewise' in path.parts else 0.2
+    names = NAMES[benchmark]
     assert next(iter(metrics)) == f'frame/{names[0]}'
     for name in names:
         # Chance is the share of a class, calibrated 0.5.
-        assert metrics[f'frame/{name}'] > 0.8
+        assert metrics[f'frame/{name}'] > least
         assert 0 < metrics[f'frame/{name}_stage1'] <= 1
     assert list((folder / 'run').glob(f'best_frame_{names[0]}_epoch_6.pth'))
     # Every clip of every test video, once.
@@ -74,13 +84,15 @@ def test_features_tell_the_classes(trained):
 
 
 def test_two_processes_and_a_dump_give_the_same(trained):
-    benchmark, folder, _, metrics = trained
-    if benchmark == 'tvseries':
-        pytest.skip('it differs from THUMOS14 in the measure alone')
-    cfg = shrunk(benchmark, folder)
+    path, benchmark, folder, _, metrics = trained
+    if path.stem.split('-')[0] not in ('linear_k400', 'linear_1xb16',
+                                       'lstr_k400') or benchmark == 'tvseries':
+        pytest.skip('it differs in a measure or a neck from one that is '
+                    'tested')
+    cfg = shrunk(path, benchmark, folder)
     cfg.work_dir = 'two_run'
     checkpoint, = (folder / 'run').glob('best_*.pth')
-    found, samples = on_two_processes(folder, cfg, str(checkpoint))
+    found, _ = on_two_processes(folder, cfg, str(checkpoint))
     # The file has no whole numbers.
     expected = {k: v for k, v in metrics.items() if isinstance(v, float)}
     assert found == pytest.approx(expected, abs=1e-12)

@@ -83,8 +83,9 @@ def write_labels(folder):
         for i, name in enumerate('abc', 1)))
 
 
-# Videos with one label, of ten seconds.
-SHORT = {'num_clips': 3, 'ann_file_train': "'data/custom/train_videos.txt'",
+# Videos with one label; two of them have 3 clips of 64 frames.
+SHORT = {'batch_size': 2, 'num_clips': 3,
+         'ann_file_train': "'data/custom/train_videos.txt'",
          'ann_file_val': "'data/custom/val_videos.txt'"}
 
 
@@ -112,10 +113,11 @@ def configure(shell, case):
     marks = [m.start() for m in re.finditer('^# -{70,}$', text, re.M)]
     assert len(marks) == 2
     edited = text[marks[0]:marks[1]]
-    for name, value in dict(
-            num_classes=4 if case == 'detection' else 3, batch_size=3,
-            num_workers=0, max_epochs=2,
-            **SHORT if case == 'collaborative' else {}).items():
+    changes = dict(num_classes=4 if case == 'detection' else 3, batch_size=3,
+                   num_workers=0, max_epochs=2)
+    if case == 'collaborative':
+        changes.update(SHORT)
+    for name, value in changes.items():
         edited, count = re.subn(f'^{name} = .*$', f'{name} = {value}', edited,
                                 flags=re.M)
         assert count == 1

@@ -28,7 +28,7 @@ PAGES.update({p.relative_to(ROOT).as_posix(): p
               for p in ROOT.glob('configs/*/*/README.md')})
 # Tests of their own: test_docs.py, test_another_memory.py.
 ELSEWHERE = {'add_a_backbone_that_remembers.md', 'add_a_data_set.md',
-             'add_a_metric.md', 'live_video.md'}
+             'add_a_metric.md', 'any_backbone_remembers.md', 'live_video.md'}
 # Blocks of Python, each of which a test here or in test_stock_tools.py runs.
 PYTHON = {'README.md': 4, 'own_videos.md': 2, 'memvit.md': 1,
           'avt.md': 1, 'collaborative.md': 1, 'features.md': 2,

@@ -142,7 +142,7 @@ def show(turns: Iterator[tuple], outputs: OnlineOutputs,
     Returns:
         float | None: Seconds after which it was interrupted, if it was.
     """
-    begin, seconds = time.monotonic(), 0.
+    begin, seconds, told = time.monotonic(), 0., 'no clip'
     with Bar(total, 's') as bar:
         try:
             for seconds, steps in turns:
@@ -155,6 +155,7 @@ def show(turns: Iterator[tuple], outputs: OnlineOutputs,
             # A camera is ended so; what is there is written.
             bar.say('interrupted')
             return seconds
+        bar.say(f'{seconds:.1f} s, {told}')
     return None
 
 

@@ -69,7 +69,7 @@ def run(job: FolderJob, videos: dict[str, str]) -> None:
         print(path)
         if path.endswith('failed.csv') and (num := len(pd.read_csv(path))):
             print(f'WARNING: {num} of {len(plan.videos)} files could not be '
-                  'read to the end: it says why')
+                  'read, or not as a whole: it says why')
 
 
 def tell(now) -> str:

@@ -79,9 +79,8 @@ def read_keyframe(info: dict, load: LoadVideoClip) -> np.ndarray:
     """The keyframe of a sample as RGB, uint8 of shape (H, W, 3)."""
     center = int(info['center_frame'])
     if info.get('filename'):
-        return load({
-            'filename': info['filename'], 'frame_inds': [center],
-            'frame_table': info.get('frame_table')})['imgs'][0]
+        return load({'filename': info['filename'], 'frame_inds': [center],
+                     'frame_table': info.get('frame_table')})['imgs'][0]
     name = info['filename_tmpl'].format(center + info['start_index'])
     return mmcv.imfrombytes(
         get(join_path(info['frame_dir'], name)), channel_order='rgb')

@@ -42,7 +42,8 @@ class FolderJob:
     Writes, in ``out_dir``: ``clips/NAME.jsonl``, a line for each clip of a
     file as it is predicted; and once all is done ``results.jsonl``, all lines
     in the order of names, and ``failed.csv``, the files that could not be
-    read, with the reason. ``state`` is what a restart needs.
+    read, or not as a whole, with the reason. ``state`` is what a restart
+    needs.
 
     Args:
         inferencer (OnlineInferencer): The model.
@@ -225,7 +226,7 @@ class FolderJob:
             return None
         failed = {name: entry.get('problem', 'no frames')
                   for name, entry in plan.index.items() if name in plan.videos
-                  and not entry['num_frames']}
+                  and ('problem' in entry or not entry['num_frames'])}
         for state in states:
             failed.update(state['failed'])
         paths = [self._path('results.jsonl'), self._path('failed.csv')]

@@ -210,6 +210,8 @@ class OnlineInferencer:
         if not entry['num_frames']:
             raise ValueError(f'{video}: {entry.get("problem", "no frames")}; '
                              'check the path, or encode the video anew')
+        if 'problem' in entry:
+            warn(f'{video}: {entry["problem"]}')
         session = self.file_session(video, entry, boxes)
         for number in range(self.plan.num_clips(session.clock)):
             clip = self.loader.read(video, entry, number)

@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Many files, by any number of processes, killed or not: the same results."""
+import gc
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import sys
 import pandas as pd
 import pytest
 import torch
+from helpers.logs import logged
 from helpers.models import MEMVIT
 from helpers.runs import ROOT, config, loader, write_videos
 from helpers.videos import truncate, write_video
@@ -145,6 +147,24 @@ def test_a_kill_loses_nothing_that_was_saved(inferencer, videos, tmp_path,
     assert run(inferencer, videos, tmp_path) == ([[]], paths)
 
 
+def test_lines_behind_the_saved_state_are_not_kept(inferencer, videos,
+                                                   tmp_path, expected):
+    job = FolderJob(inferencer, str(tmp_path), 3, 0, save_every=0.)
+    running = job.run(job.prepare(videos))
+    assert next(running).saved
+    job.save_every = 1e9
+    assert not next(running).saved
+    # As if it were killed; its lines are there.
+    running.close()
+    del running, job
+    gc.collect()
+    lines = (tmp_path / 'clips/deep/er/long.mp4.jsonl').read_text()
+    state = torch.load(tmp_path / 'state/000000.pt', weights_only=True)
+    assert lines.count('\n') > state['turn'] > 0
+    for path in run(inferencer, videos, tmp_path)[1]:
+        assert open(path, 'rb').read() == expected[os.path.basename(path)]
+
+
 def test_new_files_join_and_other_models_do_not(inferencer, videos, folder,
                                                 tmp_path, expected):
     some = {k: x for k, x in videos.items() if 'v' in k}
@@ -160,6 +180,20 @@ def test_new_files_join_and_other_models_do_not(inferencer, videos, folder,
     cfg.model = dict(cfg.model, backbone=dict(MEMVIT, mem_len=1))
     with pytest.raises(ValueError, match='another'):
         run(OnlineInferencer(cfg), videos, tmp_path)
+
+
+def test_a_file_that_is_cut_off_is_told(inferencer, tmp_path):
+    whole = write_video(tmp_path / 'whole.mkv', 60, gop=4)
+    cut = truncate(whole, tmp_path / 'cut.mkv')
+    _, (results, failed) = run(
+        inferencer, {'cut.mkv': cut, 'whole.mkv': whole}, tmp_path / 'out')
+    videos = [json.loads(x)['video'] for x in open(results)]
+    assert 0 < videos.count('cut.mkv') < videos.count('whole.mkv') == 15
+    table = pd.read_csv(failed)
+    assert table.video.tolist() == ['cut.mkv'] and 'cut' in table.reason[0]
+    with logged() as lines:
+        list(inferencer(cut))
+    assert 'cut off' in ''.join(lines)
 
 
 def test_torchrun(folder, expected):

@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import json
 from fractions import Fraction
 
 import numpy as np
@@ -283,3 +284,42 @@ def test_real_training_set_is_quick(tmp_path):
     verb, noun, action = torch.stack(shares).mean(0).tolist()
     # About two thirds of the time are annotated; all have three labels.
     assert 0.6 < verb < 0.85 and verb == noun == action
+
+
+def test_features_of_clips_have_the_labels_of_videos(root, tmp_path):
+    """Some clips are left out, and files know them by their time."""
+    options = dict(max_idle=0.5, pipeline=[])
+    videos = build(root, **options)
+    starts = {}
+    for info in videos:
+        starts.setdefault(info['video_id'], []).append(info['start_seconds'])
+    for name, (num, rate) in VIDEOS.items():
+        np.savez(
+            tmp_path / f'{name}.npz', times=starts[name],
+            features=np.repeat(np.round(starts[name], 1)[:, None], 3, 1),
+            video=json.dumps(dict(num_frames=num, fps=float(rate))), **CLIP)
+    features = build(root, **{
+        **options, 'missing_video': 'error', 'index_file': None,
+        'pipeline': [dict(type='LoadFeatureClip')],
+        'data_prefix': dict(feature=str(tmp_path))})
+    assert features.stream_keys() == videos.stream_keys()
+    assert len(videos) < 44
+    for one, other in zip(features, videos):
+        assert torch.equal(one['label'], other['label'])
+        np.testing.assert_array_equal(one['token_times'],
+                                      other['token_times'])
+        assert one['imgs'].shape == (1, 3, 1, 1, 1)
+        assert one['imgs'].max() == pytest.approx(one['start_seconds'])
+
+
+def test_features_of_frames(root, tmp_path):
+    """A feature a frame: clips show those of their frames."""
+    for name in VIDEOS:
+        np.save(tmp_path / f'{name}.npy', np.arange(200)[:, None])
+    dataset = build(
+        root, missing_video='error', index_file=None, frame_fps=20.,
+        pipeline=[dict(type='LoadFeatureClip')],
+        data_prefix=dict(feature=str(tmp_path)))
+    assert len(dataset) == 50
+    # 0.1 s apart, of 20 a second.
+    assert dataset[3]['imgs'].ravel().tolist() == [24, 26, 28, 30]

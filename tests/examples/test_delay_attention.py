@@ -53,10 +53,12 @@ def train(model) -> None:
         memory = model.init_memory(LANES)
         for clip in range(SPEC.clips_per_video):
             images = clips[lanes, clip].movedim(-1, 1)
-            feats, memory = model.step((images - 127.) / 58, memory)
-            memory = tuple(x and x.map(torch.Tensor.detach) for x in memory)
             target = labels[lanes, clip]
-            if (target < 0).all():
+            learns = (target >= 0).any().item()
+            with torch.set_grad_enabled(learns):
+                feats, memory = model.step((images - 127.) / 58, memory)
+            memory = tuple(x and x.map(torch.Tensor.detach) for x in memory)
+            if not learns:
                 continue
             optimizer.zero_grad()
             F.cross_entropy(

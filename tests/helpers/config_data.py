@@ -187,7 +187,7 @@ def write_data(folder, cfg):
     if cfg.train_dataloader.dataset.type == 'RawframeDataset':
         write_frames(folder, cfg.train_dataloader.dataset.filename_tmpl)
         return
-    span = clip_span(cfg.train_dataloader)
+    span = clip_span(cfg.val_dataloader)
     lists = dict(video='', segments='')
     for i, num_clips in enumerate(NUM_CLIPS):
         num_frames = int(span * num_clips)

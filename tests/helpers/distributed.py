@@ -3,6 +3,7 @@
 import time
 from typing import Callable
 
+import cv2
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -18,6 +19,8 @@ def spawn_two(work: Callable, *args) -> None:
 
 def _run(rank: int, work: Callable, *args) -> None:
     torch.set_num_threads(1)
+    # Threads stay behind.
+    cv2.setNumThreads(0)
     work(rank, *args)
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """A tiny model on tiny videos, run by MMEngine's runner."""
 import copy
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -260,11 +261,11 @@ def launch(folder: Path, cfg: Config, *arguments: str) -> str:
 
     Gives its output.
     """
-    port = dump_for_two(folder, cfg)
+    dump_for_two(folder, cfg)
     done = subprocess.run(
         ['bash', str(ROOT / 'tools/dist_train.sh'), 'two.py', '2', *arguments],
         cwd=str(folder),
-        env=dict(os.environ, PORT=str(port), PYTHON=sys.executable,
+        env=dict(os.environ, PORT=str(free_port()), PYTHON=sys.executable,
                  PYTHONPATH=str(folder), CUDA_VISIBLE_DEVICES='',
                  OMP_NUM_THREADS='1'),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -272,16 +273,13 @@ def launch(folder: Path, cfg: Config, *arguments: str) -> str:
     return done.stdout
 
 
-def dump_for_two(folder: Path, cfg: Config) -> int:
-    """Writes two.py, a config for two processes; gives a free port."""
+def dump_for_two(folder: Path, cfg: Config) -> None:
+    """Writes two.py, a config for two processes."""
     cfg.env_cfg = dict(
         mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
         dist_cfg=dict(backend='gloo'))
     cfg.experiment_name += '_two'
     cfg.dump(str(folder / 'two.py'))
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 def fork_two(tool: str, folder: Path, cfg: Config, *arguments: str) -> str:
@@ -289,21 +287,33 @@ def fork_two(tool: str, folder: Path, cfg: Config, *arguments: str) -> str:
 
     ``tool`` is 'train' or 'test'.
     """
-    port = dump_for_two(folder, cfg)
-    spawn_two(one_of_two, port, tool, folder, arguments)
+    dump_for_two(folder, cfg)
+    return run_by_two(f'tools/{tool}.py', folder, 'two.py', *arguments)
+
+
+def run_by_two(tool: str, folder: Path, *arguments: str) -> str:
+    """Runs a script in two forks as torchrun would; gives what it printed."""
+    spawn_two(one_of_two, free_port(), tool, folder, arguments)
     return (folder / 'printed.txt').read_text()
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
 
 
 def one_of_two(rank: int, port: int, tool: str, folder: Path,
                arguments: Sequence[str]) -> None:
-    """Runs a tool as torchrun would."""
+    """Runs a script as a process of torchrun."""
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2',
                       MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     os.chdir(folder)
+    multiprocessing.set_start_method(None, force=True)
     with open('printed.txt', 'a') as printed:
         sys.stdout = sys.stderr = printed
-        sys.argv = [tool, 'two.py', *arguments, '--launcher', 'pytorch']
-        load_tool(f'tools/{tool}.py').main()
+        sys.argv = [tool, *arguments, '--launcher', 'pytorch']
+        load_tool(tool).main()
 
 
 def on_two_processes(folder: Path, cfg: Config,

@@ -109,11 +109,21 @@ def _become(client: socket.socket, fds: array.array, arguments: List[str],
         os._exit(code)
 
 
-class Fork:
-    """In place of ``subprocess.Popen``: a fork of this process runs Python.
+POPEN = subprocess.Popen
 
-    It is for those who wait for its ``pid``.
+
+def popen(command: List[str], *args, **kwargs):
+    """In place of ``subprocess.Popen``: scripts of Python run in forks.
+
+    They are for those who wait for the ``pid``.
     """
+    if command[0] != sys.executable:
+        return POPEN(command, *args, **kwargs)
+    return Fork(command, **kwargs)
+
+
+class Fork:
+    """A fork of this process that runs a script of Python."""
 
     def __init__(self, command: List[str], env: dict, stdout: IO,
                  stderr: int) -> None:

@@ -4,8 +4,6 @@ import copy
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,11 +14,11 @@ import torch
 from helpers.models import MEMVIT, SLOWONLY
 from helpers.runs import (
     META_KEYS,
-    ROOT,
     STRONG,
     config,
     loader,
     make_runner,
+    run_by_two,
     write_videos,
 )
 from helpers.tools import load_tool, tool_fixture
@@ -308,21 +306,8 @@ def test_stock_configs(tool, folder, tmp_path):
 
 def test_two_processes(folder, whole):
     """Two processes of a launcher give the files of one."""
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
-         f'--master_port={port}', str(ROOT / 'tools/extract_features.py'),
-         'stateless.py', 'stateless.pth', '--out-dir', 'two', '--batch-size',
-         '2', '--workers', '1', '--launcher', 'pytorch'],
-        cwd=str(folder),
-        env=dict(os.environ, PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='',
-                 OMP_NUM_THREADS='1'),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300)
-    assert done.returncode == 0, done.stdout[-6000:]
+    said = run_by_two('tools/extract_features.py', folder, 'stateless.py',
+                      'stateless.pth', '--out-dir', 'two', '--batch-size',
+                      '2', '--workers', '1')
     assert files_of(folder / 'two') == whole['stateless']
-    assert 'process 2 of 2' in done.stdout
+    assert 'process 2 of 2' in said

@@ -10,7 +10,7 @@ import torch
 import yaml
 from generated.longcue import LongCueSpec
 from generated.make_longcue import make_longcue
-from helpers.shell import Fork
+from helpers.shell import popen
 from helpers.tools import tool_fixture
 from mmaction.registry import MODELS
 from mmengine.hub import get_config
@@ -61,7 +61,7 @@ def run(tool, tmp_path, monkeypatch, capsys):
 
 def test_a_board_end_to_end(run, monkeypatch):
     pytest.importorskip('matplotlib')
-    monkeypatch.setattr('subprocess.Popen', Fork)
+    monkeypatch.setattr('subprocess.Popen', popen)
     make_longcue(
         'data/longcue', LongCueSpec(max_delay=2, clips_per_video=6, size=32),
         dict(train=4, val=4))

@@ -48,6 +48,8 @@ DATA = {
     'ava21': 'AVA v2.1',
     'ava22': 'AVA v2.2',
     'epic100': 'EPIC-KITCHENS-100',
+    'thumos14': 'THUMOS14',
+    'tvseries': 'TVSeries',
     'epic-generated': 'generated kitchen',
     'longcue-boxes': 'LongCue boxes',
     'longcue': 'LongCue',
@@ -99,6 +101,8 @@ def _backbone(model: dict) -> List[str]:
         kind = kind if backbone.get('window', 1) else 'ViT'
         arch = backbone['arch']
         return [f'{kind}-{arch if isinstance(arch, str) else "tiny"}']
+    if kind == 'FeatureBackbone':
+        kind = 'features'
     depth = backbone.get('slow_pathway', backbone).get('depth')
     neck = model.get('neck')
     return [kind + (f'-{depth}' if depth else ''),

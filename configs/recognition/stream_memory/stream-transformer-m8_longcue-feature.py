@@ -55,7 +55,7 @@ val_dataloader = dict(
         pipeline=data['pipeline']))
 test_dataloader = val_dataloader
 
-max_epochs = 40
+max_epochs = 30
 train_cfg = dict(max_epochs=max_epochs, val_begin=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=50),

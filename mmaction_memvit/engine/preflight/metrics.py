@@ -6,6 +6,7 @@ from typing import Optional
 
 from .findings import Finding
 from .part import Part
+from .pipelines import shows_features
 from .run import Loader, Run
 
 #: Options of detection metrics that must be those of the data set.
@@ -53,7 +54,10 @@ def _misfit(run: Run, head: Part, metric: Part) -> Optional[tuple[str, str]]:
         return (f'{metric} does not measure what {run.model} gives',
                 f"{metric.path}.type='{right}'")
     if metric.is_a('VideoAccMetric'):
-        if head.is_a('MultiTaskHead', 'FrameLevelHead'):
+        # A step of features may be one clip.
+        tokens = head.is_a('FrameLevelHead') and not all(
+            shows_features(x.dataset) for x in run.evaluations)
+        if tokens or head.is_a('MultiTaskHead'):
             return (f'{metric} takes scores of clips, but {head} scores '
                     'several tasks or tokens',
                     f"{metric.path}.type='EpicRecognitionMetric'")

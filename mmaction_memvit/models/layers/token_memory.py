@@ -62,7 +62,7 @@ class TokenMemory(NamedTuple):
 
     def extended(self, length: int, step: float) -> Tuple[Tensor, Tensor]:
         """``seconds`` and ``valid`` with the clip's own: (B, M + length)."""
-        batch = len(self.seconds)
+        batch = self.seconds.shape[0]
         own = torch.arange(
             length, dtype=torch.float32, device=self.seconds.device) * step
         return (torch.cat((self.seconds, own.expand(batch, -1)), 1),

@@ -159,7 +159,8 @@ class LongShortMemory(VectorNeck):
         And entries of the long memory, and sums: one of both is empty.
         """
         stage, attn = self.stage1, self.stage1.context_attn
-        queries, _ = stage.among(self.queries[0])
+        # A copy: FlopCounterMode fails where inputs are parameters.
+        queries, _ = stage.among(self.queries[0].clone())
         new = attn.entries(x)
         if not self.long_band:
             times = last(seconds, x.shape[1] + 1)
@@ -176,13 +177,13 @@ class LongShortMemory(VectorNeck):
         sight = self.sight(x.shape[1], seconds, valid, self.long_band, num,
                            self.with_time)
         out = stage.look_at(
-            queries.repeat(len(x), x.shape[1], 1), cache, sight)
+            queries.repeat(*x.shape[:2], 1), cache, sight)
         return stage.think(out).unflatten(1, (-1, num)), [cache], ()
 
     def encode(self, found: Tensor) -> Tensor:
         """The second stage: (B, T, Q1, C') to (B * T, Q2, C')."""
         found = self.stage1_norm(found).flatten(0, 1)
-        x = self.queries[1].expand(len(found), -1, -1)
+        x = self.queries[1].repeat(found.shape[0], 1, 1)
         for block in self.stage2:
             x, _ = block.among(x)
             x = block.look_at(x, block.context_attn.entries(found))

@@ -44,6 +44,7 @@ class VectorNeck(BaseModule):
             check_whole(name, value)
         if not seconds > 0:
             raise ValueError(f'seconds={seconds} must be greater than 0')
+        self.in_channels = in_channels
         self.lengths = tuple(lengths)
         self.per_frame = per_frame
         self.seconds = seconds
@@ -116,7 +117,7 @@ class VectorNeck(BaseModule):
             auxiliary losses.
         """
         x = self.embed(feature_vectors(x, self.per_frame))
-        state = self.empty(len(x)) if memory is None else memory
+        state = self.empty(x.shape[0]) if memory is None else memory
         state = state.later(elapsed, self.seconds)
         outs, passed = [], 0.
         # Times within a long clip stay small, and costs linear.

@@ -2,6 +2,7 @@
 """Parameters and multiply-adds, counted as MMAction2's get_flops counts."""
 import copy
 import math
+from functools import partial
 from typing import Callable, NamedTuple, Optional
 from unittest import mock
 
@@ -105,18 +106,19 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     Args:
         cfg (Config): A whole config; its data tell the frames of a clip.
         size (int, optional): Height and width of frames. Defaults to None:
-            those of the backbone or of crops, else 224.
+            those of the backbone or of crops, else 224; 1 of features.
     """
     init_default_scope('mmaction')
     _, frames, cropped = clips_of(cfg)
     size = size or cfg.model.backbone.get('spatial_size', cropped)
-    # Nothing is computed.
-    with torch.device('meta'):
+    # Nothing is computed, but for rates of stochastic depth, which are read.
+    with torch.device('meta'), mock.patch(
+            'torch.linspace', partial(torch.linspace, device='cpu')):
         model = MODELS.build(without_files(copy.deepcopy(cfg.model))).eval()
         channels = 3
         if cfg.model.backbone.type == 'FeatureBackbone':
             part = cfg.model.get('neck') or cfg.model.cls_head
-            channels, size = part.in_channels, 1
+            channels, size = part.get('head', part).in_channels, 1
         inputs = torch.empty(1, 1, channels, frames, size, size)
 
         def run() -> None:
