@@ -7,4 +7,5 @@ _base_ = [
 model = dict(cls_head=dict(num_classes=31))
 # Ours: a single layer takes larger steps than LSTR.
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-default_hooks = dict(checkpoint=dict(interval=5, save_best='auto'))
+default_hooks = dict(
+    checkpoint=dict(interval=5, save_best='auto', rule='greater'))

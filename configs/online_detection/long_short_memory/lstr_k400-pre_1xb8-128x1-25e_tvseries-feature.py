@@ -7,5 +7,6 @@ _base_ = [
 
 model = dict(cls_head=dict(num_classes=31))
 train_dataloader = dict(batch_size=8, dataset=dict(clip_len=128))
-default_hooks = dict(checkpoint=dict(interval=5, save_best='auto'))
+default_hooks = dict(
+    checkpoint=dict(interval=5, save_best='auto', rule='greater'))
 auto_scale_lr = dict(base_batch_size=8)
