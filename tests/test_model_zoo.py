@@ -74,3 +74,16 @@ def test_costs_are_those_of_get_flops(zoo, name):
         show_table=False, show_arch=False)
     assert cost.params == sum(p.numel() for p in model.parameters())
     assert cost.macs == pytest.approx(counted['flops'], rel=1e-3)
+
+
+def test_avt_is_as_large_as_published(zoo):
+    path, = (ROOT / 'configs/anticipation/avt').glob('*_in21k-pre*-10x30x1*')
+    cfg = Config.fromfile(str(path))
+    cost = zoo.cost_of(cfg)
+    assert f'{cost.params / 1e6:.1f}' == '396.1'
+    assert cost.macs == pytest.approx(179e9, rel=0.01)
+    with torch.device('meta'):
+        head = MODELS.build(cfg.model.cls_head)
+    num = sum(x.numel() for name, x in head.named_parameters()
+              if not name.startswith('fc_cls'))
+    assert f'{num / 1e6:.1f}' == '307.4'
