@@ -3,9 +3,9 @@
 
 MMAction2's ResNet3d learns single clips, its features of all clips are taken
 out once, and necks learn in seconds what to remember of them: a transformer
-over the last clips, and a long-short memory of all of the past. How often they
-are right on held-out videos, clip by clip, is printed by delay, beside the
-ResNet3d itself and the same transformer without memory.
+over the last clips, and a long-short memory. How often they are right on
+held-out videos, clip by clip, is printed by delay, beside the ResNet3d itself
+and the same transformer without memory.
 """
 import argparse
 import os.path as osp
@@ -39,7 +39,7 @@ MODELS = {
     'ResNet3d': BACKBONE,
     'M = 0': f'{FOLDER}stream-transformer-m0_longcue-feature',
     'M = 8': f'{FOLDER}stream-transformer-m8_longcue-feature',
-    'long-short': f'{FOLDER}long-short-memory-laplace_longcue-feature'
+    'long-short': f'{FOLDER}long-short-memory_longcue-feature'
 }
 
 

@@ -9,7 +9,7 @@ from mmaction.registry import DATASETS
 from torch import Tensor
 
 from ..messages import data_error
-from .feature_files import FeatureFile, find_feature_file
+from ..video.feature_files import FeatureFile, find_feature_file
 from .grid import ClipGrid, choose_by_share, shared_time
 from .listed import ListedVideoDataset
 

@@ -15,7 +15,7 @@ from ..annotations.online_detection import (
     targets_at,
 )
 from ..messages import check_choice, data_error, first_names, warn
-from .feature_files import FeatureFile, find_feature_file
+from ..video.feature_files import FeatureFile, find_feature_file
 from .features import FeatureStreamDataset
 from .grid import Clock, cut_tokens
 from .listed import ListedVideoDataset

@@ -12,6 +12,7 @@ from mmengine.fileio import exists
 
 from ..messages import first_names, tool, warn
 from ..video import probe_video
+from ..video.feature_files import FeatureStack, find_feature_file
 from ..video.index import (
     check_on_disk,
     count_frame_images,
@@ -21,7 +22,6 @@ from ..video.index import (
     load_video_index,
     match_videos,
 )
-from .feature_files import FeatureStack, find_feature_file
 from .stream import StreamDataset
 
 EXTRACT_FEATURES = tool('extract_features.py')

@@ -26,6 +26,14 @@ HEADS = dict(
         type='MultiTaskHead',
         num_classes=dict(verb=3, noun=4),
         head=TOKEN_HEAD))
+XVIT = dict(
+    type='XViT',
+    arch=dict(embed_dims=32, num_layers=2, num_heads=2),
+    patch_size=8,
+    spatial_size=32,
+    stream=True,
+    init_cfg=dict(
+        type='TruncNormal', layer=['Conv2d', 'Linear'], std=0.3, bias=0.))
 # Of each step, which of three streams start anew.
 RESETS = [(True, True, True), *[(False, ) * 3] * 3, (False, True, False),
           *[(False, ) * 3] * 2, (True, False, True), *[(False, ) * 3] * 2]
@@ -35,7 +43,10 @@ def recognizer(head='clip', **backbone):
     init_default_scope('mmaction')
     torch.manual_seed(0)
     cfg = copy.deepcopy(dict(MODEL, cls_head=HEADS[head]))
-    cfg['backbone'].update(backbone)
+    if 'type' in backbone:
+        cfg['backbone'] = backbone
+    else:
+        cfg['backbone'].update(backbone)
     model = MODELS.build(cfg)
     model.init_weights()
     return model.eval()
@@ -102,7 +113,8 @@ def assert_plain(program):
 @pytest.mark.parametrize('kind, head, backbone', [
     ('torch', 'clip', {}), ('torch', 'logits', dict(mem_len=0)),
     ('torch', 'tokens', dict(causal=True)), ('onnx', 'tasks', ZERO_MASK),
-    ('torch', 'tasks', ZERO_MASK)])
+    ('torch', 'tasks', ZERO_MASK), ('onnx', 'clip', XVIT),
+    ('torch', 'clip', dict(XVIT, look_ahead=False))])
 def test_recognizer(kind, head, backbone, tmp_path):
     model = recognizer(head, **backbone)
     program = export_steps(model, (CLIP_LEN, 32, 32))['step']

@@ -3,7 +3,7 @@
 import numpy as np
 from mmaction.registry import TRANSFORMS
 
-from ..feature_files import FeatureStack
+from ...video.feature_files import FeatureStack
 from .loading import CachedLoader
 
 

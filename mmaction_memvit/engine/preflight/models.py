@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mmaction.registry import MODELS
 
-from mmaction_memvit.datasets.feature_files import FeatureStack
+from mmaction_memvit.video.feature_files import FeatureStack
 
 from .findings import Finding
 from .pipelines import shows_features

@@ -240,7 +240,7 @@ class XViT(BaseModule):
                              'set stream=True')
         rows, columns = self.grid_size(height, width)
         lanes, _, tokens = memory.layers[0].tokens.shape[:3]
-        if (lanes, tokens) != (len(x), 1 + rows * columns):
+        if (lanes, tokens) != (x.shape[0], 1 + rows * columns):
             raise ValueError(
                 f'the memory is of {lanes} lanes with {tokens} tokens a '
                 f'frame, but the input has {len(x)} with {1 + rows * columns}'
@@ -257,9 +257,9 @@ class XViT(BaseModule):
             table = resize_positions(
                 table, self.grid_size(*self.spatial_size), size)
         grid = grid.flatten(2).transpose(1, 2)
-        cls = self.cls_token.expand(len(grid), -1, -1).to(grid.dtype)
+        cls = self.cls_token.expand(grid.shape[0], -1, -1).to(grid.dtype)
         tokens = torch.cat((cls, grid), 1) + table.to(grid.dtype)
-        tokens = tokens.unflatten(0, (len(x), -1))
+        tokens = tokens.unflatten(0, (-1, x.shape[2]))
         if self.temp_embed is None:
             return tokens
         index = torch.arange(x.shape[2], device=x.device)

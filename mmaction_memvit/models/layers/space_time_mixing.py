@@ -179,7 +179,7 @@ class MixingAttention(BaseModule):
         first = before
         if before is None:
             first = past.new_zeros(
-                len(past), window.size, *past.shape[2:])
+                past.shape[0], window.size, *past.shape[2:])
         past = torch.cat((first.to(past.dtype), past), 1)
         kv = mix_frames(kv, past, window)
         if before is not None:
@@ -322,7 +322,7 @@ class TemporalTransformer(BaseModule):
         Returns:
             Tensor: (B, C).
         """
-        cls = self.cls_token.expand(len(x), -1, -1).to(x.dtype)
+        cls = self.cls_token.expand(x.shape[0], -1, -1).to(x.dtype)
         tokens = torch.cat((cls, x), 1)
         if exists is not None:
             exists = F.pad(exists, (1, 0), value=True)

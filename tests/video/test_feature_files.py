@@ -5,7 +5,7 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from mmaction_memvit.datasets.feature_files import (
+from mmaction_memvit.video.feature_files import (
     FeatureFile,
     FeatureStack,
     find_feature_file,
@@ -81,7 +81,7 @@ def test_missing_video(tmp_path, write):
 
 @pytest.mark.parametrize('write', [write_npy, write_npz])
 def test_arrays_are_mapped(tmp_path, write, monkeypatch):
-    monkeypatch.setattr('mmaction_memvit.datasets.feature_files._SMALL', 64)
+    monkeypatch.setattr('mmaction_memvit.video.feature_files._SMALL', 64)
     file = FeatureFile(*find_feature_file(str(write(tmp_path)), ['a']))
     assert isinstance(file.rows, np.memmap)
     np.testing.assert_array_equal(file.read([7, 1]), FEATURES[[7, 1]])
