@@ -116,8 +116,8 @@ class OnlineDetectionDataset(BenchmarkDataset, FeatureStreamDataset):
             ``PackActionInputs``.
         targets (str | list[str], optional): Folder of published targets, a
             .npy a video, (L, C) of zeros and ones; or several, of the tasks
-            of a :class:`MultiTaskHead`, whose labels are put side by side.
-            Defaults to None: ``actions`` are given.
+            of a :class:`MultiTaskHead` in its ``label_order``, whose labels
+            are put side by side. Defaults to None: ``actions`` are given.
         fps (float): Features a second, where files do not tell. Defaults to
             4: of chunks of 6 frames at 24 a second.
         **kwargs: Further arguments of :class:`FeatureStreamDataset` and

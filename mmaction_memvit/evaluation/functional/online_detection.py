@@ -62,7 +62,8 @@ class OnlineDetectionReport(NamedTuple):
             name: means.pop(name), **means,
             **{f'{name}_stage{k}': _mean(ap)
                for k, ap in enumerate(self.by_stage, 1)},
-            'classes': int((~np.isnan(self.ap)).sum()),
+            # A float: MMEngine's log of tests has no whole numbers.
+            'classes': float((~np.isnan(self.ap)).sum()),
         }
 
     def table(self) -> str:

@@ -39,8 +39,10 @@ class MultiTaskBatchAugment(RandomBatchAugment):
         total = sum(num_classes.values())
         super().__init__([dict(x, num_classes=total) for x in augments],
                          probs)
-        self.sizes = dict(num_classes)
-        self.columns = [tuple(label_order).index(x) for x in num_classes]
+        # As the head has them, whatever the order of a config's keys.
+        self.sizes = {task: num_classes[task] for task in label_order
+                      if task in num_classes}
+        self.columns = [tuple(label_order).index(x) for x in self.sizes]
 
     def __call__(self, imgs: Tensor, batch_data_samples: SampleList,
                  **kwargs) -> Tuple[Tensor, SampleList]:

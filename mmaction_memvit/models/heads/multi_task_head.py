@@ -29,7 +29,8 @@ class MultiTaskHead(BaseModule):
 
     Args:
         num_classes (dict): Number of classes by task, e.g.
-            ``dict(verb=97, noun=300)``; the tasks to be learnt.
+            ``dict(verb=97, noun=300)``; the tasks to be learnt, in the order
+            of ``label_order``.
         head (dict): Config of a head without ``num_classes``.
         task_options (dict, optional): What differs in a task's head from
             ``head``, by task, e.g. its ``loss_cls``. Defaults to None.
@@ -83,6 +84,9 @@ class MultiTaskHead(BaseModule):
             raise ValueError('num_classes is empty: name at least one of '
                              f'{list(label_order)}')
         self.label_order = tuple(label_order)
+        # Not by the config, whose keys MMEngine sorts when it writes it.
+        num_classes = {task: num_classes[task] for task in label_order
+                       if task in num_classes}
         self.loss_weights = {
             task: (loss_weights or {}).get(task, 1.)
             for task in tasks

@@ -161,6 +161,17 @@ def test_tokens_of_several_classes():
                                -(noun[0, 2] + noun[1, 5]) / 2)
 
 
+def test_order_of_a_config_plays_no_role():
+    """MMEngine sorts the keys of configs that it writes."""
+    one, two = (build(num_classes=dict(sorted(SIZES.items(), reverse=x)))
+                for x in (False, True))
+    two.load_state_dict(one.state_dict())
+    assert list(one.heads) == list(two.heads) == ['verb', 'noun']
+    x = features(1, 4, 2, 1, 1)
+    shares = samples([[1., 0, 0, 0, 0, 1, 0, 0, 0]] * 2)
+    assert one.loss(x, shares) == two.loss(x, shares)
+
+
 def test_losses_are_of_full_precision_under_autocast():
     head = build()
     x = features(2, 4, 2, 2, 2)
