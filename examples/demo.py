@@ -37,8 +37,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest='task', required=True)
     for name, module in DEMOS.items():
         command = commands.add_parser(
-            name,
-            help=module.__doc__.splitlines()[0],
+            name, help=module.__doc__.splitlines()[0],
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter)
         command.add_argument('--out-dir', default='demo_out',

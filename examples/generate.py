@@ -38,10 +38,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parsers = {}
     for name, module in SETS.items():
         parsers[name] = commands.add_parser(
-            name,
-            help=module.__doc__.splitlines()[0],
-            description=module.__doc__,
-            formatter_class=_Help)
+            name, help=module.__doc__.splitlines()[0],
+            description=module.__doc__, formatter_class=_Help)
         parsers[name].add_argument('out_dir', help='folder to write to')
         module.add_options(parsers[name])
     args = parser.parse_args(argv)

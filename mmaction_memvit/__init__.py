@@ -18,7 +18,5 @@ checkpoints.watch_loading()
 checkpoints.shorten_logs()
 metrics.count_streams_by_video()
 
-__all__ = [
-    'HostError', '__version__', 'datasets', 'engine', 'evaluation', 'models',
-    'registry'
-]
+__all__ = ['HostError', '__version__', 'datasets', 'engine', 'evaluation',
+           'models', 'registry']

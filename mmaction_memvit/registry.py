@@ -13,11 +13,8 @@ from mmengine.registry import Registry
 
 def _child_of(parent: Registry) -> Registry:
     # The import of the package registers its own modules and MMAction2's.
-    return Registry(
-        parent.name,
-        parent=parent,
-        scope='mmaction_memvit',
-        locations=['mmaction_memvit'])
+    return Registry(parent.name, parent=parent, scope='mmaction_memvit',
+                    locations=['mmaction_memvit'])
 
 
 RUNNERS = _child_of(host.RUNNERS)

@@ -39,10 +39,8 @@ class RecurrentNeck(nn.Module):
                     device=None):
         like = self.cell.weight_hh
         return Hidden(
-            torch.zeros(
-                batch_size,
-                self.cell.hidden_size,
-                device=device or like.device)) if self.on else None
+            torch.zeros(batch_size, self.cell.hidden_size,
+                        device=device or like.device)) if self.on else None
 
     def forward(self, x, memory=None, elapsed=None, data_samples=None):
         state = None if memory is None else memory.state

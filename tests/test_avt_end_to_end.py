@@ -18,42 +18,26 @@ VIDEOS = dict(P01_01=150, P01_02=120, P02_01=90)
 STEP, MEM_LEN = 15, 2
 MODEL = dict(
     type='OnlineRecognizer3D',
-    backbone=dict(
-        type='XViT',
-        arch=dict(embed_dims=32, num_layers=2, num_heads=2),
-        patch_size=8,
-        spatial_size=32,
-        window=0,
-        temporal_positions=0,
-        temporal_head='frames'),
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[127.] * 3,
-        std=[64.] * 3,
-        format_shape='NCTHW'),
-    cls_head=dict(
-        type='AVTHead',
-        num_classes=13,
-        in_channels=32,
-        mem_len=MEM_LEN,
-        dims=32,
-        num_layers=2,
-        max_len=8,
-        label_column=2,
-        average_clips='score'))
+    backbone=dict(type='XViT',
+                  arch=dict(embed_dims=32, num_layers=2, num_heads=2),
+                  patch_size=8, spatial_size=32, window=0,
+                  temporal_positions=0, temporal_head='frames'),
+    data_preprocessor=dict(type='ActionDataPreprocessor', mean=[127.] * 3,
+                           std=[64.] * 3, format_shape='NCTHW'),
+    cls_head=dict(type='AVTHead', num_classes=13, in_channels=32,
+                  mem_len=MEM_LEN, dims=32, num_layers=2, max_len=8,
+                  label_column=2, average_clips='score'))
 LOAD = [
     dict(type='LoadVideoClip'),
     dict(type='Resize', scale=(32, 32), keep_ratio=False),
     dict(type='FormatShape', input_format='NCTHW'),
-    dict(
-        type='PackActionInputs',
-        meta_keys=('video_id', 'timestamp', 'token_times', 'narration_id'))
+    dict(type='PackActionInputs',
+         meta_keys=('video_id', 'timestamp', 'token_times', 'narration_id'))
 ]
 # The frame half a second before a segment, and two before that.
 FORMS = {
-    'streams': dict(
-        type='OnlineEpicDataset', clip_len=1, frame_interval=STEP,
-        num_tokens=1, tau_a=0., pipeline=LOAD),
+    'streams': dict(type='OnlineEpicDataset', clip_len=1, frame_interval=STEP,
+                    num_tokens=1, tau_a=0., pipeline=LOAD),
     'clips': dict(
         type='EpicDataset', tau_a=0.5, observed=2., pipeline=[
             dict(type='SampleObservedFrames', clip_len=MEM_LEN + 1,
@@ -81,35 +65,29 @@ def data(tmp_path_factory):
 
 
 def make_config(data, work_dir, form, batch_size, train=False):
-    lists = dict(
-        ann_file=str(data / 'list.csv'), num_verbs=4, num_nouns=5,
-        actions=str(data / 'list.csv'))
+    lists = dict(ann_file=str(data / 'list.csv'), num_verbs=4, num_nouns=5,
+                 actions=str(data / 'list.csv'))
     dump = str(work_dir / 'scores.npz')
 
     def loader(train):
         streams = form == 'streams'
         return dict(
-            batch_size=batch_size,
-            num_workers=0,
+            batch_size=batch_size, num_workers=0,
             sampler=dict(type='DefaultSampler', shuffle=train, **(
                 {} if streams else dict(round_up=train))),
             **(dict(batch_sampler=dict(
                 type='StreamBatchSampler', unroll=3 if train else 1))
                if streams else {}),
-            dataset=dict(
-                FORMS[form], task='anticipation', test_mode=not train,
-                data_prefix=dict(video=str(data)), **lists))
+            dataset=dict(FORMS[form], task='anticipation', test_mode=not train,
+                         data_prefix=dict(video=str(data)), **lists))
 
     model = dict(MODEL, _delete_=True)
     if form == 'clips':
         model.update(
             type='Recognizer3D', cls_head=dict(MODEL['cls_head'], mem_len=0))
     return config(
-        work_dir,
-        train=loader(True) if train else None,
-        test=loader(False),
-        model=model,
-        custom_hooks=[dict(type='MemoryBankHook')],
+        work_dir, train=loader(True) if train else None, test=loader(False),
+        model=model, custom_hooks=[dict(type='MemoryBankHook')],
         load_from=str(data / 'model.pth'),
         test_evaluator=dict(
             _delete_=True, type='EpicAnticipationMetric',

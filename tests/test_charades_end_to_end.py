@@ -82,8 +82,7 @@ def config(root, **model):
 
 @pytest.mark.parametrize('model', [
     dict(mode='multi_iteration'),
-    dict(type='Recognizer3D', neck=None)
-], ids=['memory', 'stock'])
+    dict(type='Recognizer3D', neck=None)], ids=['memory', 'stock'])
 def test_trains_and_tests(root, model):
     cfg = config(root, **model)
     if 'mode' not in model:

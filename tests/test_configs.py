@@ -248,10 +248,8 @@ class StartWeights(Hook):
     """Keeps the weights as training finds them."""
 
     def before_train(self, runner):
-        self.weights = {
-            k: v.detach().clone()
-            for k, v in runner.model.named_parameters()
-        }
+        self.weights = {k: v.detach().clone()
+                        for k, v in runner.model.named_parameters()}
 
 
 # Of online action detection: test_online_detection_end_to_end.py.
@@ -284,8 +282,7 @@ def test_config_trains_and_tests(path, tmp_path, monkeypatch):
     # A bias of all keys or of single queries gets no or next to no gradient.
     assert len(same) - len(frozen) < len(before) / 4, same
     if cfg.model.type == 'CollaborativeRecognizer3D':
-        assert not [k for k in same if k.startswith('neck.')
-                    and 'weight' in k]
+        assert not [k for k in same if k.startswith('neck.') and 'weight' in k]
     mem_len = memory.get('mem_len', 2)
     if cfg.model.backbone.type.endswith('MeMViT'):
         assert runner.model.backbone.mem_len == mem_len
@@ -300,9 +297,8 @@ def test_config_trains_and_tests(path, tmp_path, monkeypatch):
                     }) == len(NUM_CLIPS)
         hooks = [type(hook).__name__ for hook in runner.hooks]
         assert 'MemoryBankHook' in hooks
-        continued = (
-            runner.model.banks['train'].num_continued
-            if runner.model.with_memory else 0)
+        continued = (runner.model.banks['train'].num_continued
+                     if runner.model.with_memory else 0)
         assert (continued > 0) == (mem_len > 0)
 
     metrics = runner.test()

@@ -35,16 +35,13 @@ def videos(tmp_path_factory):
     (0, 1, {}),
     # Windows of 3 clips, the last one of 2.
     (0, 3, {
-        'model.with_cp': True,
-        'optim_wrapper.accumulative_counts': 2,
-        'custom_hooks': [dict(type='MemoryBankHook'), dict(type='EMAHook')]
-    }),
+        'model.with_cp': True, 'optim_wrapper.accumulative_counts': 2,
+        'custom_hooks': [dict(type='MemoryBankHook'), dict(type='EMAHook')]}),
     (2, 1, {
         'model.backbone.drop_path_rate': 0.5,
         'model.cls_head.dropout_ratio': 0.5,
         'custom_hooks': [dict(type='MemoryBankHook'),
-                         dict(type='StepSeedHook')]
-    }),
+                         dict(type='StepSeedHook')]}),
 ])
 def test_resuming_and_validating_change_no_loss(tmp_path, videos, num_workers,
                                                 unroll, changes):

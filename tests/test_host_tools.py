@@ -75,8 +75,7 @@ class TestGetFlops:
                     backbone=dict(MEMVIT, mem_len=num),
                     cls_head=dict(
                         type='MViTHead', in_channels=32, num_classes=3)), 1, 3,
-                4, 32, 32) for num in (0, 2, 4)
-        ]
+                4, 32, 32) for num in (0, 2, 4)]
         flops = [float(x[:-1]) * dict(M=1, G=1000)[x[-1]] for x in flops]
         assert 0 < flops[0] < flops[1] < flops[2]
 

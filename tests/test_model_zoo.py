@@ -54,8 +54,7 @@ def test_numbers_are_measured(zoo, path):
 @pytest.mark.parametrize('name', [
     'recognition/memvit/memvit-tiny-m8_longcue-rgb',
     'recognition/collaborative/slowonly-tiny-memory_distant-pair-rgb',
-    'detection/memvit/memvit-tiny-m6_longcue-boxes-rgb',
-])
+    'detection/memvit/memvit-tiny-m6_longcue-boxes-rgb'])
 def test_costs_are_those_of_get_flops(zoo, name):
     if 'detection' in name:
         pytest.importorskip('mmdet')

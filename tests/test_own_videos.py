@@ -165,8 +165,7 @@ def test_trains_resumes_and_tests(shell, case, tools):
     values = [
         re.findall(rf'{metric}: ([\d.]+)', log)[-1] for log in (
             test(shell, 'test.py', config, f'work_dirs/{config[:-3]}/'
-                 'epoch_2.pth', *options) for test in tests)
-    ]
+                 'epoch_2.pth', *options) for test in tests)]
     assert len(set(values)) == 1
 
 

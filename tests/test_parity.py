@@ -74,15 +74,11 @@ def test_outputs_equal_the_reference(file, tmp_path):
         mem_stride=1 if options.get('MEMVIT.SAMPLER') == 'all' else 2)
     if len(meta['streams'][0]) > 1:
         kwargs.update(mem_mask='zero', mem_compress_at='next')
-    model = MeMViT(
-        'small',
-        spatial_size=meta['size'],
-        temporal_size=meta['frames'],
-        **kwargs).eval()
+    model = MeMViT('small', spatial_size=meta['size'],
+                   temporal_size=meta['frames'], **kwargs).eval()
     model.load_state_dict({
-        key[len('backbone.'):]: value
-        for key, value in state.items() if key.startswith('backbone.')
-    }, strict=kwargs['mem_len'] > 0)
+        key[len('backbone.'):]: value for key, value in state.items()
+        if key.startswith('backbone.')}, strict=kwargs['mem_len'] > 0)
     batch = len(meta['streams'][0])
     memory = model.init_memory(batch) if kwargs['mem_len'] else None
     before = meta['streams'][0]

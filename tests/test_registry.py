@@ -19,8 +19,7 @@ class TestRegistry:
 
     @pytest.mark.parametrize('cfg', [
         dict(type='MViTHead', in_channels=8, num_classes=2),
-        dict(type='ToyModel'),
-    ])
+        dict(type='ToyModel')])
     def test_scope_finds_mmaction_and_mmengine(self, cfg, caplog):
         """Both directions, without MMEngine's warning about the scope."""
         from mmengine.registry import MODELS

@@ -48,6 +48,5 @@ def main(args: argparse.Namespace) -> None:
     print(f'\n=== {args.val_videos} held-out videos, in per cent\n')
     print('\n\n'.join([
         *report, 'noun right (top-1), by delay in clips since it was shown',
-        format_delay_table(tables, meta['chance'])
-    ]))
+        format_delay_table(tables, meta['chance'])]))
     print(f'\nplot: {relative(plot)}')

@@ -22,16 +22,12 @@ from .running import checkpoint_of, generate, relative, train_and_test
 
 FOLDER = 'recognition/collaborative/slowonly-tiny'
 SIGNS = f'{FOLDER}_distant-pair-signs-rgb'
-MODELS = {
-    'with memory': f'{FOLDER}-memory_distant-pair-rgb',
-    'without memory': f'{FOLDER}-no-memory_distant-pair-rgb'
-}
+MODELS = {'with memory': f'{FOLDER}-memory_distant-pair-rgb',
+          'without memory': f'{FOLDER}-no-memory_distant-pair-rgb'}
 # Where the configs look for the videos, from the folder they run in.
 DATA = 'data/distant_pair'
-AMOUNTS = {
-    'train-families': (36, 'scenes to train on, of each 16 videos'),
-    'val-families': (12, 'scenes to test on, of each 16 videos')
-}
+AMOUNTS = {'train-families': (36, 'scenes to train on, of each 16 videos'),
+           'val-families': (12, 'scenes to test on, of each 16 videos')}
 
 
 def main(args: argparse.Namespace) -> None:
@@ -60,16 +56,12 @@ def main(args: argparse.Namespace) -> None:
             question_records(
                 predictions(name, config, f'load_from={weights}')[1],
                 questions))
-        for name, config in MODELS.items()
-    }
+        for name, config in MODELS.items()}
 
     plot = osp.join(args.out_dir, 'pair_accuracy_by_distance.png')
-    plot_accuracy_by_delay(
-        tables,
-        plot,
-        meta['chance'],
-        title='DistantPair: accuracy by distance',
-        xlabel='seconds from the first sign to the second')
+    plot_accuracy_by_delay(tables, plot, meta['chance'],
+                           title='DistantPair: accuracy by distance',
+                           xlabel='seconds from the first sign to the second')
     print('\n=== right labels by delay, in seconds from the first sign to the '
           f'second, on {len(questions)} held-out videos of '
           f'{meta["num_frames"] / meta["fps"]:g} s\n')

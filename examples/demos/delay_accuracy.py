@@ -56,9 +56,8 @@ def question_records(
             f'first is clip {missing[0][1]} of {missing[0][0]!r}; results '
             'and questions must be of the same split, and video_id the path '
             'in the annotation list')
-    return [{
-        **question, 'pred': found[question['video'], question['clip']]
-    } for question in questions]
+    return [{**question, 'pred': found[question['video'], question['clip']]}
+            for question in questions]
 
 
 def accuracy_by_delay(
@@ -74,9 +73,8 @@ def accuracy_by_delay(
 
 def overall_accuracy(table: Mapping[int, DelayAccuracy]) -> DelayAccuracy:
     """Adds up the accuracies of all delays."""
-    return DelayAccuracy(
-        sum(entry.correct for entry in table.values()),
-        sum(entry.total for entry in table.values()))
+    return DelayAccuracy(sum(entry.correct for entry in table.values()),
+                         sum(entry.total for entry in table.values()))
 
 
 def format_delay_table(models: Mapping[str, Mapping[int, DelayAccuracy]],
@@ -100,10 +98,8 @@ def format_delay_table(models: Mapping[str, Mapping[int, DelayAccuracy]],
 
 
 def plot_accuracy_by_delay(models: Mapping[str, Mapping[int, DelayAccuracy]],
-                           out_file: str,
-                           chance: float,
-                           mem_len: Optional[int] = None,
-                           title: str = '',
+                           out_file: str, chance: float,
+                           mem_len: Optional[int] = None, title: str = '',
                            xlabel: str = 'clips from cue to question') -> None:
     """Plot accuracy by delay, a line a model; as :func:`format_delay_table`.
 
@@ -119,17 +115,12 @@ def plot_accuracy_by_delay(models: Mapping[str, Mapping[int, DelayAccuracy]],
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for (name, table), marker in zip(models.items(), 'osD^v<>' * len(models)):
-        axes.plot(
-            delays, [100 * table[delay].accuracy for delay in delays],
-            marker=marker,
-            label=name)
+        axes.plot(delays, [100 * table[delay].accuracy for delay in delays],
+                  marker=marker, label=name)
     axes.axhline(100 * chance, color='grey', linestyle='--', label='chance')
     if mem_len is not None:
-        axes.axvline(
-            mem_len,
-            color='grey',
-            linestyle=':',
-            label=f'memory length {mem_len}')
+        axes.axvline(mem_len, color='grey', linestyle=':',
+                     label=f'memory length {mem_len}')
     axes.set_xticks(delays)
     axes.set_ylim(-3, 103)
     axes.set_xlabel(xlabel)

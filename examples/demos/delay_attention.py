@@ -31,11 +31,9 @@ def attention_records(steps: Sequence[Any],
             continue
         place = ages.index(question['delay'])
         rows.append(
-            dict(
-                delay=question['delay'],
-                share=shares[place] / shares.sum(),
-                first=shares.argmax() == place,
-                chance=1 / (shares > 0).sum()))
+            dict(delay=question['delay'], share=shares[place] / shares.sum(),
+                 first=shares.argmax() == place,
+                 chance=1 / (shares > 0).sum()))
     return pd.DataFrame(rows)
 
 

@@ -30,14 +30,11 @@ from .running import generate, relative, train_and_test
 
 MODELS = {
     'with memory': 'detection/memvit/memvit-tiny-m6_longcue-boxes-rgb',
-    'without memory': 'detection/memvit/memvit-tiny-m0_longcue-boxes-rgb'
-}
+    'without memory': 'detection/memvit/memvit-tiny-m0_longcue-boxes-rgb'}
 # Where the configs look for the videos, from the folder they run in.
 DATA = 'data/longcue_boxes'
-AMOUNTS = {
-    'train-videos': (128, 'videos to train on'),
-    'val-videos': (32, 'videos to test on')
-}
+AMOUNTS = {'train-videos': (128, 'videos to train on'),
+           'val-videos': (32, 'videos to test on')}
 
 
 def answer_box_questions(results_file: str,
@@ -104,28 +101,19 @@ def main(args: argparse.Namespace) -> None:
     tables, reports = {}, {}
     for name, config in MODELS.items():
         work_dir = train_and_test(
-            name,
-            args.out_dir,
-            config,
-            args.seed,
-            args.epochs,
+            name, args.out_dir, config, args.seed, args.epochs,
             test_args=('--cfg-options',
                        'test_evaluator.results_file={work_dir}/results.csv'))
         results = osp.join(work_dir, 'results.csv')
         tables[name] = accuracy_by_delay(
             answer_box_questions(results, questions))
         reports[name] = evaluate_ava(
-            truth,
-            read_action_boxes(results, has_scores=True),
-            names,
+            truth, read_action_boxes(results, has_scores=True), names,
             excluded=excluded)
 
     plot = osp.join(args.out_dir, 'box_accuracy_by_delay.png')
-    plot_accuracy_by_delay(
-        tables,
-        plot,
-        meta['chance'],
-        title='LongCue with boxes: accuracy by delay')
+    plot_accuracy_by_delay(tables, plot, meta['chance'],
+                           title='LongCue with boxes: accuracy by delay')
     print('\n=== right actions by delay, in clips from cue to question, on '
           f'{args.val_videos} held-out videos\n')
     print(format_delay_table(tables, meta['chance']))

@@ -48,10 +48,8 @@ DATA = 'data/epic_generated'
 # How a submission says what its models learnt from: no pre-training, the
 # verbs and nouns of segments, the training set.
 SLS = (0, 3, 3)
-AMOUNTS = {
-    'train-videos': (120, 'videos to train on, a multiple of 6'),
-    'val-videos': (24, 'videos to test on, a multiple of 6')
-}
+AMOUNTS = {'train-videos': (120, 'videos to train on, a multiple of 6'),
+           'val-videos': (24, 'videos to test on, a multiple of 6')}
 
 
 def remembered_nouns(dump: str, uses: List[dict]) -> List[dict]:
@@ -62,11 +60,8 @@ def remembered_nouns(dump: str, uses: List[dict]) -> List[dict]:
         np.isnan(scores['noun']).any(1), -1, scores['noun'].argmax(1))
     found = dict(zip(names, nouns.tolist()))
     return [
-        dict(
-            delay=use['delay'],
-            label=use['noun'],
-            pred=found[use['narration_id']]) for use in uses
-    ]
+        dict(delay=use['delay'], label=use['noun'],
+             pred=found[use['narration_id']]) for use in uses]
 
 
 def submit(out_dir: str, task: str, config: str, work_dir: str,
@@ -115,15 +110,12 @@ def compare(args: argparse.Namespace, task: str, truth: EpicTruth, meta: dict,
         if mem_len:
             submit(args.out_dir, task, config, work_dir, sizes)
     plot_accuracy_by_delay(
-        tables,
-        osp.join(args.out_dir, f'epic_{task}_by_delay.png'),
-        meta['chance'],
-        title=f'{task}: nouns that are to be remembered')
+        tables, osp.join(args.out_dir, f'epic_{task}_by_delay.png'),
+        meta['chance'], title=f'{task}: nouns that are to be remembered')
     return '\n\n'.join([
         *(f'{name}\n{format_epic_table(x)}' for name, x in measures.items()),
         'noun right (top-1), by delay in clips since it was shown',
-        format_delay_table(tables, meta['chance'])
-    ])
+        format_delay_table(tables, meta['chance'])])
 
 
 def make_kitchen(args: argparse.Namespace,
@@ -137,24 +129,20 @@ def make_kitchen(args: argparse.Namespace,
              '--seed', args.seed)
     meta = load(osp.join(args.out_dir, DATA, 'epic_meta.json'))
     lists = osp.join(args.out_dir, DATA, 'annotations', 'EPIC_100_')
-    return meta, EpicTruth(
-        lists + 'validation.csv',
-        lists + 'tail_verbs.csv',
-        lists + 'tail_nouns.csv',
-        lists + 'unseen_participant_ids_validation.csv',
-        actions and osp.join(osp.dirname(lists), actions),
-        num_verbs=len(meta['verbs']),
-        num_nouns=len(meta['nouns']))
+    return meta, EpicTruth(lists + 'validation.csv', lists + 'tail_verbs.csv',
+                           lists + 'tail_nouns.csv',
+                           lists + 'unseen_participant_ids_validation.csv',
+                           actions and osp.join(osp.dirname(lists), actions),
+                           num_verbs=len(meta['verbs']),
+                           num_nouns=len(meta['nouns']))
 
 
 def main(args: argparse.Namespace) -> None:
     """Run the demo."""
     meta, truth = make_kitchen(args)
     checkpoints: Dict[str, str] = {}
-    reports = {
-        task: compare(args, task, truth, meta, checkpoints)
-        for task in TASKS
-    }
+    reports = {task: compare(args, task, truth, meta, checkpoints)
+               for task in TASKS}
     for task, report in reports.items():
         print(f'\n=== {task}, {args.val_videos} held-out videos, in per cent'
               f'\n\n{report}')

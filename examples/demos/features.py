@@ -29,10 +29,8 @@ from .running import (
     train_and_test,
 )
 
-AMOUNTS = {
-    'train-videos': (160, 'videos to train on'),
-    'val-videos': (32, 'videos to test on')
-}
+AMOUNTS = {'train-videos': (160, 'videos to train on'),
+           'val-videos': (32, 'videos to test on')}
 FOLDER = 'recognition/stream_memory/'
 BACKBONE = f'{FOLDER}resnet3d-tiny_longcue-rgb'
 MODELS = {
@@ -53,11 +51,7 @@ def main(args: argparse.Namespace) -> None:
     tables = {}
     for name, config in MODELS.items():
         work_dir = train_and_test(
-            name,
-            args.out_dir,
-            config,
-            args.seed,
-            args.epochs,
+            name, args.out_dir, config, args.seed, args.epochs,
             test_args=('--dump', '{work_dir}/predictions.pkl'))
         tables[name] = accuracy_by_delay(
             question_records(

@@ -29,18 +29,14 @@ from .delay_attention import attention_records, format_attention_table
 from .running import ROOT, checkpoint_of, generate, relative, train_and_test
 from .timeline import format_timeline
 
-MODELS = {
-    'with memory': 'recognition/memvit/memvit-tiny-m8_longcue-rgb',
-    'without memory': 'recognition/memvit/memvit-tiny-m0_longcue-rgb'
-}
+MODELS = {'with memory': 'recognition/memvit/memvit-tiny-m8_longcue-rgb',
+          'without memory': 'recognition/memvit/memvit-tiny-m0_longcue-rgb'}
 # Where the configs look for the videos, from the folder they run in.
 DATA = 'data/longcue'
 # Videos that are watched clip by clip.
 WATCHED = 8
-AMOUNTS = {
-    'train-videos': (160, 'videos to train on'),
-    'val-videos': (32, 'videos to test on')
-}
+AMOUNTS = {'train-videos': (160, 'videos to train on'),
+           'val-videos': (32, 'videos to test on')}
 
 
 def main(args: argparse.Namespace) -> None:
@@ -53,11 +49,7 @@ def main(args: argparse.Namespace) -> None:
     tables, runs = {}, {}
     for name, config in MODELS.items():
         runs[name] = train_and_test(
-            name,
-            args.out_dir,
-            config,
-            args.seed,
-            args.epochs,
+            name, args.out_dir, config, args.seed, args.epochs,
             test_args=('--dump', '{work_dir}/predictions.pkl'))
         tables[name] = accuracy_by_delay(
             question_records(
@@ -89,8 +81,7 @@ def watch(out_dir: str, meta: dict, checkpoint: str) -> pd.DataFrame:
         pd.DataFrame: What it attends to at their questions.
     """
     inferencer = OnlineInferencer(
-        osp.join(ROOT, 'configs', f'{MODELS["with memory"]}.py'),
-        checkpoint,
+        osp.join(ROOT, 'configs', f'{MODELS["with memory"]}.py'), checkpoint,
         record_attention=True)
     records = []
     for video in meta['splits']['val']['videos'][-WATCHED:]:

@@ -22,10 +22,9 @@ def run(title: str, out_dir: str, tool: str, *args: str) -> None:
     """
     print(f'\n=== {title}\n$ python {" ".join([tool, *map(str, args)])}\n',
           flush=True)
-    result = subprocess.run([
-        sys.executable,
-        osp.join(ROOT, *tool.split('/')), *map(str, args)
-    ], cwd=out_dir)
+    result = subprocess.run(
+        [sys.executable, osp.join(ROOT, *tool.split('/')), *map(str, args)],
+        cwd=out_dir)
     if result.returncode:
         sys.exit(f'{title} failed; see the messages above')
 
@@ -36,12 +35,8 @@ def generate(name: str, out_dir: str, data: str, *args: str) -> None:
         '--force')
 
 
-def train_and_test(name: str,
-                   out_dir: str,
-                   config: str,
-                   seed: int,
-                   epochs: Optional[int],
-                   options: Sequence[str] = (),
+def train_and_test(name: str, out_dir: str, config: str, seed: int,
+                   epochs: Optional[int], options: Sequence[str] = (),
                    test_args: Sequence[str] = ()) -> str:
     """Train a config and test what came out.
 
@@ -73,8 +68,7 @@ def schedule(path: str, epochs: int) -> List[str]:
     options = [
         f'{key}={epochs}' for key in ('train_cfg.max_epochs',
                                       'train_cfg.val_begin',
-                                      'default_hooks.checkpoint.interval')
-    ]
+                                      'default_hooks.checkpoint.interval')]
     for i, rate in enumerate(Config.fromfile(path).param_scheduler):
         if 'T_max' in rate:
             options.append(f'param_scheduler.{i}.T_max={epochs}')

@@ -8,12 +8,10 @@ from .delay_accuracy import scores_to_numpy
 _BAR_WIDTH = 10
 
 
-def format_timeline(steps: Iterable[tuple[int, Any]],
-                    classes: Sequence[str],
-                    clip_seconds: float,
-                    shown: Optional[Mapping[int, str]] = None,
-                    answers: Optional[Mapping[int, int]] = None
-                    ) -> Iterator[str]:
+def format_timeline(
+        steps: Iterable[tuple[int, Any]], classes: Sequence[str],
+        clip_seconds: float, shown: Optional[Mapping[int, str]] = None,
+        answers: Optional[Mapping[int, int]] = None) -> Iterator[str]:
     """Write the time line of one video, line by line as scores arrive.
 
     A heading, a line a clip, before the next clip is asked for, and, with

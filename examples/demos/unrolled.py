@@ -28,14 +28,10 @@ from .longcue import DATA
 from .running import ROOT, checkpoint_of, generate, relative, train_and_test
 
 # Fewer videos, shown more often, are learned by heart.
-AMOUNTS = {
-    'train-videos': (640, 'videos to train on'),
-    'val-videos': (96, 'videos to test on')
-}
-MODELS = {
-    'unrolled': 'recognition/memvit/memvit-tiny-m2-u16_longcue-rgb',
-    'stop-gradient': 'recognition/memvit/memvit-tiny-m2_longcue-rgb'
-}
+AMOUNTS = {'train-videos': (640, 'videos to train on'),
+           'val-videos': (96, 'videos to test on')}
+MODELS = {'unrolled': 'recognition/memvit/memvit-tiny-m2-u16_longcue-rgb',
+          'stop-gradient': 'recognition/memvit/memvit-tiny-m2_longcue-rgb'}
 
 
 def main(args: argparse.Namespace) -> None:
@@ -48,17 +44,12 @@ def main(args: argparse.Namespace) -> None:
     tables, supports = {}, {}
     for name, config in MODELS.items():
         run = train_and_test(
-            name,
-            args.out_dir,
-            config,
-            args.seed,
-            args.epochs,
+            name, args.out_dir, config, args.seed, args.epochs,
             test_args=('--dump', '{work_dir}/predictions.pkl'))
         tables[name] = accuracy_by_delay(
             question_records(
                 load(osp.join(run, 'predictions.pkl')), questions))
-        supports[name] = used_support(args.out_dir, config,
-                                      checkpoint_of(run))
+        supports[name] = used_support(args.out_dir, config, checkpoint_of(run))
     supports['no memory'] = used_support(
         args.out_dir, config, checkpoint_of(run), memory=False)
     plot = osp.join(args.out_dir, 'accuracy_by_delay_unrolled.png')

@@ -88,9 +88,8 @@ class DistantPairSpec:
     def scene(self, num_slots: int) -> Scene:
         """What is drawn behind the signs, of a number of slots or more."""
         # At least two, as the sets had from the first: other pixels else.
-        return Scene(
-            max(num_slots, 2) * self.slot_frames, self.slot_frames,
-            self.frame_rate, self.size, self.num_things)
+        return Scene(max(num_slots, 2) * self.slot_frames, self.slot_frames,
+                     self.frame_rate, self.size, self.num_things)
 
     @property
     def num_frames(self) -> int:

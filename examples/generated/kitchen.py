@@ -61,8 +61,7 @@ SPLITS = ('train', 'validation', 'test')
 PARTICIPANTS: dict[str, tuple[tuple[str, float], ...]] = {
     'train': (('P01', 60000 / 1001), ('P02', 50.)),
     'validation': (('P01', 60000 / 1001), ('P02', 50.), ('P03', 50.)),
-    'test': (('P02', 50.), ('P04', 60000 / 1001)),
-}
+    'test': (('P02', 50.), ('P04', 60000 / 1001))}
 UNSEEN = {'validation': ('P03', ), 'test': ('P04', )}
 # Numbers of the videos of a participant begin here, as in the extension of
 # the published set.
@@ -334,10 +333,9 @@ def _timestamp(seconds: float) -> str:
             f'{centi // 100 % 60:02}.{centi % 100:02}')
 
 
-def annotation_files(spec: KitchenSpec,
-                     plans: Mapping[str, Sequence[KitchenVideo]],
-                     label_cues: Sequence[str] = ('train', )
-                     ) -> dict[str, str]:
+def annotation_files(
+        spec: KitchenSpec, plans: Mapping[str, Sequence[KitchenVideo]],
+        label_cues: Sequence[str] = ('train', )) -> dict[str, str]:
     """The files of the annotation repository, and two more: text by name.
 
     ``actions.csv`` numbers the pairs of verb and noun that there may be.
@@ -361,8 +359,7 @@ def annotation_files(spec: KitchenSpec,
             'id': range(len(classes)),
             'key': classes,
             'instances': [str([name]) for name in classes],
-            'category': 'made up'
-        })
+            'category': 'made up'})
         tables[f'tail_{kind}s'] = pd.DataFrame({kind: tail})
     for split, participants in UNSEEN.items():
         tables[f'unseen_participant_ids_{split}'] = pd.DataFrame(

@@ -212,8 +212,7 @@ def plan_videos(spec: LongCueSpec, split: str,
         for twin in range(num_cues):
             plans.append(
                 VideoPlan(
-                    name=spec.video_name(split, len(plans)),
-                    scene=scene,
+                    name=spec.video_name(split, len(plans)), scene=scene,
                     questions=tuple(
                         Question(cue, ask, int(label[twin]), person)
                         for (ask, person, cue), label in zip(times, labels))))
@@ -251,8 +250,7 @@ def _needed_blanks(spec: LongCueSpec, delays: np.ndarray) -> np.ndarray:
     """Blank clips before each cue, and at the end, that ``separate`` takes."""
     blanks = np.zeros(len(delays) + 1, np.int64)
     if spec.separate:
-        blanks[1:-1] = np.maximum(
-            0, spec.max_delay - delays[:-1] - delays[1:])
+        blanks[1:-1] = np.maximum(0, spec.max_delay - delays[:-1] - delays[1:])
     return blanks
 
 
@@ -280,8 +278,7 @@ def render_video(spec: LongCueSpec, plan: VideoPlan) -> np.ndarray:
     return frames
 
 
-def segment_lines(spec: LongCueSpec,
-                  plan: VideoPlan,
+def segment_lines(spec: LongCueSpec, plan: VideoPlan,
                   label_cues: bool = False) -> list[str]:
     """Write the labelled clips of a video as lines of a segment list.
 
@@ -304,8 +301,7 @@ def segment_lines(spec: LongCueSpec,
     seconds = spec.clip_seconds
     return [
         f'{plan.name} {clip * seconds:.6f} {(clip + 1) * seconds:.6f} {label}'
-        for clip, label in labels.items()
-    ]
+        for clip, label in labels.items()]
 
 
 def question_table(plans: list[VideoPlan]) -> list[dict[str, Any]]:
@@ -325,8 +321,7 @@ def question_table(plans: list[VideoPlan]) -> list[dict[str, Any]]:
             'delay': question.delay,
             'label': question.label,
             'cue_clip': question.cue_clip
-        } for plan in plans for question in plan.questions
-    ]
+        } for plan in plans for question in plan.questions]
 
 
 def clip_captions(questions: list[dict[str, Any]], video: str,

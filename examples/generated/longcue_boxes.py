@@ -31,9 +31,7 @@ from .longcue import LongCueSpec, VideoPlan, plan_times
 
 #: Names and RGB body colours of the persons.
 PERSONS: tuple[tuple[str, tuple[int, int, int]], ...] = (
-    ('light', (226, 222, 212)),
-    ('dark', (44, 42, 52)),
-)
+    ('light', (226, 222, 212)), ('dark', (44, 42, 52)))
 # No sign on the chest; -1 is the question mark, 0, 1, ... are the cues.
 _NOTHING = -2
 # Times of the second person tried before those of the first are taken.
@@ -224,8 +222,7 @@ def _person(person: int, sign: int, width: int, height: int) -> Picture:
     return color, opacity
 
 
-def annotation_rows(spec: LongCueBoxesSpec,
-                    plan: VideoPlan,
+def annotation_rows(spec: LongCueBoxesSpec, plan: VideoPlan,
                     label_cues: bool = False) -> list[str]:
     """Write the labelled boxes of a video as lines of an AVA table.
 
@@ -246,13 +243,10 @@ def annotation_rows(spec: LongCueBoxesSpec,
         clips = [question.clip] + [question.cue_clip] * label_cues
         found += [(clip, question.person, question.label) for clip in clips]
     return [
-        ','.join([
-            plan.name,
-            str(clip + 1), *(f'{value:.6f}' for value in boxes[clip, person]),
-            str(label + 1),
-            str(person)
-        ]) for clip, person, label in sorted(found)
-    ]
+        ','.join([plan.name, str(clip + 1),
+                  *(f'{value:.6f}' for value in boxes[clip, person]),
+                  str(label + 1),
+                  str(person)]) for clip, person, label in sorted(found)]
 
 
 def cue_keyframes(plan: VideoPlan) -> list[str]:
@@ -320,6 +314,5 @@ def box_question_table(spec: LongCueBoxesSpec,
                 'delay': question.delay,
                 'label': question.label + 1,
                 'cue_timestamp': question.cue_clip + 1
-            } for question in plan.questions
-        ]
+            } for question in plan.questions]
     return table

@@ -51,12 +51,8 @@ class SetForm(NamedTuple):
             self.render(spec, plan), spec.frame_rate,
             range(0, spec.num_frames, spec.gop_size))
 
-    def make(self,
-             out_dir: str,
-             spec: LongCueSpec,
-             num_videos: dict[str, int],
-             num_workers: int = 1,
-             force: bool = False,
+    def make(self, out_dir: str, spec: LongCueSpec, num_videos: dict[str, int],
+             num_workers: int = 1, force: bool = False,
              label_cues: str = 'train') -> dict[str, Any]:
         """Make a set, or leave it alone if it is there already.
 
@@ -77,20 +73,14 @@ class SetForm(NamedTuple):
             FileExistsError: If the folder holds another set and not
                 ``force``.
         """
-        plans = {
-            split: plan_videos(spec, split, number)
-            for split, number in num_videos.items()
-        }
+        plans = {split: plan_videos(spec, split, number)
+                 for split, number in num_videos.items()}
         splits = {
             split: {
-                'videos': [
-                    osp.join(self.folder, plan.name + self.suffix)
-                    for plan in own
-                ],
-                **self.content(spec, split, own)
-            }
-            for split, own in plans.items()
-        }
+                'videos': [osp.join(self.folder, plan.name + self.suffix)
+                           for plan in own],
+                **self.content(spec, split, own)}
+            for split, own in plans.items()}
         meta = {
             'dataset': self.name,
             'version': self.version,
@@ -101,35 +91,28 @@ class SetForm(NamedTuple):
             'num_frames': spec.num_frames,
             'label_cues': label_cues,
             **self.about(spec),
-            'splits': splits
-        }
+            'splits': splits}
 
         def write() -> None:
             every = sum(plans.values(), [])
-            make_videos(
-                partial(self.make_video, spec=spec, out_dir=out_dir),
-                every, [plan.name + self.suffix for plan in every],
-                osp.join(out_dir, self.folder),
-                osp.join(out_dir, self.index_file),
-                num_workers,
-                chunksize=spec.num_cues)
+            make_videos(partial(self.make_video, spec=spec, out_dir=out_dir),
+                        every, [plan.name + self.suffix for plan in every],
+                        osp.join(out_dir, self.folder),
+                        osp.join(out_dir, self.index_file), num_workers,
+                        chunksize=spec.num_cues)
             for split, own in plans.items():
                 self.write(out_dir, splits[split], spec, own,
                            label_cues in ('all', split))
 
-        return make_set(
-            osp.join(out_dir, self.meta_file), meta, force, write)
+        return make_set(osp.join(out_dir, self.meta_file), meta, force, write)
 
     def run(self, args: argparse.Namespace) -> None:
         """Make the set of some options and say what it holds."""
         spec = self.spec(**longcue_options(args))
-        meta = self.make(
-            args.out_dir,
-            spec,
-            dict(train=args.train_videos, val=args.val_videos),
-            num_workers=args.num_workers,
-            force=args.force,
-            label_cues=args.label_cues)
+        meta = self.make(args.out_dir, spec,
+                         dict(train=args.train_videos, val=args.val_videos),
+                         num_workers=args.num_workers, force=args.force,
+                         label_cues=args.label_cues)
         for split, content in meta['splits'].items():
             print(f'{split}: {len(content["videos"])} videos of '
                   f'{spec.clips_per_video} clips '

@@ -43,15 +43,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     default = DistantPairSpec()
     for split, families, signs in (('train', 36, 120), ('val', 12, 12)):
         parser.add_argument(
-            f'--{split}-families',
-            type=int,
-            default=families,
+            f'--{split}-families', type=int, default=families,
             help=f'{split} scenes with two signs; there are num_things ** 2 '
             'videos of each, one for every pair of signs')
         parser.add_argument(
-            f'--{split}-sign-families',
-            type=int,
-            default=signs,
+            f'--{split}-sign-families', type=int, default=signs,
             help=f'{split} scenes with one sign; there are 2 * num_things + 1 '
             'videos of each, one for every sign and one without')
     parser.add_argument('--num-things', type=int, default=default.num_things,
@@ -77,10 +73,8 @@ def make_video(plan: VideoPlan, spec: DistantPairSpec,
         spec.frame_rate, range(0, spec.num_frames, spec.slot_frames))
 
 
-def make_distant_pair(out_dir: str,
-                      spec: DistantPairSpec,
-                      families: dict[str, int],
-                      sign_families: dict[str, int],
+def make_distant_pair(out_dir: str, spec: DistantPairSpec,
+                      families: dict[str, int], sign_families: dict[str, int],
                       num_workers: int = 1,
                       force: bool = False) -> dict[str, Any]:
     """Make a DistantPair set, or leave it alone if it is there already.
@@ -116,17 +110,13 @@ def make_distant_pair(out_dir: str,
         'chance': 1 / spec.num_things,
         'fps': spec.frame_rate,
         'num_frames': spec.num_frames,
-        'splits': splits
-    }
+        'splits': splits}
 
     def write() -> None:
-        make_videos(
-            partial(make_video, spec=spec, out_dir=out_dir),
-            plans, [plan.name for plan in plans],
-            out_dir,
-            osp.join(out_dir, INDEX_FILE),
-            num_workers,
-            chunksize=spec.num_things**2)
+        make_videos(partial(make_video, spec=spec, out_dir=out_dir), plans,
+                    [plan.name for plan in plans], out_dir,
+                    osp.join(out_dir, INDEX_FILE), num_workers,
+                    chunksize=spec.num_things**2)
         for content in splits.values():
             listed = set(content['videos'])
             put_text(
@@ -138,28 +128,21 @@ def make_distant_pair(out_dir: str,
 
 
 def _list(split: str, plans: list[VideoPlan]) -> dict[str, Any]:
-    return {
-        'ann_file': f'{split}.txt',
-        'videos': [plan.name for plan in plans]
-    }
+    return {'ann_file': f'{split}.txt',
+            'videos': [plan.name for plan in plans]}
 
 
 def make(args: argparse.Namespace) -> None:
     """Make the set of some options and say what it holds."""
     spec = DistantPairSpec(
-        num_things=args.num_things,
-        num_slots=args.num_slots,
-        slot_frames=args.slot_frames,
-        min_distance=args.min_distance,
-        size=args.size,
-        seed=args.seed)
+        num_things=args.num_things, num_slots=args.num_slots,
+        slot_frames=args.slot_frames, min_distance=args.min_distance,
+        size=args.size, seed=args.seed)
     meta = make_distant_pair(
-        args.out_dir,
-        spec,
+        args.out_dir, spec,
         dict(train=args.train_families, val=args.val_families),
         dict(train=args.train_sign_families, val=args.val_sign_families),
-        num_workers=args.num_workers,
-        force=args.force)
+        num_workers=args.num_workers, force=args.force)
     for content in meta['splits'].values():
         slots = spec.num_slots if 'questions' in content else 1
         print(f'{osp.join(args.out_dir, content["ann_file"])}: '

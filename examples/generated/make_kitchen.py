@@ -81,19 +81,13 @@ def list_uses(spec: KitchenSpec, plans: Dict[str, List[KitchenVideo]],
                 dict(split=split, narration_id=f'{plan.video_id}_{number}',
                      delay=event.delay, verb=event.verb, noun=event.noun)
                 for number, (_, _, event) in enumerate(segments)
-                if event.delay
-            ]
+                if event.delay]
     return uses
 
 
-def make_kitchen(
-    out_dir: str,
-    spec: KitchenSpec,
-    num_videos: Dict[str, int],
-    num_workers: int = 1,
-    force: bool = False,
-    label_cues: Sequence[str] = ('train', )
-) -> Dict[str, Any]:
+def make_kitchen(out_dir: str, spec: KitchenSpec, num_videos: Dict[str, int],
+                 num_workers: int = 1, force: bool = False,
+                 label_cues: Sequence[str] = ('train', )) -> Dict[str, Any]:
     """Makes the set, or leaves it alone if it is there already.
 
     Args:
@@ -112,30 +106,22 @@ def make_kitchen(
     plans = {split: plan_kitchen(spec, split, number)
              for split, number in num_videos.items()}
     meta = dict(
-        dataset='LongCueKitchen',
-        version=VERSION,
+        dataset='LongCueKitchen', version=VERSION,
         spec={k: list(v) if isinstance(v, tuple) else v
               for k, v in vars(spec).items()},
-        label_cues=list(label_cues),
-        verbs=list(VERBS),
-        nouns=list(spec.nouns),
-        clip_seconds=spec.clip_seconds,
-        chance=1 / spec.num_things,
+        label_cues=list(label_cues), verbs=list(VERBS), nouns=list(spec.nouns),
+        clip_seconds=spec.clip_seconds, chance=1 / spec.num_things,
         splits={
             split: dict(videos=[f'{VIDEO_FOLDER}/{v.path}' for v in videos])
-            for split, videos in plans.items()
-        },
+            for split, videos in plans.items()},
         uses=list_uses(spec, plans, label_cues))
 
     def write() -> None:
         videos = sum(plans.values(), [])
-        make_videos(
-            partial(make_video, spec=spec, out_dir=out_dir),
-            videos, [v.path for v in videos],
-            osp.join(out_dir, VIDEO_FOLDER),
-            osp.join(out_dir, 'epic_index.json'),
-            num_workers,
-            chunksize=spec.num_things)
+        make_videos(partial(make_video, spec=spec, out_dir=out_dir), videos,
+                    [v.path for v in videos], osp.join(out_dir, VIDEO_FOLDER),
+                    osp.join(out_dir, 'epic_index.json'), num_workers,
+                    chunksize=spec.num_things)
         for name, text in annotation_files(spec, plans, label_cues).items():
             put_text(text, osp.join(out_dir, 'annotations', name))
 
@@ -145,11 +131,9 @@ def make_kitchen(
 def make(args: argparse.Namespace) -> None:
     """Make the set of some options and say what it holds."""
     num_videos = {s: getattr(args, f'{s}_videos') for s in SPLITS}
-    spec = KitchenSpec(
-        num_things=args.num_things,
-        clips_per_video=args.clips_per_video,
-        size=args.size,
-        seed=args.seed)
+    spec = KitchenSpec(num_things=args.num_things,
+                       clips_per_video=args.clips_per_video, size=args.size,
+                       seed=args.seed)
     meta = make_kitchen(args.out_dir, spec, num_videos, args.num_workers,
                         args.force, args.label_cues)
     for split, number in num_videos.items():

@@ -30,8 +30,7 @@ from .options import add_longcue_options
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this set."""
-    add_longcue_options(
-        parser, LongCueSpec(), train_videos=128, val_videos=64)
+    add_longcue_options(parser, LongCueSpec(), train_videos=128, val_videos=64)
 
 
 def _about(spec: LongCueSpec) -> dict[str, Any]:
@@ -40,21 +39,17 @@ def _about(spec: LongCueSpec) -> dict[str, Any]:
 
 def _content(spec: LongCueSpec, split: str,
              plans: list[VideoPlan]) -> dict[str, Any]:
-    return {
-        'ann_file': f'{split}_segments.txt',
-        'question_file': f'{split}_questions.txt',
-        'questions': question_table(plans)
-    }
+    return {'ann_file': f'{split}_segments.txt',
+            'question_file': f'{split}_questions.txt',
+            'questions': question_table(plans)}
 
 
 def _write(out_dir: str, content: dict[str, Any], spec: LongCueSpec,
            plans: list[VideoPlan], with_cues: bool) -> None:
     for name, label_cues in ((content['ann_file'], with_cues),
                              (content['question_file'], False)):
-        lines = [
-            line for plan in plans for line in segment_lines(
-                spec, plan, label_cues)
-        ]
+        lines = [line for plan in plans
+                 for line in segment_lines(spec, plan, label_cues)]
         put_text('\n'.join(lines) + '\n', osp.join(out_dir, name))
 
 

@@ -58,8 +58,7 @@ def _about(spec: LongCueBoxesSpec) -> dict[str, Any]:
         'keyframe_rate': spec.keyframe_rate,
         'timestamps': [1, spec.clips_per_video],
         'label_file': LABEL_FILE,
-        'index_file': BOXES.index_file
-    }
+        'index_file': BOXES.index_file}
 
 
 def _content(spec: LongCueBoxesSpec, split: str,
@@ -68,8 +67,7 @@ def _content(spec: LongCueBoxesSpec, split: str,
         'ann_file': f'{split}.csv',
         'exclude_file': f'{split}_excluded.csv',
         'proposal_file': f'proposals_{split}.pkl',
-        'questions': box_question_table(spec, plans)
-    }
+        'questions': box_question_table(spec, plans)}
 
 
 def _write(out_dir: str, content: dict[str, Any], spec: LongCueBoxesSpec,
@@ -77,19 +75,15 @@ def _write(out_dir: str, content: dict[str, Any], spec: LongCueBoxesSpec,
     """Write label map, annotations, excluded keyframes and proposals."""
     write_label_map(
         osp.join(out_dir, LABEL_FILE), dict(enumerate(spec.classes, start=1)))
-    rows = [
-        row for plan in plans for row in annotation_rows(
-            spec, plan, with_cues)
-    ]
+    rows = [row for plan in plans
+            for row in annotation_rows(spec, plan, with_cues)]
     put_text('\n'.join(rows) + '\n', osp.join(out_dir, content['ann_file']))
-    unlabelled = [] if with_cues else [
-        row for plan in plans for row in cue_keyframes(plan)
-    ]
+    unlabelled = [] if with_cues else [row for plan in plans
+                                       for row in cue_keyframes(plan)]
     put_text(''.join(f'{row}\n' for row in unlabelled),
              osp.join(out_dir, content['exclude_file']))
-    dump(
-        proposal_table(spec, plans), osp.join(out_dir,
-                                              content['proposal_file']))
+    dump(proposal_table(spec, plans),
+         osp.join(out_dir, content['proposal_file']))
 
 
 BOXES = SetForm('LongCueBoxes', 2, LongCueBoxesSpec,

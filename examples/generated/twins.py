@@ -6,11 +6,7 @@ import numpy as np
 
 
 def families(
-    split: str,
-    splits: Sequence[str],
-    num_videos: int,
-    twins: int,
-    seed: int,
+    split: str, splits: Sequence[str], num_videos: int, twins: int, seed: int,
     first_scene: int = 0
 ) -> Iterator[tuple[int, tuple[int, int, int], np.random.Generator]]:
     """Go through the families that a number of videos makes up.

@@ -43,8 +43,7 @@ def write_video(path: str, frames: np.ndarray, fps: float,
             'qmin': '2',
             'qmax': '2',
             'bf': '0',
-            'sc_threshold': '1000000000'
-        }
+            'sc_threshold': '1000000000'}
         stream.codec_context.gop_size = _MAX_GOP
         stream.codec_context.thread_count = 1
         for number, frame in enumerate(frames):
@@ -90,13 +89,9 @@ def store_video(path: str, frames: np.ndarray, fps: float,
     return probe_video(path)
 
 
-def make_videos(work: Callable[[Any], dict[str, Any]],
-                plans: Sequence[Any],
-                names: Sequence[str],
-                folder: str,
-                index_file: str,
-                num_workers: int,
-                chunksize: int = 1) -> None:
+def make_videos(work: Callable[[Any], dict[str, Any]], plans: Sequence[Any],
+                names: Sequence[str], folder: str, index_file: str,
+                num_workers: int, chunksize: int = 1) -> None:
     """Make videos, in several processes, and write their index.
 
     Args:
@@ -114,12 +109,8 @@ def make_videos(work: Callable[[Any], dict[str, Any]],
         mmengine.mkdir_or_exist(osp.join(folder, name))
     if num_workers > 1:
         entries = mmengine.track_parallel_progress(
-            work,
-            plans,
-            num_workers,
-            initializer=cv2.setNumThreads,
-            initargs=(1, ),
-            chunksize=chunksize)
+            work, plans, num_workers, initializer=cv2.setNumThreads,
+            initargs=(1, ), chunksize=chunksize)
     else:
         entries = mmengine.track_progress(work, plans)
     write_video_index(dict(zip(names, entries)), index_file)

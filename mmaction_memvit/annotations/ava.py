@@ -106,9 +106,7 @@ class AVARows:
     with ``has_scores`` the eighth column is a score, else a person.
     """
 
-    def __init__(self,
-                 path: str,
-                 bad_rows: str = 'error',
+    def __init__(self, path: str, bad_rows: str = 'error',
                  has_scores: bool = False,
                  option: str = "bad_rows='skip'") -> None:
         self.table = table = read_table(path)
@@ -127,8 +125,7 @@ class AVARows:
         num = int((~good).sum())
         return good, {'bad rows': num} if num else {}
 
-    def check_truth(self,
-                    num_classes: Optional[int],
+    def check_truth(self, num_classes: Optional[int],
                     timestamp_range: tuple = (None, None)) -> None:
         """Notes rows that are no annotations."""
         self.check_widths((2, 7, 8), f'{_FORM}[,person_id], or '
@@ -203,8 +200,7 @@ class AVARows:
 
 
 def read_ava_boxes(
-        path: str,
-        num_classes: int = 81,
+        path: str, num_classes: int = 81,
         custom_classes: Optional[Collection[int]] = None,
         timestamp_range: tuple[Optional[int], Optional[int]] = (None, None),
         bad_rows: str = 'error') -> AVABoxes:
@@ -247,8 +243,7 @@ def read_ava_boxes(
     return _merge(rows, np.flatnonzero(keep), labels, skipped)
 
 
-def read_action_boxes(path: str,
-                      has_scores: bool = False,
+def read_action_boxes(path: str, has_scores: bool = False,
                       num_classes: Optional[int] = None,
                       bad_rows: str = 'error') -> ActionBoxes:
     """Reads a ground truth or the results of a model, to be measured.
@@ -311,13 +306,12 @@ def _merge(rows: AVARows, keep: np.ndarray, labels: np.ndarray,
         skipped = {**skipped, 'repeated rows': int((~fresh).sum())}
     pairs = pairs[fresh].sort_values('box', kind='stable')
     table = table.iloc[first]
-    return AVABoxes(
-        list(names), video[new].astype(np.int32), time[new],
-        starts(table['keyframe'].to_numpy(), int(new.sum())),
-        table[[0, 1, 2, 3]].to_numpy(np.float32),
-        rows.extra[keep[boxed][first]].astype(np.int64),
-        starts(pairs['box'].to_numpy(), len(first)),
-        pairs['label'].to_numpy(np.int16), skipped)
+    return AVABoxes(list(names), video[new].astype(np.int32), time[new],
+                    starts(table['keyframe'].to_numpy(), int(new.sum())),
+                    table[[0, 1, 2, 3]].to_numpy(np.float32),
+                    rows.extra[keep[boxed][first]].astype(np.int64),
+                    starts(pairs['box'].to_numpy(), len(first)),
+                    pairs['label'].to_numpy(np.int16), skipped)
 
 
 def starts(owner: np.ndarray, num: int) -> np.ndarray:

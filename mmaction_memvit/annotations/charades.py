@@ -34,11 +34,10 @@ class CharadesVideo(NamedTuple):
     times: np.ndarray
 
 
-def read_charades(ann_file: str,
-                  num_classes: int = NUM_CLASSES,
-                  reversed_times: str = 'keep',
-                  time_tolerance: float = TIME_TOLERANCE
-                  ) -> list[CharadesVideo]:
+def read_charades(
+        ann_file: str, num_classes: int = NUM_CLASSES,
+        reversed_times: str = 'keep',
+        time_tolerance: float = TIME_TOLERANCE) -> list[CharadesVideo]:
     """Reads ``Charades_v1_train.csv`` or ``Charades_v1_test.csv``.
 
     Only the columns ``id``, ``actions`` and ``length`` are used. The official

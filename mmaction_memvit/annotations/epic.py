@@ -149,10 +149,9 @@ class EpicSegments:
         columns = {x.name: getattr(self, x.name) for x in fields(self)[:8]}
         return replace(
             self, report=dict(self.report), **{
-                name: column[rows] if isinstance(column, np.ndarray) else
-                tuple(column[row] for row in rows)
-                for name, column in columns.items()
-            })
+                name: column[rows] if isinstance(column, np.ndarray)
+                else tuple(column[row] for row in rows)
+                for name, column in columns.items()})
 
     def with_actions(self, actions: EpicActions) -> EpicSegments:
         """The table with action numbers; -1 for pairs that are none.
@@ -196,16 +195,12 @@ def parse_timestamp(text: str) -> float:
     return float(f'{whole}.{decimals}')
 
 
-def read_epic_segments(path: str,
-                       fps: float = 30.,
-                       num_verbs: int = NUM_VERBS,
-                       num_nouns: int = NUM_NOUNS,
-                       actions: EpicActions | None = None,
-                       videos: Mapping[str, Any] | None = None,
-                       missing_times: str = 'skip',
-                       zero_length: str = 'keep',
-                       reversed_times: str = 'error',
-                       unknown_video: str = 'error') -> EpicSegments:
+def read_epic_segments(
+        path: str, fps: float = 30., num_verbs: int = NUM_VERBS,
+        num_nouns: int = NUM_NOUNS, actions: EpicActions | None = None,
+        videos: Mapping[str, Any] | None = None, missing_times: str = 'skip',
+        zero_length: str = 'keep', reversed_times: str = 'error',
+        unknown_video: str = 'error') -> EpicSegments:
     """Reads a list of segments, in the order of the list.
 
     What the options leave out is counted in ``report`` and logged, as is the
@@ -322,8 +317,7 @@ def _build(table: Table, columns: Mapping[str, Any], num_verbs: int,
             f'classes, raise num_{key}s') if key in columns else
         np.full(len(table), -1, np.int64)
         for key, limit in (('verb', num_verbs - 1), ('noun', num_nouns - 1),
-                           ('action', np.inf))
-    ]
+                           ('action', np.inf))]
     return EpicSegments(ids, videos, tuple(participants), columns['start'],
                         columns['stop'], *labels, osp.basename(table.path))
 
@@ -333,13 +327,11 @@ def _clean(table: EpicSegments, videos: Mapping[str, Any] | None,
     """Does with odd segments what the options say."""
     starts, stops = table.starts.copy(), table.stops.copy()
     masks = {
-        'unknown video': np.asarray([
-            videos is not None and video not in videos
-            for video in table.video_ids], bool),
+        'unknown video': np.asarray([videos is not None and video not in videos
+                                     for video in table.video_ids], bool),
         'missing times': np.isnan(starts) | np.isnan(stops),
         'zero length': starts == stops,
-        'stop before start': stops < starts,
-    }
+        'stop before start': stops < starts}
     keep = np.ones(len(table), bool)
     report = {'rows': len(table)}
     for what, (option, _, text, remedy) in _ODD.items():

@@ -165,8 +165,7 @@ def _by_video(rows: Sequence[tuple]) -> dict[str, VideoActions]:
     return {
         video: VideoActions(np.asarray([x[0] for x in own], np.int64),
                             np.asarray([x[1:] for x in own], np.float64))
-        for video, own in found.items()
-    }
+        for video, own in found.items()}
 
 
 def targets_at(actions: VideoActions, instants: np.ndarray,

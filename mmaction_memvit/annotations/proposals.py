@@ -34,10 +34,8 @@ class Proposals(NamedTuple):
 
 
 def read_person_boxes(
-        path: str,
-        image_size: Optional[tuple[float, float]] = None,
-        tolerance: float = 0.01,
-        bad_rows: str = 'error',
+        path: str, image_size: Optional[tuple[float, float]] = None,
+        tolerance: float = 0.01, bad_rows: str = 'error',
         option: str = "bad_rows='skip'") -> tuple[pd.DataFrame, int]:
     """Reads a CSV file of person boxes, as PySlowFast's AVA models have it.
 
@@ -55,8 +53,7 @@ def read_person_boxes(
     rows = AVARows(path, bad_rows, option=option)
     table = rows.table
     rows.boxed[:] = True
-    rows.check_widths((6, 7, 8),
-                      'video,timestamp,x1,y1,x2,y2[,label][,score]')
+    rows.check_widths((6, 7, 8), 'video,timestamp,x1,y1,x2,y2[,label][,score]')
     rows.check_times()
     if image_size is not None:
         rows.boxes = rows.boxes / np.tile(image_size, 2)
@@ -81,8 +78,7 @@ def write_proposals(path: str, tables: Mapping[Key, np.ndarray]) -> None:
     """Writes boxes and scores (N, 5) by video and timestamp."""
     mmengine.dump({
         image_key(*key): np.asarray(table, np.float32)
-        for key, table in sorted(tables.items())
-    }, path, file_format='pkl')
+        for key, table in sorted(tables.items())}, path, file_format='pkl')
 
 
 def read_proposals(path: str) -> dict[Key, Any]:
@@ -111,11 +107,8 @@ def read_proposals(path: str) -> dict[Key, Any]:
     return keys
 
 
-def pick_proposals(found: Mapping[Key, Any],
-                   keys: list[Key],
-                   path: str,
-                   score_thr: float = 0.9,
-                   keep_best: bool = True,
+def pick_proposals(found: Mapping[Key, Any], keys: list[Key], path: str,
+                   score_thr: float = 0.9, keep_best: bool = True,
                    max_num: int = 1000) -> Proposals:
     """The person boxes of keyframes that are good enough.
 

@@ -144,9 +144,7 @@ class Table:
         """File and line of a row, for messages."""
         return f'{self.path}:{self.lines[row]}'
 
-    def with_header(self,
-                    needed: Sequence[str],
-                    remedy: str,
+    def with_header(self, needed: Sequence[str], remedy: str,
                     exact: bool = True) -> 'Table':
         """The table below a first row of names.
 
@@ -174,10 +172,7 @@ class Table:
         """Numbers of a column, float64 (R, ); see :func:`to_numbers`."""
         return to_numbers(self[column], empty)
 
-    def integers(self,
-                 column,
-                 low: float = -np.inf,
-                 high: float = np.inf,
+    def integers(self, column, low: float = -np.inf, high: float = np.inf,
                  remedy: str = 'correct the row') -> np.ndarray:
         """Whole numbers from ``low`` to ``high``, int64 (R, ).
 
@@ -270,9 +265,7 @@ class BadRows:
             to "bad_rows='skip'".
     """
 
-    def __init__(self,
-                 table: Table,
-                 policy: str = 'error',
+    def __init__(self, table: Table, policy: str = 'error',
                  option: str = "bad_rows='skip'") -> None:
         check_choice('bad_rows', policy, ('error', 'skip'))
         self.table = table

@@ -10,10 +10,8 @@ from mmengine.fileio import put_text
 from ..messages import check_choice, data_error
 from .table import read_lines, read_table, to_numbers
 
-FORMATS = {
-    'video': 'path label [label ...]',
-    'segments': 'path start end label[,label ...]',
-}
+FORMATS = {'video': 'path label [label ...]',
+           'segments': 'path start end label[,label ...]'}
 # Of tables that lists are made from.
 CLIP_COLUMNS = ('path', 'label', 'class', 'source_group')
 # A path with seconds behind it: 'a.mp4 12.0 15.5', 'a.mp4 12.0'.
@@ -24,10 +22,8 @@ _TIMED = re.compile(r'.*\.\w*[a-zA-Z]\w*'
 _ODD = re.compile(r'(\./)*[#\s\ufeff]')
 
 
-def read_video_list(ann_file: str,
-                    ann_format: str = 'video',
-                    delimiter: str = ' ',
-                    multi_class: bool = False,
+def read_video_list(ann_file: str, ann_format: str = 'video',
+                    delimiter: str = ' ', multi_class: bool = False,
                     num_classes: Optional[int] = None,
                     need_label: bool = True) -> list[dict]:
     """Reads a list of labelled videos, in the order of first mention.

@@ -15,10 +15,8 @@ from .transforms import *  # noqa: F403
 from .video import OnlineVideoDataset, VideoClipsDataset
 from .windows import CollaborativeAVADataset
 
-__all__ = [
-    'CharadesDataset', 'CollaborativeAVADataset', 'EpicDataset',
-    'FeatureStreamDataset', 'NamedVideoDataset', 'OnlineAVADataset',
-    'OnlineDetectionDataset', 'OnlineDetectionVideoDataset',
-    'OnlineEpicDataset', 'OnlineVideoDataset', 'StreamDataset',
-    'VideoClipsDataset'
-]
+__all__ = ['CharadesDataset', 'CollaborativeAVADataset', 'EpicDataset',
+           'FeatureStreamDataset', 'NamedVideoDataset', 'OnlineAVADataset',
+           'OnlineDetectionDataset', 'OnlineDetectionVideoDataset',
+           'OnlineEpicDataset', 'OnlineVideoDataset', 'StreamDataset',
+           'VideoClipsDataset']

@@ -107,24 +107,17 @@ class OnlineAVADataset(NamedVideoDataset):
 
     sample_kind = 'keyframe'
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
                  exclude_file: Optional[str] = None,
                  label_file: Optional[str] = None,
-                 proposal_file: Optional[str] = None,
-                 num_classes: int = 81,
+                 proposal_file: Optional[str] = None, num_classes: int = 81,
                  custom_classes: Optional[Sequence[int]] = None,
-                 person_det_score_thr: float = 0.9,
-                 keep_best: bool = True,
-                 num_max_proposals: int = 1000,
-                 keyframes: str = 'annotated',
+                 person_det_score_thr: float = 0.9, keep_best: bool = True,
+                 num_max_proposals: int = 1000, keyframes: str = 'annotated',
                  keyframe_range: Optional[Sequence[int]] = None,
-                 timestamp_start: int = 0,
-                 timestamp_end: Optional[int] = None,
+                 timestamp_start: int = 0, timestamp_end: Optional[int] = None,
                  keyframe_rate: Union[float, str] = 1,
-                 outside_video: str = 'error',
-                 bad_rows: str = 'error',
+                 outside_video: str = 'error', bad_rows: str = 'error',
                  **kwargs) -> None:
         check_choice('keyframes', keyframes, ('annotated', 'proposals', 'all'))
         check_choice('outside_video', outside_video, ('error', 'skip'))
@@ -257,9 +250,8 @@ class OnlineAVADataset(NamedVideoDataset):
         # Those that nobody annotated are no mistake of the annotations.
         wrong = outside & ~excluded & (rows >= 0)
         hint = ''
-        if (wrong.mean() > 0.5 and self.grid.start == 0
-                and self.grid.rate == 1 and time.min() >= 900
-                and ((time - 900) * fps < length).all()):
+        if (wrong.mean() > 0.5 and self.grid.start == 0 and self.grid.rate == 1
+            and time.min() >= 900 and ((time - 900) * fps < length).all()):
             hint = ("; these look like AVA's 15-minute cuts, for which "
                     'timestamp_start=900')
         drop(keys, [
@@ -329,11 +321,10 @@ class OnlineAVADataset(NamedVideoDataset):
         """
         keyframe = self.keyframes.find(number, time)
         clock = Clock(video)
-        keys = dict(
-            img_key=image_key(video['video_id'], time),
-            center_frame=int(self.grid.frame_of(time, clock)),
-            start_seconds=float(self.grid.seconds_of(time, clock)),
-            **self.keyframes.truth(keyframe))
+        keys = dict(img_key=image_key(video['video_id'], time),
+                    center_frame=int(self.grid.frame_of(time, clock)),
+                    start_seconds=float(self.grid.seconds_of(time, clock)),
+                    **self.keyframes.truth(keyframe))
         if self.keyframes.proposals is not None:
             keys.update(self.keyframes.proposed(keyframe))
         elif self.test_mode:

@@ -48,12 +48,8 @@ class Keyframes:
     truth ``boxes``, -1 for none.
     """
 
-    def __init__(self,
-                 video: np.ndarray,
-                 time: np.ndarray,
-                 rows: np.ndarray,
-                 boxes: AVABoxes,
-                 num_classes: int,
+    def __init__(self, video: np.ndarray, time: np.ndarray, rows: np.ndarray,
+                 boxes: AVABoxes, num_classes: int,
                  proposals: Optional[Proposals] = None) -> None:
         self.video = video.astype(np.int32)
         self.time = time.astype(np.int64)
@@ -84,16 +80,14 @@ class Keyframes:
         for i in range(first, last):
             own = slice(*_span(table.first_label, i))
             labels[i - first, table.labels[own]] = 1
-        return dict(
-            gt_bboxes=table.boxes[first:last].copy(), gt_labels=labels,
-            entity_ids=table.persons[first:last].copy())
+        return dict(gt_bboxes=table.boxes[first:last].copy(), gt_labels=labels,
+                    entity_ids=table.persons[first:last].copy())
 
     def proposed(self, number: int) -> dict:
         """Copies of ``proposals`` and ``scores``, none for keyframe -1."""
         own = slice(*_span(self.proposals.first_box, number))
-        return dict(
-            proposals=self.proposals.boxes[own].copy(),
-            scores=self.proposals.scores[own].copy())
+        return dict(proposals=self.proposals.boxes[own].copy(),
+                    scores=self.proposals.scores[own].copy())
 
     def num_boxes(self) -> np.ndarray:
         """Annotated boxes of each keyframe, (K, )."""

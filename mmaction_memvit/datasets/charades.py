@@ -58,25 +58,19 @@ class CharadesDataset(NamedVideoDataset):
     frame_fps = 24.
     frame_name = '{video_id}-{:06}.jpg'
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
                  data_prefix: Optional[dict] = None,
-                 num_classes: int = NUM_CLASSES,
-                 reversed_times: str = 'keep',
-                 time_tolerance: float = TIME_TOLERANCE,
-                 **kwargs) -> None:
+                 num_classes: int = NUM_CLASSES, reversed_times: str = 'keep',
+                 time_tolerance: float = TIME_TOLERANCE, **kwargs) -> None:
         retire(kwargs, multi_class=True)
         if not num_classes >= 1:
             raise ValueError(f'num_classes={num_classes} must be at least 1')
         self.reversed_times = reversed_times
         self.time_tolerance = time_tolerance
-        super().__init__(
-            ann_file, pipeline=pipeline, data_prefix=data_prefix,
-            num_classes=num_classes, multi_class=True, **kwargs)
-        if self.test_mode and any(
-                isinstance(x, LabelSampledClips)
-                for x in self.pipeline.transforms):
+        super().__init__(ann_file, pipeline=pipeline, data_prefix=data_prefix,
+                         num_classes=num_classes, multi_class=True, **kwargs)
+        if self.test_mode and any(isinstance(x, LabelSampledClips)
+                                  for x in self.pipeline.transforms):
             raise ValueError(
                 'LabelSampledClips in a pipeline with test_mode=True: videos '
                 'are scored against all of their actions. Remedy: take it '
@@ -95,8 +89,7 @@ class CharadesDataset(NamedVideoDataset):
         rows = {
             row.video_id: row
             for row in read_charades(self.ann_file, self.num_classes,
-                                     self.reversed_times, self.time_tolerance)
-        }
+                                     self.reversed_times, self.time_tolerance)}
         videos = self.find_videos(rows)
         for video in videos:
             row = rows[video['video_id']]
@@ -111,6 +104,5 @@ class CharadesDataset(NamedVideoDataset):
         # PackActionInputs would make integers of.
         label = torch.zeros(self.num_classes)
         label[video['actions']] = 1
-        return dict(
-            label=label, actions=video['actions'],
-            action_times=video['action_times'])
+        return dict(label=label, actions=video['actions'],
+                    action_times=video['action_times'])

@@ -79,18 +79,13 @@ class EpicVideoDataset(NamedVideoDataset):
     is_anywhere = True
     frame_name = 'frame_{:010d}.jpg'
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
-                 task: str = 'recognition',
-                 tau_a: float = 1.,
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
+                 task: str = 'recognition', tau_a: float = 1.,
                  video_info_file: Optional[str] = None,
                  actions: Union[str, Sequence[str], None] = None,
-                 num_verbs: int = NUM_VERBS,
-                 num_nouns: int = NUM_NOUNS,
+                 num_verbs: int = NUM_VERBS, num_nouns: int = NUM_NOUNS,
                  ann_options: Optional[dict] = None,
-                 frame_fps: Union[float, str] = 'auto',
-                 **kwargs) -> None:
+                 frame_fps: Union[float, str] = 'auto', **kwargs) -> None:
         check_choice('task', task, ('recognition', 'anticipation'))
         if tau_a < 0:
             raise ValueError(f'tau_a={tau_a} must be at least 0 seconds')
@@ -104,9 +99,8 @@ class EpicVideoDataset(NamedVideoDataset):
         self.is_auto = frame_fps == 'auto'
         #: EpicSegments: The segments, of videos that are used.
         self.segments: Optional[EpicSegments] = None
-        super().__init__(
-            ann_file, pipeline=pipeline,
-            fps=None if self.is_auto else frame_fps, **kwargs)
+        super().__init__(ann_file, pipeline=pipeline,
+                         fps=None if self.is_auto else frame_fps, **kwargs)
 
     def _join_prefix(self) -> None:
         super()._join_prefix()
@@ -149,10 +143,8 @@ class EpicVideoDataset(NamedVideoDataset):
 
     def places(self, name: str) -> list[str]:
         """Where a video may be: paths from ``data_prefix``."""
-        return [
-            place.format(video=name, participant=self._participants[name])
-            for place in PLACES[self.use_frames]
-        ]
+        return [place.format(video=name, participant=self._participants[name])
+                for place in PLACES[self.use_frames]]
 
     def _read_segments(self, infos: Optional[dict[str, EpicVideo]]
                        ) -> EpicSegments:
@@ -250,14 +242,10 @@ class EpicDataset(EpicVideoDataset):
     sample_kind = 'segment'
     batch_sampler = None
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
-                 observed: Optional[float] = None,
-                 outside_video: str = 'keep',
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
+                 observed: Optional[float] = None, outside_video: str = 'keep',
                  **kwargs) -> None:
-        check_choice('outside_video', outside_video,
-                     ('keep', 'skip', 'error'))
+        check_choice('outside_video', outside_video, ('keep', 'skip', 'error'))
         if kwargs.get('task') != 'anticipation':
             if observed is not None:
                 raise ValueError(f'observed={observed} is for '
@@ -343,8 +331,7 @@ class EpicDataset(EpicVideoDataset):
             'segment_frames': (first, last),
             'first_number': self.start_index,
             'start_index': self.start_index + first,
-            'total_frames': last - first + 1,
-        }
+            'total_frames': last - first + 1}
 
     def _observed(self, first: int, last: int, video: dict) -> dict:
         """Segments that go on while these frames are shown."""
@@ -356,7 +343,5 @@ class EpicDataset(EpicVideoDataset):
                  & (times[:, 0] <= clock.seconds_at(last) + SAME_TIME))
         rows, times = rows[shown], times[shown]
         order = latest_first(*times.T)
-        return {
-            'segment_times': times[order],
-            'segment_labels': self._labels[rows[order]],
-        }
+        return {'segment_times': times[order],
+                'segment_labels': self._labels[rows[order]]}

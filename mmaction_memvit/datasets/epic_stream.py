@@ -96,17 +96,12 @@ class OnlineEpicDataset(EpicVideoDataset):
         **kwargs: Further arguments of :class:`EpicVideoDataset`.
     """
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
-                 clip_len: int = 16,
-                 frame_interval: int = 4,
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
+                 clip_len: int = 16, frame_interval: int = 4,
                  sample_fps: Optional[float] = 30.,
                  clip_stride: Optional[int] = None,
-                 num_tokens: Optional[int] = None,
-                 min_overlap: float = 0.5,
-                 max_idle: Optional[float] = None,
-                 last_clip: str = 'pad',
+                 num_tokens: Optional[int] = None, min_overlap: float = 0.5,
+                 max_idle: Optional[float] = None, last_clip: str = 'pad',
                  **kwargs) -> None:
         retire(kwargs, "use EpicDataset with task='anticipation', which has a "
                'sample for every segment', anticipation_grid='grid',
@@ -231,5 +226,4 @@ class OnlineEpicDataset(EpicVideoDataset):
             'frame_inds': frames + self.start_index,
             'clip_len': grid.clip_len,
             'frame_interval': grid.frame_interval,
-            'num_clips': 1,
-        }
+            'num_clips': 1}

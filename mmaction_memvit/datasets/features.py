@@ -68,15 +68,10 @@ class FeatureStreamDataset(ListedVideoDataset):
     more_prefixes = ('label', )
     rows_are_frames = True
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
-                 clip_len: int = 1,
-                 frame_interval: int = 1,
-                 clip_stride: Optional[int] = None,
-                 last_clip: str = 'pad',
-                 min_overlap: float = 0.5,
-                 **kwargs) -> None:
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
+                 clip_len: int = 1, frame_interval: int = 1,
+                 clip_stride: Optional[int] = None, last_clip: str = 'pad',
+                 min_overlap: float = 0.5, **kwargs) -> None:
         self.grid = ClipGrid(clip_len, frame_interval, clip_stride, last_clip)
         self.min_overlap = min_overlap
         if 'feature' not in (kwargs.get('data_prefix') or ()):
@@ -140,8 +135,7 @@ class FeatureStreamDataset(ListedVideoDataset):
             'frame_inds': rows,
             'clip_len': grid.clip_len,
             'frame_interval': grid.frame_interval,
-            'num_clips': 1,
-        }
+            'num_clips': 1}
 
     def times_of(self, video: dict, rows: np.ndarray) -> np.ndarray:
         """Start and end of rows in seconds, float64 (T, 2)."""

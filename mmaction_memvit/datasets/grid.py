@@ -28,9 +28,7 @@ class ClipGrid:
     The options are those of :class:`OnlineVideoDataset`.
     """
 
-    def __init__(self,
-                 clip_len: int,
-                 frame_interval: int,
+    def __init__(self, clip_len: int, frame_interval: int,
                  clip_stride: Optional[int] = None,
                  last_clip: str = 'pad') -> None:
         self.clip_len = check_whole('clip_len', clip_len)
@@ -84,9 +82,7 @@ class KeyframeGrid:
     of :class:`OnlineAVADataset`.
     """
 
-    def __init__(self,
-                 start: int = 0,
-                 end: Optional[int] = None,
+    def __init__(self, start: int = 0, end: Optional[int] = None,
                  rate: Union[float, str] = 1) -> None:
         if end is not None and end < start:
             raise ValueError(f'timestamp_end={end} must not be before '
@@ -167,9 +163,7 @@ def window_times(center: int, num_clips: int, stride: int, first: int,
     return center + steps * stride
 
 
-def frames_needed(num_clips: int,
-                  clip_len: int,
-                  frame_interval: int,
+def frames_needed(num_clips: int, clip_len: int, frame_interval: int,
                   target_fps: Optional[float] = None,
                   fps: Optional[float] = None) -> int:
     """Frames of a video of which ``SampleFrames`` draws different clips.
@@ -202,8 +196,7 @@ def cut_tokens(start: float, span: float, num_tokens: int,
 
 
 def seconds_to_segments(begins: np.ndarray, ends: np.ndarray,
-                        starts: np.ndarray,
-                        stops: np.ndarray) -> np.ndarray:
+                        starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
     """How far K spans of time are from the nearest of N segments.
 
     All are seconds, (K, ) and (N, ). The distance, float64 (K, ), is 0 where

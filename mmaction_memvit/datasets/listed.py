@@ -37,13 +37,9 @@ class ListedVideoDataset(StreamDataset):
             of a video, from ``data_prefix['feature']``.
     """
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
-                 ann_format: str = 'video',
-                 delimiter: str = ' ',
-                 fps: Optional[float] = None,
-                 **kwargs) -> None:
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
+                 ann_format: str = 'video', delimiter: str = ' ',
+                 fps: Optional[float] = None, **kwargs) -> None:
         self.ann_format = ann_format
         self.delimiter = delimiter
         self.fps = fps
@@ -75,8 +71,7 @@ class ListedVideoDataset(StreamDataset):
             for row in read_video_list(
                 self.ann_file, ann_format=self.ann_format,
                 delimiter=self.delimiter, multi_class=self.multi_class,
-                num_classes=self.num_classes, need_label=self.needs_label())
-        }
+                num_classes=self.num_classes, need_label=self.needs_label())}
 
     def find_files(self, paths: list[str]) -> list[dict]:
         """The video files of the list."""

@@ -43,12 +43,8 @@ class BenchmarkDataset(ListedVideoDataset):
         **kwargs: Further arguments of the data set.
     """
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
-                 benchmark: str,
-                 split: str,
-                 actions: Optional[str] = None,
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
+                 benchmark: str, split: str, actions: Optional[str] = None,
                  **kwargs) -> None:
         check_choice('benchmark', benchmark, tuple(BENCHMARKS))
         self.benchmark = benchmark
@@ -124,11 +120,8 @@ class OnlineDetectionDataset(BenchmarkDataset, FeatureStreamDataset):
             :class:`BenchmarkDataset`.
     """
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
-                 targets: Union[str, list[str], None] = None,
-                 fps: float = 4.,
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
+                 targets: Union[str, list[str], None] = None, fps: float = 4.,
                  **kwargs) -> None:
         if (targets is None) == (kwargs.get('actions') is None):
             raise ValueError(
@@ -200,11 +193,8 @@ class OnlineDetectionVideoDataset(BenchmarkDataset, OnlineVideoDataset):
             :class:`BenchmarkDataset`, whose ``actions`` must be given.
     """
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
-                 num_tokens: int = 1,
-                 **kwargs) -> None:
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
+                 num_tokens: int = 1, **kwargs) -> None:
         if kwargs.get('actions') is None:
             raise ValueError('actions=None, but clips of videos need the '
                              'official lists of actions: published targets '

@@ -59,15 +59,13 @@ class Source:
         """The video files that a list gives the paths of, also their names."""
         videos = [
             dict(video_id=p, path=p,
-                 filename=osp.join(self.prefix['video'], p)) for p in paths
-        ]
+                 filename=osp.join(self.prefix['video'], p)) for p in paths]
         if self.missing_video != 'unchecked':
             there = in_threads(exists, [v['filename'] for v in videos])
             videos = self._keep(videos, there)
         return self._count(videos)
 
-    def named(self,
-              places: Mapping[str, Sequence[str]],
+    def named(self, places: Mapping[str, Sequence[str]],
               anywhere: bool = False) -> list[dict]:
         """The files of videos that annotations name, whatever their suffix.
 
@@ -98,11 +96,8 @@ class Source:
                 '.avi, ...)')
         return self._count(videos)
 
-    def folders(self,
-                places: Mapping[str, Sequence[str]],
-                fps: float,
-                filename_tmpl: str,
-                start_index: int = 1) -> list[dict]:
+    def folders(self, places: Mapping[str, Sequence[str]], fps: float,
+                filename_tmpl: str, start_index: int = 1) -> list[dict]:
         """The frame folders of videos that annotations name.
 
         ``places`` are as in :meth:`named`, ``fps`` is the rate where the index
@@ -144,8 +139,7 @@ class Source:
             "files, or leave the videos out by missing_video='skip'",
             FileNotFoundError)
 
-    def features(self,
-                 places: Mapping[str, Sequence[str]],
+    def features(self, places: Mapping[str, Sequence[str]],
                  fps: Optional[float] = None,
                  by_row: bool = False) -> list[dict]:
         """The files of features of videos that annotations name.
@@ -204,11 +198,9 @@ class Source:
                 video['frame_table'] = {
                     k: entry[k] for k in _TABLE_KEYS if k in entry}
         kept = drop(
-            videos, [
-                '' if e['num_frames'] else
-                f"{v['filename']} ({e.get('problem', 'no frames')})"
-                for v, e in zip(videos, entries)
-            ], self.missing_video,
+            videos, ['' if e['num_frames']
+                     else f"{v['filename']} ({e.get('problem', 'no frames')})"
+                     for v, e in zip(videos, entries)], self.missing_video,
             f'videos of {self.ann_file!r} cannot be read', 'replace the '
             "files, or leave them out by missing_video='skip'")
         cut = [f"{v['video_id']} ({e['problem']})"
@@ -265,12 +257,8 @@ class Source:
                           show=many and is_main_process())
 
 
-def drop(items: list,
-         faults: Sequence[str],
-         policy: str,
-         problem: str,
-         remedy: str,
-         error: type = ValueError) -> list:
+def drop(items: list, faults: Sequence[str], policy: str, problem: str,
+         remedy: str, error: type = ValueError) -> list:
     """What is left of items when those with a fault are dropped.
 
     ``faults`` has the name and value of each, '' if there is nothing wrong;
@@ -338,13 +326,10 @@ class NamedVideoDataset(StreamDataset):
     #: Whether a video file may be in any folder under the given one.
     is_anywhere: bool = False
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
                  data_prefix: Optional[dict] = None,
                  fps: Optional[float] = None,
-                 filename_tmpl: Optional[str] = None,
-                 start_index: int = 1,
+                 filename_tmpl: Optional[str] = None, start_index: int = 1,
                  **kwargs) -> None:
         self.fps = self.frame_fps if fps is None else fps
         if not self.fps > 0:

@@ -94,15 +94,11 @@ class StreamDataset(BaseActionDataset):
     #: Whether rows of feature files are frames, though they were clips.
     rows_are_frames: bool = False
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
                  data_prefix: Optional[dict] = None,
                  index_file: Optional[str] = None,
-                 missing_video: str = 'error',
-                 seed: int = 0,
-                 max_refetch: int = 20,
-                 **kwargs) -> None:
+                 missing_video: str = 'error', seed: int = 0,
+                 max_refetch: int = 20, **kwargs) -> None:
         check_choice('missing_video', missing_video,
                      ('error', 'skip', 'unchecked'))
         if missing_video == 'unchecked' and not index_file:
@@ -123,9 +119,8 @@ class StreamDataset(BaseActionDataset):
         #: the number of its video, ``position`` its place there.
         self.samples: dict[str, np.ndarray] = {}
         self._set_videos([], seed)
-        super().__init__(
-            ann_file, pipeline=pipeline, data_prefix=prefix,
-            max_refetch=max_refetch, **kwargs)
+        super().__init__(ann_file, pipeline=pipeline, data_prefix=prefix,
+                         max_refetch=max_refetch, **kwargs)
 
     def _set_videos(self, video_ids: list[str], seed: int) -> None:
         self._video_ids = video_ids
@@ -142,9 +137,8 @@ class StreamDataset(BaseActionDataset):
         The result are arrays with one entry a sample: ``video``, its number
         in ``videos``, ``position``, and any others.
         """
-        return dict(
-            video=np.arange(len(videos), dtype=np.int32),
-            position=np.zeros(len(videos), np.int32))
+        return dict(video=np.arange(len(videos), dtype=np.int32),
+                    position=np.zeros(len(videos), np.int32))
 
     def sample_keys(self, idx: int, video: dict) -> dict:
         """Label, frames and the like of a sample, which is of a video."""
@@ -236,8 +230,7 @@ class StreamDataset(BaseActionDataset):
             'sample_idx': idx,
             'epoch': None if alone else self.epoch,
             'aug_seed': self._state.seed,
-            **self.sample_keys(idx, video),
-        }
+            **self.sample_keys(idx, video)}
 
     def get_video_info(self, video: int) -> dict:
         """What :meth:`load_videos` says of a video, by its number."""

@@ -59,15 +59,10 @@ class OnlineVideoDataset(ListedVideoDataset):
             :class:`StreamDataset`.
     """
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
-                 clip_len: int = 16,
-                 frame_interval: int = 4,
-                 clip_stride: Optional[int] = None,
-                 last_clip: str = 'pad',
-                 short_video: str = 'error',
-                 min_overlap: float = 0.5,
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
+                 clip_len: int = 16, frame_interval: int = 4,
+                 clip_stride: Optional[int] = None, last_clip: str = 'pad',
+                 short_video: str = 'error', min_overlap: float = 0.5,
                  **kwargs) -> None:
         self.grid = ClipGrid(clip_len, frame_interval, clip_stride, last_clip)
         check_choice('short_video', short_video, ('error', 'pad', 'skip'))
@@ -161,17 +156,15 @@ class OnlineVideoDataset(ListedVideoDataset):
             'frame_inds': self.grid.frame_inds(position, num_frames),
             'clip_len': self.grid.clip_len,
             'frame_interval': self.grid.frame_interval,
-            'num_clips': 1,
-        }
+            'num_clips': 1}
 
     def _labels_at(self, video: dict, position: int,
                    segment: int) -> Union[int, list[int]]:
         if self.ann_format == 'video':
             return video['label']
         if self.multi_class:
-            found = shared_time(
-                self._spans(video, np.asarray([position])), _times(video),
-                self.min_overlap)[1]
+            found = shared_time(self._spans(video, np.asarray([position])),
+                                _times(video), self.min_overlap)[1]
             return [x for k in found for x in video['segments'][k][2]]
         labels = video['segments'][segment][2] if segment >= 0 else ()
         return labels[0] if labels else -1
@@ -223,11 +216,8 @@ class VideoClipsDataset(ListedVideoDataset):
 
     batch_sampler = None
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list[Union[dict, Callable]],
-                 short_video: str = 'error',
-                 before_seconds: float = 0.,
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
+                 short_video: str = 'error', before_seconds: float = 0.,
                  **kwargs) -> None:
         check_choice('short_video', short_video, ('error', 'skip', 'keep'))
         segments = kwargs.get('ann_format') == 'segments'
@@ -280,8 +270,7 @@ class VideoClipsDataset(ListedVideoDataset):
             needed = frames_needed(**clips, fps=video['fps'])
             faults.append(f'{name} ({num_frames} of {needed})'
                           * (num_frames < needed))
-        told = ', '.join(
-            f'{k}={v}' for k, v in clips.items() if v is not None)
+        told = ', '.join(f'{k}={v}' for k, v in clips.items() if v is not None)
         return drop(
             items, faults, self.short_video,
             f'{self.sample_kind}s of {self.ann_file!r} have fewer frames than '
@@ -310,5 +299,4 @@ class VideoClipsDataset(ListedVideoDataset):
             'segment_id': _segment_id(video, number),
             'segment_frames': (first, last),
             'start_index': first,
-            'total_frames': last - first + 1,
-        }
+            'total_frames': last - first + 1}

@@ -66,14 +66,10 @@ class CollaborativeAVADataset(OnlineAVADataset):
     sample_kind = 'window'
     batch_sampler = 'DistinctVideoBatchSampler'
 
-    def __init__(self,
-                 ann_file: str,
-                 pipeline: list,
-                 num_clips: int = 9,
+    def __init__(self, ann_file: str, pipeline: list, num_clips: int = 9,
                  clip_stride_seconds: float = 1,
                  window_step: Optional[int] = None,
-                 keyframes_per_item: int = 16,
-                 short_video: str = 'error',
+                 keyframes_per_item: int = 16, short_video: str = 'error',
                  **kwargs) -> None:
         check_choice('short_video', short_video, ('error', 'repeat'))
         self.num_clips = check_whole('num_clips', num_clips)
@@ -98,8 +94,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
         grid = self.grid
         # By video: timestamps of a stride, the least and the greatest.
         self._limits = np.asarray([(grid.steps(self.stride_seconds, v['fps']),
-                                    grid.start,
-                                    grid.last(Clock(v)))
+                                    grid.start, grid.last(Clock(v)))
                                    for v in videos])
         self._check_short(videos)
         step = 1 if self.test_mode else self.window_step
@@ -110,12 +105,10 @@ class CollaborativeAVADataset(OnlineAVADataset):
         ends = np.cumsum(np.bincount(self.keyframes.video))
         first = np.concatenate([
             np.arange(start, end, step)
-            for start, end in zip(np.append(0, ends), ends)
-        ])
+            for start, end in zip(np.append(0, ends), ends)])
         video = self.keyframes.video[first]
-        return dict(
-            video=video, position=self.keyframes.time[first], first=first,
-            end=np.minimum(first + step, ends[video]))
+        return dict(video=video, position=self.keyframes.time[first],
+                    first=first, end=np.minimum(first + step, ends[video]))
 
     def _check_short(self, videos: list[dict]) -> None:
         if self.short_video == 'repeat':
@@ -125,8 +118,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
         # Clips of a stride from any keyframe.
         most = {
             videos[v]['video_id']: int(num[self.keyframes.video == v].min())
-            for v in np.unique(self.keyframes.video)
-        }
+            for v in np.unique(self.keyframes.video)}
         short = [name for name, num in most.items() if num < self.num_clips]
         if short:
             raise ValueError(
@@ -144,11 +136,9 @@ class CollaborativeAVADataset(OnlineAVADataset):
         videos = self.samples['video']
         ends = [*(np.flatnonzero(np.diff(videos)) + 1).tolist(), len(videos)]
         size = self.keyframes_per_item
-        return [
-            slice(i, min(i + size, end))
-            for first, end in zip([0, *ends], ends)
-            for i in range(first, end, size)
-        ]
+        return [slice(i, min(i + size, end))
+                for first, end in zip([0, *ends], ends)
+                for i in range(first, end, size)]
 
     def _centres(self, idx: Union[int, slice]) -> np.ndarray:
         """Numbers of the keyframes that a sample is about."""
@@ -182,8 +172,7 @@ class CollaborativeAVADataset(OnlineAVADataset):
         own = self.keyframes.time[centres]
         windows = np.stack([
             window_times(t, self.num_clips, *self._limits[video].tolist())
-            for t in own.tolist()
-        ])
+            for t in own.tolist()])
         if self.test_mode:
             times = np.unique(windows)
             scored = np.searchsorted(times, own)
@@ -200,10 +189,8 @@ class CollaborativeAVADataset(OnlineAVADataset):
             # PerVideoAugment draws once a sample, not once a video.
             common['aug_seed'] += (int(centres[0]) + 1) << 32
         its = self.get_video_info(video)
-        clips = [
-            dict(common, timestamp=t, **self.keyframe_keys(its, video, t))
-            for t in times.tolist()
-        ]
+        clips = [dict(common, timestamp=t, **self.keyframe_keys(its, video, t))
+                 for t in times.tolist()]
         return dict(
             video=video, video_id=self._video_ids[video],
             timestamp=int(own[0]), clips=clips, scored=scored, windows=windows)

@@ -167,5 +167,4 @@ def is_probability(rows: np.ndarray, tolerance: float = 0.02) -> bool:
 
     Probabilities in half precision miss a sum of 1 by some thousandths.
     """
-    return bool(rows.min() >= 0
-                and np.abs(rows.sum(-1) - 1).max() < tolerance)
+    return bool(rows.min() >= 0 and np.abs(rows.sum(-1) - 1).max() < tolerance)

@@ -5,7 +5,5 @@ from .host import MemoryHost, clip_identities, remembers, run_part
 from .state import as_memory
 from .window_data_sample import WindowDataSample
 
-__all__ = [
-    'ClipIdentity', 'MemoryBank', 'MemoryHost', 'WindowDataSample',
-    'as_memory', 'clip_identities', 'remembers', 'run_part'
-]
+__all__ = ['ClipIdentity', 'MemoryBank', 'MemoryHost', 'WindowDataSample',
+           'as_memory', 'clip_identities', 'remembers', 'run_part']

@@ -88,8 +88,7 @@ class MemoryBank:
         ValueError: If an argument is below 1.
     """
 
-    def __init__(self,
-                 max_gap: int = 1,
+    def __init__(self, max_gap: int = 1,
                  max_streams: Optional[int] = None) -> None:
         for name, value in (('max_gap', max_gap), ('max_streams',
                                                    max_streams)):
@@ -137,10 +136,9 @@ class MemoryBank:
         if any(clip.seconds is None for clip in clips):
             return None
         before = [self._find(clip) for clip in clips]
-        return [
-            0. if x is None or x.clip.seconds is None else clip.seconds -
-            x.clip.seconds for clip, x in zip(clips, before)
-        ]
+        return [0. if x is None or x.clip.seconds is None
+                else clip.seconds - x.clip.seconds
+                for clip, x in zip(clips, before)]
 
     def read(self, clips: Sequence[ClipIdentity],
              init: Callable[[int], Memory]) -> Memory:
@@ -165,9 +163,7 @@ class MemoryBank:
             forget = forget | state.on_device(torch.tensor(new), forget)
         return state.reset(memory, forget)
 
-    def write(self,
-              clips: Sequence[ClipIdentity],
-              memory: Memory,
+    def write(self, clips: Sequence[ClipIdentity], memory: Memory,
               batch_size: Optional[int] = None) -> None:
         """Store what is remembered after these B clips; the graph ends here.
 
@@ -251,12 +247,9 @@ def _gather(found: Sequence[Optional[_Entry]]
     finite = None
     if any(f is not None for _, f in chosen):
         finite = torch.cat([
-            torch.ones(
-                state.num_lanes(m),
-                dtype=torch.bool,
-                device=state.tensors(m)[0].device) if f is None else f
-            for m, f in chosen
-        ])
+            torch.ones(state.num_lanes(m), dtype=torch.bool,
+                       device=state.tensors(m)[0].device) if f is None else f
+            for m, f in chosen])
     memory = state.cat([m for m, _ in chosen])
     return _Stored(memory, finite).select(
         [order.index(lane) for lane in range(len(found))])

@@ -51,19 +51,14 @@ class MemoryHost:
         *args, **kwargs: For the model.
     """
 
-    def __init__(self,
-                 *args,
-                 max_gap: int = 1,
+    def __init__(self, *args, max_gap: int = 1,
                  max_streams: Optional[int] = None,
-                 bptt_clips: Optional[int] = None,
-                 with_cp: bool = False,
+                 bptt_clips: Optional[int] = None, with_cp: bool = False,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.init_host(max_gap, max_streams, bptt_clips, with_cp)
 
-    def init_host(self,
-                  max_gap: int,
-                  max_streams: Optional[int],
+    def init_host(self, max_gap: int, max_streams: Optional[int],
                   bptt_clips: Optional[int] = None,
                   with_cp: bool = False) -> None:
         """Make a bank for each mode; arguments as of the class."""
@@ -83,10 +78,7 @@ class MemoryHost:
         """Parts that may remember, in the order they run; None is none."""
         raise NotImplementedError
 
-    def step(self,
-             clips: Tensor,
-             *args,
-             memory: Memory = None,
+    def step(self, clips: Tensor, *args, memory: Memory = None,
              elapsed: Optional[Tensor] = None) -> Tuple[Any, Memory]:
         """One clip of each stream; a pure function.
 
@@ -112,8 +104,7 @@ class MemoryHost:
         """The bank of what is going on now."""
         return self.banks[self.eval_mode if test_mode else 'train']
 
-    def init_memory(self,
-                    batch_size: int,
+    def init_memory(self, batch_size: int,
                     input_size: Optional[Tuple[int, int]] = None,
                     dtype: Optional[torch.dtype] = None,
                     device: Optional[torch.device] = None) -> Memory:
@@ -121,18 +112,14 @@ class MemoryHost:
 
         ``input_size`` is the height and width of frames.
         """
-        return tuple(
-            part.init_memory(batch_size, input_size, dtype, device)
-            if hasattr(part, 'init_memory') else None
-            for part in self.memory_parts())
+        return tuple(part.init_memory(batch_size, input_size, dtype, device)
+                     if hasattr(part, 'init_memory') else None
+                     for part in self.memory_parts())
 
-    def run_batch(
-            self,
-            bank: MemoryBank,
-            clips: Clips,
-            identities: Optional[Sequence[ClipIdentity]],
-            *args: Sequence,
-            most: Optional[int] = None) -> List[Tuple[List[int], Any]]:
+    def run_batch(self, bank: MemoryBank, clips: Clips,
+                  identities: Optional[Sequence[ClipIdentity]],
+                  *args: Sequence,
+                  most: Optional[int] = None) -> List[Tuple[List[int], Any]]:
         """Run a batch of one clip of each lane or, in training, of K.
 
         Args:
@@ -156,15 +143,12 @@ class MemoryHost:
         firsts = range(0, len(clips), lanes)
         window = [
             tuple(None if x is None else x[i:i + lanes]
-                  for x in (clips, identities, *args)) for i in firsts
-        ]
+                  for x in (clips, identities, *args)) for i in firsts]
         return [([first + lane for lane in part], out)
                 for first, parts in zip(firsts, self.run(window, bank, most))
                 for part, out in parts]
 
-    def run(self,
-            window: Sequence[Tuple],
-            bank: MemoryBank,
+    def run(self, window: Sequence[Tuple], bank: MemoryBank,
             most: Optional[int] = None) -> List[List[Tuple[List[int], Any]]]:
         """Run K consecutive clips of each lane; the bank moves on.
 
@@ -196,14 +180,12 @@ class MemoryHost:
                     # recompute it would not save anything.
                     if (self.with_cp and torch.is_grad_enabled()
                             and len(results) < len(window) - 1):
-                        step = partial(
-                            checkpoint, step, use_reentrant=False)
+                        step = partial(checkpoint, step, use_reentrant=False)
                     results.append(self._run_step(step, bank, most, *clip))
         return results
 
-    def _run_step(self, step: Callable, bank: MemoryBank,
-                  most: Optional[int], clips: Clips,
-                  identities: Optional[Sequence[ClipIdentity]],
+    def _run_step(self, step: Callable, bank: MemoryBank, most: Optional[int],
+                  clips: Clips, identities: Optional[Sequence[ClipIdentity]],
                   *args: Sequence) -> List[Tuple[List[int], Any]]:
         """A clip of each lane, part by part."""
         parts = lanes_by_size(clips, most)
@@ -224,11 +206,8 @@ class MemoryHost:
                           else on_device(torch.tensor(seconds), part)))
         results = []
         for lanes, part, who, memory, elapsed in start:
-            out, memory = step(
-                part,
-                *(_pick(arg, lanes) for arg in args),
-                memory=memory,
-                elapsed=elapsed)
+            out, memory = step(part, *(_pick(arg, lanes) for arg in args),
+                               memory=memory, elapsed=elapsed)
             bank.write(who, memory, batch_size=len(clips))
             results.append((lanes, out))
         return results
@@ -293,8 +272,7 @@ def clip_identities(data_samples: Sequence,
         seconds = sample.get('start_seconds')
         identities += [
             ClipIdentity(sample.video_id, sample.timestamp, view, seconds)
-            for view in range(num_views)
-        ]
+            for view in range(num_views)]
     return identities
 
 
@@ -315,7 +293,5 @@ def lanes_by_size(clips: Clips, most: Optional[int] = None) -> List[List[int]]:
     for i, clip in enumerate(clips):
         groups[tuple(clip.shape)].append(i)
     most = most or len(clips)
-    return [
-        lanes[i:i + most] for lanes in groups.values()
-        for i in range(0, len(lanes), most)
-    ]
+    return [lanes[i:i + most] for lanes in groups.values()
+            for i in range(0, len(lanes), most)]

@@ -31,15 +31,12 @@ def _descend(fn: Callable, first: Memory, *others: Memory) -> Memory:
             return type(first)(*items)
         return tuple(items) if isinstance(first, tuple) else items
     if isinstance(first, dict):
-        return {
-            key: fn(x, *(other[key] for other in others))
-            for key, x in first.items()
-        }
+        return {key: fn(x, *(other[key] for other in others))
+                for key, x in first.items()}
     if hasattr(first, '__dataclass_fields__'):
         return type(first)(**{
             name: fn(*(getattr(x, name) for x in (first, *others)))
-            for name in first.__dataclass_fields__
-        })
+            for name in first.__dataclass_fields__})
     for other in others:
         if other != first:
             raise ValueError(
@@ -91,8 +88,7 @@ def detach(memory: Memory) -> Memory:
     return tree_map(lambda x: x.detach(), memory)
 
 
-def to(memory: Memory,
-       device: Optional[torch.device] = None,
+def to(memory: Memory, device: Optional[torch.device] = None,
        dtype: Optional[torch.dtype] = None) -> Memory:
     """The memory on a device; ``dtype`` is for floating point alone."""
     return tree_map(
@@ -155,10 +151,8 @@ def finite(memory: Memory) -> Tensor:
     at, in float32: one pass, and no number escapes it.
     """
     every = tensors(memory, latest=True)
-    sums = [
-        x[:, None].flatten(1).sum(1, dtype=torch.float32) for x in every
-        if x.is_floating_point()
-    ]
+    sums = [x[:, None].flatten(1).sum(1, dtype=torch.float32) for x in every
+            if x.is_floating_point()]
     if not sums:
         return torch.ones_like(
             every[0][:, None].flatten(1)[:, 0], dtype=torch.bool)
@@ -183,17 +177,15 @@ def load_state_dict(memory: Memory, state: Dict[str, Any]) -> Memory:
     """
     own = dict(_items(memory))
     odd = sorted(own.keys() ^ state.keys()) or [
-        place for place, x in own.items()
-        if not isinstance(x, Tensor) and x != state[place]
-    ]
+        place for place, x in own.items() if not isinstance(x, Tensor)
+        and x != state[place]]
     if odd:
         raise ValueError(
             f'the saved memory does not fit at {", ".join(odd[:5])}: it is of '
             'another model, number of entries or frame size; start anew with '
             'init_memory()')
-    values = iter([
-        state[place] for place, x in own.items() if isinstance(x, Tensor)
-    ])
+    values = iter(
+        [state[place] for place, x in own.items() if isinstance(x, Tensor)])
     return tree_map(lambda x: next(values).to(x.device, x.dtype), memory)
 
 
@@ -210,24 +202,15 @@ def _items(memory: Memory, place: str = '') -> List[tuple]:
                     for name in memory.__dataclass_fields__)
     else:
         return [(place[:-1], memory)]
-    return [
-        item for name, child in children
-        for item in _items(child, f'{place}{name}.')
-    ]
+    return [item for name, child in children
+            for item in _items(child, f'{place}{name}.')]
 
 
-_METHODS = dict(
-    map=lambda memory, fn: tree_map(fn, memory),
-    num_lanes=num_lanes,
-    detach=detach,
-    to=to,
-    reset=reset_tensors,
-    select=select,
-    cat=staticmethod(cat_tensors),
-    finite=finite,
-    nbytes=nbytes,
-    state_dict=state_dict,
-    load_state_dict=load_state_dict)
+_METHODS = dict(map=lambda memory, fn: tree_map(fn, memory),
+                num_lanes=num_lanes, detach=detach, to=to, reset=reset_tensors,
+                select=select, cat=staticmethod(cat_tensors), finite=finite,
+                nbytes=nbytes, state_dict=state_dict,
+                load_state_dict=load_state_dict)
 
 
 def as_memory(cls: type) -> type:

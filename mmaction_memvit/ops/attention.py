@@ -118,12 +118,10 @@ class _Fold(Function):
         by_column(own, w * n).baddbmm_(by_column(extra, w * n), by_w)
         grad_q = torch.empty_like(q)
         grad_q[:, 0].copy_(grad[:, 0, :, :c])
-        grad_q[:, 1:].unflatten(1, (-1, w)).copy_(
-            from_lines(own, b, ctx.size))
+        grad_q[:, 1:].unflatten(1, (-1, w)).copy_(from_lines(own, b, ctx.size))
         grad_th = torch.bmm(extra.transpose(1, 2), grid).view(t, h, e, c)
-        grad_w = torch.bmm(
-            by_column(extra, w * n).transpose(1, 2),
-            by_column(grid, w * n)).view(w, n, e, c)
+        grad_w = torch.bmm(by_column(extra, w * n).transpose(1, 2),
+                           by_column(grid, w * n)).view(w, n, e, c)
         grad_folded = torch.cat(
             (grad_th.sum(1), grad_th.sum(0), grad_w.sum(1)))
         return grad_q, grad_k, grad_v, grad_folded, None, None, None

@@ -114,11 +114,8 @@ def fold_tables(current: AxisTables, memory: Optional[AxisTables],
         torch.cat([
             *first(2),
             current.w.new_zeros(current.w.shape[0], rows, current.w.shape[2]),
-            *rest(2)
-        ], dim=1)
-    ]
-    return torch.cat(
-        [F.pad(x, (0, 0, 0, extra - x.shape[1])) for x in parts])
+            *rest(2)], dim=1)]
+    return torch.cat([F.pad(x, (0, 0, 0, extra - x.shape[1])) for x in parts])
 
 
 @constant

@@ -14,15 +14,13 @@ def layer_norm_definition(x: Tensor, gamma: Tensor, beta: Tensor,
                           eps: float) -> Tensor:
     """What :func:`layer_norm` computes, in plain PyTorch."""
     dtype = statistics_dtype(x)
-    return F.layer_norm(
-        x.to(dtype), gamma.shape, gamma.to(dtype), beta.to(dtype),
-        eps).to(x.dtype)
+    return F.layer_norm(x.to(dtype), gamma.shape, gamma.to(dtype),
+                        beta.to(dtype), eps).to(x.dtype)
 
 
-def add_layer_norm_definition(x: Tensor, branch: Tensor,
-                              scale: Optional[Tensor], gamma: Tensor,
-                              beta: Tensor,
-                              eps: float) -> Tuple[Tensor, Tensor]:
+def add_layer_norm_definition(
+        x: Tensor, branch: Tensor, scale: Optional[Tensor], gamma: Tensor,
+        beta: Tensor, eps: float) -> Tuple[Tensor, Tensor]:
     """What :func:`add_layer_norm` computes, in plain PyTorch."""
     if scale is not None:
         branch = branch * scale.view(-1, *[1] * (branch.dim() - 1))
@@ -51,13 +49,9 @@ def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor,
     return call('layer_norm', x, gamma, beta, eps)[0]
 
 
-def add_layer_norm(
-        x: Tensor,
-        branch: Tensor,
-        gamma: Tensor,
-        beta: Tensor,
-        eps: float = 1e-6,
-        scale: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+def add_layer_norm(x: Tensor, branch: Tensor, gamma: Tensor, beta: Tensor,
+                   eps: float = 1e-6,
+                   scale: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
     """Add a residual branch, and normalise the sum.
 
     Args:
@@ -171,8 +165,7 @@ def _add_forward(
         total = x + branch
     else:
         total = torch.addcmul(
-            x, branch,
-            scale.to(x.dtype).view(-1, *[1] * (branch.dim() - 1)))
+            x, branch, scale.to(x.dtype).view(-1, *[1] * (branch.dim() - 1)))
     total = total.contiguous()
     return (total, *norm_rows(total, gamma, beta, eps))
 
@@ -181,10 +174,9 @@ def _add_fake(x, branch, scale, gamma, beta, eps):
     return (x.new_empty(x.shape), *_fake(x, gamma, beta, eps))
 
 
-def _add_backward(
-        grad_total: Tensor, grad: Tensor, total: Tensor,
-        scale: Optional[Tensor], mean: Tensor, rstd: Tensor, gamma: Tensor
-) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+def _add_backward(grad_total: Tensor, grad: Tensor, total: Tensor,
+                  scale: Optional[Tensor], mean: Tensor, rstd: Tensor,
+                  gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of x, of the scaled branch (empty: that of x), parameters."""
     if use_triton(total):
         from .triton_layer_norm import add_backward
@@ -220,9 +212,8 @@ class _AddLayerNorm(torch.autograd.Function):
     def backward(ctx, grad_total, grad, *_):
         # Once: a checkpoint gives them out no second time.
         total, scale, *saved = ctx.saved_tensors
-        grad_total, grad = (
-            torch.zeros_like(total) if x is None else x
-            for x in (grad_total, grad))
+        grad_total, grad = (torch.zeros_like(total) if x is None else x
+                            for x in (grad_total, grad))
         dx, branch, dgamma, dbeta = call('add_layer_norm_backward', grad_total,
                                          grad, total, scale, *saved)
         branch = dx if scale is None else branch

@@ -30,10 +30,7 @@ _PLAIN = {Tensor, torch.nn.Parameter}
 _NUMBERS = {bool, int, float, type(None)}
 
 
-def register(name: str,
-             schema: str,
-             kernel: Callable,
-             fake: Callable,
+def register(name: str, schema: str, kernel: Callable, fake: Callable,
              differentiable: Optional[Callable] = None) -> None:
     """Define ``memvit::name``.
 

@@ -25,9 +25,7 @@ def _overlap(first: Tensor, second: Tensor, threshold: float,
     return inter > threshold * union
 
 
-def nms_plain(boxes: Tensor,
-              scores: Tensor,
-              iou_threshold: float,
+def nms_plain(boxes: Tensor, scores: Tensor, iou_threshold: float,
               offset: int = 0) -> Tensor:
     """Greedy suppression by PyTorch's own functions.
 
@@ -81,9 +79,7 @@ def _torchvision_nms(device_type: str) -> Optional[Callable]:
     return nms
 
 
-def nms(boxes: Tensor,
-        scores: Tensor,
-        iou_threshold: float,
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float,
         offset: int = 0) -> Tensor:
     """:func:`nms_plain`, or torchvision's operator where that works."""
     operator = _torchvision_nms(boxes.device.type)

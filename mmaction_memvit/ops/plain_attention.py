@@ -83,8 +83,7 @@ def attention_weights(q: Tensor, k: Tensor, current: AxisTables,
     Returns:
         Tensor: (B, heads, 1 + T*H*W, K); those of a query add up to 1.
     """
-    scores = torch.matmul(
-        q.transpose(1, 2) * scale, k.permute(0, 2, 3, 1))
+    scores = torch.matmul(q.transpose(1, 2) * scale, k.permute(0, 2, 3, 1))
     grid = q[:, 1:].contiguous()
     pairs = _pair_scores(
         grid.unflatten(1, layout.q_size), current, memory, layout)
@@ -102,9 +101,8 @@ def attention_weights(q: Tensor, k: Tensor, current: AxisTables,
 
 
 def explicit_attention(q: Tensor, k: Tensor, v: Tensor, current: AxisTables,
-                       memory: Optional[AxisTables],
-                       hidden: Optional[Tensor], layout: Layout, scale: float,
-                       residual: bool) -> Tensor:
+                       memory: Optional[AxisTables], hidden: Optional[Tensor],
+                       layout: Layout, scale: float, residual: bool) -> Tensor:
     """The same as :func:`fused_attention`; stores the scores.
 
     ``current``, ``memory`` and ``hidden`` as :func:`attention_weights`.

@@ -38,8 +38,7 @@ def _from_conv(x: Tensor, batch: int, heads: int) -> Tensor:
     """Undo :func:`_for_conv`, but for the dtype."""
     if _channels_last(x):
         return x.permute(0, 2, 3, 4, 1)
-    return x.unflatten(0, (batch, heads)).permute(0, 3, 4, 5, 1,
-                                                  2).flatten(-2)
+    return x.unflatten(0, (batch, heads)).permute(0, 3, 4, 5, 1, 2).flatten(-2)
 
 
 def _kernel(weight: Tensor, x: Tensor) -> Tensor:
@@ -51,10 +50,8 @@ def _kernel(weight: Tensor, x: Tensor) -> Tensor:
 def _grids(tokens: List[Tensor], size: tuple, width: int) -> List[Tensor]:
     """The grids of all tokens, for convolutions."""
     first = tokens[0].shape[1] - math.prod(size)
-    return [
-        _for_conv(x[:, first:].unflatten(1, size).contiguous(), width)
-        for x in tokens
-    ]
+    return [_for_conv(x[:, first:].unflatten(1, size).contiguous(), width)
+            for x in tokens]
 
 
 def forward(tokens: List[Tensor], weights: List[Tensor], gammas: List[Tensor],
@@ -139,13 +136,10 @@ def backward(grads: List[Tensor], tokens: List[Tensor], conv: Tensor,
                 group.append(value)
     params = [
         torch.stack(group) if group else like.new_empty(0, *like.shape)
-        for group, like in zip(params, (weights[0], gammas[0], gammas[0]))
-    ]
+        for group, like in zip(params, (weights[0], gammas[0], gammas[0]))]
     if not need_tokens:
         return [], *params
     dgrids = [_from_conv(dx, batch, heads).flatten(1, 3) for dx in dgrids]
-    dtokens = [
-        torch.cat((cls.to(x.dtype), dx.to(x.dtype)), 1)
-        for cls, dx, x in zip(dfirst, dgrids, tokens)
-    ]
+    dtokens = [torch.cat((cls.to(x.dtype), dx.to(x.dtype)), 1)
+               for cls, dx, x in zip(dfirst, dgrids, tokens)]
     return dtokens, *params

@@ -51,28 +51,22 @@ def out_size(size: Sequence[int], kernel: Sequence[int],
     return min(t, size[0]) if causal else t, h, w
 
 
-def pool_norm_definition(tokens: Tensor,
-                         size: Sequence[int],
-                         pool: Pool,
-                         causal: bool = False,
-                         eps: float = 1e-6) -> Tensor:
+def pool_norm_definition(tokens: Tensor, size: Sequence[int], pool: Pool,
+                         causal: bool = False, eps: float = 1e-6) -> Tensor:
     """What :func:`pool_norm` computes, in plain PyTorch."""
     width, channels = pool.weight.shape[0], tokens.shape[-1]
     first = tokens.shape[1] - math.prod(size)
     x = tokens[:, first:].unflatten(1, size).permute(0, 4, 1, 2, 3)
     x = F.conv3d(
-        x, pool.weight.to(x.dtype).repeat(channels // width, 1, 1, 1, 1),
-        None, pool.stride, paddings(pool.weight.shape[2:], causal), 1,
-        channels)
+        x, pool.weight.to(x.dtype).repeat(channels // width, 1, 1, 1, 1), None,
+        pool.stride, paddings(pool.weight.shape[2:], causal), 1, channels)
     x = (x[:, :, :size[0]] if causal else x).flatten(2).transpose(1, 2)
     x = torch.cat((tokens[:, :first], x), 1).unflatten(2, (-1, width))
     return layer_norm_definition(x, pool.gamma, pool.beta, eps).flatten(2)
 
 
-def pool_norm(tokens: Union[Tensor, Sequence[Tensor]],
-              size: Sequence[int],
-              pools: Sequence[Pool],
-              causal: bool = False,
+def pool_norm(tokens: Union[Tensor, Sequence[Tensor]], size: Sequence[int],
+              pools: Sequence[Pool], causal: bool = False,
               eps: float = 1e-6) -> List[Tensor]:
     """Strided pooling of tokens before their projection (MViT, eq. 1).
 
@@ -103,8 +97,7 @@ def pool_norm(tokens: Union[Tensor, Sequence[Tensor]],
     if is_exporting():
         return [
             pool_norm_definition(tokens[i % len(tokens)], size, x, causal, eps)
-            for i, x in enumerate(pools)
-        ]
+            for i, x in enumerate(pools)]
     weights, gammas, betas, strides = zip(*pools)
     keep = torch.is_grad_enabled() and any(
         x.requires_grad for x in (*tokens, *weights, *gammas, *betas))
@@ -155,10 +148,8 @@ def _geometries(size: Sequence[int], weights: Lists, strides: Sequence[int],
     # Sizes may be symbols of the compiler, which are not to be kept.
     known = all(type(x) is int for x in (*size, *shape))
     make = _geometry if known else _geometry.__wrapped__
-    return [
-        make(tuple(size), tuple(shape), tuple(strides[i:i + 3]), causal)
-        for i in range(0, len(strides), 3)
-    ]
+    return [make(tuple(size), tuple(shape), tuple(strides[i:i + 3]), causal)
+            for i in range(0, len(strides), 3)]
 
 
 @functools.lru_cache(4096)
@@ -172,10 +163,8 @@ def _fake(tokens, weights, gammas, betas, size, strides, causal, eps, keep):
     like, width = tokens[0], weights[0].shape[0]
     batch, num, channels = like.shape
     first = num - math.prod(size)
-    outs = [
-        like.new_empty(batch, first + math.prod(geo.out), channels)
-        for geo in _geometries(size, weights, strides, causal)
-    ]
+    outs = [like.new_empty(batch, first + math.prod(geo.out), channels)
+            for geo in _geometries(size, weights, strides, causal)]
     total = sum(batch * x.shape[1] for x in outs) if keep else 0
     return outs, like.new_empty(total, channels), like.new_empty(
         (2, total, channels // width), dtype=statistics_dtype(like))
@@ -201,9 +190,8 @@ def _backward_fake(grads, tokens, conv, stats, weights, gammas, size, strides,
                    causal, need_tokens, need_weights):
     dtokens = [x.new_empty(x.shape) for x in tokens if need_tokens]
     num = len(weights) if need_weights else 0
-    params = [
-        x.new_empty(num, *x.shape) for x in (weights[0], gammas[0], gammas[0])
-    ]
+    params = [x.new_empty(num, *x.shape)
+              for x in (weights[0], gammas[0], gammas[0])]
     return dtokens, *params
 
 
@@ -228,10 +216,8 @@ class _PoolNorm(torch.autograd.Function):
         conv, stats, *saved = ctx.saved_tensors
         num, (size, strides, causal) = ctx.num, ctx.options[:3]
         tokens = saved[2 * num:]
-        grads = [
-            conv.new_zeros(shape) if grad is None else grad
-            for grad, shape in zip(grads, ctx.shapes)
-        ]
+        grads = [conv.new_zeros(shape) if grad is None else grad
+                 for grad, shape in zip(grads, ctx.shapes)]
         need = ctx.needs_input_grad[2:]
         dtokens, *params = call('pool_norm_backward', grads, tokens, conv,
                                 stats, saved[:num], saved[num:2 * num], size,

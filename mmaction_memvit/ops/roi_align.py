@@ -128,9 +128,8 @@ class _Axis:
         position = self.start + (number + 0.5) * self.step
         valid = (number < self.num_bins * self.num) & (position >= -1) & (
             position <= size)
-        bins = torch.where(
-            valid, (number / self.num.clamp(min=1)).floor(),
-            torch.full_like(number, self.num_bins))
+        bins = torch.where(valid, (number / self.num.clamp(min=1)).floor(),
+                           torch.full_like(number, self.num_bins))
         mine = bins[:, None] == torch.arange(
             self.num_bins, device=bins.device)[:, None]
         outside = mine.sum(-1) < self.num
@@ -147,8 +146,7 @@ def _axes(rois: Tensor, shape: Tuple[int, int], bins: Tuple[int, int],
 
 def _hats(position: Tensor, size: int) -> Tensor:
     """Bilinear weights (..., size) of positions on the map."""
-    pixels = torch.arange(
-        size, dtype=position.dtype, device=position.device)
+    pixels = torch.arange(size, dtype=position.dtype, device=position.device)
     return (1 - (position[..., None] - pixels).abs()).clamp(min=0)
 
 
@@ -163,8 +161,7 @@ def _product(x: Tensor, images: Tensor, y: Tensor, by_x: Tensor) -> Tensor:
     rows = torch.bmm(y.to(x.dtype), rows)  # (R, P, C * W)
     rows = rows.view(-1, y.shape[1] * channels, width)
     pooled = torch.bmm(rows, by_x.to(x.dtype).transpose(1, 2))
-    return pooled.view(-1, y.shape[1], channels,
-                       by_x.shape[1]).transpose(1, 2)
+    return pooled.view(-1, y.shape[1], channels, by_x.shape[1]).transpose(1, 2)
 
 
 def _average_dense(x: Tensor, images: Tensor, y: _Axis, by_x: _Axis) -> Tensor:
@@ -183,8 +180,7 @@ def _max_dense(x: Tensor, images: Tensor, y: _Axis, by_x: _Axis) -> Tensor:
         """Maxima over the last dimension, of each bin in turn."""
         return torch.stack([
             values.masked_fill((bins != i)[:, None, None], least).amax(-1)
-            for i in range(num_bins)
-        ], -1)
+            for i in range(num_bins)], -1)
 
     values = reduce(values, x_bins, by_x.num_bins).transpose(2, 3)
     values = reduce(values, y_bins, y.num_bins).transpose(2, 3)
@@ -239,9 +235,7 @@ def _average_gathered(x: Tensor, images: Tensor, y: _Axis,
     table = x.permute(0, 2, 3, 1).reshape(-1, channels)
     bags = index.flatten(0, 2).flatten(1)
     pooled = F.embedding_bag(
-        bags,
-        table,
-        mode='sum',
+        bags, table, mode='sum',
         per_sample_weights=weight.reshape(bags.shape).to(x.dtype))
     pooled = pooled.view(num_boxes, y.num_bins, by_x.num_bins, channels)
     return pooled.permute(0, 3, 1, 2)
@@ -253,13 +247,10 @@ def _exact(device_type: str) -> contextlib.AbstractContextManager:
             if autocast_is_on(device_type) else contextlib.nullcontext())
 
 
-def roi_align(input: Tensor,
-              rois: Tensor,
+def roi_align(input: Tensor, rois: Tensor,
               output_size: Union[int, Tuple[int, int]],
-              spatial_scale: float = 1.0,
-              sampling_ratio: int = 0,
-              pool_mode: str = 'avg',
-              aligned: bool = True) -> Tensor:
+              spatial_scale: float = 1.0, sampling_ratio: int = 0,
+              pool_mode: str = 'avg', aligned: bool = True) -> Tensor:
     """Features of boxes, pooled from bilinear samples.
 
     The gradient goes to ``input`` only, as in MMCV. Nothing waits for a GPU,
@@ -321,10 +312,8 @@ def roi_align(input: Tensor,
         # Samples are at most four times as many as pixels.
         numbers = input.shape[1:].numel() * (4 if pool_mode == 'max' else 1)
         num = max(CHUNK_NUMBERS // max(numbers, 1), 1)
-        return torch.cat([
-            pooled(dense, slice(i, i + num))
-            for i in range(0, max(len(rois), 1), num)
-        ])
+        return torch.cat([pooled(dense, slice(i, i + num))
+                          for i in range(0, max(len(rois), 1), num)])
 
 
 class RoIAlign(nn.Module):
@@ -334,12 +323,9 @@ class RoIAlign(nn.Module):
         use_torchvision (bool): Without effect. Defaults to False.
     """
 
-    def __init__(self,
-                 output_size: Union[int, Tuple[int, int]],
-                 spatial_scale: float = 1.0,
-                 sampling_ratio: int = 0,
-                 pool_mode: str = 'avg',
-                 aligned: bool = True,
+    def __init__(self, output_size: Union[int, Tuple[int, int]],
+                 spatial_scale: float = 1.0, sampling_ratio: int = 0,
+                 pool_mode: str = 'avg', aligned: bool = True,
                  use_torchvision: bool = False) -> None:
         super().__init__()
         if isinstance(output_size, int):

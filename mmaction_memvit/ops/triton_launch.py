@@ -54,13 +54,11 @@ def launch(kernel, grid: Sequence[int], like: Tensor, *args,
         return
     if like.device.index != torch.cuda.current_device():
         with torch.cuda.device(like.device):
-            launch(kernel, grid, like, *args, num_warps=num_warps,
-                   **constants)
+            launch(kernel, grid, like, *args, num_warps=num_warps, **constants)
         return
     key = (kernel, like.device.index, num_warps, *grid, *[
         (x.dtype, x.data_ptr() % 16) if isinstance(x, Tensor) else x
-        for x in args
-    ], *constants.values())
+        for x in args], *constants.values())
     ready = _ready.get(key)
     if ready is not None:
         ready(*args, *constants.values())

@@ -93,10 +93,8 @@ def _backward_kernel(grad_ptr, grad_total_ptr, x_ptr, scale_ptr, mean_ptr,
         if SCALE:
             scale = tl.load(scale_ptr + row // rows_each, mask=live, other=0.)
             dx *= scale.to(tl.float32)[:, None]
-            tl.store(
-                dbranch_ptr + at,
-                dx.to(dbranch_ptr.dtype.element_ty),
-                mask=inside)
+            tl.store(dbranch_ptr + at, dx.to(dbranch_ptr.dtype.element_ty),
+                     mask=inside)
     at = part_ptr + tl.program_id(0) * 2 * D + col
     tl.store(at, tl.sum(dgamma, axis=0), mask=col < D)
     tl.store(at + D, tl.sum(dbeta, axis=0), mask=col < D)
@@ -112,19 +110,14 @@ def _sum_kernel(part_ptr, dgamma_ptr, dbeta_ptr, num, D: tl.constexpr,
         row = start + tl.arange(0, BLOCK_P)
         acc += tl.load(
             part_ptr + (row[:, None] * 2 + which) * D + col[None, :],
-            mask=(row < num)[:, None] & (col < D)[None, :],
-            other=0.)
+            mask=(row < num)[:, None] & (col < D)[None, :], other=0.)
     total = tl.sum(acc, axis=0)
     if which == 0:
-        tl.store(
-            dgamma_ptr + col,
-            total.to(dgamma_ptr.dtype.element_ty),
-            mask=col < D)
+        tl.store(dgamma_ptr + col, total.to(dgamma_ptr.dtype.element_ty),
+                 mask=col < D)
     else:
-        tl.store(
-            dbeta_ptr + col,
-            total.to(dbeta_ptr.dtype.element_ty),
-            mask=col < D)
+        tl.store(dbeta_ptr + col, total.to(dbeta_ptr.dtype.element_ty),
+                 mask=col < D)
 
 
 def _rows_each(x: Tensor, rows: int) -> int:
@@ -137,10 +130,9 @@ def forward(x: Tensor, gamma: Tensor, beta: Tensor,
     return add_forward(x, None, None, gamma, beta, eps)[1:]
 
 
-def add_forward(
-        x: Tensor, branch: Optional[Tensor], scale: Optional[Tensor],
-        gamma: Tensor, beta: Tensor,
-        eps: float) -> Tuple[Optional[Tensor], Tensor, Tensor, Tensor]:
+def add_forward(x: Tensor, branch: Optional[Tensor], scale: Optional[Tensor],
+                gamma: Tensor, beta: Tensor,
+                eps: float) -> Tuple[Optional[Tensor], Tensor, Tensor, Tensor]:
     """The sum (None without a branch) and :func:`forward` of it."""
     width = x.shape[-1]
     mean = x.new_empty(x.shape[:-1], dtype=torch.float32)
@@ -148,27 +140,12 @@ def add_forward(
     total = None if branch is None else torch.empty_like(x)
     rows = mean.numel()
     block_p, block_d = tile(rows, width, 1, x.device, 4)
-    launch(
-        _forward_kernel, (blocks(rows, block_p), ),
-        x,
-        x,
-        x if branch is None else branch,
-        x if scale is None else scale,
-        gamma,
-        beta,
-        x if total is None else total,
-        out,
-        mean,
-        rstd,
-        rows,
-        _rows_each(x, rows),
-        eps,
-        D=width,
-        ADD=branch is not None,
-        SCALE=scale is not None,
-        BLOCK_P=block_p,
-        BLOCK_D=block_d,
-        num_warps=4)
+    launch(_forward_kernel, (blocks(rows, block_p), ), x, x,
+           x if branch is None else branch, x if scale is None else scale,
+           gamma, beta, x if total is None else total, out, mean, rstd, rows,
+           _rows_each(x, rows), eps, D=width, ADD=branch is not None,
+           SCALE=scale is not None, BLOCK_P=block_p, BLOCK_D=block_d,
+           num_warps=4)
     return total, out, mean, rstd
 
 
@@ -179,10 +156,9 @@ def backward(grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor,
     return dx, *params
 
 
-def add_backward(
-        grad_total: Optional[Tensor], grad: Tensor, x: Tensor,
-        scale: Optional[Tensor], mean: Tensor, rstd: Tensor, gamma: Tensor
-) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+def add_backward(grad_total: Optional[Tensor], grad: Tensor, x: Tensor,
+                 scale: Optional[Tensor], mean: Tensor, rstd: Tensor,
+                 gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of the sum, of the scaled branch, of gamma and beta."""
     width, rows = x.shape[-1], mean.numel()
     dx = torch.empty_like(x)
@@ -193,36 +169,12 @@ def add_backward(
     block_p = max(block_p // 2, 1)
     num = min(blocks(rows, block_p), wanted_programs(x.device))
     part = x.new_empty((num, 2, width), dtype=torch.float32)
-    launch(
-        _backward_kernel, (num, ),
-        x,
-        grad,
-        grad if grad_total is None else grad_total,
-        x,
-        x if scale is None else scale,
-        mean,
-        rstd,
-        gamma,
-        dx,
-        dbranch,
-        part,
-        rows,
-        _rows_each(x, rows),
-        D=width,
-        ADD=grad_total is not None,
-        SCALE=scale is not None,
-        BLOCK_P=block_p,
-        BLOCK_D=block_d,
-        num_warps=4)
-    launch(
-        _sum_kernel, (blocks(width, 32), 2),
-        x,
-        part,
-        dgamma,
-        dbeta,
-        num,
-        D=width,
-        BLOCK_P=64,
-        BLOCK_D=32,
-        num_warps=4)
+    launch(_backward_kernel, (num, ), x, grad,
+           grad if grad_total is None else grad_total, x,
+           x if scale is None else scale, mean, rstd, gamma, dx, dbranch, part,
+           rows, _rows_each(x, rows), D=width, ADD=grad_total is not None,
+           SCALE=scale is not None, BLOCK_P=block_p, BLOCK_D=block_d,
+           num_warps=4)
+    launch(_sum_kernel, (blocks(width, 32), 2), x, part, dgamma, dbeta, num,
+           D=width, BLOCK_P=64, BLOCK_D=32, num_warps=4)
     return dx, dbranch, dgamma, dbeta

@@ -41,13 +41,12 @@ def _plan(shape: tuple, width: int, geometries: tuple) -> _Plan:
     geo = geometries[0]
     first = num - math.prod(geo.size)
     filled = [geometries[min(i, len(geometries) - 1)] for i in range(3)]
-    return _Plan(
-        batch, first, channels, width, geo.size,
-        tuple(n for x in filled for n in x.out),
-        tuple(n for x in filled for n in (*x.out, *x.stride)),
-        tuple(batch * (first + math.prod(x.out)) for x in geometries),
-        geo.kernel, tuple(x.stride for x in filled),
-        geo.padding[0] != geo.kernel[0] // 2)
+    return _Plan(batch, first, channels, width, geo.size,
+                 tuple(n for x in filled for n in x.out),
+                 tuple(n for x in filled for n in (*x.out, *x.stride)),
+                 tuple(batch * (first + math.prod(x.out)) for x in geometries),
+                 geo.kernel, tuple(x.stride for x in filled),
+                 geo.padding[0] != geo.kernel[0] // 2)
 
 
 def _three(values: Sequence) -> Sequence:
@@ -82,40 +81,19 @@ def forward(tokens: List[Tensor], weights: List[Tensor], gammas: List[Tensor],
     plan = _plan(like.shape, weights[0].shape[0], tuple(geometries))
     outs = [
         like.new_empty(plan.batch, plan.first + math.prod(geo.out),
-                       plan.channels) for geo in geometries
-    ]
+                       plan.channels) for geo in geometries]
     total = sum(plan.rows) if keep else 0
     conv = like.new_empty((total, plan.channels))
     stats = like.new_empty((2, total, plan.channels // plan.width),
                            dtype=torch.float32)
     grid, block_p, block_d, warps = _forward_launch(plan, like.device)
-    launch(
-        forward_kernel,
-        grid,
-        like,
-        *_three(tokens),
-        _taps_first(weights),
-        *_three(gammas),
-        *_three(betas),
-        *_three(outs),
-        conv if keep else like,
-        stats if keep else gammas[0],
-        plan.batch,
-        plan.first,
-        *plan.size,
-        *plan.places,
-        plan.channels,
-        eps,
-        JOBS=jobs,
-        D=plan.width,
-        KT=plan.kernel[0],
-        KH=plan.kernel[1],
-        KW=plan.kernel[2],
-        CAUSAL=plan.causal,
-        KEEP=keep,
-        BLOCK_P=block_p,
-        BLOCK_D=block_d,
-        num_warps=warps)
+    launch(forward_kernel, grid, like, *_three(tokens), _taps_first(weights),
+           *_three(gammas), *_three(betas), *_three(outs),
+           conv if keep else like, stats if keep else gammas[0], plan.batch,
+           plan.first, *plan.size, *plan.places, plan.channels, eps, JOBS=jobs,
+           D=plan.width, KT=plan.kernel[0], KH=plan.kernel[1],
+           KW=plan.kernel[2], CAUSAL=plan.causal, KEEP=keep, BLOCK_P=block_p,
+           BLOCK_D=block_d, num_warps=warps)
     return outs, conv, stats
 
 
@@ -143,28 +121,11 @@ def _token_gradient(like: Tensor, dy: Tensor, weights: List[Tensor],
     dx = like.new_empty(like.shape)
     grid, block_p, block_c, steps = _tokens_launch(plan, like.dtype,
                                                    like.device)
-    launch(
-        tokens_kernel,
-        grid,
-        like,
-        dx,
-        dy,
-        _taps_first(weights),
-        plan.batch,
-        plan.first,
-        *plan.size,
-        *plan.outs,
-        plan.channels,
-        JOBS=len(weights),
-        D=plan.width,
-        KT=plan.kernel[0],
-        KH=plan.kernel[1],
-        KW=plan.kernel[2],
-        CAUSAL=plan.causal,
-        **steps,
-        BLOCK_P=block_p,
-        BLOCK_C=block_c,
-        num_warps=1)
+    launch(tokens_kernel, grid, like, dx, dy, _taps_first(weights), plan.batch,
+           plan.first, *plan.size, *plan.outs, plan.channels,
+           JOBS=len(weights), D=plan.width, KT=plan.kernel[0],
+           KH=plan.kernel[1], KW=plan.kernel[2], CAUSAL=plan.causal, **steps,
+           BLOCK_P=block_p, BLOCK_C=block_c, num_warps=1)
     return dx
 
 
@@ -187,28 +148,11 @@ def _weight_sums(tokens: List[Tensor], dy: Tensor, plan: _Plan,
     grid, block_k, block_c = _weight_launch(plan, jobs, dy.device)
     part = dy.new_empty((jobs, grid[0], math.prod(plan.kernel), plan.channels),
                         dtype=torch.float32)
-    launch(
-        weight_kernel,
-        grid,
-        dy,
-        *_three(tokens),
-        dy,
-        part,
-        plan.batch,
-        plan.first,
-        *plan.size,
-        *plan.places,
-        grid[0],
-        plan.channels,
-        JOBS=jobs,
-        KT=plan.kernel[0],
-        KH=plan.kernel[1],
-        KW=plan.kernel[2],
-        CAUSAL=plan.causal,
-        UNROLL=2,
-        BLOCK_K=block_k,
-        BLOCK_C=block_c,
-        num_warps=4)
+    launch(weight_kernel, grid, dy, *_three(tokens), dy, part, plan.batch,
+           plan.first, *plan.size, *plan.places, grid[0], plan.channels,
+           JOBS=jobs, KT=plan.kernel[0], KH=plan.kernel[1], KW=plan.kernel[2],
+           CAUSAL=plan.causal, UNROLL=2, BLOCK_K=block_k, BLOCK_C=block_c,
+           num_warps=4)
     return part
 
 
@@ -226,33 +170,16 @@ def _norm_launch(plan: _Plan, jobs: int, device: torch.device) -> tuple:
 
 
 def _norm_gradient(grads: List[Tensor], conv: Tensor, stats: Tensor,
-                   gammas: List[Tensor],
-                   plan: _Plan) -> Tuple[Tensor, Tensor]:
+                   gammas: List[Tensor], plan: _Plan) -> Tuple[Tensor, Tensor]:
     """Through the norms: dy, and sums (jobs, programs, 2, D)."""
     jobs = len(grads)
     grid, block_p, block_d = _norm_launch(plan, jobs, conv.device)
     dy = torch.empty_like(conv)
     part = conv.new_empty((jobs, grid[0], 2, plan.width), dtype=torch.float32)
-    launch(
-        norm_kernel,
-        grid,
-        conv,
-        *_three([x.contiguous() for x in grads]),
-        conv,
-        stats,
-        *_three(gammas),
-        dy,
-        part,
-        plan.batch,
-        plan.first,
-        *plan.outs,
-        grid[0],
-        plan.channels,
-        JOBS=jobs,
-        D=plan.width,
-        BLOCK_P=block_p,
-        BLOCK_D=block_d,
-        num_warps=4)
+    launch(norm_kernel, grid, conv, *_three([x.contiguous() for x in grads]),
+           conv, stats, *_three(gammas), dy, part, plan.batch, plan.first,
+           *plan.outs, grid[0], plan.channels, JOBS=jobs, D=plan.width,
+           BLOCK_P=block_p, BLOCK_D=block_d, num_warps=4)
     return dy, part
 
 
@@ -272,32 +199,18 @@ def backward(grads: List[Tensor], tokens: List[Tensor], conv: Tensor,
     if need_weights:
         part = _weight_sums(tokens, dy, plan, jobs)
         taps = part.shape[2]
-        launch(
-            sum_kernel, (taps + 2, blocks(plan.width, 32), jobs),
-            dy,
-            part,
-            norm_part,
-            dweight,
-            dgamma,
-            dbeta,
-            part.shape[1],
-            norm_part.shape[1],
-            plan.channels // plan.width,
-            D=plan.width,
-            TAPS=taps,
-            BLOCK_P=64,
-            BLOCK_D=32,
-            num_warps=4)
+        launch(sum_kernel, (taps + 2, blocks(plan.width, 32), jobs), dy, part,
+               norm_part, dweight, dgamma, dbeta, part.shape[1],
+               norm_part.shape[1], plan.channels // plan.width, D=plan.width,
+               TAPS=taps, BLOCK_P=64, BLOCK_D=32, num_warps=4)
     dtokens = []
     if need_tokens and len(tokens) == 1:
         dtokens = [_token_gradient(tokens[0], dy, weights, plan)]
     elif need_tokens:
         dtokens = [
-            _token_gradient(
-                x, part, [weight],
-                _plan(x.shape, weight.shape[0], (geo, )))
+            _token_gradient(x, part, [weight],
+                            _plan(x.shape, weight.shape[0], (geo, )))
             for x, part, weight, geo in zip(tokens, dy.split(plan.rows),
-                                            weights, geometries)
-        ]
+                                            weights, geometries)]
     dtype = gammas[0].dtype
     return dtokens, dweight, dgamma.to(dtype), dbeta.to(dtype)

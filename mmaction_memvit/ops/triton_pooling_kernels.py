@@ -18,8 +18,7 @@ from .triton_layer_norm import normalize, normalize_backward
 # Sizes: a kernel built anew for each would gain nothing.
 _SIZES = ['batch', 'first', 'T', 'H', 'W', 'programs', 'norm_programs'] + [
     f'{x}{job}' for job in range(3)
-    for x in ('OT', 'OH', 'OW', 'ST', 'SH', 'SW')
-]
+    for x in ('OT', 'OH', 'OW', 'ST', 'SH', 'SW')]
 
 
 def _jit(kernel):
@@ -27,9 +26,7 @@ def _jit(kernel):
     fixed = kernel.__annotations__
     return triton.jit(
         kernel,
-        do_not_specialize=[
-            x for x in names if x in _SIZES and x not in fixed
-        ])
+        do_not_specialize=[x for x in names if x in _SIZES and x not in fixed])
 
 
 @triton.jit
@@ -44,27 +41,22 @@ def _convolve(acc, x_ptr, w_ptr, base, on_grid, t, h, w, col, real, T, H, W, C,
             at = base + ((kt * H + kh) * W) * C
             for kw in tl.static_range(KW):
                 ok = ok_h & (w + kw >= 0) & (w + kw < W)
-                x = tl.load(
-                    x_ptr + (at + kw * C)[:, None] + col[None, :],
-                    mask=ok[:, None] & real[None, :],
-                    other=0.)
-                tap = tl.load(
-                    w_ptr + ((kt * KH + kh) * KW + kw) * D + col,
-                    mask=real,
-                    other=0.)
+                x = tl.load(x_ptr + (at + kw * C)[:, None] + col[None, :],
+                            mask=ok[:, None] & real[None, :], other=0.)
+                tap = tl.load(w_ptr + ((kt * KH + kh) * KW + kw) * D + col,
+                              mask=real, other=0.)
                 acc += x.to(tl.float32) * tap.to(tl.float32)[None, :]
     return acc
 
 
 @_jit
-def forward_kernel(x0, x1, x2, w_ptr, gamma0, gamma1, gamma2, beta0, beta1,
-                   beta2, out0, out1, out2, conv_ptr, stats_ptr, batch, first,
-                   T, H, W, OT0, OH0, OW0, ST0, SH0, SW0, OT1, OH1, OW1, ST1,
-                   SH1, SW1, OT2, OH2, OW2, ST2, SH2, SW2, C, eps,
-                   JOBS: tl.constexpr, D: tl.constexpr, KT: tl.constexpr,
-                   KH: tl.constexpr, KW: tl.constexpr, CAUSAL: tl.constexpr,
-                   KEEP: tl.constexpr, BLOCK_P: tl.constexpr,
-                   BLOCK_D: tl.constexpr):
+def forward_kernel(
+        x0, x1, x2, w_ptr, gamma0, gamma1, gamma2, beta0, beta1, beta2, out0,
+        out1, out2, conv_ptr, stats_ptr, batch, first, T, H, W, OT0, OH0, OW0,
+        ST0, SH0, SW0, OT1, OH1, OW1, ST1, SH1, SW1, OT2, OH2, OW2, ST2, SH2,
+        SW2, C, eps, JOBS: tl.constexpr, D: tl.constexpr, KT: tl.constexpr,
+        KH: tl.constexpr, KW: tl.constexpr, CAUSAL: tl.constexpr,
+        KEEP: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_D: tl.constexpr):
     block = tl.program_id(0)
     job = block * 0
     rows = batch * (first + OT0 * OH0 * OW0)
@@ -117,10 +109,8 @@ def forward_kernel(x0, x1, x2, w_ptr, gamma0, gamma1, gamma2, beta0, beta1,
     at = at[:, None] + col[None, :]
     tl.store(out_ptr + at, out.to(out_ptr.dtype.element_ty), mask=inside)
     if KEEP:
-        tl.store(
-            conv_ptr + before.to(tl.int64) * C + at,
-            acc.to(conv_ptr.dtype.element_ty),
-            mask=inside)
+        tl.store(conv_ptr + before.to(tl.int64) * C + at,
+                 acc.to(conv_ptr.dtype.element_ty), mask=inside)
         at = (before + row).to(tl.int64) * (C // D) + head
         tl.store(stats_ptr + at, mean, mask=live)
         at += total.to(tl.int64) * (C // D)
@@ -130,9 +120,8 @@ def forward_kernel(x0, x1, x2, w_ptr, gamma0, gamma1, gamma2, beta0, beta1,
 @_jit
 def norm_kernel(grad0, grad1, grad2, conv_ptr, stats_ptr, gamma0, gamma1,
                 gamma2, dy_ptr, part_ptr, batch, first, OT0, OH0, OW0, OT1,
-                OH1, OW1, OT2, OH2, OW2, norm_programs, C,
-                JOBS: tl.constexpr, D: tl.constexpr, BLOCK_P: tl.constexpr,
-                BLOCK_D: tl.constexpr):
+                OH1, OW1, OT2, OH2, OW2, norm_programs, C, JOBS: tl.constexpr,
+                D: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_D: tl.constexpr):
     """Backward of the norms: dy, and (jobs, programs, 2, D) of parameters."""
     job = tl.program_id(1)
     rows0 = batch * (first + OT0 * OH0 * OW0) * (C // D)
@@ -159,8 +148,7 @@ def norm_kernel(grad0, grad1, grad2, conv_ptr, stats_ptr, gamma0, gamma1,
         kept = (before + row).to(tl.int64)
         grad = tl.load(
             grad_ptr + (row.to(tl.int64) * D)[:, None] + col[None, :],
-            mask=inside,
-            other=0.).to(tl.float32)
+            mask=inside, other=0.).to(tl.float32)
         at = (kept * D)[:, None] + col[None, :]
         x = tl.load(conv_ptr + at, mask=inside, other=0.).to(tl.float32)
         mean = tl.load(stats_ptr + kept, mask=live, other=0.)
@@ -176,20 +164,18 @@ def norm_kernel(grad0, grad1, grad2, conv_ptr, stats_ptr, gamma0, gamma1,
 
 @triton.jit
 def _gather(acc, dy_ptr, w_ptr, sample, place, t, h, w, live, first, col, real,
-            OT, OH, OW, C, D: tl.constexpr, KT: tl.constexpr,
-            KH: tl.constexpr, KW: tl.constexpr, PT: tl.constexpr,
-            ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
-            UNROLL: tl.constexpr):
+            OT, OH, OW, C, D: tl.constexpr, KT: tl.constexpr, KH: tl.constexpr,
+            KW: tl.constexpr, PT: tl.constexpr, ST: tl.constexpr,
+            SH: tl.constexpr, SW: tl.constexpr, UNROLL: tl.constexpr):
     """Add what the places of one pooling send back to the tokens.
 
     Only kernel places that the stride can reach are looked at:
     ceil(K / S) of an axis, from that of the token's remainder on.
     """
     base = (sample * (first + OT * OH * OW) + first) * C
-    acc += tl.load(
-        dy_ptr + (base + place * C)[:, None] + col[None, :],
-        mask=(live & (place < 0))[:, None] & real[None, :],
-        other=0.).to(tl.float32)
+    acc += tl.load(dy_ptr + (base + place * C)[:, None] + col[None, :],
+                   mask=(live & (place < 0))[:, None] & real[None, :],
+                   other=0.).to(tl.float32)
     live = live & (place >= 0)
     t, h, w = t + PT, h + KH // 2, w + KW // 2
     base += ((t // ST * OH + h // SH) * OW + w // SW) * C
@@ -207,10 +193,8 @@ def _gather(acc, dy_ptr, w_ptr, sample, place, t, h, w, live, first, col, real,
                     ok = ok & (w % SW + jw * SW < KW)
                     inside = ok[:, None] & real[None, :]
                     at = base - ((jt * OH + jh) * OW + jw) * C
-                    dy = tl.load(
-                        dy_ptr + at[:, None] + col[None, :],
-                        mask=inside,
-                        other=0.).to(tl.float32)
+                    dy = tl.load(dy_ptr + at[:, None] + col[None, :],
+                                 mask=inside, other=0.).to(tl.float32)
                     step = (jt * ST * KH + jh * SH) * KW + jw * SW
                     if UNROLL > 1:  # all rows meet the same tap
                         weight = tl.load(
@@ -220,8 +204,7 @@ def _gather(acc, dy_ptr, w_ptr, sample, place, t, h, w, live, first, col, real,
                         weight = tl.load(
                             w_ptr + (tap + step)[:, None] * D +
                             (col % D)[None, :],
-                            mask=inside,
-                            other=0.)
+                            mask=inside, other=0.)
                         acc += dy * weight.to(tl.float32)
     return acc
 
@@ -260,10 +243,9 @@ def tokens_kernel(dx_ptr, dy_ptr, w_ptr, batch, first, T, H, W, OT0, OH0, OW0,
         acc = _gather(acc, dy_ptr, w_ptr + 2 * TAPS, sample, place, t, h, w,
                       live, first, col, real, OT2, OH2, OW2, C, D, KT, KH, KW,
                       PT, ST2, SH2, SW2, UNROLL2)
-    tl.store(
-        dx_ptr + (row.to(tl.int64) * C)[:, None] + col[None, :],
-        acc.to(dx_ptr.dtype.element_ty),
-        mask=live[:, None] & real[None, :])
+    tl.store(dx_ptr + (row.to(tl.int64) * C)[:, None] + col[None, :],
+             acc.to(dx_ptr.dtype.element_ty),
+             mask=live[:, None] & real[None, :])
 
 
 @_jit
@@ -309,8 +291,7 @@ def weight_kernel(x0, x1, x2, dy_ptr, part_ptr, batch, first, T, H, W, OT0,
                 x = tl.load(
                     x_ptr + (at + (start + u) * SW * C)[:, None] +
                     col[None, :],
-                    mask=ok_w[:, None] & real[None, :],
-                    other=0.)
+                    mask=ok_w[:, None] & real[None, :], other=0.)
                 place = (start + u) * C + col
                 # The same for all taps; loaded in the layout of x.
                 dy = tl.load(
@@ -320,10 +301,8 @@ def weight_kernel(x0, x1, x2, dy_ptr, part_ptr, batch, first, T, H, W, OT0,
                     other=0.)
                 acc += x.to(tl.float32) * dy.to(tl.float32)
     at = (job * programs + tl.program_id(0)) * (KT * KH * KW) + tap
-    tl.store(
-        part_ptr + at.to(tl.int64)[:, None] * C + col[None, :],
-        acc,
-        mask=(tap < KT * KH * KW)[:, None] & real[None, :])
+    tl.store(part_ptr + at.to(tl.int64)[:, None] * C + col[None, :], acc,
+             mask=(tap < KT * KH * KW)[:, None] & real[None, :])
 
 
 @_jit
@@ -353,11 +332,7 @@ def sum_kernel(part_ptr, norm_part_ptr, dweight_ptr, dgamma_ptr, dbeta_ptr,
         row = start + tl.arange(0, BLOCK_P)
         line = job * (rows // each) + row // each
         at = (line * kinds + tap).to(tl.int64) * each + row % each
-        acc += tl.load(
-            part_ptr + at[:, None] * D + col[None, :],
-            mask=(row < rows)[:, None] & real[None, :],
-            other=0.)
-    tl.store(
-        out_ptr + (job * D + col) * step + first,
-        tl.sum(acc, axis=0).to(out_ptr.dtype.element_ty),
-        mask=real)
+        acc += tl.load(part_ptr + at[:, None] * D + col[None, :],
+                       mask=(row < rows)[:, None] & real[None, :], other=0.)
+    tl.store(out_ptr + (job * D + col) * step + first,
+             tl.sum(acc, axis=0).to(out_ptr.dtype.element_ty), mask=real)

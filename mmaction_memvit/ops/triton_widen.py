@@ -50,29 +50,25 @@ def _widen_kernel(q_ptr, k_ptr, v_ptr, extra_ptr, channel_ptr, bias_ptr,
     out_ptr = pick_pointer(job, q_out, k_out, v_out)
     more_ptr = pick_pointer(job, extra_ptr, channel_ptr, channel_ptr)
     row = row.to(tl.int64)
-    x = tl.load(
-        x_ptr + (row * C)[:, None] + col[None, :],
-        mask=live[:, None] & (col < C)[None, :],
-        other=0.).to(tl.float32)
+    x = tl.load(x_ptr + (row * C)[:, None] + col[None, :],
+                mask=live[:, None] & (col < C)[None, :],
+                other=0.).to(tl.float32)
     own = (col >= C) & (col < C + E)
     at = tl.where(job == 0, by_line, sample * channel_step + token)
     # The class query has none of its own, values nothing at all.
     has = live & (kind < 2) & (kind + token > 0)
     x += tl.load(
         more_ptr + (at.to(tl.int64) * E)[:, None] + (col - C)[None, :],
-        mask=has[:, None] & own[None, :],
-        other=0.).to(tl.float32)
+        mask=has[:, None] & own[None, :], other=0.).to(tl.float32)
     # The class query has no position; it hides what the last frame hides.
     frame = tl.where(token == 0, bias_rows - 1, (token - 1) // (H * W))
     frame = tl.minimum(frame, bias_rows - 1)
-    x += tl.load(
-        bias_ptr + (frame * E)[:, None] + (col - C)[None, :],
-        mask=(live & (kind == 0))[:, None] & own[None, :],
-        other=0.).to(tl.float32)
-    tl.store(
-        out_ptr + (row * (C + E))[:, None] + col[None, :],
-        x.to(out_ptr.dtype.element_ty),
-        mask=live[:, None] & (col < C + E)[None, :])
+    x += tl.load(bias_ptr + (frame * E)[:, None] + (col - C)[None, :],
+                 mask=(live & (kind == 0))[:, None] & own[None, :],
+                 other=0.).to(tl.float32)
+    tl.store(out_ptr + (row * (C + E))[:, None] + col[None, :],
+             x.to(out_ptr.dtype.element_ty),
+             mask=live[:, None] & (col < C + E)[None, :])
 
 
 @functools.partial(triton.jit, do_not_specialize=_SIZES)
@@ -89,26 +85,19 @@ def _narrow_kernel(q_ptr, k_ptr, v_ptr, grid_ptr, q_out, k_out, v_out,
     live = live & (kind + token > 0)
     on_grid = live & (kind == 0)
     own = col < C
-    x = tl.load(
-        x_ptr + (row * (C + E))[:, None] + col[None, :],
-        mask=live[:, None] & (col < C + E)[None, :],
-        other=0.)
+    x = tl.load(x_ptr + (row * (C + E))[:, None] + col[None, :],
+                mask=live[:, None] & (col < C + E)[None, :], other=0.)
     at = sample.to(tl.int64) * grid_step + (
         (token - 1) * heads + row % heads) * C
-    grid = tl.load(
-        grid_ptr + at[:, None] + col[None, :],
-        mask=on_grid[:, None] & own[None, :],
-        other=0.)
+    grid = tl.load(grid_ptr + at[:, None] + col[None, :],
+                   mask=on_grid[:, None] & own[None, :], other=0.)
     total = x.to(tl.float32) + grid.to(tl.float32)
     at = tl.where(job == 0, by_line.to(tl.int64), row)
-    tl.store(
-        out_ptr + (at * C)[:, None] + col[None, :],
-        total.to(out_ptr.dtype.element_ty),
-        mask=live[:, None] & own[None, :])
-    tl.store(
-        extra_out + (at * E)[:, None] + (col - C)[None, :],
-        x,
-        mask=on_grid[:, None] & ((col >= C) & (col < C + E))[None, :])
+    tl.store(out_ptr + (at * C)[:, None] + col[None, :],
+             total.to(out_ptr.dtype.element_ty),
+             mask=live[:, None] & own[None, :])
+    tl.store(extra_out + (at * E)[:, None] + (col - C)[None, :], x,
+             mask=on_grid[:, None] & ((col >= C) & (col < C + E))[None, :])
 
 
 @functools.lru_cache(4096)
@@ -128,29 +117,11 @@ def widen(q: Tensor, extra: Tensor, bias: Tensor, k: Tensor, channels: Tensor,
     c, e, keys = q.shape[-1], extra.shape[-1], k.shape[1]
     outs = [x.new_empty(*x.shape[:3], c + e) for x in (q, k, v)]
     grid, block_p, block_d = _launch(q.shape, keys, c + e, q.device)
-    launch(
-        _widen_kernel,
-        grid,
-        q,
-        q.contiguous(),
-        k.contiguous(),
-        v.contiguous(),
-        extra.contiguous(),
-        channels.contiguous(),
-        bias,
-        *outs,
-        q.shape[0],
-        q.shape[1],
-        keys,
-        q.shape[2],
-        *size[1:],
-        bias.shape[0],
-        keys if channels.shape[0] > 1 else 0,
-        C=c,
-        E=e,
-        BLOCK_P=block_p,
-        BLOCK_D=block_d,
-        num_warps=4)
+    launch(_widen_kernel, grid, q, q.contiguous(), k.contiguous(),
+           v.contiguous(), extra.contiguous(), channels.contiguous(), bias,
+           *outs, q.shape[0], q.shape[1], keys, q.shape[2], *size[1:],
+           bias.shape[0], keys if channels.shape[0] > 1 else 0, C=c, E=e,
+           BLOCK_P=block_p, BLOCK_D=block_d, num_warps=4)
     return tuple(outs)
 
 
@@ -165,26 +136,8 @@ def narrow(q: Tensor, k: Tensor, v: Tensor, grid: Tensor,
     if grid.stride()[1:] != (n * c, c, 1):
         grid = grid.contiguous()
     blocks_, block_p, block_d = _launch(q.shape, k.shape[1], wide, q.device)
-    launch(
-        _narrow_kernel,
-        blocks_,
-        q,
-        q.contiguous(),
-        k.contiguous(),
-        v.contiguous(),
-        grid,
-        own,
-        *outs,
-        extra,
-        b,
-        q.shape[1],
-        k.shape[1],
-        n,
-        w,
-        grid.stride(0),
-        C=c,
-        E=e,
-        BLOCK_P=block_p,
-        BLOCK_D=block_d,
-        num_warps=4)
+    launch(_narrow_kernel, blocks_, q, q.contiguous(), k.contiguous(),
+           v.contiguous(), grid, own, *outs, extra, b, q.shape[1], k.shape[1],
+           n, w, grid.stride(0), C=c, E=e, BLOCK_P=block_p, BLOCK_D=block_d,
+           num_warps=4)
     return (own, extra, *outs)

@@ -4,7 +4,5 @@ from .decode import BACKENDS, DecordReader, PyAVReader, choose_backend
 from .frames import FrameTable, VideoReadError
 from .scan import probe_video, scan_video
 
-__all__ = [
-    'BACKENDS', 'DecordReader', 'FrameTable', 'PyAVReader', 'VideoReadError',
-    'choose_backend', 'probe_video', 'scan_video'
-]
+__all__ = ['BACKENDS', 'DecordReader', 'FrameTable', 'PyAVReader',
+           'VideoReadError', 'choose_backend', 'probe_video', 'scan_video']

@@ -69,9 +69,7 @@ class FrameReader:
         VideoReadError: If the file cannot be opened or has no video stream.
     """
 
-    def __init__(self,
-                 source: Source,
-                 num_threads: int = 1,
+    def __init__(self, source: Source, num_threads: int = 1,
                  name: Optional[str] = None,
                  table: Optional[FrameTable] = None) -> None:
         self._source = source
@@ -94,8 +92,7 @@ class FrameReader:
         """Number of frames."""
         return self.table.num_frames
 
-    def read(self,
-             frame_inds: Sequence[int],
+    def read(self, frame_inds: Sequence[int],
              size: Optional[tuple[int, int]] = None) -> list[np.ndarray]:
         """Reads RGB frames, uint8, of shape (H, W, 3).
 
@@ -246,9 +243,8 @@ class PyAVReader(FrameReader):
     def _seek(self, ind: int) -> None:
         target, back = ind, 1
         while target > 0 and len(self._keys):
-            self._container.seek(
-                int(self.table.times[target]), stream=self._stream,
-                backward=True)
+            self._container.seek(int(self.table.times[target]),
+                                 stream=self._stream, backward=True)
             packets = self._container.demux(self._stream)
             packet = next((p for p in packets if p.is_keyframe), None)
             time = None if packet is None else time_of(packet)

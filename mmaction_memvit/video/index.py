@@ -64,10 +64,9 @@ def walk(root: str) -> Iterator[tuple[str, list[str], list[str]]]:
 
 def list_videos(root: str) -> list[str]:
     """All video files under a folder: sorted paths, with forward slashes."""
-    return sorted(
-        osp.join(folder, name).replace(os.sep, '/')
-        for folder, _, files in walk(root) for name in files
-        if is_video(name))
+    return sorted(osp.join(folder, name).replace(os.sep, '/')
+                  for folder, _, files in walk(root) for name in files
+                  if is_video(name))
 
 
 def name_videos(sources: Iterable[str]) -> dict[str, str]:
@@ -114,15 +113,12 @@ def list_folders(root: str, folders: Iterable[str]) -> list[str]:
     for folder in sorted(set(folders)):
         path = osp.join(root, folder) if folder else root or '.'
         if isdir(path):
-            found += [
-                osp.join(folder, name)
-                for name in list_dir_or_file(path, list_dir=False)
-            ]
+            found += [osp.join(folder, name)
+                      for name in list_dir_or_file(path, list_dir=False)]
     return sorted(found)
 
 
-def find_videos(wanted: Mapping[str, Sequence[str]],
-                root: str,
+def find_videos(wanted: Mapping[str, Sequence[str]], root: str,
                 anywhere: bool = False) -> dict[str, list[str]]:
     """Finds the files of videos that annotations name.
 
@@ -173,8 +169,7 @@ def _key(path: str) -> str:
     return path[2:] if path.startswith('./') else path
 
 
-def count_frame_images(folder: str,
-                       filename_tmpl: str = 'img_{:05}.jpg',
+def count_frame_images(folder: str, filename_tmpl: str = 'img_{:05}.jpg',
                        start_index: int = 1,
                        is_there: Callable[[str], bool] = exists) -> int:
     """Counts the images of a frame folder with few looks into it.
@@ -254,16 +249,13 @@ def known_entries(index: Mapping[str, dict],
     for name, path in paths.items():
         entry = index.get(name)
         if (entry and entry['num_frames'] and not is_outdated(entry)
-                and osp.exists(path)
-                and entry.get('size') == osp.getsize(path)):
+            and osp.exists(path) and entry.get('size') == osp.getsize(path)):
             known[name] = entry
     return known
 
 
-def update_index(index: dict,
-                 paths: Mapping[str, str],
-                 index_file: Optional[str] = None,
-                 num_workers: int = 1,
+def update_index(index: dict, paths: Mapping[str, str],
+                 index_file: Optional[str] = None, num_workers: int = 1,
                  decode: bool = False,
                  probe: Optional[Callable[[str, bool], dict]] = None) -> int:
     """Adds the videos that an index does not know; returns how many it knew.
@@ -308,10 +300,8 @@ def _probe_all(paths: Mapping[str, str], num_workers: int, decode: bool,
         return
     # Unlike multiprocessing.Pool, this one notices when a worker crashes.
     with ProcessPoolExecutor(num_workers) as pool:
-        futures = {
-            pool.submit(probe, path, decode): name
-            for name, path in paths.items()
-        }
+        futures = {pool.submit(probe, path, decode): name
+                   for name, path in paths.items()}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -320,10 +310,8 @@ def _probe_all(paths: Mapping[str, str], num_workers: int, decode: bool,
             raise
 
 
-def in_threads(func: Callable[[Any], Any],
-               items: list,
-               num_threads: int = _NUM_IO_THREADS,
-               show: bool = False) -> list:
+def in_threads(func: Callable[[Any], Any], items: list,
+               num_threads: int = _NUM_IO_THREADS, show: bool = False) -> list:
     """Asks about files in threads: network file systems answer slowly.
 
     Answers are in order; ``show`` shows progress.

@@ -79,11 +79,8 @@ class LiveSource:
         VideoReadError: If nothing can be read.
     """
 
-    def __init__(self,
-                 source: Union[str, int],
-                 fps: Optional[float] = None,
-                 realtime: bool = False,
-                 buffer_seconds: float = 2.,
+    def __init__(self, source: Union[str, int], fps: Optional[float] = None,
+                 realtime: bool = False, buffer_seconds: float = 2.,
                  patience: float = 10.) -> None:
         self.name = str(source)
         self.num_frames = self.num_dropped = 0
@@ -162,8 +159,7 @@ class LiveSource:
             options['rtsp_transport'] = 'tcp'
         try:
             container = open_video(
-                name,
-                options=options,
+                name, options=options,
                 timeout=self._patience if '://' in name else None)
             stream = video_stream(container)
         except READ_ERRORS as e:

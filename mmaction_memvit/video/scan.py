@@ -22,9 +22,8 @@ from .frames import VideoReadError
 Source = Union[str, io.BytesIO]
 
 # Titles in another encoding are no fault; PyAV 19 knows that by itself.
-_OPEN = (
-    dict(metadata_errors='ignore')
-    if digit_version(av.__version__) < digit_version('19') else {})
+_OPEN = (dict(metadata_errors='ignore')
+         if digit_version(av.__version__) < digit_version('19') else {})
 #: What PyAV raises for files that are not in order.
 READ_ERRORS = (OSError, ValueError, IndexError, EOFError, VideoReadError,
                av.FFmpegError)
@@ -139,14 +138,12 @@ def read_packets(container, stream) -> Packets:
         hidden = packet.is_discard or (is_vp8
                                        and not memoryview(packet)[0] & 16)
         is_shown.append(not hidden)
-    return Packets(
-        np.array(times, np.int64), np.array(dts, np.int64),
-        np.array(is_key, bool), np.array(is_shown, bool), untimed,
-        bool(timeless), damaged)
+    return Packets(np.array(times, np.int64), np.array(dts, np.int64),
+                   np.array(is_key, bool), np.array(is_shown, bool), untimed,
+                   bool(timeless), damaged)
 
 
-def decode_frames(source: Source,
-                  limit: Optional[int] = None,
+def decode_frames(source: Source, limit: Optional[int] = None,
                   seek: Optional[int] = None) -> Decoded:
     """Decodes a file, of which it keeps the times of the frames.
 

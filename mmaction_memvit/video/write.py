@@ -20,8 +20,7 @@ class VideoWriter:
     def __init__(self, path: str, fps: float) -> None:
         self._container = av.open(path, 'w')
         self._stream = self._container.add_stream(
-            'libx264',
-            rate=Fraction(fps).limit_denominator(1000),
+            'libx264', rate=Fraction(fps).limit_denominator(1000),
             options=dict(preset='veryfast'))
         self._stream.pix_fmt = 'yuv420p'
         # As of converters.

@@ -44,8 +44,7 @@ def as_dict(table):
             tuple(table.boxes[b].tolist()):
             table.labels[table.first_label[b]:table.first_label[b +
                                                                 1]].tolist()
-            for b in range(table.first_box[k], table.first_box[k + 1])
-        }
+            for b in range(table.first_box[k], table.first_box[k + 1])}
     return found
 
 

@@ -9,8 +9,7 @@ from mmaction_memvit.annotations.charades import read_charades
 
 @pytest.mark.parametrize('name, num, empty, reversed_actions', [
     ('Charades_v1_train.csv', 7985, 174, 7),
-    ('Charades_v1_test_min.csv', 1863, 49, 0),
-])
+    ('Charades_v1_test_min.csv', 1863, 49, 0)])
 def test_official_lists(name, num, empty, reversed_actions, log):
     path = need_shared_data('charades') / name
     rows = read_charades(str(path))

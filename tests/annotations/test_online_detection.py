@@ -111,8 +111,7 @@ def test_instants():
     instants = np.append(rng.uniform(0, 20, 60), times[:5].ravel())
     targets = targets_at(VideoActions(classes, times), instants, 5)
     for instant, row in zip(instants, targets):
-        going_on = {c for c, (a, b) in zip(classes, times)
-                    if a <= instant < b}
+        going_on = {c for c, (a, b) in zip(classes, times) if a <= instant < b}
         assert set(np.flatnonzero(row)) == (going_on or {0})
     nothing = VideoActions(classes[:0], times[:0])
     assert targets_at(nothing, [1., np.nan], 3).tolist() == [

@@ -21,8 +21,7 @@ def test_video_list(write):
 def test_several_labels(write):
     path = write('a b.mp4 3 1 2\nc.mp4 -1\n')
     assert read_video_list(path, multi_class=True) == [
-        dict(path='a b.mp4', label=[3, 1, 2]),
-        dict(path='c.mp4', label=[])]
+        dict(path='a b.mp4', label=[3, 1, 2]), dict(path='c.mp4', label=[])]
     assert [r['path'] for r in read_video_list(
         write('take 2,5\ntake 3,7\n'), delimiter=',')] == ['take 2', 'take 3']
     assert read_video_list(write('a b.mp4\n'), need_label=False) == [

@@ -13,25 +13,18 @@ from mmengine.structures import InstanceData
 
 from mmaction_memvit.apis.export import export_steps
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(torch.compiler, 'is_exporting'),
-    reason='torch tells of an export since 2.7')
+pytestmark = pytest.mark.skipif(not hasattr(torch.compiler, 'is_exporting'),
+                                reason='torch tells of an export since 2.7')
 ZERO_MASK = dict(mem_len=2, mem_stride=2, mem_mask='zero')
 TOKEN_HEAD = dict(type='FrameLevelHead', in_channels=32)
 HEADS = dict(
-    clip=MODEL['cls_head'],
-    logits=dict(MODEL['cls_head'], average_clips=None),
+    clip=MODEL['cls_head'], logits=dict(MODEL['cls_head'], average_clips=None),
     tokens=dict(TOKEN_HEAD, num_classes=3),
-    tasks=dict(
-        type='MultiTaskHead',
-        num_classes=dict(verb=3, noun=4),
-        head=TOKEN_HEAD))
+    tasks=dict(type='MultiTaskHead', num_classes=dict(verb=3, noun=4),
+               head=TOKEN_HEAD))
 XVIT = dict(
-    type='XViT',
-    arch=dict(embed_dims=32, num_layers=2, num_heads=2),
-    patch_size=8,
-    spatial_size=32,
-    stream=True,
+    type='XViT', arch=dict(embed_dims=32, num_layers=2, num_heads=2),
+    patch_size=8, spatial_size=32, stream=True,
     init_cfg=dict(
         type='TruncNormal', layer=['Conv2d', 'Linear'], std=0.3, bias=0.))
 # Of each step, which of three streams start anew.

@@ -210,9 +210,7 @@ def test_torchrun(folder, expected):
         cwd=str(folder),
         env=dict(os.environ, PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='',
                  OMP_NUM_THREADS='1'),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout[-6000:]
     for name, text in expected.items():
         assert (folder / 'two' / name).read_bytes() == text

@@ -38,10 +38,9 @@ def root(tmp_path_factory):
 
 
 def build(root, pipeline=(), **kwargs):
-    return DATASETS.build({**dict(type='CharadesDataset', data_root=str(root),
-                                  ann_file='list.csv',
-                                  data_prefix=dict(video='videos'),
-                                  pipeline=list(pipeline)),
+    return DATASETS.build({**dict(
+        type='CharadesDataset', data_root=str(root), ann_file='list.csv',
+        data_prefix=dict(video='videos'), pipeline=list(pipeline)),
                            **kwargs})
 
 

@@ -291,11 +291,9 @@ def test_observed_frames_and_what_they_show(root):
     expected = {
         'P02_102_1': ([0, 0, 25, 50], [None, None, None, (3, 4, 4)]),
         # What has started last, of two.
-        'P02_102_2': ([50, 75, 100, 125],
-                      [(3, 4, 4), *[(3, 5, 5)] * 3]),
+        'P02_102_2': ([50, 75, 100, 125], [(3, 4, 4), *[(3, 5, 5)] * 3]),
         # 59.94 frames a second; a segment ends at its stop.
-        'P01_01_0': ([0, 0, 29, 59], [None, None, None, (1, 3, 3)]),
-    }
+        'P01_01_0': ([0, 0, 29, 59], [None, None, None, (1, 3, 3)])}
     for name, (frames, labels) in expected.items():
         info = found[name]
         own, = (row[3:] for row in ROWS if row[0] == name)
@@ -310,8 +308,7 @@ def test_observed_frames_and_what_they_show(root):
         assert info['frame_inds'].max() / info['fps'] <= start - 0.5
     plain = build(
         root, task='anticipation', observed=2., pipeline=[
-            dict(type='SampleObservedFrames', clip_len=1,
-                 label_frames=False)])
+            dict(type='SampleObservedFrames', clip_len=1, label_frames=False)])
     assert plain[0]['label'].shape == (3, )
     with pytest.raises(KeyError, match='segment_times'):
         build(root, pipeline=[

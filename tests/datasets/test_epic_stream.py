@@ -208,8 +208,7 @@ def test_recognition_metric_takes_the_tokens(root):
         scores = {
             task: torch.nn.functional.one_hot(
                 info['label'][:, i].clamp(min=0), size).double() * 9
-            for i, (task, size) in enumerate((('verb', 4), ('noun', 5)))
-        }
+            for i, (task, size) in enumerate((('verb', 4), ('noun', 5)))}
         metric.process({}, [dict(info, pred_score=scores)])
     found = metric.evaluate(len(dataset))
     # Wrong are: segment 3, which is hidden by segment 0; one of two equal
@@ -306,8 +305,7 @@ def test_features_of_clips_have_the_labels_of_videos(root, tmp_path):
     assert len(videos) < 44
     for one, other in zip(features, videos):
         assert torch.equal(one['label'], other['label'])
-        np.testing.assert_array_equal(one['token_times'],
-                                      other['token_times'])
+        np.testing.assert_array_equal(one['token_times'], other['token_times'])
         assert one['imgs'].shape == (1, 3, 1, 1, 1)
         assert one['imgs'].max() == pytest.approx(one['start_seconds'])
 
@@ -316,10 +314,9 @@ def test_features_of_frames(root, tmp_path):
     """A feature a frame: clips show those of their frames."""
     for name in VIDEOS:
         np.save(tmp_path / f'{name}.npy', np.arange(200)[:, None])
-    dataset = build(
-        root, missing_video='error', index_file=None, frame_fps=20.,
-        pipeline=[dict(type='LoadFeatureClip')],
-        data_prefix=dict(feature=str(tmp_path)))
+    dataset = build(root, missing_video='error', index_file=None,
+                    frame_fps=20., pipeline=[dict(type='LoadFeatureClip')],
+                    data_prefix=dict(feature=str(tmp_path)))
     assert len(dataset) == 50
     # 0.1 s apart, of 20 a second.
     assert dataset[3]['imgs'].ravel().tolist() == [24, 26, 28, 30]

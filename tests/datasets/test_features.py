@@ -33,8 +33,7 @@ def root(tmp_path):
     for name, num in LENGTHS.items():
         np.save(tmp_path / f'rgb/{name}.npy', features_of(name))
         np.save(tmp_path / f'flow/{name}.npy', -features_of(name)[:, :1])
-        np.save(tmp_path / f'label/{name}.npy',
-                np.eye(3)[np.arange(num) % 3])
+        np.save(tmp_path / f'label/{name}.npy', np.eye(3)[np.arange(num) % 3])
     (tmp_path / 'list.txt').write_text('a\nb\n')
     (tmp_path / 'labels.txt').write_text('a 1\nb 2\n')
     # Rows of b begin at 0, 0.5, 1, ...; a segment of a tenth of a second.
@@ -49,8 +48,7 @@ def build(root, ann_file='list.txt', label=True, **kwargs):
         prefix['label'] = 'label'
     kwargs = {
         **dict(data_root=str(root), pipeline=PIPELINE, fps=2., clip_len=4,
-               data_prefix=prefix), **kwargs
-    }
+               data_prefix=prefix), **kwargs}
     return FeatureStreamDataset(ann_file, **kwargs)
 
 
@@ -144,8 +142,7 @@ def test_batches_of_streams(root):
 
 @pytest.mark.parametrize('break_it, options, error, told', [
     (lambda x: (x / 'rgb/b.npy').unlink(), {}, FileNotFoundError, 'rgb/b'),
-    (lambda x: (x / 'label/b.npy').unlink(), {}, FileNotFoundError,
-     'label/b'),
+    (lambda x: (x / 'label/b.npy').unlink(), {}, FileNotFoundError, 'label/b'),
     (lambda x: np.save(x / 'label/b.npy', np.zeros(6)), {}, ValueError,
      '6 labels for 7'),
     (lambda x: None, dict(num_classes=20), ValueError, 'num_classes=20'),

@@ -32,17 +32,11 @@ def build(folder, benchmark='thumos14', **kwargs):
     if 'actions' not in kwargs:
         kwargs.setdefault('targets', 'target')
     return DATASETS.build({
-        **dict(
-            type='OnlineDetectionDataset',
-            ann_file='data_info.json',
-            data_root=str(folder),
-            data_prefix=dict(feature=['rgb', 'flow']),
-            benchmark=benchmark,
-            split='test',
-            clip_len=8,
-            test_mode=True,
-            pipeline=PIPELINE), **kwargs
-    })
+        **dict(type='OnlineDetectionDataset', ann_file='data_info.json',
+               data_root=str(folder),
+               data_prefix=dict(feature=['rgb', 'flow']), benchmark=benchmark,
+               split='test', clip_len=8, test_mode=True,
+               pipeline=PIPELINE), **kwargs})
 
 
 def every_label(dataset):
@@ -108,19 +102,12 @@ def test_videos(thumos, tmp_path):
         dict(
             type='OnlineDetectionVideoDataset',
             ann_file=str(folder / 'data_info.json'),
-            data_prefix=dict(video=str(tmp_path)),
-            benchmark='thumos14',
-            split='test',
-            actions=str(folder / 'lists'),
-            clip_len=8,
-            frame_interval=6,
-            num_tokens=8,
-            short_video='pad',
-            test_mode=True,
+            data_prefix=dict(video=str(tmp_path)), benchmark='thumos14',
+            split='test', actions=str(folder / 'lists'), clip_len=8,
+            frame_interval=6, num_tokens=8, short_video='pad', test_mode=True,
             pipeline=[
                 dict(type='LoadVideoClip'),
-                dict(type='FormatShape', input_format='NCTHW'), PIPELINE[1]
-            ]))
+                dict(type='FormatShape', input_format='NCTHW'), PIPELINE[1]]))
     found = every_label(dataset)
     for name, shares in found.items():
         expected = targets[name].copy()

@@ -68,10 +68,8 @@ def test_folders_of_frames(tmp_path, policy, indexed):
         return {
             v['video_id']: (v['frame_dir'][len(str(tmp_path)) + 1:],
                             v['num_frames'], v['fps'])
-            for v in source.folders(
-                dict(a=['a', 'x/a'], b=['b'], c=['c']), 24.,
-                '{video_id}-{}.jpg', 0)
-        }
+            for v in source.folders(dict(a=['a', 'x/a'], b=['b'], c=['c']),
+                                    24., '{video_id}-{}.jpg', 0)}
 
     fps = 12. if indexed else 24.
     if policy == 'error':

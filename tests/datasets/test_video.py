@@ -136,8 +136,7 @@ def test_labels(tmp_path):
     dataset = plan(tmp_path, 'a 0\nb -1\nc 2 0\n', frames, num_classes=3,
                    multi_class=True)
     assert [dataset[i]['label'].tolist() for i in range(3)] == [
-        [1, 0, 0], [-1, -1, -1], [1, 0, 1]
-    ]
+        [1, 0, 0], [-1, -1, -1], [1, 0, 1]]
     unlabelled = plan(tmp_path, 'a\nb\nc\n', frames, test_mode=True)
     assert unlabelled[1]['label'] == -1
     with pytest.raises(ValueError, match='label 2 .*num_classes=2'):

@@ -22,13 +22,11 @@ def test_channels(tmp_path, channels, neck):
         (tmp_path / name).mkdir()
         np.save(tmp_path / name / 'a.npy', np.zeros((4, 3)))
     dataset = FeatureStreamDataset(
-        'list.txt', data_root=str(tmp_path), fps=1., pipeline=[
-            dict(type='LoadFeatureClip'),
-            dict(type='PackActionInputs')
-        ], data_prefix=dict(feature=['rgb', 'flow']))
+        'list.txt', data_root=str(tmp_path), fps=1.,
+        pipeline=[dict(type='LoadFeatureClip'), dict(type='PackActionInputs')],
+        data_prefix=dict(feature=['rgb', 'flow']))
     model = MODELS.build(dict(
-        type='OnlineRecognizer3D',
-        backbone=dict(type='FeatureBackbone'),
+        type='OnlineRecognizer3D', backbone=dict(type='FeatureBackbone'),
         neck=neck and dict(neck, in_channels=channels),
         cls_head=dict(HEAD, in_channels=8 if neck else channels)))
     found = find_data_problems(

@@ -26,10 +26,8 @@ def result(video, clip, pred, kind=np.array):
 
 @pytest.mark.parametrize('kind', [np.array, torch.tensor, list])
 def test_question_records_match_by_video_and_clip(kind):
-    results = [result('b.mp4', 2, 1, kind),
-               result('a.mp4', 3, 2, kind),
-               result('a.mp4', 9, 1, kind),
-               result('a.mp4', 2, 0, kind)]
+    results = [result('b.mp4', 2, 1, kind), result('a.mp4', 3, 2, kind),
+               result('a.mp4', 9, 1, kind), result('a.mp4', 2, 0, kind)]
     records = question_records(results, QUESTIONS)
     assert [record['pred'] for record in records] == [0, 1, 1]
     assert [record['delay'] for record in records] == [1, 4, 1]

@@ -46,11 +46,9 @@ def labelled_clips(path):
     return dict(clips)
 
 
-@pytest.mark.parametrize('label_cues, with_cues', [
-    ('none', ()),
-    ('train', ('train', )),
-    ('all', ('train', 'val')),
-])
+@pytest.mark.parametrize(
+    'label_cues, with_cues',
+    [('none', ()), ('train', ('train', )), ('all', ('train', 'val')),])
 def test_lists_label_questions_and_where_wanted_cues(tmp_path,
                                                      label_cues, with_cues):
     spec = LongCueSpec(num_cues=2, max_delay=2, clips_per_video=6, size=32)

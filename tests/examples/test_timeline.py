@@ -11,8 +11,7 @@ def test_lines_say_what_was_shown_and_whether_the_answer_is_right():
         format_timeline(
             [(0, [.6, .4]), (1, [.1, .9]), (2, np.array([.8, .2])),
              (3, torch.tensor([.7, .3]))],
-            CLASSES,
-            2.5,
+            CLASSES, 2.5,
             shown={0: 'cue: red disk', 2: '? (delay 2)', 3: '? (delay 3)'},
             answers={2: 0, 3: 1}))
     assert len(lines) == 6

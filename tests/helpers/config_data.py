@@ -50,13 +50,8 @@ def write_boxes(folder, cfg):
     start = cfg.train_dataloader.dataset.timestamp_start
     rows, proposals = [], {}
     for i, seconds in enumerate(NUM_SECONDS):
-        write_video(
-            folder / f'v{i}.mp4',
-            int(FPS * (seconds + 0.5)),
-            first=1000 * i,
-            width=96,
-            height=64,
-            rate=FPS)
+        write_video(folder / f'v{i}.mp4', int(FPS * (seconds + 0.5)),
+                    first=1000 * i, width=96, height=64, rate=FPS)
         for second in range(1, seconds + 1):
             rows.append(f'v{i},{start + second},0.1,0.1,0.5,0.9,'
                         f'{1 + (i + second) % (num_classes - 1)},0')
@@ -69,11 +64,8 @@ def write_boxes(folder, cfg):
         f'item {{\n  name: "action {i}"\n  id: {i}\n}}\n'
         for i in range(1, num_classes)))
     mmengine.dump(proposals, folder / 'proposals.pkl')
-    files = dict(
-        ann_file='boxes.csv',
-        exclude_file='excluded.csv',
-        label_file='labels.pbtxt',
-        proposal_file='proposals.pkl')
+    files = dict(ann_file='boxes.csv', exclude_file='excluded.csv',
+                 label_file='labels.pbtxt', proposal_file='proposals.pkl')
     datasets = [cfg[f'{x}_dataloader'].dataset for x in MODES]
     metrics = [cfg.val_evaluator, cfg.test_evaluator]
     for node in datasets + metrics:
@@ -126,9 +118,8 @@ def write_epic(folder, cfg):
     write_text(folder / 'EPIC_100_video_info.csv', *infos)
     for task in ('verb', 'noun'):
         write_text(folder / f'EPIC_100_tail_{task}s.csv', task, '1')
-    write_text(
-        folder / 'EPIC_100_unseen_participant_ids_validation.csv',
-        'participant_id', 'P02')
+    write_text(folder / 'EPIC_100_unseen_participant_ids_validation.csv',
+               'participant_id', 'P02')
     for node in every_dict([cfg.model, cfg.val_evaluator, cfg.test_evaluator]
                            + [cfg[f'{x}_dataloader'] for x in MODES]):
         for key, value in node.items():
@@ -155,9 +146,8 @@ def write_frames(folder, template):
     lines = []
     for i in range(len(NUM_CLIPS)):
         for number in range(1, 31):
-            mmcv.imwrite(
-                number_image(1000 * i + number),
-                str(folder / f'v{i}' / template.format(number)))
+            mmcv.imwrite(number_image(1000 * i + number),
+                         str(folder / f'v{i}' / template.format(number)))
         lines.append(f'v{i} 30 {i}')
     write_text(folder / 'video.txt', *lines)
 
@@ -166,10 +156,9 @@ def write_features(path, num_frames, span, cfg):
     """Writes what tools/extract_features.py makes of a video."""
     num = math.ceil(num_frames / span)
     first = cfg.model.get('neck') or cfg.model.cls_head
-    np.savez(
-        path, features=np.random.randn(num, first.in_channels),
-        times=np.arange(num) * span / FPS,
-        video=json.dumps(dict(num_frames=num_frames, fps=FPS)))
+    np.savez(path, features=np.random.randn(num, first.in_channels),
+             times=np.arange(num) * span / FPS,
+             video=json.dumps(dict(num_frames=num_frames, fps=FPS)))
 
 
 def write_data(folder, cfg):

@@ -62,8 +62,7 @@ def write_index(path, form='{0}/videos/{1}.MP4', **videos):
     index = {
         form.format(name.split('_')[0], name):
         dict(num_frames=num, fps=float(fps), width=64, height=64, size=1)
-        for name, (num, fps) in videos.items()
-    }
+        for name, (num, fps) in videos.items()}
     Path(path).write_text(json.dumps(index))
     return str(path)
 

@@ -140,13 +140,11 @@ def config(work_dir: Path, train: Optional[dict] = None,
         custom_imports=dict(
             imports=['mmaction_memvit'], allow_failed_imports=False),
         custom_hooks=[dict(type='MemoryBankHook')],
-        default_hooks=dict(
-            logger=dict(type='LoggerHook', interval=1000),
-            checkpoint=dict(type='CheckpointHook', interval=1)),
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=1000),
+                           checkpoint=dict(type='CheckpointHook', interval=1)),
         work_dir=str(work_dir),
         # Loggers and message hubs are found by this name.
-        experiment_name=str(work_dir).replace('/', '_'),
-        model=MODEL,
+        experiment_name=str(work_dir).replace('/', '_'), model=MODEL,
         randomness=dict(seed=3))
     if train is not None:
         cfg.update(

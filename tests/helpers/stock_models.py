@@ -126,8 +126,7 @@ def without_weights(cfg):
             (key == 'init_cfg' and isinstance(value, dict)
              and value.get('type') == 'Pretrained') else
             without_weights(value)
-            for key, value in cfg.items()
-        }
+            for key, value in cfg.items()}
     if isinstance(cfg, (list, tuple)):
         return type(cfg)(without_weights(value) for value in cfg)
     return cfg

@@ -28,8 +28,7 @@ def values(memory: StreamMemory) -> list:
     """The lanes' values, None where nothing is valid."""
     return [
         x.item() if ok else None for x, ok in zip(
-            memory.layers[0].raw_k[0][:, 0, 0], memory.valid[:, 0])
-    ]
+            memory.layers[0].raw_k[0][:, 0, 0], memory.valid[:, 0])]
 
 
 def clip(name: str, position: int, view: int = 0) -> ClipIdentity:

@@ -40,8 +40,7 @@ def nested(batch: int = 2, **kwargs) -> Nested:
 
 
 def same(a, b) -> bool:
-    return all(
-        map(torch.equal, state.tensors(a), state.tensors(b))) and type(
+    return all(map(torch.equal, state.tensors(a), state.tensors(b))) and type(
             a) is type(b)
 
 

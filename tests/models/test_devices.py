@@ -78,8 +78,7 @@ def batch(kind, position, videos=VIDEOS, size=SIZE):
 def scores_of(results):
     return torch.cat([
         (x.pred_instances.scores if 'pred_instances' in x else
-         x.pred_score[None]) for x in results
-    ])
+         x.pred_score[None]) for x in results])
 
 
 @pytest.mark.parametrize('kind', [*CONFIGS, 'detector_without_boxes'])
@@ -173,8 +172,7 @@ def stream_of(backbone, call, device, train):
 @pytest.mark.parametrize('train', [False, True])
 @pytest.mark.parametrize('device, backend', [
     ('cpu', 'aot_eager'),
-    pytest.param('cuda', 'inductor', marks=pytest.mark.cuda),
-])
+    pytest.param('cuda', 'inductor', marks=pytest.mark.cuda)])
 def test_compiled_is_eager(device, backend, train):
     backbone = build('recognizer', device).backbone
     expected = stream_of(backbone, backbone, device, train)

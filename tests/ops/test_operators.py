@@ -82,12 +82,9 @@ def test_pooling(case, dtype):
             x.transpose(1, 2), size, pools(params), causal),
         lambda x, *params: [
             pool_norm_definition(x.transpose(1, 2), size, p, causal)
-            for p in pools(params)
-        ],
-        [
-            tokens, *(leaf(width, 1, *kernel) for _ in strides),
-            *(leaf(width) for _ in range(2 * num))
-        ],
+            for p in pools(params)],
+        [tokens, *(leaf(width, 1, *kernel) for _ in strides),
+         *(leaf(width) for _ in range(2 * num))],
         dtype)
 
 

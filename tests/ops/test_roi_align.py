@@ -43,8 +43,7 @@ def by_loops(maps, rois, bins, scale, ratio, mode, aligned):
             values = [
                 at(maps[int(image), c], y1 + (p + (i + .5) / ny) * per_bin[0],
                    x1 + (q + (j + .5) / nx) * per_bin[1])
-                for i in range(ny) for j in range(nx)
-            ]
+                for i in range(ny) for j in range(nx)]
             if values:
                 out[r, c, p, q] = (
                     np.mean(values) if mode == 'avg' else max(values))

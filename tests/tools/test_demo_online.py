@@ -42,12 +42,9 @@ def run(tool, tmp_path, monkeypatch, capsys):
 
     def call(*args):
         monkeypatch.setattr('sys.argv', [
-            'tool', *map(str, args), '--config',
-            str(tmp_path / 'config.py'), '--checkpoint',
-            str(tmp_path / 'weights.pth'), '--out-dir',
-            str(tmp_path / 'out'), '--classes',
-            str(tmp_path / 'classes.txt')
-        ])
+            'tool', *map(str, args), '--config', str(tmp_path / 'config.py'),
+            '--checkpoint', str(tmp_path / 'weights.pth'), '--out-dir',
+            str(tmp_path / 'out'), '--classes', str(tmp_path / 'classes.txt')])
         tool.main()
         return capsys.readouterr().out
 
@@ -88,10 +85,8 @@ def test_wrong_sources_and_chosen_outputs(run, tmp_path):
 
 def joined(tmp_path) -> str:
     """A file whose pictures change their size."""
-    parts = [
-        write_video(tmp_path / f'{i}.ts', 45, first=45 * i, width=width)
-        for i, width in enumerate((64, 96))
-    ]
+    parts = [write_video(tmp_path / f'{i}.ts', 45, first=45 * i, width=width)
+             for i, width in enumerate((64, 96))]
     path = tmp_path / 'joined.ts'
     path.write_bytes(b''.join(open(x, 'rb').read() for x in parts))
     return str(path)
@@ -105,9 +100,8 @@ def portrait(tmp_path) -> str:
 
 def variable(tmp_path) -> str:
     """1 s at 20 pictures a second, 2 s at 10."""
-    return write_video(
-        tmp_path / 'variable.mp4', 40, rate=20,
-        times=[*range(20), *range(20, 60, 2)])
+    return write_video(tmp_path / 'variable.mp4', 40, rate=20,
+                       times=[*range(20), *range(20, 60, 2)])
 
 
 def cut_off(tmp_path) -> str:
@@ -216,8 +210,7 @@ def test_page(run, tmp_path, monkeypatch, mem_len):
     monkeypatch.setattr(LivePage, 'close', look)
     path = write_video(tmp_path / 'a.mp4', 26, rate=20)
     told = run(path, '--serve', '--address', '127.0.0.1:0', '--cfg-options',
-               f'model.backbone.mem_len={mem_len}',
-               'any_checkpoint_fits=True')
+               f'model.backbone.mem_len={mem_len}', 'any_checkpoint_fits=True')
     assert 'http://127.0.0.1:' in told
     state, = states
     assert state['source'] == path and len(state['steps']) == 7
@@ -245,12 +238,10 @@ def test_persons_of_a_raw_video(tool, tmp_path, monkeypatch, capsys):
     cfg.dump(tmp_path / 'config.py')
     path = write_video(tmp_path / 'a.mp4', 35, rate=10)
     monkeypatch.setattr('sys.argv', [
-        'tool', path, '--config',
-        str(tmp_path / 'config.py'), '--checkpoint',
+        'tool', path, '--config', str(tmp_path / 'config.py'), '--checkpoint',
         str(tmp_path / 'weights.pth'), '--person-config',
         str(tmp_path / 'persons.py'), '--person-score', '0', '--out-dir',
-        str(tmp_path / 'out')
-    ])
+        str(tmp_path / 'out')])
     tool.main()
     lines = read_lines(tmp_path / 'out/a.jsonl')
     # Keyframes at 1, 2 and 3 s.

@@ -9,9 +9,8 @@ from helpers.runs import config
 from helpers.tools import tool_fixture
 
 tool = tool_fixture('tools/deployment/export_online.py')
-pytestmark = pytest.mark.skipif(
-    not hasattr(torch.compiler, 'is_exporting'),
-    reason='torch tells of an export since 2.7')
+pytestmark = pytest.mark.skipif(not hasattr(torch.compiler, 'is_exporting'),
+                                reason='torch tells of an export since 2.7')
 
 
 def test_files_are_run_beside_the_model(tool, tmp_path, monkeypatch, capsys):

@@ -32,17 +32,14 @@ from mmaction_memvit.video.index import name_videos, update_index
 tool = tool_fixture('tools/extract_features.py')
 #: A stock backbone under a head that pools.
 STATELESS = dict(
-    type='OnlineRecognizer3D',
-    backbone=SLOWONLY,
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor', mean=[127.] * 3, std=[64.] * 3,
-        format_shape='NCTHW'),
+    type='OnlineRecognizer3D', backbone=SLOWONLY,
+    data_preprocessor=dict(type='ActionDataPreprocessor', mean=[127.] * 3,
+                           std=[64.] * 3, format_shape='NCTHW'),
     cls_head=dict(type='I3DHead', in_channels=32, num_classes=3,
                   dropout_ratio=0., average_clips='prob'))
 #: The same with a backbone that remembers.
 MEMORY = dict(
-    STATELESS,
-    backbone=dict(MEMVIT, init_cfg=STRONG, output_cls_token=False),
+    STATELESS, backbone=dict(MEMVIT, init_cfg=STRONG, output_cls_token=False),
     cls_head=dict(type='MViTHead', in_channels=32, num_classes=3,
                   dropout_ratio=0., with_cls_token=False,
                   average_clips='prob'))
@@ -139,10 +136,8 @@ def test_scores_are_those_of_videos(folder, whole, name):
     dataset = dict(
         cfg.test_dataloader.dataset,
         data_prefix=dict(feature=str(folder / f'whole_{name}')),
-        pipeline=[
-            dict(type='LoadFeatureClip'),
-            dict(type='PackActionInputs', meta_keys=META_KEYS)
-        ])
+        pipeline=[dict(type='LoadFeatureClip'),
+                  dict(type='PackActionInputs', meta_keys=META_KEYS)])
     cfg.test_dataloader.dataset = dataset
     cfg.model.backbone = dict(type='FeatureBackbone')
     cfg.model.data_preprocessor = dict(type='ActionDataPreprocessor')
@@ -266,8 +261,7 @@ def test_videos_that_break_on_the_way(tool, folder, tmp_path, capsys):
     (root / 'videos/v1.mp4').unlink()
     assert call(tool, root, 'stateless', root / 'out') == 1
     assert 'v1.mp4' in capsys.readouterr().out
-    assert list(files_of(root / 'out')) == [
-        f'v{i}.npz' for i in (0, 2, 3, 4)]
+    assert list(files_of(root / 'out')) == [f'v{i}.npz' for i in (0, 2, 3, 4)]
 
 
 def test_stock_configs(tool, folder, tmp_path):
@@ -287,8 +281,7 @@ def test_stock_configs(tool, folder, tmp_path):
                 dict(type='Resize', scale=(-1, 32)),
                 dict(type='ThreeCrop', crop_size=32),
                 dict(type='FormatShape', input_format='NCTHW'),
-                dict(type='PackActionInputs')
-            ]))
+                dict(type='PackActionInputs')]))
     cfg.dump(str(tmp_path / 'stateless.py'))
     shutil.copy(folder / 'stateless.pth', tmp_path)
     assert call(tool, tmp_path, 'stateless', tmp_path / 'own') == 0

@@ -192,8 +192,7 @@ def test_models_of_longcue_learn(parts, path):
     subject.model.init_weights()
     subject.model.train()
     subject.forward(subject.make(4, torch.device('cpu')), True).backward()
-    grads = [p.grad for p in subject.model.parameters()
-             if p.grad is not None]
+    grads = [p.grad for p in subject.model.parameters() if p.grad is not None]
     assert all(torch.isfinite(x).all() for x in grads)
     assert any(x.abs().max() > 1e-6 for x in grads)
 

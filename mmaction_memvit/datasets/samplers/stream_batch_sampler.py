@@ -87,13 +87,9 @@ class StreamBatchSampler(Sampler):
         ...     dataset=dict(type='OnlineVideoDataset', ...))
     """
 
-    def __init__(self,
-                 sampler: Sampler,
-                 batch_size: int,
-                 mode: str | None = None,
-                 split_videos: bool = False,
-                 max_stream_len: int | None = None,
-                 unroll: int = 1,
+    def __init__(self, sampler: Sampler, batch_size: int,
+                 mode: str | None = None, split_videos: bool = False,
+                 max_stream_len: int | None = None, unroll: int = 1,
                  **kwargs: Any) -> None:
         retire(kwargs, drop_last=False)
         check_no_more(kwargs, self)
@@ -151,8 +147,7 @@ class StreamBatchSampler(Sampler):
         world_size = self.sampler.world_size
         num_lanes = world_size * self.batch_size
         check_enough_videos(len(lengths), world_size, self.batch_size)
-        self._steps = count_train_steps(lengths, num_lanes,
-                                        self.split_videos)
+        self._steps = count_train_steps(lengths, num_lanes, self.split_videos)
         places, clips = num_lanes * self._steps, int(lengths.sum())
         left_out = int(self.streams.lengths.sum()) - clips
         share = 1 - clips / places
@@ -232,9 +227,8 @@ def read_stream_keys(dataset: Any) -> list[tuple[str, int]]:
             f'{len(dataset)} samples, in the middle of a stream. Remove it '
             'from the data loader and list fewer videos for a shorter epoch.')
     if isinstance(dataset, ConcatDataset):
-        return [
-            key for part in dataset.datasets for key in read_stream_keys(part)
-        ]
+        return [key for part in dataset.datasets
+                for key in read_stream_keys(part)]
     if hasattr(dataset, 'stream_keys'):
         keys = list(dataset.stream_keys())
     else:

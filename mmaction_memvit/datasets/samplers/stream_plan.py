@@ -80,9 +80,7 @@ def index_streams(keys: Sequence[tuple[Hashable, int]]) -> Streams:
                    np.cumsum(lengths) - lengths, lengths)
 
 
-def limit_streams(streams: Streams,
-                  max_stream_len: int,
-                  seed: int,
+def limit_streams(streams: Streams, max_stream_len: int, seed: int,
                   epoch: int) -> Streams:
     """Leave one piece of every video that is too long.
 
@@ -134,8 +132,7 @@ def can_split(lengths: np.ndarray, num_lanes: int) -> bool:
     return bool(lengths.max() <= lengths.sum() // num_lanes)
 
 
-def count_train_steps(lengths: np.ndarray,
-                      num_lanes: int,
+def count_train_steps(lengths: np.ndarray, num_lanes: int,
                       split_videos: bool = False) -> int:
     """Steps of a training epoch, at least 1, the same in all epochs and ranks.
 
@@ -150,13 +147,8 @@ def count_train_steps(lengths: np.ndarray,
     return int(_sum_loads(lanes, ordered, num_lanes).max())
 
 
-def plan_train_epoch(streams: Streams,
-                     seed: int,
-                     epoch: int,
-                     rank: int,
-                     world_size: int,
-                     batch_size: int,
-                     shuffle: bool = True,
+def plan_train_epoch(streams: Streams, seed: int, epoch: int, rank: int,
+                     world_size: int, batch_size: int, shuffle: bool = True,
                      split_videos: bool = False) -> np.ndarray:
     """Plan one training epoch of one rank: indices (steps, batch_size).
 
@@ -192,12 +184,9 @@ def plan_evaluation(streams: Streams, rank: int, world_size: int,
     places of the others do not change.
     """
     order = order_longest_first(streams.lengths)
-    lane_of = deal_to_shortest(streams.lengths[order],
-                               world_size * batch_size)
-    lanes = [
-        _gather_clips(streams, order[lane_of == lane])
-        for lane in rank + world_size * np.arange(batch_size)
-    ]
+    lane_of = deal_to_shortest(streams.lengths[order], world_size * batch_size)
+    lanes = [_gather_clips(streams, order[lane_of == lane])
+             for lane in rank + world_size * np.arange(batch_size)]
     lanes.sort(key=len, reverse=True)
     loads = np.array([len(lane) for lane in lanes])
     table = np.full((loads[0], batch_size), -1)

@@ -10,8 +10,6 @@ from .consistent import PerVideoAugment
 from .features import LoadFeatureClip
 from .loading import LoadVideoClip, VideoInit
 
-__all__ = [
-    'DropLostBoxes', 'LabelSampledClips', 'LoadFeatureClip', 'LoadVideoClip',
-    'PerVideoAugment', 'SampleKeyframeClip', 'SampleObservedFrames',
-    'TrimToSegment', 'VideoInit'
-]
+__all__ = ['DropLostBoxes', 'LabelSampledClips', 'LoadFeatureClip',
+           'LoadVideoClip', 'PerVideoAugment', 'SampleKeyframeClip',
+           'SampleObservedFrames', 'TrimToSegment', 'VideoInit']

@@ -10,10 +10,8 @@ from mmcv.transforms import BaseTransform
 from ...video.frames import Clock, choose_by_time
 
 # What belongs to the rows of the boxes.
-_BELONGING = {
-    'gt_bboxes': ('gt_labels', 'entity_ids'),
-    'proposals': ('scores', 'orig_proposals'),
-}
+_BELONGING = {'gt_bboxes': ('gt_labels', 'entity_ids'),
+              'proposals': ('scores', 'orig_proposals')}
 
 
 def _need(results: dict, key: str, owner: object, source: str) -> None:
@@ -48,9 +46,7 @@ class SampleKeyframeClip(BaseTransform):
             augmentation, for training. Defaults to False.
     """
 
-    def __init__(self,
-                 clip_len: int,
-                 frame_interval: int,
+    def __init__(self, clip_len: int, frame_interval: int,
                  sample_fps: Optional[float] = 30.,
                  perturb: bool = False) -> None:
         self.clip_len = clip_len
@@ -140,8 +136,7 @@ class LabelSampledClips(BaseTransform):
         """Chooses the labels."""
         _need(results, 'action_times', self, 'CharadesDataset')
         _need(results, 'frame_inds', self, 'SampleFrames before it')
-        frames = np.reshape(results['frame_inds'],
-                            (results['num_clips'], -1))
+        frames = np.reshape(results['frame_inds'], (results['num_clips'], -1))
         frames = frames - results['start_index']
         clock = Clock({**results, 'num_frames': results['total_frames']})
         first = clock.seconds_at(frames.min(1))
@@ -177,9 +172,7 @@ class SampleObservedFrames(BaseTransform):
             learns. Defaults to True.
     """
 
-    def __init__(self,
-                 clip_len: int,
-                 interval_seconds: float = 1.,
+    def __init__(self, clip_len: int, interval_seconds: float = 1.,
                  label_frames: bool = True) -> None:
         self.clip_len = clip_len
         self.interval_seconds = interval_seconds
@@ -200,8 +193,7 @@ class SampleObservedFrames(BaseTransform):
                 clock.seconds_at(frames), results['segment_times'])
             # The last row is that of no segment.
             table = np.append(results['segment_labels'], [[-1] * 3], 0)
-            results['label'] = np.append(
-                table[rows], [results['label']], 0)
+            results['label'] = np.append(table[rows], [results['label']], 0)
         results['frame_inds'] = frames + results['first_number']
         results['clip_len'] = self.clip_len
         results['frame_interval'] = round(

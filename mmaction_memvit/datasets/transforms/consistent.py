@@ -58,8 +58,7 @@ class PerVideoAugment(BaseTransform):
             ``aug_seed`` of the sample, which the dataset gives, else 0.
     """
 
-    def __init__(self,
-                 transforms: Sequence,
+    def __init__(self, transforms: Sequence,
                  seed: Optional[int] = None) -> None:
         self.transforms = Compose(transforms)
         self.seed = seed

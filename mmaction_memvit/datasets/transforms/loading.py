@@ -140,14 +140,10 @@ class LoadVideoClip(CachedLoader):
             :class:`OnlineVideoDataset` swaps the sample then, in training.
     """
 
-    def __init__(self,
-                 backend: str = 'auto',
-                 num_threads: int = 1,
-                 cache_size: int = 16,
-                 short_side: Optional[int] = None,
+    def __init__(self, backend: str = 'auto', num_threads: int = 1,
+                 cache_size: int = 16, short_side: Optional[int] = None,
                  size: Optional[tuple[int, int]] = None,
-                 io_backend: str = 'disk',
-                 **kwargs) -> None:
+                 io_backend: str = 'disk', **kwargs) -> None:
         if short_side is not None and size is not None:
             raise ValueError(f'short_side={short_side} and size={size} '
                              'exclude each other. Remedy: set one of them')
@@ -200,8 +196,7 @@ class LoadVideoClip(CachedLoader):
             return None if self.size is None else tuple(self.size)
         scale = self.short_side / min(table.width, table.height)
         # As mmcv rounds.
-        return tuple(
-            int(x * scale + 0.5) for x in (table.width, table.height))
+        return tuple(int(x * scale + 0.5) for x in (table.width, table.height))
 
     def _open(self, filename: str, entry: Optional[dict]):
         source: Any = filename

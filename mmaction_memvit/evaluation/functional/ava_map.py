@@ -43,11 +43,9 @@ from ...messages import check_choice, format_share, text_table
 AVA_CONVENTIONS = ('mmaction2', 'official')
 
 # Ids of AVA's classes by group, and two names by which AVA's list is known.
-_GROUPS = {
-    'person_movement': range(1, 15),
-    'object_manipulation': range(15, 64),
-    'person_interaction': range(64, 81)
-}
+_GROUPS = {'person_movement': range(1, 15),
+           'object_manipulation': range(15, 64),
+           'person_interaction': range(64, 81)}
 _AVA_NAMES = {12: 'stand', 80: 'watch (a person)'}
 
 
@@ -101,12 +99,10 @@ class AVAReport(NamedTuple):
         return text_table([heads, *rows, mean], left=(1, ))
 
 
-def evaluate_ava(truth: ActionBoxes,
-                 found: ActionBoxes,
-                 names: Mapping[int, str],
-                 class_ids: Sequence[int] | None = None,
-                 excluded: Collection[Key] = (),
-                 iou_thr: float = 0.5) -> AVAReport:
+def evaluate_ava(
+        truth: ActionBoxes, found: ActionBoxes, names: Mapping[int, str],
+        class_ids: Sequence[int] | None = None, excluded: Collection[Key] = (),
+        iou_thr: float = 0.5) -> AVAReport:
     """Compute the frame mAP in every convention.
 
     Args:
@@ -123,15 +119,11 @@ def evaluate_ava(truth: ActionBoxes,
     return AVAReport(
         np.array(ids, dtype=np.int64), dict(names), {
             name: frame_ap(truth, found, ids, excluded, name, iou_thr)
-            for name in AVA_CONVENTIONS
-        })
+            for name in AVA_CONVENTIONS})
 
 
-def frame_ap(truth: ActionBoxes,
-             found: ActionBoxes,
-             class_ids: Sequence[int],
-             excluded: Collection[Key] = (),
-             convention: str = 'mmaction2',
+def frame_ap(truth: ActionBoxes, found: ActionBoxes, class_ids: Sequence[int],
+             excluded: Collection[Key] = (), convention: str = 'mmaction2',
              iou_thr: float = 0.5) -> ClassAP:
     """Compute the average precision of each class over all keyframes.
 
@@ -255,9 +247,8 @@ def _match(truth: ActionBoxes, found: ActionBoxes, num_images: int,
     Both tables are sorted by class and keyframe.
     """
     right = np.zeros(len(found.labels), dtype=bool)
-    cells, starts, counts = np.unique(
-        truth.labels * num_images + truth.images, return_index=True,
-        return_counts=True)
+    cells, starts, counts = np.unique(truth.labels * num_images + truth.images,
+                                      return_index=True, return_counts=True)
     found_cells = found.labels * num_images + found.images
     first = np.searchsorted(found_cells, cells, 'left')
     num = np.searchsorted(found_cells, cells, 'right') - first

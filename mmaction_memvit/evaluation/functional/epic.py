@@ -57,10 +57,8 @@ def class_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.where(known, ranks, MISSED)
 
 
-def action_ranks(verb_scores: np.ndarray,
-                 noun_scores: np.ndarray,
-                 verbs: np.ndarray,
-                 nouns: np.ndarray,
+def action_ranks(verb_scores: np.ndarray, noun_scores: np.ndarray,
+                 verbs: np.ndarray, nouns: np.ndarray,
                  num_kept: int = NUM_KEPT) -> np.ndarray:
     """Rank of the true action among pairs of verbs and nouns.
 
@@ -94,8 +92,7 @@ def action_ranks(verb_scores: np.ndarray,
 
 
 def best_actions(
-        verb_scores: np.ndarray,
-        noun_scores: np.ndarray,
+        verb_scores: np.ndarray, noun_scores: np.ndarray,
         num_kept: int = NUM_KEPT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The best pairs of verb and noun.
 
@@ -146,8 +143,7 @@ def marginal_scores(
 
 
 def evaluate_epic_recognition(
-        scores: Mapping[str, np.ndarray],
-        labels: Mapping[str, np.ndarray],
+        scores: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray],
         unseen: np.ndarray | None = None,
         tail: Mapping[str, np.ndarray] | None = None,
         topk: Sequence[int] = (1, 5)) -> dict[str, float]:
@@ -179,12 +175,11 @@ def evaluate_epic_recognition(
     return out
 
 
-def evaluate_epic_anticipation(
-        scores: Mapping[str, np.ndarray],
-        labels: Mapping[str, np.ndarray],
-        unseen: np.ndarray | None = None,
-        tail: Mapping[str, np.ndarray] | None = None,
-        k: int = 5) -> dict[str, float]:
+def evaluate_epic_anticipation(scores: Mapping[str, np.ndarray],
+                               labels: Mapping[str, np.ndarray],
+                               unseen: np.ndarray | None = None,
+                               tail: Mapping[str, np.ndarray] | None = None,
+                               k: int = 5) -> dict[str, float]:
     """Class-mean recalls, as the action anticipation challenge has them.
 
     Arguments and results are those of :func:`evaluate_epic_recognition`, with
@@ -199,8 +194,7 @@ def evaluate_epic_anticipation(
     return {
         f'{name}{task}_recall{k}': class_mean_recall(
             ranks, classes[task][rows], k)
-        for task, name, ranks, rows in _subsets(scores, labels, unseen, tail)
-    }
+        for task, name, ranks, rows in _subsets(scores, labels, unseen, tail)}
 
 
 def class_mean_recall(ranks: np.ndarray, classes: np.ndarray, k: int) -> float:

@@ -28,11 +28,9 @@ class MultiLabelReport(NamedTuple):
     def metrics(self) -> dict[str, float]:
         """``mAP``, ``mAP_labelled`` (0 to 1) and ``classes``, their number."""
         counts = self.num_positives > 0
-        return {
-            'mAP': float(self.ap[counts].mean()),
-            'mAP_labelled': float(self.ap_labelled[counts].mean()),
-            'classes': int(counts.sum()),
-        }
+        return {'mAP': float(self.ap[counts].mean()),
+                'mAP_labelled': float(self.ap_labelled[counts].mean()),
+                'classes': int(counts.sum())}
 
     def table(self) -> str:
         """A line of text for every class that occurs, the means, a legend."""
@@ -51,10 +49,9 @@ class MultiLabelReport(NamedTuple):
             f'{self.num_videos - self.num_empty} that have a class')
 
 
-def evaluate_multi_label(scores: np.ndarray,
-                         labels: np.ndarray,
-                         names: Sequence[str] | None = None
-                         ) -> MultiLabelReport:
+def evaluate_multi_label(
+        scores: np.ndarray, labels: np.ndarray,
+        names: Sequence[str] | None = None) -> MultiLabelReport:
     """Compute the average precision of each class over videos.
 
     AP is the sum over thresholds of precision times the gain in recall, so

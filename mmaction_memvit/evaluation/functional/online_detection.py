@@ -63,8 +63,7 @@ class OnlineDetectionReport(NamedTuple):
             **{f'{name}_stage{k}': _mean(ap)
                for k, ap in enumerate(self.by_stage, 1)},
             # A float: MMEngine's log of tests has no whole numbers.
-            'classes': float((~np.isnan(self.ap)).sum()),
-        }
+            'classes': float((~np.isnan(self.ap)).sum())}
 
     def table(self) -> str:
         """A line of text for every class that occurs, the means, stages.
@@ -88,11 +87,9 @@ class OnlineDetectionReport(NamedTuple):
 
 
 def evaluate_online_detection(
-        scores: np.ndarray,
-        labels: np.ndarray,
+        scores: np.ndarray, labels: np.ndarray,
         lengths: Sequence[int] | None = None,
-        names: Sequence[str] | None = None,
-        left_out: Collection[int] = (0, ),
+        names: Sequence[str] | None = None, left_out: Collection[int] = (0, ),
         ambiguous: int | None = None,
         calibrated: bool = False) -> OnlineDetectionReport:
     """Compute the average precision of each class over frames.
@@ -141,8 +138,7 @@ def evaluate_online_detection(
     if not keep.all():
         scores, labels = scores[keep], labels[keep]
     unmeasured = {*left_out, ambiguous}
-    classes = [i for i in np.flatnonzero(labels.any(0))
-               if i not in unmeasured]
+    classes = [i for i in np.flatnonzero(labels.any(0)) if i not in unmeasured]
     if not classes:
         raise ValueError(
             f'None of the {len(keep)} frames shows an action, so there is no '
@@ -163,8 +159,7 @@ def evaluate_online_detection(
         int((~keep).sum()), tuple(names or [''] * scores.shape[1]))
 
 
-def stage_frames(shown: np.ndarray,
-                 video: np.ndarray) -> Iterator[np.ndarray]:
+def stage_frames(shown: np.ndarray, video: np.ndarray) -> Iterator[np.ndarray]:
     """Numbers of the frames of each stage, of all actions of a class.
 
     ``shown`` are bools (F, ), ``video`` (F, ) tells the video of each frame.
@@ -183,8 +178,7 @@ def stage_frames(shown: np.ndarray,
             count.sum())
 
 
-def average_precision(scores: np.ndarray,
-                      shown: np.ndarray,
+def average_precision(scores: np.ndarray, shown: np.ndarray,
                       calibrated: bool = False) -> float:
     """AP or cAP of scores (F, ) of which bools (F, ) tell the right ones.
 
@@ -195,8 +189,7 @@ def average_precision(scores: np.ndarray,
                     calibrated)
 
 
-def _average(found: np.ndarray, others: np.ndarray,
-             calibrated: bool) -> float:
+def _average(found: np.ndarray, others: np.ndarray, calibrated: bool) -> float:
     """Mean precision at positives, of ascending scores of both kinds."""
     if not len(found):
         return np.nan

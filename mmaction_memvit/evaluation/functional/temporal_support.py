@@ -51,8 +51,7 @@ class TemporalSupport(NamedTuple):
 
 def change_by_age(step: Callable[[Any, Any], tuple[Sequence, Any]],
                   stream: Iterable[tuple[Any, Any, Sequence[int]]],
-                  max_age: int,
-                  memory: Any = None) -> TemporalSupport:
+                  max_age: int, memory: Any = None) -> TemporalSupport:
     """Measure how much clips of the past change the scores of later ones.
 
     For each age a second memory runs along, in which the clip so many steps
@@ -102,10 +101,8 @@ def _moved(scores: Sequence[Sequence[np.ndarray]],
     """Probability that moved in each lane, (B, ); NaN of no score (no box)."""
     moved = np.full(len(truth), math.nan)
     for lane, (new, old) in enumerate(zip(scores, truth)):
-        tasks = [
-            np.abs(np.subtract(x, y, dtype=np.float64)).sum(-1).mean() / 2
-            for x, y in zip(new, old) if np.size(y)
-        ]
+        tasks = [np.abs(np.subtract(x, y, dtype=np.float64)).sum(-1).mean() / 2
+                 for x, y in zip(new, old) if np.size(y)]
         if tasks:
             moved[lane] = np.mean(tasks)
     return moved

@@ -7,8 +7,6 @@ from .online_detection_metric import OnlineDetectionMetric
 from .stream_confusion import count_streams_by_video
 from .video_acc_metric import VideoAccMetric
 
-__all__ = [
-    'AVADetectionMetric', 'EpicAnticipationMetric', 'EpicRecognitionMetric',
-    'MultiLabelMAPMetric', 'OnlineDetectionMetric', 'VideoAccMetric',
-    'count_streams_by_video'
-]
+__all__ = ['AVADetectionMetric', 'EpicAnticipationMetric',
+           'EpicRecognitionMetric', 'MultiLabelMAPMetric',
+           'OnlineDetectionMetric', 'VideoAccMetric', 'count_streams_by_video']

@@ -62,17 +62,12 @@ class AVADetectionMetric(KeyedMetric):
     default_prefix = 'mAP'
     unit = 'keyframes'
 
-    def __init__(self,
-                 ann_file: str,
-                 exclude_file: str | None = None,
-                 label_file: str | None = None,
-                 action_thr: float = 0.002,
+    def __init__(self, ann_file: str, exclude_file: str | None = None,
+                 label_file: str | None = None, action_thr: float = 0.002,
                  num_classes: int = 81,
                  custom_classes: Sequence[int] | None = None,
-                 convention: str = 'mmaction2',
-                 iou_thr: float = 0.5,
-                 results_file: str | None = None,
-                 bad_rows: str = 'error',
+                 convention: str = 'mmaction2', iou_thr: float = 0.5,
+                 results_file: str | None = None, bad_rows: str = 'error',
                  **kwargs: Any) -> None:
         # AVAMetric's; the only choice.
         for option in kwargs.pop('options', ()):
@@ -169,8 +164,7 @@ class AVADetectionMetric(KeyedMetric):
             scores[~np.isfinite(scores)] = -np.inf
         if self.action_thr < 0:
             # Column 0 where no score is finite.
-            wanted = np.arange(
-                self.num_classes) == scores.argmax(1)[:, None]
+            wanted = np.arange(self.num_classes) == scores.argmax(1)[:, None]
         else:
             wanted = scores > self.action_thr
         # A label map may leave ids out.

@@ -43,10 +43,7 @@ class EpicAnticipationMetric(EpicRecognitionMetric):
 
     challenge = 'action_anticipation'
 
-    def __init__(self,
-                 ann_file: str,
-                 tau_a: float = 1.,
-                 tokens: str = 'last',
+    def __init__(self, ann_file: str, tau_a: float = 1., tokens: str = 'last',
                  **kwargs: Any) -> None:
         check_choice('tokens', tokens, ('last', 'mean'))
         super().__init__(ann_file, **kwargs)

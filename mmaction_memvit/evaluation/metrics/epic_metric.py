@@ -88,22 +88,15 @@ class EpicRecognitionMetric(KeyedMetric):
     default_prefix = 'epic'
     challenge = 'action_recognition'
 
-    def __init__(self,
-                 ann_file: str,
-                 tail_verbs: str | None = None,
+    def __init__(self, ann_file: str, tail_verbs: str | None = None,
                  tail_nouns: str | None = None,
                  unseen_participants: str | None = None,
                  actions: str | Sequence[str] | None = None,
-                 num_verbs: int = 97,
-                 num_nouns: int = 300,
-                 data_root: str = '',
-                 ann_options: dict | None = None,
-                 online: bool = False,
-                 task: str | None = None,
-                 average: str = 'prob',
-                 max_distance: float = 1.,
-                 missing: str = 'error',
-                 dump_file: str | None = None,
+                 num_verbs: int = 97, num_nouns: int = 300,
+                 data_root: str = '', ann_options: dict | None = None,
+                 online: bool = False, task: str | None = None,
+                 average: str = 'prob', max_distance: float = 1.,
+                 missing: str = 'error', dump_file: str | None = None,
                  **kwargs: Any) -> None:
         check_choice('average', average, ('prob', 'score'))
         check_choice('missing', missing, ('error', 'miss', 'leave_out'))
@@ -224,10 +217,8 @@ class EpicRecognitionMetric(KeyedMetric):
         keep = keep[self.is_needed(times[keep], table.starts[rows],
                                    table.stops[rows])]
         return (video, int(position)), {
-            'first': tuple(first.tolist()),
-            'times': times[keep],
-            'scores': {task: array[keep] for task, array in scores.items()},
-        }
+            'first': tuple(first.tolist()), 'times': times[keep],
+            'scores': {task: array[keep] for task, array in scores.items()}}
 
     def _video_of(self, name: str) -> str:
         """The table's id of a video; the name itself if it has none.

@@ -49,9 +49,7 @@ class MultiLabelMAPMetric(KeyedMetric):
     unit = 'videos'
     needs_all = True
 
-    def __init__(self,
-                 view_pooling: str = 'max',
-                 scores: str = 'logit',
+    def __init__(self, view_pooling: str = 'max', scores: str = 'logit',
                  class_names: str | Sequence[str] | None = None,
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -86,11 +84,9 @@ class MultiLabelMAPMetric(KeyedMetric):
                 'average_clips=None there, so that the metric pools views.')
         scores = np.atleast_2d(to_numpy(scores, torch.float64))
         self._check_names(scores.shape[1])
-        return (name, ), {
-            'pred': self._pool(name, scores),
-            'label': self._label(name, sample, scores.shape[1]),
-            'softmax': is_probability(scores, 0.01),
-        }
+        return (name, ), {'pred': self._pool(name, scores),
+                          'label': self._label(name, sample, scores.shape[1]),
+                          'softmax': is_probability(scores, 0.01)}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Stores one result per video; see :meth:`result_of`."""

@@ -55,10 +55,8 @@ class OnlineDetectionMetric(KeyedMetric):
     unit = 'clips'
     needs_all = True
 
-    def __init__(self,
-                 benchmark: str | None = None,
-                 background: int | None = None,
-                 ambiguous: int | None = None,
+    def __init__(self, benchmark: str | None = None,
+                 background: int | None = None, ambiguous: int | None = None,
                  calibrated: bool | None = None,
                  class_names: str | Sequence[str] | None = None,
                  **kwargs: Any) -> None:
@@ -112,11 +110,9 @@ class OnlineDetectionMetric(KeyedMetric):
         columns = (labels > 0).cpu().numpy().reshape(num, -1)
         ends = np.cumsum(sizes)[:-1]
         times = to_numpy(sample.get('token_times', np.zeros((0, 2))))
-        return key, {
-            'times': times[~np.isnan(times).any(1), 0],
-            'scores': scores,
-            'labels': dict(zip(scores, np.split(columns, ends, 1))),
-        }
+        return key, {'times': times[~np.isnan(times).any(1), 0],
+                     'scores': scores,
+                     'labels': dict(zip(scores, np.split(columns, ends, 1)))}
 
     def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
         """``mAP``, ``mcAP``, those by stage and ``classes``."""

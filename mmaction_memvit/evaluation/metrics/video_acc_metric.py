@@ -49,8 +49,7 @@ class VideoAccMetric(KeyedMetric, AccMetric):
     def __init__(self,
                  metric_list: str | Sequence[str] = ('top_k_accuracy',
                                                      'mean_class_accuracy'),
-                 metric_options: dict | None = None,
-                 average: str = 'prob',
+                 metric_options: dict | None = None, average: str = 'prob',
                  **kwargs: Any) -> None:
         if isinstance(metric_list, str):
             metric_list = (metric_list, )
@@ -82,10 +81,8 @@ class VideoAccMetric(KeyedMetric, AccMetric):
         pred = sample.get('pred_score')
         if getattr(pred, 'ndim', 0) == 2 and len(pred) == 1:
             sample = {**sample, 'pred_score': pred[0]}
-        return key, {
-            'pred': to_numpy(self.scores_of(sample, 1).float()),
-            'label': int(label[0]) if label.size == 1 else label
-        }
+        return key, {'pred': to_numpy(self.scores_of(sample, 1).float()),
+                     'label': int(label[0]) if label.size == 1 else label}
 
     def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
         """Averages the scores of each video or segment and compares."""
@@ -100,10 +97,8 @@ class VideoAccMetric(KeyedMetric, AccMetric):
         preds, labels, num_broken = [], [], 0
         for key, clips in groups.items():
             labels.append(self._agree_on_label(key, clips))
-            scores = [
-                self._score(clip['pred']) for clip in clips.values()
-                if np.isfinite(clip['pred']).all()
-            ]
+            scores = [self._score(clip['pred']) for clip in clips.values()
+                      if np.isfinite(clip['pred']).all()]
             num_broken += len(clips) - len(scores)
             if scores:
                 preds.append(np.sum(scores, axis=0) / len(scores))

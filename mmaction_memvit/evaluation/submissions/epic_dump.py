@@ -62,9 +62,8 @@ def read_epic_dump(path: str) -> tuple[list[str], dict[str, np.ndarray]]:
     if not isinstance(data, dict):
         raise data_error(path, f'it is no dump, but a {type(data).__name__}',
                          remedy)
-    scores = {
-        task: np.asarray(data[key], np.float64) for task in TASKS
-        for key in (task, f'{task}_output') if key in data}
+    scores = {task: np.asarray(data[key], np.float64) for task in TASKS
+              for key in (task, f'{task}_output') if key in data}
     if 'narration_id' not in data or not scores:
         raise data_error(path, "it must have 'narration_id' and scores of "
                          f'{", ".join(TASKS)}, but has '

@@ -41,16 +41,11 @@ SLS_LIMIT = 5
 _MEMBER = 'test.json'
 
 
-def write_epic_submission(path: str,
-                          narration_ids: Sequence[str],
-                          scores: Mapping[str, np.ndarray],
-                          challenge: str,
-                          sls_pt: int,
-                          sls_tl: int,
-                          sls_td: int,
-                          actions: Optional[EpicActions] = None,
-                          num_verbs: int = NUM_VERBS,
-                          num_nouns: int = NUM_NOUNS) -> int:
+def write_epic_submission(
+        path: str, narration_ids: Sequence[str],
+        scores: Mapping[str, np.ndarray], challenge: str, sls_pt: int,
+        sls_tl: int, sls_td: int, actions: Optional[EpicActions] = None,
+        num_verbs: int = NUM_VERBS, num_nouns: int = NUM_NOUNS) -> int:
     """Write a submission; returns the number of segments without scores.
 
     Segments that have no scores (NaN) get 0 for all classes, since every
@@ -142,9 +137,8 @@ def _check_scores(
         if both or 'action' not in scores:
             raise ValueError('a submission needs scores of verbs and nouns, '
                              f'but these are of {sorted(scores)}')
-        both = marginal_scores(
-            np.where(known[:, None], scores['action'], 0), actions.pairs,
-            num_verbs, num_nouns)
+        both = marginal_scores(np.where(known[:, None], scores['action'], 0),
+                               actions.pairs, num_verbs, num_nouns)
     verb, noun = (np.where(known[:, None], np.asarray(a, np.float64), 0)
                   for a in both)
     return verb, noun, known
@@ -157,8 +151,7 @@ def _best_of_head(scores: np.ndarray,
     return actions.pairs[best, 0], actions.pairs[best, 1], probs
 
 
-def validate_epic_submission(path: str,
-                             narration_ids: Sequence[str],
+def validate_epic_submission(path: str, narration_ids: Sequence[str],
                              challenge: Optional[str] = None,
                              num_verbs: int = NUM_VERBS,
                              num_nouns: int = NUM_NOUNS) -> list[str]:
@@ -193,8 +186,7 @@ def validate_epic_submission(path: str,
         'verb': set(map(str, range(num_verbs))),
         'noun': set(map(str, range(num_nouns))),
         'action': {f'{v},{n}' for v in range(num_verbs)
-                   for n in range(num_nouns)},
-    }
+                   for n in range(num_nouns)}}
     for name, result in results.items():
         for task, known in names.items():
             kind, detail = _score_problem(result, task, known)
@@ -214,14 +206,12 @@ def _head_problems(content: Mapping[str, Any],
         for key, values in allowed.items()
         # True is no 1 here.
         if type(content.get(key)) not in (str, int)
-        or content[key] not in values
-    ]
+        or content[key] not in values]
     strange = set(content) - {*allowed, 'results'}
     return problems + [f'unknown fields {sorted(strange)}'] * bool(strange)
 
 
-def _score_problem(result: Any, task: str,
-                   known: set[str]) -> tuple[str, str]:
+def _score_problem(result: Any, task: str, known: set[str]) -> tuple[str, str]:
     """What is wrong with the scores of a segment, and a detail."""
     scores = result.get(task) if isinstance(result, dict) else None
     if not isinstance(scores, dict):

@@ -20,10 +20,8 @@ from ..functional.epic import (
 )
 
 #: Challenges by the name that stands in a submission.
-CHALLENGES = {
-    'action_recognition': evaluate_epic_recognition,
-    'action_anticipation': evaluate_epic_anticipation,
-}
+CHALLENGES = {'action_recognition': evaluate_epic_recognition,
+              'action_anticipation': evaluate_epic_anticipation}
 
 
 class EpicTruth:
@@ -34,14 +32,11 @@ class EpicTruth:
     of the test set, can be scored but not measured.
     """
 
-    def __init__(self,
-                 ann_file: str,
-                 tail_verbs: Optional[str] = None,
+    def __init__(self, ann_file: str, tail_verbs: Optional[str] = None,
                  tail_nouns: Optional[str] = None,
                  unseen_participants: Optional[str] = None,
                  actions: Union[str, Sequence[str], None] = None,
-                 num_verbs: int = NUM_VERBS,
-                 num_nouns: int = NUM_NOUNS,
+                 num_verbs: int = NUM_VERBS, num_nouns: int = NUM_NOUNS,
                  data_root: str = '',
                  ann_options: Optional[dict] = None) -> None:
         if (tail_verbs is None) != (tail_nouns is None):
@@ -75,9 +70,7 @@ class EpicTruth:
                 read_epic_tail(path(tail_verbs), num_verbs),
                 read_epic_tail(path(tail_nouns), num_nouns))
 
-    def measure(self,
-                challenge: str,
-                scores: Mapping[str, np.ndarray],
+    def measure(self, challenge: str, scores: Mapping[str, np.ndarray],
                 rows: Optional[np.ndarray] = None,
                 **options: Any) -> dict[str, float]:
         """Measures by name, as the challenge has them; none without labels.

@@ -4,7 +4,5 @@ from .memvit import MeMViT
 from .non_local_resnet3d import NonLocalResNet3d, NonLocalResNet3dSlowFast
 from .xvit import XViT
 
-__all__ = [
-    'FeatureBackbone', 'FramewiseBackbone', 'MeMViT', 'NonLocalResNet3d',
-    'NonLocalResNet3dSlowFast', 'XViT'
-]
+__all__ = ['FeatureBackbone', 'FramewiseBackbone', 'MeMViT',
+           'NonLocalResNet3d', 'NonLocalResNet3dSlowFast', 'XViT']

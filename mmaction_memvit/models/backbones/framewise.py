@@ -15,8 +15,7 @@ class FramewiseBackbone(BaseModule):
         init_cfg (dict, optional): As of ``BaseModule``. Defaults to None.
     """
 
-    def __init__(self,
-                 backbone: ConfigType,
+    def __init__(self, backbone: ConfigType,
                  init_cfg: ConfigType = None) -> None:
         super().__init__(init_cfg)
         self.backbone = MODELS.build(backbone)

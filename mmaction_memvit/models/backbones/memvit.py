@@ -126,36 +126,24 @@ class MeMViT(BaseModule):
     memory_weights = MEMORY_WEIGHTS
 
     def __init__(
-        self,
-        arch: Union[str, Dict] = 'small',
+        self, arch: Union[str, Dict] = 'small',
         spatial_size: Union[int, Tuple[int, int]] = 224,
-        temporal_size: int = 16,
-        mem_len: int = 2,
-        mem_stride: int = 1,
+        temporal_size: int = 16, mem_len: int = 2, mem_stride: int = 1,
         mem_layers: Union[str, Sequence[int]] = 'even',
         mem_compress: Optional[Dict] = dict(  # noqa: B006
             kernel_size=(7, 3, 3), stride=(4, 2, 2)),
-        mem_mask: str = 'exclude',
-        mem_compress_at: str = 'first_use',
-        causal: bool = False,
-        in_channels: int = 3,
-        out_scales: Union[int, Sequence[int]] = -1,
-        drop_path_rate: float = 0.,
-        pool_kernel: Size = (3, 3, 3),
-        dim_mul: int = 2,
-        head_mul: int = 2,
-        adaptive_kv_stride: Size = (1, 8, 8),
-        residual_pooling: bool = True,
-        output_cls_token: bool = True,
-        rel_pos_zero_init: bool = False,
-        mlp_ratio: float = 4.,
-        qkv_bias: bool = True,
+        mem_mask: str = 'exclude', mem_compress_at: str = 'first_use',
+        causal: bool = False, in_channels: int = 3,
+        out_scales: Union[int, Sequence[int]] = -1, drop_path_rate: float = 0.,
+        pool_kernel: Size = (3, 3, 3), dim_mul: int = 2, head_mul: int = 2,
+        adaptive_kv_stride: Size = (1, 8, 8), residual_pooling: bool = True,
+        output_cls_token: bool = True, rel_pos_zero_init: bool = False,
+        mlp_ratio: float = 4., qkv_bias: bool = True,
         norm_cfg: Dict = dict(type='LN', eps=1e-6),  # noqa: B006
         patch_cfg: Dict = dict(  # noqa: B006
             kernel_size=(3, 7, 7), stride=(2, 4, 4), padding=(1, 3, 3)),
         with_cp: bool = False,
-        init_cfg: Optional[Union[Dict, List[Dict]]] = _INIT,
-        **removed
+        init_cfg: Optional[Union[Dict, List[Dict]]] = _INIT, **removed
     ) -> None:
         super().__init__(init_cfg=copy.deepcopy(init_cfg))
         retire(removed, dim_mul_in_attention=True)
@@ -189,19 +177,13 @@ class MeMViT(BaseModule):
         # Blocks after which a scale is put out, and which.
         self.scale_after = {ends[i]: i for i in self.out_scales}
         self.blocks = ModuleList()
-        self._add_blocks(
-            downscale,
-            np.linspace(0, drop_path_rate, depth).tolist(),
-            (dim_mul, head_mul),
-            tuple(adaptive_kv_stride),
-            mlp_ratio=mlp_ratio,
-            norm_cfg=norm_cfg,
-            with_cp=with_cp,
-            pool_kernel=pool_kernel,
-            qkv_bias=qkv_bias,
-            residual_pooling=residual_pooling,
-            rel_pos_zero_init=rel_pos_zero_init,
-            causal=causal)
+        self._add_blocks(downscale,
+                         np.linspace(0, drop_path_rate, depth).tolist(),
+                         (dim_mul, head_mul), tuple(adaptive_kv_stride),
+                         mlp_ratio=mlp_ratio, norm_cfg=norm_cfg,
+                         with_cp=with_cp, pool_kernel=pool_kernel,
+                         qkv_bias=qkv_bias, residual_pooling=residual_pooling,
+                         rel_pos_zero_init=rel_pos_zero_init, causal=causal)
         self._register_load_state_dict_pre_hook(self._fit_checkpoint)
 
     def _add_blocks(self, downscale: List[int], drop_path: List[float],
@@ -237,12 +219,11 @@ class MeMViT(BaseModule):
         """int: clips of the past that can matter, M x gap x L."""
         return self.mem_len * self.mem_stride * len(self.mem_layers)
 
-    def init_memory(self,
-                    batch_size: int,
-                    input_size: Optional[Tuple[int, int]] = None,
-                    dtype: Optional[torch.dtype] = None,
-                    device: Optional[torch.device] = None
-                    ) -> Optional[StreamMemory]:
+    def init_memory(
+            self, batch_size: int,
+            input_size: Optional[Tuple[int, int]] = None,
+            dtype: Optional[torch.dtype] = None,
+            device: Optional[torch.device] = None) -> Optional[StreamMemory]:
         """The memory at the start of B streams: empty, of its final shapes.
 
         ``input_size`` is (height, width), by default ``spatial_size``; device
@@ -262,12 +243,10 @@ class MeMViT(BaseModule):
                 layers.append(
                     block.attn.empty_memory(batch_size, size, dtype, device))
             size = pooled_size(size, block.stride_q)
-        nothing = torch.zeros(
-            (batch_size, self.mem_len * self.mem_stride), dtype=torch.bool,
-            device=device)
-        return StreamMemory(
-            tuple(layers), nothing, frame_size,
-            nothing.clone() if self.memory.zero_mask else None)
+        nothing = torch.zeros((batch_size, self.mem_len * self.mem_stride),
+                              dtype=torch.bool, device=device)
+        return StreamMemory(tuple(layers), nothing, frame_size,
+                            nothing.clone() if self.memory.zero_mask else None)
 
     def _check_memory(self, x: Tensor, memory: StreamMemory) -> StreamMemory:
         """Check that memory and input belong together."""
@@ -301,9 +280,7 @@ class MeMViT(BaseModule):
         patch = tokens[..., 1:].unflatten(2, size)
         return [patch, tokens[..., 0]] if self.output_cls_token else patch
 
-    def forward(self,
-                x: Tensor,
-                memory: Optional[StreamMemory] = None,
+    def forward(self, x: Tensor, memory: Optional[StreamMemory] = None,
                 elapsed: Optional[Tensor] = None
                 ) -> Union[Tuple, Tuple[Tuple, StreamMemory]]:
         """One clip of each stream, ``x`` (B, 3, T, H, W), normalised.

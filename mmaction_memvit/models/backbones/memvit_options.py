@@ -87,8 +87,7 @@ def check_clip(frames: int, height: int, width: int, stride: Size) -> None:
     bad = [
         f'{name} {value} (at least {s})'
         for name, value, s in zip(('frames', 'height', 'width'), (
-            frames, height, width), stride) if value < s
-    ]
+            frames, height, width), stride) if value < s]
     if not bad and frames % stride[0]:
         bad = [f'frames {frames} (a multiple of {stride[0]})']
     if bad:

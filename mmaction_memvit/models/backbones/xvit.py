@@ -21,16 +21,13 @@ from ..layers.space_time_mixing import (
     Window,
 )
 
-ARCHS = {
-    'tiny': dict(embed_dims=192, num_layers=12, num_heads=3),
-    'small': dict(embed_dims=384, num_layers=12, num_heads=6),
-    'base': dict(embed_dims=768, num_layers=12, num_heads=12),
-}
+ARCHS = {'tiny': dict(embed_dims=192, num_layers=12, num_heads=3),
+         'small': dict(embed_dims=384, num_layers=12, num_heads=6),
+         'base': dict(embed_dims=768, num_layers=12, num_heads=12)}
 TEMPORAL_HEADS = ('transformer', 'average', 'frames', None)
 _INIT = [
     dict(type='TruncNormal', layer=['Conv2d', 'Linear'], std=0.02, bias=0.),
-    dict(type='Constant', layer='LayerNorm', val=1., bias=0.),
-]
+    dict(type='Constant', layer='LayerNorm', val=1., bias=0.)]
 
 
 @as_memory
@@ -121,20 +118,14 @@ class XViT(BaseModule):
         (torch.Size([1, 192, 4, 14, 14]), torch.Size([1, 192]))
     """
 
-    def __init__(self,
-                 arch: Union[str, Dict] = 'base',
-                 patch_size: int = 16,
-                 spatial_size: Union[int, Tuple[int, int]] = 224,
-                 temporal_positions: int = 8,
-                 window: int = 1,
-                 shift_div: int = 8,
-                 look_ahead: bool = True,
-                 group_length: Optional[int] = None,
-                 temporal_head: Optional[str] = 'transformer',
-                 stream: bool = False,
-                 drop_path_rate: float = 0.,
-                 with_cp: bool = False,
-                 init_cfg: Optional[Union[Dict, List[Dict]]] = _INIT) -> None:
+    def __init__(
+            self, arch: Union[str, Dict] = 'base', patch_size: int = 16,
+            spatial_size: Union[int, Tuple[int, int]] = 224,
+            temporal_positions: int = 8, window: int = 1, shift_div: int = 8,
+            look_ahead: bool = True, group_length: Optional[int] = None,
+            temporal_head: Optional[str] = 'transformer', stream: bool = False,
+            drop_path_rate: float = 0., with_cp: bool = False,
+            init_cfg: Optional[Union[Dict, List[Dict]]] = _INIT) -> None:
         super().__init__(
             init_cfg=init_cfg.copy() if init_cfg is not None else None)
         if isinstance(arch, str) and arch not in ARCHS:
@@ -169,13 +160,9 @@ class XViT(BaseModule):
             torch.zeros(1, temporal_positions, 1,
                         dims)) if temporal_positions else None
         self.blocks = ModuleList([
-            MixingBlock(
-                dims,
-                arch['num_heads'],
-                self.window,
-                drop_path=drop_path_rate * i / max(depth - 1, 1),
-                with_cp=with_cp) for i in range(depth)
-        ])
+            MixingBlock(dims, arch['num_heads'], self.window,
+                        drop_path=drop_path_rate * i / max(depth - 1, 1),
+                        with_cp=with_cp) for i in range(depth)])
         self.norm = nn.LayerNorm(dims, eps=1e-6)
         if temporal_head == 'transformer':
             self.temporal = TemporalTransformer(dims, arch['num_heads'])
@@ -192,8 +179,7 @@ class XViT(BaseModule):
         return self.num_layers * self.window.ahead if self.stream else 0
 
     def init_memory(
-            self,
-            batch_size: int,
+            self, batch_size: int,
             input_size: Optional[Tuple[int, int]] = None,
             dtype: Optional[torch.dtype] = None,
             device: Optional[torch.device] = None) -> Optional[MixingMemory]:
@@ -281,12 +267,8 @@ class XViT(BaseModule):
         index = torch.arange(num, device=memory.frames.device)
         return memory.frames[:, None] - late + index >= 0
 
-    def forward(
-        self,
-        x: Tensor,
-        memory: Optional[MixingMemory] = None,
-        elapsed: Optional[Tensor] = None
-    ) -> Union[Tensor, Tuple]:
+    def forward(self, x: Tensor, memory: Optional[MixingMemory] = None,
+                elapsed: Optional[Tensor] = None) -> Union[Tensor, Tuple]:
         """One clip of each stream.
 
         Args:

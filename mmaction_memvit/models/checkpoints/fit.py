@@ -19,10 +19,8 @@ _MVIT_POOLING = re.compile(r'blocks\.\d+\.attn\.(pool|norm)_[qkv]\.[a-z]+$')
 
 def _num_blocks(state: State, prefix: str) -> int:
     start = f'{prefix}blocks.'
-    indices = {
-        key[len(start):].split('.')[0]
-        for key in state if key.startswith(start)
-    }
+    indices = {key[len(start):].split('.')[0] for key in state
+               if key.startswith(start)}
     return len(indices)
 
 
@@ -67,10 +65,9 @@ def fit_memvit(state: State, prefix: str, own: State, arch: Dict) -> None:
 
 def _leave_memory_out(state: State, prefix: str, own: State) -> None:
     """Drop memory of blocks that have none here."""
-    forgotten = [
-        key for key in state if key.startswith(f'{prefix}blocks.')
-        and re.search(MEMORY_WEIGHTS, key) and key[len(prefix):] not in own
-    ]
+    forgotten = [key for key in state if key.startswith(f'{prefix}blocks.')
+                 and re.search(MEMORY_WEIGHTS, key)
+                 and key[len(prefix):] not in own]
     for key in forgotten:
         del state[key]
     if forgotten:
@@ -147,8 +144,6 @@ def load_what_fits(model: nn.Module, path: str, prefix: str) -> None:
     """
     state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
     state = state.get('state_dict', state)
-    state = {
-        key[len(prefix):]: value
-        for key, value in state.items() if key.startswith(prefix)
-    } or state
+    state = {key[len(prefix):]: value for key, value in state.items()
+             if key.startswith(prefix)} or state
     checkpoint.load_state_dict(model, state)

@@ -29,9 +29,8 @@ def _dump_init_info(original: Callable, self: BaseModule) -> None:
     if not is_ours(self):
         original(self)
         return
-    ways = Counter(
-        ' '.join(self._params_init_info[p]['init_info'].split())
-        for p in self.parameters())
+    ways = Counter(' '.join(self._params_init_info[p]['init_info'].split())
+                   for p in self.parameters())
     rows = [f'  {num} by {way}' for way, num in ways.most_common()]
     log('\n'.join([f'{sum(ways.values())} parameters of the '
                    f'{type(self).__name__} initialised:', *rows]))

@@ -93,9 +93,8 @@ class _Lacking:
 
 def is_ours(model: nn.Module) -> bool:
     """Whether a model has a part of this package."""
-    return any(
-        type(m).__module__.startswith('mmaction_memvit.')
-        for m in model.modules())
+    return any(type(m).__module__.startswith('mmaction_memvit.')
+               for m in model.modules())
 
 
 def _load(original: Callable, model: nn.Module, state: State,
@@ -138,10 +137,8 @@ def _check(model: nn.Module, fit: Fit, ours: bool) -> None:
 def _watch_predictions(model: BaseModel, fit: Fit) -> None:
     """Lets a model refuse to predict with weights that nobody trained."""
     # Buffers of losses and the like do not change a prediction.
-    missing = {
-        k for k in fit.missing
-        if isinstance(fit.own[k], nn.Parameter) or '.running_' in k
-    }
+    missing = {k for k in fit.missing if isinstance(fit.own[k], nn.Parameter)
+               or '.running_' in k}
     lacking = _Lacking(fit.file, missing - fit.memory, missing & fit.memory)
     before = getattr(model, '_lacking', None)
     if _anything.get():

@@ -72,12 +72,9 @@ class Fit:
         self.name = type(model).__name__
         self.state = state
         # Old checkpoints do not count batches.
-        self.own = {
-            k: v
-            for k, v in model.state_dict(keep_vars=True).items()
-            if isinstance(v, Tensor)
-            and not k.endswith('num_batches_tracked')
-        }
+        self.own = {k: v for k, v in model.state_dict(keep_vars=True).items()
+                    if isinstance(v, Tensor)
+                    and not k.endswith('num_batches_tracked')}
         self.memory = memory_weights(model)
         self.file = file_of(state)
         self.notes: List[str] = []
@@ -86,10 +83,8 @@ class Fit:
 
     def finish(self) -> None:
         """See what the load has changed."""
-        self.loaded = {
-            k
-            for k, v in self.own.items() if v._version != self._versions[k]
-        }
+        self.loaded = {k for k, v in self.own.items()
+                       if v._version != self._versions[k]}
         self.missing = [k for k in self.own if k not in self.loaded]
 
     def share(self, prefix: str) -> float:
@@ -114,8 +109,7 @@ class Fit:
         parts = [
             f'{self.file}: {len(self.loaded)} of the {len(self.own)} tensors '
             f'of the {self.name} are in it, {" of ".join(map(str, sizes))} '
-            f'{unit}'
-        ]
+            f'{unit}']
         rest = [k for k in self.missing if k not in self.memory]
         other = [k for k in rest if k in self.state]
         for title, names in (
@@ -132,10 +126,9 @@ class Fit:
 
     def unused(self) -> List[str]:
         """Names of the checkpoint that the model does not have."""
-        return [
-            k for k in self.state if k not in self.own and k not in self.used
-            and not k.endswith('num_batches_tracked')
-        ]
+        return [k for k in self.state if k not in self.own
+                and k not in self.used
+                and not k.endswith('num_batches_tracked')]
 
     def remedy(self) -> str:
         """What may be wrong with a checkpoint that does not fit."""

@@ -80,14 +80,12 @@ def convert_released(checkpoint: Dict) -> Converted:
     of_memory = {key: _OF_MEMORY.match(key) for key in state}
     dropped = [key for key, memory in of_memory.items()
                if memory and int(memory[1]) not in remembering]
-    converted, _ = rename(
-        {k: v for k, v in state.items() if k not in dropped}, _RULES,
-        'MeMViT')
+    converted, _ = rename({k: v for k, v in state.items() if k not in dropped},
+                          _RULES, 'MeMViT')
     converted = {
         key.replace('{last}', str(last)).replace(
             'cls_head.', 'roi_head.bbox_head.' if with_boxes else 'cls_head.'):
-        value for key, value in converted.items()
-    }
+        value for key, value in converted.items()}
     return Converted(converted, tuple(sorted(remembering)), dropped)
 
 

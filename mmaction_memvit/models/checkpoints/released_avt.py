@@ -69,10 +69,8 @@ def convert_avt(checkpoint: Dict) -> Converted:
             'this is not a released AVT checkpoint: it has no '
             'future_predictor.gpt_model.wpe.weight among its '
             f'{len(state)} tensors (they begin with {sorted(state)[:3]})')
-    state = {
-        k[len(marks[0]):] if k.startswith(marks[0]) else k:
-        v.t().contiguous() if _TRANSPOSED.fullmatch(k) else v
-        for k, v in state.items()
-    }
+    state = {k[len(marks[0]):] if k.startswith(marks[0])
+             else k: v.t().contiguous() if _TRANSPOSED.fullmatch(k) else v
+             for k, v in state.items()}
     converted, dropped = rename(state, _RULES, 'AVT')
     return Converted(converted, (), dropped)

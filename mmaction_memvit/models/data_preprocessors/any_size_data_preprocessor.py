@@ -20,9 +20,7 @@ class AnySizeDataPreprocessor(ActionDataPreprocessor):
         **kwargs: For :class:`ActionDataPreprocessor`.
     """
 
-    def preprocess(self,
-                   inputs: List[Tensor],
-                   data_samples: SampleList,
+    def preprocess(self, inputs: List[Tensor], data_samples: SampleList,
                    training: bool = False) -> Tuple:
         """Normalise clips, (3, T, H, W) each.
 

@@ -29,16 +29,12 @@ class MultiTaskBatchAugment(RandomBatchAugment):
     """
 
     def __init__(
-        self,
-        num_classes: Dict[str, int],
-        augments: Union[dict, list],
-        probs: Optional[Union[float, List[float]]] = None,
-        label_order: Sequence[str] = ('verb', 'noun', 'action')
-    ) -> None:
+            self, num_classes: Dict[str, int], augments: Union[dict, list],
+            probs: Optional[Union[float, List[float]]] = None,
+            label_order: Sequence[str] = ('verb', 'noun', 'action')) -> None:
         augments = [augments] if isinstance(augments, dict) else augments
         total = sum(num_classes.values())
-        super().__init__([dict(x, num_classes=total) for x in augments],
-                         probs)
+        super().__init__([dict(x, num_classes=total) for x in augments], probs)
         # As the head has them, whatever the order of a config's keys.
         self.sizes = {task: num_classes[task] for task in label_order
                       if task in num_classes}
@@ -57,8 +53,7 @@ class MultiTaskBatchAugment(RandomBatchAugment):
         # A class in front takes the unknown and goes.
         shares = torch.cat([
             F.one_hot(labels[:, column].clamp(min=-1) + 1, size + 1)[:, 1:]
-            for column, size in zip(self.columns, self.sizes.values())
-        ], 1)
+            for column, size in zip(self.columns, self.sizes.values())], 1)
         imgs, shares = self.do_blending(imgs, shares.float(), **kwargs)
         for sample, share in zip(batch_data_samples, shares):
             sample.set_gt_label(share)

@@ -84,8 +84,7 @@ class CollaborativeFastRCNN(ClipCollaboration, FastRCNN):
         return self.roi_head.bbox_head.loss_and_target(
             logits, None, results)['loss_bbox']
 
-    def predict(self,
-                batch_inputs: Windows,
+    def predict(self, batch_inputs: Windows,
                 batch_data_samples: Sequence[WindowDataSample],
                 rescale: bool = True) -> SampleList:
         """Scores of the proposals of keyframes.
@@ -113,15 +112,13 @@ class CollaborativeFastRCNN(ClipCollaboration, FastRCNN):
         """Logits of the proposals of scored clips."""
         return torch.cat([
             self._score(clips, sample)[0]
-            for clips, sample in zip(batch_inputs, batch_data_samples)
-        ])
+            for clips, sample in zip(batch_inputs, batch_data_samples)])
 
     def _score(self, clips: Tensor, sample: WindowDataSample
                ) -> Tuple[Tensor, List[Tensor], SampleList]:
         """Logits, boxes and data samples of the scored clips of a sample."""
         step = (self.test_cfg or {}).get('max_testing_views') or len(clips)
-        feats = cat(
-            [self.backbone_features(x) for x in clips.split(step)])
+        feats = cat([self.backbone_features(x) for x in clips.split(step)])
         mine = tree_map(lambda x: x[sample.scored], feats)
         if self.with_neck:
             written = self.neck.write(feats, 1)

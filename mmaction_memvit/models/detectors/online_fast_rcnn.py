@@ -58,11 +58,8 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
             batch_inputs = batch_inputs.flatten(0, 1)
         return super().extract_feat(batch_inputs)
 
-    def step(self,
-             clips: Tensor,
-             boxes: Sequence[Tensor],
-             memory: Optional[tuple] = None,
-             elapsed: Optional[Tensor] = None
+    def step(self, clips: Tensor, boxes: Sequence[Tensor],
+             memory: Optional[tuple] = None, elapsed: Optional[Tensor] = None
              ) -> Tuple[Tensor, Optional[tuple]]:
         """One clip of each stream, see :meth:`MemoryHost.step`.
 
@@ -105,9 +102,7 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
         return self.roi_head.bbox_head.loss_and_target(
             logits, None, results)['loss_bbox']
 
-    def predict(self,
-                batch_inputs: Clips,
-                batch_data_samples: SampleList,
+    def predict(self, batch_inputs: Clips, batch_data_samples: SampleList,
                 rescale: bool = True) -> SampleList:
         """Scores of the proposals of one step of the streams.
 

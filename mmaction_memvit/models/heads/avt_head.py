@@ -17,13 +17,9 @@ from .frame_level_head import labelled_rows
 
 # As the authors: GPT-2's, but for what is around it.
 _INIT = dict(
-    type='Normal',
-    layer=['Linear', 'Embedding'],
-    std=0.02,
-    override=[
-        dict(type='Normal', name=name, std=0.01)
-        for name in ('encoder', 'decoder', 'fc_cls')
-    ])
+    type='Normal', layer=['Linear', 'Embedding'], std=0.02,
+    override=[dict(type='Normal', name=name, std=0.01)
+              for name in ('encoder', 'decoder', 'fc_cls')])
 
 @as_memory
 class SeenFeatures(NamedTuple):
@@ -122,30 +118,17 @@ class AVTHead(BaseHead):
     # Says to OnlineRecognizer3D that labels of -1 may come.
     takes_unlabelled = True
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
-                 mem_len: int = 0,
-                 per_frame: bool = True,
-                 dims: int = 2048,
-                 num_layers: int = 6,
-                 num_heads: int = 4,
-                 max_len: int = 1024,
-                 drop: float = 0.1,
-                 dropout_ratio: float = 0.2,
-                 past_weight: float = 1.,
-                 feat_weight: float = 1.,
-                 label_column: Optional[int] = None,
+    def __init__(self, num_classes: int, in_channels: int, mem_len: int = 0,
+                 per_frame: bool = True, dims: int = 2048, num_layers: int = 6,
+                 num_heads: int = 4, max_len: int = 1024, drop: float = 0.1,
+                 dropout_ratio: float = 0.2, past_weight: float = 1.,
+                 feat_weight: float = 1., label_column: Optional[int] = None,
                  average_clips: str = 'prob',
                  init_cfg: Optional[Union[Dict, List[Dict]]] = _INIT,
                  **kwargs) -> None:
         check_choice('average_clips', average_clips, ('prob', 'score'))
-        super().__init__(
-            num_classes,
-            in_channels,
-            average_clips=average_clips,
-            init_cfg=copy.deepcopy(init_cfg),
-            **kwargs)
+        super().__init__(num_classes, in_channels, average_clips=average_clips,
+                         init_cfg=copy.deepcopy(init_cfg), **kwargs)
         if not 0 <= mem_len < max_len:
             raise ValueError(
                 f'mem_len={mem_len} must be from 0 to {max_len - 1}: there '
@@ -161,8 +144,7 @@ class AVTHead(BaseHead):
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
     def init_memory(
-            self,
-            batch_size: int,
+            self, batch_size: int,
             input_size: Optional[Tuple[int, int]] = None,
             dtype: Optional[torch.dtype] = None,
             device: Optional[torch.device] = None) -> Optional[SeenFeatures]:
@@ -176,12 +158,8 @@ class AVTHead(BaseHead):
         like = self.encoder.weight
         device = device or like.device
         return SeenFeatures(
-            torch.zeros(
-                batch_size,
-                self.mem_len,
-                self.in_channels,
-                dtype=dtype or like.dtype,
-                device=device),
+            torch.zeros(batch_size, self.mem_len, self.in_channels,
+                        dtype=dtype or like.dtype, device=device),
             torch.zeros(batch_size, dtype=torch.int64, device=device))
 
     # --------------------------------------------------------------- forward
@@ -215,13 +193,9 @@ class AVTHead(BaseHead):
         expected = torch.where(known[..., None], out[:, :, -2], feats)
         return out[:, :, -1], expected, known.to(feats.dtype)
 
-    def forward(
-        self,
-        x: Features,
-        memory: Optional[SeenFeatures] = None,
-        elapsed: Optional[Tensor] = None,
-        **kwargs
-    ) -> Union[Tensor, Anticipated, Tuple]:
+    def forward(self, x: Features, memory: Optional[SeenFeatures] = None,
+                elapsed: Optional[Tensor] = None,
+                **kwargs) -> Union[Tensor, Anticipated, Tuple]:
         """What comes next.
 
         Args:

@@ -63,22 +63,14 @@ class FrameLevelHead(BaseHead):
     # Says to OnlineRecognizer3D that labels of -1 may come.
     takes_unlabelled = True
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
+    def __init__(self, num_classes: int, in_channels: int,
                  loss_cls: ConfigType = dict(  # noqa: B006
                      type='CrossEntropyLoss'),
-                 dropout_ratio: float = 0.5,
-                 init_std: float = 0.02,
-                 average_clips: str = 'prob',
-                 **kwargs) -> None:
+                 dropout_ratio: float = 0.5, init_std: float = 0.02,
+                 average_clips: str = 'prob', **kwargs) -> None:
         check_choice('average_clips', average_clips, ('prob', 'score'))
-        super().__init__(
-            num_classes,
-            in_channels,
-            loss_cls,
-            average_clips=average_clips,
-            **kwargs)
+        super().__init__(num_classes, in_channels, loss_cls,
+                         average_clips=average_clips, **kwargs)
         self.dropout = nn.Dropout(dropout_ratio)
         self.init_std = init_std
         self.fc_cls = nn.Linear(in_channels, num_classes)

@@ -57,15 +57,11 @@ class MultiTaskHead(BaseModule):
     # Says to OnlineRecognizer3D that labels of -1 may come.
     takes_unlabelled = True
 
-    def __init__(
-        self,
-        num_classes: Dict[str, int],
-        head: ConfigType,
-        task_options: Optional[Dict[str, dict]] = None,
-        loss_weights: Optional[Dict[str, float]] = None,
-        label_order: Sequence[str] = ('verb', 'noun', 'action'),
-        init_cfg: OptConfigType = None
-    ) -> None:
+    def __init__(self, num_classes: Dict[str, int], head: ConfigType,
+                 task_options: Optional[Dict[str, dict]] = None,
+                 loss_weights: Optional[Dict[str, float]] = None,
+                 label_order: Sequence[str] = ('verb', 'noun', 'action'),
+                 init_cfg: OptConfigType = None) -> None:
         super().__init__(init_cfg=init_cfg)
         if not isinstance(num_classes, dict):
             raise ValueError(
@@ -87,10 +83,8 @@ class MultiTaskHead(BaseModule):
         # Not by the config, whose keys MMEngine sorts when it writes it.
         num_classes = {task: num_classes[task] for task in label_order
                        if task in num_classes}
-        self.loss_weights = {
-            task: (loss_weights or {}).get(task, 1.)
-            for task in tasks
-        }
+        self.loss_weights = {task: (loss_weights or {}).get(task, 1.)
+                             for task in tasks}
         self.heads = ModuleDict()
         for task, number in num_classes.items():
             cfg = copy.deepcopy(dict(head))
@@ -153,9 +147,8 @@ class MultiTaskHead(BaseModule):
                 rows, sample = labelled_rows(scores.float(), labels)
                 # Without labels zero, with a graph: other processes expect
                 # gradients.
-                found = (
-                    self.heads[task].loss_by_feat(rows, [sample])
-                    if len(rows) else dict(loss_cls=rows.sum()))
+                found = (self.heads[task].loss_by_feat(rows, [sample])
+                         if len(rows) else dict(loss_cls=rows.sum()))
             for name, value in found.items():
                 if 'loss' in name:
                     value = value * self.loss_weights[task]

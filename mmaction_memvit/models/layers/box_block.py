@@ -11,10 +11,8 @@ from torch import Tensor
 from .mlp import MLP
 
 #: What transformers start from.
-INIT = [
-    dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.),
-    dict(type='Constant', layer='LayerNorm', val=1., bias=0.),
-]
+INIT = [dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.),
+        dict(type='Constant', layer='LayerNorm', val=1., bias=0.)]
 
 
 class BoxAttention(BaseModule):
@@ -81,13 +79,9 @@ class BoxBlock(BaseModule):
             initialisation.
     """
 
-    def __init__(self,
-                 dims: int = 768,
-                 num_heads: int = 8,
-                 mlp_ratio: float = 4.,
-                 attn_drop: float = 0.5,
-                 qkv_drop: float = 0.3,
-                 drop: float = 0.3,
+    def __init__(self, dims: int = 768, num_heads: int = 8,
+                 mlp_ratio: float = 4., attn_drop: float = 0.5,
+                 qkv_drop: float = 0.3, drop: float = 0.3,
                  norm_eps: float = 1e-6,
                  init_cfg: Optional[Union[Dict, List[Dict]]] = INIT) -> None:
         super().__init__(init_cfg=copy.deepcopy(init_cfg))

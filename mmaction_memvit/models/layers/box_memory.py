@@ -47,8 +47,7 @@ class BoxMemory(NamedTuple):
             most = max(x.shape[1] for x in xs)
             return torch.cat([
                 F.pad(x, (0, 0) * (x.dim() - 2) + (0, most - x.shape[1]))
-                for x in xs
-            ])
+                for x in xs])
 
         return tree_map(join, *memories)
 

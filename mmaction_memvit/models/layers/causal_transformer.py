@@ -72,17 +72,13 @@ class CausalTransformer(BaseModule):
         drop (float): Dropout. Defaults to 0.1.
     """
 
-    def __init__(self,
-                 dims: int = 2048,
-                 num_layers: int = 6,
-                 num_heads: int = 4,
-                 max_len: int = 1024,
+    def __init__(self, dims: int = 2048, num_layers: int = 6,
+                 num_heads: int = 4, max_len: int = 1024,
                  drop: float = 0.1) -> None:
         super().__init__()
         self.positions = nn.Embedding(max_len, dims)
-        self.blocks = ModuleList([
-            CausalBlock(dims, num_heads, drop) for _ in range(num_layers)
-        ])
+        self.blocks = ModuleList(
+            [CausalBlock(dims, num_heads, drop) for _ in range(num_layers)])
         self.norm = nn.LayerNorm(dims)
         self.drop = nn.Dropout(drop)
 

@@ -56,10 +56,7 @@ class ClipGroups:
         self.now: Optional[Groups] = None
         self.depth = 0
 
-    def __call__(self,
-                 num_videos: int,
-                 num_clips: int,
-                 share: float = 1.,
+    def __call__(self, num_videos: int, num_clips: int, share: float = 1.,
                  first: bool = True) -> ContextManager:
         """Context of a pass; it may be entered again.
 
@@ -159,10 +156,8 @@ class _ClipNorm:
         return x.new_zeros(2, x.shape[1], dtype=dtype).unbind()
 
     def _affine(self, num_clips: int) -> List[Optional[Tensor]]:
-        return [
-            None if p is None else p.repeat(num_clips)
-            for p in (self.weight, self.bias)
-        ]
+        return [None if p is None else p.repeat(num_clips)
+                for p in (self.weight, self.bias)]
 
     @torch.no_grad()
     def _track(self, mean: Tensor, var: Tensor, groups: Groups) -> None:
@@ -230,17 +225,11 @@ class ClipSyncBatchNorm(_ClipNorm, nn.SyncBatchNorm):
             return _normalize_by_sums(x, weight, bias, self.eps, group)
         mean, var = self._stats_like(x)
         # The host's layer with as many channels as clips have together.
-        layer = nn.SyncBatchNorm(
-            x.shape[1],
-            self.eps,
-            momentum=1.,
-            affine=weight is not None,
-            process_group=group,
-            device='meta')
-        tensors = dict(
-            running_mean=mean,
-            running_var=var,
-            num_batches_tracked=torch.zeros((), dtype=torch.long))
+        layer = nn.SyncBatchNorm(x.shape[1], self.eps, momentum=1.,
+                                 affine=weight is not None,
+                                 process_group=group, device='meta')
+        tensors = dict(running_mean=mean, running_var=var,
+                       num_batches_tracked=torch.zeros((), dtype=torch.long))
         if weight is not None:
             tensors.update(weight=weight, bias=bias)
         return functional_call(layer, tensors, (x, )), mean, var
@@ -285,10 +274,8 @@ def group_batch_norms(model: nn.Module, groups: ClipGroups) -> nn.Module:
     for name, module in model.named_modules():
         kind = type(module)
         # The host has subclasses of its own, which compute the same.
-        same = [
-            grouped for plain, grouped in _GROUPED.items()
-            if issubclass(kind, plain) and kind.forward is plain.forward
-        ]
+        same = [grouped for plain, grouped in _GROUPED.items()
+                if issubclass(kind, plain) and kind.forward is plain.forward]
         if same:
             module.__class__ = same[0]
         if isinstance(module, _ClipNorm):

@@ -81,11 +81,8 @@ class ClipMemory(BaseModule):
     # All of it is new to a checkpoint of a model without memory.
     memory_weights = ''
 
-    def __init__(self,
-                 in_channels: int,
-                 memory: str = 'associative',
-                 infusion: str = 'gating',
-                 reduction: int = 4,
+    def __init__(self, in_channels: int, memory: str = 'associative',
+                 infusion: str = 'gating', reduction: int = 4,
                  normalize: bool = True,
                  norm_cfg: Optional[dict] = dict(type='BN3d'),  # noqa: B006
                  zero_init: bool = True) -> None:
@@ -102,11 +99,8 @@ class ClipMemory(BaseModule):
         # In the checkpoint, see _check_options.
         self.register_buffer(
             'options',
-            torch.tensor([
-                MEMORIES.index(memory),
-                INFUSIONS.index(infusion), reduction,
-                int(normalize or memory == 'average')
-            ]))
+            torch.tensor([MEMORIES.index(memory), INFUSIONS.index(infusion),
+                          reduction, int(normalize or memory == 'average')]))
         self._register_load_state_dict_pre_hook(
             _check_options, with_module=True)
         self.associative = memory == 'associative'
@@ -144,9 +138,8 @@ class ClipMemory(BaseModule):
             return VideoMemory(total, places * num_clips)
         key, value = self.key(x), self.value(x)
         dtype = _sum_dtype(key)
-        key, value = (
-            y.to(dtype).view(-1, num_clips, y.shape[1], places)
-            for y in (key, value))
+        key, value = (y.to(dtype).view(-1, num_clips, y.shape[1], places)
+                      for y in (key, value))
         with full_precision(x):
             total = torch.einsum('bnkl,bnvl->bkv', key, value)
         return VideoMemory(total, places * num_clips)

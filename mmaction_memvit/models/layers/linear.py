@@ -37,17 +37,15 @@ class _Cast(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *grads: Optional[Tensor]) -> Tuple:
         found = iter(
-            _cast_all(*zip(*[(x, dtype)
-                             for x, dtype in zip(grads, ctx.dtypes)
+            _cast_all(*zip(*[(x, dtype) for x, dtype in zip(grads, ctx.dtypes)
                              if x is not None])))
         return None, *[None if x is None else next(found) for x in grads]
 
 
 def _cast_all(tensors: Sequence[Tensor],
               dtypes: Sequence[torch.dtype]) -> List[Tensor]:
-    result = [
-        torch.empty_like(x, dtype=dtype) for x, dtype in zip(tensors, dtypes)
-    ]
+    result = [torch.empty_like(x, dtype=dtype)
+              for x, dtype in zip(tensors, dtypes)]
     torch._foreach_copy_(result, list(tensors))
     return result
 

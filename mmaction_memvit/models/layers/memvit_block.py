@@ -41,13 +41,8 @@ class MeMViTBlock(BaseModule):
         super().__init__()
         self.norm1 = build_norm_layer(norm_cfg, in_dims)[1]
         self.attn = PoolingAttention(
-            in_dims,
-            out_dims,
-            num_heads,
-            in_size,
-            stride_q,
-            norm_eps=norm_cfg.get('eps', 1e-5),
-            **kwargs)
+            in_dims, out_dims, num_heads, in_size, stride_q,
+            norm_eps=norm_cfg.get('eps', 1e-5), **kwargs)
         self.norm2 = build_norm_layer(norm_cfg, out_dims)[1]
         self.mlp = MLP(out_dims, int(out_dims * mlp_ratio))
         self.proj = (

@@ -66,9 +66,8 @@ class MLP(BaseModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., C) to (..., C)."""
-        if (torch.is_grad_enabled() or is_exporting()
-                or x.device.type != 'cpu'
-                or x.numel() <= 2 * _CPU_CHUNK * x.shape[-1]):
+        if (torch.is_grad_enabled() or is_exporting() or x.device.type != 'cpu'
+            or x.numel() <= 2 * _CPU_CHUNK * x.shape[-1]):
             return self._forward(x)
         rows = x.flatten(0, -2)
         return torch.cat([self._forward(part)

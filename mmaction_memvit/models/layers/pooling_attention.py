@@ -94,9 +94,8 @@ class PoolingAttention(BaseModule):
         width = out_dims // num_heads
         frames = in_size[0]
         # Tables follow the shorter side of the input.
-        q_short, kv_short = (
-            min(pooled_size(in_size, stride)[1:])
-            for stride in (stride_q, stride_kv))
+        q_short, kv_short = (min(pooled_size(in_size, stride)[1:])
+                             for stride in (stride_q, stride_kv))
 
         def table(rows: int) -> nn.Parameter:
             return nn.Parameter(torch.zeros(rows, width))
@@ -147,9 +146,8 @@ class PoolingAttention(BaseModule):
 
         def zeros(num: int, size: Size) -> Tuple[Tensor, ...]:
             shape = batch_size, 1 + math.prod(size), self.k.in_features
-            return tuple(
-                torch.zeros(shape, dtype=dtype, device=device)
-                for _ in range(num))
+            return tuple(torch.zeros(shape, dtype=dtype, device=device)
+                         for _ in range(num))
 
         return LayerMemory(
             *(zeros(spec.compress_age, key_size) for _ in 'kv'),
@@ -205,9 +203,8 @@ class PoolingAttention(BaseModule):
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout,
                hidden: Optional[Tensor], shared: Dict) -> Tensor:
         extra = extra_channels(layout, q.shape[-1])
-        folded = folded_tables(
-            self._positions(layout), layout, extra, self.scale,
-            self.compress_stride)
+        folded = folded_tables(self._positions(layout), layout, extra,
+                               self.scale, self.compress_stride)
         key = (*layout[1:], extra)
         if key not in shared:
             shared[key] = key_channels(layout, hidden, extra, q.dtype,
@@ -262,10 +259,8 @@ class PoolingAttention(BaseModule):
             k, v = torch.cat((*past_k, k), 1), torch.cat((*past_v, v), 1)
             layout = Layout(q_size, key_size, self.entry_size(key_size),
                             self.memory.length, self.causal)
-        q, k, v = [
-            layer(x).unflatten(-1, (self.num_heads, -1))
-            for layer, x in ((self.q, q), (self.k, k), (self.v, v))
-        ]
+        q, k, v = [layer(x).unflatten(-1, (self.num_heads, -1))
+                   for layer, x in ((self.q, q), (self.k, k), (self.v, v))]
         # Tools that count operations or export know the plain form only.
         attend = self._explicit if torch.jit.is_tracing() else self._fused
         out = attend(q, k, v, layout, hidden, shared)

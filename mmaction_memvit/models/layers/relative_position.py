@@ -107,9 +107,8 @@ def memory_tables(rel_t: Tensor, rel_h: Tensor, rel_w: Tensor,
                       *spatial_tables(rel_h, rel_w, q_size[1:], k_size[1:]))
 
 
-def pair_tables(
-        tables: Tuple[Tensor, ...], layout: Layout,
-        stride_t: int) -> Tuple[AxisTables, Optional[AxisTables]]:
+def pair_tables(tables: Tuple[Tensor, ...], layout: Layout,
+                stride_t: int) -> Tuple[AxisTables, Optional[AxisTables]]:
     """Vectors of all pairs, of the clip's keys and of the memory's (or None).
 
     ``tables`` are of time, height and width, (rows, C) each; with memory its

@@ -99,8 +99,7 @@ def mix_frames(x: Tensor, past: Tensor, window: Window) -> Tensor:
     return torch.cat((*parts, x[..., 2 * size * shifted:]), -1)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor,
-           there: Optional[Tensor]) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, there: Optional[Tensor]) -> Tensor:
     """Softmax attention, fused unless a trace is to show what is computed.
 
     Args:
@@ -145,12 +144,9 @@ class MixingAttention(BaseModule):
         self.proj = Linear(dims, dims)
 
     def forward(
-        self,
-        x: Tensor,
-        before: Optional[Tensor] = None,
-        exists: Optional[Tensor] = None,
-        there: Optional[Tensor] = None
-    ) -> Tuple[Tensor, Optional[Tensor]]:
+            self, x: Tensor, before: Optional[Tensor] = None,
+            exists: Optional[Tensor] = None,
+            there: Optional[Tensor] = None) -> Tuple[Tensor, Optional[Tensor]]:
         """Attend.
 
         Args:
@@ -178,8 +174,7 @@ class MixingAttention(BaseModule):
                                past.new_zeros(()))
         first = before
         if before is None:
-            first = past.new_zeros(
-                past.shape[0], window.size, *past.shape[2:])
+            first = past.new_zeros(past.shape[0], window.size, *past.shape[2:])
         past = torch.cat((first.to(past.dtype), past), 1)
         kv = mix_frames(kv, past, window)
         if before is not None:
@@ -206,13 +201,9 @@ class MixingBlock(BaseModule):
             to save memory. Defaults to False.
     """
 
-    def __init__(self,
-                 dims: int,
-                 num_heads: int,
-                 window: Window = BY_THEMSELVES,
-                 qkv_bias: bool = True,
-                 drop_path: float = 0.,
-                 eps: float = 1e-6,
+    def __init__(self, dims: int, num_heads: int,
+                 window: Window = BY_THEMSELVES, qkv_bias: bool = True,
+                 drop_path: float = 0., eps: float = 1e-6,
                  with_cp: bool = False) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dims, eps=eps)
@@ -233,11 +224,8 @@ class MixingBlock(BaseModule):
                         window.size * window.shifted, **new))
 
     def forward(
-        self,
-        x: Tensor,
-        memory: Optional[FrameMemory] = None,
-        exists: Optional[Tensor] = None,
-        there: Optional[Tensor] = None
+        self, x: Tensor, memory: Optional[FrameMemory] = None,
+        exists: Optional[Tensor] = None, there: Optional[Tensor] = None
     ) -> Tuple[Tensor, Optional[FrameMemory]]:
         """One clip.
 
@@ -271,8 +259,7 @@ class MixingBlock(BaseModule):
                            self.norm1.eps),
                 None if memory is None else memory.mixed, exists, there)
             if memory is not None:
-                memory = FrameMemory(
-                    x[:, num:].to(memory.tokens.dtype), mixed)
+                memory = FrameMemory(x[:, num:].to(memory.tokens.dtype), mixed)
             x, normed = add_layer_norm(x[:, :num], branch, self.norm2.weight,
                                        self.norm2.bias, self.norm2.eps,
                                        self._keep(x))

@@ -82,9 +82,7 @@ class TokenAttention(BaseModule):
         """Keys and values of vectors (B, N, C)."""
         return self.kv(x).chunk(2, -1)
 
-    def forward(self,
-                x: Tensor,
-                entries: Entries,
+    def forward(self, x: Tensor, entries: Entries,
                 sight: Optional[Sight] = None) -> Tensor:
         """From (B, T, C) to entries (B, N, C), all or those in sight."""
         q, k, v = map(self.heads, (self.q(x), *entries))
@@ -113,12 +111,8 @@ class TokenBlock(BaseModule):
         context (bool): Whether there is one. Defaults to False.
     """
 
-    def __init__(self,
-                 dims: int,
-                 num_heads: int,
-                 mlp_ratio: float = 4.,
-                 dropout: float = 0.,
-                 context: bool = False) -> None:
+    def __init__(self, dims: int, num_heads: int, mlp_ratio: float = 4.,
+                 dropout: float = 0., context: bool = False) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dims)
         self.attn = TokenAttention(dims, num_heads, dropout)
@@ -129,9 +123,7 @@ class TokenBlock(BaseModule):
         self.mlp = MLP(dims, int(dims * mlp_ratio), dropout)
         self.drop = nn.Dropout(dropout)
 
-    def among(self,
-              x: Tensor,
-              past: Optional[Entries] = None,
+    def among(self, x: Tensor, past: Optional[Entries] = None,
               sight: Optional[Sight] = None) -> Tuple[Tensor, Entries]:
         """Vectors (B, T, C) see ``past`` entries (B, m, C) and each other.
 
@@ -142,9 +134,7 @@ class TokenBlock(BaseModule):
         entries = joined(past, self.attn.entries(x_norm))
         return x + self.drop(self.attn(x_norm, entries, sight)), entries
 
-    def look_at(self,
-                x: Tensor,
-                entries: Entries,
+    def look_at(self, x: Tensor, entries: Entries,
                 sight: Optional[Sight] = None) -> Tensor:
         """Vectors (B, T, C) see entries of the context."""
         out = self.context_attn(self.context_norm(x), entries, sight)

@@ -31,10 +31,7 @@ class TokenMemory(NamedTuple):
     sums: Tuple[Tensor, ...] = ()
 
     @classmethod
-    def empty(cls,
-              batch_size: int,
-              lengths: Sequence[int],
-              like: Tensor,
+    def empty(cls, batch_size: int, lengths: Sequence[int], like: Tensor,
               sums: Tuple[Tensor, ...] = ()) -> 'TokenMemory':
         """Of caches of some lengths; ``like`` (C, ) has width and dtype."""
         most = max(lengths, default=0)

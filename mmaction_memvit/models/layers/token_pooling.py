@@ -23,19 +23,11 @@ class TokenPooling(nn.Module):
         norm_eps (float): Epsilon of the LayerNorm. Defaults to 1e-6.
     """
 
-    def __init__(self,
-                 channels: int,
-                 kernel_size: Size = (7, 3, 3),
-                 stride: Size = (4, 2, 2),
-                 norm_eps: float = 1e-6) -> None:
+    def __init__(self, channels: int, kernel_size: Size = (7, 3, 3),
+                 stride: Size = (4, 2, 2), norm_eps: float = 1e-6) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(
-            channels,
-            channels,
-            kernel_size,
-            stride,
-            groups=channels,
-            bias=False)
+        self.conv = nn.Conv3d(channels, channels, kernel_size, stride,
+                              groups=channels, bias=False)
         self.norm = nn.LayerNorm(channels, eps=norm_eps)
 
     def out_size(self, size: Size) -> Size:

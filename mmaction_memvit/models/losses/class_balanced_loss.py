@@ -28,9 +28,7 @@ class ClassBalancedLoss(BaseWeightedLoss):
         ValueError: If an argument is out of range.
     """
 
-    def __init__(self,
-                 class_counts: CountSource,
-                 beta: float = 0.999,
+    def __init__(self, class_counts: CountSource, beta: float = 0.999,
                  loss_weight: float = 1.) -> None:
         super().__init__(loss_weight=loss_weight)
         if not 0 <= beta < 1:

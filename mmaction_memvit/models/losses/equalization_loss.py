@@ -34,16 +34,12 @@ class EqualizationLoss(BaseWeightedLoss):
         ValueError: If an argument is out of range.
     """
 
-    def __init__(self,
-                 class_counts: CountSource,
-                 threshold: float = 1e-3,
-                 gamma: float = 0.9,
-                 loss_weight: float = 1.) -> None:
+    def __init__(self, class_counts: CountSource, threshold: float = 1e-3,
+                 gamma: float = 0.9, loss_weight: float = 1.) -> None:
         super().__init__(loss_weight=loss_weight)
         for name, value in (('threshold', threshold), ('gamma', gamma)):
             if not 0 <= value <= 1:
-                raise ValueError(
-                    f'{name} is {value}, but must be from 0 to 1')
+                raise ValueError(f'{name} is {value}, but must be from 0 to 1')
         counts = torch.tensor(
             load_class_counts(class_counts), dtype=torch.float64)
         self.register_buffer(

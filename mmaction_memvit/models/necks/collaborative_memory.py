@@ -41,18 +41,15 @@ class CollaborativeMemory(BaseModule):
             ``in_channels``.
     """
 
-    def __init__(self,
-                 in_channels: Union[int, Sequence[Optional[int]]],
-                 init_cfg: Optional[dict] = None,
-                 **kwargs) -> None:
+    def __init__(self, in_channels: Union[int, Sequence[Optional[int]]],
+                 init_cfg: Optional[dict] = None, **kwargs) -> None:
         super().__init__(init_cfg)
         self.in_channels = in_channels
         self.single = isinstance(in_channels, int)
         channels = [in_channels] if self.single else in_channels
-        self.paths = nn.ModuleDict({
-            str(i): ClipMemory(c, **kwargs)
-            for i, c in enumerate(channels) if c is not None
-        })
+        self.paths = nn.ModuleDict({str(i): ClipMemory(c, **kwargs)
+                                    for i, c in enumerate(channels)
+                                    if c is not None})
         if not self.paths:
             raise ValueError(
                 f'in_channels={in_channels} leaves no pathway with a memory: '
@@ -66,9 +63,8 @@ class CollaborativeMemory(BaseModule):
         of other clips of the same videos may be added.
         """
         maps = self._maps(x, num_clips)
-        return tuple(
-            path.write(maps[i][0], num_clips)
-            for i, path in self.paths.items())
+        return tuple(path.write(maps[i][0], num_clips)
+                     for i, path in self.paths.items())
 
     def read(self, x: object, memory: Sequence[VideoMemory],
              num_clips: int) -> object:
@@ -86,9 +82,7 @@ class CollaborativeMemory(BaseModule):
         last = {str(len(x) - 1): done['0']} if self.single else done
         return type(x)(last.get(str(i), y) for i, y in enumerate(x))
 
-    def forward(self,
-                x: object,
-                data_samples: OptSampleList = None,
+    def forward(self, x: object, data_samples: OptSampleList = None,
                 num_clips: Optional[int] = None) -> Tuple[object, dict]:
         """Share a memory among the clips of each video.
 

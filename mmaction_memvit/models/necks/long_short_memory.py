@@ -71,20 +71,12 @@ class LongShortMemory(VectorNeck):
         ValueError: If an argument is out of range.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 embed_dims: int = 1024,
-                 num_heads: int = 16,
-                 mlp_ratio: float = 1.,
-                 dropout: float = 0.2,
-                 work_len: int = 32,
-                 num_layers: int = 2,
-                 long: str = 'window',
-                 long_len: int = 2048,
-                 decay: float = 0.97,
-                 num_queries: Sequence[int] = (16, 32),
-                 num_stage2_layers: int = 2,
-                 per_frame: bool = True,
+    def __init__(self, in_channels: int, embed_dims: int = 1024,
+                 num_heads: int = 16, mlp_ratio: float = 1.,
+                 dropout: float = 0.2, work_len: int = 32, num_layers: int = 2,
+                 long: str = 'window', long_len: int = 2048,
+                 decay: float = 0.97, num_queries: Sequence[int] = (16, 32),
+                 num_stage2_layers: int = 2, per_frame: bool = True,
                  seconds: float = 0.25,
                  init_cfg: Optional[dict] = dict(  # noqa: B006
                      type='Xavier', layer='Linear')) -> None:
@@ -99,11 +91,8 @@ class LongShortMemory(VectorNeck):
             raise ValueError(
                 f'decay={decay} must be above 0, and at most 1 (no decay)')
         #: Places before a vector of what its long memory holds.
-        self.long_band = {
-            'window': (work_len, work_len + long_len - 1),
-            'box': (0, long_len - 1),
-            'laplace': None
-        }[long]
+        self.long_band = {'window': (work_len, work_len + long_len - 1),
+                          'box': (0, long_len - 1), 'laplace': None}[long]
         lengths = [work_len - 1] * num_layers
         if self.long_band:
             lengths.append(self.long_band[1])
@@ -128,8 +117,7 @@ class LongShortMemory(VectorNeck):
         if self.long_band:
             return ()
         _, num, dims = self.queries[0].shape
-        weights = torch.zeros(
-            batch_size, self.num_heads, num, device=device)
+        weights = torch.zeros(batch_size, self.num_heads, num, device=device)
         return (weights.new_zeros(*weights.shape, dims // self.num_heads),
                 weights, weights.clone())
 
@@ -167,8 +155,7 @@ class LongShortMemory(VectorNeck):
             own = times[:, 1:]
             out, sums = running_attention(
                 attn.heads(attn.q(stage.context_norm(queries))),
-                *map(attn.heads, new),
-                own[:, :, None] - own[:, None],
+                *map(attn.heads, new), own[:, :, None] - own[:, None],
                 own - times[:, :1], memory.sums, self.rate)
             out = queries + stage.drop(attn.proj(out.to(x.dtype)))
             return stage.think(out), [], sums
@@ -176,8 +163,7 @@ class LongShortMemory(VectorNeck):
         num = queries.shape[1]
         sight = self.sight(x.shape[1], seconds, valid, self.long_band, num,
                            self.with_time)
-        out = stage.look_at(
-            queries.repeat(*x.shape[:2], 1), cache, sight)
+        out = stage.look_at(queries.repeat(*x.shape[:2], 1), cache, sight)
         return stage.think(out).unflatten(1, (-1, num)), [cache], ()
 
     def encode(self, found: Tensor) -> Tensor:

@@ -48,17 +48,11 @@ class StreamTransformer(VectorNeck):
         ValueError: If an argument is out of range.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 embed_dims: int = 512,
-                 num_layers: int = 2,
-                 num_heads: int = 8,
-                 mlp_ratio: float = 4.,
-                 dropout: float = 0.1,
-                 mem_len: int = 64,
-                 max_seconds: Optional[float] = None,
-                 per_frame: bool = False,
-                 seconds: float = 1.,
+    def __init__(self, in_channels: int, embed_dims: int = 512,
+                 num_layers: int = 2, num_heads: int = 8,
+                 mlp_ratio: float = 4., dropout: float = 0.1,
+                 mem_len: int = 64, max_seconds: Optional[float] = None,
+                 per_frame: bool = False, seconds: float = 1.,
                  init_cfg: Optional[dict] = dict(  # noqa: B006
                      type='Xavier', layer='Linear')) -> None:
         check_whole('num_layers', num_layers)

@@ -64,23 +64,18 @@ class VectorNeck(BaseModule):
         """What a neck without an endless past adds up: nothing."""
         return ()
 
-    def empty(self,
-              batch_size: int,
-              dtype: Optional[torch.dtype] = None,
+    def empty(self, batch_size: int, dtype: Optional[torch.dtype] = None,
               device: Optional[torch.device] = None) -> TokenMemory:
         """The memory at the start of streams, also of no length."""
         param = self.norm.weight
         device = device or param.device
         like = param.new_empty(
-            param.shape,
-            dtype=dtype or activation_dtype(param),
-            device=device)
+            param.shape, dtype=dtype or activation_dtype(param), device=device)
         return TokenMemory.empty(batch_size, self.lengths, like,
                                  self.empty_sums(batch_size, device))
 
     def init_memory(
-            self,
-            batch_size: int,
+            self, batch_size: int,
             input_size: Optional[Tuple[int, int]] = None,
             dtype: Optional[torch.dtype] = None,
             device: Optional[torch.device] = None) -> Optional[TokenMemory]:
@@ -94,11 +89,8 @@ class VectorNeck(BaseModule):
         return self.empty(batch_size, dtype, device)
 
     def forward(
-        self,
-        x: Features,
-        memory: Optional[TokenMemory] = None,
-        elapsed: Optional[Tensor] = None,
-        data_samples: OptSampleList = None
+        self, x: Features, memory: Optional[TokenMemory] = None,
+        elapsed: Optional[Tensor] = None, data_samples: OptSampleList = None
     ) -> Tuple[Tensor, Union[TokenMemory, Dict]]:
         """One clip of each stream.
 

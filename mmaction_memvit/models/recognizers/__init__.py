@@ -2,7 +2,5 @@
 from .collaborative import CollaborativeRecognizer2D, CollaborativeRecognizer3D
 from .online_recognizer3d import OnlineRecognizer3D
 
-__all__ = [
-    'CollaborativeRecognizer2D', 'CollaborativeRecognizer3D',
-    'OnlineRecognizer3D'
-]
+__all__ = ['CollaborativeRecognizer2D', 'CollaborativeRecognizer3D',
+           'OnlineRecognizer3D']

@@ -50,12 +50,8 @@ class ClipCollaboration:
             normalisation that cannot be grouped.
     """
 
-    def __init__(self,
-                 *args,
-                 mode: str = 'batch',
-                 memory_grad: bool = True,
-                 freeze_backbone: bool = False,
-                 **kwargs) -> None:
+    def __init__(self, *args, mode: str = 'batch', memory_grad: bool = True,
+                 freeze_backbone: bool = False, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         check_choice('mode', mode, SCAN_MODES)
         if self.with_neck and not hasattr(self.neck, 'write'):
@@ -125,12 +121,9 @@ class ClipCollaboration:
         with self.clip_groups(num_videos, num_clips):
             if self.scan_mode == 'batch':
                 return self._remember(feats, num_clips)
-            return checkpoint(
-                self._remember,
-                feats,
-                num_clips,
-                use_reentrant=False,
-                context_fn=self._contexts(num_videos, num_clips))
+            return checkpoint(self._remember, feats, num_clips,
+                              use_reentrant=False,
+                              context_fn=self._contexts(num_videos, num_clips))
 
     def _contexts(self, num_videos: int, num_clips: int) -> Callable:
         """Contexts of a checkpoint: that around it, and when repeated."""

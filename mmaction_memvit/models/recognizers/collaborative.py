@@ -55,11 +55,8 @@ class RecognizerCollaboration(ClipCollaboration):
     # Frames of a clip that are entries of the batch: of 2D recognizers.
     frames_per_clip = 1
 
-    def __init__(self,
-                 *args,
-                 video_loss_weight: float = 1.,
-                 init_cfg: Optional[dict] = None,
-                 **kwargs) -> None:
+    def __init__(self, *args, video_loss_weight: float = 1.,
+                 init_cfg: Optional[dict] = None, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         # MMAction2's recognizers do not take it.
         self.init_cfg = init_cfg
@@ -86,9 +83,7 @@ class RecognizerCollaboration(ClipCollaboration):
         """Clips that were sampled of a video, None if it does not tell."""
         return sample.get('num_clips')
 
-    def extract_feat(self,
-                     inputs: Tensor,
-                     stage: str = 'neck',
+    def extract_feat(self, inputs: Tensor, stage: str = 'neck',
                      data_samples: OptSampleList = None,
                      test_mode: bool = False) -> Tuple:
         """Features of the clips of videos.
@@ -183,8 +178,7 @@ class RecognizerCollaboration(ClipCollaboration):
         clips = inputs.flatten(0, 1)
         total = len(inputs) * num_views
         step = (cfg.get('max_testing_views') or total) * self.frames_per_clip
-        feats = cat(
-            [self.backbone_features(x) for x in clips.split(step)])
+        feats = cat([self.backbone_features(x) for x in clips.split(step)])
         if not self.with_neck:
             return feats
         writers = self._memory_views(num_views, data_samples)

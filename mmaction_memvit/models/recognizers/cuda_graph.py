@@ -95,9 +95,8 @@ class CUDAGraphStep:
             x.requires_grad for x in state.tensors(inputs))
 
     def _recomputes(self) -> bool:
-        found = any(
-            getattr(x, 'with_cp', False) for x in self.model.modules()
-            if x is not self.model)
+        found = any(getattr(x, 'with_cp', False) for x in self.model.modules()
+                    if x is not self.model)
         if found:
             self._tell('with_cp recomputes in the backward pass')
         return found
@@ -176,19 +175,16 @@ class _TrainingGraph:
     def __init__(self, owner: CUDAGraphStep, inputs: tuple) -> None:
         self.step = _Step(owner)
         self.inputs = state.tree_map(torch.clone, inputs)
-        self.weights = {
-            name: x for name, x in self.step.named_parameters()
-            if x.requires_grad
-        }
+        self.weights = {name: x for name, x in self.step.named_parameters()
+                        if x.requires_grad}
         buffers = list(self.step.buffers())
         before = [x.clone() for x in buffers]
         self.grads_out: List[Tensor] = []
         # Not a head's, which comes after the step.
         self.weights = {
-            name: x for (name, x), grad in zip(self.weights.items(),
-                                               self._both())
-            if grad is not None
-        }
+            name: x
+            for (name, x), grad in zip(self.weights.items(), self._both())
+            if grad is not None}
         pool = torch.cuda.graph_pool_handle() if inputs[0].is_cuda else None
         result, self.replay = owner.capture(self._forward, self._both, pool)
         self.fixed = [not x.requires_grad for x in state.tensors(result)]
@@ -203,9 +199,8 @@ class _TrainingGraph:
     def _forward(self) -> Any:
         # Leaves of its own: autograd knows weights by the stream of their
         # first use, which a capture cannot wait for.
-        self.leaves = {
-            name: nn.Parameter(x.detach()) for name, x in self.weights.items()
-        }
+        self.leaves = {name: nn.Parameter(x.detach())
+                       for name, x in self.weights.items()}
         out, memory = torch.func.functional_call(
             self.step, self.leaves, self.inputs)
         self.live = [x for x in state.tensors(out) if x.requires_grad]
@@ -214,9 +209,8 @@ class _TrainingGraph:
     def _backward(self) -> Tuple[Optional[Tensor], ...]:
         # A backward pass runs without autocast, under which this is called.
         with torch.autocast(self.live[0].device.type, enabled=False):
-            return torch.autograd.grad(
-                self.live, list(self.leaves.values()), self.grads_out,
-                allow_unused=True)
+            return torch.autograd.grad(self.live, list(self.leaves.values()),
+                                       self.grads_out, allow_unused=True)
 
     def _both(self) -> Tuple[Optional[Tensor], ...]:
         self._forward()

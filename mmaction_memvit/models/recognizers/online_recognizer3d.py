@@ -60,9 +60,7 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         return (self.backbone, self.neck if self.with_neck else None,
                 self.cls_head if self.with_cls_head else None)
 
-    def step(self,
-             clips: Tensor,
-             memory: Optional[tuple] = None,
+    def step(self, clips: Tensor, memory: Optional[tuple] = None,
              elapsed: Optional[Tensor] = None) -> Tuple:
         """One clip of each stream, see :meth:`MemoryHost.step`.
 
@@ -93,9 +91,7 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
                     self._in_head_dtype(feats), of_head, elapsed)
         return feats, None if memory is None else (own, of_neck, of_head)
 
-    def extract_feat(self,
-                     inputs: Tensor,
-                     stage: str = 'neck',
+    def extract_feat(self, inputs: Tensor, stage: str = 'neck',
                      data_samples: OptSampleList = None,
                      test_mode: bool = False) -> Tuple:
         """Extract features of clips, with memory if their identity is known.
@@ -111,20 +107,16 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
             tuple: Features, and keyword arguments for the head.
         """
         if data_samples is None or stage != 'neck':
-            return super().extract_feat(
-                inputs,
-                stage=stage,
-                data_samples=data_samples,
-                test_mode=test_mode)
+            return super().extract_feat(inputs, stage=stage,
+                                        data_samples=data_samples,
+                                        test_mode=test_mode)
         test_cfg = (self.test_cfg or {}) if test_mode else {}
         identities = None
         if self.with_memory:
             identities = clip_identities(data_samples, inputs.shape[1])
-        parts = self.run_batch(
-            self.bank(test_mode),
-            inputs.flatten(0, 1),
-            identities,
-            most=test_cfg.get('max_testing_views'))
+        parts = self.run_batch(self.bank(test_mode), inputs.flatten(0, 1),
+                               identities,
+                               most=test_cfg.get('max_testing_views'))
         feats = cat([out for _, out in parts])
         kwargs = dict()
         if test_mode and self.test_cfg is not None:
@@ -151,16 +143,13 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         feats = self._in_head_dtype(feats)
         # Accuracies make the head wait for the device anyway.
         takes_all = getattr(self.cls_head, 'takes_unlabelled', False)
-        keep = [
-            i for i, sample in enumerate(data_samples)
-            if takes_all or (sample.gt_label != UNLABELLED).all()
-        ]
+        keep = [i for i, sample in enumerate(data_samples) if takes_all
+                or (sample.gt_label != UNLABELLED).all()]
         with full_precision(inputs):
             if not keep:
                 # The graph is kept: other processes expect gradients.
-                scores = (
-                    feats if self.remembering[2] else self.cls_head(
-                        feats, **head_kwargs))
+                scores = (feats if self.remembering[2]
+                          else self.cls_head(feats, **head_kwargs))
                 return dict(loss_cls=scores.sum() * 0.)
             if len(keep) < len(data_samples):
                 data_samples = [data_samples[i] for i in keep]

@@ -40,14 +40,10 @@ class MeMViTBBoxHead(BBoxHeadAVA):
             mlp_head.
     """
 
-    def __init__(self,
-                 in_channels: int = 768,
-                 num_classes: int = 81,
-                 negatives: bool = True,
-                 dropout_ratio: float = 0.5,
+    def __init__(self, in_channels: int = 768, num_classes: int = 81,
+                 negatives: bool = True, dropout_ratio: float = 0.5,
                  topk: Optional[Union[int, Sequence[int]]] = None,
-                 init_std: float = 0.02,
-                 **kwargs) -> None:
+                 init_std: float = 0.02, **kwargs) -> None:
         if num_classes < 2:
             raise ValueError(
                 f'num_classes is {num_classes}, but must be the number of '
@@ -55,12 +51,9 @@ class MeMViTBBoxHead(BBoxHeadAVA):
         if topk is None:
             topk = tuple(k for k in (3, 5) if k < num_classes - 1)
         super().__init__(
-            background_class=False,
-            in_channels=in_channels,
-            num_classes=num_classes - 1,
-            dropout_ratio=dropout_ratio,
-            topk=topk if isinstance(topk, int) else tuple(topk),
-            **kwargs)
+            background_class=False, in_channels=in_channels,
+            num_classes=num_classes - 1, dropout_ratio=dropout_ratio,
+            topk=topk if isinstance(topk, int) else tuple(topk), **kwargs)
         self.num_classes = num_classes
         self.negatives = negatives
         self.init_std = init_std
@@ -74,9 +67,8 @@ class MeMViTBBoxHead(BBoxHeadAVA):
 
     def pool(self, roi_feats: Tensor) -> Tensor:
         """One vector a box: (N, C, T, H, W) to (N, C)."""
-        x = (
-            roi_feats.mean(2)
-            if self.temporal_pool_type == 'avg' else roi_feats.amax(2))
+        x = (roi_feats.mean(2) if self.temporal_pool_type == 'avg'
+             else roi_feats.amax(2))
         if self.spatial_pool_type == 'avg':
             return x.mean((2, 3))
         return x.amax((2, 3))
@@ -120,9 +112,7 @@ class MeMViTBBoxHead(BBoxHeadAVA):
             targets.append(target)
         return torch.cat(targets)
 
-    def loss_and_target(self,
-                        cls_score: Tensor,
-                        rois: Optional[Tensor],
+    def loss_and_target(self, cls_score: Tensor, rois: Optional[Tensor],
                         sampling_results: List[SamplingResult],
                         rcnn_train_cfg: Optional[ConfigDict] = None,
                         **kwargs) -> Dict:
@@ -136,9 +126,8 @@ class MeMViTBBoxHead(BBoxHeadAVA):
         targets = self.get_targets(sampling_results)
         # Where the boxes were sampled: the device need not be asked.
         labelled = (targets[:, 1:].sum(1) > 0).nonzero()[:, 0]
-        targets, labelled = (
-            x.to(cls_score.device, non_blocking=True)
-            for x in (targets, labelled))
+        targets, labelled = (x.to(cls_score.device, non_blocking=True)
+                             for x in (targets, labelled))
         labels = targets[:, 1:]
         losses = dict()
         if any(len(res.pos_priors) for res in sampling_results):
@@ -164,9 +153,7 @@ class MeMViTBBoxHead(BBoxHeadAVA):
         losses['loss_action_cls'] = loss.sum() / max(loss.numel(), 1)
         return dict(loss_bbox=losses, bbox_targets=targets)
 
-    def _predict_by_feat_single(self,
-                                roi: Tensor,
-                                cls_score: Tensor,
+    def _predict_by_feat_single(self, roi: Tensor, cls_score: Tensor,
                                 img_meta: Dict,
                                 rcnn_test_cfg: Optional[ConfigDict] = None,
                                 **kwargs) -> InstanceData:

@@ -53,15 +53,11 @@ class MeMViTRoIHead(AVARoIHead):
         ValueError: If an argument is out of range.
     """
 
-    def __init__(self,
-                 *args,
+    def __init__(self, *args,
                  box_block: Optional[Dict] = dict(),  # noqa: B006, C408
-                 num_box_blocks: int = 1,
-                 mem_len: int = 2,
-                 mem_stride: int = 1,
-                 mem_mask: str = 'exclude',
-                 num_slots: int = 100,
-                 **kwargs) -> None:
+                 num_box_blocks: int = 1, mem_len: int = 2,
+                 mem_stride: int = 1, mem_mask: str = 'exclude',
+                 num_slots: int = 100, **kwargs) -> None:
         for name, value, low in (('num_box_blocks', num_box_blocks, 1),
                                  ('mem_len', mem_len, 0),
                                  ('mem_stride', mem_stride, 1),
@@ -83,8 +79,7 @@ class MeMViTRoIHead(AVARoIHead):
         return self.mem_len * self.mem_stride * len(self.box_blocks)
 
     def init_memory(
-            self,
-            batch_size: int,
+            self, batch_size: int,
             input_size: Optional[Tuple[int, int]] = None,
             dtype: Optional[torch.dtype] = None,
             device: Optional[torch.device] = None) -> Optional[BoxMemory]:
@@ -105,9 +100,8 @@ class MeMViTRoIHead(AVARoIHead):
 
         entry = batch_size, self.num_slots, param.shape[0]
         return BoxMemory(
-            tuple(
-                tuple(zeros(*entry, dtype=param.dtype) for _ in range(num))
-                for _ in self.box_blocks),
+            tuple(tuple(zeros(*entry, dtype=param.dtype) for _ in range(num))
+                  for _ in self.box_blocks),
             tuple(zeros(*entry[:2]) for _ in range(num)),
             zeros(batch_size, num) if self.zero_mask else None)
 
@@ -118,8 +112,7 @@ class MeMViTRoIHead(AVARoIHead):
         if self.zero_mask:
             seen = [
                 column[:, None].expand(-1, entry.shape[1]) for entry, column in
-                zip(entries, memory.filled[:, pick].unbind(1))
-            ]
+                zip(entries, memory.filled[:, pick].unbind(1))]
         else:
             seen = memory.slots[pick]
         return torch.cat(entries, 1), torch.cat(tuple(seen), 1)
@@ -131,10 +124,9 @@ class MeMViTRoIHead(AVARoIHead):
         num_slots = max(-(-max(counts) // self.num_slots), 1) * self.num_slots
         # Counts are Python numbers: nothing here waits for the device.
         place = on_device(
-            torch.tensor([
-                lane * num_slots + i for lane, num in enumerate(counts)
-                for i in range(num)
-            ], dtype=torch.long), x)
+            torch.tensor([lane * num_slots + i
+                          for lane, num in enumerate(counts)
+                          for i in range(num)], dtype=torch.long), x)
         batch = len(counts)
         flat = x.new_zeros(batch * num_slots, x.shape[1])
         slots = torch.zeros(
@@ -160,18 +152,14 @@ class MeMViTRoIHead(AVARoIHead):
         if memory is not None:
             if not self.zero_mask:
                 # An empty slot's bias must not pass for something seen.
-                entries = [
-                    x.masked_fill(~slots[..., None], 0.) for x in entries
-                ]
+                entries = [x.masked_fill(~slots[..., None], 0.)
+                           for x in entries]
             memory = memory.push(entries, slots)
         return boxes, memory
 
     def score_boxes(
-        self,
-        feats: Features,
-        boxes: Sequence[Tensor],
-        memory: Optional[BoxMemory] = None,
-        elapsed: Optional[Tensor] = None
+        self, feats: Features, boxes: Sequence[Tensor],
+        memory: Optional[BoxMemory] = None, elapsed: Optional[Tensor] = None
     ) -> Tuple[Tensor, Optional[BoxMemory]]:
         """Logits of the boxes of one clip of each stream.
 
@@ -190,8 +178,7 @@ class MeMViTRoIHead(AVARoIHead):
             (None if none came in).
         """
         # Boxes may be on the host, see sample_boxes.
-        rois = on_device(
-            bbox2roi(boxes), next(self.bbox_head.parameters()))
+        rois = on_device(bbox2roi(boxes), next(self.bbox_head.parameters()))
         num = len(rois)
         if not num:
             # CUDA's RoIAlign stops at no box. One is looked at and dropped,
@@ -204,10 +191,7 @@ class MeMViTRoIHead(AVARoIHead):
         return self.bbox_head(x), memory
 
     def score_slots(
-        self,
-        feats: Features,
-        boxes: Tensor,
-        slots: Tensor,
+        self, feats: Features, boxes: Tensor, slots: Tensor,
         memory: Optional[BoxMemory] = None
     ) -> Tuple[Tensor, Optional[BoxMemory]]:
         """As :meth:`score_boxes`, in shapes that no number of boxes changes.
@@ -236,8 +220,7 @@ class MeMViTRoIHead(AVARoIHead):
             x = x.flatten(0, 1)
         return self.bbox_head(x).unflatten(0, (batch, num)), memory
 
-    def sample_boxes(self,
-                     data_samples: SampleList) -> List[SamplingResult]:
+    def sample_boxes(self, data_samples: SampleList) -> List[SamplingResult]:
         """Choose the boxes to train on and find their labels.
 
         Ground truth, and proposals (if any), with the labels of a
@@ -254,8 +237,7 @@ class MeMViTRoIHead(AVARoIHead):
                 priors = gt.bboxes.new_zeros(0, 4)
             candidates = InstanceData(priors=priors)
             assigned = self.bbox_assigner.assign(candidates, gt, None)
-            results.append(
-                self.bbox_sampler.sample(assigned, candidates, gt))
+            results.append(self.bbox_sampler.sample(assigned, candidates, gt))
         return results
 
     def loss(self, x: Features, rpn_results_list: Optional[InstanceList],
@@ -298,13 +280,9 @@ def patch_features(feats: Features) -> Features:
     return tuple(feats)
 
 
-def score_boxes(
-    roi_head: nn.Module,
-    feats: object,
-    boxes: Sequence[Tensor],
-    memory: Memory = None,
-    elapsed: Optional[Tensor] = None
-) -> Tuple[Tensor, Memory]:
+def score_boxes(roi_head: nn.Module, feats: object, boxes: Sequence[Tensor],
+                memory: Memory = None,
+                elapsed: Optional[Tensor] = None) -> Tuple[Tensor, Memory]:
     """A head's ``score_boxes``, without autocast and in its own dtype.
 
     The head is a small part of the work: so RoIAlign and scores are exact.

@@ -57,8 +57,7 @@ def plan_all_ranks(keys, seed, epoch, world_size, batch_size, **kwargs):
     streams = index_streams(keys)
     return [
         plan_train_epoch(streams, seed, epoch, rank, world_size, batch_size,
-                         **kwargs) for rank in range(world_size)
-    ]
+                         **kwargs) for rank in range(world_size)]
 
 
 @some

@@ -76,17 +76,12 @@ def test_boxes_move_with_images_and_alike_in_a_video():
         for clip in range(3):
             results = augment(
                 dict(
-                    imgs=[spot(box)] * 2,
-                    img_shape=(64, 96),
-                    modality='RGB',
-                    video_id=str(video),
-                    timestamp=clip,
-                    epoch=0,
+                    imgs=[spot(box)] * 2, img_shape=(64, 96), modality='RGB',
+                    video_id=str(video), timestamp=clip, epoch=0,
                     # How many boxes there are must not change what is drawn.
                     gt_bboxes=boxes(*[box] * (clip + 1), [0, 0, 4, 4]),
                     gt_labels=np.ones((clip + 2, 3), np.float32),
-                    entity_ids=np.arange(clip + 2),
-                    proposals=boxes(box)))
+                    entity_ids=np.arange(clip + 2), proposals=boxes(box)))
             image = results['imgs'][0]
             assert image.shape == (56, 56, 3)
             first = seen.setdefault(video, image)

@@ -57,10 +57,8 @@ def test_same_results_as_the_stock_transforms(video):
     pytest.importorskip('decord')
     boxes = np.array([[0.25, 0.5, 0.75, 1.]], dtype=np.float32)
     results = [
-        dict(
-            filename=video, frame_inds=np.arange(0, 32, 4),
-            gt_bboxes=boxes.copy(), proposals=boxes.copy()) for _ in range(2)
-    ]
+        dict(filename=video, frame_inds=np.arange(0, 32, 4),
+             gt_bboxes=boxes.copy(), proposals=boxes.copy()) for _ in range(2)]
     ours = LoadVideoClip()(results[0])
     stock = results[1]
     for name in ('DecordInit', 'DecordDecode'):

@@ -67,10 +67,8 @@ def slow_ap(truth, found, label, excluded, official):
                 not (official and row[:2] in excluded) for row in truth)
     truth = [row for row in truth if row[:2] not in excluded]
     images = {row[:2] for row in truth if row[3] in CLASSES}
-    found = [
-        row for row in found if row[3] == label and row[:2] not in excluded
-        and (official or row[:2] in images)
-    ]
+    found = [row for row in found if row[3] == label
+             and row[:2] not in excluded and (official or row[:2] in images)]
     if not total or not (found or official):
         return np.nan
     truth = [row for row in truth if row[3] == label]
@@ -124,12 +122,11 @@ def their_map(tmp_path, one_process):
             for i, name in enumerate(names, 1) if i != 3))
         (tmp_path / 'excluded.csv').write_text(''.join(
             f'{video},{timestamp:04d}\n' for video, timestamp in excluded))
-        return ava_eval(
-            write(tmp_path / 'found.csv', found, True), 'mAP',
-            str(tmp_path / 'labels.pbtxt'),
-            write(tmp_path / 'truth.csv', truth, False),
-            str(tmp_path / 'excluded.csv'), verbose=False,
-            custom_classes=custom)['overall']
+        return ava_eval(write(tmp_path / 'found.csv', found, True), 'mAP',
+                        str(tmp_path / 'labels.pbtxt'),
+                        write(tmp_path / 'truth.csv', truth, False),
+                        str(tmp_path / 'excluded.csv'), verbose=False,
+                        custom_classes=custom)['overall']
 
     return run
 

@@ -124,9 +124,8 @@ def make(kind, seed, num=60):
     return scores, labels, rng.random(num) < 0.3, tail
 
 
-@pytest.mark.parametrize('kind', (
-    'random', 'good', 'tied', 'constant', 'broken', 'as the fifth',
-    'adversarial'))
+@pytest.mark.parametrize('kind', ('random', 'good', 'tied', 'constant',
+                                  'broken', 'as the fifth', 'adversarial'))
 @pytest.mark.parametrize('seed', range(3))
 def test_agrees_with_the_definitions(kind, seed):
     data = make(kind, seed)

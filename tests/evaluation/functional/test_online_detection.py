@@ -135,8 +135,7 @@ def test_equals_scikit_learn(kind):
     metrics = pytest.importorskip('sklearn.metrics')
     scores, labels = make(kind, 3)
     for i in (1, 2, 4):
-        assert average_precision(
-            scores[:, i], labels[:, i]) == pytest.approx(
+        assert average_precision(scores[:, i], labels[:, i]) == pytest.approx(
                 metrics.average_precision_score(labels[:, i], scores[:, i]),
                 abs=1e-9)
 

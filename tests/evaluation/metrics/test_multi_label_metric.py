@@ -83,11 +83,10 @@ def test_scores_of_one_view():
     (None, None),
 ])
 def test_what_stock_heads_hand_over(average, words):
-    head = MODELS.build(dict(type='mmaction.SlowFastHead',
-                             num_classes=NUM_CLASSES, in_channels=8,
-                             multi_class=True,
-                             loss_cls=dict(type='mmaction.BCELossWithLogits'),
-                             average_clips=average))
+    head = MODELS.build(dict(
+        type='mmaction.SlowFastHead', num_classes=NUM_CLASSES, in_channels=8,
+        multi_class=True, loss_cls=dict(type='mmaction.BCELossWithLogits'),
+        average_clips=average))
     head.eval()
     samples = make_dataset()
     gen = torch.Generator().manual_seed(1)

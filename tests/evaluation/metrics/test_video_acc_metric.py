@@ -44,8 +44,7 @@ def test_averages_the_clips_of_a_video(log):
         # The clips of `a` are right only together, `b` is wrong.
         make_sample('a', 0, [.2, .8, .0], 0),
         make_sample('a', 1, [.9, .1, .0], 0),
-        make_sample('b', 0, [.1, .5, .4], 2),
-    ]
+        make_sample('b', 0, [.1, .5, .4], 2)]
     result = evaluate(samples, metric_options={
         'top_k_accuracy': {'topk': (1, 2)}})
     assert result == {'acc/top1': 0.5, 'acc/top2': 1.0, 'acc/mean1': 1 / 3}
@@ -53,10 +52,9 @@ def test_averages_the_clips_of_a_video(log):
 
 
 def test_unlabelled_clips_count_in_nothing():
-    samples = [make_sample('a', 0, [.1, .9], 0),
-               make_sample('a', 1, [.0, 1.], -1),
-               make_sample('a', 2, [.95, .05], 0),
-               make_sample('b', 0, [.0, 1.], -1)]
+    samples = [
+        make_sample('a', 0, [.1, .9], 0), make_sample('a', 1, [.0, 1.], -1),
+        make_sample('a', 2, [.95, .05], 0), make_sample('b', 0, [.0, 1.], -1)]
     metric = VideoAccMetric('top_k_accuracy')
     metric.process(None, [sample.to_dict() for sample in samples])
     # One result per sample, or evaluate(4) would cut real ones elsewhere.

@@ -43,8 +43,7 @@ def test_official_form(tmp_path):
         path.write_bytes(pickle.dumps({
             'verb_output': verb.astype(np.float32),
             'noun_output': [row * 2 for row in verb],
-            'narration_id': np.array(IDS)
-        }, protocol))
+            'narration_id': np.array(IDS)}, protocol))
         ids, scores = read_epic_dump(str(path))
         assert ids == IDS
         assert np.array_equal(scores['verb'], verb)

@@ -8,9 +8,8 @@ init_default_scope('mmaction')
 
 def test_frames_pass_one_by_one():
     backbone = MODELS.build(
-        dict(
-            type='FramewiseBackbone',
-            backbone=dict(type='ResNet', depth=18, pretrained=None))).eval()
+        dict(type='FramewiseBackbone',
+             backbone=dict(type='ResNet', depth=18, pretrained=None))).eval()
     clips = torch.randn(2, 3, 4, 32, 32)
     with torch.no_grad():
         feats = backbone(clips)

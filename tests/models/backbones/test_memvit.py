@@ -123,8 +123,7 @@ def test_a_stream_does_not_depend_on_its_batch(kwargs):
         alone, _ = run(model, [x[lane:lane + 1] for x in lanes],
                        {s: [r[lane]] for s, r in resets.items()})
         pair, _ = run(model, [x[[lane, (lane + 1) % 5]] for x in lanes], {
-            s: [r[lane], r[(lane + 1) % 5]] for s, r in resets.items()
-        })
+            s: [r[lane], r[(lane + 1) % 5]] for s, r in resets.items()})
         for a, b, c in zip(alone, together, pair):
             torch.testing.assert_close(a[0], b[lane], atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(a[0], c[0], atol=1e-5, rtol=1e-5)

@@ -331,8 +331,7 @@ def test_recognizers_train_and_test(kind, temporal_head):
     samples = [
         ActionDataSample(metainfo=dict(
             video_id=f'v{i}', timestamp=0, num_clips=num)).set_gt_label(i)
-        for i in range(2)
-    ]
+        for i in range(2)]
     inputs = torch.stack([video(4, num), video(4, num, seed=1)])
     for sample in step(MODELS.build(cfg), inputs, samples):
         assert sample.pred_score.sum().item() == pytest.approx(1)

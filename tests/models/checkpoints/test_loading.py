@@ -28,12 +28,10 @@ def build(kind='OnlineRecognizer3D', num_classes=3, **backbone):
     backbone = backbone or MEMVIT
     return MODELS.build(
         ConfigDict(
-            type=kind,
-            backbone=copy.deepcopy(dict(backbone)),
+            type=kind, backbone=copy.deepcopy(dict(backbone)),
             cls_head=dict(
                 type='MViTHead' if backbone['type'] == 'MeMViT' else 'I3DHead',
-                in_channels=32,
-                num_classes=num_classes)))
+                in_channels=32, num_classes=num_classes)))
 
 
 def collaborative(**backbone):
@@ -63,12 +61,10 @@ FOREIGN = {
     lambda own: dict(a=torch.zeros(2), b=torch.zeros(3)),
     'a ResNet': lambda own: build(**SLOWONLY).state_dict(),
     'wrong shapes':
-    lambda own: {k: v.new_zeros(*v.shape, 2)
-                 for k, v in own.items()},
+    lambda own: {k: v.new_zeros(*v.shape, 2) for k, v in own.items()},
     'keys without prefix':
     lambda own:
-    {k[9:]: v
-     for k, v in own.items() if k.startswith('backbone.')},
+    {k[9:]: v for k, v in own.items() if k.startswith('backbone.')},
     'a released checkpoint': lambda own: dict(model_state=own),
     'nothing': lambda own: {},
 }
@@ -86,9 +82,8 @@ def test_a_damaged_file_is_told(tmp_path, share):
         load_checkpoint(build(), str(path))
 
 
-@pytest.mark.skipif(
-    digit_version(torch.__version__) < digit_version('2.6.0'),
-    reason='torch < 2.6 takes all types')
+@pytest.mark.skipif(digit_version(torch.__version__) < digit_version('2.6.0'),
+                    reason='torch < 2.6 takes all types')
 def test_types_that_torch_does_not_take_are_named(tmp_path):
     save(dict(build().state_dict(), odd=Fraction(1, 2)), tmp_path / 'a.pth')
     with pytest.raises(pickle.UnpicklingError, match='Fraction'):
@@ -98,8 +93,7 @@ def test_types_that_torch_does_not_take_are_named(tmp_path):
 @pytest.mark.parametrize('kind', FOREIGN)
 @pytest.mark.parametrize('model', [
     build, collaborative, lambda: build('Recognizer3D'),
-    lambda: build('OnlineRecognizer3D', **SLOWONLY, frozen_stages=-1)
-])
+    lambda: build('OnlineRecognizer3D', **SLOWONLY, frozen_stages=-1)])
 def test_a_foreign_checkpoint_is_an_error(tmp_path, kind, model):
     model = model()
     own = model.state_dict()
@@ -180,8 +174,7 @@ def test_new_memory_is_named_and_told_when_it_predicts(tmp_path, model):
         path = save(build(**{**MEMVIT, 'mem_len': 0}), tmp_path / 'm0.pth')
         name, model = 'rel_pos_mem', build()
     else:
-        path = save(
-            build('Recognizer3D', **SLOWONLY), tmp_path / 'clips.pth')
+        path = save(build('Recognizer3D', **SLOWONLY), tmp_path / 'clips.pth')
         name, model = 'neck.', collaborative()
     with logged() as lines:
         load_checkpoint(model, path)

@@ -30,8 +30,7 @@ def vit(width, depth, patch, side):
         'cls_token': (1, 1, width),
         'pos_embed': (1, 1 + side**2, width),
         **with_bias('patch_embed.proj', width, 3, patch, patch),
-        **with_bias('norm', width),
-    }
+        **with_bias('norm', width)}
     for i in range(depth):
         for name, *shape in (('norm1', width),
                              ('attn.qkv', 3 * width, width),
@@ -81,11 +80,8 @@ def model(width=768, depth=12, patch=16, side=14, inner=2048, layers=6,
         type='XViT',
         arch=dict(embed_dims=width, num_layers=depth, num_heads=width // 64
                   if width > 64 else 2),
-        patch_size=patch,
-        spatial_size=patch * side,
-        window=0,
-        temporal_positions=0,
-        temporal_head='frames')
+        patch_size=patch, spatial_size=patch * side, window=0,
+        temporal_positions=0, temporal_head='frames')
     return MODELS.build(
         dict(
             type='Recognizer3D',

@@ -6,11 +6,10 @@ from mmaction.structures import ActionDataSample
 
 def blend(type_, labels, **kwargs):
     torch.manual_seed(1)
-    augment = MODELS.build(dict(type='mmaction.MultiTaskBatchAugment',
-                                num_classes=dict(verb=2, noun=3),
-                                augments=dict(type=type_, alpha=1.,
-                                              _scope_='mmaction'),
-                                **kwargs))
+    augment = MODELS.build(dict(
+        type='mmaction.MultiTaskBatchAugment',
+        num_classes=dict(verb=2, noun=3),
+        augments=dict(type=type_, alpha=1., _scope_='mmaction'), **kwargs))
     imgs = torch.arange(len(labels)).float().view(-1, 1, 1, 1, 1, 1)
     imgs = imgs.expand(-1, 1, 3, 2, 8, 8).clone()
     samples = [ActionDataSample(gt_label=torch.tensor(x)) for x in labels]

@@ -114,8 +114,7 @@ def test_a_keyframe_reads_the_sum_of_its_window(backbone, channels, limit):
     items = [
         window('a', [1, 2, 3], [[0, 1, 2], [1, 2, 3], [2, 3, 4]], 5),
         # At an end, with a clip that comes twice.
-        window('b', [0], [[0, 0, 1]], 2),
-    ]
+        window('b', [0], [[0, 0, 1]], 2)]
     together = scores(model, *items)
     with torch.no_grad():
         expected = {**by_hand(model, *items[0]), **by_hand(model, *items[1])}

@@ -37,12 +37,8 @@ def watch(model, steps):
 
 def stream(video, steps, num_boxes=(2, 0, 3, 1), **kwargs):
     return [
-        dict(
-            video=video,
-            position=i,
-            num_boxes=num_boxes[i % len(num_boxes)],
-            **kwargs) for i in range(steps)
-    ]
+        dict(video=video, position=i, num_boxes=num_boxes[i % len(num_boxes)],
+             **kwargs) for i in range(steps)]
 
 
 def assert_same(a, b):

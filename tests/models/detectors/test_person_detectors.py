@@ -12,10 +12,8 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 
-@pytest.mark.parametrize('name', [
-    'faster_rcnn/faster-rcnn_r50_fpn_1x_coco',
-    'retinanet/retinanet_r50_fpn_1x_coco',
-])
+@pytest.mark.parametrize('name', ['faster_rcnn/faster-rcnn_r50_fpn_1x_coco',
+                                  'retinanet/retinanet_r50_fpn_1x_coco'])
 def test_detects_and_learns(name):
     with DefaultScope.overwrite_default_scope('mmdet'):
         detect_and_learn(shrink_detector(get_config(f'mmdet::{name}.py')))

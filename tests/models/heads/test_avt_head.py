@@ -39,8 +39,7 @@ def watch(head, feats, cuts, resets=()):
     for last in cuts:
         for step, lane in resets:
             if step == first:
-                memory = state.reset(
-                    memory, torch.arange(len(feats)) == lane)
+                memory = state.reset(memory, torch.arange(len(feats)) == lane)
         out, memory = head(clip(feats[:, first:last]), memory)
         outs.append(out)
         first = last
@@ -59,9 +58,8 @@ def test_step_by_step_is_at_once(cuts):
             found[:, step], head(clip(window))[:, -1], atol=1e-5, rtol=1e-5)
     # Without memory, too, and in one pass where that is short enough.
     torch.testing.assert_close(head(clip(feats)), found, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(
-        head(clip(feats[:, :MEM_LEN + 1])), found[:, :MEM_LEN + 1],
-        atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(head(clip(feats[:, :MEM_LEN + 1])),
+                               found[:, :MEM_LEN + 1], atol=1e-5, rtol=1e-5)
     # Lanes do not know of each other.
     torch.testing.assert_close(watch(head, feats[1:2], cuts), found[1:2])
 
@@ -145,13 +143,10 @@ def test_losses_of_a_clip():
     labels = torch.tensor([[1, -1, 4, 0], [-1, -1, 2, 3]])
     found = head.loss(clip(feats), [sample(x) for x in labels])
     out, scores = by_hand(head, feats)
-    each = F.cross_entropy(
-        scores.flatten(0, 1), labels.flatten(), ignore_index=-1,
-        reduction='none').view(2, 4)
-    expected = dict(
-        loss_cls=each[:, -1].mean(),
-        loss_past=each[:, :-1].mean(),
-        loss_feat=F.mse_loss(out[:, :-1], feats[:, 1:]))
+    each = F.cross_entropy(scores.flatten(0, 1), labels.flatten(),
+                           ignore_index=-1, reduction='none').view(2, 4)
+    expected = dict(loss_cls=each[:, -1].mean(), loss_past=each[:, :-1].mean(),
+                    loss_feat=F.mse_loss(out[:, :-1], feats[:, 1:]))
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value)
     # The features are taught to be foreseen, too.

@@ -9,14 +9,9 @@ from mmaction.structures import ActionDataSample
 def build(**kwargs):
     torch.manual_seed(0)
     head = MODELS.build({
-        **dict(
-            type='mmaction.FrameLevelHead',
-            num_classes=3,
-            in_channels=4,
-            dropout_ratio=0.,
-            topk=(1, )),
-        **kwargs
-    })
+        **dict(type='mmaction.FrameLevelHead', num_classes=3, in_channels=4,
+               dropout_ratio=0., topk=(1, )),
+        **kwargs})
     torch.nn.init.normal_(head.fc_cls.weight)
     return head
 

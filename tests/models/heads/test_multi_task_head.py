@@ -20,9 +20,8 @@ def scope():
 def build(head=FRAMES, num_classes=SIZES, **kwargs):
     torch.manual_seed(0)
     head = MODELS.build(
-        dict(
-            type='MultiTaskHead', num_classes=num_classes, head=head,
-            **kwargs))
+        dict(type='MultiTaskHead', num_classes=num_classes, head=head,
+             **kwargs))
     for param in head.parameters():
         torch.nn.init.normal_(param)
     return head
@@ -52,8 +51,7 @@ STOCK = {
                  (randn(2, 4, 2, 3, 3), randn(2, 2, 8, 3, 3)), {}),
     'MViT': (dict(type='MViTHead', in_channels=4),
              ([randn(2, 4, 2, 3, 3), randn(2, 4)], ), {}),
-    'VideoMAE': (dict(type='TimeSformerHead', in_channels=4), randn(2, 4),
-                 {}),
+    'VideoMAE': (dict(type='TimeSformerHead', in_channels=4), randn(2, 4), {}),
     'FrameLevel': (FRAMES, ([randn(2, 4, 3, 2, 2), randn(2, 4)], ), {}),
 }
 
@@ -100,18 +98,16 @@ def test_labels_are_ignored_task_by_task():
     losses = head.loss(x, samples([[-1, 1, 0]] * 2, [[-1, 2, 0]] * 2))
     assert losses['verb_loss_cls'] == 0 and 'verb_top1_acc' not in losses
     sum(v for k, v in losses.items() if 'loss' in k).backward()
-    for task, param in (('verb', head.heads.verb), ('noun',
-                                                    head.heads.noun)):
+    for task, param in (('verb', head.heads.verb), ('noun', head.heads.noun)):
         assert (param.fc_cls.weight.grad != 0).any() == (task == 'noun')
 
 
 def test_options_and_weights_of_tasks():
     plain, x = build(), features(1, 4, 1, 2, 2)
     label = samples([[1, 4, 0]])
-    other = build(
-        task_options=dict(noun=dict(label_smooth_eps=0.2)),
-        loss_weights=dict(noun=0.5),
-        label_order=['verb', 'noun', 'action'])
+    other = build(task_options=dict(noun=dict(label_smooth_eps=0.2)),
+                  loss_weights=dict(noun=0.5),
+                  label_order=['verb', 'noun', 'action'])
     other.load_state_dict(plain.state_dict())
     a, b = plain.loss(x, label), other.loss(x, label)
     torch.testing.assert_close(a['verb_loss_cls'], b['verb_loss_cls'])
@@ -181,11 +177,9 @@ def test_losses_are_of_full_precision_under_autocast():
         out = head.predict(x, copy.deepcopy(label))
     assert losses['verb_loss_cls'].dtype == torch.float32
     assert out[0].pred_score['noun'].dtype == torch.float32
-    torch.testing.assert_close(
-        losses['verb_loss_cls'],
-        head.loss(x, label)['verb_loss_cls'],
-        rtol=0.05,
-        atol=0.05)
+    torch.testing.assert_close(losses['verb_loss_cls'],
+                               head.loss(x, label)['verb_loss_cls'], rtol=0.05,
+                               atol=0.05)
 
 
 @pytest.mark.parametrize('kwargs,message', [

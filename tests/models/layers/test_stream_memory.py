@@ -21,8 +21,7 @@ def memory(zero: bool) -> StreamMemory:
 def after(before: StreamMemory, value: float) -> StreamMemory:
     layers = [
         LayerMemory((old.raw_k[0] + value, ), (old.raw_v[0] - value, ), old.k,
-                    old.v) for old in before.layers
-    ]
+                    old.v) for old in before.layers]
     return before.push(layers, (32, 64))
 
 

@@ -25,8 +25,7 @@ NECKS = dict(
 def backbones():
     """One config of each kind, with what shrinks it and an input."""
     for kind in KINDS:
-        yield next(x for x in STOCK if f'/{kind}' in x[0]
-                   and x[2] is not None)
+        yield next(x for x in STOCK if f'/{kind}' in x[0] and x[2] is not None)
 
 
 def build(config, smaller, shape, neck):
@@ -44,13 +43,10 @@ def build(config, smaller, shape, neck):
         vectors = feature_vectors(backbone(torch.rand(shape[1:])))
     model = MODELS.build(
         dict(
-            type='OnlineRecognizer3D',
-            backbone=dict(type='FeatureBackbone'),
-            neck=dict(
-                NECKS[neck], type=neck, in_channels=vectors.shape[-1]),
-            cls_head=dict(
-                type='I3DHead', in_channels=16, num_classes=3, init_std=1.,
-                dropout_ratio=0., average_clips='prob'),
+            type='OnlineRecognizer3D', backbone=dict(type='FeatureBackbone'),
+            neck=dict(NECKS[neck], type=neck, in_channels=vectors.shape[-1]),
+            cls_head=dict(type='I3DHead', in_channels=16, num_classes=3,
+                          init_std=1., dropout_ratio=0., average_clips='prob'),
             data_preprocessor=dict(
                 type='ActionDataPreprocessor', mean=[127.] * 3,
                 std=[64.] * 3, format_shape='NCTHW')))
@@ -63,25 +59,22 @@ def batch(shape, position):
     samples = [
         ActionDataSample(metainfo=dict(
             video_id=video, timestamp=position, start_seconds=2. * position)
-        ).set_gt_label(1) for video in 'ab'
-    ]
+        ).set_gt_label(1) for video in 'ab']
     # Dark and bright ones: of noise, random features are all alike.
     bright = torch.tensor([100, 10, 255])[position]
     clips = [torch.randint(bright, shape, generator=gen).byte() for _ in 'ab']
     return dict(inputs=clips, data_samples=samples)
 
 
-@pytest.mark.parametrize(
-    'config,smaller,shape', backbones(),
-    ids=[x[0].split('/')[1] for x in backbones()])
+@pytest.mark.parametrize('config,smaller,shape', backbones(),
+                         ids=[x[0].split('/')[1] for x in backbones()])
 def test_stock_backbones_train_and_test(config, smaller, shape):
     init_default_scope('mmaction')
     torch.manual_seed(0)
     neck = list(NECKS)[len(config) % 2]
     model, shape = build(config, smaller, shape, neck)
-    optim = OptimWrapper(
-        torch.optim.SGD(model.parameters(), lr=1e-2),
-        clip_grad=dict(max_norm=1.))
+    optim = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1e-2),
+                         clip_grad=dict(max_norm=1.))
     weight = next(x.weight for x in model.backbone.modules()
                   if isinstance(x, (nn.Conv2d, nn.Conv3d)))
     before = weight.detach().clone()

@@ -175,15 +175,10 @@ def test_bad_options(kwargs, message):
         build(**kwargs)
 
 
-@pytest.mark.parametrize('x', [
-    features(4, 2, 3, 3),
-    features(C, 5),
-    (features(C, 2, 3, 3), features(4, 2, 3, 3)),
-    dict(x=1),
-    (),
-    ([features(C, 2, 3, 3), features(4)], ),
-    None,
-])
+@pytest.mark.parametrize('x', [features(4, 2, 3, 3), features(C, 5),
+                               (features(C, 2, 3, 3), features(4, 2, 3, 3)),
+                               dict(x=1), (),
+                               ([features(C, 2, 3, 3), features(4)], ), None])
 def test_unexpected_features(x):
     with pytest.raises(ValueError, match='in_channels=8'):
         build()(x, num_clips=N)

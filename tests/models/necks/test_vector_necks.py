@@ -12,18 +12,15 @@ from mmaction_memvit.memory.state import tensors as memory_tensors
 from mmaction_memvit.models.layers.running_attention import running_attention
 
 CHANNELS = 6
-SMALL = dict(
-    in_channels=CHANNELS, embed_dims=16, num_heads=2, per_frame=True,
-    seconds=0.5)
+SMALL = dict(in_channels=CHANNELS, embed_dims=16, num_heads=2, per_frame=True,
+             seconds=0.5)
 LONG = dict(SMALL, type='LongShortMemory', work_len=4, long_len=5,
             num_queries=(3, 2))
 NECKS = dict(
     transformer=dict(SMALL, type='StreamTransformer', mem_len=5),
-    seconds=dict(
-        SMALL, type='StreamTransformer', mem_len=9, max_seconds=2.,
-        num_layers=3),
-    window=dict(LONG, long='window'),
-    box=dict(LONG, long='box'),
+    seconds=dict(SMALL, type='StreamTransformer', mem_len=9, max_seconds=2.,
+                 num_layers=3),
+    window=dict(LONG, long='window'), box=dict(LONG, long='box'),
     laplace=dict(LONG, long='laplace', decay=0.8))
 every_neck = pytest.mark.parametrize('name', NECKS)
 
@@ -48,8 +45,7 @@ def run(neck, x, lengths, elapsed=None, memory=None):
         memory = neck.init_memory(len(x))
     outs = []
     for i, clip in enumerate(x.split(lengths, 2)):
-        wait = None if elapsed is None else torch.full(
-            (len(x), ), elapsed[i])
+        wait = None if elapsed is None else torch.full((len(x), ), elapsed[i])
         out, memory = neck(clip, memory, wait)
         outs.append(out)
     return torch.cat(outs, 2), memory
@@ -239,12 +235,10 @@ def recognizer(name):
     torch.manual_seed(0)
     model = MODELS.build(
         dict(
-            type='OnlineRecognizer3D',
-            backbone=SLOWONLY,
+            type='OnlineRecognizer3D', backbone=SLOWONLY,
             neck=dict(NECKS[name], in_channels=32),
-            cls_head=dict(
-                type='I3DHead', in_channels=16, num_classes=3,
-                dropout_ratio=0., average_clips='prob'),
+            cls_head=dict(type='I3DHead', in_channels=16, num_classes=3,
+                          dropout_ratio=0., average_clips='prob'),
             data_preprocessor=dict(
                 type='ActionDataPreprocessor', mean=[127.] * 3,
                 std=[64.] * 3, format_shape='NCTHW')))
@@ -252,9 +246,8 @@ def recognizer(name):
     return model
 
 
-@pytest.mark.skipif(
-    not hasattr(torch.compiler, 'is_exporting'),
-    reason='torch tells of an export since 2.7')
+@pytest.mark.skipif(not hasattr(torch.compiler, 'is_exporting'),
+                    reason='torch tells of an export since 2.7')
 @pytest.mark.parametrize('name', ['transformer', 'laplace'])
 @torch.no_grad()
 def test_a_step_is_exported(name):
@@ -277,8 +270,7 @@ def test_windows_of_clips_train(name):
         ActionDataSample(metainfo=dict(
             video_id=video, timestamp=place, start_seconds=2. * place)
         ).set_gt_label(-1 if place < 2 else 1)
-        for place in range(3) for video in 'ab'
-    ]
+        for place in range(3) for video in 'ab']
     losses = model.train()(clips, samples, mode='loss')
     losses['loss_cls'].backward()
     # What is labelled is the last clip of both.

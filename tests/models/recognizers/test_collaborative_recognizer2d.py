@@ -13,18 +13,12 @@ def build(frames=FRAMES, **kwargs):
     torch.manual_seed(0)
     return MODELS.build(
         dict(
-            type='CollaborativeRecognizer2D',
-            frames_per_clip=frames,
+            type='CollaborativeRecognizer2D', frames_per_clip=frames,
             backbone=dict(type='ResNet', depth=18, pretrained=None),
             neck=dict(
                 type='CollaborativeMemory', in_channels=512, zero_init=False),
-            cls_head=dict(
-                type='TSNHead',
-                num_classes=4,
-                in_channels=512,
-                topk=(1, ),
-                dropout_ratio=0.,
-                average_clips='prob'),
+            cls_head=dict(type='TSNHead', num_classes=4, in_channels=512,
+                          topk=(1, ), dropout_ratio=0., average_clips='prob'),
             **kwargs)).eval()
 
 

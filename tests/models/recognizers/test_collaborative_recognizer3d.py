@@ -279,8 +279,7 @@ def train_step(model, optim):
 @pytest.mark.parametrize('mode', ['batch', 'multi_iteration'])
 @pytest.mark.parametrize('kwargs', [
     dict(freeze_backbone=True),
-    dict(backbone=dict(frozen_stages=4, norm_eval=True))
-])
+    dict(backbone=dict(frozen_stages=4, norm_eval=True))])
 def test_frozen_backbone(kwargs, mode):
     model = build(mode=mode, **kwargs).float().train()
     assert model.neck.training

@@ -79,8 +79,7 @@ def train(model, names, position, size=32, unroll=1, backward=True):
     samples = [
         ActionDataSample(
             metainfo=dict(video_id=x, timestamp=position + i)).set_gt_label(
-                position % 3) for i in range(unroll) for x in names
-    ]
+                position % 3) for i in range(unroll) for x in names]
     device = next(model.parameters()).device
     losses = model.train()(inputs.to(device), samples, mode='loss')
     if backward:

@@ -37,8 +37,7 @@ def build(**kwargs):
 def case():
     """Logits, targets without the reserved class, and sampling results."""
     labels = torch.tensor([[0., 1, 0, 1, 0], [0, 0, 1, 0, 0]])
-    results = [sampled(labels, 2),
-               sampled(labels[:0], 1),
+    results = [sampled(labels, 2), sampled(labels[:0], 1),
                sampled(labels[1:], 0)]
     targets = torch.zeros(6, 4)
     targets[0, [0, 2]] = 1
