@@ -31,8 +31,7 @@ ELSEWHERE = {'add_a_backbone_that_remembers.md', 'add_a_data_set.md',
              'add_a_metric.md', 'any_backbone_remembers.md', 'live_video.md'}
 # Blocks of Python, each of which a test here or in test_stock_tools.py runs.
 PYTHON = {'README.md': 4, 'own_videos.md': 2, 'memvit.md': 1,
-          'any_backbone_remembers.md': 1, 'avt.md': 1,
-          'collaborative.md': 1, 'features.md': 2,
+          'avt.md': 1, 'collaborative.md': 1, 'features.md': 2,
           'model_zoo.md': 2}
 BLOCK = re.compile(
     r'(?:<!-- needs (?P<needs>.*?) -->\n *)?```(?P<language>\w+)\n'

@@ -53,7 +53,7 @@ def test_bad_files(tmp_path, text, match):
     path.write_text(text)
     with pytest.raises(ValueError, match=match) as error:
         load_video_index(str(path), 'run this')
-    assert 'Remedy: run this' in str(error.value)
+    assert 'run this' in str(error.value)
 
 
 # -- finding ----------------------------------------------------------------
