@@ -10,7 +10,7 @@ from typing import Callable, Optional, Union
 from mmengine.dist import is_main_process
 from mmengine.fileio import exists
 
-from ..messages import first_names, tool, warn
+from ..messages import data_error, first_names, tool, warn
 from ..video import probe_video
 from ..video.feature_files import FeatureStack, find_feature_file
 from ..video.index import (
@@ -148,6 +148,7 @@ class Source:
         :meth:`FeatureStack.describe`.
         """
         lost: dict[str, str] = {}
+        widths: dict[str, int] = {}
 
         def look(name: str) -> dict:
             try:
@@ -158,10 +159,20 @@ class Source:
                 lost[name] = str(e)
                 return {}
             told = features.describe(fps, by_row)
+            widths[name] = features.channels
             features.close()
             return dict(video_id=name, feature_files=files, **told)
 
         videos = in_threads(look, list(places))
+        # Threads end in any order; the list's first video counts.
+        first = next((x for x in places if x in widths), None)
+        for name in places:
+            if widths.get(name, widths.get(first)) != widths.get(first):
+                raise data_error(
+                    self._where, f'features of {name!r} have {widths[name]} '
+                    f'channels, those of {first!r} {widths[first]}',
+                    'extract all by the same model, or leave those of '
+                    'another out of the list')
         return drop(
             videos, [lost.get(name, '') for name in places],
             self.missing_video, f'videos of {self.ann_file!r} have no '

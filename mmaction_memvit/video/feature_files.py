@@ -60,7 +60,11 @@ class FeatureFile:
         if osp.isdir(self.path):
             return _LmdbRows(self.path, self.key)
         if self.path.endswith('.npy'):
-            return np.load(self.path, mmap_mode='r')
+            try:
+                return np.load(self.path, mmap_mode='r')
+            except (ValueError, EOFError) as e:
+                raise data_error(self.path, f'it is no array of numbers ({e})',
+                                 'write it anew, by np.save') from e
         if self.path.endswith('.npz'):
             self.told = _open_npz(self.path)
             return self._take_features(self.told)
@@ -334,9 +338,9 @@ class FeatureStack:
             fps = (len(times) - 1) / float(times[-1] - times[0])
         elif 'fps' in file.told:
             fps = float(np.asarray(file.told['fps']))
-        if not fps:
-            raise data_error(str(file), 'it does not tell how many features '
-                             'there are a second', 'set fps of the data set')
+        if not fps or fps < 0:
+            raise data_error(str(file), f'fps={fps} is no number of features '
+                             'a second', 'set fps of the data set')
         told = dict(num_frames=len(self), fps=fps, feature_of='frame')
         if times is not None and np.abs(
                 times - np.arange(len(times)) / fps).max() > SAME_CLIP:

@@ -11,6 +11,7 @@ from mmaction_memvit.datasets import (
     OnlineVideoDataset,
     StreamBatchSampler,
 )
+from mmaction_memvit.video.frames import VideoReadError
 
 PIPELINE = [
     dict(type='LoadFeatureClip'),
@@ -147,6 +148,11 @@ def test_batches_of_streams(root):
      '6 labels for 7'),
     (lambda x: None, dict(num_classes=20), ValueError, 'num_classes=20'),
     (lambda x: None, dict(fps=None), ValueError, 'set fps'),
+    (lambda x: None, dict(fps=-2.), ValueError, 'fps=-2.0'),
+    (lambda x: (x / 'rgb/b.npy').write_text('b'), {}, ValueError,
+     'rgb/b.npy: .*np.save'),
+    (lambda x: np.save(x / 'flow/b.npy', np.zeros((7, 5))), {}, ValueError,
+     "'b' have 7 channels, those of 'a' 3.*Remedy"),
     (lambda x: np.save(x / 'flow/b.npy', np.zeros((8, 1))), {}, ValueError,
      r'\[7, 8\]'),
 ])
@@ -154,6 +160,16 @@ def test_faults_are_told_at_the_start(root, break_it, options, error, told):
     break_it(root)
     with pytest.raises(error, match=told):
         build(root, **options)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_numbers_that_are_none_are_told(root, value):
+    rows = features_of('b')
+    rows[5, 1] = value
+    np.save(root / 'rgb/b.npy', rows)
+    dataset = build(root, test_mode=True)
+    with pytest.raises(VideoReadError, match=r'rgb/b.npy.* 1 of .*Remedy'):
+        dataset[4]
 
 
 def test_missing_videos_may_be_left_out(root, warnings):

@@ -33,3 +33,25 @@ def test_channels(tmp_path, channels, neck):
         Run(model, dict(val=DataLoader(dataset)), {}, ()))
     assert [str(channels) in str(x) and '6' in str(x) for x in found
             ] == [True] * (channels != 6)
+
+
+@pytest.mark.parametrize('num_classes', [3, 2])
+def test_labels_of_rows(tmp_path, num_classes):
+    init_default_scope('mmaction')
+    (tmp_path / 'list.txt').write_text('a\n')
+    for folder in ('rgb', 'label'):
+        (tmp_path / folder).mkdir()
+    np.save(tmp_path / 'rgb/a.npy', np.zeros((4, 3)))
+    np.save(tmp_path / 'label/a.npy', np.array([0, -1, 2, 1]))
+    dataset = FeatureStreamDataset(
+        'list.txt', data_root=str(tmp_path), fps=1., clip_len=4,
+        pipeline=[dict(type='LoadFeatureClip'), dict(type='PackActionInputs')],
+        data_prefix=dict(feature='rgb', label='label'))
+    model = MODELS.build(dict(
+        type='OnlineRecognizer3D', backbone=dict(type='FeatureBackbone'),
+        cls_head=dict(type='FrameLevelHead', num_classes=num_classes,
+                      in_channels=3)))
+    found = find_data_problems(
+        Run(model, dict(train=DataLoader(dataset)), {}, ()))
+    assert ['labels of the train data go up to 2' in str(x) for x in found
+            if x.is_error] == [True] * (num_classes == 2)

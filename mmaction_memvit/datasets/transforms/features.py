@@ -3,6 +3,7 @@
 import numpy as np
 from mmaction.registry import TRANSFORMS
 
+from ...messages import data_error
 from ...video.feature_files import FeatureStack
 from .loading import CachedLoader
 
@@ -48,6 +49,12 @@ class LoadFeatureClip(CachedLoader):
             vectors = features.read(np.ravel(results['frame_inds']))
             vectors = np.reshape(vectors, (results.get('num_clips', 1), -1,
                                            vectors.shape[-1]))
+        if not np.isfinite(vectors).all():
+            raise data_error(
+                ', '.join(map(str, features.files)),
+                f'{(~np.isfinite(vectors)).sum()} of the {vectors.size} '
+                'numbers of a clip are NaN or infinite', 'extract them anew, '
+                'or leave the video out of the list')
         cache.release(files)
         results['imgs'] = np.ascontiguousarray(
             vectors.transpose(0, 2, 1))[..., None, None]

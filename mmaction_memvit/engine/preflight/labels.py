@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Optional
 
 import numpy as np
+import torch
 from mmaction.registry import MODELS
 
 from .findings import Finding
@@ -123,6 +124,10 @@ def _classes(label: Any) -> Iterator[int]:
     if isinstance(label, (int, np.integer)):
         if label >= 0:
             yield int(label)
+    elif isinstance(label, torch.Tensor):
+        # Of several temporal places; floats are shares of all classes.
+        if not label.is_floating_point():
+            yield from label[label >= 0].unique().tolist()
     elif isinstance(label, (list, tuple)):
         for x in label:
             yield from _classes(x)

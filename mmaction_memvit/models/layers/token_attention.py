@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmaction_memvit.messages import check_whole
+
 from .mlp import MLP
 from .token_memory import Entries
 
@@ -64,6 +66,7 @@ class TokenAttention(BaseModule):
 
     def __init__(self, dims: int, num_heads: int, dropout: float = 0.) -> None:
         super().__init__()
+        check_whole('num_heads', num_heads)
         if dims % (2 * num_heads):
             raise ValueError(
                 f'num_heads={num_heads} must divide embed_dims={dims} into '

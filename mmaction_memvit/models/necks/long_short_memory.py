@@ -87,6 +87,11 @@ class LongShortMemory(VectorNeck):
                                    ('num_stage2_layers', num_stage2_layers,
                                     1)):
             check_whole(name, value, least)
+        if not isinstance(num_queries, Sequence) or len(num_queries) != 2:
+            raise ValueError(f'num_queries={num_queries} must be two numbers, '
+                             'one of each stage')
+        for num in num_queries:
+            check_whole('num_queries', num)
         if not 0 < decay <= 1:
             raise ValueError(
                 f'decay={decay} must be above 0, and at most 1 (no decay)')

@@ -221,13 +221,16 @@ def test_a_step_compiles_to_one_graph(name):
 
 @pytest.mark.parametrize('changes', [
     dict(mem_len=-1), dict(num_heads=3), dict(seconds=0.), dict(max_seconds=0),
-    dict(num_layers=0)])
+    dict(num_layers=0), dict(num_heads=0)])
 def test_wrong_options(changes):
     value, = changes.values()
     with pytest.raises(ValueError, match=str(value)):
         build('transformer', **changes)
     with pytest.raises(ValueError, match='1.5'):
         build('laplace', decay=1.5)
+    for num in (4, (4, ), (0, 4)):
+        with pytest.raises(ValueError, match='num_queries='):
+            build('laplace', num_queries=num)
 
 
 def recognizer(name):
