@@ -46,6 +46,7 @@ from mmaction_memvit.apis.processes import (
 from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.files import remove_parts, write_failed
 from mmaction_memvit.video.index import (
+    earlier_index,
     load_video_index,
     name_videos,
     update_index,
@@ -92,7 +93,7 @@ def find_clips(config: Config, args: argparse.Namespace
     def index_files() -> dict[str, str]:
         files = (listed_files(cfg) if args.videos is None else
                  name_videos(args.videos))
-        index = load_video_index(path) if osp.exists(path) else {}
+        index = earlier_index(path)
         update_index(index, files, path, max(args.workers, 1))
         return files
 

@@ -11,23 +11,10 @@ import argparse
 import os.path as osp
 
 from mmengine.config import Config
-from mmengine.fileio import load
 
-from .delay_accuracy import (
-    accuracy_by_delay,
-    format_delay_table,
-    plot_accuracy_by_delay,
-    question_records,
-)
-from .longcue import DATA
-from .running import (
-    ROOT,
-    checkpoint_of,
-    generate,
-    relative,
-    run,
-    train_and_test,
-)
+from .delay_accuracy import format_delay_table, plot_accuracy_by_delay
+from .longcue import DATA, make_videos, train_on_questions
+from .running import ROOT, checkpoint_of, relative, run
 
 AMOUNTS = {'train-videos': (160, 'videos to train on'),
            'val-videos': (32, 'videos to test on')}
@@ -43,19 +30,10 @@ MODELS = {
 
 def main(args: argparse.Namespace) -> None:
     """Run the demo."""
-    generate('longcue', args.out_dir, DATA, '--train-videos',
-             args.train_videos, '--val-videos', args.val_videos, '--size', 32,
-             '--seed', args.seed)
-    meta = load(osp.join(args.out_dir, DATA, 'longcue_meta.json'))
-    questions = meta['splits']['val']['questions']
+    meta = make_videos(args)
     tables = {}
     for name, config in MODELS.items():
-        work_dir = train_and_test(
-            name, args.out_dir, config, args.seed, args.epochs,
-            test_args=('--dump', '{work_dir}/predictions.pkl'))
-        tables[name] = accuracy_by_delay(
-            question_records(
-                load(osp.join(work_dir, 'predictions.pkl')), questions))
+        work_dir, tables[name] = train_on_questions(args, meta, name, config)
         if config == BACKBONE:
             extract(args.out_dir, checkpoint_of(work_dir))
     plot = osp.join(args.out_dir, 'accuracy_by_delay_features.png')

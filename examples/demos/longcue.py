@@ -41,19 +41,10 @@ AMOUNTS = {'train-videos': (160, 'videos to train on'),
 
 def main(args: argparse.Namespace) -> None:
     """Run the demo."""
-    generate('longcue', args.out_dir, DATA, '--train-videos',
-             args.train_videos, '--val-videos', args.val_videos, '--size', 32,
-             '--seed', args.seed)
-    meta = load(osp.join(args.out_dir, DATA, 'longcue_meta.json'))
-    questions = meta['splits']['val']['questions']
+    meta = make_videos(args)
     tables, runs = {}, {}
     for name, config in MODELS.items():
-        runs[name] = train_and_test(
-            name, args.out_dir, config, args.seed, args.epochs,
-            test_args=('--dump', '{work_dir}/predictions.pkl'))
-        tables[name] = accuracy_by_delay(
-            question_records(
-                load(osp.join(runs[name], 'predictions.pkl')), questions))
+        runs[name], tables[name] = train_on_questions(args, meta, name, config)
 
     records = watch(args.out_dir, meta, checkpoint_of(runs['with memory']))
     plot = osp.join(args.out_dir, 'accuracy_by_delay.png')
@@ -72,6 +63,25 @@ def main(args: argparse.Namespace) -> None:
     if right > 0.9 and not records['first'].mean() > 0.5:
         sys.exit('ERROR: at most questions the cue is not what is attended '
                  'to most')
+
+
+def make_videos(args: argparse.Namespace) -> dict:
+    """Makes LongCue as the demos have it; what longcue_meta.json tells."""
+    generate('longcue', args.out_dir, DATA, '--train-videos',
+             args.train_videos, '--val-videos', args.val_videos, '--size', 32,
+             '--seed', args.seed)
+    return load(osp.join(args.out_dir, DATA, 'longcue_meta.json'))
+
+
+def train_on_questions(args: argparse.Namespace, meta: dict, name: str,
+                       config: str) -> tuple[str, dict]:
+    """Trains a config; its run, and how often it is right, by delay."""
+    work_dir = train_and_test(
+        name, args.out_dir, config, args.seed, args.epochs,
+        test_args=('--dump', '{work_dir}/predictions.pkl'))
+    results = load(osp.join(work_dir, 'predictions.pkl'))
+    return work_dir, accuracy_by_delay(
+        question_records(results, meta['splits']['val']['questions']))
 
 
 def watch(out_dir: str, meta: dict, checkpoint: str) -> pd.DataFrame:

@@ -11,21 +11,15 @@ import argparse
 import os.path as osp
 
 from mmengine.config import Config
-from mmengine.fileio import load
 
 from mmaction_memvit.apis import measure_temporal_support
 from mmaction_memvit.evaluation.functional import TemporalSupport
 from mmaction_memvit.messages import text_table
 from mmaction_memvit.visualization import plot_temporal_support, support_rows
 
-from .delay_accuracy import (
-    accuracy_by_delay,
-    format_delay_table,
-    plot_accuracy_by_delay,
-    question_records,
-)
-from .longcue import DATA
-from .running import ROOT, checkpoint_of, generate, relative, train_and_test
+from .delay_accuracy import format_delay_table, plot_accuracy_by_delay
+from .longcue import make_videos, train_on_questions
+from .running import ROOT, checkpoint_of, relative
 
 # Fewer videos, shown more often, are learned by heart.
 AMOUNTS = {'train-videos': (640, 'videos to train on'),
@@ -36,19 +30,10 @@ MODELS = {'unrolled': 'recognition/memvit/memvit-tiny-m2-u16_longcue-rgb',
 
 def main(args: argparse.Namespace) -> None:
     """Run the demo."""
-    generate('longcue', args.out_dir, DATA, '--train-videos',
-             args.train_videos, '--val-videos', args.val_videos, '--size', 32,
-             '--seed', args.seed)
-    meta = load(osp.join(args.out_dir, DATA, 'longcue_meta.json'))
-    questions = meta['splits']['val']['questions']
+    meta = make_videos(args)
     tables, supports = {}, {}
     for name, config in MODELS.items():
-        run = train_and_test(
-            name, args.out_dir, config, args.seed, args.epochs,
-            test_args=('--dump', '{work_dir}/predictions.pkl'))
-        tables[name] = accuracy_by_delay(
-            question_records(
-                load(osp.join(run, 'predictions.pkl')), questions))
+        run, tables[name] = train_on_questions(args, meta, name, config)
         supports[name] = used_support(args.out_dir, config, checkpoint_of(run))
     supports['no memory'] = used_support(
         args.out_dir, config, checkpoint_of(run), memory=False)

@@ -57,17 +57,10 @@ class DatasetClips:
         """The video, as an index has it."""
         return self.dataset.get_video_info(self._numbers[name])
 
-    def start_seconds(self, name: str, clip: int) -> float:
-        """When a clip begins."""
-        return self._info(name, clip)['start_seconds']
-
-    def _info(self, name: str, clip: int) -> dict:
-        return self.dataset.get_data_info(int(self._samples[name][clip]))
-
     def read(self, name: str, clip: int) -> dict:
         """``inputs`` and ``data_samples`` of a clip."""
-        data = self.dataset[int(self._samples[name][clip])]
-        info = self._info(name, clip)
+        index = int(self._samples[name][clip])
+        data, info = self.dataset[index], self.dataset.get_data_info(index)
         data['data_samples'].set_metainfo({
             k: info[k] for k in ('video_id', 'timestamp', 'start_seconds')})
         return data
@@ -110,19 +103,15 @@ class FileClips:
         """The video, as an index has it."""
         return self.index[name]
 
-    def start_seconds(self, name: str, clip: int) -> float:
-        """When a clip begins."""
-        return self.plan.start_seconds(clip, Clock(self.index[name]))
-
     def read(self, name: str, clip: int) -> dict:
         """``inputs`` and ``data_samples`` of a clip."""
         entry = self.index[name]
+        clock = Clock(entry)
         data = self.loader.pack(
-            self.loader.read(self.paths[name], entry, clip), Clock(entry),
-            name)
+            self.loader.read(self.paths[name], entry, clip), clock, name)
         data['data_samples'].set_metainfo(
             dict(video_id=name, timestamp=clip,
-                 start_seconds=self.start_seconds(name, clip)))
+                 start_seconds=self.plan.start_seconds(clip, clock)))
         return data
 
 

@@ -211,31 +211,32 @@ class FeatureJob:
             kept = [(key, clip) for key, clip in zip(batch, read)
                     if key[0] not in failed]
             found = self.extractor([x for _, x in kept]) if kept else []
-            for ((name, clip), _), own in zip(kept, found):
-                vectors.setdefault(name, []).append(own)
+            for ((name, clip), packed), own in zip(kept, found):
+                seconds = packed['data_samples'].start_seconds
+                vectors.setdefault(name, []).append((seconds, own))
                 if clip == last[name]:
-                    problem = self._write(name, np.stack(vectors.pop(name)))
+                    problem = self._write(name, *zip(*vectors.pop(name)))
                     written += not problem
                     if problem:
                         failed[name] = problem
             done += len(batch)
             yield Progress(done, written, failed)
 
-    def _write(self, name: str, features: np.ndarray) -> str:
+    def _write(self, name: str, times: Sequence[float],
+               features: Sequence[np.ndarray]) -> str:
         """Writes a file; tells if it cannot be."""
+        features = np.stack(features)
         with np.errstate(over='ignore'):
             half = features.astype(np.float16)
         if not np.isfinite(half).all():
             return ('features are not finite, or beyond the 65504 of float16: '
                     f'the greatest is {np.abs(features).max():.3g}')
         clips, video = self.clips, self.clips.video(name)
-        times = np.asarray(
-            [clips.start_seconds(name, i) for i in range(len(half))], float)
         span = times[-1] - times[0] if len(times) > 1 else 0.
         with whole_file(self.path(name)) as f:
             np.savez(
                 f, features=half if half.shape[1] > 1 else half[:, 0],
-                times=times,
+                times=np.asarray(times, float),
                 fps=(len(times) - 1) / span if span else video['fps'],
                 video=np.array(json.dumps(_clock_of(video), sort_keys=True)),
                 **clips.grid)

@@ -19,7 +19,7 @@ from torch import nn
 
 from mmaction_memvit.files import remove_parts, whole_file, write_failed
 from mmaction_memvit.video.frames import Clock
-from mmaction_memvit.video.index import load_video_index, update_index
+from mmaction_memvit.video.index import earlier_index, update_index
 
 from .chunks import Chunk, ChunkReader, chunks_of, read_ahead
 from .online_inferencer import OnlineInferencer
@@ -122,7 +122,7 @@ class FolderJob:
     def _index(self, videos: Mapping[str, str]) -> dict[str, dict]:
         """An index of all files, those in ``videos`` looked at."""
         path = self._path('index.json')
-        index = load_video_index(path) if osp.exists(path) else {}
+        index = earlier_index(path)
         update_index(index, videos, path, max(self.num_workers, 1))
         return index
 

@@ -96,16 +96,8 @@ def measure_temporal_support(
 
 
 def theoretical_support(model: nn.Module) -> float:
-    """How many clips of the past can matter, all parts together.
-
-    A part that remembers says so by ``temporal_support``, an int; infinite if
-    one does not, 0 without memory.
-    """
-    if not isinstance(model, MemoryHost):
-        return 0
-    return sum(
-        getattr(part, 'temporal_support', math.inf)
-        for part, on in zip(model.memory_parts(), model.remembering) if on)
+    """Clips of the past that can matter, see :class:`MemoryHost`."""
+    return model.temporal_support if isinstance(model, MemoryHost) else 0
 
 
 class _Pairs(Dataset):

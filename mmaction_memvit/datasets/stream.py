@@ -11,8 +11,8 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.utils import is_abs
 
 from ..messages import check_choice, first_names, log, tool, warn
-from ..video.feature_files import check_features
 from ..video.frames import VideoReadError
+from .feature_grid import check_features
 from .shared_state import SharedState
 from .transforms.consistent import PerVideoAugment, seeded
 

@@ -11,6 +11,7 @@ Any part of a model remembers (backbone, neck, head, RoI head) that has
   where a stream is forgotten for not being finite); None if nobody knows.
   ``forward(x)`` alone does as stock parts of its kind do.
 """
+import math
 from collections import defaultdict
 from functools import cached_property, partial
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
@@ -99,6 +100,16 @@ class MemoryHost:
     def with_memory(self) -> bool:
         """bool: whether a part remembers."""
         return any(self.remembering)
+
+    @property
+    def temporal_support(self) -> float:
+        """float: clips of the past that can matter, all parts together.
+
+        A part that remembers says so by ``temporal_support``, an int;
+        infinite if one does not, 0 without memory.
+        """
+        return sum(getattr(part, 'temporal_support', math.inf) for part, on
+                   in zip(self.memory_parts(), self.remembering) if on)
 
     def bank(self, test_mode: bool) -> MemoryBank:
         """The bank of what is going on now."""

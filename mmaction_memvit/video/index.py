@@ -254,6 +254,11 @@ def known_entries(index: Mapping[str, dict],
     return known
 
 
+def earlier_index(path: Optional[str]) -> dict:
+    """What an index file holds; nothing where there is none yet."""
+    return load_video_index(path) if path and osp.exists(path) else {}
+
+
 def update_index(index: dict, paths: Mapping[str, str],
                  index_file: Optional[str] = None, num_workers: int = 1,
                  decode: bool = False,

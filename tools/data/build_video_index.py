@@ -16,6 +16,7 @@ from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video.index import (
     check_on_disk,
+    earlier_index,
     known_entries,
     list_videos,
     update_index,
@@ -72,7 +73,7 @@ def keep_known(args):
     """Entries of an earlier run that still fit, and videos that are away."""
     if not osp.exists(args.out):
         return {}, []
-    index = checking.earlier(args.out)
+    index = earlier_index(args.out)
     paths = {v: osp.join(args.data_root, v) for v in index}
     kept = known_entries(index, paths)
     # A disk may be away: what was found out is still true when it is back.

@@ -11,8 +11,8 @@ import cv2
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.index import (
+    earlier_index,
     find_videos,
-    load_video_index,
     update_index,
 )
 
@@ -56,11 +56,6 @@ def find_each(names, root):
                              f'{first_names(paths)}. Remedy: keep one of '
                              'them in the folder')
     return {v: paths[0] for v, paths in found.items()}
-
-
-def earlier(path):
-    """What an index holds already; videos of other lists stay in it."""
-    return load_video_index(path) if path and osp.exists(path) else {}
 
 
 def print_groups(groups, most=20):
@@ -139,7 +134,7 @@ def probe_all(args, files):
 
     ``files`` are paths from the folder of the videos, by name.
     """
-    root, index = args.videos or args.frames, earlier(args.index)
+    root, index = args.videos or args.frames, earlier_index(args.index)
     update_index(index, {x: osp.join(root, x) for x in files.values()},
                  args.index, args.num_workers, args.decode,
                  probe_video if args.videos else probe_frames)

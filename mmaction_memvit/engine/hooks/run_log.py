@@ -56,10 +56,7 @@ def _memory(model: nn.Module) -> str:
     if not getattr(model, 'with_memory', False):
         return 'none'
     held = nbytes(model.init_memory(1, device=torch.device('meta')))
-    reach = sum(
-        getattr(part, 'temporal_support', math.inf)
-        for part, remembers in zip(model.memory_parts(), model.remembering)
-        if remembers)
+    reach = model.temporal_support
     text = f'{held / 2**20:.3g} MiB a lane'
     return text + (f', reaches {reach} clips back' if reach < math.inf else '')
 

@@ -49,6 +49,33 @@ class Converted(NamedTuple):
     dropped: List[str]
 
 
+def find_prefix(state: Dict, mark: str) -> Optional[str]:
+    """What stands before a key of a released state; None without the key."""
+    return next((key[:-len(mark)] for key in map(str, state)
+                 if key.endswith(mark)), None)
+
+
+def take_prefix(state: Dict, mark: str, name: str) -> Dict:
+    """The state without the prefix that all keys have, such as ``module.``.
+
+    Args:
+        state (dict): Released tensors.
+        mark (str): A key that is in every state of its kind.
+        name (str): What kind it is, for the error.
+
+    Raises:
+        ValueError: If ``mark`` is not there.
+    """
+    prefix = find_prefix(state, mark)
+    if prefix is None:
+        raise ValueError(
+            f'this is not a released {name} checkpoint: it has no {mark} '
+            f'among its {len(state)} tensors (they begin with '
+            f'{sorted(state)[:3]})')
+    return {k[len(prefix):] if k.startswith(prefix) else k: v
+            for k, v in state.items()}
+
+
 def convert_released(checkpoint: Dict) -> Converted:
     """Convert a released MeMViT checkpoint.
 

@@ -3,7 +3,7 @@
 import re
 from typing import Dict
 
-from .released import Converted, rename
+from .released import Converted, find_prefix, rename, take_prefix
 
 _GPT = r'future_predictor\.gpt_model\.'
 _WB = r'\.(weight|bias)'
@@ -33,13 +33,13 @@ _RULES = (
     (r'cls_map_(verb|noun)_action', None),
 )
 # GPT-2's layers have their weights the other way round.
-_TRANSPOSED = re.compile(rf'.*{_GPT}h\.\d+\.(attn|mlp)\.c_\w+\.weight')
-_MARK = re.compile(r'(.*?)future_predictor\.gpt_model\.wpe\.weight')
+_TRANSPOSED = re.compile(rf'{_GPT}h\.\d+\.(attn|mlp)\.c_\w+\.weight')
+_MARK = 'future_predictor.gpt_model.wpe.weight'
 
 
 def is_released_avt(checkpoint: Dict) -> bool:
     """Whether a checkpoint is one of AVT as released."""
-    return any(map(_MARK.fullmatch, map(str, _state(checkpoint))))
+    return find_prefix(_state(checkpoint), _MARK) is not None
 
 
 def _state(checkpoint: Dict) -> Dict:
@@ -62,15 +62,8 @@ def convert_avt(checkpoint: Dict) -> Converted:
         ValueError: If a key is unknown, with the list of all such keys, or
             if this is no such checkpoint.
     """
-    state = _state(checkpoint)
-    marks = [m[1] for m in map(_MARK.fullmatch, state) if m]
-    if not marks:
-        raise ValueError(
-            'this is not a released AVT checkpoint: it has no '
-            'future_predictor.gpt_model.wpe.weight among its '
-            f'{len(state)} tensors (they begin with {sorted(state)[:3]})')
-    state = {k[len(marks[0]):] if k.startswith(marks[0])
-             else k: v.t().contiguous() if _TRANSPOSED.fullmatch(k) else v
+    state = take_prefix(_state(checkpoint), _MARK, 'AVT')
+    state = {k: v.t().contiguous() if _TRANSPOSED.fullmatch(k) else v
              for k, v in state.items()}
     converted, dropped = rename(state, _RULES, 'AVT')
     return Converted(converted, (), dropped)

@@ -1,9 +1,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """From the layout of the released X-ViT weights to ours."""
-import re
 from typing import Dict
 
-from .released import Converted, rename
+from .released import Converted, find_prefix, rename, take_prefix
 
 # Each rule: a pattern of a released key and what becomes of it, None for what
 # no output depends on.
@@ -23,12 +22,12 @@ _RULES = (
     (r'consensus\.mlp_head\.1\.(weight|bias)', r'backbone.temporal.proj.\1'),
     (r'consensus\.mlp_head\.4\.(weight|bias)', r'cls_head.fc_cls.\1'),
 )
-_MARK = re.compile(r'(.*?)base_model\.patch_embed\.proj\.weight')
+_MARK = 'base_model.patch_embed.proj.weight'
 
 
 def is_released_xvit(checkpoint: Dict) -> bool:
     """Whether a checkpoint is one of X-ViT as released."""
-    return any(map(_MARK.fullmatch, map(str, _state(checkpoint))))
+    return find_prefix(_state(checkpoint), _MARK) is not None
 
 
 def _state(checkpoint: Dict) -> Dict:
@@ -50,14 +49,6 @@ def convert_xvit(checkpoint: Dict) -> Converted:
         ValueError: If a key is unknown, with the list of all such keys, or
             if this is no such checkpoint.
     """
-    state = _state(checkpoint)
-    marks = [m[1] for m in map(_MARK.fullmatch, state) if m]
-    if not marks:
-        raise ValueError(
-            'this is not a released X-ViT checkpoint: it has no '
-            f'base_model.patch_embed.proj.weight among its {len(state)} '
-            f'tensors (they begin with {sorted(state)[:3]})')
-    state = {k[len(marks[0]):] if k.startswith(marks[0]) else k: v
-             for k, v in state.items()}
+    state = take_prefix(_state(checkpoint), _MARK, 'X-ViT')
     converted, dropped = rename(state, _RULES, 'X-ViT')
     return Converted(converted, (), dropped)

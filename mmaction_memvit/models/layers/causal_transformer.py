@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from mmaction_memvit.ops.constants import is_exporting
-
 
 class CausalBlock(BaseModule):
     """Transformer block of GPT-2, norms first.
@@ -37,12 +35,7 @@ class CausalBlock(BaseModule):
         q, k, v = self.qkv(x).unflatten(
             -1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         drop = self.drop.p if self.training else 0.
-        if is_exporting():
-            scores = q @ k.transpose(-2, -1) * q.shape[-1]**-0.5
-            weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
-            out = F.dropout(weights, drop) @ v
-        else:
-            out = F.scaled_dot_product_attention(q, k, v, seen, drop)
+        out = F.scaled_dot_product_attention(q, k, v, seen, drop)
         return self.proj(out.transpose(1, 2).flatten(2))
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:

@@ -40,8 +40,8 @@ from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names, text_table
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.index import (
+    earlier_index,
     is_video,
-    load_video_index,
     match_videos,
     walk,
     write_video_index,
@@ -292,7 +292,7 @@ def make_ava_style(args) -> None:
     write_label_map(osp.join(args.out, 'label_map.pbtxt'), names)
     path = osp.join(args.out, 'index.json')
     # Of other videos it is kept: another list may need them.
-    known = load_video_index(path) if osp.exists(path) else {}
+    known = earlier_index(path)
     used = {x: index[x] for x in sorted(placed['file'].unique())}
     write_video_index({**known, **used}, path)
     text = summary(args, placed, names, len(usable) - len(placed), num_cut)

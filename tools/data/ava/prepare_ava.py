@@ -28,6 +28,7 @@ from mmaction_memvit.messages import first_names
 from mmaction_memvit.video.frames import Clock
 from mmaction_memvit.video.index import (
     count_frame_images,
+    earlier_index,
     in_threads,
     update_index,
     write_video_index,
@@ -247,7 +248,7 @@ def main(argv=None):
         times = check_annotations(args)
         if not osp.isdir(folder):
             raise FileNotFoundError(f'folder {folder!r} does not exist')
-        index = checking.earlier(args.out)
+        index = earlier_index(args.out)
     except (OSError, ValueError) as e:
         return checking.failed(e)
     count = count_videos if args.videos else count_folders
