@@ -107,6 +107,13 @@ class FeatureStreamDataset(ListedVideoDataset):
         if num is not None and len(shape) == 2 and shape[1] != num:
             raise data_error(str(file), f'labels of shape {shape}, but '
                              f'num_classes={num}', 'correct either')
+        if len(shape) == 1:
+            values = np.asarray(file.rows[:])
+            odd = values[values % 1 != 0]
+            if len(odd):
+                raise data_error(
+                    str(file), f'labels such as {odd[0]}', 'whole numbers, -1 '
+                    'for none; shares of classes are (L, num_classes)')
         file.close()
         return place
 
