@@ -5,6 +5,7 @@ As a script by MMAction2 alone, with what its import needs and no more:
 MMAction2 1.2.0 lacks the folder ``drn`` (mmaction2#2714), and MMDetection asks
 for the names in MMCV's extension.
 """
+import copy
 import hashlib
 import json
 import logging
@@ -158,7 +159,8 @@ def look_at(name: str, smaller: dict, shape) -> list:
     from mmengine.hub import get_config
     cfg = get_config(f'mmaction::{name}.py')
     if smaller:
-        cfg.merge_from_dict(dict(model=dict(backbone=smaller)))
+        # MMEngine takes `_delete_` out of what it is given.
+        cfg.merge_from_dict(copy.deepcopy(dict(model=dict(backbone=smaller))))
     cfg = cfg.model
     if smaller is R18 and 'cls_head' in cfg:
         cfg.cls_head.in_channels = 512

@@ -1,5 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """The necks take what MMAction2's own backbones give, as its configs do."""
+import copy
+
 import pytest
 import torch
 from helpers.stock_models import CLIP, FRAMES, STOCK, without_weights
@@ -30,7 +32,7 @@ def backbones():
 
 def build(config, smaller, shape, neck):
     cfg = get_config(f'mmaction::{config}.py')
-    cfg.merge_from_dict(dict(model=dict(backbone=smaller)))
+    cfg.merge_from_dict(copy.deepcopy(dict(model=dict(backbone=smaller))))
     backbone = ConfigDict(without_weights(cfg.model.backbone.to_dict()))
     if shape == FRAMES:
         if 'num_segments' in backbone:
