@@ -120,11 +120,7 @@ def _check_scores(
                 'these are scores of actions, so the list of actions is '
                 'needed to tell which verb and noun each of them is')
         sizes['action'] = len(actions)
-        if (actions.pairs.max(0) >= (num_verbs, num_nouns)).any():
-            raise ValueError(f'an action has verb or noun '
-                             f'{tuple(actions.pairs.max(0).tolist())}, but '
-                             f'there are {num_verbs} verbs and {num_nouns} '
-                             'nouns')
+        actions.check_classes(num_verbs, num_nouns)
     known = np.ones(len(narration_ids), bool)
     for task, array in scores.items():
         if np.shape(array) != (len(narration_ids), sizes.get(task)):
