@@ -261,8 +261,9 @@ class EpicRecognitionMetric(KeyedMetric):
             scores = {'verb': verb, 'noun': noun, **scores}
         table = self.truth.segments
         if self.dump_file is not None:
-            write_epic_dump(self.dump_file,
-                            [table.narration_ids[row] for row in rows], scores)
+            write_epic_dump(
+                self.dump_file, [table.narration_ids[row] for row in rows],
+                scores, self.truth.actions)
             self.log(f'scores of {len(rows)} segments are in {self.dump_file}')
         measures = self.truth.measure(self.challenge, scores, rows)
         if not measures:

@@ -75,9 +75,9 @@ class EpicTruth:
             unlike = unlike_actions(self.actions.pairs, actions.pairs)
             if unlike:
                 raise ValueError(
-                    'the actions of the metric are not those of its data set: '
-                    f'{unlike}. Remedy: leave `actions` out of the metric, '
-                    'which then takes those of the data set')
+                    'these are not the actions of the data set, or that a '
+                    f'dump is of: {unlike}. Remedy: leave `actions` out of '
+                    'metrics and tools, which then take those')
             return
         actions.check_classes(self.num_classes['verb'],
                               self.num_classes['noun'])
