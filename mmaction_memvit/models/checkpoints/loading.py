@@ -11,7 +11,9 @@ this package. It is an error
   package if less than nine tenths of its backbone do, or of an ``init_cfg``,
   which takes what fits, less than a tenth;
 - when a model with a part of this package is to predict and has weights that
-  were neither loaded nor trained.
+  were neither loaded nor trained;
+- when a test numbers the actions of EPIC-KITCHENS otherwise than the training
+  did.
 
 Memory counts in neither: weights of a model of single clips may start one
 with memory. That it predicts untrained is told.

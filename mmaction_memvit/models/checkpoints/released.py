@@ -49,7 +49,7 @@ class Converted(NamedTuple):
     state: Dict[str, Tensor]
     mem_layers: Tuple[int, ...]
     dropped: List[str]
-    dataset_meta: Dict = {}  # noqa: RUF012
+    dataset_meta: Dict = {}
 
 
 def find_prefix(state: Dict, mark: str) -> Optional[str]:
