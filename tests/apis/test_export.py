@@ -144,7 +144,7 @@ def test_recognizer(kind, head, backbone, tmp_path):
     ('torch', {}), ('onnx', dict(mem_stride=2)),
     ('torch', dict(mem_stride=2, mem_mask='zero')),
     ('torch', dict(box_block=None)),
-    ('onnx', dict(STREAM_ROI_HEAD, num_slots=8))])
+    ('torch', dict(STREAM_ROI_HEAD, num_slots=8))])
 def test_detector(kind, roi_head, tmp_path):
     pytest.importorskip('mmdet')
     model = build_detector(roi_head=roi_head).eval()

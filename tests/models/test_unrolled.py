@@ -63,7 +63,8 @@ def build(kind: str, **kwargs):
     if kind == 'boxes':
         return build_detector(**kwargs).train()
     if kind == 'boxes over time':
-        return build_detector(roi_head=STREAM_ROI_HEAD, **kwargs).train()
+        return build_detector(backbone=dict(mem_len=0),
+                              roi_head=STREAM_ROI_HEAD, **kwargs).train()
     if kind == 'frames':
         model = recognizer({}, cls_head=HEADS['frames'], **kwargs)
     elif kind == 'neck':
