@@ -142,7 +142,7 @@ def shrink_model(model):
             model.neck.update(in_channels=dims, embed_dims=dims)
             model.cls_head.in_channels = dims
         return memory
-    if model.backbone.type == 'ResNet3d':  # the demo's
+    if model.backbone.type.split('.')[-1] == 'ResNet3d':  # the demos'
         return memory
     if 'roi_head' in model:
         # The demo's detectors are tiny as they are.
