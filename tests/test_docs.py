@@ -111,13 +111,13 @@ def test_any_detector_remembers():
     init_default_scope('mmaction')
     head = MODELS.build(Config.fromstring(text, '.py').roi_head)
     assert head.temporal_support == 32
-    feats, boxes = torch.rand(1, 768, 8, 14, 14), torch.rand(3, 4)
-    memory, outs = head.init_memory(1), []
-    for _ in range(2):
-        out, memory = head.eval().score_boxes(feats, [boxes], memory)
-        outs.append(out)
-    assert outs[1].shape == (3, 80)
-    assert (outs[0] - outs[1]).abs().max() > 1e-6
+    feats = torch.randn(2, 1, 768, 8, 14, 14)
+    boxes = [torch.tensor([[0., 0, 90, 200], [80, 10, 200, 220]])]
+    _, memory = head.eval().score_boxes(feats[0], boxes, head.init_memory(1))
+    remembered, _ = head.score_boxes(feats[1], boxes, memory)
+    alone, _ = head.score_boxes(feats[1], boxes)
+    assert remembered.shape == (2, 80)
+    assert (remembered - alone).abs().max() > 1e-6
 
 
 def test_live_video(tmp_path, monkeypatch, capsys):
