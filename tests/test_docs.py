@@ -109,7 +109,9 @@ def test_any_detector_remembers():
                          (DOCS / 'any_backbone_remembers.md').read_text(),
                          re.S)
     init_default_scope('mmaction')
-    head = MODELS.build(Config.fromstring(text, '.py').roi_head)
+    # As a part of a detector, which is mmdet's.
+    head = MODELS.build(
+        dict(Config.fromstring(text, '.py').roi_head, _scope_='mmdet'))
     assert head.temporal_support == 32
     feats = torch.randn(2, 1, 768, 8, 14, 14)
     boxes = [torch.tensor([[0., 0, 90, 200], [80, 10, 200, 220]])]
