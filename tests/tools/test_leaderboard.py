@@ -13,6 +13,7 @@ from generated.make_longcue import make_longcue
 from helpers.shell import popen
 from helpers.tools import tool_fixture
 from mmaction.registry import MODELS
+from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 
@@ -28,9 +29,9 @@ tool = tool_fixture('tools/analysis_tools/leaderboard.py')
 def parts(tool, monkeypatch):
     """What the tool consists of."""
     monkeypatch.syspath_prepend(str(ROOT / 'tools/analysis_tools'))
-    from benchmarking import board, board_report, board_rows, subjects
+    from benchmarking import board, board_report, board_rows, costs, subjects
     return dict(board=board, report=board_report, rows=board_rows,
-                subjects=subjects)
+                costs=costs, subjects=subjects)
 
 
 @pytest.fixture()
@@ -162,7 +163,10 @@ def test_costs_are_those_of_mmaction2s_own_tool(parts, name, shape,
     runpy.run_path(str(script), run_name='__main__')
     assert f'Flops: {told["flops_str"]}' in capsys.readouterr().out
     assert params == told['params']
-    assert found == pytest.approx(told['flops'] / 1e9, rel=0.005)
+    # Without the head: a layer on each frame or clip.
+    head = subject.model.cls_head
+    own = shape[0] * head.in_channels * head.num_classes
+    assert found == pytest.approx((told['flops'] + own) / 1e9, rel=0.005)
     assert found > 1e-3
 
 
@@ -175,7 +179,8 @@ def test_boards_can_be_run(parts, path):
         cfg = parts['board'].load_config(board, row, str(path.parent))
         if 'roi_head' in cfg.model:
             pytest.importorskip('mmdet')
-        assert MODELS.get(cfg.model.type)
+        scope = cfg.model.get('_scope_', 'mmaction')
+        assert MODELS.get(f'{scope}.{cfg.model.type}')
         seen = parts['rows'].sampling_of(
             cfg, cfg.model.type.endswith('Recognizer2D'), board.fps,
             row.seconds or board.seconds)
@@ -209,6 +214,48 @@ def test_what_mmaction2s_configs_sample(parts, name, expected):
     seen = parts['rows'].sampling_of(cfg, 'tsn' in name, 30., 10.)
     assert (seen.views, seen.seconds) == pytest.approx(expected)
     assert seen.whole and not seen.streams
+
+
+@pytest.mark.parametrize('name, seconds, views, streams', [
+    ('anticipation/avt/avt-base-p16_in21k-pre_32xb3-10x30x1-50e_epic100-'
+     'anticipation-rgb', 10, 3, False),
+    ('anticipation/avt/avt-base-p16-m9-u10_in21k-pre_32xb3-1x30x1-50e_'
+     'epic100-anticipation-rgb', 1, 1, True),
+    # Learns from clips by themselves.
+    ('recognition/stream_memory/resnet3d-tiny_longcue-rgb', 4 / 30, 1, True)])
+def test_what_our_configs_sample(parts, name, seconds, views, streams):
+    cfg = Config.fromfile(str(ROOT / f'configs/{name}.py'))
+    seen = parts['rows'].sampling_of(cfg, False, 30., None)
+    assert (seen.seconds, seen.views, seen.streams, seen.whole) == (
+        pytest.approx(seconds), views, streams, not streams)
+
+
+@pytest.mark.parametrize('name, places, back, macs', [
+    ('online_detection/framewise/linear_k400-pre_1xb16-32x1x1-25e_thumos14-'
+     'feature', 32, 0, 32 * 3072 * 22),
+    ('online_detection/framewise/linear_1xb16-32x1x1-25e_epic100-feature', 32,
+     0, 32 * 2048 * (98 + 301)),
+    # Two layers of 8 vectors, of 48 in a clip.
+    ('recognition/stream_memory/stream-transformer-m8_longcue-feature', 48,
+     16 / 48, None),
+    ('recognition/stream_memory/long-short-memory_longcue-feature', 48,
+     10 / 48, None),
+    ('anticipation/avt/avt-tiny-m8-u14_epic-generated-anticipation-rgb', 1, 8,
+     None),
+    ('recognition/epic100/memvit-tiny-m8_epic-generated-rgb', 2, 32, None)])
+def test_costs_over_features_and_places(parts, name, places, back, macs):
+    """Counted on made-up clips as without any, and they can be timed."""
+    cfg = Config.fromfile(str(ROOT / f'configs/{name}.py'))
+    expected = macs or parts['costs'].cost_of(cfg).macs
+    subject = parts['subjects'].ConfigSubject(cfg, 'eager', None)
+    if not subject.channels:
+        subject.size = cfg.model.backbone.spatial_size
+    assert subject.giga_macs() == pytest.approx(expected / 1e9, rel=1e-6)
+    assert subject.places == places
+    assert parts['costs'].clips_back(subject.model, places) == back
+    subject.model.train()
+    state = subject.make(2, torch.device('cpu'))
+    assert torch.isfinite(subject.forward(state, True))
 
 
 def test_pareto(parts):

@@ -8,9 +8,9 @@
         --size 340 256
 
 Made-up video is pushed as fast as the model takes it, a second at a time.
-Prints resident memory and the time of a clip along the way, both of which
-should stay flat, and how many clips a second sessions give one after the
-other and as a batch.
+Prints along the way what the model remembers, resident memory and the time of
+a clip, all of which should stay flat, and how many clips a second sessions
+give one after the other and as a batch.
 """
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.config import DictAction
 from mmengine.hub import get_config
 from rich.progress import track
 
 from mmaction_memvit.apis import OnlineInferencer
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.messages import text_table
 
 # Clips of 32 frames, of which 4 are looked at.
@@ -43,6 +43,8 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('--config', help='of a recognizer (default: a tiny MeMViT, M = 8)')
+    add('--cfg-options', nargs='+', action=DictAction,
+        help='settings that override those of --config, as key=value')
     add('--hours', type=float, default=2., help='of video')
     add('--fps', type=float, default=30.)
     add('--size', type=int, nargs=2, default=(32, 32),
@@ -74,8 +76,9 @@ def stream(inferencer: OnlineInferencer, seconds: int, frames: np.ndarray,
     """Push seconds of video.
 
     Returns:
-        list[tuple]: For each part: seconds until its end, clips, MiB that
-        are resident then, and the median of milliseconds a clip.
+        list[tuple]: For each part: hours until its end, clips, KiB that are
+        remembered and MiB that are resident then, and the median of
+        milliseconds a clip.
     """
     session = inferencer.session(fps=fps)
     rows, times, num_clips = [], [], 0
@@ -86,7 +89,10 @@ def stream(inferencer: OnlineInferencer, seconds: int, frames: np.ndarray,
             times.append((clock() - begin) / steps)
         num_clips += steps
         if second * PARTS // seconds > (second - 1) * PARTS // seconds:
-            rows.append((second, num_clips, resident(),
+            held = sum(x.nbytes for x in (
+                inferencer.memory_of(session) or {}).values()
+                if torch.is_tensor(x))
+            rows.append((second / 3600, num_clips, held / 2**10, resident(),
                          statistics.median(times)))
             times.clear()
     return rows
@@ -112,20 +118,23 @@ def compare(inferencer: OnlineInferencer, num: int, rounds: int,
 
 def main() -> None:
     args = parse_args()
-    if args.config:
-        config = Config.fromfile(args.config)
-    else:
-        config = get_config(TINY)
-        config.test_dataloader.dataset.frame_interval = TINY_INTERVAL
-    inferencer = OnlineInferencer(config, device=args.device)
+    try:
+        if args.config:
+            config = read_config(args)
+        else:
+            config = get_config(TINY)
+            config.test_dataloader.dataset.frame_interval = TINY_INTERVAL
+        inferencer = OnlineInferencer(config, device=args.device)
+    except (OSError, ValueError) as e:
+        raise SystemExit(f'ERROR: {e}') from e
     frames = np.random.default_rng(0).integers(
         0, 256, (round(args.fps), *args.size[::-1], 3)).astype(np.uint8)
 
     rows = stream(inferencer, round(args.hours * 3600), frames, args.fps)
     print(text_table([
-        ('hours', 'clips', 'resident, MiB', 'ms a clip'),
-        *((f'{x / 3600:.2f}', clips, f'{memory:.1f}', f'{ms:.2f}')
-          for x, clips, memory, ms in rows)
+        ('hours', 'clips', 'remembered, KiB', 'resident, MiB', 'ms a clip'),
+        *((f'{hours:.2f}', clips, f'{held:.1f}', f'{memory:.1f}', f'{ms:.2f}')
+          for hours, clips, held, memory, ms in rows)
     ], left=()))
     # Enough frames for a clip each time, at least.
     span = inferencer.plan.complete(1, args.fps)

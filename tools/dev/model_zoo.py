@@ -61,10 +61,10 @@ DATA = {
 TRAINED_ON = {'k400': 'Kinetics-400', 'k600': 'Kinetics-600',
               'k700': 'Kinetics-700', 'in21k': 'ImageNet-21k'}
 #: Of videos that are shown as they are, which a config does not tell.
-SIZES = {'distant-pair': 32, 'distant-pair-signs': 32}
+SIZES = {'distant-pair': 32, 'distant-pair-signs': 32, 'longcue': 32}
 NAME = re.compile(
     r'(?P<arch>.+?)(_(?P<pre>k\d00|in21k)-pre)?'
-    r'(_(?P<gpus>\d+)xb\d+)?(-(?P<clip>\d+x\d+)x\d+|-u\d+)?'
+    r'(_(?P<gpus>\d+)xb\d+)?(-(?P<clip>\d+x\d+)(x\d+)?|-u\d+)?'
     r'(-n(?P<clips>\d+))?(-\d+e)?_'
     f'(?P<data>{"|".join(DATA)})(-ava|-anticipation)?-(rgb|feature)')
 HEADER = ('config', 'clip', 'starts from', 'parameters', 'GMACs a clip',

@@ -143,6 +143,11 @@ class AVTHead(BaseHead):
         self.dropout = nn.Dropout(dropout_ratio)
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
+    @property
+    def temporal_support(self) -> int:
+        """int: steps of the past that can matter."""
+        return self.mem_len
+
     def init_memory(
             self, batch_size: int,
             input_size: Optional[Tuple[int, int]] = None,

@@ -116,6 +116,16 @@ class LongShortMemory(VectorNeck):
         self.stage2_norm = nn.LayerNorm(embed_dims)
         self.blocks = ModuleList(TokenBlock(*parts) for _ in range(num_layers))
 
+    @property
+    def temporal_support(self) -> float:
+        """float: vectors of the past that can matter; of 'laplace' all."""
+        if not self.long_band:
+            return math.inf
+        # Earlier layers look back from where later ones do, and each vector
+        # at the long memory of its own time.
+        *earlier, work, _ = self.lengths
+        return sum(earlier) + max(work, self.long_band[1])
+
     def empty_sums(self, batch_size: int,
                    device: torch.device) -> Tuple[Tensor, ...]:
         """See :func:`running_attention`; nothing for a window or box."""

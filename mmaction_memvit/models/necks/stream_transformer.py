@@ -71,7 +71,7 @@ class StreamTransformer(VectorNeck):
 
     @property
     def temporal_support(self) -> int:
-        """int: clips of the past that can matter, at most."""
+        """int: vectors of the past that can matter, at most."""
         return self.mem_len * len(self.blocks)
 
     def attend(self, x: Tensor,

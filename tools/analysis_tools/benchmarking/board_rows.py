@@ -18,7 +18,7 @@ from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, load_checkpoint
 
-from mmaction_memvit.apis import measure_temporal_support, theoretical_support
+from mmaction_memvit.apis import measure_temporal_support
 from mmaction_memvit.models.checkpoints.measure import Fit
 
 from .board import (
@@ -29,12 +29,13 @@ from .board import (
     load_config,
     stat_of,
 )
+from .costs import clips_back
 from .runs import Group, Run, describe, measure
 from .sampling import sampling_of
 from .subjects import ConfigSubject
 
 # To be raised when costs are counted otherwise, or more is kept of them.
-COSTS = 1
+COSTS = 2
 TOOLS = Path(__file__).resolve().parents[2]
 
 
@@ -109,13 +110,14 @@ class Entry:
             subject = self.subject()
             model = subject.model
             seen = sampling_of(self.cfg, subject.flat, board.fps, seconds)
-            clips = theoretical_support(model)
+            macs = subject.giga_macs()
+            clips = clips_back(model, subject.places)
             context = seen.seconds
             if clips and context and seen.stride_seconds:
                 context += clips * seen.stride_seconds
             return dict(
                 params_m=sum(p.numel() for p in model.parameters()) / 1e6,
-                gmacs_clip=subject.giga_macs(), context=context,
+                gmacs_clip=macs, context=context,
                 sampling=seen._asdict(), support_clips=clips)
 
         self.once('cost', work, COSTS, self.text, board.size, board.fps,
@@ -299,11 +301,12 @@ def _time(board: Board, entries: List[Entry],
         rates = {i: 1e3 * run.state.clips / statistics.median(times[i])
                  for i, run in runs.items()}
         for i, run in runs.items():
-            weights = sum(p.nbytes for p in run.subject.model.parameters())
             peak = run.facts(False)['peak_mib']
             if not run.cuda:
                 # Beside what a step holds: weights, and their gradients.
-                peak += weights * (2 if run.train else 1) / 2**20
+                peak += sum(p.nbytes * (2 if run.train and p.requires_grad
+                                        else 1) for p in
+                            run.subject.model.parameters()) / 2**20
             run.subject.model.zero_grad(set_to_none=True)
             if name == 'one':
                 found[i].update(seconds_clip=1 / rates[i])

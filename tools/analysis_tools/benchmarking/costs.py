@@ -11,7 +11,7 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from mmaction_memvit.memory import MemoryHost
 
@@ -39,26 +39,35 @@ def batch_norm(x: tuple, *args, out_shape=None, **kwargs) -> int:
     return 2 * 2 * math.prod(x)
 
 
+def attention(q: tuple, k: tuple, v: tuple, *args, out_shape=None,
+              **kwargs) -> int:
+    """As PyTorch counts it elsewhere than on a CPU."""
+    return sdpa_flop_count(q, k, v)
+
+
 #: Beside convolutions and matrix products. Two operations are one
 #: multiply-add; MMEngine adds those of norms to the latter as they are.
-NORMS = {aten.native_layer_norm: layer_norm,
-         aten.native_batch_norm: batch_norm,
-         aten._native_batch_norm_legit_no_training: batch_norm}
+MORE = {aten.native_layer_norm: layer_norm,
+        aten.native_batch_norm: batch_norm,
+        aten._native_batch_norm_legit_no_training: batch_norm}
+if hasattr(aten, '_scaled_dot_product_flash_attention_for_cpu'):
+    # From PyTorch 2.2 on.
+    MORE[aten._scaled_dot_product_flash_attention_for_cpu] = attention
 
 
 def macs_of(run: Callable[[], object]) -> int:
     """Multiply-adds of what a function does in evaluation.
 
-    Convolutions, matrix products and norms. What looks whether it is traced
-    runs as it is defined: fused attention has wider heads, which carry the
-    positions.
+    Convolutions, matrix products, attention and norms. What looks whether it
+    is traced runs as it is defined: fused attention has wider heads, which
+    carry the positions.
     """
     # PyTorch's fused attention is one operator, of which nothing is known.
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.no_grad(), FlopCounterMode(
-                display=False, custom_mapping=NORMS) as counter, mock.patch(
+                display=False, custom_mapping=MORE) as counter, mock.patch(
                     'torch.jit.is_tracing', return_value=True):
             run()
     finally:
@@ -66,33 +75,73 @@ def macs_of(run: Callable[[], object]) -> int:
     return counter.get_total_flops() // 2
 
 
-def features(model: nn.Module, x: Tensor) -> object:
-    """Of backbone and neck, of inputs as the data preprocessor gives them.
+def scores_of(model: nn.Module, x: Tensor) -> object:
+    """What a model makes of inputs as the data preprocessor gives them.
 
-    A backbone that remembers gets its memory: that of a stream's first clip,
-    which is as large as any other.
+    Of a detector, features of backbone and neck. What remembers gets its
+    memory: that of a stream's first clip, which is as large as any other.
     """
-    backbone = model.backbone
+    if hasattr(model, 'roi_head'):
+        return features(model, x)
+    if not (isinstance(model, MemoryHost) and model.with_memory):
+        return model(x, stage='head', mode='tensor')
+    x = x.flatten(0, 1) if x.ndim == 6 else x
+    out, _ = model.step(x, model.init_memory(len(x), tuple(x.shape[-2:])))
+    if model.remembering[2]:
+        return out
+    if model.with_neck and not model.remembering[1]:
+        out, _ = model.neck(out)
+    return model.cls_head(out)
+
+
+def features(model: nn.Module, x: Tensor) -> object:
+    """What a detector's backbone and neck make of clips."""
+    backbone, clips = model.backbone, x.flatten(0, 1) if x.ndim == 6 else x
     if isinstance(model, MemoryHost) and model.remembering[0]:
-        x = x.flatten(0, 1) if x.ndim == 6 else x
-        return backbone(x, backbone.init_memory(len(x), tuple(x.shape[-2:])))
-    if hasattr(model, 'roi_head') and hasattr(model, 'mode'):
-        # Clips that share a memory: boxes are asked for behind it.
-        return backbone(x.flatten(0, 1) if x.ndim == 6 else x)
-    return model.extract_feat(x)
+        return backbone(clips, backbone.init_memory(
+            len(clips), tuple(x.shape[-2:])))
+    # Where clips share a memory, boxes are asked for behind it.
+    return backbone(clips) if hasattr(model, 'mode') else model.extract_feat(x)
+
+
+def clips_back(model: nn.Module, places: Optional[int]) -> float:
+    """Clips of the past that can matter; a vector of each place may count.
+
+    As ``temporal_support`` of :class:`MemoryHost`, which knows no places.
+    """
+    if not isinstance(model, MemoryHost):
+        return 0
+    parts = zip(model.memory_parts(), model.remembering)
+    return sum(getattr(part, 'temporal_support', math.inf)
+               / (places or 1 if getattr(part, 'per_frame', False) else 1)
+               for part, on in parts if on)
+
+
+def feature_channels(model: dict) -> Optional[int]:
+    """Channels of the features that a model starts from, None of frames."""
+    if not model.backbone.type.endswith('FeatureBackbone'):
+        return None
+    part = model.get('neck') or model.cls_head
+    return part.get('head', part).in_channels
+
+
+def without_counts(model: dict) -> dict:
+    """The model's config without losses that count classes in files."""
+    for part in every_dict(model):
+        if part.get('class_counts') is not None:
+            # A loss of rare classes has no parameters.
+            part.clear()
+            part['type'] = 'CrossEntropyLoss'
+    return model
 
 
 def without_files(model: dict) -> dict:
     """The model's config without what would be read, and what needs values."""
     model.pop('data_preprocessor', None)
-    for part in every_dict(model):
+    for part in every_dict(without_counts(model)):
         for key in ('init_cfg', 'pretrained'):
             if key in part:
                 part[key] = None
-        if part.get('class_counts') is not None:
-            # A loss of rare classes has no parameters.
-            part.clear()
-            part['type'] = 'CrossEntropyLoss'
     return model
 
 
@@ -115,23 +164,9 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     with torch.device('meta'), mock.patch(
             'torch.linspace', partial(torch.linspace, device='cpu')):
         model = MODELS.build(without_files(copy.deepcopy(cfg.model))).eval()
-        channels = 3
-        if cfg.model.backbone.type == 'FeatureBackbone':
-            part = cfg.model.get('neck') or cfg.model.cls_head
-            channels, size = part.get('head', part).in_channels, 1
-        inputs = torch.empty(1, 1, channels, frames, size, size)
-
-        def run() -> None:
-            if hasattr(model, 'roi_head'):
-                model.extract_feat(inputs)
-            elif any(getattr(model, 'remembering', ())[1:]):
-                # Neck and head that remember run over what they have seen.
-                out, _ = model.step(inputs[0],
-                                    model.init_memory(1, (size, size)))
-                if not model.remembering[2]:
-                    model.cls_head(out)
-            else:
-                model(inputs, stage='head', mode='tensor')
-
-        macs = macs_of(run)
+        channels = feature_channels(cfg.model)
+        if channels:
+            size = 1
+        inputs = torch.empty(1, 1, channels or 3, frames, size, size)
+        macs = macs_of(lambda: scores_of(model, inputs))
     return Cost(sum(p.numel() for p in model.parameters()), macs, frames, size)

@@ -85,8 +85,10 @@ def sampling_of(cfg: Config, flat: bool, fps: float,
     views *= 2 if first('twice_sample', test, False) else 1
 
     rate = first('target_fps', data, None) or first('sample_fps', data, fps)
-    span = clip_len * first('frame_interval', data, 1) / rate
-    sampler = str(first('batch_sampler', data, {}).get('type', ''))
+    interval = first('interval_seconds', data, None)
+    span = clip_len * (interval or first('frame_interval', data, 1) / rate)
+    # Also of a model that learns from clips by themselves.
+    sampler = str(first('batch_sampler', test + data, {}).get('type', ''))
     streams = sampler.endswith('StreamBatchSampler')
     stride = None
     if keyframes:

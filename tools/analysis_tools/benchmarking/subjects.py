@@ -7,6 +7,7 @@ or scores, of its next clips; ``giga_macs`` the multiply-adds of a clip in
 inference, to be counted where the model was built, on the CPU.
 """
 import re
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Optional, Union
@@ -26,8 +27,9 @@ from mmaction_memvit.memory import (
     MemoryHost,
     WindowDataSample,
 )
+from mmaction_memvit.models.heads import AVTHead, FrameLevelHead
 
-from .costs import features, macs_of
+from .costs import feature_channels, macs_of, scores_of, without_counts
 from .sampling import clips_of
 
 NAMES = ('mvit-ARCH, memvit[-ARCH]-mM[gGAP][-uK][-cp], xvit-ARCH, vit-ARCH '
@@ -175,8 +177,9 @@ class ConfigSubject:
         if self.part not in ('', 'plain', 'backbone'):
             raise ValueError(f'{name!r} ends with none of @plain, @backbone')
         self.num_clips, self.frames, trained = clips_of(cfg)
-        self.size = size or trained
         model = cfg.model
+        self.channels = feature_channels(model)
+        self.size = 1 if self.channels else size or trained
         self.detects = 'roi_head' in model
         self.collaborates = model.type.startswith('Collaborative')
         if self.part == 'plain':
@@ -188,7 +191,7 @@ class ConfigSubject:
             model.get('test_cfg', {}).pop('max_testing_views', None)
         if how == 'graph':
             model.cuda_graph = True
-        self.model = MODELS.build(model)
+        self.model = MODELS.build(without_counts(model))
         # Its segments are one clip.
         self.flat = isinstance(self.model, Recognizer2D)
         if how == 'compile':
@@ -198,7 +201,26 @@ class ConfigSubject:
         state = self.make(1, torch.device('cpu'))
         x = self.inputs(state, False)['inputs']
         self.model.eval()
-        return macs_of(lambda: features(self.model, x)) / 1e9 / state.clips
+        return macs_of(lambda: scores_of(
+            self.model, x)) / 1e9 / state.clips
+
+    @cached_property
+    def places(self) -> Optional[int]:
+        """int: temporal places of a clip that are scored, None if it is."""
+        model, training = self.model, self.model.training
+        heads = [x for x in model.modules()
+                 if isinstance(x, (AVTHead, FrameLevelHead))]
+        if not heads:
+            return None
+        like = next(model.parameters())
+        x = like.new_zeros(1, 1, self.channels or 3, self.frames, self.size,
+                           self.size)
+        with torch.no_grad():
+            scores = scores_of(model.eval(), x)
+        model.train(training)
+        if isinstance(scores, dict):
+            scores = next(iter(scores.values()))
+        return scores.shape[1] if scores.ndim == 3 else None
 
     def inputs(self, state: SimpleNamespace, train: bool) -> dict:
         """The next batch, as the model takes it."""
@@ -213,7 +235,7 @@ class ConfigSubject:
         videos, views = batch_size, self.num_clips
         if self.part == 'plain':
             videos, views = clips, 1
-        shape = (3, self.frames, self.size, self.size)
+        shape = (self.channels or 3, self.frames, self.size, self.size)
         if not self.detects or self.collaborates:
             shape = (views, *shape)
         if self.flat:
@@ -221,8 +243,10 @@ class ConfigSubject:
             clips = batch_size * self.num_clips * self.frames // getattr(
                 self.model, 'frames_per_clip', self.num_clips * self.frames)
             shape = (self.num_clips * self.frames, 3, *shape[-2:])
-        inputs = [torch.randint(256, shape, dtype=torch.uint8, device=device)
-                  for _ in range(videos)]
+        inputs = [
+            torch.randn(shape, device=device) if self.channels else
+            torch.randint(256, shape, dtype=torch.uint8, device=device)
+            for _ in range(videos)]
         # Lanes of different runs are different streams.
         samples = [self.sample(f'{self.how} {id(inputs)} {i}', device)
                    for i in range(videos)]
@@ -262,12 +286,14 @@ class ConfigSubject:
     def labelled(self, sample: ActionDataSample) -> ActionDataSample:
         """The sample with label 0, of every task there is."""
         head = self.model.cls_head
-        label: object = 0
+        if getattr(head, 'multi_class', False):
+            return sample.set_gt_label(torch.zeros(head.num_classes))
+        shape = [] if self.places is None else [self.places]
         if getattr(head, 'label_order', None):
-            label = [0] * len(head.label_order)
-        elif getattr(head, 'multi_class', False):
-            label = torch.zeros(head.num_classes)
-        return sample.set_gt_label(label)
+            shape.append(len(head.label_order))
+        elif getattr(head, 'label_column', None) is not None:
+            shape.append(head.label_column + 1)
+        return sample.set_gt_label(torch.zeros(shape or 1, dtype=torch.long))
 
     def forward(self, state: SimpleNamespace, train: bool) -> Tensor:
         data = self.inputs(state, train)
