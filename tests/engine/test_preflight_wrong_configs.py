@@ -227,6 +227,8 @@ WRONG = [
      ('ConfusionMatrix', "test_evaluator = dict(type='VideoAccMetric')")),
     (EPIC, {'val_evaluator': dict(type='VideoAccMetric')}, True,
      ('VideoAccMetric', 'EpicRecognitionMetric')),
+    ('tiny', {'model.cls_head.type': 'FrameLevelHead'}, True,
+     ('VideoAccMetric', "type='OnlineDetectionMetric'")),
     (EPIC, {'val_evaluator.online': False}, True,
      ('online=False', 'val_evaluator.online=True')),
     (EPIC, {'val_evaluator.num_verbs': 5}, True,

@@ -15,6 +15,9 @@ from .sizes import frame_size
 HOOK = "custom_hooks = [dict(type='MemoryBankHook')]"
 #: Transforms that make several views of a clip.
 CROPS = ('ThreeCrop', 'TenCrop')
+#: Backbones, and those derived from them, that pay init_cfg no heed.
+_DEAF = ('C3D', 'ResNet3d', 'ResNet3dSlowFast', 'RGBPoseConv3D', 'TimeSformer',
+         'X3D')
 
 
 def memory_is_carried(run: Run) -> Iterator[Finding]:
@@ -223,6 +226,14 @@ def weights_are_there(run: Run) -> Iterator[Finding]:
         starts = part.get('init_cfg') or []
         for start in [starts] if isinstance(starts, dict) else starts:
             path = start.get('checkpoint') or ''
+            if path and part.is_a(*_DEAF):
+                model = run.model.has('init_cfg')
+                yield Finding(
+                    f'{part.path}.init_cfg', f'{part} of MMAction2 does not '
+                    'read init_cfg: it would start from random weights',
+                    f"{'model.init_cfg' if model else 'load_from'}="
+                    + (f"dict(type='Pretrained', checkpoint={path!r})"
+                       if model else repr(path)))
             if '://' not in path and path and not osp.isfile(path):
                 yield Finding(
                     f'{part.path}.init_cfg.checkpoint',
