@@ -159,6 +159,8 @@ def test_batches_of_streams(root):
      'rgb/b.npz: .*not a zip'),
     (lambda x: np.save(x / 'flow/b.npy', np.zeros((7, 5))), {}, ValueError,
      "'b' have 7 channels, those of 'a' 3.*Remedy"),
+    (lambda x: (x / 'list.txt').write_text('a\nb\na.mp4\n'), {}, ValueError,
+     "'a' and 'a.mp4'.*rgb/a.npy"),
     (lambda x: np.save(x / 'flow/b.npy', np.zeros((8, 1))), {}, ValueError,
      r'\[7, 8\]'),
 ])

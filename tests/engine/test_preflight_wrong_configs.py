@@ -95,6 +95,11 @@ WRONG = [
      ('clip_len=4', 'temporal_size=8', 'model.backbone.temporal_size=4')),
     ('tiny', {'model.backbone.spatial_size': 64}, False,
      ('32x32', '(64, 64)', 'model.backbone.spatial_size=(32, 32)')),
+    ('tiny', {'model.type': 'OnlineRecogniser3D'}, True,
+     ("'OnlineRecogniser3D'", "model.type='OnlineRecognizer3D'")),
+    ('tiny', {VAL + PIPE: instead('FormatShape', dict(
+        type='FormatShapes'), PACK[1])}, True,
+     ("'FormatShapes'", ".type='FormatShape'")),
     # Features.
     ('tiny', {TRAIN + 'dataset.data_prefix': dict(feature='f')}, True,
      ('features', 'MeMViT', "dict(type='FeatureBackbone')")),
