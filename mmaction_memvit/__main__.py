@@ -21,6 +21,7 @@ OWN_VIDEOS = {
     'detection': 'detection/memvit',
     'anticipation': 'anticipation/memvit',
     'collaborative': 'recognition/collaborative',
+    'backbone': 'recognition/stream_memory',
 }
 
 

@@ -1,10 +1,11 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What users give and are told: options, errors with a remedy, tables."""
 import logging
+import math
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.logging import print_log
@@ -48,6 +49,20 @@ def check_whole(name: str, value: int, least: int = 1) -> int:
         raise ValueError(f'{name}={value!r} must be a whole number of at '
                          f'least {least}')
     return int(value)
+
+
+def check_number(name: str, value: float, least: Optional[float] = None,
+                 most: float = math.inf) -> None:
+    """Raises a ValueError if an option is no number within its limits.
+
+    These are ``least`` to ``most``; without ``least`` it must be above 0.
+    """
+    if (not isinstance(value, (int, float, np.number))
+            or not (value > 0 if least is None else value >= least)
+            or value > most):
+        limits = 'above 0' if least is None else f'of at least {least:.3g}'
+        raise ValueError(f'{name}={value!r} must be a number {limits}'
+                         + f', at most {most:.3g}' * (most < math.inf))
 
 
 def rename(kwargs: dict, new: str, value: Any, old: str) -> Any:

@@ -155,6 +155,11 @@ def plan_of(dataset: ConfigDict, sample_fps: Optional[float] = None,
     Raises:
         ValueError: If the data have no clips of frames in order.
     """
+    if 'feature' in (dataset.get('data_prefix') or ()):
+        raise ValueError(
+            f'data_prefix={dict(dataset["data_prefix"])} of the test data are '
+            'features, not frames. Remedy: the config of the videos, whose '
+            "model has init_cfg=dict(type='Pretrained', ...) for its backbone")
     kind = kind_of(dataset)
     if kind in ('OnlineVideoDataset', 'OnlineEpicDataset'):
         default = 30. if kind == 'OnlineEpicDataset' else None

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmaction_memvit.files import whole_file
 from mmaction_memvit.memory import MemoryHost
-from mmaction_memvit.messages import check_choice
+from mmaction_memvit.messages import check_choice, check_whole
 from mmaction_memvit.models.layers.feature_vectors import feature_vectors
 from mmaction_memvit.video.frames import VideoReadError
 from mmaction_memvit.video.index import is_video
@@ -129,8 +129,8 @@ class FeatureJob:
         self.extractor = extractor
         self.clips = clips
         self.out_dir = out_dir
-        self.batch_size = batch_size
-        self.num_workers = num_workers
+        self.batch_size = check_whole('batch_size', batch_size)
+        self.num_workers = check_whole('num_workers', num_workers, 0)
         names = sorted(clips.counts, key=lambda x: (-clips.counts[x], x))
         names = [x for x in names if clips.counts[x]]
         lanes = batch_size if extractor.remembers else 1

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from mmaction_memvit.files import remove_parts, whole_file, write_failed
+from mmaction_memvit.messages import check_whole
 from mmaction_memvit.video.frames import Clock
 from mmaction_memvit.video.index import earlier_index, update_index
 
@@ -70,8 +71,8 @@ class FolderJob:
                              'of persons')
         self.inferencer = inferencer
         self.out_dir = out_dir
-        self.batch_size = batch_size
-        self.num_workers = num_workers
+        self.batch_size = check_whole('batch_size', batch_size)
+        self.num_workers = check_whole('num_workers', num_workers, 0)
         self.save_every = save_every
         self.boxes = boxes
         self.plan: Optional[JobPlan] = None

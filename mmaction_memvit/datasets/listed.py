@@ -1,11 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Videos that stand in a list, by their paths."""
+import os.path as osp
 from typing import Callable, Optional, Union
 
 import torch
 
 from ..annotations.video_list import read_video_list
-from ..messages import check_choice
+from ..messages import check_number
+from ..video.index import is_video
 from .source import Source
 from .stream import BUILD_INDEX, StreamDataset
 
@@ -30,22 +32,33 @@ class ListedVideoDataset(StreamDataset):
             if there are any, else labels are not checked.
         multi_class (bool): Whether a sample may have several labels, which
             needs ``num_classes``. Defaults to False.
-        fps (float, optional): Of features, one a frame, in files that do not
-            tell their rate. Defaults to None.
+        fps (float, optional): Of frame folders, and of features, one a
+            frame, in files that do not tell their rate. Defaults to None.
+        filename_tmpl (str): Names of frames in folders. Defaults to
+            ``'img_{:05}.jpg'``.
+        start_index (int): Number of the first frame in folders. Defaults to
+            1.
         **kwargs: Further arguments of :class:`StreamDataset`; paths of the
             list start from ``data_prefix['video']``, or, without the suffix
-            of a video, from ``data_prefix['feature']``.
+            of a video, from ``data_prefix['feature']`` or, of frame folders,
+            ``data_prefix['img']``.
     """
 
     def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
                  ann_format: str = 'video', delimiter: str = ' ',
-                 fps: Optional[float] = None, **kwargs) -> None:
+                 fps: Optional[float] = None,
+                 filename_tmpl: str = 'img_{:05}.jpg', start_index: int = 1,
+                 **kwargs) -> None:
         self.ann_format = ann_format
         self.delimiter = delimiter
         self.fps = fps
-        check_choice('data_prefix', next(iter(
-            kwargs.get('data_prefix') or ['video'])), ('video', 'feature'))
-        super().__init__(ann_file, pipeline=pipeline, **kwargs)
+        self.filename_tmpl = filename_tmpl
+        in_folders = 'img' in (kwargs.get('data_prefix') or ())
+        if in_folders:
+            check_number('fps', fps)
+        super().__init__(ann_file, pipeline=pipeline,
+                         start_index=start_index if in_folders else 0,
+                         **kwargs)
 
     def load_videos(self) -> list[dict]:
         """Reads the list and looks for the videos."""
@@ -54,6 +67,10 @@ class ListedVideoDataset(StreamDataset):
             videos = Source.of(self).features(
                 {path: [path] for path in rows}, self.fps,
                 self.rows_are_frames)
+        elif self.use_frames:
+            videos = Source.of(self).folders(
+                {x: [osp.splitext(x)[0] if is_video(x) else x] for x in rows},
+                self.fps, self.filename_tmpl, self.start_index)
         else:
             videos = self.find_files(list(rows))
         return [{**video, **rows[video['video_id']]} for video in videos]

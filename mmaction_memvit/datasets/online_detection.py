@@ -178,6 +178,9 @@ class OnlineDetectionDataset(BenchmarkDataset, FeatureStreamDataset):
 class OnlineDetectionVideoDataset(BenchmarkDataset, OnlineVideoDataset):
     """Videos of a benchmark of online action detection, as streams of clips.
 
+    Or frame folders, with ``data_prefix=dict(img=...)``, their rate ``fps``
+    and MMAction2's ``RawFrameDecode``.
+
     Samples are those of :class:`OnlineVideoDataset`, but that each of
     ``num_tokens`` temporal tokens of a clip has a label, that of its middle,
     see :class:`BenchmarkDataset`; ``token_times`` are start and end of these
@@ -203,7 +206,7 @@ class OnlineDetectionVideoDataset(BenchmarkDataset, OnlineVideoDataset):
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
 
     def find_files(self, paths: list[str]) -> list[dict]:
-        """The video files, by name."""
+        """The video files, by name, whatever their suffix."""
         return Source.of(self).named({path: [path] for path in paths})
 
     def sample_keys(self, idx: int, video: dict) -> dict:

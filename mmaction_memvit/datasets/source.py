@@ -164,6 +164,14 @@ class Source:
             return dict(video_id=name, feature_files=files, **told)
 
         videos = in_threads(look, list(places))
+        owners: dict[tuple, str] = {}
+        for name, video in zip(places, videos):
+            other = owners.setdefault(video.get('feature_files', name), name)
+            if other != name:
+                raise data_error(
+                    self._where, f'{other!r} and {name!r} would have the same '
+                    f'features, {video["feature_files"][0][0]}',
+                    'rename one of the videos, and extract both anew')
         # Threads end in any order; the list's first video counts.
         first = next((x for x in places if x in widths), None)
         for name in places:

@@ -334,9 +334,10 @@ class StreamDataset(BaseActionDataset):
         return None
 
     def _report_failure(self, info: dict, video: int, e: Exception) -> None:
-        name = next(info[k] for k in ('filename', 'frame_dir', 'feature_files')
-                    if k in info)
+        name = next((info[k] for k in ('filename', 'frame_dir') if k in info),
+                    info['video_id'])
         why = (str(e).strip().splitlines() or [''])[0]
+        why, _, remedy = why.partition('. Remedy: ')
         what = (f'video {name!r}: {self.describe_sample(info)} cannot be read '
                 f'({type(e).__name__}: {why})')
         if self.test_mode:
@@ -344,8 +345,8 @@ class StreamDataset(BaseActionDataset):
                 f'; or, if it is cut off, {self.build_command()}, so that '
                 'only what can be read is used')
             raise VideoReadError(
-                f'{what}. Remedy: replace the file; or take it out of '
-                f'{self.ann_file!r}{cut}') from e
+                f'{what}. Remedy: {remedy or "replace the file"}; or take it '
+                f'out of {self.ann_file!r}{cut}') from e
         # Two workers that meet it at the same moment both tell.
         first = not self._state.failures[video]
         self._state.failures[video] += 1

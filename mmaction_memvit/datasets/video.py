@@ -153,7 +153,8 @@ class OnlineVideoDataset(ListedVideoDataset):
             'segment_id': '' if segment < 0 else _segment_id(video, segment),
             'clip_range': (int(first), int(last)),
             'start_seconds': float(Clock(video).seconds_at(first)),
-            'frame_inds': self.grid.frame_inds(position, num_frames),
+            'frame_inds':
+            self.grid.frame_inds(position, num_frames) + self.start_index,
             'clip_len': self.grid.clip_len,
             'frame_interval': self.grid.frame_interval,
             'num_clips': 1}
@@ -298,5 +299,5 @@ class VideoClipsDataset(ListedVideoDataset):
             'label': self.label_of(labels if self.multi_class else labels[0]),
             'segment_id': _segment_id(video, number),
             'segment_frames': (first, last),
-            'start_index': first,
+            'start_index': self.start_index + first,
             'total_frames': last - first + 1}

@@ -15,6 +15,7 @@ import json
 import os.path as osp
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -32,6 +33,8 @@ SUFFIXES = ('.npz', '.npy', *_HDF5)
 SAME_CLIP = 1e-3
 # Bytes of arrays that are read rather than mapped.
 _SMALL = 1 << 16
+# Raised by what reads a damaged file.
+_BROKEN = ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error
 _one_at_a_time = threading.Lock()
 
 
@@ -48,7 +51,20 @@ class FeatureFile:
         self.key = key
         #: np.ndarray: What the file says beside features, by name.
         self.told: dict[str, np.ndarray] = {}
-        self.rows = self._open()
+        try:
+            found = self._open()
+        except FileNotFoundError:
+            raise
+        except _BROKEN as e:
+            raise data_error(str(self), f'it cannot be read ({e})',
+                             'extract it anew, or write it by np.save') from e
+        self.rows = found if hasattr(found, 'shape') else (
+            self._take_features(found))
+        # Rows of LMDB are float32.
+        kind = getattr(self.rows, 'dtype', np.dtype(np.float32))
+        if kind.kind not in 'biuf':
+            raise data_error(str(self), f'values of type {kind}, but numbers '
+                             'are needed', 'write it anew, as float16')
         if self.rows.ndim not in (1, 2, 3) or not len(self.rows):
             raise data_error(
                 str(self), f'an array of shape {tuple(self.rows.shape)}, but '
@@ -56,29 +72,22 @@ class FeatureFile:
                 'one row a clip or frame')
 
     def _open(self) -> Any:
-        """The array, of which parts are read."""
+        """The array, of which parts are read, or several by name."""
         if osp.isdir(self.path):
             return _LmdbRows(self.path, self.key)
         if self.path.endswith('.npy'):
-            try:
-                return np.load(self.path, mmap_mode='r')
-            except (ValueError, EOFError) as e:
-                raise data_error(self.path, f'it is no array of numbers ({e})',
-                                 'write it anew, by np.save') from e
+            return np.load(self.path, mmap_mode='r')
         if self.path.endswith('.npz'):
-            self.told = _open_npz(self.path)
-            return self._take_features(self.told)
+            return _open_npz(self.path)
         self._file = need('h5py').File(self.path, 'r')
         found = self._file[self.key] if self.key else self._file
-        if not hasattr(found, 'shape'):
-            self.told = dict(found.items())
-            return self._take_features(self.told)
-        return found
+        return found if hasattr(found, 'shape') else dict(found.items())
 
     def _take_features(self, arrays: dict) -> Any:
         if 'features' not in arrays and len(arrays) != 1:
             raise data_error(str(self), f'it holds {first_names(arrays)}',
                              "name the array 'features'")
+        self.told = arrays
         return arrays.pop('features' if 'features' in arrays else
                           next(iter(arrays)))
 

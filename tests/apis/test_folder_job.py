@@ -178,6 +178,8 @@ def test_new_files_join_and_other_models_do_not(inferencer, videos, folder,
         for x in map(json.loads, expected['results.jsonl'].splitlines())]
     cfg = inferencer.config.copy()
     cfg.model = dict(cfg.model, backbone=dict(MEMVIT, mem_len=1))
+    with pytest.raises(ValueError, match='batch_size=0'):
+        run(inferencer, videos, tmp_path / 'none', batch_size=0)
     with pytest.raises(ValueError, match='another'):
         run(OnlineInferencer(cfg), videos, tmp_path)
 

@@ -94,6 +94,10 @@ def test_bad_input(tmp_path, video):
     other.test_dataloader.dataset.type = 'VideoDataset'
     with pytest.raises(ValueError, match='VideoDataset.*OnlineVideoDataset'):
         StreamInferencer(other)
+    other = config()
+    other.test_dataloader.dataset.data_prefix = dict(feature='f')
+    with pytest.raises(ValueError, match="'f'.*of the videos"):
+        StreamInferencer(other)
 
 
 def test_a_short_video_is_one_padded_clip(tmp_path):

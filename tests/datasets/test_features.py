@@ -153,8 +153,14 @@ def test_batches_of_streams(root):
     (lambda x: None, dict(fps=-2.), ValueError, 'fps=-2.0'),
     (lambda x: (x / 'rgb/b.npy').write_text('b'), {}, ValueError,
      'rgb/b.npy: .*np.save'),
+    (lambda x: np.save(x / 'rgb/b.npy', np.full((7, 2), 'x')), {}, ValueError,
+     'rgb/b.npy: .*<U1.*float16'),
+    (lambda x: (x / 'rgb/b.npy').rename(x / 'rgb/b.npz'), {}, ValueError,
+     'rgb/b.npz: .*not a zip'),
     (lambda x: np.save(x / 'flow/b.npy', np.zeros((7, 5))), {}, ValueError,
      "'b' have 7 channels, those of 'a' 3.*Remedy"),
+    (lambda x: (x / 'list.txt').write_text('a\nb\na.mp4\n'), {}, ValueError,
+     "'a' and 'a.mp4'.*rgb/a.npy"),
     (lambda x: np.save(x / 'flow/b.npy', np.zeros((8, 1))), {}, ValueError,
      r'\[7, 8\]'),
 ])
@@ -170,8 +176,11 @@ def test_numbers_that_are_none_are_told(root, value):
     rows[5, 1] = value
     np.save(root / 'rgb/b.npy', rows)
     dataset = build(root, test_mode=True)
-    with pytest.raises(VideoReadError, match=r'rgb/b.npy.* 1 of .*Remedy'):
+    with pytest.raises(VideoReadError,
+                       match=r'rgb/b.npy.* 1 of .*Remedy') as e:
         dataset[4]
+    # One remedy, and no tuple.
+    assert str(e.value).count('Remedy') == 1 and '((' not in str(e.value)
 
 
 def test_missing_videos_may_be_left_out(root, warnings):

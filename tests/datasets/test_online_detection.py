@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -8,7 +9,7 @@ from helpers.online_detection import (
     write_actions,
     write_benchmark,
 )
-from helpers.videos import write_video
+from helpers.videos import number_image, read_number, write_video
 from mmaction.registry import DATASETS
 from mmengine.registry import init_default_scope
 
@@ -92,28 +93,42 @@ def test_tasks_stand_side_by_side(tmp_path):
             np.testing.assert_allclose(part.sum(1), 1, atol=1e-6)
 
 
-def test_videos(thumos, tmp_path):
+@pytest.mark.parametrize('kind', ['video', 'img'])
+def test_videos(thumos, tmp_path, kind):
     """Clips of videos, each of whose tokens has the label of its middle."""
     folder, targets = thumos
+    load, own = dict(type='LoadVideoClip'), {}
+    if kind == 'img':
+        load, own = dict(type='RawFrameDecode'), dict(fps=24., start_index=3)
     for i, length in enumerate(LENGTHS['test']):
         # Six frames to a target.
-        write_video(tmp_path / f'test_{i}.mp4', 6 * length, rate=24)
+        if kind == 'video':
+            write_video(tmp_path / f'test_{i}.mp4', 6 * length, rate=24)
+        for k in range(6 * length if kind == 'img' else 0):
+            (tmp_path / f'test_{i}').mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / f'test_{i}/img_{k + 3:05}.jpg'),
+                        number_image(k))
     dataset = DATASETS.build(
         dict(
             type='OnlineDetectionVideoDataset',
             ann_file=str(folder / 'data_info.json'),
-            data_prefix=dict(video=str(tmp_path)), benchmark='thumos14',
+            data_prefix={kind: str(tmp_path)}, benchmark='thumos14', **own,
             split='test', actions=str(folder / 'lists'), clip_len=8,
             frame_interval=6, num_tokens=8, short_video='pad', test_mode=True,
             pipeline=[
-                dict(type='LoadVideoClip'),
+                load,
                 dict(type='FormatShape', input_format='NCTHW'), PIPELINE[1]]))
     found = every_label(dataset)
     for name, shares in found.items():
         expected = targets[name].copy()
         expected[expected[:, 21] > 0] = 0
         np.testing.assert_array_equal(shares > 0, expected > 0)
-    assert dataset[0]['inputs'].shape[:3] == (1, 3, 8)
+    clip = dataset[1]['inputs']
+    assert clip.shape[:3] == (1, 3, 8)
+    # Frames 48, 54, ... of the video.
+    shown = [read_number(x.permute(1, 2, 0).numpy()) for x in clip[0].unbind(1)
+             ]
+    assert shown == [48 + 6 * k for k in range(len(shown))]
 
 
 @pytest.mark.parametrize('options, words', [

@@ -220,3 +220,16 @@ def test_weights_to_start_from(checkpoint, told):
     if told:
         assert found[0].where == 'model.backbone.init_cfg.checkpoint'
         assert checkpoint in found[0].problem
+
+
+@pytest.mark.parametrize('model, backbone, told', [
+    ('OnlineRecognizer3D', 'ResNet3dSlowOnly', 'model.init_cfg='),
+    ('Recognizer3D', 'X3D', 'load_from='),
+    ('OnlineRecognizer3D', 'SwinTransformer3D', '')])
+def test_weights_that_a_backbone_would_not_read(model, backbone, told):
+    start = dict(type='Pretrained', checkpoint=__file__)
+    run = Run(
+        dict(type=model, backbone=dict(type=backbone, init_cfg=start)),
+        dict(train=dict(dataset=dict(type='OnlineVideoDataset'))), {}, ())
+    assert [x.change.startswith(told) for x in weights_are_there(run)
+            ] == [True] * bool(told)

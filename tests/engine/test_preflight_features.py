@@ -1,5 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Features that do not fit the model are told before the first step."""
+import re
+
 import numpy as np
 import pytest
 from mmaction.registry import MODELS
@@ -30,28 +32,42 @@ def test_channels(tmp_path, channels, neck):
         neck=neck and dict(neck, in_channels=channels),
         cls_head=dict(HEAD, in_channels=8 if neck else channels)))
     found = find_data_problems(
-        Run(model, dict(val=DataLoader(dataset)), {}, ()))
+        Run(model, dict.fromkeys(('val', 'test'), DataLoader(dataset)), {},
+            ()))
     assert [str(channels) in str(x) and '6' in str(x) for x in found
             ] == [True] * (channels != 6)
+    assert all(' and ' not in x.where for x in found)
 
 
-@pytest.mark.parametrize('num_classes', [3, 2])
-def test_labels_of_rows(tmp_path, num_classes):
+HEAD_OF_ROWS = dict(type='FrameLevelHead', num_classes=3)
+
+
+@pytest.mark.parametrize('labels, head, per_frame, told', [
+    ([0, -1, 2, 1], HEAD_OF_ROWS, True, ''),
+    ([0, -1, 2, 1], dict(HEAD_OF_ROWS, num_classes=2), True,
+     'labels of the train data go up to 2'),
+    ([-1] * 4, HEAD_OF_ROWS, True, 'none of the 1 samples has a label'),
+    (np.zeros((4, 3)), HEAD_OF_ROWS, True, 'none of the 1 samples'),
+    (np.eye(4), HEAD_OF_ROWS, True, 'num_classes=3.* 4 classes'),
+    ([0, -1, 2, 1], HEAD_OF_ROWS, False, 'per_frame=False.* 4 labels'),
+    ([0, -1, 2, 1], dict(HEAD, num_classes=3), True, 'I3DHead.* 4 labels'),
+])
+def test_labels_of_rows(tmp_path, labels, head, per_frame, told):
     init_default_scope('mmaction')
     (tmp_path / 'list.txt').write_text('a\n')
     for folder in ('rgb', 'label'):
         (tmp_path / folder).mkdir()
     np.save(tmp_path / 'rgb/a.npy', np.zeros((4, 3)))
-    np.save(tmp_path / 'label/a.npy', np.array([0, -1, 2, 1]))
+    np.save(tmp_path / 'label/a.npy', np.array(labels))
     dataset = FeatureStreamDataset(
         'list.txt', data_root=str(tmp_path), fps=1., clip_len=4,
         pipeline=[dict(type='LoadFeatureClip'), dict(type='PackActionInputs')],
         data_prefix=dict(feature='rgb', label='label'))
     model = MODELS.build(dict(
         type='OnlineRecognizer3D', backbone=dict(type='FeatureBackbone'),
-        cls_head=dict(type='FrameLevelHead', num_classes=num_classes,
-                      in_channels=3)))
+        neck=dict(NECK, in_channels=3, per_frame=per_frame),
+        cls_head=dict(head, in_channels=8)))
     found = find_data_problems(
         Run(model, dict(train=DataLoader(dataset)), {}, ()))
-    assert ['labels of the train data go up to 2' in str(x) for x in found
-            if x.is_error] == [True] * (num_classes == 2)
+    assert [bool(re.search(told, str(x))) for x in found if x.is_error
+            ] == [True] * bool(told)

@@ -96,6 +96,11 @@ WRONG = [
      ('clip_len=4', 'temporal_size=8', 'model.backbone.temporal_size=4')),
     ('tiny', {'model.backbone.spatial_size': 64}, False,
      ('32x32', '(64, 64)', 'model.backbone.spatial_size=(32, 32)')),
+    ('tiny', {'model.type': 'OnlineRecogniser3D'}, True,
+     ("'OnlineRecogniser3D'", "model.type='OnlineRecognizer3D'")),
+    ('tiny', {VAL + PIPE: instead('FormatShape', dict(
+        type='FormatShapes'), PACK[1])}, True,
+     ("'FormatShapes'", ".type='FormatShape'")),
     # Features.
     ('tiny', {TRAIN + 'dataset.data_prefix': dict(feature='f')}, True,
      ('features', 'MeMViT', "dict(type='FeatureBackbone')")),
@@ -232,6 +237,8 @@ WRONG = [
      ('ConfusionMatrix', "test_evaluator = dict(type='VideoAccMetric')")),
     (EPIC, {'val_evaluator': dict(type='VideoAccMetric')}, True,
      ('VideoAccMetric', 'EpicRecognitionMetric')),
+    ('tiny', {'model.cls_head.type': 'FrameLevelHead'}, True,
+     ('VideoAccMetric', "type='OnlineDetectionMetric'")),
     (EPIC, {'val_evaluator.online': False}, True,
      ('online=False', 'val_evaluator.online=True')),
     (EPIC, {'val_evaluator.num_verbs': 5}, True,

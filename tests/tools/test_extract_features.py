@@ -210,6 +210,8 @@ def test_other_models_do_not_mix(tool, folder, whole, tmp_path):
         told = call(tool, folder, name, tmp_path / 'out', *more,
                     '--batch-size', '2')
         assert 'another' in told
+    told = call(tool, folder, 'memory', tmp_path / 'out', '--batch-size', '0')
+    assert 'batch_size=0' in told
 
 
 def test_own_videos_and_broken_ones(tool, folder, whole, tmp_path, capsys):

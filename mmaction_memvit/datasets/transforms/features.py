@@ -53,8 +53,7 @@ class LoadFeatureClip(CachedLoader):
             raise data_error(
                 ', '.join(map(str, features.files)),
                 f'{(~np.isfinite(vectors)).sum()} of the {vectors.size} '
-                'numbers of a clip are NaN or infinite', 'extract them anew, '
-                'or leave the video out of the list')
+                'numbers of a clip are NaN or infinite', 'extract them anew')
         cache.release(files)
         results['imgs'] = np.ascontiguousarray(
             vectors.transpose(0, 2, 1))[..., None, None]

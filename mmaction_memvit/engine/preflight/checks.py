@@ -42,7 +42,7 @@ def _collect(checks: Iterable[Callable], run: Run) -> list[Finding]:
             twins[twin] = finding
     return [
         x._replace(
-            where=f'{x.where} and {twins[x].where}',
+            where=' and '.join(dict.fromkeys((x.where, twins[x].where))),
             change=f'{x.change}, and alike for testing') if x in twins else x
         for x in found if x not in twins.values()]
 

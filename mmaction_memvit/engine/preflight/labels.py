@@ -1,7 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Classes of the head against those of the data."""
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,7 +82,7 @@ CHECKS = (classes_agree, tasks_agree, labels_fit_loss)
 
 
 def labels_are_scored(run: Run) -> Iterator[Finding]:
-    """Labels beyond the head's classes, or far fewer of them."""
+    """Labels beyond the head's classes, far fewer of them, or none at all."""
     scored = run.num_classes
     if not isinstance(scored, int) or run.model.is_a('FastRCNN') or \
             run.head.get('label_column') is not None:
@@ -90,10 +90,17 @@ def labels_are_scored(run: Run) -> Iterator[Finding]:
         return
     highest = {}
     for loader in run.loaders:
-        labels = [seen_labels(x) for x in loader.datasets]
-        labels = np.concatenate([x for x in labels if x is not None] or [[]])
-        if len(labels):
-            highest[loader.mode] = int(labels.max())
+        labels = [x for dataset in loader.datasets for x in _labels(dataset)]
+        classes = {c for x in labels for c in _classes(x)}
+        if classes:
+            highest[loader.mode] = max(classes)
+        if (loader.mode == 'train' and 0 < len(labels) < _MANY
+                and not any(map(_is_annotated, labels))):
+            yield Finding(
+                f'{loader.path}.dataset', f'none of the {len(labels)} samples '
+                'has a label: there is nothing to learn',
+                f'a list, or label files, with labels in {loader.path}.'
+                'dataset')
     for mode, label in highest.items():
         if label >= scored:
             yield Finding(
@@ -110,16 +117,56 @@ def labels_are_scored(run: Run) -> Iterator[Finding]:
             f'one train_dataloader.dataset.num_classes={scored}', False)
 
 
-def seen_labels(dataset: Part) -> Optional[np.ndarray]:
+def _labels(dataset: Part) -> list:
     """Labels of a data set's samples, of many of them if there are more."""
     data = dataset.value
     if not hasattr(data, 'get_data_info'):
-        return None
+        return []
     step = max(1, -(-len(data) // _MANY))
-    found: set[int] = set()
-    for i in range(0, len(data), step):
-        found.update(_classes(data.get_data_info(i).get('label')))
-    return np.asarray(sorted(found)) if found else None
+    labels = [data.get_data_info(i).get('label')
+              for i in range(0, len(data), step)]
+    return [x for x in labels if x is not None]
+
+
+def _is_annotated(label: Any) -> bool:
+    """Whether a label, as far as its form is known, names a class."""
+    if isinstance(label, torch.Tensor) and label.is_floating_point():
+        return bool((label > 0).any())
+    known = isinstance(label, (int, np.integer, torch.Tensor, list, tuple))
+    return not known or any(True for _ in _classes(label))
+
+
+def labels_fit_scores(run: Run) -> Iterator[Finding]:
+    """Another number of labels, or of classes in each, than of scores."""
+    scored, head = run.num_classes, run.head
+    if isinstance(scored, dict):
+        scored = sum(scored.values())
+    for loader, dataset in run.data_sets():
+        if (not dataset.is_ours or head is None or head.is_stranger
+                or not isinstance(scored, int) or loader.mode != 'train'):
+            continue
+        info = dataset.value.get_data_info(0)
+        label = info.get('label')
+        if not isinstance(label, torch.Tensor):
+            continue
+        if label.is_floating_point() and label.shape[-1] != scored:
+            yield Finding(
+                _path(run), f'num_classes={scored}, but labels of '
+                f'{loader.path}.dataset are of {label.shape[-1]} classes',
+                f'{_path(run)}={label.shape[-1]}, or other labels')
+        num = len(info.get('token_times', ()))
+        clipwise = [x for x in run.model_parts()
+                    if x.get('per_frame') is False]
+        if num > 1 and clipwise:
+            path = f'{clipwise[0].path}.per_frame'
+            yield Finding(
+                path, 'per_frame=False gives one score a step, but steps of '
+                f'{loader.path}.dataset have {num} labels', f'{path}=True')
+        elif num > 1 and not getattr(head.cls, 'takes_unlabelled', False):
+            yield Finding(
+                head.path, f'{head} gives one score a step, but steps of '
+                f'{loader.path}.dataset have {num} labels',
+                f"{head.path}.type='FrameLevelHead'")
 
 
 def _classes(label: Any) -> Iterator[int]:
@@ -177,4 +224,4 @@ def position_steps(keys: list) -> np.ndarray:
     return np.diff(positions)[np.diff(videos) == 0]
 
 
-DATA_CHECKS = (labels_are_scored, streams_go_on)
+DATA_CHECKS = (labels_are_scored, labels_fit_scores, streams_go_on)

@@ -38,14 +38,15 @@ def metrics_fit_head(run: Run) -> Iterator[Finding]:
     head = run.head
     if head is None:
         return
-    for _, metric in _pairs(run):
-        found = _misfit(run, head, metric)
+    for loader, metric in _pairs(run):
+        found = _misfit(run, head, metric, loader.dataset)
         if found:
             problem, change = found
             yield Finding(metric.path, problem, change)
 
 
-def _misfit(run: Run, head: Part, metric: Part) -> Optional[tuple[str, str]]:
+def _misfit(run: Run, head: Part, metric: Part,
+            dataset: Part) -> Optional[tuple[str, str]]:
     boxes = run.model.is_a('FastRCNN')
     average = head.get('average_clips')
     if metric.is_a('AVADetectionMetric', 'AVAMetric') != boxes and (
@@ -58,9 +59,10 @@ def _misfit(run: Run, head: Part, metric: Part) -> Optional[tuple[str, str]]:
         tokens = head.is_a('FrameLevelHead') and not all(
             shows_features(x.dataset) for x in run.evaluations)
         if tokens or head.is_a('MultiTaskHead'):
+            right = 'EpicRecognitionMetric' if dataset.is_a(
+                'EpicVideoDataset', 'EpicDataset') else 'OnlineDetectionMetric'
             return (f'{metric} takes scores of clips, but {head} scores '
-                    'several tasks or tokens',
-                    f"{metric.path}.type='EpicRecognitionMetric'")
+                    'several tasks or tokens', f"{metric.path}.type='{right}'")
         if head.is_a('BaseHead') and average is None:
             return (f'average_clips=None in {head.path}: {metric} takes one '
                     'score a clip, not one a view',

@@ -2,8 +2,9 @@
 """What a model does with streams: whether it remembers, and what."""
 import os.path as osp
 from collections.abc import Iterator
+from difflib import get_close_matches
 
-from mmaction.registry import MODELS
+from mmaction.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 
 from mmaction_memvit.video.feature_files import FeatureStack
 
@@ -15,6 +16,25 @@ from .sizes import frame_size
 HOOK = "custom_hooks = [dict(type='MemoryBankHook')]"
 #: Transforms that make several views of a clip.
 CROPS = ('ThreeCrop', 'TenCrop')
+#: Backbones, and those derived from them, that pay init_cfg no heed.
+_DEAF = ('C3D', 'ResNet3d', 'ResNet3dSlowFast', 'RGBPoseConv3D', 'TimeSformer',
+         'X3D')
+
+
+def types_are_known(run: Run) -> Iterator[Finding]:
+    """Names that are misspelt: MMEngine tells them late, and no better one."""
+    parts = [run.model, *run.model_parts(), *sum(run.metrics.values(), [])]
+    for loader, dataset in run.data_sets():
+        parts += dataset, *loader.steps(dataset)
+    names = [x for registry in (MODELS, DATASETS, TRANSFORMS, METRICS)
+             for x in registry.module_dict]
+    for part in parts:
+        kind = part.value.get('type') if part.cls is None else None
+        # Other libraries may not be there.
+        near = kind and '.' not in kind and get_close_matches(kind, names, 1)
+        if near:
+            yield Finding(f'{part.path}.type', f'there is no {kind!r}',
+                          f'{part.path}.type={near[0]!r}')
 
 
 def memory_is_carried(run: Run) -> Iterator[Finding]:
@@ -209,10 +229,10 @@ def features_are_taken(run: Run) -> Iterator[Finding]:
                 f'another data_prefix of {loader.path}.dataset')
 
 
-CHECKS = (memory_is_carried, hook_is_there, no_blending, frames_are_normalised,
-          shapes_fit, streams_are_kept, one_view_in_training,
-          any_size_is_not_padded, clips_share_memory, windows_are_not_streams,
-          features_are_taken)
+CHECKS = (types_are_known, memory_is_carried, hook_is_there, no_blending,
+          frames_are_normalised, shapes_fit, streams_are_kept,
+          one_view_in_training, any_size_is_not_padded, clips_share_memory,
+          windows_are_not_streams, features_are_taken)
 
 
 def weights_are_there(run: Run) -> Iterator[Finding]:
@@ -223,6 +243,14 @@ def weights_are_there(run: Run) -> Iterator[Finding]:
         starts = part.get('init_cfg') or []
         for start in [starts] if isinstance(starts, dict) else starts:
             path = start.get('checkpoint') or ''
+            if path and part.is_a(*_DEAF):
+                model = run.model.has('init_cfg')
+                yield Finding(
+                    f'{part.path}.init_cfg', f'{part} of MMAction2 does not '
+                    'read init_cfg: it would start from random weights',
+                    f"{'model.init_cfg' if model else 'load_from'}="
+                    + (f"dict(type='Pretrained', checkpoint={path!r})"
+                       if model else repr(path)))
             if '://' not in path and path and not osp.isfile(path):
                 yield Finding(
                     f'{part.path}.init_cfg.checkpoint',

@@ -29,7 +29,7 @@ from urllib.error import URLError
 
 from mmengine.dist import is_main_process
 from mmengine.model import BaseModel, BaseTTAModel, is_model_wrapper
-from mmengine.model.weight_init import PretrainedInit
+from mmengine.model.weight_init import PretrainedInit, initialize
 from mmengine.runner import BaseLoop, CheckpointLoader, Runner, checkpoint
 from torch import nn
 
@@ -106,6 +106,8 @@ def _load(original: Callable, model: nn.Module, state: State,
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     fit, ours = Fit(model, state), is_ours(model)
+    if ours and not _initialising.get():
+        _take_backbone(model, fit)
     with _set(_fit, fit):
         # Instead of a page of names, a sentence.
         original(model, state, strict, 'silent' if ours else logger)
@@ -120,6 +122,22 @@ def _load(original: Callable, model: nn.Module, state: State,
         log(fit.sentence(), logging.WARNING if fit.missing else logging.INFO)
     if isinstance(model, BaseModel):
         _watch_predictions(model, fit)
+
+
+def _take_backbone(model: nn.Module, fit: Fit) -> None:
+    """Loads the backbone that ``init_cfg`` names, if a checkpoint has none.
+
+    So what was trained over features runs over the backbone of these.
+    """
+    if fit.has_backbone or not fit.own.keys() & fit.state.keys():
+        return
+    for part in (model, model.backbone):
+        starts = getattr(part, 'init_cfg', None) or []
+        for start in [starts] if isinstance(starts, dict) else starts:
+            if start['type'] == 'Pretrained':
+                initialize(part, start)
+                fit.notes.append('its backbone, which is not in it, is of '
+                                 f'{start["checkpoint"]}, as init_cfg says')
 
 
 def _check(model: nn.Module, fit: Fit, ours: bool) -> None:

@@ -81,6 +81,13 @@ class Fit:
         self.used: Set[str] = set()
         self._versions = {k: v._version for k, v in self.own.items()}
 
+    @property
+    def has_backbone(self) -> bool:
+        """Whether it has weights of a backbone, if the model needs any."""
+        start = 'backbone.'
+        return (any(k.startswith(start) for k in self.state)
+                or not any(k.startswith(start) for k in self.own))
+
     def finish(self) -> None:
         """See what the load has changed."""
         self.loaded = {k for k, v in self.own.items()
@@ -146,5 +153,9 @@ class Fit:
                 return (f'its names begin with {prefix!r}, so add '
                         f'prefix={prefix!r} to the init_cfg, or load it into '
                         'the whole model')
+        if self.loaded and not self.has_backbone:
+            return ('it was trained over features: name the weights of their '
+                    "backbone, model.init_cfg=dict(type='Pretrained', "
+                    'checkpoint=...)')
         return ('use the checkpoint with the config that it was trained with, '
                 'which lies in the folder of its run')

@@ -106,11 +106,17 @@ class FrameLevelHead(BaseHead):
         fitting = cls_scores if labels.is_floating_point() else cls_scores[
             ..., 0]
         if labels.numel() != fitting.numel():
+            # Floats are (..., num_classes).
+            wide = labels.is_floating_point() and (
+                labels.shape[-1] != cls_scores.shape[-1])
+            remedy = (
+                f'num_classes={labels.shape[-1]}, or other labels' if wide else
+                'per_frame=True of the neck; of a backbone num_tokens of the '
+                'data set, clip_len / temporal stride')
             raise ValueError(
                 f'labels have shape {tuple(labels.shape)}, but scores '
                 f'{tuple(cls_scores.shape)}: there must be one label for '
-                "each temporal token of the model (a data set's number of "
-                'tokens must be clip_len / temporal stride)')
+                f'each temporal token of the model. Remedy: {remedy}')
         cls_scores, sample = labelled_rows(cls_scores, labels)
         if not len(cls_scores):
             # Zero, with a graph: other processes expect gradients.

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmaction_memvit.messages import check_whole
+from mmaction_memvit.messages import check_number, check_whole
 
 from .mlp import MLP
 from .token_memory import Entries
@@ -118,6 +118,9 @@ class TokenBlock(BaseModule):
     def __init__(self, dims: int, num_heads: int, mlp_ratio: float = 4.,
                  dropout: float = 0., context: bool = False) -> None:
         super().__init__()
+        # A hidden layer of one channel is the least.
+        check_number('mlp_ratio', mlp_ratio, 1 / dims)
+        check_number('dropout', dropout, 0, 1)
         self.norm = nn.LayerNorm(dims)
         self.attn = TokenAttention(dims, num_heads, dropout)
         if context:

@@ -7,7 +7,7 @@ from mmaction.registry import MODELS
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from mmaction_memvit.messages import check_choice, check_whole
+from mmaction_memvit.messages import check_choice, check_number, check_whole
 
 from ..layers.running_attention import running_attention
 from ..layers.token_attention import Sight, TokenBlock, joined
@@ -92,9 +92,7 @@ class LongShortMemory(VectorNeck):
                              'one of each stage')
         for num in num_queries:
             check_whole('num_queries', num)
-        if not 0 < decay <= 1:
-            raise ValueError(
-                f'decay={decay} must be above 0, and at most 1 (no decay)')
+        check_number('decay', decay, most=1)
         #: Places before a vector of what its long memory holds.
         self.long_band = {'window': (work_len, work_len + long_len - 1),
                           'box': (0, long_len - 1), 'laplace': None}[long]

@@ -5,7 +5,7 @@ from mmaction.registry import MODELS
 from mmengine.model import ModuleList
 from torch import Tensor
 
-from mmaction_memvit.messages import check_whole
+from mmaction_memvit.messages import check_number, check_whole
 
 from ..layers.token_attention import Sight, TokenBlock
 from ..layers.token_memory import Entries, TokenMemory, band
@@ -57,9 +57,8 @@ class StreamTransformer(VectorNeck):
                      type='Xavier', layer='Linear')) -> None:
         check_whole('num_layers', num_layers)
         check_whole('mem_len', mem_len, 0)
-        if max_seconds is not None and not max_seconds > 0:
-            raise ValueError(
-                f'max_seconds={max_seconds} must be greater than 0, or None')
+        if max_seconds is not None:
+            check_number('max_seconds', max_seconds)
         super().__init__(in_channels, embed_dims, [mem_len] * num_layers,
                          per_frame, seconds, init_cfg)
         self.mem_len = mem_len

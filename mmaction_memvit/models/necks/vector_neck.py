@@ -6,7 +6,7 @@ from mmaction.utils import OptSampleList
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmaction_memvit.messages import check_whole
+from mmaction_memvit.messages import check_number, check_whole
 from mmaction_memvit.ops.precision import activation_dtype
 
 from ..layers.feature_vectors import Features, feature_vectors
@@ -42,8 +42,7 @@ class VectorNeck(BaseModule):
         for name, value in (('in_channels', in_channels),
                             ('embed_dims', embed_dims)):
             check_whole(name, value)
-        if not seconds > 0:
-            raise ValueError(f'seconds={seconds} must be greater than 0')
+        check_number('seconds', seconds)
         self.in_channels = in_channels
         self.lengths = tuple(lengths)
         self.per_frame = per_frame

@@ -36,6 +36,10 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         cuda_graph (bool): Whether steps are replayed from CUDA graphs, one
             for each of the first four input shapes, in training with their
             gradients (see docs/speed.md). Defaults to False.
+        init_cfg (dict, optional): Of the whole model:
+            ``dict(type='Pretrained', checkpoint=...)`` takes what fits of a
+            checkpoint, such as the backbone that a neck trained over features
+            belongs to. Defaults to None.
         **kwargs: For :class:`MemoryHost` (``max_gap``, ``max_streams``,
             ``bptt_clips``, ``with_cp``) and :class:`Recognizer3D`.
 
@@ -43,8 +47,11 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         ValueError: If a head that remembers comes after a neck that does not.
     """
 
-    def __init__(self, *args, cuda_graph: bool = False, **kwargs) -> None:
+    def __init__(self, *args, cuda_graph: bool = False,
+                 init_cfg: Optional[dict] = None, **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        # MMAction2's recognizers do not take it.
+        self.init_cfg = init_cfg
         self.cuda_graph = cuda_graph
         self._graphs: Optional[CUDAGraphStep] = None
         # Whether a step is not one of a window.

@@ -168,6 +168,30 @@ def test_two_parts_make_a_whole(tmp_path):
     predict(model)
 
 
+def test_what_was_trained_over_features_goes_on_over_their_backbone(tmp_path):
+    whole = build(**SLOWONLY)
+    path = save(whole, tmp_path / 'whole.pth')
+    head = build(type='FeatureBackbone')
+    features = save(head, tmp_path / 'features.pth')
+    with pytest.raises(ValueError, match='0%.*model.init_cfg'):
+        load_checkpoint(build(**SLOWONLY), features)
+    start = dict(type='Pretrained', checkpoint=path)
+    for part in (lambda x: x, lambda x: x.backbone):
+        model = build(**SLOWONLY)
+        part(model).init_cfg = dict(
+            start, **dict(prefix='backbone.') if part(model) is not model
+            else {})
+        with logged() as lines:
+            load_checkpoint(model, features)
+        assert path in lines[-1] and features in lines[-1]
+        own = model.state_dict()
+        for source, name in ((whole, 'backbone.'), (head, 'cls_head.')):
+            assert all(torch.equal(own[k], x)
+                       for k, x in source.state_dict().items()
+                       if k.startswith(name))
+        predict(model)
+
+
 @pytest.mark.parametrize('model', ['memvit', 'collaborative'])
 def test_new_memory_is_named_and_told_when_it_predicts(tmp_path, model):
     if model == 'memvit':

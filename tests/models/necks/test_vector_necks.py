@@ -224,7 +224,8 @@ def test_a_step_compiles_to_one_graph(name):
 
 @pytest.mark.parametrize('changes', [
     dict(mem_len=-1), dict(num_heads=3), dict(seconds=0.), dict(max_seconds=0),
-    dict(num_layers=0), dict(num_heads=0)])
+    dict(num_layers=0), dict(num_heads=0), dict(mlp_ratio=0),
+    dict(seconds=None), dict(dropout=2), dict(max_seconds='2')])
 def test_wrong_options(changes):
     value, = changes.values()
     with pytest.raises(ValueError, match=str(value)):
