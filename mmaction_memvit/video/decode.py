@@ -14,16 +14,17 @@ import cv2
 import numpy as np
 
 from ..messages import check_choice, warn
-from .describe import Picture
-from .frames import FrameTable, VideoReadError
-from .scan import (
+from .frames import (
     READ_ERRORS,
+    FrameTable,
+    Picture,
     Source,
+    VideoReadError,
     open_video,
-    scan_video,
     time_of,
     video_stream,
 )
+from .scan import scan_video
 
 try:
     import decord

@@ -19,9 +19,14 @@ import numpy as np
 
 from ..messages import warn
 from .decode import Converter
-from .describe import Picture
-from .frames import VideoReadError
-from .scan import READ_ERRORS, open_video, time_of, video_stream
+from .frames import (
+    READ_ERRORS,
+    Picture,
+    VideoReadError,
+    open_video,
+    time_of,
+    video_stream,
+)
 
 # Rates that a source may claim to have.
 _BELIEVED = (1., 240.)

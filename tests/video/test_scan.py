@@ -9,7 +9,7 @@ import pytest
 from helpers.videos import need_shared_data, truncate, write_video
 
 from mmaction_memvit.video import FrameTable, PyAVReader, probe_video
-from mmaction_memvit.video.describe import announced_seconds
+from mmaction_memvit.video.scan import announced_seconds
 
 
 @pytest.mark.parametrize('decode', [False, True])

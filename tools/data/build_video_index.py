@@ -14,11 +14,10 @@ import sys
 from mmaction_memvit.annotations.video_list import FORMATS, read_video_list
 from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names
+from mmaction_memvit.video.find import check_on_disk, list_videos
 from mmaction_memvit.video.index import (
-    check_on_disk,
     earlier_index,
     known_entries,
-    list_videos,
     update_index,
 )
 

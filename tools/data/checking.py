@@ -10,11 +10,8 @@ import cv2
 
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video import probe_video
-from mmaction_memvit.video.index import (
-    earlier_index,
-    find_videos,
-    update_index,
-)
+from mmaction_memvit.video.find import find_videos
+from mmaction_memvit.video.index import earlier_index, update_index
 
 FRAME_SUFFIXES = ('.jpg', '.jpeg', '.png')
 

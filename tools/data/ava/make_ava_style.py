@@ -39,13 +39,8 @@ from mmaction_memvit.annotations.table import BadRows
 from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names, text_table
 from mmaction_memvit.video import probe_video
-from mmaction_memvit.video.index import (
-    earlier_index,
-    is_video,
-    match_videos,
-    walk,
-    write_video_index,
-)
+from mmaction_memvit.video.find import is_video, match_videos, walk
+from mmaction_memvit.video.index import earlier_index, write_video_index
 
 # The tools beside this one and above, however it was started.
 FOLDER = osp.dirname(osp.abspath(__file__))

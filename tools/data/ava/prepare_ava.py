@@ -25,11 +25,10 @@ from mmaction_memvit.annotations.ava import read_ava_boxes, read_exclusions
 from mmaction_memvit.annotations.class_names import read_label_map
 from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names
+from mmaction_memvit.video.find import count_frame_images, in_threads
 from mmaction_memvit.video.frames import Clock
 from mmaction_memvit.video.index import (
-    count_frame_images,
     earlier_index,
-    in_threads,
     update_index,
     write_video_index,
 )

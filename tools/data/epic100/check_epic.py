@@ -18,7 +18,7 @@ from mmaction_memvit.annotations.epic_lists import read_epic_video_info
 from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.datasets.epic import NOMINAL_RATES, frame_rate
 from mmaction_memvit.messages import first_names
-from mmaction_memvit.video.index import find_videos, walk
+from mmaction_memvit.video.find import find_videos, walk
 
 # The tools beside this one and above, however it was started.
 sys.path[:0] = [osp.dirname(osp.dirname(osp.abspath(__file__)))]
