@@ -11,7 +11,7 @@ from torch import Tensor
 from ..messages import data_error
 from ..video.feature_files import FeatureFile, find_feature_file
 from .grid import ClipGrid, choose_by_share, shared_time
-from .listed import ListedVideoDataset
+from .video import ListedVideoDataset
 
 
 @DATASETS.register_module()

@@ -18,9 +18,8 @@ from ..messages import check_choice, data_error, first_names, warn
 from ..video.feature_files import FeatureFile, find_feature_file
 from .features import FeatureStreamDataset
 from .grid import Clock, cut_tokens
-from .listed import ListedVideoDataset
 from .source import Source
-from .video import OnlineVideoDataset
+from .video import ListedVideoDataset, OnlineVideoDataset
 
 _NOTHING = VideoActions(np.zeros(0, np.int64), np.zeros((0, 2)))
 
