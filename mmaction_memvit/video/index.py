@@ -25,17 +25,21 @@ def write_video_index(index: Mapping[str, dict], index_file: str) -> None:
         f.write('{\n' + ',\n'.join(lines) + '\n}\n')
 
 
-def known_entries(index: Mapping[str, dict],
-                  paths: Mapping[str, str]) -> dict[str, dict]:
+def known_entries(index: Mapping[str, dict], paths: Mapping[str, str],
+                  decode: bool = False) -> dict[str, dict]:
     """The entries of the asked videos that still fit their files.
 
-    What failed is to be tried again, since a file may have been mended.
+    What failed is to be tried again, since a file may have been mended; with
+    ``decode``, all that is there.
     """
     known = {}
     for name, path in paths.items():
         entry = index.get(name)
-        if (entry and entry['num_frames'] and not is_outdated(entry)
-            and osp.exists(path) and entry.get('size') == osp.getsize(path)):
+        if not entry or not entry['num_frames']:
+            continue
+        # A disk may be away: what was found out is true when it is back.
+        if not osp.exists(path) or not (decode or is_outdated(
+                entry) or entry.get('size') != osp.getsize(path)):
             known[name] = entry
     return known
 
@@ -59,7 +63,7 @@ def update_index(index: dict, paths: Mapping[str, str],
     are known. ``probe`` makes an entry of a path and ``decode``; None is
     :func:`probe_video`.
     """
-    known = {} if decode else known_entries(index, paths)
+    known = known_entries(index, paths, decode)
     todo = {n: p for n, p in paths.items() if n not in known}
     saved = time.monotonic()
     try:

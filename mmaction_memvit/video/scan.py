@@ -342,7 +342,7 @@ def _find_early_end(times: np.ndarray, container, stream) -> str:
     # A single frame may be shown for as long as one likes.
     if 'matroska' not in container.format.name or len(times) < 2:
         return ''
-    announced = announced_seconds(container, stream)
+    announced = _announced_seconds(container, stream)
     ticks = np.sort(times).astype(np.float64)
     # How long the last frame is shown is not stored: not longer than others.
     end = (ticks[-1] + np.diff(ticks).max()) * float(stream.time_base)
@@ -351,7 +351,7 @@ def _find_early_end(times: np.ndarray, container, stream) -> str:
     return f'cut off after {end:.2f} of {announced:.2f} s'
 
 
-def announced_seconds(container, stream) -> Optional[float]:
+def _announced_seconds(container, stream) -> Optional[float]:
     """When the video of a Matroska file ends, if the file tells."""
     # Not stream.duration: FFmpeg puts the container's there.
     whole = None if container.duration is None else container.duration / 1e6

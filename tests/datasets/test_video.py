@@ -205,11 +205,8 @@ def test_many_clips_are_planned_quickly(tmp_path):
 
 
 @pytest.mark.parametrize('kwargs, match', [
-    (dict(short_video='x'), "short_video='x'"),
-    (dict(missing_video='x'), "missing_video='x'"),
     (dict(missing_video='unchecked', index_file=None), 'needs an index_file'),
     (dict(data_prefix=dict(path='')), 'data_prefix='),
-    (dict(ann_format='x'), "ann_format='x'"),
     (dict(multi_class=True), 'multi_class=True needs num_classes'),
     (dict(num_classes=2), r'list.txt:3: label 2 .*num_classes'),
     (dict(clip_len=20), r"1 of 3 .*40 frames: .*c.avi \(33 .*Remedy.*'pad'"),

@@ -114,16 +114,6 @@ def test_repeated_frames_do_not_share_memory(videos):
         assert imgs[1].flags.writeable and imgs[1].flags.c_contiguous
 
 
-def test_bad_files(videos, tmp_path):
-    (tmp_path / 'text.mp4').write_text('no video')
-    (tmp_path / 'empty.mp4').touch()
-    cut = truncate(videos['b_frames.mp4'], tmp_path / 'no_header.mp4')
-    for path in (tmp_path / 'text.mp4', tmp_path / 'empty.mp4', cut,
-                 tmp_path / 'absent.mp4'):
-        with pytest.raises(VideoReadError, match=str(path)):
-            PyAVReader(str(path))
-
-
 def test_cut_off_file_gives_what_it_has(videos, tmp_path):
     path = truncate(videos['faststart.mp4'], tmp_path / 'cut.mp4', 0.7)
     reader = PyAVReader(path)
