@@ -17,7 +17,10 @@ from mmaction_memvit.evaluation.metrics import (
     EpicAnticipationMetric,
     EpicRecognitionMetric,
 )
-from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
+from mmaction_memvit.evaluation.submissions.epic_dump import (
+    read_dumped_actions,
+    read_epic_dump,
+)
 from mmaction_memvit.evaluation.submissions.epic_submission import (
     SLS_FIELDS,
     validate_epic_submission,
@@ -40,8 +43,8 @@ def parse_args(argv=None):
         help='folder with EPIC_100_tail_verbs.csv, EPIC_100_tail_nouns.csv '
         'and EPIC_100_unseen_participant_ids_validation.csv')
     add('--actions', nargs='+',
-        help='actions.csv, or training and validation lists; needed if the '
-        'dump holds scores of actions')
+        help='actions.csv, or training and validation lists, if the dump '
+        'holds scores of actions but not which these are')
     add('--num-verbs', type=int, default=97, help='classes')
     add('--num-nouns', type=int, default=300, help='classes')
     add('--fps', type=float, default=30., help='rate of lists without header')
@@ -69,14 +72,21 @@ def measure(args, ids, scores):
     metric = kind(
         args.segments, **{
             name: args.ann_root and osp.join(args.ann_root, file)
-            for name, file in SUBSETS.items()}, actions=args.actions, num_verbs=args.num_verbs,
-        num_nouns=args.num_nouns, missing=args.missing, average='score',
+            for name, file in SUBSETS.items()}, actions=args.actions,
+        num_verbs=args.num_verbs, num_nouns=args.num_nouns,
+        missing=args.missing, average='score',
         ann_options=dict(fps=args.fps, reversed_times=args.reversed_times))
+    actions = read_dumped_actions(args.dump)
+    if actions is not None:
+        metric.truth.take_actions(actions)
+    if 'action' in scores and metric.truth.actions is None:
+        raise ValueError(f'{args.dump} holds scores of actions; give the list '
+                         'of actions by --actions')
     metric.process(None, [
-        dict(narration_id=name, pred_score={t: x[i] for t, x in scores.items()
-                                            })
+        dict(narration_id=name,
+             pred_score={task: x[i] for task, x in scores.items()})
         for i, name in enumerate(ids)])
-    found = metric.evaluate(len(metric.truth.segments))
+    found = metric.evaluate(len(ids))
     found.pop('epic/num_segments', None)
     return {k.partition('/')[2]: x for k, x in found.items()}, metric.truth
 
