@@ -184,8 +184,8 @@ class OnlineVideoDataset(ListedVideoDataset):
         text = (f' of {grid.clip_len} x {grid.frame_interval} frames, '
                 f'{counts.min()} to {counts.max()} a video')
         if self.ann_format == 'segments':
-            segment = self._label_clips(videos, counts)
-            text += f', {(segment < 0).mean():.1%} of the clips not annotated'
+            segment = self._label_spans(videos)
+            text += f', {(segment < 0).mean():.1%} of them not annotated'
         if grid.last_clip == 'drop':
             lost = sum(grid.num_left_out(v['num_frames']) for v in videos)
             total = sum(v['num_frames'] for v in videos)
@@ -194,13 +194,16 @@ class OnlineVideoDataset(ListedVideoDataset):
         self.summary = text
         return dict(video=video, position=position, segment=segment)
 
-    def _label_clips(self, videos: list[dict],
-                     counts: np.ndarray) -> np.ndarray:
-        """The segment that labels every clip, -1 for none, int32 (C, )."""
+    def labelled_spans(self, video: dict) -> np.ndarray:
+        """Start and end in seconds of all that has a label, (C, 2): clips."""
+        return self._spans(
+            video, np.arange(self.grid.num_clips(video['num_frames'])))
+
+    def _label_spans(self, videos: list[dict]) -> np.ndarray:
+        """The segment that labels every span, -1 for none, int32 (C, )."""
         chosen, unused, late = [], [], 0
-        for video, count in zip(videos, counts):
-            spans = self._spans(video, np.arange(count))
-            times = segment_times(video)
+        for video in videos:
+            spans, times = self.labelled_spans(video), segment_times(video)
             own = choose_by_share(spans, times, self.min_overlap)
             chosen.append(own)
             if self.multi_class:
@@ -234,13 +237,18 @@ class OnlineVideoDataset(ListedVideoDataset):
 
     def sample_keys(self, idx: int, video: dict) -> dict:
         """Frames and label of a clip."""
-        position = int(self.samples['position'][idx])
-        num_frames = video['num_frames']
-        first, last = self.grid.frame_range(position, num_frames)
-        segment = int(self.samples['segment'][idx])
+        position, segment = (int(self.samples[k][idx])
+                             for k in ('position', 'segment'))
         return {
             'label': self.label_of(self._labels_at(video, position, segment)),
             'segment_id': '' if segment < 0 else segment_id(video, segment),
+            **self.clip_keys(position, video)}
+
+    def clip_keys(self, position: int, video: dict) -> dict:
+        """Frames of a clip."""
+        num_frames = video['num_frames']
+        first, last = self.grid.frame_range(position, num_frames)
+        return {
             'clip_range': (int(first), int(last)),
             'start_seconds': float(Clock(video).seconds_at(first)),
             'frame_inds': self.grid.frame_inds(position, num_frames),

@@ -162,7 +162,7 @@ def test_segments(tmp_path, log):
     assert "3 labelled segments are the label of no clip: 'a#2', 'a#4'" \
         in log()
     assert '1 segments begin after the end of their video' in log()
-    assert '44.4% of the clips not annotated' in log()
+    assert '44.4% of them not annotated' in log()
     with pytest.raises(ValueError, match='in frames: 2 segments'):
         plan(tmp_path, 'a 11 20 0\nb 33 35 1\n', dict(a=50, b=16),
              ann_format='segments')
