@@ -74,15 +74,6 @@ def test_same_frames_as_decord_and_opencv(videos):
     assert np.abs(ours - np.stack(frames).astype(int)).max() <= 8
 
 
-def test_decord_reader(videos):
-    pytest.importorskip('decord')
-    reader = DecordReader(videos['b_frames.mp4'])
-    assert reader.num_frames == NUM
-    assert numbers(reader, [70, 3, 3, 71]) == [70, 3, 3, 71]
-    with pytest.raises(VideoReadError, match=f'{NUM} frames'):
-        reader.read([NUM])
-
-
 def test_a_clip_late_in_the_video_decodes_no_more(videos):
     reader = PyAVReader(videos['b_frames.mp4'])
     counted = []

@@ -4,16 +4,9 @@ import random
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DefaultScope
 
 from mmaction_memvit.datasets.transforms import PerVideoAugment
 from mmaction_memvit.datasets.transforms.consistent import seeded
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
 
 
 class Draw:
