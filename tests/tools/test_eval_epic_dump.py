@@ -8,7 +8,6 @@ from helpers.epic import write_official, write_text
 from helpers.tools import tool_fixture
 
 from mmaction_memvit.annotations.epic_lists import EpicActions
-from mmaction_memvit.evaluation.metrics import EpicRecognitionMetric
 from mmaction_memvit.evaluation.submissions.epic_dump import write_epic_dump
 from mmaction_memvit.evaluation.submissions.epic_truth import EpicTruth
 
@@ -54,24 +53,6 @@ def test_measures(tool, root, capsys, name, challenge):
         str(root / 'EPIC_100_unseen_participant_ids_validation.csv'),
         num_verbs=4, num_nouns=5).measure(challenge, scores)
     assert got == want
-
-
-def test_a_dump_gives_what_the_metric_gave(tool, root):
-    metric = EpicRecognitionMetric(
-        str(root / 'val.csv'), num_verbs=4, num_nouns=5,
-        dump_file=str(root / 'own.npz'))
-    rng = np.random.default_rng(1)
-    metric.process(None, [{
-        'narration_id': row[0],
-        'pred_score': {'verb': rng.normal(size=(3, 4)),
-                       'noun': rng.normal(size=(3, 5))}
-    } for row in ROWS])
-    want = metric.evaluate(12)
-    assert tool.main([str(root / 'own.npz'), str(root / 'val.csv'),
-                      'action_recognition', '--out', str(root / 'out.json'),
-                      *SIZES]) == 0
-    got = json.loads((root / 'out.json').read_text())
-    assert {f'epic/{k}': v for k, v in got.items()} == want
 
 
 def test_submission(tool, validator, root, capsys):
