@@ -45,12 +45,8 @@ from mmaction_memvit.apis.processes import (
 )
 from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.files import remove_parts, write_failed
-from mmaction_memvit.video.index import (
-    earlier_index,
-    load_video_index,
-    name_videos,
-    update_index,
-)
+from mmaction_memvit.video.find import load_video_index, name_videos
+from mmaction_memvit.video.index import earlier_index, update_index
 
 
 def parse_args() -> argparse.Namespace:

@@ -31,7 +31,7 @@ from mmaction_memvit.apis.processes import (
     join_processes,
 )
 from mmaction_memvit.command_line import make_parser, read_config
-from mmaction_memvit.video.index import name_videos
+from mmaction_memvit.video.find import name_videos
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 from mmengine.fileio import put_text
 
-from ..messages import data_error
+from ..messages import data_error, log
 from .table import read_lines, read_text
 
 _INDEXED = re.compile(r'c(\d{3})\s+(?=\S)', re.ASCII)
@@ -100,6 +100,21 @@ class AVAClasses(NamedTuple):
     ids: np.ndarray
     names: dict[int, str]
     num_in_file: int
+
+    def check(self, labels: np.ndarray, ann_file: str, classes: str) -> None:
+        """Raises an error if no label of a file is of a class; tells others.
+
+        ``classes`` says where the classes come from.
+        """
+        others = ~np.isin(labels, list(self.names))
+        if len(others) and others.all():
+            raise ValueError(
+                f'no action of {ann_file!r} is a class of {classes!r}; they '
+                f'are {np.unique(labels)[:10].tolist()}. Remedy: give files '
+                'and num_classes that belong together')
+        if others.any():
+            log(f'{int(others.sum())} of {len(others)} labels of {ann_file} '
+                f'are of classes that {classes} does not list')
 
 
 def choose_classes(num_classes: int,

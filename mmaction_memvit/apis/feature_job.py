@@ -21,8 +21,8 @@ from mmaction_memvit.files import whole_file
 from mmaction_memvit.memory import MemoryHost
 from mmaction_memvit.messages import check_choice, check_whole
 from mmaction_memvit.models.layers.feature_vectors import feature_vectors
+from mmaction_memvit.video.find import is_video
 from mmaction_memvit.video.frames import VideoReadError
-from mmaction_memvit.video.index import is_video
 
 from .chunks import as_it_is
 from .folder_job import fingerprint, share_out

@@ -12,7 +12,8 @@ from .samplers import *  # noqa: F403
 from .source import NamedVideoDataset
 from .stream import StreamDataset
 from .transforms import *  # noqa: F403
-from .video import OnlineVideoDataset, VideoClipsDataset
+from .video import OnlineVideoDataset
+from .video_clips import VideoClipsDataset
 from .windows import CollaborativeAVADataset
 
 __all__ = ['CharadesDataset', 'CollaborativeAVADataset', 'EpicDataset',

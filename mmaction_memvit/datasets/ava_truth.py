@@ -8,7 +8,6 @@ import numpy as np
 from ..annotations.ava import AVABoxes, read_ava_boxes
 from ..annotations.class_names import choose_classes
 from ..annotations.proposals import Proposals
-from ..messages import log
 
 
 def read_truth(ann_file: str, num_classes: int,
@@ -27,15 +26,7 @@ def read_truth(ann_file: str, num_classes: int,
     if label_file is None:
         return boxes, None
     if custom_classes is None:
-        strange = ~np.isin(boxes.labels, list(chosen.names))
-        if len(strange) and strange.all():
-            raise ValueError(
-                f'no action of {ann_file!r} is a class of {label_file!r}. '
-                'Remedy: give files that belong together')
-        if strange.any():
-            log(f'{int(strange.sum())} of {len(strange)} labels of '
-                f'{ann_file} are of classes that {label_file} does not list; '
-                'they are used all the same')
+        chosen.check(boxes.labels, ann_file, label_file)
     return boxes, tuple(
         chosen.names.get(i, f'class {i}') for i in chosen.ids[1:].tolist())
 

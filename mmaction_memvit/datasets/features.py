@@ -10,41 +10,35 @@ from torch import Tensor
 
 from ..messages import data_error
 from ..video.feature_files import FeatureFile, find_feature_file
-from .grid import ClipGrid, choose_by_share, shared_time
-from .listed import ListedVideoDataset
+from .grid import choose_by_share, shared_time
+from .video import OnlineVideoDataset, segment_times
 
 
 @DATASETS.register_module()
-class FeatureStreamDataset(ListedVideoDataset):
+class FeatureStreamDataset(OnlineVideoDataset):
     """Feature files as streams, with a label for each of their rows.
 
     For features of one's own, and for models that score every feature (online
-    action detection). A step of a stream is ``clip_len`` rows, and what
-    follows the last full step is padded with its last row. Where features
-    stand for the clips of a video that other data sets know, with labels by
-    clip, ``data_prefix=dict(feature=...)`` of these serves.
+    action detection). A step of a stream is a clip of which rows are the
+    frames. Where features stand for the clips of a video that other data sets
+    know, with labels by clip, ``data_prefix=dict(feature=...)`` of these
+    serves.
 
     Labels are, per row,
 
     - with ``data_prefix=dict(feature=..., label=...)`` the rows of an array of
       each video, in files found as those of features are: int (L, ), -1 where
       nothing is annotated, or float (L, num_classes), rows of zeros there;
-    - with ``ann_format='segments'`` that of the segment which it shares most
-      time with, provided that this is ``min_overlap`` of the row or of the
-      segment; with ``multi_class`` of all such;
+    - with ``ann_format='segments'`` as those of clips in
+      :class:`OnlineVideoDataset`;
     - with ``ann_format='video'`` that of the video.
 
-    Samples hold, beside the keys of :class:`StreamDataset`, what
-    :class:`LoadFeatureClip` needs, and
+    Samples are those of :class:`OnlineVideoDataset`, but that
 
-    - ``label`` (Tensor): int64 (clip_len, ), -1 where nothing is annotated,
+    - ``label`` (Tensor) is int64 (clip_len,), -1 where nothing is annotated,
       or float (clip_len, num_classes), zeros there; padding is not annotated,
-    - ``token_times`` (np.ndarray): float64 (clip_len, 2): start and end of
-      each row in seconds, NaN for padding, which scores nothing,
-    - ``frame_inds`` (np.ndarray): int64 (clip_len, ): the rows,
-    - ``clip_range`` (tuple[int]): first and last row, ``start_seconds``
-      (float), ``segment_id`` (''),
-    - ``clip_len``, ``frame_interval``, ``num_clips`` (1).
+    - ``token_times`` (np.ndarray) are float64 (clip_len, 2): start and end of
+      each row in seconds, NaN for padding, which scores nothing.
 
     Args:
         ann_file (str): List of videos, or of segments (``path start end
@@ -55,14 +49,9 @@ class FeatureStreamDataset(ListedVideoDataset):
         clip_len (int): Rows of a step. Defaults to 1.
         frame_interval (int): From one row of a step to the next. Defaults to
             1: all are used.
-        clip_stride (int, optional): Rows from the start of a step to the start
-            of the next. Defaults to None: clip_len * frame_interval.
-        last_clip (str): As in :class:`OnlineVideoDataset`. Defaults to
-            ``'pad'``.
-        min_overlap (float): See above, in (0, 1]. Defaults to 0.5.
-        **kwargs: Further arguments of :class:`ListedVideoDataset` (``fps``:
-            rows a second, where files do not tell) and
-            :class:`StreamDataset`.
+        short_video (str): Of fewer rows than a step. Defaults to ``'pad'``.
+        **kwargs: Further arguments of :class:`OnlineVideoDataset` (``fps``:
+            rows a second, where files do not tell).
     """
 
     more_prefixes = ('label', )
@@ -70,15 +59,14 @@ class FeatureStreamDataset(ListedVideoDataset):
 
     def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
                  clip_len: int = 1, frame_interval: int = 1,
-                 clip_stride: Optional[int] = None, last_clip: str = 'pad',
-                 min_overlap: float = 0.5, **kwargs) -> None:
-        self.grid = ClipGrid(clip_len, frame_interval, clip_stride, last_clip)
-        self.min_overlap = min_overlap
+                 short_video: str = 'pad', **kwargs) -> None:
         if 'feature' not in (kwargs.get('data_prefix') or ()):
             raise ValueError(
                 f"data_prefix={kwargs.get('data_prefix')} must be "
                 'dict(feature=...), perhaps with label=...')
-        super().__init__(ann_file, pipeline=pipeline, **kwargs)
+        super().__init__(ann_file, pipeline=pipeline, clip_len=clip_len,
+                         frame_interval=frame_interval,
+                         short_video=short_video, **kwargs)
 
     def needs_label(self) -> bool:
         """Whether every video of the list must have a label."""
@@ -89,24 +77,24 @@ class FeatureStreamDataset(ListedVideoDataset):
         videos = super().load_videos()
         if 'label' in self.data_prefix:
             for video in videos:
-                video['label_file'] = self._find_labels(video)
+                video['label_file'] = self.find_labels(
+                    video, self.data_prefix['label'], self.num_classes)
         return videos
 
-    def _find_labels(self, video: dict) -> tuple[str, str]:
-        """File of the labels of a video, after a look at their number."""
-        place = find_feature_file(self.data_prefix['label'],
-                                  [video['video_id']])
+    def find_labels(self, video: dict, folder: str,
+                    num_classes: Optional[int]) -> tuple[str, str]:
+        """File of the labels of a video, after a look at what it holds."""
+        place = find_feature_file(folder, [video['video_id']])
         file = FeatureFile(*place)
-        if len(file) != video['num_frames']:
+        shape, num = tuple(file.rows.shape), video['num_frames']
+        if len(file) != num or (num_classes is not None and shape[1:] not in (
+                (), (num_classes, ))):
             raise data_error(
-                str(file), f'{len(file)} labels for {video["num_frames"]} '
-                f'features of {video["feature_files"][0][0]}',
-                'one label a feature: cut the longer one, or resample labels '
-                'to the rate of the features')
-        shape, num = tuple(file.rows.shape), self.num_classes
-        if num is not None and len(shape) == 2 and shape[1] != num:
-            raise data_error(str(file), f'labels of shape {shape}, but '
-                             f'num_classes={num}', 'correct either')
+                str(file), f'labels of shape {shape} for {num} features of '
+                f'{video["feature_files"][0][0]} and num_classes='
+                f'{num_classes}', 'one label a feature: cut the longer one, '
+                'resample labels to the rate of the features, or correct '
+                'num_classes')
         if len(shape) == 1:
             values = np.asarray(file.rows[:])
             odd = values[values % 1 != 0]
@@ -117,32 +105,25 @@ class FeatureStreamDataset(ListedVideoDataset):
         file.close()
         return place
 
-    def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
-        """Divides the streams into steps."""
-        video, position = self.grid.plan([v['num_frames'] for v in videos])
-        self.summary = f' of {self.grid.clip_len} features'
-        return dict(video=video, position=position)
+    def labelled_spans(self, video: dict) -> np.ndarray:
+        """Start and end in seconds of all that has a label, (L, 2): rows."""
+        return self.times_of(video, np.arange(video['num_frames']))
 
     def sample_keys(self, idx: int, video: dict) -> dict:
         """Rows and labels of a step."""
-        grid, num = self.grid, video['num_frames']
-        position = int(self.samples['position'][idx])
-        rows = grid.frame_inds(position, num)
+        keys = self.clip_keys(int(self.samples['position'][idx]), video)
+        rows = keys['frame_inds']
         times = self.times_of(video, rows)
         padding = np.append(False, rows[1:] == rows[:-1])
         labels = self.labels_of(video, rows)
         labels[torch.from_numpy(padding)] = (
             0 if labels.is_floating_point() else -1)
         return {
+            **keys,
             'label': labels,
             'token_times': np.where(padding[:, None], np.nan, times),
-            'clip_range': (int(rows[0]), int(rows[-1])),
             'start_seconds': float(times[0, 0]),
-            'segment_id': '',
-            'frame_inds': rows,
-            'clip_len': grid.clip_len,
-            'frame_interval': grid.frame_interval,
-            'num_clips': 1}
+            'segment_id': ''}
 
     def times_of(self, video: dict, rows: np.ndarray) -> np.ndarray:
         """Start and end of rows in seconds, float64 (T, 2)."""
@@ -168,8 +149,7 @@ class FeatureStreamDataset(ListedVideoDataset):
         return self._many_hot([video['label']] * len(rows))
 
     def _labels_by_time(self, video: dict, spans: np.ndarray) -> Tensor:
-        segments = video['segments']
-        times = np.reshape([x[:2] for x in segments], (-1, 2))
+        segments, times = video['segments'], segment_times(video)
         if not self.multi_class:
             chosen = choose_by_share(spans, times, self.min_overlap)
             labels = [segments[k][2] if k >= 0 else () for k in chosen]

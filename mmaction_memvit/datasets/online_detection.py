@@ -15,12 +15,11 @@ from ..annotations.online_detection import (
     targets_at,
 )
 from ..messages import check_choice, data_error, first_names, warn
-from ..video.feature_files import FeatureFile, find_feature_file
+from ..video.feature_files import FeatureFile
 from .features import FeatureStreamDataset
 from .grid import Clock, cut_tokens
-from .listed import ListedVideoDataset
 from .source import Source
-from .video import OnlineVideoDataset
+from .video import ListedVideoDataset, OnlineVideoDataset
 
 _NOTHING = VideoActions(np.zeros(0, np.int64), np.zeros((0, 2)))
 
@@ -137,39 +136,26 @@ class OnlineDetectionDataset(BenchmarkDataset, FeatureStreamDataset):
     def load_videos(self) -> list[dict]:
         """Reads the names, looks for features and labels."""
         videos = super().load_videos()
+        num = len(BENCHMARKS[self.benchmark].names) or None
         for video in videos if self.targets else ():
-            video['target_files'] = [self._find_targets(video, folder)
+            video['target_files'] = [self.find_labels(video, folder, num)
                                      for folder in self.targets]
         return videos
-
-    def _find_targets(self, video: dict, folder: str) -> str:
-        """Path of a video's targets, after a look at their shape."""
-        path, _ = find_feature_file(folder, [video['video_id']])
-        file = FeatureFile(path)
-        shape, length = tuple(file.rows.shape), video['num_frames']
-        file.close()
-        num = len(BENCHMARKS[self.benchmark].names)
-        if len(shape) != 2 or num not in (0, shape[1]) or shape[0] != length:
-            raise data_error(
-                path, f'targets of shape {shape}, but {length} features and '
-                f'{num or "any number of"} classes of {self.benchmark}',
-                'take features and targets that belong together')
-        return path
 
     def labels_of(self, video: dict, rows: np.ndarray) -> Tensor:
         """Shares of classes of some rows, (T, num_classes)."""
         if self.actions is not None:
             return self.shares_at(video, self.times_of(video, rows).mean(1))
         parts = []
-        for path in video['target_files']:
-            file = FeatureFile(path)
+        for place in video['target_files']:
+            file = FeatureFile(*place)
             targets = file.read(rows)
             file.close()
-            if ((targets != 0) & (targets != 1)).any():
+            if targets.ndim != 2 or ((targets != 0) & (targets != 1)).any():
                 raise data_error(
-                    path, f'targets from {targets.min()} to {targets.max()}, '
-                    'but they are zeros and ones', 'take target_perframe/, '
-                    'not features')
+                    str(file), f'targets {tuple(targets.shape)} from '
+                    f'{targets.min()} to {targets.max()}, but they are zeros '
+                    'and ones by class', 'take target_perframe/, not features')
             parts.append(self.as_shares(targets))
         return torch.cat(parts, 1)
 

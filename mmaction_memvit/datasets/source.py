@@ -13,7 +13,7 @@ from mmengine.fileio import exists
 from ..messages import data_error, first_names, tool, warn
 from ..video import probe_video
 from ..video.feature_files import FeatureStack, find_feature_file
-from ..video.index import (
+from ..video.find import (
     check_on_disk,
     count_frame_images,
     find_videos,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
 import numpy as np
+import torch
 from mmaction.datasets.base import BaseActionDataset
 from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.utils import is_abs
@@ -13,16 +14,49 @@ from mmengine.utils import is_abs
 from ..messages import check_choice, first_names, log, tool, warn
 from ..video.frames import VideoReadError
 from .feature_grid import check_features
-from .shared_state import SharedState
 from .transforms.consistent import PerVideoAugment, seeded
 
 BUILD_INDEX = tool('data/build_video_index.py')
 #: Keys of a video that tell loading transforms where its pictures are.
-SOURCE_KEYS = ('filename', 'frame_table', 'frame_dir', 'filename_tmpl',
-               'feature_files', 'feature_of')
+SOURCE_KEYS = ('filename', 'frame_dir', 'feature_files', 'frame_table',
+               'filename_tmpl', 'feature_of')
 # Mistakes in a config or in code; never a reason to go on with other videos.
 _NOT_THE_VIDEO = (KeyError, TypeError, AttributeError, NameError, ImportError,
                   AssertionError, NotImplementedError)
+
+
+class SharedState:
+    """Epoch, seed and failures by video, in shared memory.
+
+    So a data set and its workers that live on over epochs tell each other.
+    """
+
+    def __init__(self, num_videos: int, seed: int = 0) -> None:
+        # Epoch, seed, whether the epoch is told, whether its lack is told.
+        self.numbers = torch.tensor([0, seed, 0, 0])
+        self.failures = torch.zeros(num_videos, dtype=torch.int32)
+        self._share()
+
+    epoch = property(lambda self: int(self.numbers[0]))
+    seed = property(lambda self: int(self.numbers[1]))
+
+    def _share(self) -> None:
+        try:
+            self.numbers.share_memory_()
+            self.failures.share_memory_()
+        except (RuntimeError, OSError) as e:
+            warn(f'No shared memory ({e}): persistent data loader workers do '
+                 'not learn the epoch, and failures that they meet are not '
+                 'counted. Remedy: give the container more of it, such as '
+                 '"docker run --shm-size=8g"')
+
+    def __deepcopy__(self, memo: dict) -> 'SharedState':
+        # A copied tensor would no longer be shared.
+        memo[id(self)] = other = copy.copy(self)
+        other.numbers = self.numbers.clone()
+        other.failures = self.failures.clone()
+        other._share()
+        return other
 
 
 class StreamDataset(BaseActionDataset):
@@ -37,9 +71,7 @@ class StreamDataset(BaseActionDataset):
     :meth:`plan_samples`; and a rule for labels, :meth:`sample_keys`. Samples
     hold these keys beside those of :meth:`sample_keys`:
 
-    - ``filename`` of the video (with ``frame_table``, if it was scanned),
-      ``frame_dir`` and ``filename_tmpl``, or ``feature_files`` and
-      ``feature_of``, see :class:`LoadFeatureClip`,
+    - those of ``SOURCE_KEYS`` that loading transforms need,
     - ``video_id`` (str), ``timestamp`` (int): the video, and the position
       there; data sets for models with memory add ``start_seconds`` (float),
       when the clip begins,
@@ -48,13 +80,12 @@ class StreamDataset(BaseActionDataset):
       ``aug_seed`` (ints) and ``epoch``: an int, or None in training where
       nobody tells it and no :attr:`batch_sampler` is needed.
 
-    A sample that cannot be read in training is reported once for its video
-    and another one, chosen by seed, epoch and index alone, takes its place. In
-    test mode it is an error. What transforms draw in training depends on seed,
-    epoch and index alone, if someone tells the epoch, as
-    ``StreamBatchSampler`` does; else, with MMAction2's samplers, on the
-    generators of the process, and where samples of one video must agree, see
-    :attr:`batch_sampler`, a warning says that epochs are augmented alike.
+    A sample that cannot be read is an error in test mode; in training it is
+    reported once for its video, and another one takes its place. Which one,
+    and what transforms draw, depends on seed, epoch and index alone, if
+    someone tells the epoch, as ``StreamBatchSampler`` does. Else draws are
+    those of the process; a warning tells where epochs would be augmented
+    alike, see :attr:`batch_sampler`.
 
     Args:
         ann_file (str): Path of the annotations. Relative paths of files start
@@ -85,9 +116,8 @@ class StreamDataset(BaseActionDataset):
     summary: str = ''
     #: What a sample is called in messages.
     sample_kind: str = 'clip'
-    #: Type of the batch sampler that training needs: it tells the epoch, on
-    #: which samples of a video must agree. 'StreamBatchSampler' for places in
-    #: streams; None for samples that have nothing to do with each other.
+    #: Type of the batch sampler that training needs, which tells the epoch;
+    #: None for samples that have nothing to do with each other.
     batch_sampler: Optional[str] = 'StreamBatchSampler'
     #: Further keys that data_prefix may have.
     more_prefixes: tuple[str, ...] = ()
@@ -102,8 +132,7 @@ class StreamDataset(BaseActionDataset):
         check_choice('missing_video', missing_video,
                      ('error', 'skip', 'unchecked'))
         if missing_video == 'unchecked' and not index_file:
-            raise ValueError("missing_video='unchecked' needs an index_file, "
-                             'which tells what there is')
+            raise ValueError("missing_video='unchecked' needs an index_file")
         prefix = data_prefix or {'video': ''}
         prefix = {k: v or '' for k, v in prefix.items()}
         if set(prefix) - set(self.more_prefixes) not in (
@@ -115,21 +144,15 @@ class StreamDataset(BaseActionDataset):
         self.use_features = 'feature' in prefix
         self.index_file = index_file
         self.missing_video = missing_video
-        #: dict[str, np.ndarray]: Arrays with one entry a sample; ``video`` is
-        #: the number of its video, ``position`` its place there.
+        #: dict[str, np.ndarray]: What :meth:`plan_samples` gives.
         self.samples: dict[str, np.ndarray] = {}
-        self._set_videos([], seed)
+        self._state = SharedState(0, seed)
         super().__init__(ann_file, pipeline=pipeline, data_prefix=prefix,
                          max_refetch=max_refetch, **kwargs)
 
-    def _set_videos(self, video_ids: list[str], seed: int) -> None:
-        self._video_ids = video_ids
-        self._state = SharedState(len(video_ids), seed)
-
     def load_videos(self) -> list[dict]:
         """Reads the annotations and finds the videos, as :class:`Source`."""
-        raise NotImplementedError(
-            f'{type(self).__name__} must define load_videos()')
+        raise NotImplementedError
 
     def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
         """Chooses the samples; by default every video is one.
@@ -180,7 +203,8 @@ class StreamDataset(BaseActionDataset):
         if not videos:
             raise ValueError(f'no video of {self.ann_file!r} is left. Remedy: '
                              'see the warnings above')
-        self._set_videos([v['video_id'] for v in videos], self._state.seed)
+        self._video_ids = [v['video_id'] for v in videos]
+        self._state = SharedState(len(videos), self._state.seed)
         self.samples = self.plan_samples(videos)
         check_features(self, videos)
         hours = sum(v['num_frames'] / v['fps'] for v in videos) / 3600
@@ -195,8 +219,7 @@ class StreamDataset(BaseActionDataset):
         """Loads the annotations and plans the samples."""
         if self._fully_initialized:
             return
-        # BaseDataset would apply the indices to its data list, which holds
-        # videos here.
+        # BaseDataset would apply them to its data list, which holds videos.
         indices, self._indices = self._indices, None
         super().full_init()
         self._indices = indices
@@ -259,8 +282,7 @@ class StreamDataset(BaseActionDataset):
         self.samples = {k: x[keep] for k, x in self.samples.items()}
 
     @force_full_init
-    def get_subset(self, indices: Union[Sequence[int],
-                                        int]) -> 'StreamDataset':
+    def get_subset(self, indices) -> 'StreamDataset':
         """A copy with some of the samples only, see :meth:`get_subset_`."""
         subset = copy.deepcopy(self)
         subset.get_subset_(indices)
@@ -286,14 +308,14 @@ class StreamDataset(BaseActionDataset):
 
     def draws_by_epoch(self) -> bool:
         """Whether something is drawn once an epoch, for several samples."""
-        return any(
-            isinstance(x, PerVideoAugment) for x in self.pipeline.transforms)
+        return any(isinstance(x, PerVideoAugment)
+                   for x in self.pipeline.transforms)
 
     @force_full_init
     def failure_counts(self) -> dict[str, int]:
         """How often a video could not be read, by ``video_id``, if ever."""
-        counts = self._state.failures.tolist()
-        return {name: n for name, n in zip(self._video_ids, counts) if n}
+        return {name: n for name, n in zip(
+            self._video_ids, self._state.failures.tolist()) if n}
 
     def prepare_data(self, idx: int) -> Any:
         """Runs the pipeline; a video that cannot be read gives None.
@@ -334,8 +356,7 @@ class StreamDataset(BaseActionDataset):
         return None
 
     def _report_failure(self, info: dict, video: int, e: Exception) -> None:
-        name = next((info[k] for k in ('filename', 'frame_dir') if k in info),
-                    info['video_id'])
+        name = info.get('filename') or info.get('frame_dir', info['video_id'])
         why = (str(e).strip().splitlines() or [''])[0]
         why, _, remedy = why.partition('. Remedy: ')
         what = (f'video {name!r}: {self.describe_sample(info)} cannot be read '
@@ -344,9 +365,9 @@ class StreamDataset(BaseActionDataset):
             cut = '' if self.use_frames or self.use_features else (
                 f'; or, if it is cut off, {self.build_command()}, so that '
                 'only what can be read is used')
-            raise VideoReadError(
-                f'{what}. Remedy: {remedy or "replace the file"}; or take it '
-                f'out of {self.ann_file!r}{cut}') from e
+            remedy = remedy or 'replace the file'
+            raise VideoReadError(f'{what}. Remedy: {remedy}; or take it out '
+                                 f'of {self.ann_file!r}{cut}') from e
         # Two workers that meet it at the same moment both tell.
         first = not self._state.failures[video]
         self._state.failures[video] += 1

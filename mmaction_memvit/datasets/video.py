@@ -1,20 +1,133 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Data sets over lists of labelled videos: streams of clips, whole videos."""
+"""Lists of labelled videos, and the streams of clips of these."""
+import os.path as osp
 from typing import Callable, Optional, Union
 
 import numpy as np
+import torch
 from mmaction.registry import DATASETS
 
-from ..messages import check_choice, data_error, first_names, warn
-from .grid import (
-    ClipGrid,
-    Clock,
-    choose_by_share,
-    frames_needed,
-    shared_time,
+from ..annotations.video_list import read_video_list
+from ..messages import (
+    check_choice,
+    check_number,
+    data_error,
+    first_names,
+    warn,
 )
-from .listed import ListedVideoDataset
-from .source import drop
+from ..video.find import is_video
+from .grid import ClipGrid, Clock, choose_by_share, shared_time
+from .source import Source, drop
+from .stream import BUILD_INDEX, StreamDataset
+
+
+class ListedVideoDataset(StreamDataset):
+    """Base of data sets whose videos stand in a list, by their paths.
+
+    Samples have a ``label``: an int, -1 for "not annotated"; with
+    ``multi_class`` a float Tensor of shape (num_classes,), all -1 then.
+
+    Args:
+        ann_file (str): Path of the list, see :func:`read_video_list`.
+        pipeline (list[dict | Callable]): The transforms.
+        ann_format (str): ``'video'``, a line ``path label`` a video (with
+            ``multi_class`` ``path label label ...``), or ``'segments'``, a
+            line ``path start end label`` (seconds) a labelled segment.
+            Defaults to ``'video'``.
+        delimiter (str): What stands between the fields of the list; ``' '``
+            means any white space. Defaults to ``' '``.
+        num_classes (int, optional): Number of classes; labels must be below
+            it. Defaults to None: the number of ``classes`` in ``metainfo``
+            if there are any, else labels are not checked.
+        multi_class (bool): Whether a sample may have several labels, which
+            needs ``num_classes``. Defaults to False.
+        fps (float, optional): Of frame folders, and of features, one a
+            frame, in files that do not tell their rate. Defaults to None.
+        filename_tmpl (str): Names of frames in folders. Defaults to
+            ``'img_{:05}.jpg'``.
+        start_index (int): Number of the first frame in folders. Defaults to
+            1.
+        **kwargs: Further arguments of :class:`StreamDataset`; paths of the
+            list start from ``data_prefix['video']``, or, without the suffix
+            of a video, from ``data_prefix['feature']`` or, of frame folders,
+            ``data_prefix['img']``.
+    """
+
+    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
+                 ann_format: str = 'video', delimiter: str = ' ',
+                 fps: Optional[float] = None,
+                 filename_tmpl: str = 'img_{:05}.jpg', start_index: int = 1,
+                 **kwargs) -> None:
+        self.ann_format = ann_format
+        self.delimiter = delimiter
+        self.fps = fps
+        self.filename_tmpl = filename_tmpl
+        place = next(iter(kwargs.get('data_prefix') or ['video']))
+        check_choice('data_prefix', place, ('video', 'img', 'feature'))
+        if place == 'img':
+            check_number('fps', fps)
+        super().__init__(ann_file, pipeline=pipeline,
+                         start_index=start_index if place == 'img' else 0,
+                         **kwargs)
+
+    def load_videos(self) -> list[dict]:
+        """Reads the list and looks for the videos."""
+        rows = self.read_rows()
+        if self.use_features:
+            videos = Source.of(self).features(
+                {path: [path] for path in rows}, self.fps,
+                self.rows_are_frames)
+        elif self.use_frames:
+            videos = Source.of(self).folders(
+                {x: [osp.splitext(x)[0] if is_video(x) else x] for x in rows},
+                self.fps, self.filename_tmpl, self.start_index)
+        else:
+            videos = self.find_files(list(rows))
+        return [{**video, **rows[video['video_id']]} for video in videos]
+
+    def read_rows(self) -> dict[str, dict]:
+        """What the list says of videos, by path."""
+        classes = self._metainfo.get('classes')
+        if self.num_classes is None and classes is not None:
+            self.num_classes = len(classes)
+        if self.multi_class and self.num_classes is None:
+            raise ValueError('multi_class=True needs num_classes, which is '
+                             'None. Remedy: set num_classes in the config')
+        return {
+            row.pop('path'): row
+            for row in read_video_list(
+                self.ann_file, ann_format=self.ann_format,
+                delimiter=self.delimiter, multi_class=self.multi_class,
+                num_classes=self.num_classes, need_label=self.needs_label())}
+
+    def find_files(self, paths: list[str]) -> list[dict]:
+        """The video files of the list."""
+        return Source.of(self).listed(paths)
+
+    def needs_label(self) -> bool:
+        """Whether every video of the list must have a label."""
+        return not self.test_mode
+
+    def build_command(self) -> str:
+        """How to write the index, for error messages."""
+        command = (f'run "{BUILD_INDEX} {self.ann_file} --data-root '
+                   f"{self.data_prefix.get('video') or '.'} --out "
+                   f'{self.index_file or "INDEX.json"}')
+        if self.ann_format != 'video':
+            command += f' --ann-format {self.ann_format}'
+        if self.delimiter != ' ':
+            command += f' --delimiter {self.delimiter!r}'
+        return command + '"'
+
+    def label_of(self, label: Union[int, list[int]]
+                 ) -> Union[int, torch.Tensor]:
+        """A label as the class describes it."""
+        if not self.multi_class:
+            return label
+        if not label:
+            return torch.full((self.num_classes, ), -1.)
+        return torch.zeros(self.num_classes).index_fill_(
+            0, torch.tensor(label), 1.)
 
 
 @DATASETS.register_module()
@@ -95,8 +208,8 @@ class OnlineVideoDataset(ListedVideoDataset):
         text = (f' of {grid.clip_len} x {grid.frame_interval} frames, '
                 f'{counts.min()} to {counts.max()} a video')
         if self.ann_format == 'segments':
-            segment = self._label_clips(videos, counts)
-            text += f', {(segment < 0).mean():.1%} of the clips not annotated'
+            segment = self._label_spans(videos)
+            text += f', {(segment < 0).mean():.1%} of them not annotated'
         if grid.last_clip == 'drop':
             lost = sum(grid.num_left_out(v['num_frames']) for v in videos)
             total = sum(v['num_frames'] for v in videos)
@@ -105,17 +218,21 @@ class OnlineVideoDataset(ListedVideoDataset):
         self.summary = text
         return dict(video=video, position=position, segment=segment)
 
-    def _label_clips(self, videos: list[dict],
-                     counts: np.ndarray) -> np.ndarray:
-        """The segment that labels every clip, -1 for none, int32 (C, )."""
+    def labelled_spans(self, video: dict) -> np.ndarray:
+        """Start and end in seconds of all that has a label, (C, 2): clips."""
+        return self._spans(
+            video, np.arange(self.grid.num_clips(video['num_frames'])))
+
+    def _label_spans(self, videos: list[dict]) -> np.ndarray:
+        """The segment that labels every span, -1 for none, int32 (C, )."""
         chosen, unused, late = [], [], 0
-        for video, count in zip(videos, counts):
-            spans, times = self._spans(video, np.arange(count)), _times(video)
+        for video in videos:
+            spans, times = self.labelled_spans(video), segment_times(video)
             own = choose_by_share(spans, times, self.min_overlap)
             chosen.append(own)
             if self.multi_class:
                 own = shared_time(spans, times, self.min_overlap)[1]
-            unused += [_segment_id(video, k) for k in np.setdiff1d(
+            unused += [segment_id(video, k) for k in np.setdiff1d(
                 np.arange(len(times)), own)]
             end = Clock(video).seconds_at(video['num_frames'])
             late += int((times[:, 0] >= end).sum())
@@ -144,13 +261,18 @@ class OnlineVideoDataset(ListedVideoDataset):
 
     def sample_keys(self, idx: int, video: dict) -> dict:
         """Frames and label of a clip."""
-        position = int(self.samples['position'][idx])
-        num_frames = video['num_frames']
-        first, last = self.grid.frame_range(position, num_frames)
-        segment = int(self.samples['segment'][idx])
+        position, segment = (int(self.samples[k][idx])
+                             for k in ('position', 'segment'))
         return {
             'label': self.label_of(self._labels_at(video, position, segment)),
-            'segment_id': '' if segment < 0 else _segment_id(video, segment),
+            'segment_id': '' if segment < 0 else segment_id(video, segment),
+            **self.clip_keys(position, video)}
+
+    def clip_keys(self, position: int, video: dict) -> dict:
+        """Frames of a clip."""
+        num_frames = video['num_frames']
+        first, last = self.grid.frame_range(position, num_frames)
+        return {
             'clip_range': (int(first), int(last)),
             'start_seconds': float(Clock(video).seconds_at(first)),
             'frame_inds':
@@ -165,139 +287,17 @@ class OnlineVideoDataset(ListedVideoDataset):
             return video['label']
         if self.multi_class:
             found = shared_time(self._spans(video, np.asarray([position])),
-                                _times(video), self.min_overlap)[1]
+                                segment_times(video), self.min_overlap)[1]
             return [x for k in found for x in video['segments'][k][2]]
         labels = video['segments'][segment][2] if segment >= 0 else ()
         return labels[0] if labels else -1
 
 
-def _times(video: dict) -> np.ndarray:
+def segment_times(video: dict) -> np.ndarray:
     """Start and end of a video's segments in seconds, (S, 2)."""
     return np.asarray([s[:2] for s in video['segments']],
                       dtype=float).reshape(-1, 2)
 
 
-def _segment_id(video: dict, number: int) -> str:
+def segment_id(video: dict, number: int) -> str:
     return f"{video['video_id']}#{number}"
-
-
-@DATASETS.register_module()
-class VideoClipsDataset(ListedVideoDataset):
-    """Labelled videos, or segments of these, of which pipelines take clips.
-
-    MMAction2's ``VideoDataset`` for videos whose lengths are known before
-    they are opened. Pipelines begin with MMAction2's ``SampleFrames`` and
-    :class:`LoadVideoClip`::
-
-        [dict(type='SampleFrames', clip_len=8, frame_interval=8, num_clips=8),
-         dict(type='LoadVideoClip'), ...]
-
-    Samples hold the keys of :class:`StreamDataset`, and ``label``. With
-    ``ann_format='segments'`` every labelled segment of a video is a sample,
-    which looks as if it were a whole video: so models without memory learn
-    from the list of :class:`OnlineVideoDataset`. It has a ``segment_id``
-    (str), and in place of the video's ``total_frames`` and ``start_index``
-    those of the segment, which ``segment_frames`` (first and last frame, from
-    0, inclusive) names; ``timestamp`` is its number among those of its video.
-
-    Args:
-        ann_file (str): Path of the list.
-        pipeline (list[dict | Callable]): The transforms.
-        short_video (str): What to do in training with videos or segments too
-            short for the clips of ``SampleFrames``, if these are several, all
-            to be different: ``'error'``, ``'skip'`` (leave them out, with a
-            warning) or ``'keep'`` (clips repeat themselves; models with
-            collaborative memory take that for an error). In test mode all are
-            kept. Defaults to ``'error'``.
-        before_seconds (float): How many seconds of the video before a segment
-            its sample shows, too, as far as there are any. Defaults to 0.
-        **kwargs: Further arguments of :class:`ListedVideoDataset` and
-            :class:`StreamDataset`.
-    """
-
-    batch_sampler = None
-
-    def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
-                 short_video: str = 'error', before_seconds: float = 0.,
-                 **kwargs) -> None:
-        check_choice('short_video', short_video, ('error', 'skip', 'keep'))
-        segments = kwargs.get('ann_format') == 'segments'
-        if before_seconds < 0 or (before_seconds and not segments):
-            raise ValueError(
-                f'before_seconds={before_seconds} must be 0 or more seconds '
-                "before segments. Remedy: set ann_format='segments', or "
-                'leave it out')
-        self.sample_kind = 'segment' if segments else 'video'
-        self.short_video = short_video
-        self.before_seconds = before_seconds
-        super().__init__(ann_file, pipeline=pipeline, **kwargs)
-
-    def load_videos(self) -> list[dict]:
-        """Reads the list, looks for the videos and checks their lengths."""
-        videos = super().load_videos()
-        if self.ann_format == 'segments':
-            return videos
-        return self._drop_short(
-            videos, [(v, v['video_id'], v['num_frames']) for v in videos])
-
-    def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
-        """Every video, or every labelled segment."""
-        if self.ann_format != 'segments':
-            return super().plan_samples(videos)
-        rows, names = [], []
-        for number, video in enumerate(videos):
-            for k, (start, end, labels) in enumerate(video['segments']):
-                if labels:
-                    first, last = Clock(video).frames_within(
-                        max(start - self.before_seconds, 0), end)
-                    rows.append((number, k, first, last))
-                    names.append((video, _segment_id(video, k),
-                                  last - first + 1))
-        rows = self._drop_short(rows, names)
-        if not rows:
-            raise data_error(
-                repr(self.ann_file), f'none of its {len(names)} labelled '
-                'segments is left', "label some, or set short_video='keep'")
-        keys = ('video', 'position', 'first', 'last')
-        return {k: np.asarray(x, np.int32) for k, x in zip(keys, zip(*rows))}
-
-    def _drop_short(self, items: list, lengths: list[tuple]) -> list:
-        """Those long enough, by video, name and number of frames of each."""
-        clips = self._clips()
-        if self.test_mode or self.short_video == 'keep' or clips is None:
-            return items
-        faults = []
-        for video, name, num_frames in lengths:
-            needed = frames_needed(**clips, fps=video['fps'])
-            faults.append(f'{name} ({num_frames} of {needed})'
-                          * (num_frames < needed))
-        told = ', '.join(f'{k}={v}' for k, v in clips.items() if v is not None)
-        return drop(
-            items, faults, self.short_video,
-            f'{self.sample_kind}s of {self.ann_file!r} have fewer frames than '
-            f'SampleFrames needs to take different clips with {told}',
-            "set short_video='skip', fewer clips (num_clips of SampleFrames) "
-            'or shorter ones')
-
-    def _clips(self) -> Optional[dict]:
-        """How the pipeline samples several clips of a video, if it does."""
-        names = ('num_clips', 'clip_len', 'frame_interval', 'target_fps')
-        for step in reversed(self.pipeline.transforms):
-            clips = {k: getattr(step, k, None) for k in names}
-            if None not in list(clips.values())[:3] and clips['num_clips'] > 1:
-                return clips
-        return None
-
-    def sample_keys(self, idx: int, video: dict) -> dict:
-        """Label of a video; label and frames of a segment."""
-        if self.ann_format != 'segments':
-            return dict(label=self.label_of(video['label']))
-        number, first, last = (int(self.samples[k][idx])
-                               for k in ('position', 'first', 'last'))
-        labels = list(video['segments'][number][2])
-        return {
-            'label': self.label_of(labels if self.multi_class else labels[0]),
-            'segment_id': _segment_id(video, number),
-            'segment_frames': (first, last),
-            'start_index': self.start_index + first,
-            'total_frames': last - first + 1}

@@ -14,16 +14,17 @@ import cv2
 import numpy as np
 
 from ..messages import check_choice, warn
-from .describe import Picture
-from .frames import FrameTable, VideoReadError
-from .scan import (
+from .frames import (
     READ_ERRORS,
+    FrameTable,
+    Picture,
     Source,
+    VideoReadError,
     open_video,
-    scan_video,
     time_of,
     video_stream,
 )
+from .scan import scan_video
 
 try:
     import decord
@@ -38,7 +39,10 @@ _count_mode_told = False
 
 
 class Converter:
-    """Scales pictures and changes their format, for many of one kind."""
+    """Scales pictures and changes their format.
+
+    One for many: setting it up costs more than using it.
+    """
 
     def __init__(self) -> None:
         self._reformatter = av.video.reformatter.VideoReformatter()
@@ -51,6 +55,19 @@ class Converter:
             return self._reformatter.reformat(frame, threads=1, **options)
         except TypeError:  # PyAV of old has no such threads
             return self._reformatter.reformat(frame, **options)
+
+    def to_rgb(self, frame: av.VideoFrame, picture: Picture,
+               size: Optional[tuple[int, int]] = None) -> np.ndarray:
+        """A frame as it is shown, RGB, uint8 (H, W, 3); it may be written to.
+
+        ``size`` is the width and height; None leaves them as they are.
+        """
+        width, height = size or picture[:2]
+        if picture.is_turned:
+            width, height = height, width
+        image = self(frame, format='rgb24', width=width, height=height)
+        # A copy, which outlives the decoder's buffer.
+        return np.array(picture.orient(image.to_ndarray()), order='C')
 
 
 class FrameReader:
@@ -226,7 +243,9 @@ class PyAVReader(FrameReader):
             self._sought = False
             self._next = number + 1
             if number == ind:
-                return self._to_array(frame)
+                if self._picture is None:
+                    self._picture = Picture.of(frame, self._stream)
+                return self._convert.to_rgb(frame, self._picture, self._size)
             if number > ind:
                 break
         self._next = None
@@ -287,18 +306,6 @@ class PyAVReader(FrameReader):
                 f'{self._name} shows a frame at {time} that its table does '
                 'not have: the file has changed. Remedy: build the index anew')
         return None
-
-    def _to_array(self, frame) -> np.ndarray:
-        if self._picture is None:
-            self._picture = Picture.of(frame, self._stream)
-        width, height = self._size
-        if self._picture.is_turned:
-            width, height = height, width
-        # One converter for all frames: setting one up costs more than using
-        # it. The copy is writable and outlives the decoder's buffer.
-        image = self._convert(
-            frame, format='rgb24', width=width, height=height)
-        return np.array(self._picture.orient(image.to_ndarray()), order='C')
 
 
 def _is_intra(frame) -> bool:
@@ -365,14 +372,10 @@ class DecordReader(FrameReader):
         return dict(zip(wanted, images))
 
 
-def choose_backend(backend: str) -> str:
-    """Resolves ``'auto'``, which is PyAV, and checks what is installed."""
-    backend = 'pyav' if backend == 'auto' else backend
-    check_choice('backend', backend, ('auto', *BACKENDS))
+def reader_of(backend: str) -> type[FrameReader]:
+    """The reader that an option names: 'pyav', also as 'auto', or 'decord'."""
+    check_choice('backend', backend, ('auto', 'pyav', 'decord'))
     if backend == 'decord' and decord is None:
         raise ImportError("backend='decord' needs decord; run \"pip install "
                           'decord"')
-    return backend
-
-
-BACKENDS = {'pyav': PyAVReader, 'decord': DecordReader}
+    return DecordReader if backend == 'decord' else PyAVReader

@@ -25,7 +25,7 @@ from typing import Any, Optional
 import numpy as np
 
 from ..messages import data_error, first_names
-from .index import is_video
+from .find import is_video
 
 _HDF5 = ('.h5', '.hdf5', '.hdf')
 SUFFIXES = ('.npz', '.npy', *_HDF5)

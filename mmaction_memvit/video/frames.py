@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""The table of a video's frames: when each picture is shown.
+"""A file of pictures: its table of frames, when and how each is shown.
 
 The number of a frame is its rank among the pictures that a player shows.
 :func:`~mmaction_memvit.video.scan.probe_video` makes a table, as an entry of
@@ -18,23 +18,68 @@ another time than frame number / fps. A file that cannot be read has
 ``num_frames`` 0.
 """
 import base64
+import io
+import os.path as osp
+import struct
 import zlib
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
-from typing import Optional, Union
+from typing import NamedTuple, Optional, Union
 
+import av
 import numpy as np
+from mmengine.utils import digit_version
 
 # Seconds, and frames, closer than this are the same: rounding must not decide.
 SAME_TIME = 1e-6
+# Pixels that are higher or wider than this are a mistake of the file.
+_MAX_ASPECT = 5.
 
 Packed = Union[list, str]
+Source = Union[str, io.BytesIO]
 Numbers = Union[int, float, np.ndarray]
 
 
 class VideoReadError(RuntimeError):
     """A video, or the asked frames of it, cannot be read."""
+
+
+#: What PyAV raises for files that are not in order.
+READ_ERRORS = (OSError, ValueError, IndexError, EOFError, VideoReadError,
+               av.FFmpegError)
+# Titles in another encoding are no fault; PyAV 19 knows that by itself.
+_OPEN = (dict(metadata_errors='ignore')
+         if digit_version(av.__version__) < digit_version('19') else {})
+
+
+def open_video(source: Source, **kwargs):
+    """Opens a file (path or bytes) or address by PyAV, see ``av.open``."""
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
+    elif '://' not in source:
+        # "12:30:45.mp4" would be of the protocol "12".
+        source = osp.abspath(source)
+    return av.open(source, **_OPEN, **kwargs)
+
+
+def video_stream(container):
+    """The first video stream of a container, decoded in one thread.
+
+    Cover pictures are streams too, but not what is watched.
+    """
+    for stream in container.streams.video:
+        # AV_DISPOSITION_ATTACHED_PIC; PyAV of old does not tell.
+        flags = getattr(stream, 'disposition', 0)
+        if not int(getattr(flags, 'value', flags)) & 0x400:
+            stream.codec_context.thread_count = 1
+            return stream
+    raise VideoReadError('no video stream')
+
+
+def time_of(item) -> Optional[int]:
+    """Presentation time of a packet or frame, else its decoding time."""
+    return item.dts if item.pts is None else item.pts
 
 
 class FrameTable:
@@ -152,6 +197,47 @@ class Clock:
         last = self.frame_at(stop)
         at_stop = self.seconds_at(last) >= stop - SAME_TIME
         return first, max(first, last - int(at_stop))
+
+
+class Picture(NamedTuple):
+    """Size in pixels in which the pictures of a video are shown.
+
+    ``is_turned`` says that rows become columns, before left and right
+    (``flip_x``), top and bottom (``flip_y``) change places.
+    """
+    width: int
+    height: int
+    is_turned: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    @classmethod
+    def of(cls, frame, stream) -> 'Picture':
+        """How a decoded frame (av.VideoFrame) of a stream is shown."""
+        width, height = frame.width, frame.height
+        # As players do, wide pixels stretch the width; the height stays.
+        aspect = float(stream.sample_aspect_ratio or 1)
+        if 1 / _MAX_ASPECT < aspect < _MAX_ASPECT:
+            width = max(1, round(width * aspect))
+        matrix = frame.side_data.get('DISPLAYMATRIX')
+        if matrix is None:
+            return cls(width, height)
+        # ISO 14496-12, 6.2.2: (x, y) is shown at (a x + c y, b x + d y), of
+        # which the nearest multiple of 90 degrees is taken.
+        a, b, _, c, d = struct.unpack('=9i', bytes(matrix)[:36])[:5]
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            return cls(height, width, True, c < 0, b < 0)
+        return cls(width, height, False, a < 0, d < 0)
+
+    def orient(self, image: np.ndarray) -> np.ndarray:
+        """Turns an image of shape (H, W, 3) as it is shown."""
+        if self.is_turned:
+            image = image.swapaxes(0, 1)
+        if self.flip_y:
+            image = image[::-1]
+        if self.flip_x:
+            image = image[:, ::-1]
+        return image
 
 
 def pack(values: np.ndarray) -> Packed:

@@ -19,9 +19,14 @@ import numpy as np
 
 from ..messages import warn
 from .decode import Converter
-from .describe import Picture
-from .frames import VideoReadError
-from .scan import READ_ERRORS, open_video, time_of, video_stream
+from .frames import (
+    READ_ERRORS,
+    Picture,
+    VideoReadError,
+    open_video,
+    time_of,
+    video_stream,
+)
 
 # Rates that a source may claim to have.
 _BELIEVED = (1., 240.)
@@ -180,7 +185,7 @@ class LiveSource:
                     when = time_of(frame)
                     seconds = number / (self._told or 30.) if when is None \
                         else float(when * frame.time_base)
-                    yield Frame(_to_rgb(frame, picture, convert), seconds)
+                    yield Frame(convert.to_rgb(frame, picture), seconds)
                     number += 1
             except READ_ERRORS as e:
                 self.problem = f'it ends after {number} frames ({e})'
@@ -280,11 +285,3 @@ def measured_fps(seconds: Iterable[float]) -> float:
     steps = np.diff(np.fromiter(seconds, float))
     steps = steps[steps > 0]
     return float(1 / np.median(steps)) if len(steps) else 30.
-
-
-def _to_rgb(frame, picture: Picture, convert: Converter) -> np.ndarray:
-    width, height = picture.width, picture.height
-    if picture.is_turned:
-        width, height = height, width
-    image = convert(frame, format='rgb24', width=width, height=height)
-    return np.ascontiguousarray(picture.orient(image.to_ndarray()))

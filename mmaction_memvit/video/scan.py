@@ -10,29 +10,61 @@ do not agree with the decoder, everything is decoded.
 import io
 import os.path as osp
 from array import array
-from typing import Optional, Union
+from fractions import Fraction
+from typing import NamedTuple, Optional
 
 import av
 import numpy as np
-from mmengine.utils import digit_version
 
-from .describe import Decoded, Packets, Picture, describe
-from .frames import VideoReadError
+from .frames import (
+    READ_ERRORS,
+    Picture,
+    Source,
+    open_video,
+    pack,
+    time_of,
+    video_stream,
+)
 
-Source = Union[str, io.BytesIO]
-
-# Titles in another encoding are no fault; PyAV 19 knows that by itself.
-_OPEN = (dict(metadata_errors='ignore')
-         if digit_version(av.__version__) < digit_version('19') else {})
-#: What PyAV raises for files that are not in order.
-READ_ERRORS = (OSError, ValueError, IndexError, EOFError, VideoReadError,
-               av.FFmpegError)
-# Profiles of H.264 whose headers tell the colour format (7.3.2.1.1).
-_HIGH_PROFILES = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134)
 # So many frames at the start are compared with the packets.
 _NUM_HEAD = 48
 # And those after the last keyframe, at least so many.
 _NUM_TAIL = 16
+# Seconds by which a video may end before what its file announces.
+_END_TOLERANCE = 1.
+# Frames that reordering may put out of order, at most.
+_MAX_REORDER = 20
+# A pause is a jump of time if it is longer than so many seconds and frames.
+_JUMP = (5., 50)
+
+
+class Packets(NamedTuple):
+    """What the packets of a video stream tell, in file order.
+
+    ``times`` are int64 presentation times, else decoding times; ``dts`` the
+    decoding times of those that have one; ``num_untimed`` says how many have
+    no presentation time, ``is_timeless`` whether one has no time at all. Of
+    damaged or cut-off packets there is only the number.
+    """
+    times: np.ndarray
+    dts: np.ndarray
+    is_key: np.ndarray
+    is_shown: np.ndarray
+    num_untimed: int
+    is_timeless: bool
+    num_damaged: int
+
+
+class Decoded(NamedTuple):
+    """What decoding gives: int64 times of the frames, in order.
+
+    ``error`` says why it ended early, ``picture`` how the first frame is
+    shown, ``is_timeless`` whether a frame has no time.
+    """
+    times: np.ndarray
+    error: str = ''
+    picture: Optional[Picture] = None
+    is_timeless: bool = False
 
 
 def probe_video(path: str, decode: bool = False) -> dict:
@@ -65,7 +97,7 @@ def scan_video(source: Source, decode: bool = False) -> dict:
         packets = read_packets(container, stream)
         frames, seen = None, Decoded(np.zeros(0, np.int64))
         if not decode and not _is_doubtful(packets, stream):
-            frames, seen = _compare_ends(source, container, stream, packets)
+            frames, seen = _compare_ends(source, packets)
         counted = False
         if frames is None:
             seen = decode_frames(source)
@@ -73,45 +105,11 @@ def scan_video(source: Source, decode: bool = False) -> dict:
             counted = seen.is_timeless or (np.diff(frames) <= 0).any() or (
                 packets.num_untimed and not _seek_holds(source, packets,
                                                         frames))
-        return describe(container, stream, packets, frames, seen, size,
+        return _describe(container, stream, packets, frames, seen, size,
                         bool(counted))
 
 
 # -- reading ----------------------------------------------------------------
-
-
-def open_video(source: Source, **kwargs):
-    """Opens a file (path or bytes) or address by PyAV, see ``av.open``."""
-    if isinstance(source, io.BytesIO):
-        source.seek(0)
-    elif '://' not in source:
-        # "12:30:45.mp4" would be of the protocol "12".
-        source = osp.abspath(source)
-    return av.open(source, **_OPEN, **kwargs)
-
-
-def video_stream(container):
-    """The first video stream of a container, decoded in one thread.
-
-    Cover pictures are streams too, but not what is watched.
-    """
-    streams = [s for s in container.streams.video if not _is_cover(s)]
-    if not streams:
-        raise VideoReadError('no video stream')
-    stream = streams[0]
-    stream.codec_context.thread_count = 1
-    return stream
-
-
-def _is_cover(stream) -> bool:
-    # AV_DISPOSITION_ATTACHED_PIC; PyAV of old does not tell.
-    flags = getattr(stream, 'disposition', 0)
-    return bool(int(getattr(flags, 'value', flags)) & 0x400)
-
-
-def time_of(item) -> Optional[int]:
-    """Presentation time of a packet or frame, else its decoding time."""
-    return item.dts if item.pts is None else item.pts
 
 
 def read_packets(container, stream) -> Packets:
@@ -184,11 +182,14 @@ def _is_doubtful(packets: Packets, stream) -> bool:
         # Pictures that are reordered cannot be shown when they are decoded.
         if packets.num_untimed or (packets.dts == packets.times).all():
             return True
-    # A picture may be two packets, one for each field.
-    return context.name == 'h264' and may_have_fields(context.extradata)
+    # A picture of H.264 may be two packets, one for each field, half a
+    # picture apart. Where the first ones are, the decoder tells.
+    steps = np.diff(np.sort(shown))
+    return (context.name == 'h264' and len(steps) > 1 and bool((
+        np.abs(steps / np.median(steps[:_NUM_HEAD]) - 0.5) < 0.1).any()))
 
 
-def _compare_ends(source: Source, container, stream, packets: Packets
+def _compare_ends(source: Source, packets: Packets
                   ) -> tuple[Optional[np.ndarray], Decoded]:
     """Times by packets as far as the decoder agrees, None if it does not."""
     times = np.sort(packets.times[packets.is_shown])
@@ -229,81 +230,158 @@ def _seek_holds(source: Source, packets: Packets, frames: np.ndarray) -> bool:
         (frames[-len(tail):] == tail).all())
 
 
-# -- fields of H.264 --------------------------------------------------------
+# -- what was found ---------------------------------------------------------
 
 
-class _Bits:
-    """Reads numbers of a header, most significant bit first."""
+def _describe(container, stream, packets: Packets, frames: np.ndarray,
+              seen: Decoded, size: int, counted: bool) -> dict:
+    """The entry of the frames that were found."""
+    unit = stream.time_base or Fraction(1, 1000000)
+    zero = 0. if container.start_time is None else container.start_time / 1e6
+    num = len(frames)
+    announced = stream.frames if 'mp4' in container.format.name else 0
+    error = seen.error
+    if packets.num_damaged:
+        error = error or f'{packets.num_damaged} damaged packet(s)'
+    if announced > len(packets.times) + packets.num_damaged:
+        error = error or 'cut off'
+    error = error or _find_early_end(frames, container, stream)
+    whole = f' of {announced}' if announced > num else ''
+    problems = [f'{error}; {num}{whole} frames can be read'] if error else []
+    seconds = frames * float(unit)
+    timeless = packets.is_timeless or seen.is_timeless
+    has_times = not counted and not packets.num_untimed
+    if not has_times:
+        # Times that the demuxer makes up may begin anywhere.
+        zero = float(seconds.min()) if num else 0.
+    fps, drift, problem = _rate(seconds - zero, stream, counted, timeless)
+    problems += [problem] if problem else []
+    picture = seen.picture or Picture(stream.width, stream.height)
+    entry = dict(num_frames=num, fps=fps, width=picture.width,
+                 height=picture.height, size=size)
+    if problems:
+        entry['problem'] = '; '.join(problems)
+    start = float(seconds[0]) - zero if num and has_times else 0.
+    if fps and start > 0.5 / fps:
+        entry['start'] = round(start, 3)
+    if drift:
+        entry['time_drift'] = drift
+    keys = np.zeros(0, np.int64) if counted else np.unique(
+        np.searchsorted(frames, packets.times[packets.is_key]))
+    table = dict(
+        time_base=[unit.numerator, unit.denominator],
+        zero=0. if counted else zero, times=None if counted else pack(frames),
+        keys=pack(keys[keys < num]))
+    reason = _why_not_decord(container, stream, packets, counted, num)
+    if reason:
+        table['decord'] = reason
+    return {**entry, 'table': table}
 
-    def __init__(self, data: bytes) -> None:
-        self._bits = ''.join(f'{byte:08b}' for byte in data)
-        self._at = 0
 
-    def take(self, num: int) -> int:
-        """The next bits as a number."""
-        self._at += num
-        if self._at > len(self._bits):
-            raise ValueError('the header ends early')
-        return int('0' + self._bits[self._at - num:self._at], 2)
+def _rate(seconds: np.ndarray, stream, counted: bool,
+          timeless: bool) -> tuple[float, float, str]:
+    """Frames per second, drift of their times, and what is wrong."""
+    declared = float(stream.average_rate or stream.guessed_rate or 0)
+    if timeless:
+        declared = float(stream.guessed_rate or declared)
+    # A single picture may tell none; this is FFmpeg's.
+    declared = round(declared or 25., 6)
+    num = len(seconds)
+    if num < 2 or (timeless and stream.time_base
+                   and 'avi' in stream.container.format.name):
+        return declared, 0., ''
+    if timeless:
+        return declared, 0., (
+            f'stores no times, and {declared:g} frames per second are a '
+            'guess. Remedy: "ffmpeg -framerate FPS -i IN -c copy OUT.mp4"')
 
-    def golomb(self) -> int:
-        """The next number in Exp-Golomb code (9.1), without sign."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-        return (1 << zeros) - 1 + self.take(zeros)
+    def usual_step() -> float:
+        steps = np.diff(seconds)
+        return float(np.median(steps[steps > 0]))
+
+    def usual_rate() -> float:
+        return declared if abs(declared * usual - 1) < 0.1 else 1 / usual
+
+    if (np.diff(seconds) <= 0).all():
+        return declared, 0., 'all frames have the same time'
+    usual = usual_step()
+    back = np.maximum.accumulate(seconds) - seconds
+    if counted and back.max() > _MAX_REORDER * usual:
+        fps = round(usual_rate(), 6)
+        return fps, 0., (
+            f'times run backwards by up to {back.max():.2f} s before frame '
+            f'{int(back.argmax())}, so that frames are counted and second s '
+            f'means frame s * {fps:g}. Remedy: "ffmpeg -i IN -r {fps:g} '
+            'OUT.mp4", or split the file there')
+    seconds = np.sort(seconds)
+    usual, span = usual_step(), seconds[-1] - seconds[0]
+    fps = (num - 1) / span
+    # Container clocks tick in milliseconds or coarser; the declared rate is
+    # more exact where the two agree to half a frame over the whole video.
+    if abs(num - 1 - span * declared) < .5:
+        fps = declared
+    elif counted:
+        fps = usual_rate()
+    drift = np.abs(seconds - np.arange(num) / fps).max()
+    drift = round(float(drift), 3) if drift > max(0.1, 1.5 / fps) else 0.
+    problem, steps = '', np.diff(seconds)
+    if steps.max() > max(_JUMP[0], _JUMP[1] * usual):
+        problem = (f'times jump by {steps.max():.2f} s after frame '
+                   f'{int(steps.argmax())}, and {fps:g} frames per second '
+                   'are a mean. Remedy: split the file there')
+    return round(fps, 6), drift, problem
 
 
-def may_have_fields(extradata: bytes) -> bool:
-    """Whether pictures may be fields, by ``frame_mbs_only_flag``.
+def _find_early_end(times: np.ndarray, container, stream) -> str:
+    """Says if the frames of a Matroska file end before they should.
 
-    ``extradata`` are the headers of the stream, as the container stores them
-    (avcC, or with start codes); without them it is False too.
+    Matroska and WebM announce how long they last, not how many frames there
+    are. What other formats say of it is a guess of FFmpeg's, or not to be
+    trusted.
     """
-    data = bytes(extradata or b'')
-    if data[:1] == b'\x01':
-        header = data[8:8 + int.from_bytes(data[6:8], 'big')]
-    else:
-        units = data.split(b'\0\0\1')[1:]
-        header = next((x for x in units if x[:1] and x[0] & 31 == 7), b'')
+    # A single frame may be shown for as long as one likes.
+    if 'matroska' not in container.format.name or len(times) < 2:
+        return ''
+    announced = _announced_seconds(container, stream)
+    ticks = np.sort(times).astype(np.float64)
+    # How long the last frame is shown is not stored: not longer than others.
+    end = (ticks[-1] + np.diff(ticks).max()) * float(stream.time_base)
+    if announced is None or end > announced - _END_TOLERANCE:
+        return ''
+    return f'cut off after {end:.2f} of {announced:.2f} s'
+
+
+def _announced_seconds(container, stream) -> Optional[float]:
+    """When the video of a Matroska file ends, if the file tells."""
+    # Not stream.duration: FFmpeg puts the container's there.
+    whole = None if container.duration is None else container.duration / 1e6
     try:
-        return not _frames_only(header[1:].replace(b'\0\0\3', b'\0\0'))
-    except ValueError:
-        return False
+        hours, minutes, seconds = stream.metadata['DURATION'].split(':')
+        own = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except (KeyError, ValueError):
+        own = None
+    # A tag of more than the whole file stems from before the video was cut.
+    if own is not None and (whole is None or own <= whole + _END_TOLERANCE):
+        return own
+    # Sound and subtitles may be longer than the video.
+    return whole if len(container.streams) == 1 else None
 
 
-def _frames_only(header: bytes) -> int:
-    """``frame_mbs_only_flag`` of a sequence parameter set (7.3.2.1.1)."""
-    bits = _Bits(header)
-    profile = bits.take(8)
-    bits.take(16)
-    bits.golomb()
-    if profile in _HIGH_PROFILES:
-        colour = bits.golomb()
-        if colour == 3:
-            bits.take(1)
-        bits.golomb(), bits.golomb(), bits.take(1)
-        if bits.take(1):
-            for i in range(8 if colour != 3 else 12):
-                if bits.take(1):
-                    _skip_scaling_list(bits, 16 if i < 6 else 64)
-    bits.golomb()
-    order = bits.golomb()
-    if order == 0:
-        bits.golomb()
-    elif order == 1:
-        bits.take(1), bits.golomb(), bits.golomb()
-        for _ in range(bits.golomb()):
-            bits.golomb()
-    bits.golomb(), bits.take(1), bits.golomb(), bits.golomb()
-    return bits.take(1)
-
-
-def _skip_scaling_list(bits: _Bits, size: int) -> None:
-    last = following = 8
-    for _ in range(size):
-        if following:
-            code = bits.golomb()
-            delta = (code + 1) // 2 if code % 2 else -(code // 2)
-            following = (last + delta) % 256
-        last = following or last
+def _why_not_decord(container, stream, packets: Packets, counted: bool,
+                    num: int) -> str:
+    """Why decord 0.6 numbers the frames of a file wrongly, if it does."""
+    codec, form = stream.codec_context.name, container.format.name
+    if codec == 'hevc':
+        return 'HEVC'
+    if counted or 'avi' in form or 'mpeg' in form:
+        return f'the frame times of {form}'
+    if codec == 'mpeg4' and stream.codec_context.has_b_frames:
+        return 'MPEG-4 with B-frames'
+    if num != len(packets.times):
+        return 'pictures that are not shown'
+    later = np.minimum.accumulate(packets.times[::-1])[::-1]
+    keys = packets.is_key.copy()
+    keys[:1] = False
+    if (later[keys] < packets.times[keys]).any():
+        return 'open groups of pictures'
+    return ''

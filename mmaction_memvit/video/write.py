@@ -15,13 +15,14 @@ class VideoWriter:
     Args:
         path (str): File; its ending says the container.
         fps (float): Pictures per second.
+        **options (str): Of x264, such as ``crf``.
     """
 
-    def __init__(self, path: str, fps: float) -> None:
+    def __init__(self, path: str, fps: float, **options: str) -> None:
         self._container = av.open(path, 'w')
         self._stream = self._container.add_stream(
             'libx264', rate=Fraction(fps).limit_denominator(1000),
-            options=dict(preset='veryfast'))
+            options={'preset': 'veryfast', **options})
         self._stream.pix_fmt = 'yuv420p'
         # As of converters.
         self._stream.codec_context.thread_count = 1

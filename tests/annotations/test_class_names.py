@@ -80,15 +80,6 @@ def test_label_map_that_is_written_is_read(tmp_path_factory, names):
     assert read_label_map(path) == names
 
 
-def test_mmaction2_reads_a_label_map(tmp_path):
-    from mmaction.evaluation import read_labelmap
-    path = str(tmp_path / 'label_map.pbtxt')
-    write_label_map(path, {1: 'red disk', 2: 'green square'})
-    with open(path) as f:
-        names, ids = read_labelmap(f)
-    assert ids == {1, 2} and names[0] == {'id': 1, 'name': 'red disk'}
-
-
 @pytest.mark.parametrize('name, num', [
     ('ava_action_list_v2.2.pbtxt', 80),
     ('ava_action_list_v2.2_for_activitynet_2019.pbtxt', 60)])

@@ -19,7 +19,7 @@ from helpers.videos import truncate, write_video
 
 from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.folder_job import FolderJob, share_out
-from mmaction_memvit.video.index import name_videos
+from mmaction_memvit.video.find import name_videos
 
 # Clips of v0.mp4 to v4.mp4, of a file in a folder and of one of other size.
 COUNTS = [6, 5, 4, 3, 2, 30, 3]

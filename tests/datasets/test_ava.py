@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 from helpers.videos import (
-    need_shared_data,
     number_image,
     read_number,
     write_video,
@@ -14,7 +13,7 @@ from helpers.videos import (
 from mmaction.registry import DATASETS
 
 from mmaction_memvit.datasets import OnlineAVADataset
-from mmaction_memvit.video import VideoReadError, probe_video
+from mmaction_memvit.video import probe_video
 
 # 6 s at 10 frames a second and 5 s at 20.
 FRAMES = {'v!(1).mp4': (60, 10), 'w.avi': (100, 20)}
@@ -227,64 +226,7 @@ def test_pipelines_show_the_right_frames(root, kwargs, load):
     assert empty.proposals.bboxes.shape == (0, 4)
 
 
-def test_training_pipeline(root):
-    pipeline = [dict(SAMPLE, perturb=True), dict(type='LoadVideoClip'),
-                dict(type='PerVideoAugment',
-                     transforms=[dict(type='RandomRescale',
-                                      scale_range=(40, 60)),
-                                 dict(type='RandomCrop', size=32),
-                                 dict(type='Flip', flip_ratio=0.5)]),
-                dict(type='DropLostBoxes'),
-                dict(type='ColorJitter', brightness=.4, contrast=.4,
-                     saturation=.4, hue=0.),
-                *PACK]
-    dataset, again = (build(root, pipeline, proposal_file='boxes.pkl',
-                            keyframes='all') for _ in range(2))
-    for data in (dataset, again):
-        data.set_epoch(2)
-    np.random.seed(3)
-    for one, two in zip(dataset, again):
-        # What is drawn depends on seed, epoch and index alone.
-        assert (one['inputs'] == two['inputs']).all()
-        assert one['inputs'].shape == (3, 4, 32, 32)
-        sample = one['data_samples']
-        assert len(sample.gt_instances.bboxes) == len(
-            sample.gt_instances.labels)
-        assert len(sample.proposals.bboxes) == len(sample.orig_proposals)
-        for boxes in (sample.gt_instances.bboxes, sample.proposals.bboxes):
-            assert ((boxes >= 0) & (boxes <= 32)).all()
-    again.set_epoch(3)
-    assert any((one['inputs'] != two['inputs']).any()
-               for one, two in zip(dataset, again))
-
-
 # -- frame folders ----------------------------------------------------------
-
-
-def test_frame_folders(root, log):
-    dataset = build(root, **FOLDERS)
-    info = dataset[4]
-    assert info['frame_dir'] == str(root / 'frames/v!(1)')
-    assert 'filename' not in info
-    assert (info['total_frames'], info['fps'], info['start_index']) == (
-        60, 10., 1)
-    text = CSV + 'x,901,0,0,1,1,1\n'
-    with pytest.raises(FileNotFoundError, match="1 of 3.*x'.*'skip'"):
-        build(root, text=text, **FOLDERS)
-    dataset = build(root, text=text, missing_video='skip', **FOLDERS)
-    assert dataset.stream_keys() == KEYS and 'left out' in log()
-
-
-def test_frame_folders_of_an_index(root):
-    (root / 'frames.json').write_text(
-        json.dumps({v: dict(num_frames=99, fps=15.) for v in ('w', 'v!(1)')}))
-    kwargs = dict(data_prefix=dict(img='frames'), index_file='frames.json')
-    info = build(root, missing_video='unchecked', **kwargs)[0]
-    assert (info['total_frames'], info['fps'], info['center_frame']) == (
-        99, 15., 15)
-    # Where it is to look, the last frame must be there.
-    with pytest.raises(FileNotFoundError, match="1 of 2 .*fewer.*1.'"):
-        build(root, **kwargs)
 
 
 # -- what is wrong with the input -------------------------------------------
@@ -314,15 +256,11 @@ def test_keyframes_outside_of_the_video(root, log):
 
 
 @pytest.mark.parametrize('kwargs, match', [
-    (dict(keyframes='some'), "keyframes='some'"),
     (dict(keyframes='proposals'), 'needs a proposal_file'),
     (dict(num_classes=3), "action '3' is no class from 1 to 2"),
     (dict(timestamp_end=800), 'timestamp_end=800.*timestamp_start=900'),
     (dict(timestamp_end=903), 'line .*904.*timestamp_end=903'),
-    (dict(keyframe_rate=0), 'keyframe_rate=0'),
-    (dict(fps=0), 'fps=0'),
     (dict(custom_classes=[1]), 'num_classes=4 must be 2'),
-    (dict(custom_classes=[1, 1, 2]), 'different ids'),
     (dict(custom_classes=[1, 2, 7], label_file='map.pbtxt'),
      r'custom_classes has \[7\].*map.pbtxt'),
     (dict(label_file='map.pbtxt', num_classes=3), 'up to 3.*num_classes=4'),
@@ -337,52 +275,7 @@ def test_bad_values(root, kwargs, match):
         build(root, **kwargs)
 
 
-def test_failures(root, log):
-    (root / 'long.json').write_text(
-        json.dumps({v: dict(num_frames=500, fps=10.) for v in ('w', 'v!(1)')}))
-    kwargs = dict(data_prefix=dict(img='frames'), index_file='long.json',
-                  missing_video='unchecked',
-                  pipeline=[SAMPLE, dict(type='RawFrameDecode'), *PACK],
-                  text='w,902\nw,903\nw,904\nv!(1),910,0,0,1,1,1\n')
-    dataset = build(root, **kwargs)
-    assert dataset[3]['data_samples'].video_id == 'w'
-    assert set(dataset.failure_counts()) == {'v!(1)'}
-    assert log().count("1)': keyframe 910") == 1
-    with pytest.raises(VideoReadError, match='keyframe 910'):
-        build(root, test_mode=True, **kwargs)[3]
-
-
 # -- sizes ------------------------------------------------------------------
-
-
-def test_real_annotations(tmp_path, log):
-    folder = need_shared_data('ava')
-    ann_file = folder / 'ava_train_21videos_pose14.csv'
-    exclude_file = folder / 'ava_train_excluded_timestamps_v2.2.csv'
-    videos = {x.split(',')[0] for x in ann_file.read_text().splitlines()}
-    (tmp_path / 'index.json').write_text(json.dumps({
-        f'{v}.mkv': dict(num_frames=27000, fps=30.) for v in videos}))
-
-    def make(**kwargs):
-        return OnlineAVADataset(
-            str(ann_file), [], exclude_file=str(exclude_file),
-            label_file=str(folder / 'ava_action_list_v2.2.pbtxt'),
-            index_file=str(tmp_path / 'index.json'), missing_video='unchecked',
-            timestamp_start=900, timestamp_end=1800, **kwargs)
-
-    dataset = make()
-    keys = dataset.stream_keys()
-    assert len(dataset) == len(set(keys)) == 15183
-    assert 'with 26118 boxes' in log()
-    assert len(dataset.metainfo['classes']) == 80
-    assert {t for _, t in keys} <= set(range(902, 1799))
-    info = dataset[0]
-    assert info['center_frame'] == (info['timestamp'] - 900) * 30
-    excluded = {(v, int(t)) for v, t in (
-        x.split(',') for x in exclude_file.read_text().split())}
-    every = make(keyframes='all', keyframe_range=(902, 1798))
-    assert set(every.stream_keys()) == {
-        (v, t) for v in videos for t in range(902, 1799)} - excluded
 
 
 def test_many_keyframes_are_small(tmp_path):

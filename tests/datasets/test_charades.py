@@ -127,22 +127,3 @@ def test_labels_are_those_of_what_clips_show(start_index):
     times = [(0.1, 0.2), (0.5, 2), (0.6, 1.9), (2.4, 3)]
     assert label_of([0, 4, 20, 24], times, num_clips=2) == [0, 3]
     assert label_of([0, 4], []) == []
-
-
-def test_labels_of_clips_in_a_pipeline(root):
-    pipeline = [dict(SAMPLE, num_clips=1, frame_interval=1),
-                dict(type='LabelSampledClips')]
-    dataset = build(root, pipeline)
-    seen = set()
-    for _ in range(30):
-        results = dataset[0]
-        first, last = results['frame_inds'][[0, -1]] / 24
-        expected = {c for c, s, e in ((2, 1, 2), (147, 0, 1.5))
-                    if s < last + 1 / 24 and e > first}
-        assert set(results['label'].nonzero().flatten().tolist()) == expected
-        seen.add(tuple(sorted(expected)))
-    assert len(seen) >= 2
-    with pytest.raises(KeyError, match='frame_inds.*SampleFrames before'):
-        build(root, pipeline[1:])[0]
-    with pytest.raises(KeyError, match='action_times.*CharadesDataset'):
-        TRANSFORMS.build(pipeline[1])({})

@@ -4,9 +4,8 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
-from helpers.epic import write_index, write_info, write_official, write_text
+from helpers.epic import write_index, write_info, write_official
 from helpers.videos import (
-    need_shared_data,
     number_image,
     read_number,
     write_video,
@@ -15,11 +14,8 @@ from mmaction.registry import DATASETS
 
 from mmaction_memvit.annotations.epic_lists import (
     EpicVideo,
-    read_epic_video_info,
 )
-from mmaction_memvit.datasets import EpicDataset
 from mmaction_memvit.datasets.epic import frame_rate
-from mmaction_memvit.video import VideoReadError
 
 NTSC = Fraction(60000, 1001)
 VIDEOS = {'P01_01': (240, NTSC), 'P02_102': (200, Fraction(50))}
@@ -206,27 +202,6 @@ def test_longer_than_listed(root, log):
     assert 'P01_01 (4.00 s, listed 8.01 s)' in log()
 
 
-def test_broken_video(root, tmp_path, log):
-    """In training another segment takes its place, in tests it fails."""
-    (tmp_path / 'P01_01.MP4').write_bytes(b'no video')
-    write_video(tmp_path / 'P02_102.MP4', 200, rate=50, height=32, width=32)
-    pipeline = [dict(type='SampleFrames', clip_len=2),
-                dict(type='LoadVideoClip'),
-                dict(type='FormatShape', input_format='NCTHW'), PACK]
-    index = write_text(
-        tmp_path / 'i.json', '{"P01_01.MP4": {"num_frames": 240, "fps": 60},'
-        ' "P02_102.MP4": {"num_frames": 200, "fps": 50}}')
-    options = dict(data_prefix=dict(video=str(tmp_path)), index_file=index,
-                   pipeline=pipeline)
-    dataset = build(root, **options)
-    sample = dataset[1]['data_samples']
-    assert sample.video_id == 'P02_102'
-    assert dataset.failure_counts()['P01_01'] >= 1
-    assert "segment 'P01_01_" in log()
-    with pytest.raises(VideoReadError, match="segment 'P01_01_0'"):
-        build(root, test_mode=True, **options)[1]
-
-
 @pytest.mark.parametrize('options, message', [
     (dict(data_prefix=dict(img='')), 'need a video_info_file'),
     (dict(task='detection'), "task='detection'"),
@@ -237,47 +212,6 @@ def test_broken_video(root, tmp_path, log):
 def test_bad_arguments(root, options, message):
     with pytest.raises(ValueError, match=message):
         build(root, **options)
-
-
-def test_frames_missing_on_disk(root, tmp_path):
-    folder = tmp_path / 'P02_102'
-    folder.mkdir()
-    write_info(tmp_path / 'info.csv', **VIDEOS)
-    options = dict(ann_file=str(root / 'p02.csv'),
-                   data_prefix=dict(img=str(tmp_path)),
-                   video_info_file=str(tmp_path / 'info.csv'))
-    with pytest.raises(FileNotFoundError, match='unpack .tar'):
-        build('', **options)
-    for i in (*range(1, 121), *range(122, 201)):
-        cv2.imwrite(str(folder / f'frame_{i:010d}.jpg'),
-                    number_image(i, 32, 32))
-    dataset = build(
-        '', test_mode=True, **options, pipeline=[
-            dict(type='SampleFrames', clip_len=75),
-            dict(type='RawFrameDecode'),
-            dict(type='FormatShape', input_format='NCTHW'), PACK])
-    assert len(dataset[0]['inputs'])
-    with pytest.raises(VideoReadError, match='0000000121'):
-        dataset[1]
-
-
-def test_all_real_segments(tmp_path):
-    data = need_shared_data('epic100')
-    index = write_index(tmp_path / 'index.json', '{1}', **{
-        name: (round(60 * info.duration), 60) for name, info in
-        read_epic_video_info(str(data / 'EPIC_100_video_info.csv')).items()})
-    for name, labelled, number in (
-        ('EPIC_100_validation.csv', True, 9668),
-        ('EPIC_100_test_timestamps.csv', False, 13092)):
-        dataset = EpicDataset(
-            str(data / name), [], data_prefix=dict(img='nowhere'),
-            frame_fps=60, missing_video='unchecked', index_file=index,
-            actions=str(data / 'actions.csv'),
-            video_info_file=str(data / 'EPIC_100_video_info.csv'))
-        assert len(dataset) == number
-        labels = np.stack([dataset.get_data_info(i)['label']
-                           for i in range(0, number, 50)])
-        assert (labels >= 0).all() if labelled else (labels == -1).all()
 
 
 def test_observed_frames_and_what_they_show(root):

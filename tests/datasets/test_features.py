@@ -145,7 +145,7 @@ def test_batches_of_streams(root):
     (lambda x: (x / 'rgb/b.npy').unlink(), {}, FileNotFoundError, 'rgb/b'),
     (lambda x: (x / 'label/b.npy').unlink(), {}, FileNotFoundError, 'label/b'),
     (lambda x: np.save(x / 'label/b.npy', np.zeros(6)), {}, ValueError,
-     '6 labels for 7'),
+     r'\(6,\) for 7'),
     (lambda x: np.save(x / 'label/b.npy', np.arange(7) / 2), {}, ValueError,
      'such as 0.5'),
     (lambda x: None, dict(num_classes=20), ValueError, 'num_classes=20'),

@@ -135,7 +135,7 @@ def test_videos(thumos, tmp_path, kind):
     (dict(targets=None), 'targets=None'),
     (dict(benchmark='tvseries'), 'TVSeries'),
     (dict(split='val'), 'split'),
-    (dict(targets='rgb'), 'classes of thumos14'),
+    (dict(targets='rgb'), 'num_classes=22'),
     (dict(targets='cut'), r'\(9, 22\)'),
     (dict(actions='others'), 'someone'),
 ])

@@ -75,16 +75,6 @@ class Windows(Squares):
     batch_sampler = 'DistinctVideoBatchSampler'
 
 
-@pytest.mark.parametrize('kind, place, instead', [
-    (Squares, 'position 2', 'Another clip takes its place, and its stream st'),
-    (Alone, 'position 2', 'Another square takes its place. Told')])
-def test_messages_say_what_a_sample_is(kind, place, instead, warnings):
-    kind('', [fail_on('b')], seed=4)[6]
-    assert len(warnings) == 1
-    assert f"'b': {place} cannot be read" in warnings[0]
-    assert instead in warnings[0]
-
-
 def test_epoch_that_nobody_tells(warnings):
     """Samples that stand alone draw anew; others are warned about, once."""
     augment = [dict(type='PerVideoAugment',
@@ -114,5 +104,3 @@ def test_epoch_that_nobody_tells(warnings):
         assert f'{kind.__name__}: nobody tells the epoch' in message
         assert f'batch_sampler=dict(type={kind.batch_sampler!r})' \
             in message
-
-

@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import numpy as np
 import pytest
-import torch
 from helpers.videos import read_number, write_video
 from mmaction.registry import TRANSFORMS
 from mmaction.structures import ActionDataSample
@@ -21,7 +20,6 @@ def folder(tmp_path_factory):
         write_video(folder / f'v {i}.mp4', length, first=1000 * i)
     (folder / 'list.txt').write_text(
         ''.join(f'v {i}.mp4 {i}\n' for i in range(len(LENGTHS))))
-    (folder / 'many.txt').write_text('v 3.mp4 0 2\n')
     return folder
 
 
@@ -98,36 +96,6 @@ def accepted(results, num_clips):
         assert f'not {num_clips}' in str(e) and 'name' in str(e)
         return False
     return True
-
-
-def draws(dataset):
-    return [dataset[3]['frame_inds'].tolist() for _ in range(8)]
-
-
-def test_draws_differ_where_nobody_tells_the_epoch(folder):
-    """With a stock sampler a video must not show the same for ever."""
-    dataset = make(folder, num_clips=1)
-    np.random.seed(0)
-    free = draws(dataset)
-    assert len({tuple(x) for x in free}) > 1
-    np.random.seed(0)
-    assert draws(dataset) == free
-    # Who tells the epoch gets the same draws for an epoch.
-    dataset.set_epoch(3)
-    told = draws(dataset)
-    assert all(x == told[0] for x in told)
-    every = []
-    for epoch in range(8):
-        dataset.set_epoch(epoch)
-        every.append(tuple(draws(dataset)[0]))
-    assert every[3] == tuple(told[0]) and len(set(every)) > 1
-
-
-def test_several_labels(folder):
-    dataset = make(
-        folder, ann_file='many.txt', multi_class=True, num_classes=4)
-    torch.testing.assert_close(dataset[0]['label'],
-                               torch.tensor([1., 0., 1., 0.]))
 
 
 SEGMENTS = """v 3.mp4 0.1 0.2 1

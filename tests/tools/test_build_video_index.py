@@ -36,7 +36,7 @@ def test_index_serves_the_dataset(tool, root, capsys):
         'a b.mp4': 40, 'c!(1).avi': 30}
     text = capsys.readouterr().out
     assert '2 videos, 70 frames' in text
-    assert 'unreadable: 0' in text and 'cut off; what can be read ' in text
+    assert 'unreadable: 0' in text
     dataset = OnlineVideoDataset(str(root / 'list.txt'), [],
                                  data_prefix=dict(video=str(root / 'videos')),
                                  index_file=str(root / 'index.json'),
@@ -56,7 +56,7 @@ def test_unsound_videos_are_reported(tool, root, capsys):
     text = capsys.readouterr().out
     assert 'cut off; what can be read will be used: 1\n    cut.mp4:' in text
     assert 'unreadable: 2\n    text.mp4: cannot be read' in text
-    assert '3 of 5 videos are not sound' in text
+    assert '3 of 5 are not in order' in text
     assert run(tool, root, '--strict')[0] == 1
 
 
@@ -95,10 +95,8 @@ def test_missing_files_leave_good_entries(tool, root, capsys):
     assert code == 0 and {k: after[k] for k in index} == index
     # What was never there is told as before.
     assert after['absent.mp4']['num_frames'] == 0
-    assert ('the entries of 1 videos are kept, whose files are not there '
-            "now: 'a b.mp4'") in text
     assert 'not there now, known from before: 1' in text
-    assert '2 of 3 videos are not sound' in text
+    assert '2 of 3 are not in order' in text
     assert run(tool, root, '--strict')[0] == 1
 
 

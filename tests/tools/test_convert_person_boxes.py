@@ -81,17 +81,6 @@ def test_pixels(tool, tmp_path):
     np.testing.assert_allclose(found['a,0001'], [[0, .25, .5, .5, 1]])
 
 
-def test_errors(tool, tmp_path, capsys):
-    assert run(tool, tmp_path, '\n') == (2, None)
-    assert 'no box is left' in capsys.readouterr().err
-    assert tool.main([str(tmp_path / 'absent.csv'), 'x.pkl']) == 2
-    assert 'absent.csv' in capsys.readouterr().err
-    for args in (['--min-score', '2'], ['--tolerance', '-1'],
-                 ['--image-size', '0', '1']):
-        with pytest.raises(SystemExit):
-            tool.main(['a.csv', 'x.pkl', *args])
-
-
 def test_real_file(tool, tmp_path, capsys):
     source = need_shared_data('ava') / 'ava_val_predicted_boxes_head.csv'
     out = tmp_path / 'boxes.pkl'

@@ -1,6 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
-import re
 import zipfile
 
 import numpy as np
@@ -9,7 +8,6 @@ from helpers.epic import write_official, write_text
 from helpers.tools import tool_fixture
 
 from mmaction_memvit.annotations.epic_lists import EpicActions
-from mmaction_memvit.evaluation.metrics import EpicRecognitionMetric
 from mmaction_memvit.evaluation.submissions.epic_dump import write_epic_dump
 from mmaction_memvit.evaluation.submissions.epic_truth import EpicTruth
 
@@ -55,26 +53,6 @@ def test_measures(tool, root, capsys, name, challenge):
         str(root / 'EPIC_100_unseen_participant_ids_validation.csv'),
         num_verbs=4, num_nouns=5).measure(challenge, scores)
     assert got == want
-    text = capsys.readouterr().out
-    assert '12 segments, in per cent' in text and '\ntail ' in text
-
-
-def test_a_dump_gives_what_the_metric_gave(tool, root):
-    metric = EpicRecognitionMetric(
-        str(root / 'val.csv'), num_verbs=4, num_nouns=5,
-        dump_file=str(root / 'own.npz'))
-    rng = np.random.default_rng(1)
-    metric.process(None, [{
-        'narration_id': row[0],
-        'pred_score': {'verb': rng.normal(size=(3, 4)),
-                       'noun': rng.normal(size=(3, 5))}
-    } for row in ROWS])
-    want = metric.evaluate(12)
-    assert tool.main([str(root / 'own.npz'), str(root / 'val.csv'),
-                      'action_recognition', '--out', str(root / 'out.json'),
-                      *SIZES]) == 0
-    got = json.loads((root / 'out.json').read_text())
-    assert {f'epic/{k}': v for k, v in got.items()} == want
 
 
 def test_submission(tool, validator, root, capsys):
@@ -86,7 +64,7 @@ def test_submission(tool, validator, root, capsys):
     assert '--sls PT TL TD' in capsys.readouterr().err
     assert tool.main([*args, '--sls', '1', '2', '3']) == 0
     text = capsys.readouterr().out
-    assert 'no labels' in text and '12 segments, 0 of them' in text
+    assert '12 segments, 0 of them' in text
     check = [str(root / 'sub.zip'), str(root / 'test.csv'), *SIZES]
     assert validator.main(check) == 0
     assert 'in order, 12 segments' in capsys.readouterr().out
@@ -108,9 +86,8 @@ def test_missing_segments(tool, root, capsys):
     assert tool.main(args) == 2
     assert "'P01_01_90'" in capsys.readouterr().err
     results = {}
-    for how, text in (('miss', 'count as missed'), ('leave_out', 'left out')):
+    for how in ('miss', 'leave_out'):
         assert tool.main([*args, '--missing', how]) == 0
-        assert text in capsys.readouterr().out
         results[how] = json.loads((root / 'out.json').read_text())
     assert results['miss']['verb_top5'] == 12 / 13
     assert results['leave_out']['verb_top5'] == 1
@@ -153,7 +130,6 @@ def test_reversed_times(tool, validator, root, capsys):
     submission = ['--submission', str(root / 'sub.zip'), '--sls', '0', '0',
                   '0']
     assert tool.main([*args, '--reversed-times', 'swap', *submission]) == 0
-    assert '12 segments, in per cent' in capsys.readouterr().out
     # Left out in the evaluation, it has to be in the submission.
     dump = dict(np.load(root / 'dump.npz'))
     keep = np.arange(12) != 4
@@ -163,25 +139,9 @@ def test_reversed_times(tool, validator, root, capsys):
     args[0] = str(root / 'few.npz')
     assert tool.main([*args, '--reversed-times', 'skip', *submission]) == 0
     text = capsys.readouterr().out
-    assert '11 segments, in per cent' in text and '1 of them without' in text
+    assert '1 of them without' in text
     assert validator.main([str(root / 'sub.zip'), str(root / 'val.csv'),
                            *SIZES]) == 0
-
-
-@pytest.mark.parametrize('change, message', [
-    (dict(sizes=('--num-verbs', '4')), 'of 5 classes of noun, but there are '
-     '300'),
-    (dict(rows=ROWS[:-1]), '1 segments of .* are not in .*P02_01_11'),
-    (dict(dump='absent.npz'), 'absent.npz'),
-])
-def test_errors(tool, root, capsys, change, message):
-    if 'rows' in change:
-        write_official(root / 'val.csv', change['rows'])
-    code = tool.main([
-        str(root / change.get('dump', 'dump.npz')), str(root / 'val.csv'),
-        'action_recognition', *change.get('sizes', SIZES)])
-    assert code == 2
-    assert re.search(message, capsys.readouterr().err)
 
 
 def test_dump_of_actions(tool, root, capsys):

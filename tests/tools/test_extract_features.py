@@ -27,7 +27,8 @@ from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmaction_memvit.video.index import name_videos, update_index
+from mmaction_memvit.video.find import name_videos
+from mmaction_memvit.video.index import update_index
 
 tool = tool_fixture('tools/extract_features.py')
 #: A stock backbone under a head that pools.

@@ -3,7 +3,7 @@ import json
 
 import pytest
 from helpers.tools import tool_fixture
-from helpers.videos import need_shared_data, truncate, write_video
+from helpers.videos import truncate, write_video
 
 from mmaction_memvit.datasets import OnlineAVADataset
 
@@ -56,11 +56,11 @@ def test_cuts(tool, root, capsys):
     assert text.count('1 excluded timestamps of 1 videos') == 2
     assert 'list.pbtxt: 1 classes, 7 to 7' in text
     assert 'predicted_boxes.csv:' not in text
-    assert '2 of 2 videos' in text and 'missing: 0' in text
+    assert '2 of 2 are there' in text and 'missing: 0' in text
     assert 'frames per second: 10 (1), 20 (1)' in text
     assert 'timestamp_start=0: 3 of 3 keyframes, of 2 videos, are after' \
         in text
-    assert 'timestamp_start=900 fits' in text and 'too short' not in text
+    assert 'timestamp_start=900 fits' in text and 'too short: 0' in text
     dataset = OnlineAVADataset(
         str(root / 'annotations/ava_train_v2.2.csv'), [],
         exclude_file=str(
@@ -96,12 +96,12 @@ def test_what_is_wrong_with_the_videos(tool, root, capsys):
     code, index = run(tool, root, annotations='mine.csv')
     text = capsys.readouterr().out
     assert code == 0 and 'missing: 1\n    gone' in text
-    assert 'cannot be read: 1\n    text: cannot be read' in text
+    assert 'not decodable: 1\n    text: cannot be read' in text
     assert 'will be used: 1\n    cut: ' in text
     assert ('too short: 1\n    b: ends at timestamp 905.0, last keyframe at '
             '906, 2 keyframes after the end') in text
     assert "videos without any box: 1: 'empty'" in text
-    assert '4 problems with 6 videos' in text
+    assert '4 of 6 are not in order' in text
     assert run(tool, root, '--strict', annotations='mine.csv')[0] == 1
 
 
@@ -117,13 +117,6 @@ def test_films_and_cuts_mixed(tool, root, capsys):
     assert 'No timestamp_start fits' in capsys.readouterr().out
 
 
-def test_an_empty_folder_leaves_the_index(tool, root):
-    index = run(tool, root)[1]
-    (root / 'videos').rename(root / 'away')
-    (root / 'videos').mkdir()
-    assert run(tool, root)[1] == index and len(index) == 2
-
-
 def test_frame_folders(tool, root, capsys):
     for name, num in (('a!(1)', 150), ('b', 90)):
         folder = root / 'frames' / name
@@ -135,40 +128,17 @@ def test_frame_folders(tool, root, capsys):
     assert code == 0 and index == {'a!(1)': dict(num_frames=150, fps=30.),
                                    'b': dict(num_frames=90, fps=30.)}
     text = capsys.readouterr().out
-    assert 'timestamp_start=900 fits' in text and '2 of 2 videos' in text
+    assert 'timestamp_start=900 fits' in text and '2 of 2 are there' in text
     (root / 'frames/b/90.png').touch()
     assert run(tool, root, *args, frames='frames')[1]['b']['num_frames'] == 91
-    code, index = run(tool, root, '--strict', frames='frames')
-    assert code == 1 and index == {}
-    assert 'missing: 2' in capsys.readouterr().out
+    assert run(tool, root, '--strict', frames='frames')[0] == 1
+    assert 'not decodable: 2' in capsys.readouterr().out
 
 
-def test_errors(tool, root, capsys):
+def test_bad_rows(tool, root, capsys):
     assert run(tool, root, videos='nowhere')[0] == 2
-    assert 'nowhere' in capsys.readouterr().err
-    assert run(tool, root, annotations='videos')[0] == 2
-    assert 'no CSV file' in capsys.readouterr().err
     (root / 'mine.csv').write_text(row('b', 1) + 'b,1,0,0,9,9,1\n')
     assert run(tool, root, annotations='mine.csv')[0] == 2
     assert 'line 2: box 0,0,9,9 leaves' in capsys.readouterr().err
     assert run(tool, root, '--skip-bad-rows', annotations='mine.csv')[0] == 0
     assert 'bad rows: 1' in capsys.readouterr().out
-    (root / 'videos/b.mp4').touch()
-    assert run(tool, root)[0] == 2
-    assert "'b' fits 2 files" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        tool.main(['x', '--videos', 'y', '--out', 'z', '--fps', '0'])
-
-
-def test_real_annotations(tool, root, capsys):
-    folder = need_shared_data('ava')
-    (root / 'sparse').mkdir()
-    code = tool.main([str(folder / 'ava_train_21videos_pose14.csv'),
-                      '--videos', str(root / 'sparse'), '--out',
-                      str(root / 'index.json')])
-    text = capsys.readouterr().out
-    assert code == 0
-    assert ('21 videos, 15183 keyframes (0 of them excluded), 26118 boxes, '
-            '26119 labels') in text
-    assert 'excluded_timestamps_v2.2.csv: 161 excluded' in text
-    assert 'missing: 21' in text

@@ -206,10 +206,14 @@ def test_hidden_pictures_of_vp8(tmp_path):
 
 
 @pytest.mark.parametrize('suffix', ['mkv', 'ts', 'mp4'])
-@pytest.mark.parametrize('whole', [0, 60])
+@pytest.mark.parametrize('whole', [
+    (), range(60), (*range(50), *range(55, 90)), (*range(50), *range(120, 140))
+])
 def test_pictures_of_two_fields(tmp_path, suffix, whole):
-    # The first frames, which are compared with the decoder, may be whole.
-    units = list(field_units(90, whole=range(whole)))
+    # The first and last frames, which are compared with the decoder, may be
+    # whole.
+    num = max([90, *whole]) + 1
+    units = list(field_units(num, whole=whole))
     raw, path = tmp_path / 'a.h264', str(tmp_path / f'a.{suffix}')
     raw.write_bytes(b''.join(sum(units, [])))
     with av.open(str(raw)) as src, av.open(path, 'w') as out:
@@ -224,7 +228,7 @@ def test_pictures_of_two_fields(tmp_path, suffix, whole):
             packet.stream = copied
             out.mux(packet)
     entry = check(path)
-    assert entry['num_frames'] == 90
+    assert entry['num_frames'] == num
     assert entry['fps'] == pytest.approx(30, abs=0.01)
 
 

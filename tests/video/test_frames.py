@@ -22,13 +22,6 @@ def test_frame_on_screen_is_never_a_later_one(step, rate):
     assert Fraction(frame) / rate <= instant < Fraction(frame + 1) / rate
 
 
-def test_frames_outside_of_the_video():
-    clock = Clock(dict(fps=50., num_frames=100))
-    frames = clock.frame_at(np.array([-3., -.01, 0, 1.99, 2, 9]))
-    assert frames.tolist() == [0, 0, 0, 99, 99, 99]
-    assert isinstance(clock.frame_at(0.5), int)
-
-
 @given(st.integers(0, 3000), st.integers(0, 500),
        st.sampled_from([59.9400599400599, 50., 29.97002997002997, 30.]))
 def test_frames_of_a_segment(first, length, fps):

@@ -6,15 +6,15 @@ import unicodedata
 import numpy as np
 import pytest
 
-from mmaction_memvit.video.frames import pack, unpack
-from mmaction_memvit.video.index import (
+from mmaction_memvit.video.find import (
     count_frame_images,
     find_videos,
     list_videos,
     load_video_index,
     walk,
-    write_video_index,
 )
+from mmaction_memvit.video.frames import pack, unpack
+from mmaction_memvit.video.index import write_video_index
 
 
 @pytest.mark.parametrize('values', [

@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import csv
 import os
-from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 from helpers.videos import need_shared_data, truncate, write_video
 
 from mmaction_memvit.video import FrameTable, PyAVReader, probe_video
-from mmaction_memvit.video.describe import announced_seconds
 
 
 @pytest.mark.parametrize('decode', [False, True])
@@ -85,24 +83,6 @@ def test_sound_may_be_longer_than_the_video(tmp_path):
         assert container.duration == 5_000_000
     entry = probe_video(path)
     assert entry['num_frames'] == 50 and 'problem' not in entry
-
-
-@pytest.mark.parametrize('tag, whole, streams, expected', [
-    ('00:01:02.500000000', 70., 2, 62.5),
-    # A tag that is longer than the file is from before it was cut.
-    ('00:01:02.500000000', 10., 2, None),
-    ('00:01:02.500000000', 10., 1, 10.),
-    ('01:00:00.0', None, 1, 3600.),
-    ('soon', 9., 1, 9.),
-    (None, 9., 1, 9.),
-    (None, 9., 2, None),
-    (None, None, 1, None),
-])
-def test_announced_end(tag, whole, streams, expected):
-    stream = SimpleNamespace(metadata={} if tag is None else {'DURATION': tag})
-    container = SimpleNamespace(
-        duration=whole and int(whole * 1e6), streams=[stream] * streams)
-    assert announced_seconds(container, stream) == expected
 
 
 def test_damage_in_the_middle_is_found_by_decoding(tmp_path):

@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mmengine.fileio import exists
-
 from mmaction_memvit.annotations.ava import (
     read_action_boxes,
     read_exclusions,
@@ -41,12 +39,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
         help="evaluate these classes only; default: the label map's")
     add('--iou-thr', type=float, default=0.5,
         help='overlap from which on a box is found')
-    args = parser.parse_args(args)
-    for path in (args.results, args.ann_file, args.label_file,
-                 args.exclude_file):
-        if path is not None and not exists(path):
-            parser.error(f'there is no file {path}')
-    return args
+    return parser.parse_args(args)
 
 
 def main(args: Sequence[str] | None = None) -> dict[str, float]:
@@ -78,7 +71,7 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
             print(f'WARNING: {message}')
         report = evaluate_ava(truth, found, names, args.classes, excluded,
                               args.iou_thr)
-    except ValueError as e:
+    except (OSError, ValueError) as e:
         raise SystemExit(f'ERROR: {e}') from e
     scores = report.metrics('mmaction2')
     print(report.table())

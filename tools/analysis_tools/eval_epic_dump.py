@@ -9,11 +9,14 @@ import json
 import os.path as osp
 import sys
 
-import numpy as np
 import pandas as pd
 
 from mmaction_memvit.annotations.epic import read_epic_segments
 from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.evaluation.metrics import (
+    EpicAnticipationMetric,
+    EpicRecognitionMetric,
+)
 from mmaction_memvit.evaluation.submissions.epic_dump import (
     read_dumped_actions,
     read_epic_dump,
@@ -23,11 +26,11 @@ from mmaction_memvit.evaluation.submissions.epic_submission import (
     validate_epic_submission,
     write_epic_submission,
 )
-from mmaction_memvit.evaluation.submissions.epic_truth import (
-    CHALLENGES,
-    EpicTruth,
-    format_epic_table,
-)
+from mmaction_memvit.evaluation.submissions.epic_truth import CHALLENGES
+
+SUBSETS = dict(
+    tail_verbs='EPIC_100_tail_verbs.csv', tail_nouns='EPIC_100_tail_nouns.csv',
+    unseen_participants='EPIC_100_unseen_participant_ids_validation.csv')
 
 
 def parse_args(argv=None):
@@ -62,46 +65,33 @@ def parse_args(argv=None):
     return args
 
 
-def arrange(args, truth):
-    """Rows of the list that are measured, and their scores in this order."""
-    ids, scores = read_epic_dump(args.dump)
-    table = truth.segments
-    strange = [name for name in ids if name not in table.rows_by_id]
-    if strange:
-        raise ValueError(f'{len(strange)} segments of {args.dump} are not in '
-                         f'{args.segments}, such as {strange[:3]}')
-    for task, array in scores.items():
-        size = truth.num_classes.get(task)
-        if size is None:
-            raise ValueError(f'{args.dump} holds scores of actions; give the '
-                             'list of actions by --actions')
-        if array.shape[1] != size:
-            raise ValueError(f'{args.dump} holds scores of {array.shape[1]} '
-                             f'classes of {task}, but there are {size}; if '
-                             'these are not the classes of EPIC-100, set '
-                             f'--num-{task}s {array.shape[1]}')
-    known = set(ids)
-    missing = [name for name in table.narration_ids if name not in known]
-    if missing:
-        text = (f'{len(missing)} of {len(table)} segments of {args.segments} '
-                f'are not in {args.dump}, such as {missing[:3]}')
-        if args.missing == 'error':
-            raise ValueError(f'{text}. Remedy: evaluate all of them, or use '
-                             '--missing miss or --missing leave_out')
-        print(f'{text}; they ' + ('count as missed' if args.missing == 'miss'
-                                  else 'are left out'))
-    rows = np.asarray([row for row, name in enumerate(table.narration_ids)
-                       if name in known or args.missing != 'leave_out'], int)
-    return rows, select(scores, ids, [table.narration_ids[x] for x in rows])
+def measure(args, ids, scores):
+    """Measures of a dump, as the metric gives them; and the metric."""
+    kind = (EpicRecognitionMetric if args.challenge == 'action_recognition'
+            else EpicAnticipationMetric)
+    metric = kind(
+        args.segments, **{
+            name: args.ann_root and osp.join(args.ann_root, file)
+            for name, file in SUBSETS.items()}, actions=args.actions,
+        num_verbs=args.num_verbs, num_nouns=args.num_nouns,
+        missing=args.missing, average='score',
+        ann_options=dict(fps=args.fps, reversed_times=args.reversed_times))
+    actions = read_dumped_actions(args.dump)
+    if actions is not None:
+        metric.truth.take_actions(actions)
+    if 'action' in scores and metric.truth.actions is None:
+        raise ValueError(f'{args.dump} holds scores of actions; give the list '
+                         'of actions by --actions')
+    metric.process(None, [
+        dict(narration_id=name,
+             pred_score={task: x[i] for task, x in scores.items()})
+        for i, name in enumerate(ids)])
+    found = metric.evaluate(len(ids))
+    found.pop('epic/num_segments', None)
+    return {k.partition('/')[2]: x for k, x in found.items()}, metric.truth
 
 
-def select(scores, ids, wanted):
-    """Scores of the wanted segments; NaN of those that are not there."""
-    return {task: pd.DataFrame(array, list(ids)).reindex(wanted).to_numpy()
-            for task, array in scores.items()}
-
-
-def submit(args, truth, rows, scores):
+def submit(args, truth, ids, scores):
     """Writes and checks the submission; returns the number of problems."""
     # A submission needs segments that cannot be measured, too, such as those
     # without times; validate_submission.py reads the list in this way.
@@ -109,13 +99,14 @@ def submit(args, truth, rows, scores):
                                 num_verbs=args.num_verbs,
                                 num_nouns=args.num_nouns, missing_times='keep',
                                 reversed_times='swap').narration_ids
-    table = truth.segments
-    measured = dict.fromkeys(table.narration_ids[row] for row in rows)
-    ids = [name for name in wanted
-           if name in measured or name not in table.rows_by_id]
+    known = set(ids)
+    own = [x for x in wanted if x in known or args.missing != 'leave_out'
+           or x not in truth.segments.rows_by_id]
     # NaN is written as 0.
     without = write_epic_submission(
-        args.submission, ids, select(scores, measured, ids), args.challenge,
+        args.submission, own, {
+            task: pd.DataFrame(array, ids).reindex(own).to_numpy()
+            for task, array in scores.items()}, args.challenge,
         **dict(zip(SLS_FIELDS, args.sls)), actions=truth.actions,
         num_verbs=args.num_verbs, num_nouns=args.num_nouns)
     problems = validate_epic_submission(args.submission, wanted,
@@ -123,7 +114,7 @@ def submit(args, truth, rows, scores):
                                         args.num_nouns)
     for problem in problems:
         print(f'- {problem}')
-    print(f'{args.submission}: {len(ids)} segments, {without} of them without '
+    print(f'{args.submission}: {len(own)} segments, {without} of them without '
           f'scores (all 0), {len(problems)} problems')
     return len(problems)
 
@@ -132,28 +123,12 @@ def main(argv=None):
     """Measures a dump; returns the exit code."""
     args = parse_args(argv)
     try:
-        truth = EpicTruth(
-            args.segments, *(
-                args.ann_root and osp.join(args.ann_root, f'EPIC_100_{x}.csv')
-                for x in ('tail_verbs', 'tail_nouns',
-                          'unseen_participant_ids_validation')),
-            actions=args.actions, num_verbs=args.num_verbs,
-            num_nouns=args.num_nouns,
-            ann_options=dict(fps=args.fps, reversed_times=args.reversed_times))
-        actions = read_dumped_actions(args.dump)
-        if actions is not None:
-            truth.take_actions(actions)
-        rows, scores = arrange(args, truth)
-        measures = truth.measure(args.challenge, scores, rows)
-        if measures:
-            print(f'{len(rows)} segments, in per cent\n'
-                  f'{format_epic_table(measures)}')
-        else:
-            print(f'{args.segments} has no labels, so nothing is measured')
+        ids, scores = read_epic_dump(args.dump)
+        measures, truth = measure(args, ids, scores)
         if args.out:
             with open(args.out, 'w') as f:
                 json.dump(measures, f, indent=1)
-        problems = submit(args, truth, rows, scores) if args.submission else 0
+        problems = submit(args, truth, ids, scores) if args.submission else 0
     except (OSError, ValueError, ImportError) as e:
         print(f'error: {e}', file=sys.stderr)
         return 2

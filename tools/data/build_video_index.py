@@ -13,14 +13,8 @@ import sys
 
 from mmaction_memvit.annotations.video_list import FORMATS, read_video_list
 from mmaction_memvit.command_line import make_parser
-from mmaction_memvit.messages import first_names
-from mmaction_memvit.video.index import (
-    check_on_disk,
-    earlier_index,
-    known_entries,
-    list_videos,
-    update_index,
-)
+from mmaction_memvit.video.find import check_on_disk, list_videos
+from mmaction_memvit.video.index import earlier_index, update_index
 
 # The tool beside this one, however it was started.
 sys.path[:0] = [osp.dirname(osp.abspath(__file__))]
@@ -60,80 +54,40 @@ def videos_of(args):
     return list(videos)
 
 
-def check_root(args):
-    """Stops before a wrong folder makes all videos missing."""
+@checking.exit_code
+def main(argv=None):
+    """Builds the index; returns the exit code."""
+    args = parse_args(argv)
+    # Before a wrong folder makes all videos missing.
     check_on_disk([args.data_root], '--data-root')
     if not osp.isdir(args.data_root):
         raise FileNotFoundError(
             f'--data-root {args.data_root!r} is no folder. Remedy: name the '
             'folder that the paths of the lists start from')
-
-
-def keep_known(args):
-    """Entries of an earlier run that still fit, and videos that are away."""
-    if not osp.exists(args.out):
-        return {}, []
+    videos = videos_of(args)
     index = earlier_index(args.out)
-    paths = {v: osp.join(args.data_root, v) for v in index}
-    kept = known_entries(index, paths)
-    # A disk may be away: what was found out is still true when it is back.
-    away = [v for v, e in index.items() if e['num_frames'] and v not in kept
-            and not osp.exists(paths[v])]
-    print(f'{args.out}: {len(kept)} videos are known already')
-    if away:
-        print(f'{args.out}: the entries of {len(away)} videos are kept, whose '
-              f'files are not there now: {first_names(away)}')
-    kept.update((v, index[v]) for v in away)
-    return kept, away
-
-
-def report(args, index, videos, away):
-    """Prints what was found; returns how many videos are not sound."""
-    entries = {v: index[v] for v in videos if v in index}
-    good = {v: e for v, e in entries.items() if e['num_frames']}
+    paths = {v: osp.join(args.data_root, v) for v in videos}
+    num = update_index(index, paths, args.out, args.num_workers, args.decode)
+    print(f'\n{args.out}: {num} videos are known already')
+    good = {v: index[v] for v in videos if index[v]['num_frames']}
     frames = sum(e['num_frames'] for e in good.values())
     hours = sum(e['num_frames'] / e['fps'] for e in good.values()) / 3600
-    print(f'\n{args.out}: {len(entries)} videos, {frames} frames, '
-          f'{hours:.4g} h')
-    print('  frames per second: ' + checking.most_common(
-        f"{e['fps']:.4g}" for e in good.values()))
-    print('  size: ' + checking.most_common(
-        f"{e['width']}x{e['height']}" for e in good.values()))
-    groups = {
+    print(f'{args.out}: {len(videos)} videos, {frames} frames, {hours:.4g} h')
+    checking.print_kinds(good)
+    checking.print_groups({
         'variable frame rate, or a start after time 0, by so many seconds': {
-            v: e['time_drift'] for v, e in good.items() if 'time_drift' in e},
+            v: e['time_drift'] for v, e in good.items() if 'time_drift' in e}})
+    away = {v: '' for v in good if not osp.exists(paths[v])}
+    groups = {
         'damaged, with odd times or cut off; what can be read will be used': {
             v: e['problem'] for v, e in good.items()
             if 'problem' in e and v not in away},
         'unreadable': {
-            v: e['problem'] for v, e in entries.items() if v not in good},
-        'not there now, known from before': {
-            v: '' for v in videos if v in away}}
+            v: index[v]['problem'] for v in videos if v not in good},
+        'not there now, known from before': away}
     checking.print_groups(groups)
-    return sum(map(len, list(groups.values())[1:]))
-
-
-def main(argv=None):
-    """Builds the index; returns the exit code."""
-    args = parse_args(argv)
-    try:
-        check_root(args)
-        videos = videos_of(args)
-        index, away = keep_known(args)
-    except (OSError, ValueError) as e:
-        return checking.failed(e)
-    todo = {v: osp.join(args.data_root, v) for v in videos if v not in index}
-    try:
-        update_index(index, todo, args.out, args.num_workers, args.decode)
-    except RuntimeError as e:
-        return checking.failed(e)
-    except KeyboardInterrupt:
-        print('\nInterrupted; run it again to go on')
-        return 130
-    problems = report(args, index, videos, set(away))
-    if problems:
-        print(f'{problems} of {len(videos)} videos are not sound')
-    return int(bool(problems and args.strict))
+    wrong = {v for group in groups.values() for v in group}
+    return checking.summary(wrong, len(videos)) * args.strict
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""What the tools share that check a download and count its frames."""
+"""The check of a download, which tools do for one set each."""
+import functools
 import os
 import os.path as osp
 import re
@@ -10,11 +11,8 @@ import cv2
 
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video import probe_video
-from mmaction_memvit.video.index import (
-    earlier_index,
-    find_videos,
-    update_index,
-)
+from mmaction_memvit.video.find import find_videos
+from mmaction_memvit.video.index import earlier_index, update_index
 
 FRAME_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
@@ -31,31 +29,88 @@ def add_reading(parser):
     """Options of how videos are read."""
     parser.add_argument(
         '--num-workers', type=int, default=min(8, os.cpu_count() or 1),
-        help='processes, or threads for frame folders')
+        help='processes')
     parser.add_argument(
         '--decode', action='store_true',
         help='decode every frame, which also finds damage in the middle of a '
         'file (slow)')
 
 
-def check_source(parser, args, index=None):
-    """Ends if the folder is none, or an index is asked for of folders."""
-    if index and not args.videos:
-        parser.error('--index needs --videos')
-    folder = args.videos or args.frames
-    if not osp.isdir(folder):
-        parser.error(f'{folder!r} is no folder')
+def exit_code(main):
+    """Tells errors of a tool: 2 is the exit code, 130 of an interruption."""
+
+    @functools.wraps(main)
+    def run(argv=None):
+        try:
+            return main(argv)
+        except (OSError, ValueError, RuntimeError) as e:
+            print(f'error: {e}', file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print('\nInterrupted; run it again to go on')
+            return 130
+
+    return run
 
 
-def find_each(names, root):
-    """Paths of videos by name; several files of a name are an error."""
-    found = find_videos({v: [v] for v in names}, root)
-    for name, paths in found.items():
-        if len(paths) > 1:
-            raise ValueError(f'video {name!r} fits {len(paths)} files: '
-                             f'{first_names(paths)}. Remedy: keep one of '
-                             'them in the folder')
-    return {v: paths[0] for v, paths in found.items()}
+def check(args, index_file, places, compare, anywhere=False, probe=None):
+    """Looks for videos, counts their frames and tells what is wrong.
+
+    ``places`` are paths from the folder at which a video may be, by its name;
+    video files may be ``anywhere`` under it. ``compare`` tells what does not
+    fit the annotations, of name and entry, '' if all does. ``probe`` makes
+    the entry of a frame folder; None is :func:`probe_frames`.
+
+    Returns entries of what can be read, and names of what is not in order.
+    """
+    root = args.videos or args.frames
+    if not osp.isdir(root):
+        raise FileNotFoundError(f'{root!r} is no folder')
+    if index_file and not (args.videos or probe):
+        raise ValueError('--index needs --videos: folders have no rate')
+    found = find_videos(places, root, anywhere) if args.videos else {
+        name: there for name, paths in places.items()
+        if (there := [p for p in paths if osp.isdir(osp.join(root, p))])}
+    packed = {name: any(osp.exists(osp.join(root, f'{p}.tar')) for p in paths)
+              for name, paths in places.items() if name not in found}
+    files = {name: paths[0] for name, paths in found.items()}
+    index = earlier_index(index_file)
+    num = update_index(
+        index, {x: osp.join(root, x) for x in files.values()}, index_file,
+        args.num_workers, args.decode,
+        probe_video if args.videos else probe or probe_frames)
+    if num:
+        print(f'{index_file}: {num} videos are known already')
+    entries = {name: index[file] for name, file in files.items()}
+    good = {name: e for name, e in entries.items() if e['num_frames']}
+    hours = sum(e['num_frames'] / e['fps'] for e in good.values()
+                if e['fps']) / 3600
+    print(f'{len(entries)} of {len(places)} are there, '
+          f"{sum(e['num_frames'] for e in good.values())} frames, "
+          f'{hours:.4g} h')
+    print_kinds(good)
+    groups = {
+        'missing': {name: 'only a .tar file, unpack it' * packed[name]
+                    for name in packed},
+        'found more than once, which data sets do not take': {
+            name: ', '.join(paths) for name, paths in found.items()
+            if len(paths) > 1},
+        'not decodable': {name: e['problem'] for name, e in entries.items()
+                          if name not in good},
+        'damaged or incomplete; what can be read will be used': {
+            name: e['problem'] for name, e in good.items() if 'problem' in e},
+        'other than the annotations say': {
+            name: text for name, e in good.items()
+            if (text := compare(name, e))}}
+    print_groups(groups)
+    return good, {name for group in groups.values() for name in group}
+
+
+def summary(wrong, num):
+    """Tells whether all is in order; the exit code."""
+    print(f'{len(wrong)} of {num} are not in order' if wrong else
+          'All in order')
+    return int(bool(wrong))
 
 
 def print_groups(groups, most=20):
@@ -72,24 +127,15 @@ def print_groups(groups, most=20):
             print(f'    {name}' + (f': {detail}' if detail else ''))
 
 
-def most_common(values):
-    """The most frequent values, with how often they come."""
-    counts = Counter(values)
-    shown = ', '.join(f'{k} ({n})' for k, n in counts.most_common(5))
-    return shown + ', ...' * (len(counts) > 5)
-
-
-def failed(error):
-    """Tells an error; the exit code."""
-    print(f'error: {error}', file=sys.stderr)
-    return 2
-
-
-def summary(num_wrong, num):
-    """Tells whether all is in order; the exit code."""
-    print(f'{num_wrong} of {num} are not in order' if num_wrong else
-          'All in order')
-    return int(bool(num_wrong))
+def print_kinds(entries):
+    """Prints the most frequent rates and sizes of videos, and how often."""
+    for what, values in (
+        ('frames per second', [f"{e['fps']:.4g}" for e in entries.values()]),
+        ('size', [f"{e['width']}x{e['height']}" for e in entries.values()
+                  if 'width' in e])):
+        counts = Counter(values)
+        shown = ', '.join(f'{k} ({n})' for k, n in counts.most_common(5))
+        print(f'  {what}: {shown}' + ', ...' * (len(counts) > 5))
 
 
 def probe_frames(path, decode=False):
@@ -127,15 +173,3 @@ def probe_frames(path, decode=False):
     if problems:
         entry['problem'] = '; '.join(problems)
     return entry
-
-
-def probe_all(args, files):
-    """Entries of videos or folders, by name; args.index keeps those of files.
-
-    ``files`` are paths from the folder of the videos, by name.
-    """
-    root, index = args.videos or args.frames, earlier_index(args.index)
-    update_index(index, {x: osp.join(root, x) for x in files.values()},
-                 args.index, args.num_workers, args.decode,
-                 probe_video if args.videos else probe_frames)
-    return {name: index[file] for name, file in files.items()}

@@ -29,7 +29,6 @@ import sys
 from collections import defaultdict
 from functools import partial
 
-import av
 import numpy as np
 import pandas as pd
 from mmengine.utils import track_parallel_progress, track_progress
@@ -41,8 +40,9 @@ from mmaction_memvit.annotations.video_list import (
     write_video_list,
 )
 from mmaction_memvit.command_line import make_parser
-from mmaction_memvit.video import PyAVReader, probe_video, scan_video
-from mmaction_memvit.video.index import write_video_index
+from mmaction_memvit.video import PyAVReader, scan_video
+from mmaction_memvit.video.index import update_index
+from mmaction_memvit.video.write import VideoWriter
 
 BOX_COLUMNS = ('class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2')
 
@@ -167,14 +167,6 @@ def played_frames(num, repeat):
     return [i for t in range(repeat) for i in order[::-1 if t % 2 else 1]]
 
 
-def read_clip(path, size, repeat):
-    """All frames of a clip at a size; forwards, backwards, forwards, ..."""
-    reader = PyAVReader(path)
-    frames = reader.read(range(reader.num_frames), size)
-    reader.close()
-    return [frames[i] for i in played_frames(len(frames), repeat)]
-
-
 def clip_size(path):
     """Width and height of a video in pixels, as a player shows it."""
     entry = scan_video(path)
@@ -210,27 +202,23 @@ def make_video(task, data_root, size, fps, repeat, boxes=None):
     """
     path, clips = task
     segments, found, num = [], [], 0
-    with av.open(path, 'w') as out:
-        stream = out.add_stream('libx264', rate=fps, options={'crf': '20'})
-        stream.width, stream.height = size
-        stream.pix_fmt = 'yuv420p'
-        stream.codec_context.thread_count = 1
-        for clip in clips:
-            source = osp.join(data_root, clip['path'])
-            frames = read_clip(source, size, repeat)
-            if boxes is not None:
-                found += [(num + i, *box, clip['class'], len(segments))
-                          for i, box in moved_boxes(
-                              source, boxes.get(clip_key(clip), {}),
-                              len(frames) // repeat, size, repeat)]
-            for image in frames:
-                frame = av.VideoFrame.from_ndarray(image, format='rgb24')
-                frame.pts = num
-                num += 1
-                out.mux(stream.encode(frame))
-            begin = num - len(frames)
-            segments.append((begin / fps, num / fps, clip['label']))
-        out.mux(stream.encode())
+    out = VideoWriter(path, fps, crf='20', preset='medium')
+    for clip in clips:
+        source = osp.join(data_root, clip['path'])
+        reader = PyAVReader(source)
+        images = reader.read(range(reader.num_frames), size)
+        reader.close()
+        order = played_frames(len(images), repeat)
+        if boxes is not None:
+            found += [(num + i, *box, clip['class'], len(segments))
+                      for i, box in moved_boxes(
+                          source, boxes.get(clip_key(clip), {}), len(images),
+                          size, repeat)]
+        for i in order:
+            out.write(images[i])
+        segments.append((num / fps, (num + len(order)) / fps, clip['label']))
+        num += len(order)
+    out.close()
     return segments, found
 
 
@@ -287,16 +275,16 @@ def main(argv=None):
 
 def write_lists(args, rows, parts, segments):
     """Writes train.txt, val.txt, classes.txt and index.json."""
-    lines, index = defaultdict(list), {}
+    lines = defaultdict(list)
     for (part, name), found in zip(parts, segments):
-        index[name] = probe_video(osp.join(args.out, name))
         lines[part] += [(name, f'{start:.6f}', f'{end:.6f}', label)
                         for start, end, label in found]
     for part, listed in lines.items():
         write_video_list(osp.join(args.out, f'{part}.txt'), listed)
     write_class_names(osp.join(args.out, 'classes.txt'),
                       {r['label']: r['class'] for r in rows})
-    write_video_index(index, osp.join(args.out, 'index.json'))
+    update_index({}, {name: osp.join(args.out, name) for _, name in parts},
+                 osp.join(args.out, 'index.json'), args.num_workers)
 
 
 def write_boxes(args, parts, boxes):

@@ -29,7 +29,7 @@ from mmaction_memvit.annotations.video_list import (
     write_video_list,
 )
 from mmaction_memvit.command_line import make_parser
-from mmaction_memvit.video.index import list_videos
+from mmaction_memvit.video.find import list_videos
 
 
 def parse_args(argv=None):

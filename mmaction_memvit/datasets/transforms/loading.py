@@ -11,13 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.fileio import get
 
 from ...messages import warn
-from ...video import (
-    BACKENDS,
-    FrameTable,
-    VideoReadError,
-    choose_backend,
-    probe_video,
-)
+from ...video import FrameTable, VideoReadError, probe_video, reader_of
 
 # Caches taken over from the parent by a fork. They are neither used (a file
 # position is shared with the parent) nor destroyed (a decoder would wait for
@@ -149,7 +143,7 @@ class LoadVideoClip(CachedLoader):
                              'exclude each other. Remedy: set one of them')
         self.short_side = short_side
         self.size = size
-        self.backend = choose_backend(backend)
+        self.reader = reader_of(backend)
         self.num_threads = num_threads
         self.io_backend = io_backend
         self.kwargs = kwargs
@@ -203,12 +197,12 @@ class LoadVideoClip(CachedLoader):
         if self.io_backend != 'disk':
             backend_args = dict(backend=self.io_backend, **self.kwargs)
             source = io.BytesIO(get(filename, backend_args=backend_args))
-        return BACKENDS[self.backend](
+        return self.reader(
             source, num_threads=self.num_threads, name=filename,
             table=None if entry is None else FrameTable(entry))
 
     def __repr__(self) -> str:
-        return (f'{self.__class__.__name__}(backend={self.backend!r}, '
+        return (f'{self.__class__.__name__}(reader={self.reader.__name__}, '
                 f'short_side={self.short_side}, size={self.size}, '
                 f'cache_size={self.cache_size})')
 

@@ -31,20 +31,15 @@ class AVADetectionMetric(KeyedMetric):
     their boxes count as missed.
 
     Args:
-        ann_file (str): CSV file of the ground truth, with 7 or 8 columns
-            ``video,timestamp,x1,y1,x2,y2,action_id[,person_id]``.
-        exclude_file (str, optional): CSV file of ``video,timestamp`` that do
-            not count. Defaults to None.
-        label_file (str, optional): Label map in AVA's .pbtxt form. Only the
-            classes it lists are evaluated. Defaults to None: all ids from 1 to
-            ``num_classes - 1``, without names.
+        ann_file (str): CSV file of the ground truth; this, the next two,
+            ``num_classes``, ``custom_classes`` and ``bad_rows`` are as in
+            :class:`OnlineAVADataset`.
+        exclude_file (str, optional): Keyframes that do not count.
+        label_file (str, optional): Only the classes it lists are evaluated.
         action_thr (float): Scores must be higher to count as a detection. If
             negative, only the best class of each box does. Defaults to 0.002.
-        num_classes (int): Columns of the scores; column 0 is not used, the
-            others are ids of classes. Defaults to 81.
-        custom_classes (Sequence[int], optional): Ids of the classes that
-            columns 1, 2, ... stand for; only these are evaluated. Defaults to
-            None.
+        num_classes (int): Columns of the scores. Defaults to 81.
+        custom_classes (Sequence[int], optional): Only these are evaluated.
         convention (str): 'mmaction2' or 'official': what ``overall`` and the
             groups of classes are computed by, beside ``overall_mmaction2`` and
             ``overall_official``. Defaults to 'mmaction2'.
@@ -53,9 +48,7 @@ class AVADetectionMetric(KeyedMetric):
             official evaluator, as CSV
             ``video,timestamp,x1,y1,x2,y2,action_id,score``; the file of the
             evaluation before is replaced. Defaults to None.
-        bad_rows (str): What to do with rows of ``ann_file`` that cannot be
-            read or whose box is none: 'error', or 'skip' to leave them out
-            with a warning that counts them. Defaults to 'error'.
+        bad_rows (str): 'error' or 'skip'. Defaults to 'error'.
         **kwargs: Arguments of :class:`KeyedMetric`; the prefix is 'mAP'.
     """
 
@@ -74,8 +67,6 @@ class AVADetectionMetric(KeyedMetric):
             check_choice('options', option, ('mAP', ))
         super().__init__(**kwargs)
         check_choice('convention', convention, AVA_CONVENTIONS)
-        self.ann_file = ann_file
-        self.label_file = label_file
         self.action_thr = action_thr
         self.num_classes = num_classes
         self.convention = convention
@@ -88,21 +79,8 @@ class AVADetectionMetric(KeyedMetric):
         self.truth = read_action_boxes(
             ann_file, num_classes=chosen.num_in_file, bad_rows=bad_rows)
         self.excluded = read_exclusions(exclude_file) if exclude_file else ()
-        self._check_truth()
-
-    def _check_truth(self) -> None:
-        """Compare the ground truth with the classes."""
-        labels = self.truth.labels
-        others = labels[~np.isin(labels, list(self.names))]
-        ids = np.unique(others).tolist()
-        if len(others) == len(labels):
-            where = self.label_file or f'num_classes={self.num_classes}'
-            raise ValueError(
-                f'{self.ann_file} has the class ids {ids[:10]}, and none of '
-                f'them is a class of {where}. The two must belong together.')
-        if ids:
-            self.log(f'{len(others)} of {len(labels)} rows of {self.ann_file} '
-                     f'are of {len(ids)} classes that are not evaluated')
+        chosen.check(self.truth.labels, ann_file,
+                     label_file or f'num_classes={num_classes}')
 
     def result_of(self, sample: dict) -> tuple[tuple, dict]:
         """Boxes and scores of a keyframe, which may have none."""

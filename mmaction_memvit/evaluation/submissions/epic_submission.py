@@ -175,13 +175,12 @@ def validate_epic_submission(path: str, narration_ids: Sequence[str],
             ValueError) as e:
         return [f'{path!r} cannot be read as a zip with a file {_MEMBER}, '
                 f'JSON in UTF-8: {type(e).__name__}: {e}']
-    if not isinstance(content, dict) or not isinstance(
-            content.get('results'), dict):
+    results = content.get('results') if isinstance(content, dict) else None
+    if not isinstance(results, dict):
         return [f'{_MEMBER} must be an object, and its results an object with '
                 'one entry a segment']
-    problems = _head_problems(content, challenge)
+    wanted = set(narration_ids)
     kinds: dict[str, list[str]] = defaultdict(list)
-    results, wanted = content['results'], set(narration_ids)
     kinds['segments of the list have no result'] = sorted(
         wanted - set(results))
     kinds['results are of segments that are not in the list'] = sorted(
@@ -193,11 +192,20 @@ def validate_epic_submission(path: str, narration_ids: Sequence[str],
                    for n in range(num_nouns)}}
     for name, result in results.items():
         for task, known in names.items():
-            kind, detail = _score_problem(result, task, known)
-            if kind:
-                kinds[f'{task} scores {kind}'].append(f'{name} ({detail})')
-    return problems + [f'{len(places)} {kind}: {first_names(places)}'
-                       for kind, places in kinds.items() if places]
+            num = min(NUM_KEPT, len(known)) if task == 'action' else len(known)
+            scores = result.get(task) if isinstance(result, dict) else None
+            if not isinstance(scores, dict) or len(scores) != num:
+                kinds[f'{task} scores are not {num}'].append(name)
+            elif not scores.keys() <= known:
+                kinds[f'{task} scores have other names than the {len(known)} '
+                      f'from {min(known)!r} on'].append(name)
+            elif not all(type(x) in (int, float)
+                         and abs(x) <= sys.float_info.max
+                         for x in scores.values()):
+                kinds[f'{task} scores are no finite numbers'].append(name)
+    return _head_problems(content, challenge) + [
+        f'{len(places)} {kind}: {first_names(places)}'
+        for kind, places in kinds.items() if places]
 
 
 def _head_problems(content: Mapping[str, Any],
@@ -213,21 +221,3 @@ def _head_problems(content: Mapping[str, Any],
         or content[key] not in values]
     strange = set(content) - {*allowed, 'results'}
     return problems + [f'unknown fields {sorted(strange)}'] * bool(strange)
-
-
-def _score_problem(result: Any, task: str, known: set[str]) -> tuple[str, str]:
-    """What is wrong with the scores of a segment, and a detail."""
-    scores = result.get(task) if isinstance(result, dict) else None
-    if not isinstance(scores, dict):
-        return 'are no object', f'{scores!r:.40}'
-    num = min(NUM_KEPT, len(known)) if task == 'action' else len(known)
-    if len(scores) != num:
-        return f'are not {num}', str(len(scores))
-    strange = set(scores) - known
-    if strange:
-        return (f'have other names than the {len(known)} from '
-                f'{min(known)!r} on'), repr(min(strange))
-    wrong = [x for x in scores.values() if type(x) not in (int, float)
-             or not abs(x) <= sys.float_info.max]
-    return ('are no finite numbers', f'{wrong[0]!r:.40}') if wrong else ('',
-                                                                         '')

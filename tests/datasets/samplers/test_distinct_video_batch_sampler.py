@@ -100,11 +100,3 @@ def test_where_it_cannot_be_the_log_tells(monkeypatch):
     assert '4 videos with up to 9 samples' in said[0]
     build(Windows([2, 2]), 3)
     assert '2 videos' in said[1] and 'smaller batch' in said[1]
-
-
-def test_errors():
-    sampler = DefaultSampler(Windows([2]), shuffle=True)
-    with pytest.raises(ValueError, match='batch_size=0'):
-        DistinctVideoBatchSampler(sampler, 0)
-    with pytest.raises(ValueError, match='drop_last'):
-        DistinctVideoBatchSampler(sampler, 1, drop_last=True)

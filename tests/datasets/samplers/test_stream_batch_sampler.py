@@ -112,41 +112,6 @@ def test_lengths_and_windows(world_size, log):
     assert len(lengths) == 1
 
 
-def test_epoch_decides_the_order_and_reaches_the_dataset():
-    dataset = Keyed([3, 4, 5, 3, 2])
-    wrapped = fake(dataset)
-    sampler = StreamBatchSampler(wrapped, 2)
-    assert dataset.epochs == []
-    # The data set learns its epoch before the first batch.
-    iter(sampler)
-    assert dataset.epochs.pop() == 0
-    orders = []
-    for wrapped.epoch in range(3):
-        orders.append(list(sampler))
-    assert dataset.epochs == [0, 1, 2]
-    assert orders[0] != orders[1] != orders[2]
-    # A resumed run begins at its epoch, with a new sampler.
-    assert list(StreamBatchSampler(fake(dataset, epoch=2), 2)) == orders[2]
-
-
-@pytest.mark.parametrize('shuffle', [True, False])
-def test_max_stream_len(shuffle):
-    keys = Keyed([20, 3, 2, 4]).stream_keys()
-    shown = []
-    for epoch in range(4):
-        sampler = StreamBatchSampler(fake([20, 3, 2, 4], shuffle, epoch=epoch),
-                                     2, mode='train', max_stream_len=6)
-        batches = list(sampler)
-        # 6 + 3 + 2 + 4 clips in two lanes.
-        assert len(sampler) == len(batches) == 8
-        shown.append({i for batch in batches for i in batch})
-        piece = sorted(keys[i][1] for i in shown[-1] if i < 20)
-        assert piece == list(range(piece[0], piece[0] + 6))
-        assert len(shown[-1]) == 15
-    # The four pieces of the long video take turns.
-    assert set().union(*shown) == set(range(29))
-
-
 def test_mode(log):
     def mode(shuffle, test_mode=False, world_size=1, **kwargs):
         dataset = Keyed([2, 3, 2, 3], test_mode=test_mode)

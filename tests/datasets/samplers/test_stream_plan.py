@@ -150,37 +150,6 @@ def test_evaluation(lengths, world_size, batch_size, seed):
     assert sorted(shown) == list(range(len(keys)))
 
 
-def test_evaluation_gives_the_longest_to_the_least_loaded():
-    streams = index_streams(make_keys([1, 5, 3, 2]))
-    batches = plan_evaluation(streams, 0, 1, 2)
-    # Lanes: video_1 (5 clips), then video_2, video_3 (3 + 2), then video_0.
-    assert [batch[0] for batch in batches] == [1, 2, 3, 4, 5, 0]
-    assert [batch[1] for batch in batches[:5]] == [6, 7, 8, 9, 10]
-    assert len(batches[5]) == 1
-
-
-@some
-@given(training_case())
-def test_pure_function(case):
-    _, keys, world_size, batch_size, seed = case
-    state = np.random.get_state()[1].copy()
-    a = plan_all_ranks(keys, seed, 4, world_size, batch_size)
-    plan_all_ranks(keys, seed + 1, 0, world_size, batch_size)
-    b = plan_all_ranks(keys, seed, 4, world_size, batch_size)
-    assert all((x == y).all() for x, y in zip(a, b))
-    assert (np.random.get_state()[1] == state).all()
-
-
-def test_epochs_and_seeds_differ():
-    keys = make_keys(np.random.default_rng(0).integers(1, 9, 30))
-    plans = [plan_all_ranks(keys, seed, epoch, 1, 3)[0]
-             for seed, epoch in ((0, 0), (0, 1), (1, 0))]
-    assert len({plan.tobytes() for plan in plans}) == 3
-    fixed = [plan_all_ranks(keys, seed, epoch, 1, 3, shuffle=False)[0]
-             for seed, epoch in ((0, 0), (5, 3))]
-    assert (fixed[0] == fixed[1]).all()
-
-
 def test_videos_of_different_lengths_change_company():
     """The same two videos must not share a lane in every epoch."""
     lengths = list(range(20, 80, 2)) + [99] * 3

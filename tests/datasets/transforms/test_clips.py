@@ -2,7 +2,6 @@
 import numpy as np
 import pytest
 from mmaction.registry import TRANSFORMS
-from mmengine.registry import DefaultScope
 
 from mmaction_memvit.datasets.transforms import (
     DropLostBoxes,
@@ -10,12 +9,6 @@ from mmaction_memvit.datasets.transforms import (
     TrimToSegment,
 )
 from mmaction_memvit.datasets.transforms.consistent import seeded
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
 
 
 def boxes(*rows):

@@ -103,11 +103,6 @@ def test_failures(video, tmp_path):
         transform(dict(filename=video))
 
 
-def test_bad_arguments():
-    with pytest.raises(ValueError, match='short_side=8'):
-        LoadVideoClip(short_side=8, size=(8, 8))
-
-
 @pytest.mark.parametrize('backend', ['pyav', 'decord'])
 def test_scaled_while_it_is_read(video, backend):
     pytest.importorskip({'pyav': 'av', 'decord': 'decord'}[backend])
@@ -192,19 +187,6 @@ class FakeReader:
 
     def close(self):
         self.open = False
-
-
-def test_reader_cache_keeps_the_last_ones():
-    cache = ReaderCache(2)
-    a = cache.get('a', FakeReader)
-    b = cache.get('b', FakeReader)
-    assert cache.get('a', FakeReader) is a
-    cache.get('c', FakeReader)
-    assert a.open and not b.open and len(cache) == 2
-    assert cache.opened == 3
-    cache.drop('a')
-    assert not a.open and len(cache) == 1
-    cache.drop('a')
 
 
 @pytest.mark.parametrize('num_videos, warns', [(4, False), (5, True)])

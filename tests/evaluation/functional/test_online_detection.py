@@ -24,14 +24,6 @@ def defined(scores, shown, calibrated):
     return sum(precisions) / num
 
 
-def by_sorting(scores, shown):
-    """As formulas of cAP in papers read: frame by frame, all scores differ."""
-    right = shown[np.argsort(-scores)].astype(float)
-    hits, false = np.cumsum(right), np.cumsum(1 - right)
-    weight = (1 - right).sum() / right.sum()
-    return (hits / (hits + false / weight))[right == 1].mean()
-
-
 def stages_of(shown, lengths):
     """Frames of each stage, action by action."""
     stages = [[] for _ in range(10)]
@@ -122,14 +114,6 @@ def test_equals_the_definition(kind, calibrated):
         assert metrics['mcAP'] == pytest.approx(0.5)
 
 
-def test_distinct_scores_need_no_rule_for_ties():
-    scores, labels = make('random', 0)
-    for i in (1, 2, 4):
-        assert average_precision(
-            scores[:, i], labels[:, i], True) == pytest.approx(
-                by_sorting(scores[:, i], labels[:, i]), abs=1e-9)
-
-
 @pytest.mark.parametrize('kind', ['random', 'tied', 'constant', 'single'])
 def test_equals_scikit_learn(kind):
     metrics = pytest.importorskip('sklearn.metrics')
@@ -138,18 +122,6 @@ def test_equals_scikit_learn(kind):
         assert average_precision(scores[:, i], labels[:, i]) == pytest.approx(
                 metrics.average_precision_score(labels[:, i], scores[:, i]),
                 abs=1e-9)
-
-
-def test_order_of_videos_plays_no_role():
-    scores, labels = make('tied', 5)
-    parts = np.split(np.arange(200), np.cumsum(LENGTHS)[:-1])
-    order = [2, 0, 3, 1]
-    frames = np.concatenate([parts[k] for k in order])
-    one = evaluate_online_detection(scores, labels, LENGTHS)
-    two = evaluate_online_detection(
-        scores[frames], labels[frames], [LENGTHS[k] for k in order])
-    np.testing.assert_array_equal(one.ap, two.ap)
-    np.testing.assert_array_equal(one.by_stage, two.by_stage)
 
 
 def test_frames_that_are_not_annotated():

@@ -208,17 +208,6 @@ def test_which_scores_are_detections(files, tmp_path, log):
     assert open(path).read() == 'a,0000,0.1,0.1,0.5,0.9,5,0.8\n'
 
 
-def test_missing_and_unknown_keyframes_are_told(files, log):
-    samples = make_dataset()
-    # The first two have ground truth.
-    other = make_sample('zz', 1, np.zeros((0, 4)), np.zeros((0, 6)))
-    evaluate([*samples[2:], other], files, size=len(samples))
-    one, two, three = [text for level, text in log if level > 20]
-    assert '20 keyframes' in one and '21' in one
-    assert '2 of 16 keyframes' in two and "'a,0000'" in two
-    assert '1 videos' in three and "'zz'" in three
-
-
 def test_scores_that_are_not_finite(files, log):
     samples = make_dataset()
     whole = evaluate(samples, files)
@@ -246,8 +235,6 @@ def test_nothing_is_detected(files, log):
 
 
 @pytest.mark.parametrize('changes,message', [
-    (dict(convention='coco'), "'coco'.*official"),
-    (dict(options=('recall', )), 'recall'),
     (dict(num_classes=5), 'up to 5.*num_classes=5'),
     (dict(num_classes=4, label_file=None), '1 to 3.*num_classes=4'),
 ])

@@ -144,18 +144,6 @@ def test_multi_label():
     assert result == {'acc/mmit_mean_average_precision': 1}
 
 
-def test_clip_scored_twice():
-    samples = [make_sample('a', t, [.6, .4], 0) for t in (0, 1, 1)]
-    with pytest.raises(ValueError) as error:
-        evaluate(samples)
-    for words in ("('a', '', 1)", 'StreamBatchSampler', 'round_up=False'):
-        assert words in str(error.value)
-    # The same time in two segments is two results.
-    samples = [make_sample('a', 0, [.6, .4], i, segment_id=str(i))
-               for i in range(2)]
-    assert evaluate(samples)['acc/top1'] == 0.5
-
-
 def test_nothing_labelled():
     with pytest.raises(ValueError, match='None of the 2 clips has a label'):
         evaluate([make_sample('a', t, [.6, .4], -1) for t in range(2)])

@@ -163,16 +163,13 @@ R = ('results', IDS[1])
     (R, None, "^1 segments .* no result: 'P01_101_1'"),
     (('results', 'P99_01_0'), {}, "^1 .*not in the list: 'P99_01_0'"),
     (R, {'verb': {}}, '^1 action .*P01_101_1'),
-    ((*R, 'verb', '96'), None, r'^1 verb .*97.*P01_101_1 \(96\)'),
-    ((*R, 'verb', '97'), 1., r'^1 verb .*P01_101_1 \(98'),
-    ((*R, 'noun'), [1, 2], r'^1 noun .*P01_101_1 \(\[1, 2\]\)'),
-    ((*R, 'noun', '7'), float('nan'), r'^1 noun .*finite.*\(nan\)'),
-    ((*R, 'verb', '7'), '1.5', "^1 verb .*finite.*'1.5'"),
-    ((*R, 'verb', '7'), False, '^1 verb .*finite'),
+    ((*R, 'verb', '96'), None, r'^1 verb .*97.*P01_101_1'),
+    ((*R, 'noun'), [1, 2], r'^1 noun .*P01_101_1'),
+    ((*R, 'noun', '7'), float('nan'), r'^1 noun .*finite'),
+    ((*R, 'verb', '7'), '1.5', '^1 verb .*finite'),
     ((*R, 'verb', '7'), 10**400, '^1 verb .*finite'),
-    ((*R, 'action', '0,300'), 1., r'^1 action .* 100: .*\(101\)'),
-    ((*R, 'action'), {f'{i},300': 1. for i in range(100)}, "29100.*'0,300'"),
-    ((*R, 'action'), 5, r'^1 action .*\(5\)'),
+    ((*R, 'action', '0,300'), 1., r'^1 action .* 100: '),
+    ((*R, 'action'), {f'{i},300': 1. for i in range(100)}, '29100'),
 ])
 def test_problems_are_found(tmp_path, content, where, value, message):
     assert check(tmp_path, content) == []
@@ -185,7 +182,7 @@ def test_problems_of_many_segments_are_counted(tmp_path, content):
     for result in content['results'].values():
         del result['verb']['3']
     (found, ) = check(tmp_path, content)
-    assert found.startswith('3 verb scores') and 'P33_02_10 (96)' in found
+    assert found.startswith('3 verb scores') and 'P33_02_10' in found
     (found, ) = check(tmp_path, {**content, 'results': {}}, [],
                       challenge='action_anticipation')
     assert 'action_recognition' in found and 'action_anticipation' in found

@@ -30,7 +30,6 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
-from mmengine.utils import track_iter_progress, track_parallel_progress
 
 from mmaction_memvit.annotations.ava import write_rows
 from mmaction_memvit.annotations.class_names import write_label_map
@@ -38,14 +37,8 @@ from mmaction_memvit.annotations.proposals import write_proposals
 from mmaction_memvit.annotations.table import BadRows
 from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names, text_table
-from mmaction_memvit.video import probe_video
-from mmaction_memvit.video.index import (
-    earlier_index,
-    is_video,
-    match_videos,
-    walk,
-    write_video_index,
-)
+from mmaction_memvit.video.find import is_video, match_videos, walk
+from mmaction_memvit.video.index import earlier_index, update_index
 
 # The tools beside this one and above, however it was started.
 FOLDER = osp.dirname(osp.abspath(__file__))
@@ -154,21 +147,16 @@ def find_files(args, rows: pd.DataFrame, bad: BadRows) -> dict[str, str]:
 
 
 def probe_videos(args, files: list[str]) -> dict[str, dict]:
-    """Counts the frames of the videos."""
-    print(f'counting the frames of {len(files)} video(s)', flush=True)
-    paths = [osp.join(args.video_root, x) for x in files]
-    if args.num_workers > 1:
-        entries = track_parallel_progress(probe_video, paths, args.num_workers)
-    else:
-        entries = [probe_video(x) for x in track_iter_progress(paths)]
-        print()
-    index = dict(zip(files, entries))
+    """Counts the frames of the videos and writes the index."""
+    path = osp.join(args.out, 'index.json')
+    # Of other videos it is kept: another list may need them.
+    index = earlier_index(path)
+    update_index(index, {x: osp.join(args.video_root, x) for x in files}, path,
+                 args.num_workers)
+    index = {x: index[x] for x in files}
     for name, entry in index.items():
         if 'problem' in entry:
             print(f'{name}: {entry["problem"]}')
-        if 'time_drift' in entry:
-            print(f'{name}: uneven frame times, off by up to '
-                  f'{entry["time_drift"]:g} s')
     broken = [x for x, e in index.items() if not e['num_frames']]
     if broken:
         raise ValueError(f'{first_names(broken)} cannot be read; drop their '
@@ -290,11 +278,6 @@ def make_ava_style(args) -> None:
     for split in SPLITS:
         write_split(args, placed, split, ids)
     write_label_map(osp.join(args.out, 'label_map.pbtxt'), names)
-    path = osp.join(args.out, 'index.json')
-    # Of other videos it is kept: another list may need them.
-    known = earlier_index(path)
-    used = {x: index[x] for x in sorted(placed['file'].unique())}
-    write_video_index({**known, **used}, path)
     text = summary(args, placed, names, len(usable) - len(placed), num_cut)
     print(f'{args.out}: {text}')
 

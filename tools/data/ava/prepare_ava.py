@@ -25,14 +25,8 @@ from mmaction_memvit.annotations.ava import read_ava_boxes, read_exclusions
 from mmaction_memvit.annotations.class_names import read_label_map
 from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.messages import first_names
+from mmaction_memvit.video.find import count_frame_images
 from mmaction_memvit.video.frames import Clock
-from mmaction_memvit.video.index import (
-    count_frame_images,
-    earlier_index,
-    in_threads,
-    update_index,
-    write_video_index,
-)
 
 # The tools beside this one and above, however it was started.
 sys.path[:0] = [osp.dirname(osp.dirname(osp.abspath(__file__)))]
@@ -70,10 +64,9 @@ def parse_args(argv=None):
         help='end with exit code 1 if a video is missing, broken, damaged or '
         'too short')
     args = parser.parse_args(argv)
-    for name in ('keyframe_rate', 'fps'):
-        if not getattr(args, name) > 0:
-            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)} '
-                         'must be above 0')
+    if not min(args.keyframe_rate, args.fps) > 0:
+        parser.error(f'--keyframe-rate {args.keyframe_rate} and --fps '
+                     f'{args.fps} must be above 0')
     return args
 
 
@@ -143,65 +136,17 @@ def check_annotations(args):
     return {v: np.concatenate(t) for v, t in times.items()}
 
 
-def count_videos(args, video_ids, index):
-    """Fills the index; returns the keys of the videos that are there."""
-    found = checking.find_each(video_ids, args.videos)
-    # Where no video is, an old index stays as it is.
-    if found:
-        paths = {p: osp.join(args.videos, p) for p in found.values()}
-        num = update_index(index, paths, args.out, args.num_workers,
-                           args.decode)
-        if num:
-            print(f'{args.out}: {num} videos are known already')
-    return found
-
-
-def count_folders(args, video_ids, index):
-    """As count_videos, for frame folders."""
-    count = partial(count_frame_images, filename_tmpl=args.filename_tmpl,
-                    start_index=args.start_index)
-
-    def entry_of(name):
-        num = count(osp.join(args.frames, name))
-        return name, dict(num_frames=num, fps=args.fps if num else 0.)
-
-    entries = in_threads(entry_of, video_ids, args.num_workers, show=True)
-    index.update(entries)
-    for name, entry in entries:
-        if not entry['num_frames']:
-            del index[name]
-    if index or osp.exists(args.out):
-        write_video_index(index, args.out)
-    return {v: v for v in video_ids if v in index}
-
-
-def seconds_of(entry):
-    """Length of a video."""
-    return entry['num_frames'] / entry['fps']
-
-
-def report_videos(args, index, found, times):
-    """Prints what is missing or broken; returns how many are not sound."""
-    entries = {v: index[name] for v, name in found.items()}
-    good = {v: e for v, e in entries.items() if e['num_frames']}
-    hours = sum(map(seconds_of, good.values())) / 3600
-    print(f'{args.out}: {len(good)} of {len(times)} videos, {hours:.4g} h')
-    print('  frames per second: ' + checking.most_common(
-        f"{e['fps']:.4g}" for e in good.values()))
-    groups = {
-        'missing': {v: '' for v in times if v not in found},
-        'cannot be read': {
-            v: e['problem'] for v, e in entries.items() if v not in good},
-        'damaged or cut off; what can be read will be used': {
-            v: e['problem'] for v, e in good.items() if 'problem' in e}}
-    checking.print_groups(groups)
-    return sum(map(len, groups.values())), good
+def probe_folder(path, decode, args):
+    """The entry of a frame folder, counted with few looks into it."""
+    num = count_frame_images(path, args.filename_tmpl, args.start_index)
+    return dict(num_frames=num, fps=args.fps,
+                **{} if num else dict(problem='no frames of this name'))
 
 
 def report_start(args, good, times):
-    """Says which timestamp_start fits; returns how many videos do not."""
+    """Says which timestamp_start fits; returns the videos that do not."""
     if not good:
-        return 0
+        return {}
     starts = [args.timestamp_start]
     if args.timestamp_start is None:
         least = min(int(t.min()) for t in times.values())
@@ -226,44 +171,30 @@ def report_start(args, good, times):
     print(f'  timestamp_start={best} fits' if len(short) < len(good) else
           '  No timestamp_start fits. Are these the right videos, and is '
           f'--keyframe-rate {args.keyframe_rate:g} right?')
-    if short:
-        checking.print_groups({'too short': {
-            v: 'ends at timestamp '
-            f'{best + seconds_of(good[v]) * args.keyframe_rate:.1f}, last '
-            f'keyframe at {times[v].max()}, {num} keyframes after the end'
-            for v, num in short.items()}})
+    ends = {v: best + good[v]['num_frames'] / good[v]['fps']
+            * args.keyframe_rate for v in short}
+    checking.print_groups({'too short': {
+        v: f'ends at timestamp {ends[v]:.1f}, last keyframe at '
+        f'{times[v].max()}, {num} keyframes after the end'
+        for v, num in short.items()}})
     others = [v for v in short if any(v not in x for x in outside.values())]
     if others:
         print(f'  {len(others)} of these fit another timestamp_start than '
               f'the rest: {first_names(others)}. Whole films and cuts cannot '
               'be mixed in one dataset')
-    return len(short)
+    return short
 
 
+@checking.exit_code
 def main(argv=None):
     """Checks the data and builds the index; returns the exit code."""
     args = parse_args(argv)
-    folder = args.videos or args.frames
-    try:
-        times = check_annotations(args)
-        if not osp.isdir(folder):
-            raise FileNotFoundError(f'folder {folder!r} does not exist')
-        index = earlier_index(args.out)
-    except (OSError, ValueError) as e:
-        return checking.failed(e)
-    count = count_videos if args.videos else count_folders
-    try:
-        found = count(args, list(times), index)
-    except (ValueError, RuntimeError) as e:
-        return checking.failed(e)
-    except KeyboardInterrupt:
-        print('\nInterrupted; run it again to go on')
-        return 130
-    problems, good = report_videos(args, index, found, times)
-    problems += report_start(args, good, times)
-    if problems:
-        print(f'{problems} problems with {len(times)} videos')
-    return int(bool(problems and args.strict))
+    times = check_annotations(args)
+    good, wrong = checking.check(
+        args, args.out, {v: [v] for v in times}, lambda name, entry: '',
+        probe=partial(probe_folder, args=args))
+    wrong.update(report_start(args, good, times))
+    return checking.summary(wrong, len(times)) * args.strict
 
 
 if __name__ == '__main__':

@@ -30,44 +30,11 @@ def parse_args(argv=None):
     add('lists', nargs='+', metavar='LIST',
         help='Charades_v1_train.csv, Charades_v1_test.csv')
     checking.add_source(parser)
-    add('--index', help='with --videos: JSON file for the frame counts')
+    add('--index', help='JSON file for the frame counts')
     add('--fps', type=float, default=24., help='rate of frames in folders')
     add('--tolerance', type=float, default=2.,
         help='seconds by which a video may be longer or shorter than listed')
-    args = parser.parse_args(argv)
-    checking.check_source(parser, args, args.index)
-    return args
-
-
-def find(args, ids):
-    """Names of files or folders, by video."""
-    if args.videos:
-        return checking.find_each(ids, args.videos)
-    return {v: v for v in ids if osp.isdir(osp.join(args.frames, v))}
-
-
-def report(args, videos, entries):
-    """Prints what was found; returns how many videos are not in order."""
-    groups = {
-        'missing': {v: '' for v in videos if v not in entries},
-        'not decodable': {},
-        'damaged': {},
-        'not as long as listed': {}}
-    for video, entry in entries.items():
-        length = videos[video].length
-        if not entry['num_frames']:
-            groups['not decodable'][video] = entry['problem']
-            continue
-        if 'problem' in entry:
-            groups['damaged'][video] = entry['problem']
-        seconds = entry['num_frames'] / (entry['fps'] or args.fps)
-        if abs(seconds - length) > args.tolerance:
-            groups['not as long as listed'][video] = (
-                f'{seconds:.2f} s, listed {length:g} s')
-    frames = sum(e['num_frames'] for e in entries.values())
-    print(f'{len(entries)} of {len(videos)} are there, {frames} frames')
-    checking.print_groups(groups)
-    return len({v for group in groups.values() for v in group})
+    return parser.parse_args(argv)
 
 
 def describe(path, rows):
@@ -76,39 +43,34 @@ def describe(path, rows):
     for row in rows:
         counts[np.unique(row.classes)] += 1
     empty = sum(not len(row.classes) for row in rows)
-    print(f'{osp.basename(path)}: {len(rows)} videos, {empty} without actions')
-    found = np.flatnonzero(counts)
-    print(f'  {len(found)} of {NUM_CLASSES} classes occur')
-    for word, pick in (('rarest', np.argmin), ('most frequent', np.argmax)):
-        if len(found):
-            label = found[pick(counts[found])]
-            print(f'  {word}: c{label:03}, in {counts[label]} videos')
+    print(f'{osp.basename(path)}: {len(rows)} videos, {empty} without '
+          f'actions; {(counts > 0).sum()} of {NUM_CLASSES} classes occur')
+    names = osp.join(osp.dirname(path), CLASS_FILE)
+    if not osp.exists(names):
+        print(f'{names} is missing, from which the configs take the names of '
+              'classes. Remedy: unpack it of Charades.zip, or set '
+              'class_names=None of MultiLabelMAPMetric')
 
 
-def check_class_file(lists):
-    """Says if the names of classes are not beside the lists."""
-    for folder in sorted({osp.dirname(path) for path in lists}):
-        path = osp.join(folder, CLASS_FILE)
-        if not osp.exists(path):
-            print(f'{path} is missing, from which the configs take the names '
-                  'of classes. Remedy: unpack it of Charades.zip, or set '
-                  'class_names=None of MultiLabelMAPMetric')
-
-
+@checking.exit_code
 def main(argv=None):
     """Checks a download; returns the exit code."""
     args = parse_args(argv)
     videos = {}
-    try:
-        for path in args.lists:
-            rows = read_charades(path)
-            describe(path, rows)
-            videos.update((row.video_id, row) for row in rows)
-        check_class_file(args.lists)
-        entries = checking.probe_all(args, find(args, videos))
-    except (OSError, ValueError, RuntimeError) as e:
-        return checking.failed(e)
-    return checking.summary(report(args, videos, entries), len(videos))
+    for path in args.lists:
+        rows = read_charades(path)
+        describe(path, rows)
+        videos.update((row.video_id, row) for row in rows)
+
+    def compare(name, entry):
+        seconds = entry['num_frames'] / (entry['fps'] or args.fps)
+        length = videos[name].length
+        return f'{seconds:.2f} s, listed {length:g} s' * (
+            abs(seconds - length) > args.tolerance)
+
+    _, wrong = checking.check(
+        args, args.index, {name: [name] for name in videos}, compare)
+    return checking.summary(wrong, len(videos))
 
 
 if __name__ == '__main__':
