@@ -2,11 +2,9 @@
 """What is wrong with a run is told before its first step.
 
 :mod:`.run` reads a run, from its config or from what was built of it;
-functions in :mod:`.models`, :mod:`.pipelines`, :mod:`.metrics` and
-:mod:`.labels` look at one thing each and give findings; :mod:`.checks` asks
-all before a run. They look for what gives wrong numbers and raises nothing:
-what raises by itself need not be foreseen, ``tools/check_config.py`` does a
-step of each loader.
+functions in :mod:`.models`, :mod:`.pipelines`, :mod:`.samplers`,
+:mod:`.sizes`, :mod:`.metrics` and :mod:`.labels` look at one thing each and
+give findings; :mod:`.checks` asks all before a run.
 """
 from .checks import check_runs, find_data_problems, find_problems, preflight
 from .findings import Finding, PreflightError, describe, errors

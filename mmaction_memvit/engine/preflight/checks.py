@@ -8,11 +8,12 @@ from mmengine.runner import Runner
 from mmaction_memvit.compat.wrap import wrap
 from mmaction_memvit.messages import log
 
-from . import labels, metrics, models, pipelines
+from . import labels, metrics, models, pipelines, samplers, sizes
 from .findings import Finding, PreflightError, describe, errors
 from .run import MODES, Run
 
-CHECKS = (*models.CHECKS, *pipelines.CHECKS, *metrics.CHECKS, *labels.CHECKS)
+CHECKS = (*models.CHECKS, *pipelines.CHECKS, *samplers.CHECKS, *sizes.CHECKS,
+          *metrics.CHECKS, *labels.CHECKS)
 DATA_CHECKS = (*models.DATA_CHECKS, *labels.DATA_CHECKS,
                *pipelines.DATA_CHECKS)
 #: What is checked: a training will validate, and one day be tested.
@@ -30,8 +31,20 @@ def find_data_problems(run: Run) -> list[Finding]:
 
 
 def _collect(checks: Iterable[Callable], run: Run) -> list[Finding]:
-    return list(dict.fromkeys(
-        finding for check in checks for finding in check(run)))
+    found = dict.fromkeys(
+        finding for check in checks for finding in check(run))
+    # What is alike in validation and testing is told once.
+    twins = {}
+    for finding in found:
+        twin = Finding(*(x.replace('test_', 'val_') if isinstance(x, str)
+                         else x for x in finding))
+        if twin != finding and twin in found:
+            twins[twin] = finding
+    return [
+        x._replace(
+            where=f'{x.where} and {twins[x].where}',
+            change=f'{x.change}, and alike for testing') if x in twins else x
+        for x in found if x not in twins.values()]
 
 
 def preflight(runner: Runner, mode: str) -> None:

@@ -19,6 +19,45 @@ def _path(run: Run) -> str:
     return f'{run.head.path}.num_classes'
 
 
+def classes_agree(run: Run) -> Iterator[Finding]:
+    """Numbers of classes that the config gives twice, differently."""
+    scored = run.num_classes
+    if not isinstance(scored, int):
+        return
+    told = set()
+    for loader, dataset in run.data_sets():
+        numbers = {'num_classes': dataset.get('num_classes')}
+        classes = (dataset.get('metainfo') or {}).get('classes')
+        # Of boxes, class 0 is nobody's.
+        if classes and not run.model.is_a('FastRCNN'):
+            numbers['metainfo.classes'] = len(classes)
+        for option, number in numbers.items():
+            if (isinstance(number, int) and number != scored
+                    and number not in told):
+                told.add(number)
+                yield Finding(
+                    _path(run), f'num_classes={scored}, but '
+                    f'{loader.path}.dataset.{option} says {number}',
+                    f'{_path(run)}={number}')
+
+
+def tasks_agree(run: Run) -> Iterator[Finding]:
+    """Classes of verbs and nouns, in head and metric."""
+    scored = run.num_classes
+    if not isinstance(scored, dict):
+        return
+    for loader in run.evaluations:
+        for metric in run.metrics.get(loader.mode, ()):
+            for task, option in (('verb', 'num_verbs'), ('noun', 'num_nouns')):
+                number = metric.get(option)
+                if task in scored and number not in (None, scored[task]):
+                    yield Finding(
+                        f'{_path(run)}.{task}', f'{scored[task]} classes of '
+                        f'{task}, but {metric.path}.{option}={number}',
+                        f'{_path(run)}.{task}={number}, or '
+                        f'{metric.path}.{option}={scored[task]}')
+
+
 def labels_fit_loss(run: Run) -> Iterator[Finding]:
     """Several labels a sample for a loss that takes one."""
     head = run.head
@@ -36,7 +75,10 @@ def labels_fit_loss(run: Run) -> Iterator[Finding]:
                 f"'BCELossWithLogits'), {head.path}.multi_class=True")
 
 
-CHECKS = (labels_fit_loss, )
+CHECKS = (classes_agree, tasks_agree, labels_fit_loss)
+
+
+# What only data that is there can tell.
 
 
 def labels_are_scored(run: Run) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from typing import Optional
 
 from .findings import Finding
 from .part import Part
+from .pipelines import shows_features
 from .run import Loader, Run
 
 #: Options of detection metrics that must be those of the data set.
@@ -32,23 +33,43 @@ def metrics_count_videos(run: Run) -> Iterator[Finding]:
                 f"{metric.path} = dict(type='VideoAccMetric')")
 
 
-def metrics_take_views(run: Run) -> Iterator[Finding]:
-    """Views that are averaged where they must not be, or are not."""
+def metrics_fit_head(run: Run) -> Iterator[Finding]:
+    """Scores of another form than the metric takes."""
     head = run.head
-    if head is None or not head.has('average_clips'):
+    if head is None:
         return
-    average = head.get('average_clips')
     for _, metric in _pairs(run):
-        if metric.is_a('VideoAccMetric') and average is None:
-            yield Finding(
-                metric.path, f'average_clips=None in {head.path}: {metric} '
-                'takes one score a clip, not one a view',
-                f"{head.path}.average_clips='prob'")
-        if metric.is_a('MultiLabelMAPMetric') and average == 'prob':
-            yield Finding(
-                metric.path, f"average_clips='prob' in {head.path} is a "
-                f'softmax over classes, but {metric} takes logits of views',
+        found = _misfit(run, head, metric)
+        if found:
+            problem, change = found
+            yield Finding(metric.path, problem, change)
+
+
+def _misfit(run: Run, head: Part, metric: Part) -> Optional[tuple[str, str]]:
+    boxes = run.model.is_a('FastRCNN')
+    average = head.get('average_clips')
+    if metric.is_a('AVADetectionMetric', 'AVAMetric') != boxes and (
+            metric.is_ours or boxes and metric.is_a('AccMetric')):
+        right = 'AVADetectionMetric' if boxes else 'VideoAccMetric'
+        return (f'{metric} does not measure what {run.model} gives',
+                f"{metric.path}.type='{right}'")
+    if metric.is_a('VideoAccMetric'):
+        # A step of features may be one clip.
+        tokens = head.is_a('FrameLevelHead') and not all(
+            shows_features(x.dataset) for x in run.evaluations)
+        if tokens or head.is_a('MultiTaskHead'):
+            return (f'{metric} takes scores of clips, but {head} scores '
+                    'several tasks or tokens',
+                    f"{metric.path}.type='EpicRecognitionMetric'")
+        if head.is_a('BaseHead') and average is None:
+            return (f'average_clips=None in {head.path}: {metric} takes one '
+                    'score a clip, not one a view',
+                    f"{head.path}.average_clips='prob'")
+    if metric.is_a('MultiLabelMAPMetric') and average == 'prob':
+        return (f"average_clips='prob' in {head.path} is a softmax over "
+                f'classes, but {metric} takes logits of views',
                 f'{head.path}.average_clips=None')
+    return None
 
 
 def metrics_fit_data(run: Run) -> Iterator[Finding]:
@@ -92,12 +113,19 @@ def _file(part: Part, option: str) -> Optional[str]:
     return osp.normpath(name)
 
 
-def metrics_fit_task(run: Run) -> Iterator[Finding]:
-    """Recognition measured on anticipation, and the other way round."""
+def metrics_know_streams(run: Run) -> Iterator[Finding]:
+    """Metrics of EPIC-KITCHENS for whole videos or for segments."""
     for loader, metric in _pairs(run):
         if not metric.is_a('EpicRecognitionMetric') or \
                 not loader.dataset.is_a('EpicVideoDataset', 'EpicDataset'):
             continue
+        online = bool(metric.get('online'))
+        if online != loader.is_stream:
+            kind = 'clips of whole videos' if loader.is_stream else 'segments'
+            yield Finding(
+                f'{metric.path}.online', f'online={online}, but '
+                f'{loader.dataset} gives {kind}',
+                f'{metric.path}.online={loader.is_stream}')
         task = loader.dataset.get('task') or 'recognition'
         anticipates = metric.is_a('EpicAnticipationMetric')
         if anticipates != (task == 'anticipation'):
@@ -107,5 +135,20 @@ def metrics_fit_task(run: Run) -> Iterator[Finding]:
                 f'measures {right}', f'{loader.path}.dataset.task={right!r}')
 
 
-CHECKS = (metrics_count_videos, metrics_take_views, metrics_fit_data,
-          metrics_fit_task)
+def other_videos_are_measured(run: Run) -> Iterator[Finding]:
+    """Evaluation on what was trained on."""
+    train = run.loader('train')
+    if train is None or not run.is_ours:
+        return
+    own = _file(train.dataset, 'ann_file')
+    for loader in run.evaluations:
+        if own and own == _file(loader.dataset, 'ann_file') and \
+                train.dataset.get('split') == loader.dataset.get('split'):
+            yield Finding(
+                f'{loader.path}.dataset.ann_file', f'{own} is the list that '
+                'training reads: the numbers say nothing about other videos',
+                f'another list in {loader.path}.dataset.ann_file', False)
+
+
+CHECKS = (metrics_count_videos, metrics_fit_head, metrics_fit_data,
+          metrics_know_streams, other_videos_are_measured)

@@ -10,8 +10,11 @@ from mmaction_memvit.video.feature_files import FeatureStack
 from .findings import Finding
 from .pipelines import shows_features
 from .run import Run
+from .sizes import frame_size
 
 HOOK = "custom_hooks = [dict(type='MemoryBankHook')]"
+#: Transforms that make several views of a clip.
+CROPS = ('ThreeCrop', 'TenCrop')
 
 
 def memory_is_carried(run: Run) -> Iterator[Finding]:
@@ -73,6 +76,54 @@ def frames_are_normalised(run: Run) -> Iterator[Finding]:
             'model.data_preprocessor.to_rgb=False', False)
 
 
+def shapes_fit(run: Run) -> Iterator[Finding]:
+    """Clips in another layout than the model normalises."""
+    prep = run.preprocessor
+    if not (run.carries_memory or run.shares_memory) or prep is None:
+        return
+    wanted = prep.get('format_shape')
+    for loader in run.loaders:
+        step = loader.find('FormatShape')
+        given = step and step.get('input_format')
+        if {given, wanted} == {'NCHW', 'NCTHW'}:
+            yield Finding(
+                f'{step.path}.input_format', f'FormatShape makes {given!r}, '
+                f'but model.data_preprocessor.format_shape={wanted!r}',
+                'model.data_preprocessor.format_shape='
+                f'{given!r}')
+
+
+def streams_are_kept(run: Run) -> Iterator[Finding]:
+    """Fewer streams remembered than are watched at a time."""
+    if not run.with_memory:
+        return
+    most = run.model.get('max_streams')
+    if not run.model.is_config:
+        most = run.model.value.banks['train'].max_streams
+    for loader in run.loaders:
+        views = {'ThreeCrop': 3, 'TenCrop': 10}
+        crop = loader.find(*CROPS)
+        lanes = loader.batch_size * views.get(crop and crop.name, 1)
+        if most is not None and most < lanes:
+            yield Finding(
+                'model.max_streams', f'max_streams={most}, but {loader.path} '
+                f'shows {lanes} streams at a time: most are forgotten before '
+                'they go on', 'model.max_streams=None, or at least '
+                f'{lanes}')
+            return
+
+
+def one_view_in_training(run: Run) -> Iterator[Finding]:
+    """Several views of a clip where one is trained on."""
+    loader = run.loader('train')
+    crop = loader and loader.find(*CROPS)
+    if run.carries_memory and crop:
+        yield Finding(
+            crop.path, f'{crop} makes several views of a clip, but training '
+            'takes one', f'RandomCrop or CenterCrop in place of {crop} in '
+            'train_dataloader.dataset.pipeline')
+
+
 def any_size_is_not_padded(run: Run) -> Iterator[Finding]:
     """Frames of different sizes that are padded to the largest."""
     prep = run.preprocessor
@@ -81,12 +132,10 @@ def any_size_is_not_padded(run: Run) -> Iterator[Finding]:
         return
     for loader in run.evaluations:
         steps = loader.steps()
-        scaled = [
-            x.is_a('Resize') and x.get('keep_ratio')
-            or x.is_a('LoadVideoClip') and x.get('short_side') for x in steps]
-        cropped = any(x.name.endswith('Crop') or x.is_stranger or x.is_a(
-            'Resize') and not x.get('keep_ratio') for x in steps)
-        if loader.batch_size > 1 and any(scaled) and not cropped:
+        scaled = any(x.is_a('Resize') or x.is_a('LoadVideoClip')
+                     and x.get('short_side') for x in steps)
+        if (loader.batch_size > 1 and scaled and frame_size(loader) is None
+                and not any(x.is_stranger for x in steps)):
             yield Finding(
                 f'{loader.path}.dataset.pipeline', 'frames keep the shape of '
                 f'their video, and batches of {loader.batch_size} are padded '
@@ -110,6 +159,7 @@ def clips_share_memory(run: Run) -> Iterator[Finding]:
                 f'clip at a time, but {run.model} shares a memory between '
                 'the clips of a video',
                 f"{loader.path}.dataset.type='{right}'")
+            continue
         sampling = loader.find('SampleFrames', 'UniformSample')
         num = sampling and sampling.get('num_clips')
         per_clip = run.model.get('frames_per_clip') or 1
@@ -118,6 +168,29 @@ def clips_share_memory(run: Run) -> Iterator[Finding]:
                 f'{sampling.path}.num_clips', f'num_clips={num}: the memory '
                 'of a video holds one clip and no other',
                 f'num_clips={8 * per_clip} for N = 8 in {sampling}', False)
+        crop, pack = loader.find(*CROPS), loader.find('PackActionInputs')
+        test_cfg = run.model.get('test_cfg') or {}
+        if (crop and loader.mode != 'train' and pack
+                and 'num_clips' not in (pack.get('meta_keys') or ())
+                and not test_cfg.get('num_crops')):
+            yield Finding(
+                f'{pack.path}.meta_keys', f'{crop} makes several crops of '
+                "each clip, and samples do not tell 'num_clips': all crops "
+                'write the memory, as if each was a clip',
+                f"'num_clips' in PackActionInputs' meta_keys of "
+                f'{loader.path}, or model.test_cfg=dict(num_crops=3)', False)
+
+
+def windows_are_not_streams(run: Run) -> Iterator[Finding]:
+    """Windows of clips for a model that takes them one by one."""
+    if not run.carries_memory:
+        return
+    for loader in run.loaders:
+        if loader.dataset.is_a('CollaborativeAVADataset'):
+            yield Finding(
+                f'{loader.path}.dataset.type', f'{loader.dataset} gives '
+                f'windows of clips, but {run.model} takes them one by one',
+                f"{loader.path}.dataset.type='OnlineAVADataset'")
 
 
 def features_are_taken(run: Run) -> Iterator[Finding]:
@@ -137,7 +210,9 @@ def features_are_taken(run: Run) -> Iterator[Finding]:
 
 
 CHECKS = (memory_is_carried, hook_is_there, no_blending, frames_are_normalised,
-          any_size_is_not_padded, clips_share_memory, features_are_taken)
+          shapes_fit, streams_are_kept, one_view_in_training,
+          any_size_is_not_padded, clips_share_memory, windows_are_not_streams,
+          features_are_taken)
 
 
 def weights_are_there(run: Run) -> Iterator[Finding]:

@@ -35,6 +35,8 @@ class Loader:
         self.part = Part(value, path=f'{mode}_dataloader')
         self.path = self.part.path
         outer = self.part.child('dataset', DATASETS)
+        #: What stands around the data sets, such as RepeatDataset.
+        self.wrappers: list[Part] = []
         self.datasets = list(self._unwrap(outer)) if outer else []
         self.sampler = self.part.child('sampler', DATA_SAMPLERS)
         self.batch_sampler = self.part.child('batch_sampler', DATA_SAMPLERS)
@@ -50,6 +52,7 @@ class Loader:
                 inner = (
                     dataset.children(option, DATASETS) if option == 'datasets'
                     else [dataset.child(option, DATASETS)])
+                self.wrappers.append(dataset)
                 for part in inner:
                     yield from self._unwrap(part)
                 return

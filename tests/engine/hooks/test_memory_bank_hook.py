@@ -11,10 +11,7 @@ from helpers.runs import (
     read_log,
     train,
 )
-from helpers.told import warnings_once
 from mmengine.hooks import Hook
-
-from mmaction_memvit.engine.hooks import MemoryBankHook
 
 LENGTHS = [6, 5, 4, 3, 2]
 
@@ -162,6 +159,52 @@ def test_the_log_tells_how_many_clips_continued(tmp_path):
     assert told(runner, 'val') == [(15, 20)] * 2
 
 
+@pytest.mark.parametrize('check_after,steps', [(7, 6), (1000, 15)])
+def test_a_sampler_that_tears_streams_is_named(tmp_path, check_after, steps):
+    cfg = config(
+        tmp_path, made_up_loader([3] * 10, train=True, streams=False),
+        # The preflight would tell already.
+        preflight='warn',
+        custom_hooks=[dict(type='MemoryBankHook', check_after=check_after)])
+    runner = make_runner(cfg)
+    with pytest.raises(
+            RuntimeError,
+            match='train.* BatchSampler .*StreamBatchSampler.*max_gap'):
+        runner.train()
+    # The recorder comes after the hook.
+    assert len(runner.recorder.losses) == steps
+
+
+def test_steps_that_are_too_wide_are_named(tmp_path):
+    # As with a data set whose positions are seconds, two apart.
+    class Wide(Hook):
+        priority = 'VERY_HIGH'
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            for sample in data_batch['data_samples']:
+                sample.set_metainfo(dict(timestamp=2 * sample.timestamp))
+
+    loader = made_up_loader(LENGTHS, train=True)
+    runner = make_runner(config(tmp_path / 'a', loader), [Wide()])
+    with pytest.raises(RuntimeError, match=r'^0 of \d+ .*max_gap \(now 1\)'):
+        runner.train()
+    cfg = config(tmp_path / 'b', loader, **{'model.max_gap': 2})
+    runner = make_runner(cfg, [Wide()])
+    runner.train()
+    assert told(runner, 'train') == [(16, 22)]
+
+
+@pytest.mark.parametrize('streams', [True, False])
+def test_videos_of_one_clip_are_no_error(tmp_path, streams):
+    lengths = [1] * 12
+    runner = train(
+        config(tmp_path, made_up_loader(lengths, train=True, streams=streams),
+               made_up_loader(lengths, train=False, streams=streams),
+               preflight='warn',
+               custom_hooks=[dict(type='MemoryBankHook', check_after=3)]))
+    assert told(runner) == [(0, 12), (0, 12)]
+
+
 def test_lanes_that_were_not_finite_are_told(tmp_path):
 
     class Break(Hook):
@@ -187,6 +230,7 @@ def test_a_model_that_remembers_nothing(tmp_path, changes):
     cfg = config(tmp_path, made_up_loader(LENGTHS, train=True, streams=False),
                  made_up_loader(LENGTHS, train=False, streams=False),
                  made_up_loader(LENGTHS, train=False, streams=False),
+                 custom_hooks=[dict(type='MemoryBankHook', check_after=2)],
                  **changes)
     runner = make_runner(cfg)
     runner.train()
@@ -205,9 +249,11 @@ def test_iteration_based_training(tmp_path, monkeypatch):
     assert told(runner, 'train') == [(count_continued(runner.recorder.clips),
                                       28)]
     assert told(runner, 'val') == [(15, 20)] * 3
-
-
-def test_a_former_option_is_told(monkeypatch):
-    told = warnings_once(monkeypatch)
-    MemoryBankHook(check_after=7)
-    assert 'check_after=7' in told[0]
+    cfg = config(tmp_path / 'b',
+                 made_up_loader([3] * 10, train=True, streams=False),
+                 preflight='warn',
+                 custom_hooks=[dict(type='MemoryBankHook', check_after=9)])
+    runner = make_runner(iteration_based(cfg, max_iters=14))
+    with pytest.raises(RuntimeError, match='StreamBatchSampler'):
+        runner.train()
+    assert runner.iter == 8
