@@ -107,12 +107,12 @@ def models_table(models: Sequence[dict]) -> str:
           for x in models])
 
 
-def machine(device: torch.device, bench: Optional[Bench] = None) -> str:
+def machine(device: torch.device, bench: Bench) -> str:
     """Where the numbers are from."""
     where = (torch.cuda.get_device_name(device) if device.type == 'cuda'
              else f'CPU, {torch.get_num_threads()} threads')
     parts = [f'{where}; PyTorch {torch.__version__}']
-    for dtype, (n, value) in (bench.ceilings if bench else {}).items():
+    for dtype, (n, value) in bench.ceilings.items():
         parts.append(f'{n}^3 product in {dtype} {value:.3g} TFLOP/s')
     return '; '.join(parts)
 
@@ -133,14 +133,6 @@ def set_up(device: str, threads: Optional[int] = None) -> torch.device:
     return torch.device(device)
 
 
-def save(path: str, texts: Sequence[str], rows: Sequence[dict],
-         bench: Bench) -> None:
-    """Write the tables, and the rows as JSON beside them."""
-    Path(path).write_text('\n\n'.join(texts) + '\n')
-    Path(path).with_suffix('.json').write_text(json.dumps(
-        dict(machine=texts[0], models=bench.models, rows=rows), indent=1))
-
-
 def main() -> None:
     args = parse_args()
     device = set_up(args.device, args.threads)
@@ -158,7 +150,9 @@ def main() -> None:
     texts.insert(0, machine(device, bench))
     print(f'\n{texts[0]}', flush=True)
     if args.out:
-        save(args.out, texts, rows, bench)
+        Path(args.out).write_text('\n\n'.join(texts) + '\n')
+        Path(args.out).with_suffix('.json').write_text(json.dumps(
+            dict(machine=texts[0], models=bench.models, rows=rows), indent=1))
 
 
 if __name__ == '__main__':

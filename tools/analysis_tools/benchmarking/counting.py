@@ -9,27 +9,10 @@ from typing import Callable, Dict, Iterator, NamedTuple, Tuple
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
-aten = torch.ops.aten
 # Operators after which the host waits for a GPU.
 WAITING = ('_local_scalar_dense', 'nonzero', 'masked_select', 'equal',
            'unique_dim', '_unique2', 'unique_consecutive')
-
-
-def is_view(func: Callable) -> bool:
-    """Whether an operator gives its input's memory another shape."""
-    return func._overloadpacket is aten._unsafe_view or any(
-        x.alias_info is not None and not x.alias_info.is_write
-        for x in func._schema.returns)
-
-
-def waits(func: Callable, args: tuple) -> bool:
-    """Whether the host must know numbers that the device computes."""
-    name = func._schema.name.split('::')[-1]
-    if name == 'index':
-        return any(x is not None and x.dtype == torch.bool for x in args[1])
-    return name in WAITING
 
 
 class OperatorCounter(TorchDispatchMode):
@@ -38,27 +21,22 @@ class OperatorCounter(TorchDispatchMode):
     Attributes:
         operators (int): Dispatched ones that are no views.
         waiting (int): Those after which the host waits for a GPU.
-        flops (int): Of matrix products, convolutions and attention, two for
-            a multiply-add; what a custom operator does is not known.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.operators = self.waiting = self.flops = 0
+        self.operators = self.waiting = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
-        packet = func._overloadpacket
-        self.operators += not is_view(func)
-        self.waiting += waits(func, args)
-        if packet in flop_registry:
-            self.flops += flop_registry[packet](*args, **kwargs, out_val=out)
-        elif func._schema.name == \
-                'aten::_scaled_dot_product_flash_attention_for_cpu':
-            # Which PyTorch counts on a GPU only.
-            self.flops += sdpa_flop_count(*(x.shape for x in args[:3]))
-        return out
+        schema = func._schema
+        name = schema.name.split('::')[-1]
+        # A view gives its input's memory another shape.
+        self.operators += name != '_unsafe_view' and not any(
+            x.alias_info is not None and not x.alias_info.is_write
+            for x in schema.returns)
+        self.waiting += name in WAITING or name == 'index' and any(
+            x is not None and x.dtype == torch.bool for x in args[1])
+        return func(*args, **kwargs or {})
 
 
 def saved_bytes(run: Callable[[], object], model: nn.Module) -> int:

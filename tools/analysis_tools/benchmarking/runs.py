@@ -142,7 +142,7 @@ class Run:
         self.graph = graph
         return graph.replay
 
-    def facts(self, profile: bool) -> Dict[str, Optional[float]]:
+    def facts(self) -> Dict[str, Optional[float]]:
         """Operators, launches, synchronisations, memory of a step."""
         found = dict(peak_mib=self.peak, kept_mib=None, operators=None,
                      waits=None, launches=None, busy=None)
@@ -165,7 +165,7 @@ class Run:
             found.update(operators=counter.operators, waits=counter.waiting)
             if self.cuda:
                 found['waits'] = synchronisations(self.call)
-        if self.cuda and profile:
+        if self.cuda:
             work = device_work(self.call)
             found.update(launches=work.launches, busy=work.busy)
         return found
@@ -189,13 +189,12 @@ class Bench:
     """Models on a device, and the table of what they do.
 
     ``models`` are names, see :func:`build_subject`, with 'eager', 'compile' or
-    'graph'; ratios are to the first, run eagerly. ``profile`` tells whether to
-    look at launches on a GPU.
+    'graph'; ratios are to the first, run eagerly.
     """
 
     def __init__(self, models: Sequence[Tuple[str, str]], device: torch.device,
-                 size: Optional[int] = None, profile: bool = True) -> None:
-        self.device, self.profile = device, profile
+                 size: Optional[int] = None) -> None:
+        self.device = device
         self.cuda = device.type == 'cuda'
         self.reference = short_name(models[0][0])
         self.subjects: Dict[tuple, Subject] = {}
@@ -221,13 +220,10 @@ class Bench:
         except Exception as error:  # noqa: BLE001
             self.errors[name, how] = describe(error)
 
-    def start(self, group: Group,
-              only: Optional[Sequence[str]]) -> Dict[tuple, Run]:
+    def start(self, group: Group) -> Dict[tuple, Run]:
         """The runs of a group; of those that fail the reason is kept."""
         runs = {}
         for key, subject in self.subjects.items():
-            if only is not None and key[0] not in only:
-                continue
             if key[1] == 'graph' and not self.cuda:
                 self.errors[(*key, group)] = 'CUDA graphs need a GPU'
                 continue
@@ -238,10 +234,9 @@ class Bench:
                 subject.model.zero_grad(set_to_none=True)
         return runs
 
-    def rows(self, group: Group, rounds: int,
-             only: Optional[Sequence[str]] = None) -> List[dict]:
-        """Measure all models in turn, or those of some names."""
-        runs = self.start(group, only)
+    def rows(self, group: Group, rounds: int) -> List[dict]:
+        """Measure all models in turn."""
+        runs = self.start(group)
         times = measure(runs, rounds, self.cuda)
         rows = [self.row(key, runs[key], times[key]) for key in runs]
         del runs
@@ -272,7 +267,7 @@ class Bench:
             clips_per_second=1e3 * clips / milliseconds,
             finite=bool(torch.isfinite(run.out).all()))
         try:
-            row.update(run.facts(self.profile))
+            row.update(run.facts())
         except Exception as error:  # noqa: BLE001
             row['note'] = describe(error)
         finally:
