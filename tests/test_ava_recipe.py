@@ -1,11 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """The AVA configs say what the released recipe says."""
-import math
 from pathlib import Path
 
 import pytest
 import torch
-from helpers.runs import learning_rates
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
@@ -44,23 +42,3 @@ def test_no_decay_on_one_dimensional_parameters(name):
     sgd = optim.optimizer
     assert isinstance(sgd, torch.optim.SGD)
     assert sgd.defaults['nesterov'] and sgd.defaults['momentum'] == 0.9
-
-
-@pytest.mark.parametrize('name,lr,warmup,epochs,per_clip', [
-    (SMALL, 0.075, 5, 30, 0.075 / 16), (BASE, 0.6, 6, 40, 0.075 / 16)])
-def test_schedule(name, lr, warmup, epochs, per_clip):
-    cfg = load(name)
-    steps = 200
-    assert cfg.train_cfg.max_epochs == epochs
-    assert lr / cfg.auto_scale_lr.base_batch_size == pytest.approx(per_clip)
-    found = learning_rates(cfg, steps)
-    assert found[0] == pytest.approx(1e-6)
-    # Warm-up is a straight line to the full rate.
-    assert found[warmup * steps // 2] == pytest.approx(
-        lr / 2, rel=2 / (warmup * steps))
-    assert found[warmup * steps] == pytest.approx(lr, rel=1e-3)
-    for epoch in (warmup + 3, (warmup + epochs) // 2, epochs - 1):
-        share = (epoch - warmup) / (epochs - warmup)
-        wanted = 1e-6 + (lr - 1e-6) * (1 + math.cos(math.pi * share)) / 2
-        assert found[epoch * steps] == pytest.approx(wanted, rel=1e-2)
-    assert found[-1] == pytest.approx(1e-6, rel=0.1)

@@ -156,39 +156,6 @@ def test_a_video_that_fails_in_the_middle(tmp_path, num_workers):
             continued)
 
 
-def test_a_stream_starts_anew_after_a_failure(tmp_path, videos):
-
-    def losses(*broken):
-        """Losses by clip, if some clips of the first video are broken."""
-
-        def fail(results):
-            if results['video_id'] == 'v0.mp4':
-                if results['timestamp'] in broken:
-                    raise OSError('broken')
-            return results
-
-        # The seed decides which clips replace them: those of other videos.
-        data = loader(videos, train=True, batch_size=1, seed=1)
-        data['sampler']['shuffle'] = False
-        data['batch_sampler']['mode'] = 'train'
-        lr = {'optim_wrapper.optimizer.lr': 0.}
-        runner = make_runner(config(tmp_path / str(len(broken)), data, **lr))
-        dataset = runner.train_loop.dataloader.dataset
-        dataset.pipeline.transforms.insert(0, fail)
-        runner.train()
-        found = [step[0] for step in runner.recorder.clips]
-        assert [x for x in found if x[0] == 'v0.mp4'] == [
-            ('v0.mp4', x) for x in range(6) if x not in broken]
-        return dict(zip(found, runner.recorder.losses))
-
-    whole, broken, late = losses(), losses(2), losses(0, 1, 2)
-    # The memory of two clips lacks clip 2; other videos do not care.
-    differ = {key for key in broken if broken[key] != whole[key]}
-    assert differ == {('v0.mp4', 3), ('v0.mp4', 4)}
-    # What was before the gap is forgotten, too.
-    assert broken['v0.mp4', 3] == late['v0.mp4', 3]
-
-
 # Evaluation and training on one process and on two.
 
 # What only the processes of a job can tell.

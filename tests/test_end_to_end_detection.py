@@ -20,7 +20,6 @@ from helpers.runs import (
     fork_two,
     make_runner,
     on_two_processes,
-    read_log,
     train,
 )
 from mmengine.config import ConfigDict
@@ -131,20 +130,6 @@ def test_scores_and_map_however_they_are_split(tmp_path, data, kind, request):
     assert_same_scores(metrics, scores)
 
 
-def test_resuming_and_validating_change_no_loss(tmp_path, data):
-    no_val = dict(train_cfg=dict(val_begin=10))
-    whole = train(
-        run_config(tmp_path / 'whole', data, online, epochs=2, **no_val))
-    losses = whole.recorder.losses
-    validated = train(run_config(tmp_path / 'val', data, online, epochs=2))
-    assert_same(validated.recorder.losses, losses)
-    resumed = train(
-        run_config(tmp_path / 'rest', data, online, epochs=2, resume=True,
-                   load_from=str(tmp_path / 'val/epoch_1.pth')))
-    assert_same(resumed.recorder.losses, losses[len(losses) // 2:])
-    assert 'train memory: 10 of 14' in read_log(whole)
-
-
 def test_resuming_windows_changes_no_loss(tmp_path, data, trained):
     losses = trained.recorder.losses
     assert np.isfinite(losses).all()
@@ -156,20 +141,3 @@ def test_resuming_windows_changes_no_loss(tmp_path, data, trained):
         run_config(tmp_path, data, windows, epochs=2, resume=True,
                    load_from=str(trained.cfg.work_dir) + '/epoch_1.pth'))
     assert_same(resumed.recorder.losses, losses[len(losses) // 2:])
-
-
-def test_a_csv_of_results_scores_the_same(tmp_path, data, trained_by_two):
-    results = tmp_path / 'results.csv'
-    cfg = run_config(tmp_path / 'run', data, online, test=True,
-                     load_from=str(trained_by_two / 'run/epoch_2.pth'))
-    cfg.test_evaluator.results_file = str(results)
-    metrics = make_runner(cfg).test()
-    from mmaction_memvit.annotations.ava import read_action_boxes
-    from mmaction_memvit.annotations.class_names import read_label_map
-    from mmaction_memvit.evaluation.functional import evaluate_ava
-    report = evaluate_ava(read_action_boxes(str(data / 'boxes.csv')),
-                          read_action_boxes(str(results), has_scores=True),
-                          read_label_map(str(data / 'labels.pbtxt')))
-    for name in ('mmaction2', 'official'):
-        assert report.metrics(name)['overall'] == pytest.approx(
-            metrics[f'mAP/overall_{name}'], abs=1e-9)

@@ -9,7 +9,7 @@ import mmaction
 import numpy as np
 import pytest
 import torch
-from helpers.models import MEMVIT, SLOWONLY
+from helpers.models import MEMVIT
 from helpers.runs import config, loader, make_runner, read_log, train
 from helpers.runs import write_videos as write_clips
 from helpers.tools import load_tool
@@ -75,18 +75,9 @@ class TestGetFlops:
                     backbone=dict(MEMVIT, mem_len=num),
                     cls_head=dict(
                         type='MViTHead', in_channels=32, num_classes=3)), 1, 3,
-                4, 32, 32) for num in (0, 2, 4)]
+                4, 32, 32) for num in (0, 4)]
         flops = [float(x[:-1]) * dict(M=1, G=1000)[x[-1]] for x in flops]
-        assert 0 < flops[0] < flops[1] < flops[2]
-
-    def test_clips_that_share_a_memory(self, tool, tmp_path):
-        found = self.count(
-            tool, tmp_path,
-            dict(type='CollaborativeRecognizer3D', backbone=SLOWONLY,
-                 neck=dict(type='CollaborativeMemory', in_channels=32),
-                 cls_head=dict(type='I3DHead', in_channels=32, num_classes=3)),
-            4, 3, 4, 32, 32)
-        assert float(found[:-1]) > 0
+        assert 0 < flops[0] < flops[1]
 
     def test_detector(self, tool, tmp_path):
         pytest.importorskip('mmdet')
@@ -185,24 +176,15 @@ def test_mmaction2_inferencer_names_what_does(testing, trained, tmp_path):
 FOREIGN = {'a.weight': torch.zeros(3), 'b.weight': torch.zeros(2)}
 
 
-@pytest.mark.parametrize('ours', [True, False])
 def test_a_foreign_checkpoint_gives_no_accuracy(tool, testing, tmp_path,
-                                                capsys, monkeypatch, ours):
+                                                capsys):
     torch.save(dict(state_dict=FOREIGN), tmp_path / 'foreign.pth')
     testing.dump(str(tmp_path / 'c.py'))
-
-    def run(*options):
-        arguments = [tmp_path / 'c.py', tmp_path / 'foreign.pth', *options]
-        if not ours:
-            return tool('test.py', *arguments)
-        monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, arguments)])
-        load_tool('tools/test.py').main()
-        return capsys.readouterr().out
-
+    command = 'test.py', tmp_path / 'c.py', tmp_path / 'foreign.pth'
     with pytest.raises(ValueError, match='foreign.pth: 0 of the'):
-        run()
+        tool(*command)
     assert 'acc/top1' not in capsys.readouterr().out
-    run('--cfg-options', 'any_checkpoint_fits=True')
+    tool(*command, '--cfg-options', 'any_checkpoint_fits=True')
     log = ''.join(p.read_text() for p in tmp_path.rglob('*.log'))
     assert 'acc/top1' in log and '0 of the' in log
 

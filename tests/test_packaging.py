@@ -1,5 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import ast
 import configparser
 import os
 import re
@@ -15,7 +14,6 @@ import pytest
 from mmengine.config import Config
 
 import mmaction_memvit
-from mmaction_memvit.compat import versions
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ('LICENSE', 'MANIFEST.in', 'README.md', 'configs',
@@ -64,22 +62,16 @@ def tracked(folder, suffixes=('.py', '.sh', '.yml', '.md')):
 
 class TestWheel:
 
-    def test_configs_and_tools_travel_with_it(self, wheel):
+    def test_all_and_no_junk_is_in_it(self, wheel):
         with zipfile.ZipFile(str(wheel)) as archive:
             names = set(archive.namelist())
             for folder in ('configs', 'tools'):
-                files = tracked(folder)
-                assert folder != 'tools' or files
-                for path in files:
+                for path in tracked(folder):
                     inside = ('mmaction_memvit/.mim/' +
                               path.relative_to(ROOT).as_posix())
                     assert inside in names
                     assert archive.read(inside) == path.read_bytes()
-            assert 'mmaction_memvit/.mim/model-index.yml' in names
-
-    def test_every_module_and_no_junk_is_in_it(self, wheel):
-        with zipfile.ZipFile(str(wheel)) as archive:
-            names = set(archive.namelist())
+        assert 'mmaction_memvit/.mim/model-index.yml' in names
         for path in tracked('mmaction_memvit', ('.py', )):
             if '.mim' not in path.parts:
                 assert path.relative_to(ROOT).as_posix() in names
@@ -148,12 +140,6 @@ class TestWheel:
 
 class TestCheckout:
 
-    def test_mim_folder_shows_the_real_files(self):
-        mim = Path(mmaction_memvit.__file__).parent / '.mim'
-        for name in ('configs', 'tools', 'model-index.yml'):
-            assert (mim / name).exists(), f'{mim / name} is a broken link'
-        assert (mim / 'tools' / 'train.py').is_file()
-
     def test_base_config_resolves(self, tmp_path):
         (tmp_path / 'child.py').write_text(
             "_base_ = 'mmaction_memvit::_base_/no_such_config.py'")
@@ -192,12 +178,6 @@ class TestCheckout:
         assert f'True {ROOT / "mmaction_memvit"}' in output
         assert re.search('MeMViT$', output, re.M)
 
-    def test_syntax_is_that_of_the_oldest_python(self):
-        for folder in ('mmaction_memvit', 'tools', 'tests'):
-            for path in tracked(folder, ('.py', )):
-                text = path.read_text(encoding='utf-8')
-                ast.parse(text, str(path), feature_version=(3, 9))
-
     def test_what_pip_may_install_is_pinned(self):
         """Each package that setup.cfg names stands in requirements/env.txt."""
         setup = configparser.ConfigParser()
@@ -208,11 +188,6 @@ class TestCheckout:
         for name in re.findall(r'^[\w-]+', text, re.MULTILINE):
             if name != 'mmaction_memvit':
                 assert re.search(rf'^{name}[=<]', pins, re.MULTILINE), name
-
-    def test_remedies_name_what_is_pinned(self):
-        pins = (ROOT / 'requirements/env.txt').read_text()
-        for name, version in versions.TESTED_VERSIONS.items():
-            assert f'{name}=={version}' in pins
 
     def test_no_machine_is_named(self):
         """Neither this machine's paths nor the host of an index."""

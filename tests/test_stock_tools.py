@@ -15,7 +15,6 @@ import pytest
 import torch
 from helpers.shell import Shell
 from helpers.videos import write_video
-from mmengine.config import Config
 from mmengine.fileio import dump, load
 from mmengine.utils import digit_version
 
@@ -155,22 +154,6 @@ def test_train_validate_resume_and_test(folder, stock):
     assert (folder / 'scores.pkl').exists()
 
 
-def test_nothing_but_what_is_shown_differs(folder):
-    """The claim of the test above, made about the config itself."""
-    ours = Config.fromfile(str(folder / 'configs/remembering.py')).to_dict()
-    (folder / 'configs/stock.py').write_text(f"_base_ = '{STOCK}'")
-    stock = Config.fromfile(str(folder / 'configs/stock.py')).to_dict()
-    assert ours.pop('custom_imports')['imports'] == ['mmaction_memvit']
-    assert ours['model']['backbone'].pop('type') == 'MeMViT'
-    assert stock['model']['backbone'].pop('type') == 'MViT'
-    assert ours['model']['backbone'].pop('mem_len') == 0
-    pipeline = stock['train_pipeline']
-    left_out, = (x for x in pipeline if x['type'] == 'PytorchVideoWrapper')
-    pipeline.remove(left_out)
-    stock['train_dataloader']['dataset']['pipeline'] = pipeline
-    assert ours == stock
-
-
 # MMAction2's config for AVA, and nothing of this package but its import. The
 # pre-trained weights of the config would have to be fetched.
 STOCK_DETECTION = """
@@ -236,76 +219,3 @@ def test_detection(tmp_path, stock):
         scores = sample['pred_instances']['scores']
         assert scores.shape == (2, 81)
         assert torch.isfinite(scores).all() and scores.max() > 0
-
-
-# Our config for videos of one's own, with two of MMAction2's backbones.
-ANY_BACKBONE = """
-_base_ = ('mmaction_memvit::recognition/stream_memory/vit-base-p16-videomae-'
-          'm64_k400-pre_1xb4-16x4x1-10e_custom-rgb.py')
-BACKBONE = dict(
-    vit=dict(
-        img_size=32, embed_dims=32, depth=2, num_heads=2, init_cfg=None),
-    slowfast=dict(
-        _delete_=True,
-        type='ResNet3dSlowFast',
-        pretrained=None,
-        slow_pathway=dict(
-            type='resnet3d', depth=18, pretrained=None, lateral=True,
-            base_channels=8, conv1_kernel=(1, 7, 7), inflate=(0, 0, 1, 1)),
-        fast_pathway=dict(
-            type='resnet3d', depth=18, pretrained=None, lateral=False,
-            base_channels=1, conv1_kernel=(5, 7, 7))))['KIND']
-model = dict(
-    with_cp=False,
-    backbone=BACKBONE,
-    neck=dict(in_channels=64 + 8 if 'pretrained' in BACKBONE else 32,
-              embed_dims=16, num_heads=2),
-    cls_head=dict(in_channels=16))
-sizes = {256: 36, 224: 32}
-
-
-def small(step):
-    step = dict(step)
-    if step['type'] == 'Resize':
-        step['scale'] = tuple(sizes.get(x, x) for x in step['scale'])
-    if 'crop_size' in step:
-        step['crop_size'] = 32
-    if 'transforms' in step:
-        step['transforms'] = [small(x) for x in step['transforms']]
-    return step
-
-
-train_pipeline, val_pipeline = (
-    [small(x) for x in pipeline]
-    for pipeline in (_base_.train_pipeline, _base_.val_pipeline))
-del small
-data = dict(
-    ann_file='data/list.txt', ann_format='video', index_file=None,
-    data_prefix=dict(video='data/videos'))
-train_dataloader = dict(
-    num_workers=0, persistent_workers=False,
-    dataset=dict(pipeline=train_pipeline, **data))
-val_dataloader = dict(
-    num_workers=0, persistent_workers=False,
-    dataset=dict(pipeline=val_pipeline, **data))
-test_dataloader = val_dataloader
-train_cfg = dict(max_epochs=1)
-default_hooks = dict(
-    checkpoint=dict(interval=1, save_best=None), logger=dict(interval=1))
-"""
-
-
-@pytest.mark.parametrize('kind', ['vit', 'slowfast'])
-def test_any_backbone_with_a_memory(folder, stock, kind):
-    (folder / f'configs/{kind}.py').write_text(
-        ANY_BACKBONE.replace('KIND', kind))
-    config = f'configs/{kind}.py'
-    log = stock(folder, 'train.py', config)
-    # 6 videos of 1 or 2 clips, 4 lanes of 4 clips each.
-    assert trained(log)
-    assert re.search(r'Epoch\(val\) \[1\].*acc/top1: \d', log)
-    log = stock(folder, 'test.py', config, f'work_dirs/{kind}/epoch_1.pth',
-                '--dump', f'{kind}.pkl')
-    assert re.search(r'Epoch\(test\).*acc/top1: \d', log)
-    found = load(folder / f'{kind}.pkl')
-    assert {x['timestamp'] for x in found} >= {0, 1}

@@ -94,20 +94,3 @@ def test_bad_input(tmp_path, video):
     other.test_dataloader.dataset.type = 'VideoDataset'
     with pytest.raises(ValueError, match='VideoDataset.*OnlineVideoDataset'):
         StreamInferencer(other)
-
-
-def test_a_short_video_is_one_padded_clip(tmp_path):
-    short = str(tmp_path / 'short.mp4')
-    write_video(short, 4, rate=10)
-    step, = build()(short)
-    assert (step.start, step.end) == pytest.approx((0., 0.4))
-
-
-def test_a_foreign_checkpoint_gives_no_label(video, tmp_path):
-    path = str(tmp_path / 'foreign.pth')
-    torch.save(dict(state_dict={'fc.weight': torch.zeros(3)}), path)
-    with pytest.raises(ValueError, match='foreign.pth: 0 of'):
-        StreamInferencer(config(), path)
-    anything = config()
-    anything.any_checkpoint_fits = True
-    next(StreamInferencer(anything, path)(video))

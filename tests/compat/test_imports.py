@@ -13,28 +13,9 @@ from mmaction_memvit import registry
 from mmaction_memvit.compat.imports import (
     heal_find_loader,
     heal_missing_drn,
-    heal_missing_importlib_metadata,
     heal_multimodal,
     shown_mmcv_version,
 )
-
-
-class TestImportlibMetadata:
-
-    def test_missing_backport_is_replaced(self, monkeypatch):
-        monkeypatch.delitem(sys.modules, 'importlib_metadata', raising=False)
-        monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-        heal_missing_importlib_metadata()
-        stand_in = sys.modules.pop('importlib_metadata')
-        assert stand_in is importlib.metadata
-        # What mmaction.utils.dependency takes from it.
-        assert stand_in.distribution and stand_in.PackageNotFoundError
-
-    def test_present_backport_is_left_alone(self, monkeypatch):
-        monkeypatch.delitem(sys.modules, 'importlib_metadata', raising=False)
-        monkeypatch.setattr(importlib.util, 'find_spec', lambda name: object())
-        heal_missing_importlib_metadata()
-        assert 'importlib_metadata' not in sys.modules
 
 
 class TestDRN:

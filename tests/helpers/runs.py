@@ -16,7 +16,6 @@ from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.hooks import Hook
-from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
 
 from .distributed import spawn_two
@@ -322,34 +321,3 @@ def on_two_processes(folder: Path, cfg: Config,
     metrics = {k: v for k, v in load(str(path)).items() if '/' in k}
     return metrics, {(x['video_id'], x['timestamp']): x
                      for x in load(str(folder / 'two.pkl'))}
-
-
-def learning_rates(cfg: Config, epoch: int) -> np.ndarray:
-    """The rate of every iteration of a config's training, and after it.
-
-    Args:
-        cfg (Config): The config.
-        epoch (int): Iterations of an epoch. What the config says in
-            iterations ends after a fifth of it: epochs are longer in earnest.
-    """
-    optim = torch.optim.SGD([torch.zeros(1, requires_grad=True)],
-                            lr=cfg.optim_wrapper.optimizer.lr)
-    schedulers = []
-    for node in cfg.param_scheduler:
-        node = dict(node)
-        cls = PARAM_SCHEDULERS.get(node.pop('type'))
-        if not node.get('by_epoch', True):
-            node['end'] = epoch // 5
-        if node.pop('convert_to_iter_based', False):
-            schedulers.append((1, cls.build_iter_from_epoch(
-                optim, **node, epoch_length=epoch)))
-        else:
-            step = epoch if node['by_epoch'] else 1
-            schedulers.append((step, cls(optim, **node)))
-    found = [optim.param_groups[0]['lr']]
-    for i in range(1, cfg.train_cfg.max_epochs * epoch + 1):
-        for step, scheduler in schedulers:
-            if i % step == 0:
-                scheduler.step()
-        found.append(optim.param_groups[0]['lr'])
-    return np.asarray(found)

@@ -1,5 +1,4 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-import copy
 
 import pytest
 import torch
@@ -80,17 +79,6 @@ def test_a_replaced_sample_costs_its_stream_nothing():
     assert values(bank.read([clip('a', 2), clip('b', 2)], init)) == [1, 3]
 
 
-def test_stores_without_graph():
-    bank = MemoryBank()
-    leaf = torch.ones(1, 3, 2, requires_grad=True)
-    memory = memory_of(1)
-    memory = memory._replace(
-        layers=(LayerMemory((leaf * 2, ), (leaf * 2, ), (), ()), ))
-    bank.write([clip('a', 0)], memory)
-    got = bank.read([clip('a', 1)], init)
-    assert not got.layers[0].raw_k[0].requires_grad
-
-
 @pytest.mark.parametrize('bad', [float('nan'), float('inf')])
 def test_not_finite_lanes_start_anew(bad):
     bank = MemoryBank()
@@ -121,20 +109,6 @@ def test_a_batch_larger_than_the_limit_is_kept_whole():
     bank.write([clip(n, 0) for n in 'abc'], memory_of(1, 2, 3))
     got = bank.read([clip(n, 1) for n in 'abc'], init)
     assert values(got) == [1, 2, 3]
-
-
-def test_a_copy_is_empty():
-    bank = MemoryBank(max_gap=3, max_streams=5)
-    bank.write([clip('a', 0)], memory_of(1))
-    other = copy.deepcopy(bank)
-    assert len(other) == 0 and len(bank) == 1
-    assert (other.max_gap, other.max_streams) == (3, 5)
-
-
-@pytest.mark.parametrize('kwargs', [dict(max_gap=0), dict(max_streams=0)])
-def test_bad_arguments(kwargs):
-    with pytest.raises(ValueError, match='0.*1'):
-        MemoryBank(**kwargs)
 
 
 def linear(bank, step, memory, weight):

@@ -21,7 +21,6 @@ from mmaction_memvit.memory import (
     remembers,
     run_part,
 )
-from mmaction_memvit.memory.host import count_steps
 
 
 @as_memory
@@ -236,19 +235,6 @@ def test_a_window_gives_what_its_steps_give(lengths, lanes, unroll, split,
         torch.testing.assert_close(
             outputs(model, window, len(window)),
             outputs(single, window, lanes if goes_on else len(window)))
-
-
-def test_the_clips_tell_the_steps():
-    window = [('a', 3), ('b', 0), ('a', 4), ('b', 1), ('c', 0), ('b', 2)]
-    assert count_steps(at(*window), 1) == 3
-    # The last window may be shorter; lanes of one step do not know each other.
-    assert count_steps(at(*window[:4]), 1) == 2
-    assert count_steps(at(*window[:2]), 1) == 1
-    assert count_steps(at(('a', 0), ('b', 0), ('c', 0), ('d', 0)), 1) == 1
-    # Positions may grow by more than one.
-    assert count_steps(at(('a', 0), ('a', 3), ('a', 6), ('a', 9)), 4) == 4
-    # Clips that do not follow each other are no window.
-    assert count_steps(at(('a', 5), ('a', 2), ('a', 9), ('b', 0)), 1) == 1
 
 
 def test_evaluation_knows_no_windows():

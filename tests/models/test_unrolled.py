@@ -227,31 +227,6 @@ def test_float16_with_a_scaler():
     assert (found - expected).norm() < 0.05 * expected.norm()
 
 
-def test_a_window_that_is_not_finite_does_not_poison():
-    model, other = build('exclude'), build('exclude')
-    inputs, samples = batch('exclude', WINDOW, torch.float32)
-    # Lane 1, step 2.
-    inputs[3] = float('inf')
-    assert not model(inputs, samples, mode='loss')['loss_cls'].isfinite()
-    after = [('c', 2), ('b', 5), ('c', 3), ('b', 6)]
-    # Another model, to which lane 1 is new after that step.
-    loss_of(other, 'exclude', WINDOW)
-    other.bank(False).forget('b')
-    late = [x for x in WINDOW if x[0] == 'b' and x[1] > 2]
-    for x in late:
-        loss_of(other, 'exclude', [x])
-    found = grads_after(model, after)
-    torch.testing.assert_close(found, grads_after(other, after))
-    assert all(x.isfinite().all() for x in found.values())
-    assert model.bank(False).num_not_finite == 1
-
-
-def grads_after(model, clips: list) -> dict:
-    model.zero_grad()
-    loss_of(model, 'exclude', clips).backward()
-    return gradients(model)
-
-
 def test_two_processes_give_the_gradients_of_one(tmp_path):
     spawn_two(one_of_two, str(tmp_path / 'group'))
     for kind in ('exclude', 'boxes'):

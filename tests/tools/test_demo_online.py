@@ -14,7 +14,7 @@ from helpers.cameras import Camera
 from helpers.models import shrink_detector
 from helpers.runs import MODEL, config, loader
 from helpers.tools import tool_fixture
-from helpers.videos import number_image, truncate, turned, write_video
+from helpers.videos import number_image, turned, write_video
 from mmaction.registry import MODELS
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope, init_default_scope
@@ -98,24 +98,10 @@ def portrait(tmp_path) -> str:
     return path
 
 
-def variable(tmp_path) -> str:
-    """1 s at 20 pictures a second, 2 s at 10."""
-    return write_video(tmp_path / 'variable.mp4', 40, rate=20,
-                       times=[*range(20), *range(20, 60, 2)])
-
-
-def cut_off(tmp_path) -> str:
-    whole = write_video(tmp_path / 'whole.mkv', 60, gop=4)
-    return truncate(whole, tmp_path / 'cut.mkv')
-
-
 @pytest.mark.parametrize('options', [[], ['--realtime']])
 @pytest.mark.parametrize('make,size,seconds', [
     (joined, (256, 256), (3., 3.)),
     (portrait, (256, 384), (2.6, 2.6)),
-    (variable, (256, 256), (2.9, 3.1)),
-    # Of 2 s.
-    (cut_off, (256, 256), (0.5, 1.5)),
 ])
 def test_odd_sources(run, tmp_path, make, size, seconds, options):
     path = make(tmp_path)

@@ -27,8 +27,6 @@ from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmaction_memvit.video.index import name_videos, update_index
-
 tool = tool_fixture('tools/extract_features.py')
 #: A stock backbone under a head that pools.
 STATELESS = dict(
@@ -244,24 +242,6 @@ def test_own_videos_and_broken_ones(tool, folder, whole, tmp_path, capsys):
             ann_file=str(tmp_path / 'list.txt'))) for x in prefixes)]
     assert at_features == at_video
     assert at_video[1]['start_seconds'] == pytest.approx(24 / 30)
-
-
-def test_videos_that_break_on_the_way(tool, folder, tmp_path, capsys):
-    root = tmp_path / 'root'
-    shutil.copytree(folder, root)
-    cfg = Config.fromfile(str(root / 'stateless.py'))
-    dataset = cfg.test_dataloader.dataset
-    dataset.ann_file = str(root / 'videos/videos.txt')
-    dataset.data_prefix = dict(video=str(root / 'videos'))
-    dataset.index_file = str(root / 'index.json')
-    dataset.missing_video = 'unchecked'
-    cfg.dump(str(root / 'stateless.py'))
-    update_index({}, name_videos([str(root / 'videos')]),
-                 str(root / 'index.json'))
-    (root / 'videos/v1.mp4').unlink()
-    assert call(tool, root, 'stateless', root / 'out') == 1
-    assert 'v1.mp4' in capsys.readouterr().out
-    assert list(files_of(root / 'out')) == [f'v{i}.npz' for i in (0, 2, 3, 4)]
 
 
 def test_stock_configs(tool, folder, tmp_path):

@@ -107,14 +107,6 @@ def test_a_video_twice_in_a_batch_continues_nothing(tool):
     assert table([[3], [4], [5]], 2)[0] == ['*b:10', ':11', ':13']
 
 
-def test_steps_shown(inspect):
-    out = inspect('--first-step', '4', '--steps', '2')
-    heading, lane = out.splitlines()[4:6]
-    assert heading.split() == ['4', '5']
-    # The first column names the video even where it only goes on.
-    assert 'of_video' in lane
-
-
 def test_several_processes(inspect):
     out = inspect('--world-size', '2')
     assert 'rank 0 lane 1' in out and 'rank 1 lane 1' in out
@@ -123,25 +115,7 @@ def test_several_processes(inspect):
                                           '--batch-size', '1')
 
 
-def test_options_of_the_config(inspect):
-    out = inspect('--cfg-options',
-                  'train_dataloader.batch_sampler.split_videos=True',
-                  'train_dataloader.dataset.lengths=[4,4,4]')
-    # Three videos of four clips in two lanes: six steps only if one is split.
-    assert 'rank 0: 6 steps' in out
-
-
 def test_config_without_stream_sampler(inspect):
     out = inspect('--cfg-options', 'train_dataloader.batch_sampler=None')
     assert 'NOTE: train_dataloader has batch_sampler type None' in out
     assert 'rank 0 lane 1' in out
-
-
-def test_no_such_split(inspect):
-    with pytest.raises(SystemExit, match='no test_dataloader'):
-        inspect('--split', 'test')
-
-
-def test_too_few_videos_names_the_numbers(inspect):
-    with pytest.raises(ValueError, match='5 videos .* 6 lanes'):
-        inspect('--batch-size', '6')

@@ -129,17 +129,6 @@ def test_a_stream_does_not_depend_on_its_batch(kwargs):
             torch.testing.assert_close(a[0], c[0], atol=1e-5, rtol=1e-5)
 
 
-def test_reset_is_a_new_start():
-    model = build()
-    inputs = clips(6)
-    after_reset, _ = run(model, inputs, {3: [True]})
-    fresh, _ = run(model, inputs[3:])
-    for a, b in zip(after_reset[3:], fresh):
-        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
-    remembered, _ = run(model, inputs)
-    assert (remembered[3] - fresh[0]).abs().max() > 1e-3
-
-
 def test_zero_mask_attends_to_zeros():
     exclude, zero = build(), build(mem_mask='zero')
     inputs, resets = clips(5), {3: [True]}
@@ -209,17 +198,9 @@ def test_memory_keeps_its_shapes_and_is_not_mutated():
 
 @pytest.mark.parametrize('kwargs,match', [
     (dict(adaptive_kv_stride=(2, 2, 2)), 'stride must be 1'),
-    (dict(mem_len=-1), 'mem_len.*-1'),
-    (dict(mem_stride=0), 'mem_stride.*0'),
     (dict(mem_layers=[0, 4]), r'mem_layers.*\[4\].*3'),
-    (dict(mem_layers='odd'), "mem_layers is 'odd'"),
-    (dict(mem_mask='drop'), 'mem_mask'),
-    (dict(mem_compress_at='later'), 'mem_compress_at'),
-    (dict(arch='huge'), "arch.*huge.*'base'"),
-    (dict(arch=dict(embed_dims=8)), 'lacks'),
     (dict(spatial_size=12), 'height 12.*16'),
     (dict(temporal_size=7), 'frames 7.*2'),
-    (dict(out_scales=3), 'out_scales'),
     (dict(causal=True, patch_cfg=dict(
         kernel_size=(3, 7, 7), stride=(1, 4, 4), padding=(1, 3, 3))),
      'padding'),
@@ -228,12 +209,6 @@ def test_memory_keeps_its_shapes_and_is_not_mutated():
 def test_bad_arguments(kwargs, match):
     with pytest.raises(ValueError, match=match):
         MeMViT(**{**SMALL, **kwargs})
-
-
-def test_a_removed_option_is_taken_with_its_only_value():
-    MeMViT(**SMALL, dim_mul_in_attention=True)
-    with pytest.raises(TypeError, match='mem_length'):
-        MeMViT(**SMALL, mem_length=1)
 
 
 def test_bad_inputs():

@@ -4,13 +4,10 @@ from unittest import mock
 
 import pytest
 import torch
-from helpers.boxes import DETECTOR
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmaction_memvit.memory import remembers
@@ -89,16 +86,6 @@ def test_features_are_those_of_an_mmaction2_backbone():
     model.init_weights()
     # Frames of other sizes, whose positions are resized.
     assert model(video(4, size=40))[0][0].shape == (1, 32, 4, 5, 5)
-
-
-@pytest.mark.parametrize('options, value', [
-    (dict(arch='huge'), 'huge'), (dict(temporal_head='max'), 'max'),
-    (dict(window=3, shift_div=4), 'window=3'),
-    (dict(stream=True, group_length=8), 'group_length=8')
-])
-def test_wrong_options_are_told(options, value):
-    with pytest.raises(ValueError, match=value):
-        XViT(**{**TINY, **options})
 
 
 def test_wrong_inputs_are_told():
@@ -335,34 +322,6 @@ def test_recognizers_train_and_test(kind, temporal_head):
     inputs = torch.stack([video(4, num), video(4, num, seed=1)])
     for sample in step(MODELS.build(cfg), inputs, samples):
         assert sample.pred_score.sum().item() == pytest.approx(1)
-
-
-def test_a_stock_detector_trains_and_tests():
-    pytest.importorskip('mmdet')
-    model = MODELS.build(
-        ConfigDict(
-            type='FastRCNN', _scope_='mmdet',
-            backbone=dict(type='mmaction.XViT', temporal_head=None, **TINY),
-            roi_head=dict(
-                type='AVARoIHead',
-                bbox_roi_extractor=dict(
-                    type='SingleRoIExtractor3D', roi_layer_type='RoIAlign',
-                    output_size=2, featmap_stride=8, with_temporal_pool=True),
-                bbox_head=dict(type='BBoxHeadAVA', background_class=True,
-                               topk=(2, ), in_channels=32, num_classes=4,
-                               multilabel=True, dropout_ratio=0.5)),
-            data_preprocessor=DETECTOR['data_preprocessor'],
-            train_cfg=dict(rcnn=dict(DETECTOR['train_cfg']['rcnn'],
-                                     pos_weight=1.)),
-            test_cfg=dict(rcnn=None)))
-    box = torch.tensor([[0., 0., 12., 12.]])
-    sample = ActionDataSample(
-        metainfo=dict(img_shape=(16, 16), scale_factor=[1.] * 4),
-        proposals=InstanceData(bboxes=box),
-        gt_instances=InstanceData(
-            bboxes=box, labels=torch.tensor([[0., 1., 0., 0.]])))
-    found, = step(model, video(4), [sample])
-    assert found.pred_instances.scores.shape == (1, 4)
 
 
 # --------------------------------------------------------------------- weights

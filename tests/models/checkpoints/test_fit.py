@@ -34,15 +34,6 @@ def test_position_tables_are_resized_on_load():
     assert torch.equal(same.blocks[0].attn.rel_pos_h, a.rel_pos_h)
 
 
-def test_table_functions():
-    table = torch.tensor([[0.], [2.], [4.]])
-    assert extend_table(table, 5).flatten().tolist() == [0, 2, 4, 4, 4]
-    assert extend_table(table, 2).flatten().tolist() == [0, 2]
-    resized = resize_table(table, 6).flatten()
-    assert resized.min() >= 0 and resized.max() <= 4
-    assert (resized.diff() >= 0).all()
-
-
 def test_pretrained_beside_other_initialisers(tmp_path):
     source = build(mem_len=0)
     path = tmp_path / 'a.pth'

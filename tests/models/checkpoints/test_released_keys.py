@@ -1,7 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """The keys and shapes of the released AVA checkpoints become a detector's."""
-import itertools
-import re
 from pathlib import Path
 
 import pytest
@@ -108,35 +106,3 @@ def test_no_key_is_missing_or_left_over(name):
         model = MODELS.build(model)
     assert {k: tuple(v.shape) for k, v in done.state.items()} == {
         k: tuple(v.shape) for k, v in model.state_dict().items()}
-
-
-def key_of_memory(key):
-    return 'compress' in key or 'rel_pos_mem' in key
-
-
-def expand(pattern):
-    """Names that a pattern with {a,b} stands for."""
-    parts = re.split(r'\{(.*?)\}', pattern)
-    return map(''.join, itertools.product(*(
-        part.split(',') if i % 2 else [part] for i, part in enumerate(parts))))
-
-
-def test_the_page_tells_what_becomes_of_each_key():
-    text = (ROOT / 'docs/convert_weights.md').read_text()
-    text = text.partition('## X-ViT')[0]
-    told = {}
-    for old, new in re.findall(r'^\| `(.+?)` \| (.+) \|$', text, re.M):
-        # The last of several: a detector's.
-        new = re.findall(r'`(.+?)`', new)[-1]
-        told.update(zip(expand(old), expand(new)))
-    state, done = convert('memvit-small-p244-m2g2_k400')
-    for key in state:
-        number = re.search(r'blocks\.(\d+)\.', key)
-        key = key.replace(f'.{number[1]}.', '.i.', 1) if number else key
-        new = told[key]
-        if number:
-            new = new.replace('.i.', f'.{number[1]}.')
-        assert (new in done.state) != (key_of_memory(key)
-                                       and int(number[1]) % 2 == 1), new
-    assert {re.sub(r'blocks\.\d+', 'blocks.i', key)
-            for key in done.state} == set(told.values())

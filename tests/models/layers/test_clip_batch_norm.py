@@ -4,7 +4,6 @@ import pickle
 
 import pytest
 import torch
-from helpers.told import warnings_once
 from mmengine.model import convert_sync_batchnorm
 from mmengine.model.utils import _BatchNormXd, revert_sync_batchnorm
 from torch import nn
@@ -151,17 +150,6 @@ def test_conversion_to_and_from_sync():
     # As the runner does where there is one process.
     model = group_batch_norms(revert_sync_batchnorm(model), groups)
     assert type(model[1]) is ClipBatchNormXd
-
-
-def test_small_groups_are_told_once(monkeypatch):
-    told = warnings_once(monkeypatch)
-    groups = ClipGroups()
-    norm = group_batch_norms(nn.BatchNorm3d(C), groups)
-    for videos in (4, 3, 3):
-        with groups(videos, N):
-            norm(torch.randn(videos * N, C, 1, 2, 2))
-    message, = told
-    assert '3 clips' in message and 'norm_eval' in message
 
 
 def test_accelerators_use_the_layer_of_the_host(monkeypatch):

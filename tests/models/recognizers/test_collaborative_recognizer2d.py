@@ -40,32 +40,6 @@ def test_a_clip_is_all_its_frames():
     assert model(inputs, mode='tensor').shape == feats.shape
 
 
-@pytest.mark.parametrize('mode', ['batch', 'multi_iteration'])
-def test_normalisation_groups_hold_all_frames_of_a_clip(mode):
-    model = build(mode=mode).train()
-    norm = model.backbone.conv1.bn
-    inputs, samples = batch()
-    x = model.backbone.conv1.conv(inputs.flatten(0, 1)).detach()
-    x = x.unflatten(0, (B, N, FRAMES))
-    means = [x[:, n].mean((0, 1, 3, 4)) for n in range(N)]
-    variances = [x[:, n].movedim(2, 0).flatten(1).var(1) for n in range(N)]
-    model(inputs, samples, mode='loss')['loss_cls'].backward()
-    torch.testing.assert_close(norm.running_mean, 0.1 * sum(means) / N)
-    torch.testing.assert_close(norm.running_var,
-                               0.9 + 0.1 * sum(variances) / N)
-
-
-def test_scores_do_not_depend_on_views_per_pass():
-    scores = []
-    for limit in (None, 1, 2, 9):
-        model = build(test_cfg=dict(num_crops=3, max_testing_views=limit))
-        with torch.no_grad():
-            out = model(*batch(3 * N * FRAMES), mode='predict')
-        scores.append(torch.stack([x.pred_score for x in out]))
-    for other in scores[1:]:
-        torch.testing.assert_close(other, scores[0], atol=1e-6, rtol=1e-5)
-
-
 @pytest.mark.parametrize('meta, views, expected', [
     (dict(num_clips=FRAMES), 3, [2]),
     (dict(num_clips=FRAMES, clip_len=1), 3, [2]),

@@ -124,15 +124,6 @@ def test_clips_with_a_label_at_some_token_take_part():
         loss, F.cross_entropy(logits[[0, 1], [0, 1]], torch.tensor([1, 2])))
 
 
-def test_a_step_that_is_not_finite_does_not_poison():
-    model = build().eval()
-    inputs, samples = batch(('a', 0))
-    with torch.no_grad():
-        model(inputs * float('nan'), samples, mode='predict')
-        after = model(*batch(('a', 1)), mode='predict')[0].pred_score
-    torch.testing.assert_close(after, scores(build(), ('a', 1))[0])
-
-
 def test_without_memory_it_is_the_stock_recognizer():
     plain = build(backbone=dict(mem_len=0))
     assert not plain.with_memory
