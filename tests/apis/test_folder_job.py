@@ -1,20 +1,16 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Many files, by any number of processes, killed or not: the same results."""
-import gc
 import json
 import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 import torch
 from helpers.logs import logged
 from helpers.models import MEMVIT
-from helpers.runs import ROOT, config, loader, write_videos
+from helpers.runs import config, loader, run_by_two, write_videos
 from helpers.videos import truncate, write_video
 
 from mmaction_memvit.apis import OnlineInferencer
@@ -147,24 +143,6 @@ def test_a_kill_loses_nothing_that_was_saved(inferencer, videos, tmp_path,
     assert run(inferencer, videos, tmp_path) == ([[]], paths)
 
 
-def test_lines_behind_the_saved_state_are_not_kept(inferencer, videos,
-                                                   tmp_path, expected):
-    job = FolderJob(inferencer, str(tmp_path), 3, 0, save_every=0.)
-    running = job.run(job.prepare(videos))
-    assert next(running).saved
-    job.save_every = 1e9
-    assert not next(running).saved
-    # As if it were killed; its lines are there.
-    running.close()
-    del running, job
-    gc.collect()
-    lines = (tmp_path / 'clips/deep/er/long.mp4.jsonl').read_text()
-    state = torch.load(tmp_path / 'state/000000.pt', weights_only=True)
-    assert lines.count('\n') > state['turn'] > 0
-    for path in run(inferencer, videos, tmp_path)[1]:
-        assert open(path, 'rb').read() == expected[os.path.basename(path)]
-
-
 def test_new_files_join_and_other_models_do_not(inferencer, videos, folder,
                                                 tmp_path, expected):
     some = {k: x for k, x in videos.items() if 'v' in k}
@@ -196,23 +174,13 @@ def test_a_file_that_is_cut_off_is_told(inferencer, tmp_path):
     assert 'cut off' in ''.join(lines)
 
 
-def test_torchrun(folder, expected):
+def test_two_processes(folder, expected):
     """Two processes of a launcher give the files of one."""
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
-         f'--master_port={port}', str(ROOT / 'tools/online_folder.py'),
-         'videos', '--config', 'config.py', '--checkpoint', 'weights.pth',
-         '--out-dir', 'two', '--batch-size', '3', '--workers', '1',
-         '--launcher', 'pytorch'],
-        cwd=str(folder),
-        env=dict(os.environ, PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='',
-                 OMP_NUM_THREADS='1'),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, done.stdout[-6000:]
+    said = run_by_two(
+        'tools/online_folder.py', folder, 'videos', '--config', 'config.py',
+        '--checkpoint', 'weights.pth', '--out-dir', 'two', '--batch-size',
+        '3', '--workers', '1')
     for name, text in expected.items():
         assert (folder / 'two' / name).read_bytes() == text
-    assert 'process 1 of 2' in done.stdout and 'process 2 of 2' in done.stdout
-    assert 'x real time' in done.stdout and 'results.jsonl' in done.stdout
+    assert 'process 1 of 2' in said and 'process 2 of 2' in said
+    assert 'x real time' in said and 'results.jsonl' in said

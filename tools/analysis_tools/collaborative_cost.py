@@ -9,11 +9,10 @@ r"""What collaborative memory costs: parameters and GMACs of a clip.
 
 A config is counted as it stands, with its memory and without, but for what
 the command line says; clips are those of its training. A config without a
-memory gets one by --cfg-options model.neck.in_channels=2048. Counted are
-convolutions and matrix products, on shapes alone: nothing is computed.
+memory gets one by --cfg-options model.neck.in_channels=2048. Nothing is
+computed, see benchmarking/costs.py.
 """
 import argparse
-import copy
 import math
 from pathlib import Path
 from typing import Optional
@@ -21,14 +20,10 @@ from typing import Optional
 # First of all: it heals the host.
 import mmaction_memvit  # noqa: F401  # isort: skip
 
-import torch
 from benchmarking import markdown
-from benchmarking.sampling import clips_of
-from mmaction.registry import MODELS
+from benchmarking.costs import cost_of
 from mmengine.config import Config, DictAction
 from mmengine.hub import get_config
-from mmengine.registry import init_default_scope
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmaction_memvit.command_line import make_parser
 
@@ -60,43 +55,27 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def count(model: dict, neck: Optional[dict], size: tuple,
-          num_clips: int) -> tuple[int, float]:
-    """Parameters, and multiply-adds of each of ``num_clips`` clips."""
-    model = copy.deepcopy(model)
-    model.update(neck=neck, type='CollaborativeRecognizer3D')
-    # Weights are not wanted, nor a place for them.
-    for part in (model.backbone, *model.backbone.values()):
-        if isinstance(part, dict) and 'pretrained' in part:
-            part['pretrained'] = None
-    with torch.device('meta'), torch.no_grad():
-        built = MODELS.build(model).eval()
-        inputs = torch.empty(1, num_clips, *size)
-        with FlopCounterMode(display=False) as counter:
-            built(inputs, stage='head', mode='tensor')
-    return (sum(p.numel() for p in built.parameters()),
-            counter.get_total_flops() / 2 / num_clips)
-
-
 def rows_of(args: argparse.Namespace, title: str,
             path: str) -> list[list[str]]:
     """Rows of the table of a config."""
     cfg = (get_config if '::' in path else Config.fromfile)(path)
     cfg.merge_from_dict(args.cfg_options or {})
-    num_clips, frames, side = clips_of(cfg)
-    side = args.size or (side if args.config else 256)
-    size = 3, frames, side, side
     neck = dict(dict(type='CollaborativeMemory', reduction=4),
                 **cfg.model.get('neck') or {})
+    cfg.model.type = 'CollaborativeRecognizer3D'
     if not neck.get('in_channels'):
         raise SystemExit(f'{title} has no memory. Remedy: --cfg-options '
                          'model.neck.in_channels=2048, its last features')
-    params, plain = count(cfg.model, None, size, 1)
+
+    def count(neck: Optional[dict]) -> tuple[int, int]:
+        cfg.model.neck = neck
+        return cost_of(cfg, args.size or (None if args.config else 256))[:2]
+
+    params, plain = count(None)
     cases = [('none', params, plain, '')]
     for r in args.reduction or (
             [neck['reduction']] if args.config else [1, 2, 4, 8]):
-        params, macs = count(cfg.model, dict(neck, reduction=r), size,
-                             max(num_clips, 2))
+        params, macs = count(dict(neck, reduction=r))
         cases.append((f'r = {r}', params, macs, f'+{macs / plain - 1:.1%}'))
     return [[title, memory, f'{params / 1e6:.{digits(params / 1e6, 1)}f}',
              f'{macs / 1e9:.{digits(macs / 1e9, 2)}f}', more]
@@ -110,7 +89,6 @@ def digits(number: float, least: int) -> int:
 
 def main() -> None:
     args = parse_args()
-    init_default_scope('mmaction')
     paths = {x: str(CONFIGS / f'{HOSTS[x]}{END}') for x in args.model}
     if args.config:
         paths = {args.config.split('/')[-1]: args.config}
