@@ -9,8 +9,8 @@ r"""What collaborative memory costs: parameters and GMACs of a clip.
 
 A config is counted as it stands, with its memory and without, but for what
 the command line says; clips are those of its training. A config without a
-memory gets one by --cfg-options model.neck.in_channels=2048. Nothing is
-computed, see benchmarking/costs.py.
+memory gets one by --cfg-options model.neck.in_channels=2048. Counted are
+convolutions and matrix products, on shapes alone: nothing is computed.
 """
 import argparse
 import math
@@ -69,7 +69,8 @@ def rows_of(args: argparse.Namespace, title: str,
 
     def count(neck: Optional[dict]) -> tuple[int, int]:
         cfg.model.neck = neck
-        return cost_of(cfg, args.size or (None if args.config else 256))[:2]
+        size = args.size or (None if args.config else 256)
+        return cost_of(cfg, size, norms=False)[:2]
 
     params, plain = count(None)
     cases = [('none', params, plain, '')]

@@ -46,20 +46,21 @@ NORMS = {aten.native_layer_norm: layer_norm,
          aten._native_batch_norm_legit_no_training: batch_norm}
 
 
-def macs_of(run: Callable[[], object]) -> int:
+def macs_of(run: Callable[[], object], norms: bool = True) -> int:
     """Multiply-adds of what a function does in evaluation.
 
-    Convolutions, matrix products and norms. What looks whether it is traced
-    runs as it is defined: fused attention has wider heads, which carry the
-    positions.
+    Convolutions, matrix products and, if asked for, norms. What looks whether
+    it is traced runs as it is defined: fused attention has wider heads, which
+    carry the positions.
     """
     # PyTorch's fused attention is one operator, of which nothing is known.
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.no_grad(), FlopCounterMode(
-                display=False, custom_mapping=NORMS) as counter, mock.patch(
-                    'torch.jit.is_tracing', return_value=True):
+                display=False,
+                custom_mapping=NORMS if norms else None) as counter, \
+                mock.patch('torch.jit.is_tracing', return_value=True):
             run()
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
@@ -96,7 +97,8 @@ def without_files(model: dict) -> dict:
     return model
 
 
-def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
+def cost_of(cfg: Config, size: Optional[int] = None,
+            norms: bool = True) -> Cost:
     """Count a config's model, without weights, data or time.
 
     For multiply-adds see :func:`macs_of`; of a detector those of backbone and
@@ -107,6 +109,7 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
         cfg (Config): A whole config; its data tell the frames of a clip.
         size (int, optional): Height and width of frames. Defaults to None:
             those of the backbone or of crops, else 224; 1 of features.
+        norms (bool): Whether to count them. Defaults to True.
     """
     init_default_scope('mmaction')
     _, frames, cropped = clips_of(cfg)
@@ -133,5 +136,5 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
             else:
                 model(inputs, stage='head', mode='tensor')
 
-        macs = macs_of(run)
+        macs = macs_of(run, norms)
     return Cost(sum(p.numel() for p in model.parameters()), macs, frames, size)
