@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers.epic import write_official
+from helpers.epic import write_official, write_text
 from helpers.runs import config, make_runner
 from helpers.videos import write_video
 from mmaction.registry import MODELS
@@ -65,8 +65,7 @@ def data(tmp_path_factory):
 
 
 def make_config(data, work_dir, form, batch_size, train=False):
-    lists = dict(ann_file=str(data / 'list.csv'), num_verbs=4, num_nouns=5,
-                 actions=str(data / 'list.csv'))
+    lists = dict(ann_file=str(data / 'list.csv'), num_verbs=4, num_nouns=5)
     dump = str(work_dir / 'scores.npz')
 
     def loader(train):
@@ -79,6 +78,7 @@ def make_config(data, work_dir, form, batch_size, train=False):
                 type='StreamBatchSampler', unroll=3 if train else 1))
                if streams else {}),
             dataset=dict(FORMS[form], task='anticipation', test_mode=not train,
+                         actions=str(data / 'list.csv'),
                          data_prefix=dict(video=str(data)), **lists))
 
     model = dict(MODEL, _delete_=True)
@@ -114,3 +114,51 @@ def test_a_stream_scores_as_clips_do_whatever_the_batch(data, tmp_path):
     verbs, nouns = marginal_scores(scores['action'], actions.pairs, 4, 5)
     np.testing.assert_allclose(scores['verb'], verbs, atol=1e-6)
     np.testing.assert_allclose(scores['noun'], nouns, atol=1e-6)
+
+
+def reorder_actions(data, folder):
+    """A list of the same actions in another order."""
+    pairs = load_epic_actions(str(data / 'list.csv')).pairs[::-1]
+    return write_text(folder / 'other.csv', 'id,verb,noun', *(
+        f'{i},{v},{n}' for i, (v, n) in enumerate(pairs)))
+
+
+def test_other_actions_are_told_before_the_first_step(data, tmp_path):
+    other = reorder_actions(data, tmp_path)
+    for i, (changes, words) in enumerate((
+        ({'model.cls_head.num_classes': 12}, ('12', '13')),
+        ({'val_dataloader.dataset.actions': other},
+         ('action 0 ', 'val_dataloader')),
+        ({'val_evaluator.actions': other}, ('action 0 ', 'metric')))):
+        cfg, _ = make_config(data, tmp_path / f'{i}', 'streams', 2, train=True)
+        cfg.merge_from_dict(dict(
+            val_dataloader=cfg.test_dataloader, val_cfg=dict(type='ValLoop'),
+            val_evaluator=dict(cfg.test_evaluator, dump_file=None)))
+        cfg.merge_from_dict(changes)
+        runner = make_runner(cfg)
+        with pytest.raises(ValueError) as error:
+            runner.train()
+        assert not runner.recorder.losses
+        assert all(word in str(error.value) for word in words), error.value
+
+
+def test_weights_know_their_actions(data, tmp_path):
+    cfg, _ = make_config(data, tmp_path / 'a', 'clips', 4, train=True)
+    make_runner(cfg).train()
+    cfg, dump = make_config(data, tmp_path / 'b', 'clips', 4)
+    cfg.load_from = str(tmp_path / 'a/epoch_1.pth')
+    make_runner(cfg).test()
+    assert np.isfinite(read_epic_dump(dump)[1]['action']).all()
+    cfg.test_dataloader.dataset.actions = reorder_actions(data, tmp_path)
+    cfg.experiment_name += 'c'
+    runner = make_runner(cfg)
+    with pytest.raises(ValueError, match='epoch_1.*action 0 .*list of act'):
+        runner.test()
+    assert not runner.recorder.scores
+    # A training learns them anew.
+    cfg, _ = make_config(data, tmp_path / 'd', 'clips', 4, train=True)
+    cfg.train_dataloader.dataset.actions = reorder_actions(data, tmp_path)
+    cfg.load_from = str(tmp_path / 'a/epoch_1.pth')
+    runner = make_runner(cfg)
+    runner.train()
+    assert runner.recorder.losses

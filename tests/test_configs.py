@@ -135,13 +135,14 @@ def shrink_model(model):
         model.backbone.update(
             img_size=32, embed_dims=dims, depth=2, num_heads=2)
         if 'roi_head' in model:
-            model.roi_head.box_block.dims = dims
+            model.roi_head.transformer.update(
+                in_channels=dims, embed_dims=dims)
             model.roi_head.bbox_head.in_channels = dims
         else:
             model.neck.update(in_channels=dims, embed_dims=dims)
             model.cls_head.in_channels = dims
         return memory
-    if model.backbone.type == 'ResNet3d':  # the demo's
+    if model.backbone.type.split('.')[-1] == 'ResNet3d':  # the demos'
         return memory
     if 'roi_head' in model:
         # The demo's detectors are tiny as they are.
@@ -287,7 +288,8 @@ def test_config_trains_and_tests(path, tmp_path, monkeypatch):
     if cfg.model.backbone.type.endswith('MeMViT'):
         assert runner.model.backbone.mem_len == mem_len
     else:
-        parts = [cfg.model.get(x) or {} for x in ('neck', 'roi_head')]
+        parts = [cfg.model.get('neck') or {},
+                 cfg.model.get('roi_head', {}).get('transformer', {})]
         mem_len = max(x.get('mem_len', x.get('work_len', 0)) for x in parts)
     if cfg.model.get('cls_head', {}).get('type') == 'AVTHead':
         mem_len = max(mem_len, runner.model.cls_head.mem_len)

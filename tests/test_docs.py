@@ -86,8 +86,9 @@ def test_add_a_metric(page):
 
 
 def test_any_backbone_remembers():
-    text, = re.findall(r'```python\n(.*?)```',
-                       (DOCS / 'any_backbone_remembers.md').read_text(), re.S)
+    text, _ = re.findall(r'```python\n(.*?)```',
+                         (DOCS / 'any_backbone_remembers.md').read_text(),
+                         re.S)
     assert len(text.splitlines()) <= 20
     init_default_scope('mmaction')
     model = MODELS.build(Config.fromstring(text, '.py').model).train()
@@ -100,6 +101,23 @@ def test_any_backbone_remembers():
     assert not model.backbone.conv1.conv.weight.requires_grad
     assert (outs[0] - outs[1]).abs().max() > 1e-6
     assert model.neck.embed.weight.grad.abs().max() > 0
+
+
+def test_any_detector_remembers():
+    pytest.importorskip('mmdet')
+    _, text = re.findall(r'```python\n(.*?)```',
+                         (DOCS / 'any_backbone_remembers.md').read_text(),
+                         re.S)
+    init_default_scope('mmaction')
+    head = MODELS.build(Config.fromstring(text, '.py').roi_head)
+    assert head.temporal_support == 32
+    feats = torch.randn(2, 1, 768, 8, 14, 14)
+    boxes = [torch.tensor([[0., 0, 90, 200], [80, 10, 200, 220]])]
+    _, memory = head.eval().score_boxes(feats[0], boxes, head.init_memory(1))
+    remembered, _ = head.score_boxes(feats[1], boxes, memory)
+    alone, _ = head.score_boxes(feats[1], boxes)
+    assert remembered.shape == (2, 80)
+    assert (remembered - alone).abs().max() > 1e-6
 
 
 def test_live_video(tmp_path, monkeypatch, capsys):

@@ -49,7 +49,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         dict(
             state_dict=converted.state,
             meta=dict(source=osp.basename(args.src),
-                      mem_layers=list(converted.mem_layers))), args.dst)
+                      mem_layers=list(converted.mem_layers),
+                      dataset_meta=converted.dataset_meta)), args.dst)
     print(f'{args.dst}: {len(converted.state)} tensors written; '
           f'mem_layers={list(converted.mem_layers)}')
     if converted.dropped:

@@ -9,7 +9,10 @@ the challenge, and how often the noun is right by delay.
 import argparse
 import os.path as osp
 
-from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
+from mmaction_memvit.evaluation.submissions.epic_dump import (
+    read_dumped_actions,
+    read_epic_dump,
+)
 from mmaction_memvit.evaluation.submissions.epic_truth import format_epic_table
 
 from .delay_accuracy import (
@@ -27,7 +30,7 @@ MODELS = {'with history': 'm8-u14', 'without history': 'm0'}
 
 def main(args: argparse.Namespace) -> None:
     """Run the demo."""
-    meta, truth = make_kitchen(args, 'actions.csv')
+    meta, truth = make_kitchen(args)
     uses = [x for x in meta['uses'] if x['split'] == 'validation']
     tables, report = {}, []
     for name, variant in MODELS.items():
@@ -38,6 +41,7 @@ def main(args: argparse.Namespace) -> None:
                 'test_evaluator.dump_file={work_dir}/val_scores.npz'))
         dump = osp.join(work_dir, 'val_scores.npz')
         names, scores = read_epic_dump(dump)
+        truth.take_actions(read_dumped_actions(dump))
         rows = [truth.segments.rows_by_id[x] for x in names]
         measures = truth.measure('action_anticipation', scores, rows)
         report.append(f'{name}\n{format_epic_table(measures)}')

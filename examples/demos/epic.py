@@ -10,7 +10,7 @@ unlabelled test videos; their submissions are written and checked.
 """
 import argparse
 import os.path as osp
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 from mmengine.fileio import load
@@ -118,12 +118,8 @@ def compare(args: argparse.Namespace, task: str, truth: EpicTruth, meta: dict,
         format_delay_table(tables, meta['chance'])])
 
 
-def make_kitchen(args: argparse.Namespace,
-                 actions: Optional[str] = None) -> Tuple[dict, EpicTruth]:
-    """Make the videos; what they hold, and what the challenge measures by.
-
-    ``actions`` is the list of them, where actions are scored.
-    """
+def make_kitchen(args: argparse.Namespace) -> Tuple[dict, EpicTruth]:
+    """Make the videos; what they hold, and what the challenge measures by."""
     generate('kitchen', args.out_dir, DATA, '--train-videos',
              args.train_videos, '--validation-videos', args.val_videos,
              '--seed', args.seed)
@@ -132,7 +128,6 @@ def make_kitchen(args: argparse.Namespace,
     return meta, EpicTruth(lists + 'validation.csv', lists + 'tail_verbs.csv',
                            lists + 'tail_nouns.csv',
                            lists + 'unseen_participant_ids_validation.csv',
-                           actions and osp.join(osp.dirname(lists), actions),
                            num_verbs=len(meta['verbs']),
                            num_nouns=len(meta['nouns']))
 

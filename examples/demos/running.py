@@ -72,6 +72,10 @@ def schedule(path: str, epochs: int) -> List[str]:
     for i, rate in enumerate(Config.fromfile(path).param_scheduler):
         if 'T_max' in rate:
             options.append(f'param_scheduler.{i}.T_max={epochs}')
+        elif rate.get('by_epoch', True) and 'end' in rate:
+            begin = max(epochs - (rate['end'] - rate['begin']), 0)
+            options += [f'param_scheduler.{i}.begin={begin}',
+                        f'param_scheduler.{i}.end={epochs}']
     return options
 
 

@@ -22,7 +22,7 @@ from .longcue import make_videos, train_on_questions
 from .running import ROOT, checkpoint_of, relative
 
 # Fewer videos, shown more often, are learned by heart.
-AMOUNTS = {'train-videos': (640, 'videos to train on'),
+AMOUNTS = {'train-videos': (960, 'videos to train on'),
            'val-videos': (96, 'videos to test on')}
 MODELS = {'unrolled': 'recognition/memvit/memvit-tiny-m2-u16_longcue-rgb',
           'stop-gradient': 'recognition/memvit/memvit-tiny-m2_longcue-rgb'}

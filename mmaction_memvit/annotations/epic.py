@@ -24,7 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..messages import check_choice, data_error, first_names, log
+from ..messages import (
+    check_choice,
+    data_error,
+    first_names,
+    log,
+    warn_once,
+)
 from .table import Table, read_table, to_numbers
 
 if TYPE_CHECKING:
@@ -156,7 +162,8 @@ class EpicSegments:
     def with_actions(self, actions: EpicActions) -> EpicSegments:
         """The table with action numbers; -1 for pairs that are none.
 
-        It is an error if the list had action numbers and they differ.
+        These are told. It is an error if the list had action numbers and they
+        differ.
         """
         numbers = actions.index(self.verbs, self.nouns)
         wrong = np.flatnonzero((self.actions >= 0) & (self.actions != numbers))
@@ -168,6 +175,14 @@ class EpicSegments:
                 f'{self.nouns[row]} is action {numbers[row]}; {len(wrong)} '
                 'segments differ', 'take the list of actions that belongs to '
                 'this file')
+        none = (numbers < 0) & (self.verbs >= 0) & (self.nouns >= 0)
+        if none.any():
+            names = np.asarray(self.narration_ids, object)[none]
+            warn_once(
+                f'{self.source}: {len(names)} of {len(self)} segments have a '
+                f'verb and noun that are none of the {len(actions)} actions. '
+                'Their actions are not learnt, and in tests count as missed: '
+                f'{first_names(names)}')
         return replace(self, actions=numbers, report=dict(self.report))
 
     def count_overlapping(self) -> int:
@@ -197,9 +212,9 @@ def parse_timestamp(text: str) -> float:
 
 def read_epic_segments(
         path: str, fps: float = 30., num_verbs: int = NUM_VERBS,
-        num_nouns: int = NUM_NOUNS, actions: EpicActions | None = None,
-        videos: Mapping[str, Any] | None = None, missing_times: str = 'skip',
-        zero_length: str = 'keep', reversed_times: str = 'error',
+        num_nouns: int = NUM_NOUNS, videos: Mapping[str, Any] | None = None,
+        missing_times: str = 'skip', zero_length: str = 'keep',
+        reversed_times: str = 'error',
         unknown_video: str = 'error') -> EpicSegments:
     """Reads a list of segments, in the order of the list.
 
@@ -212,8 +227,6 @@ def read_epic_segments(
             header. Defaults to 30.
         num_verbs (int): Verb classes must be below it. Defaults to 97.
         num_nouns (int): Noun classes must be below it. Defaults to 300.
-        actions (EpicActions, optional): Gives the segments action numbers.
-            Defaults to None.
         videos (Mapping, optional): By video id, e.g. of
             :func:`read_epic_video_info`, to check the videos against.
             Defaults to None: not checked.
@@ -235,8 +248,7 @@ def read_epic_segments(
     columns = (_official_columns(table) if table.header else
                _frame_columns(table, fps))
     segments = _build(table, columns, num_verbs, num_nouns)
-    segments = _clean(segments, videos, policies)
-    return segments if actions is None else segments.with_actions(actions)
+    return _clean(segments, videos, policies)
 
 
 def read_segment_table(path: str) -> Table:

@@ -52,6 +52,27 @@ class EpicActions:
                               np.where(inside, noun, 0)]
         return np.where(inside, found, -1)
 
+    def check_classes(self, num_verbs: int, num_nouns: int) -> None:
+        """Raises a ValueError if an action has another verb or noun."""
+        highest = tuple(self.pairs.max(0).tolist())
+        if highest[0] >= num_verbs or highest[1] >= num_nouns:
+            raise ValueError(
+                f'actions have verbs and nouns up to {highest}, but there are '
+                f'{num_verbs} verbs and {num_nouns} nouns; correct num_verbs '
+                'and num_nouns, or take the list of actions of these classes')
+
+
+def unlike_actions(pairs: Sequence[Sequence[int]],
+                   others: Sequence[Sequence[int]]) -> str:
+    """How two lists of (verb, noun) pairs differ, '' if they do not."""
+    if len(pairs) != len(others):
+        return f'{len(pairs)} actions, not {len(others)}'
+    pairs, others = np.asarray(pairs), np.asarray(others)
+    for i in np.flatnonzero((pairs != others).any(1))[:1]:
+        return (f'action {i} is (verb, noun) {tuple(pairs[i].tolist())}, not '
+                f'{tuple(others[i].tolist())}')
+    return ''
+
 
 class EpicVideo(NamedTuple):
     """What the video list says of a video; seconds and pixels."""
@@ -147,7 +168,8 @@ def build_epic_actions(*tables: EpicSegments) -> EpicActions:
 
     Training and validation set together have the 3,806 actions of the
     challenges. They are numbered in the order of their text ``verb_noun``
-    (10_3 comes before 1_3), which is the order of ``actions.csv``.
+    (10_3 comes before 1_3), which is the order of RULSTM's ``actions.csv``,
+    by which AVT and most others number them.
     """
     pairs = set()
     for table in tables:
@@ -177,10 +199,10 @@ def load_epic_actions(source: Union[str, Sequence[str]],
     These are lists of all splits with labels, usually training and
     validation, read with the ``options`` of :func:`read_epic_segments`.
     """
-    if isinstance(source, str):
-        first = [c[0] for c in read_table(source, REMEDY).cells if c]
+    paths = [source] if isinstance(source, str) else list(source)
+    if len(paths) == 1:
+        first = [c[0] for c in read_table(paths[0], REMEDY).cells if c]
         if {'id', 'verb', 'noun'} <= set(first):
-            return read_epic_actions(source)
-        source = [source]
+            return read_epic_actions(paths[0])
     return build_epic_actions(
-        *(read_epic_segments(path, **options) for path in source))
+        *(read_epic_segments(path, **options) for path in paths))

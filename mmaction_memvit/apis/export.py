@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmaction_memvit.memory import MemoryHost, run_part, state
-from mmaction_memvit.models.roi_heads.memvit_roi_head import patch_features
+from mmaction_memvit.models.roi_heads.slot_roi_head import patch_features
 
 Size = Tuple[int, int, int]
 

@@ -11,7 +11,7 @@ DETECTION_MODELS = ('FastRCNN', 'AVARoIHead', 'BBoxHeadAVA',
                     'SingleRoIExtractor3D', 'ACRNHead', 'FBOHead',
                     'LFBInferHead')
 OWN_MODELS = ('CollaborativeFastRCNN', 'OnlineFastRCNN', 'MeMViTBBoxHead',
-              'MeMViTRoIHead')
+              'MeMViTRoIHead', 'StreamTransformerRoIHead')
 DETECTION_TASK_UTILS = ('MaxIoUAssignerAVA', )
 
 

@@ -59,8 +59,9 @@ class EpicVideoDataset(NamedVideoDataset):
             warning. Defaults to None.
         actions (str | Sequence[str], optional): ``actions.csv``, or the
             lists of training and validation segments: numbers the actions,
-            that is, pairs of verb and noun. Defaults to None: all actions
-            are -1.
+            that is, pairs of verb and noun. Metrics and checkpoints get the
+            pairs as ``metainfo['action_pairs']``. Defaults to None: all
+            actions are -1.
         num_verbs (int): Number of verb classes. Defaults to 97.
         num_nouns (int): Number of noun classes. Defaults to 300.
         ann_options (dict, optional): Further options of
@@ -150,16 +151,16 @@ class EpicVideoDataset(NamedVideoDataset):
                        ) -> EpicSegments:
         options = dict(num_verbs=self.num_verbs, num_nouns=self.num_nouns,
                        **self.ann_options)
-        actions = None
-        if self.actions is not None:
-            # No videos are given: the list need not be of these.
-            actions = load_epic_actions(self.actions, **options)
-        segments = read_epic_segments(
-            self.ann_file, actions=actions, videos=infos, **options)
+        segments = read_epic_segments(self.ann_file, videos=infos, **options)
         if not len(segments):
             raise ValueError(f'{self.ann_file!r} has no segment that can be '
                              'used. Remedy: see the warnings above')
-        return segments
+        if self.actions is None:
+            return segments
+        # No videos are given: the list need not be of these.
+        actions = load_epic_actions(self.actions, **options)
+        self._metainfo['action_pairs'] = actions.pairs.tolist()
+        return segments.with_actions(actions)
 
     def after_the_end(self, videos: list[dict]) -> np.ndarray:
         """Which segments start after the end of their video, (N, )."""

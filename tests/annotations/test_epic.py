@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from helpers.epic import write_official, write_text
+from helpers.told import warnings_once
 from helpers.videos import need_shared_data
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from mmaction_memvit.annotations.epic_lists import (
     read_epic_participants,
     read_epic_tail,
     read_epic_video_info,
+    unlike_actions,
 )
 
 ROWS = [('P01_11_0', 4.5, 6.25, 3, 7),
@@ -101,9 +103,9 @@ def test_list_of_frame_numbers(tmp_path):
     assert read_epic_segments(path, fps=60).starts.tolist() == [4 / 60,
                                                                 131 / 60]
     actions = EpicActions([(6, 114), (3, 3)])
-    assert read_epic_segments(path, actions=actions).actions.tolist() == [1, 0]
+    assert table.with_actions(actions).actions.tolist() == [1, 0]
     with pytest.raises(ValueError, match='P01_01_0.* 1, .* 0; 2 seg'):
-        read_epic_segments(path, actions=EpicActions([(3, 3), (6, 114)]))
+        table.with_actions(EpicActions([(3, 3), (6, 114)]))
     path = write_text(tmp_path / 'b.csv', 'P01_01_0,P01_01,4,101')
     assert not read_epic_segments(path).labelled
 
@@ -205,7 +207,7 @@ def test_other_files(tmp_path):
 # -- actions and class lists ------------------------------------------------
 
 
-def test_actions(tmp_path):
+def test_actions(tmp_path, monkeypatch):
     train = read_epic_segments(write_official(tmp_path / 'a.csv', ROWS))
     val = read_epic_segments(
         write_official(tmp_path / 'b.csv', [('P01_12_0', 0, 1, 10, 2),
@@ -216,8 +218,21 @@ def test_actions(tmp_path):
     assert actions.pairs.tolist() == [[0, 2], [10, 10], [10, 2], [1, 2],
                                       [3, 7], [96, 299]]
     assert train.with_actions(actions).actions.tolist() == [4, 5, 0, 4]
-    assert build_epic_actions(train).index(
-        val.verbs, val.nouns).tolist() == [-1] * 3
+    told = warnings_once(monkeypatch)
+    few = build_epic_actions(train)
+    assert val.with_actions(few).actions.tolist() == [-1] * 3
+    assert len(told) == 1 and '3 of 3 ' in told[0] and 'P01_12_0' in told[0]
+    assert val.with_actions(actions).actions.tolist() == [2, 1, 3]
+    assert train.with_actions(few).actions.tolist() == [1, 2, 0, 1]
+    assert len(told) == 1
+    assert unlike_actions(actions.pairs, actions.pairs.tolist()) == ''
+    assert '6 actions, not 3' in unlike_actions(actions.pairs, few.pairs)
+    assert 'action 4 is (verb, noun) (96, 299), not (3, 7)' in unlike_actions(
+        actions.pairs[[0, 1, 2, 3, 5, 4]], actions.pairs)
+    actions.check_classes(97, 300)
+    for sizes in ((96, 300), (97, 299)):
+        with pytest.raises(ValueError, match=r'\(96, 299\).*num_verbs'):
+            actions.check_classes(*sizes)
     assert actions.index([-1, 3, 96, 500], [2, 7, 500, 0]).tolist() == [
         -1, 4, -1, -1]
     paths = [str(tmp_path / 'a.csv'), str(tmp_path / 'b.csv')]
@@ -225,9 +240,8 @@ def test_actions(tmp_path):
     assert len(load_epic_actions(paths[0])) == 3
     path = write_text(tmp_path / 'actions.csv', 'id,verb,noun,action',
                       '1,3,7,open oven', '0,0,2,take plate')
-    read = load_epic_actions(path)
-    assert read.pairs.tolist() == [[0, 2], [3, 7]]
-    assert len(read) == 2
+    for read in map(load_epic_actions, (path, [path])):
+        assert read.pairs.tolist() == [[0, 2], [3, 7]] and len(read) == 2
     with pytest.raises(ValueError, match='0 actions'):
         build_epic_actions()
 

@@ -4,7 +4,12 @@ import copy
 
 import pytest
 import torch
-from helpers.boxes import NUM_CLASSES, build_detector, make_boxes
+from helpers.boxes import (
+    NUM_CLASSES,
+    STREAM_ROI_HEAD,
+    build_detector,
+    make_boxes,
+)
 from helpers.runs import CLIP_LEN, MODEL
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
@@ -138,7 +143,8 @@ def test_recognizer(kind, head, backbone, tmp_path):
 @pytest.mark.parametrize('kind, roi_head', [
     ('torch', {}), ('onnx', dict(mem_stride=2)),
     ('torch', dict(mem_stride=2, mem_mask='zero')),
-    ('torch', dict(box_block=None))])
+    ('torch', dict(box_block=None)),
+    ('torch', dict(STREAM_ROI_HEAD, num_slots=8))])
 def test_detector(kind, roi_head, tmp_path):
     pytest.importorskip('mmdet')
     model = build_detector(roi_head=roi_head).eval()

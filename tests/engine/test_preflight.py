@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+from helpers.epic import build_model
 from helpers.preflight import ROOT, findings
 from helpers.runs import (
     config,
@@ -15,7 +16,11 @@ from helpers.runs import (
 from helpers.runs import loader as video_loader
 from mmengine.config import Config
 
-from mmaction_memvit.engine.preflight import PreflightError, Run
+from mmaction_memvit.engine.preflight import (
+    PreflightError,
+    Run,
+    find_problems,
+)
 from mmaction_memvit.engine.preflight.models import weights_are_there
 
 LENGTHS = [4, 3, 3]
@@ -112,6 +117,14 @@ def test_validation_is_looked_at_before_training(tmp_path):
     runner._val_dataloader.dataset = dict(
         type='OnlineVideoDataset', ann_file='', pipeline=[])
     refused(runner, "val_evaluator = dict(type='VideoAccMetric')")
+
+
+def test_built_heads_tell_the_classes_of_their_tasks():
+    run = Run(build_model(), dict(val=dict(
+        dataset=dict(type='OnlineEpicDataset'))), dict(
+            val=dict(type='EpicRecognitionMetric', num_verbs=7)), ())
+    found = [x for x in find_problems(run) if 'verb' in x.where]
+    assert len(found) == 1 and 'num_verbs=7' in found[0].problem
 
 
 @pytest.mark.parametrize('num_classes,is_error', [(2, True), (10, False)])

@@ -28,9 +28,10 @@ AVA = 'memvit-small-p244-m2_1xb4-16x4x1-10e_custom-ava-rgb'
 EPIC = 'memvit-small-p244-m2_k400-pre_8xb8-16x4x1-30e_epic100-rgb'
 ANTICIPATION = ('memvit-small-p244-causal-m2_k400-pre_8xb8-16x4x1-30e_'
                 'epic100-anticipation-rgb')
+ACTIONS = 'avt-base-p16_in21k-pre_32xb3-10x30x1-50e_epic100-anticipation-rgb'
 SHARED = 'slowonly_r50-memory_k400-pre_8xb1-8x8x1-n8-15e_kinetics400-rgb'
 CHARADES = 'slowfast_r50-memory_k400-pre_8xb2-16x8x1-n4-24e_charades-rgb'
-BASES = ('tiny', AVA, EPIC, ANTICIPATION, SHARED, CHARADES)
+BASES = ('tiny', AVA, EPIC, ANTICIPATION, ACTIONS, SHARED, CHARADES)
 
 
 @pytest.mark.parametrize('name', BASES)
@@ -180,6 +181,10 @@ WRONG = [
      ('num_tokens=4', 'val_dataloader.dataset.num_tokens=8')),
     (ANTICIPATION, {VAL + 'dataset.task': 'recognition'}, True,
      ("task='recognition'", "val_dataloader.dataset.task='anticipation'")),
+    (ACTIONS, {TRAIN + 'dataset.actions': None}, True,
+     ('AVTHead', "train_dataloader.dataset.actions='actions.csv'")),
+    (EPIC, {'model.cls_head.num_classes.action': 3806}, True,
+     ('MultiTaskHead', 'val_dataloader.dataset.actions=')),
     # Pipelines.
     ('tiny', {TRAIN + PIPE: instead('LoadVideoClip', *STOCK)}, True,
      ('SampleFrames', 'remove', 'train_dataloader.dataset.pipeline')),

@@ -19,4 +19,5 @@ def test_the_rate_decays_until_the_last_epoch(demo, epochs):
         assert config.train_cfg.max_epochs == epochs
         for rate in config.param_scheduler:
             assert rate.get('T_max', epochs) == epochs
-            assert not rate.by_epoch or 'end' not in rate
+            if rate.get('by_epoch', True):
+                assert rate.get('end', epochs) == epochs

@@ -65,15 +65,28 @@ DETECTOR = dict(
                                neg_pos_ub=-1, add_gt_as_proposals=True))),
     test_cfg=dict(rcnn=None))
 
+# A head to take the place of the detector's.
+STREAM_ROI_HEAD = dict(
+    DETECTOR['roi_head'], type='StreamTransformerRoIHead', num_slots=4,
+    transformer=dict(in_channels=32, embed_dims=16, num_heads=2, dropout=0.,
+                     mem_len=2),
+    bbox_head=dict(DETECTOR['roi_head']['bbox_head'], in_channels=16))
+for key in ('mem_len', 'box_block'):
+    del STREAM_ROI_HEAD[key]
+
 
 def build_detector(strength: float = 0.2, **kwargs):
-    """The detector; ``kwargs`` update its dicts, or replace values."""
+    """The detector; ``kwargs`` update its dicts, or replace values.
+
+    Dicts of another type replace them.
+    """
     cfg = ConfigDict(copy.deepcopy(DETECTOR))
     for key, value in kwargs.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value.get('type') in (
+                None, cfg[key].type):
             cfg[key].update(value)
         else:
-            cfg[key] = value
+            cfg[key] = copy.deepcopy(value)
     torch.manual_seed(0)
     model = MODELS.build(cfg)
     # Strong weights: what is remembered must show in the scores.

@@ -105,7 +105,7 @@ def write_epic(folder, cfg):
                          k + (9 if k + 1 == int(seconds) else 1.2),
                          *((i + k) % size for size in sizes)))
     pairs = {row[3:] for row in rows}
-    if 'actions.csv' in str(cfg.test_evaluator):
+    if 'actions.csv' in str(cfg.test_dataloader):
         pairs = itertools.product(*map(range, sizes))
     pairs = sorted(pairs)
     write_text(folder / 'actions.csv', 'id,verb,noun',

@@ -5,7 +5,7 @@ import copy
 
 import pytest
 import torch
-from helpers.boxes import build_detector, make_clip
+from helpers.boxes import STREAM_ROI_HEAD, build_detector, make_clip
 from helpers.distributed import leave_group, spawn_two
 from helpers.models import MEMVIT
 from mmaction.registry import MODELS
@@ -62,6 +62,9 @@ def build(kind: str, **kwargs):
     torch.manual_seed(0)
     if kind == 'boxes':
         return build_detector(**kwargs).train()
+    if kind == 'boxes over time':
+        return build_detector(backbone=dict(mem_len=0),
+                              roi_head=STREAM_ROI_HEAD, **kwargs).train()
     if kind == 'frames':
         model = recognizer({}, cls_head=HEADS['frames'], **kwargs)
     elif kind == 'neck':
@@ -79,7 +82,7 @@ def batch(kind: str, clips: list, dtype: torch.dtype):
     """What the model gets of clips (video, position)."""
     inputs, samples = [], []
     for video, position in clips:
-        if kind == 'boxes':
+        if 'boxes' in kind:
             # Some slots hold no box.
             clip, sample = make_clip(
                 video, position, num_boxes=1 + position % 3, num_gt=1)
@@ -117,7 +120,7 @@ def grads_of(model, kind: str, clips: list = WINDOW) -> dict:
     return gradients(model)
 
 
-KINDS = ['exclude', 'zero', 'neck', 'frames', 'boxes']
+KINDS = ['exclude', 'zero', 'neck', 'frames', 'boxes', 'boxes over time']
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -168,7 +171,7 @@ def test_cut_after_every_clip_it_is_that_of_single_steps(kind):
     single.zero_grad()
     steps = len(WINDOW) // LANES
     sizes = [LANES] * steps
-    if kind == 'boxes':
+    if 'boxes' in kind:
         # A loss is a mean over boxes.
         sizes = [sum(2 + p % 3 for _, p in WINDOW[i:i + LANES])
                  for i in range(0, len(WINDOW), LANES)]

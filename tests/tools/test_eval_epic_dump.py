@@ -8,6 +8,7 @@ import pytest
 from helpers.epic import write_official, write_text
 from helpers.tools import tool_fixture
 
+from mmaction_memvit.annotations.epic_lists import EpicActions
 from mmaction_memvit.evaluation.metrics import EpicRecognitionMetric
 from mmaction_memvit.evaluation.submissions.epic_dump import write_epic_dump
 from mmaction_memvit.evaluation.submissions.epic_truth import EpicTruth
@@ -194,6 +195,16 @@ def test_dump_of_actions(tool, root, capsys):
             *SIZES, '--out', str(root / 'out.json')]
     assert tool.main(args) == 2
     assert '--actions' in capsys.readouterr().err
-    assert tool.main([*args, '--actions', actions]) == 0
-    # Segment 0 alone has verb 0 with noun 0.
-    assert json.loads((root / 'out.json').read_text())['action_top1'] == 1 / 12
+    pairs = EpicActions([(0, 0), (1, 1), (3, 3)])
+    for given, more in ((None, ['--actions', actions]), (pairs, [])):
+        (root / 'out.json').unlink(missing_ok=True)
+        write_epic_dump(args[0], [r[0] for r in ROWS], {'action': scores},
+                        given)
+        assert tool.main([*args, *more]) == 0
+        # Segment 0 alone has verb 0 with noun 0.
+        assert json.loads(
+            (root / 'out.json').read_text())['action_top1'] == 1 / 12
+    write_epic_dump(args[0], [r[0] for r in ROWS], {'action': scores},
+                    EpicActions([(1, 1), (0, 0), (3, 3)]))
+    assert tool.main([*args, '--actions', actions]) == 2
+    assert 'action 0 ' in capsys.readouterr().err

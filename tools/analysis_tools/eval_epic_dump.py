@@ -14,7 +14,10 @@ import pandas as pd
 
 from mmaction_memvit.annotations.epic import read_epic_segments
 from mmaction_memvit.command_line import make_parser
-from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
+from mmaction_memvit.evaluation.submissions.epic_dump import (
+    read_dumped_actions,
+    read_epic_dump,
+)
 from mmaction_memvit.evaluation.submissions.epic_submission import (
     SLS_FIELDS,
     validate_epic_submission,
@@ -37,8 +40,8 @@ def parse_args(argv=None):
         help='folder with EPIC_100_tail_verbs.csv, EPIC_100_tail_nouns.csv '
         'and EPIC_100_unseen_participant_ids_validation.csv')
     add('--actions', nargs='+',
-        help='actions.csv, or training and validation lists; needed if the '
-        'dump holds scores of actions')
+        help='actions.csv, or training and validation lists, if the dump '
+        'holds scores of actions but not which these are')
     add('--num-verbs', type=int, default=97, help='classes')
     add('--num-nouns', type=int, default=300, help='classes')
     add('--fps', type=float, default=30., help='rate of lists without header')
@@ -137,6 +140,9 @@ def main(argv=None):
             actions=args.actions, num_verbs=args.num_verbs,
             num_nouns=args.num_nouns,
             ann_options=dict(fps=args.fps, reversed_times=args.reversed_times))
+        actions = read_dumped_actions(args.dump)
+        if actions is not None:
+            truth.take_actions(actions)
         rows, scores = arrange(args, truth)
         measures = truth.measure(args.challenge, scores, rows)
         if measures:

@@ -104,9 +104,11 @@ def _backbone(model: dict) -> List[str]:
     if kind == 'FeatureBackbone':
         kind = 'features'
     depth = backbone.get('slow_pathway', backbone).get('depth')
-    neck = model.get('neck')
-    return [kind + (f'-{depth}' if depth else ''),
-            *([neck['type']] if neck else [])]
+    found = [kind + (f'-{depth}' if depth else '')]
+    if model.get('neck'):
+        found.append(model['neck']['type'])
+    boxes = model.get('roi_head', {}).get('transformer', {}).get('mem_len')
+    return found + [f'memory of the boxes of {boxes} clips'] * bool(boxes)
 
 
 def metadata(path: Path, cfg: Config, published: str) -> dict:

@@ -22,8 +22,7 @@ train_dataloader = dict(
     batch_size=3, batch_sampler=dict(unroll=10), dataset=dataset)
 val_dataloader = dict(dataset=dataset)
 test_dataloader = val_dataloader
-val_evaluator = dict(
-    type='EpicAnticipationMetric', actions=actions, tau_a=0.)
+val_evaluator = dict(type='EpicAnticipationMetric', tau_a=0.)
 test_evaluator = val_evaluator
 
 default_hooks = dict(

@@ -25,7 +25,7 @@ dataset = dict(task='anticipation', actions=actions)
 train_dataloader = dict(dataset=dataset)
 val_dataloader = dict(dataset=dataset)
 test_dataloader = val_dataloader
-val_evaluator = dict(type='EpicAnticipationMetric', actions=actions)
+val_evaluator = dict(type='EpicAnticipationMetric')
 test_evaluator = val_evaluator
 
 default_hooks = dict(

@@ -29,8 +29,7 @@ train_dataloader = dict(
     batch_size=64, batch_sampler=dict(unroll=10), dataset=data)
 val_dataloader = dict(dataset=data)
 test_dataloader = val_dataloader
-val_evaluator = dict(
-    type='EpicAnticipationMetric', actions=actions, tau_a=0.)
+val_evaluator = dict(type='EpicAnticipationMetric', tau_a=0.)
 test_evaluator = val_evaluator
 
 optim_wrapper = dict(optimizer=dict(lr=2e-3))

@@ -28,7 +28,7 @@ data = dict(
 train_dataloader = dict(batch_size=64, dataset=data)
 val_dataloader = dict(batch_size=64, dataset=data)
 test_dataloader = dict(batch_size=64, dataset=data)
-val_evaluator = dict(type='EpicAnticipationMetric', actions=actions)
+val_evaluator = dict(type='EpicAnticipationMetric')
 test_evaluator = val_evaluator
 
 # 1e-3 for each of 2 GPUs with 64 clips.

@@ -51,7 +51,7 @@ model = dict(
     data_preprocessor=dict(mean=[127.] * 3, std=[58.] * 3))
 
 data_root = 'data/longcue_boxes/'
-meta_keys = ('img_shape', 'img_key', 'video_id', 'timestamp',
+meta_keys = ('img_shape', 'img_key', 'video_id', 'timestamp', 'start_seconds',
              'orig_proposals')
 pipeline = [
     dict(

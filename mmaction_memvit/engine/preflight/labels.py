@@ -84,7 +84,9 @@ CHECKS = (classes_agree, tasks_agree, labels_fit_loss)
 def labels_are_scored(run: Run) -> Iterator[Finding]:
     """Labels beyond the head's classes, or far fewer of them."""
     scored = run.num_classes
-    if not isinstance(scored, int) or run.model.is_a('FastRCNN'):
+    if not isinstance(scored, int) or run.model.is_a('FastRCNN') or \
+            run.head.get('label_column') is not None:
+        # Of labels with several columns a head that chooses one knows more.
         return
     highest = {}
     for loader in run.loaders:

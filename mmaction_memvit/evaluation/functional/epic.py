@@ -129,15 +129,20 @@ def marginal_scores(
     The probability of a verb is the sum over all actions with that verb.
     ``action_scores`` are logits (N, num_actions), ``pairs`` their verbs and
     nouns, int (num_actions, 2). The results are log-probabilities, float64 (N,
-    classes); that of classes in no action is the lowest finite value.
+    classes); that of classes in no action is the lowest finite value. Segments
+    without scores, NaN, have none of verbs and nouns either.
     """
     # Classes first: every sum is then over neighbours in memory.
     probs = np.exp(log_softmax(action_scores)).T.copy()
     out = []
-    for column, num in enumerate((num_verbs, num_nouns)):
-        sums = np.zeros((num, probs.shape[1]))
-        for action, classes in enumerate(pairs):
-            sums[classes[column]] += probs[action]
+    for classes, num in zip(np.transpose(pairs), (num_verbs, num_nouns)):
+        # Classes in no action have 0, but for segments without scores.
+        sums = np.repeat(0 * probs[:1], num, axis=0)
+        for number in np.unique(classes):
+            # The least first, one by one: neither the order of actions nor
+            # the number of segments makes or breaks a tie.
+            parts = np.sort(probs[classes == number], axis=0)
+            sums[number] = parts.cumsum(0)[-1]
         out.append(log_probabilities(sums.T))
     return tuple(out)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from mmaction.registry import METRICS
 
+from ...annotations.epic_lists import EpicActions
 from ...messages import check_choice, first_names
 from ..functional.epic import (
     TASKS,
@@ -60,7 +61,7 @@ class EpicRecognitionMetric(KeyedMetric):
             None: unseen participants are not measured.
         actions (str | Sequence[str], optional): ``actions.csv``, or the lists
             of training and validation segments; needed for scores of actions.
-            Defaults to None.
+            Defaults to None: those of the data set.
         num_verbs (int): Number of verb classes. Defaults to 97.
         num_nouns (int): Number of noun classes. Defaults to 300.
         data_root (str): Folder that relative paths start from. Defaults to ''.
@@ -115,6 +116,13 @@ class EpicRecognitionMetric(KeyedMetric):
         self.missing = missing
         self.dump_file = dump_file
 
+    @KeyedMetric.dataset_meta.setter
+    def dataset_meta(self, meta: Mapping | None) -> None:
+        """What the data set tells; its actions become the metric's."""
+        self._dataset_meta = meta
+        if (meta or {}).get('action_pairs') is not None:
+            self.truth.take_actions(EpicActions(meta['action_pairs']))
+
     # -- what differs in anticipation ---------------------------------------
 
     def used_rows(self, array: np.ndarray) -> np.ndarray:
@@ -168,8 +176,8 @@ class EpicRecognitionMetric(KeyedMetric):
             if size is None:
                 raise ValueError(
                     'The verb and noun of each action is not known. Remedy: '
-                    'set `actions` to actions.csv or to the lists of training '
-                    'and validation segments.')
+                    'set `actions` of the data set to actions.csv or to the '
+                    'lists of training and validation segments.')
             if array.ndim not in (1, 2) or array.shape[-1] != size:
                 raise ValueError(
                     f'Scores of {task} have shape {array.shape}, but must be '
@@ -253,8 +261,9 @@ class EpicRecognitionMetric(KeyedMetric):
             scores = {'verb': verb, 'noun': noun, **scores}
         table = self.truth.segments
         if self.dump_file is not None:
-            write_epic_dump(self.dump_file,
-                            [table.narration_ids[row] for row in rows], scores)
+            write_epic_dump(
+                self.dump_file, [table.narration_ids[row] for row in rows],
+                scores, self.truth.actions)
             self.log(f'scores of {len(rows)} segments are in {self.dump_file}')
         measures = self.truth.measure(self.challenge, scores, rows)
         if not measures:

@@ -78,7 +78,7 @@ def write_epic_submission(
                                       num_verbs, num_nouns)
     if 'action' in scores:
         best = _best_of_head(np.where(known[:, None], scores['action'], 0),
-                             actions)
+                             actions, num_verbs, num_nouns)
     else:
         best = best_actions(verb, noun)
     head = json.dumps({'version': VERSION, 'challenge': challenge, **sls})
@@ -120,11 +120,7 @@ def _check_scores(
                 'these are scores of actions, so the list of actions is '
                 'needed to tell which verb and noun each of them is')
         sizes['action'] = len(actions)
-        if (actions.pairs.max(0) >= (num_verbs, num_nouns)).any():
-            raise ValueError(f'an action has verb or noun '
-                             f'{tuple(actions.pairs.max(0).tolist())}, but '
-                             f'there are {num_verbs} verbs and {num_nouns} '
-                             'nouns')
+        actions.check_classes(num_verbs, num_nouns)
     known = np.ones(len(narration_ids), bool)
     for task, array in scores.items():
         if np.shape(array) != (len(narration_ids), sizes.get(task)):
@@ -144,11 +140,19 @@ def _check_scores(
     return verb, noun, known
 
 
-def _best_of_head(scores: np.ndarray,
-                  actions: EpicActions) -> tuple[np.ndarray, ...]:
+def _best_of_head(scores: np.ndarray, actions: EpicActions, num_verbs: int,
+                  num_nouns: int) -> tuple[np.ndarray, ...]:
+    """The best actions, as :func:`best_actions` has them."""
+    # As many as there must be, if need be pairs with probability 0.
+    verbs, nouns = np.indices((num_verbs, num_nouns)).reshape(2, -1)
+    more = np.flatnonzero(actions.index(verbs, nouns) < 0)
+    more = more[:max(0, NUM_KEPT - len(actions))]
+    pairs = np.append(actions.pairs, np.stack([verbs, nouns], 1)[more], 0)
+    scores = np.pad(np.asarray(scores, np.float64), ((0, 0), (0, len(more))),
+                    constant_values=-np.inf)
     best = np.argsort(-scores, axis=1, kind='stable')[:, :NUM_KEPT]
     probs = np.exp(np.take_along_axis(log_softmax(scores), best, 1))
-    return actions.pairs[best, 0], actions.pairs[best, 1], probs
+    return pairs[best, 0], pairs[best, 1], probs
 
 
 def validate_epic_submission(path: str, narration_ids: Sequence[str],

@@ -8,9 +8,11 @@ import numpy as np
 
 from ...annotations.epic import NUM_NOUNS, NUM_VERBS, read_epic_segments
 from ...annotations.epic_lists import (
+    EpicActions,
     load_epic_actions,
     read_epic_participants,
     read_epic_tail,
+    unlike_actions,
 )
 from ...messages import text_table
 from ..functional.epic import (
@@ -51,15 +53,12 @@ class EpicTruth:
         options = dict(
             num_verbs=num_verbs, num_nouns=num_nouns, **(ann_options or {}))
         self.num_classes = {'verb': num_verbs, 'noun': num_nouns}
+        self.segments = read_epic_segments(path(ann_file), **options)
         self.actions = None
         if actions is not None:
-            names = ([path(actions)] if isinstance(actions, str) else
-                     list(map(path, actions)))
-            self.actions = load_epic_actions(
-                names[0] if len(names) == 1 else names, **options)
-            self.num_classes['action'] = len(self.actions)
-        self.segments = read_epic_segments(
-            path(ann_file), actions=self.actions, **options)
+            names = [actions] if isinstance(actions, str) else actions
+            self.take_actions(
+                load_epic_actions(list(map(path, names)), **options))
         self.unseen = None
         if unseen_participants is not None:
             self.unseen = self.segments.is_unseen(
@@ -69,6 +68,22 @@ class EpicTruth:
             self.tail = self.segments.is_tail(
                 read_epic_tail(path(tail_verbs), num_verbs),
                 read_epic_tail(path(tail_nouns), num_nouns))
+
+    def take_actions(self, actions: EpicActions) -> None:
+        """Numbers the actions, once; others later are a ValueError."""
+        if self.actions is not None:
+            unlike = unlike_actions(self.actions.pairs, actions.pairs)
+            if unlike:
+                raise ValueError(
+                    'these are not the actions of the data set, or that a '
+                    f'dump is of: {unlike}. Remedy: leave `actions` out of '
+                    'metrics and tools, which then take those')
+            return
+        actions.check_classes(self.num_classes['verb'],
+                              self.num_classes['noun'])
+        self.segments = self.segments.with_actions(actions)
+        self.num_classes['action'] = len(actions)
+        self.actions = actions
 
     def measure(self, challenge: str, scores: Mapping[str, np.ndarray],
                 rows: Optional[np.ndarray] = None,

@@ -11,7 +11,9 @@ this package. It is an error
   package if less than nine tenths of its backbone do, or of an ``init_cfg``,
   which takes what fits, less than a tenth;
 - when a model with a part of this package is to predict and has weights that
-  were neither loaded nor trained.
+  were neither loaded nor trained;
+- when a test numbers the actions of EPIC-KITCHENS otherwise than the training
+  did.
 
 Memory counts in neither: weights of a model of single clips may start one
 with memory. That it predicts untrained is told.
@@ -28,13 +30,14 @@ from urllib.error import URLError
 from mmengine.dist import is_main_process
 from mmengine.model import BaseModel, BaseTTAModel, is_model_wrapper
 from mmengine.model.weight_init import PretrainedInit
-from mmengine.runner import CheckpointLoader, Runner, checkpoint
+from mmengine.runner import BaseLoop, CheckpointLoader, Runner, checkpoint
 from torch import nn
 
+from mmaction_memvit.annotations.epic_lists import unlike_actions
 from mmaction_memvit.compat.wrap import wrap
 from mmaction_memvit.messages import data_error, first_names, log, warn
 
-from .measure import Fit, State, remember_file
+from .measure import Fit, State, file_of, remember_file
 
 OPTION = 'any_checkpoint_fits'
 GO_ON = (f'To go on all the same: {OPTION}=True in the config (--cfg-options '
@@ -78,7 +81,7 @@ def note(text: str, used: Collection[str] = ()) -> None:
 def misfit(text: str) -> None:
     """Raises a ValueError, or notes it within :func:`any_checkpoint_fits`."""
     if not _anything.get():
-        file = _fit.get().file if _fit.get() else 'the checkpoint'
+        file = _fit.get().file if _fit.get() else file_of({})
         raise ValueError(f'{file}: {text}. {GO_ON}')
     note(text)
 
@@ -222,4 +225,23 @@ def _initialise(original: Callable, *args) -> None:
 
 def _by_option(original: Callable, self: Runner, *args, **kwargs) -> Any:
     with any_checkpoint_fits(bool(self.cfg.get(OPTION))):
-        return original(self, *args, **kwargs)
+        found = original(self, *args, **kwargs)
+        # A training learns the actions of its own data set.
+        if isinstance(found, dict) and not isinstance(
+                self._train_loop, BaseLoop):
+            _check_actions(self, found)
+        return found
+
+
+def _check_actions(runner: Runner, checkpoint: dict) -> None:
+    """Columns of a classifier are the actions that it was trained with."""
+    meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+    for loop in (runner._val_loop, runner._test_loop):
+        if not isinstance(loop, BaseLoop) or 'action_pairs' not in meta:
+            continue
+        pairs = getattr(loop.dataloader.dataset, 'metainfo', {}).get(
+            'action_pairs', meta['action_pairs'])
+        unlike = unlike_actions(meta['action_pairs'], pairs)
+        if unlike:
+            misfit(f'{unlike} as the list of actions of the data set has it; '
+                   'name as `actions` those that it was trained with')

@@ -43,10 +43,13 @@ class Converted(NamedTuple):
         mem_layers (tuple[int]): Blocks that remember, as :class:`MeMViT`
             takes them.
         dropped (list[str]): Keys left out, which no output depends on.
+        dataset_meta (dict): What it tells of its data set, as MMEngine keeps
+            it in checkpoints.
     """
     state: Dict[str, Tensor]
     mem_layers: Tuple[int, ...]
     dropped: List[str]
+    dataset_meta: Dict = {}
 
 
 def find_prefix(state: Dict, mark: str) -> Optional[str]:

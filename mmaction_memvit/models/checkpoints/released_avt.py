@@ -3,6 +3,8 @@
 import re
 from typing import Dict
 
+import torch
+
 from .released import Converted, find_prefix, rename, take_prefix
 
 _GPT = r'future_predictor\.gpt_model\.'
@@ -28,7 +30,7 @@ _RULES = (
     (rf'{_GPT}h\.(\d+)\.mlp\.c_proj{_WB}',
      r'cls_head.transformer.blocks.\1.fc2.\2'),
     (rf'classifiers\.action{_WB}', r'cls_head.fc_cls.\1'),
-    # Masks, and which verb and noun an action has.
+    # Masks, and which verb and noun an action has, see _pairs_of_actions.
     (rf'{_GPT}h\.\d+\.attn\.(bias|masked_bias)', None),
     (r'cls_map_(verb|noun)_action', None),
 )
@@ -56,7 +58,8 @@ def convert_avt(checkpoint: Dict) -> Converted:
     Returns:
         Converted: The state dict of a ``Recognizer3D`` of an :class:`AVTHead`
         and, unless features were taken out beforehand, an :class:`XViT` with
-        ``window=0, temporal_positions=0``.
+        ``window=0, temporal_positions=0``; of EPIC-KITCHENS with the (verb,
+        noun) ``action_pairs`` of its classifier.
 
     Raises:
         ValueError: If a key is unknown, with the list of all such keys, or
@@ -66,4 +69,17 @@ def convert_avt(checkpoint: Dict) -> Converted:
     state = {k: v.t().contiguous() if _TRANSPOSED.fullmatch(k) else v
              for k, v in state.items()}
     converted, dropped = rename(state, _RULES, 'AVT')
-    return Converted(converted, (), dropped)
+    return Converted(converted, (), dropped, _pairs_of_actions(state))
+
+
+def _pairs_of_actions(state: Dict) -> Dict:
+    """Verb and noun of each action, as metainfo; {} if it does not tell.
+
+    Maps are (num_actions, num_verbs) and (num_actions, num_nouns), 1 where an
+    action has the class, else 0.
+    """
+    maps = [state.get(f'cls_map_{x}_action') for x in ('verb', 'noun')]
+    if any(x is None or not (x.sum(1) == 1).all() for x in maps):
+        return {}
+    return dict(action_pairs=torch.stack([x.argmax(1) for x in maps],
+                                         1).tolist())

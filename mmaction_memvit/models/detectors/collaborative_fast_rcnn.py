@@ -14,7 +14,7 @@ from mmaction_memvit.memory.state import cat, tree_map
 from ..layers.clip_memory import VideoMemory
 from ..recognizers.clip_collaboration import ClipCollaboration
 from ..roi_heads.memvit_bbox_head import boxes_of
-from ..roi_heads.memvit_roi_head import proposals_of, score_boxes
+from ..roi_heads.slot_roi_head import proposals_of, score_boxes
 
 Windows = Union[Tensor, Sequence[Tensor]]
 
@@ -98,7 +98,7 @@ class CollaborativeFastRCNN(ClipCollaboration, FastRCNN):
 
         Returns:
             list[ActionDataSample]: Of all scored keyframes, with
-            ``pred_instances``, see :meth:`MeMViTRoIHead.results`.
+            ``pred_instances``, see :meth:`SlotRoIHead.results`.
         """
         done = []
         for clips, sample in zip(batch_inputs, batch_data_samples):

@@ -12,7 +12,7 @@ from mmaction_memvit.memory import MemoryHost, clip_identities, run_part
 from mmaction_memvit.memory.host import Clips
 
 from ..roi_heads.memvit_bbox_head import boxes_of
-from ..roi_heads.memvit_roi_head import proposals_of, score_boxes
+from ..roi_heads.slot_roi_head import proposals_of, score_boxes
 
 
 @MMDET_MODELS.register_module()
@@ -32,16 +32,18 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
     Args:
         **kwargs: For :class:`MemoryHost` (``max_gap``, ``max_streams``,
             ``bptt_clips``, ``with_cp``) and mmdet's :class:`FastRCNN`;
-            ``roi_head`` must be a :class:`MeMViTRoIHead`.
+            ``roi_head`` is a :class:`MeMViTRoIHead` or a
+            :class:`StreamTransformerRoIHead`.
     """
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if not hasattr(self.roi_head, 'score_boxes'):
             raise TypeError(
-                'OnlineFastRCNN needs roi_head=dict(type='
-                f"'MeMViTRoIHead'), not {type(self.roi_head).__name__}; "
-                'without box block and memory: box_block=None')
+                "OnlineFastRCNN needs roi_head=dict(type='MeMViTRoIHead') or "
+                f"'StreamTransformerRoIHead', not "
+                f'{type(self.roi_head).__name__}; without box block and '
+                'memory: MeMViTRoIHead with box_block=None')
 
     def memory_parts(self) -> tuple:
         """Backbone, neck (None without one) and RoI head."""
@@ -114,7 +116,7 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
 
         Returns:
             list[ActionDataSample]: With ``pred_instances``, see
-            :meth:`MeMViTRoIHead.results`.
+            :meth:`SlotRoIHead.results`.
         """
         boxes = proposals_of(batch_data_samples)
         logits = self._score(batch_inputs, boxes, batch_data_samples, True)

@@ -83,6 +83,7 @@ class MultiTaskHead(BaseModule):
         # Not by the config, whose keys MMEngine sorts when it writes it.
         num_classes = {task: num_classes[task] for task in label_order
                        if task in num_classes}
+        self.num_classes = num_classes
         self.loss_weights = {task: (loss_weights or {}).get(task, 1.)
                              for task in tasks}
         self.heads = ModuleDict()

@@ -51,7 +51,8 @@ def rotate(x: Tensor, by: Optional[Turn]) -> Tensor:
     if by is None:
         return x
     cos, sin = by
-    a, b = x.float().chunk(2, -1)
+    # As precise as the more precise of both.
+    a, b = x.chunk(2, -1)
     return torch.cat((a * cos - b * sin, a * sin + b * cos), -1).to(x.dtype)
 
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from mmaction.registry import MODELS
 from mmengine.model import ModuleList
@@ -8,7 +8,7 @@ from torch import Tensor
 from mmaction_memvit.messages import check_whole
 
 from ..layers.token_attention import Sight, TokenBlock
-from ..layers.token_memory import TokenMemory, band
+from ..layers.token_memory import Entries, TokenMemory, band
 from .vector_neck import VectorNeck
 
 
@@ -82,6 +82,26 @@ class StreamTransformer(VectorNeck):
         total = seconds.shape[1]
         seen = valid[:, None] & band(num, total, 0, self.mem_len or total,
                                      x.device)
+        x, entries = self.look(x, memory.entries, seconds, seen)
+        return x, memory.push(entries, seconds, valid)
+
+    def look(self, x: Tensor, past: Sequence[Optional[Entries]],
+             seconds: Tensor, seen: Tensor) -> Tuple[Tensor, List[Entries]]:
+        """Some vectors (B, T, C') and entries of earlier ones, in each layer.
+
+        Args:
+            x (Tensor): The vectors.
+            past (Sequence[tuple[Tensor]]): For each layer keys and values,
+                (B, m, C') each; None for none.
+            seconds (Tensor): (B, m + T), when vectors are, x's last.
+            seen (Tensor): Bool, (B, T, m + T): which of them a vector may
+                see, itself among them.
+
+        Returns:
+            tuple: The vectors, not yet normalised, and entries of both for
+            each layer, (B, m + T, C').
+        """
+        num, total = seen.shape[1:]
         if self.max_seconds is not None:
             ages = seconds[:, total - num:, None] - seconds[:, None]
             # Sums of times have rounding errors.
@@ -90,8 +110,8 @@ class StreamTransformer(VectorNeck):
         sight = Sight(seen, (cos[:, :, total - num:], sin[:, :, total - num:]),
                       (cos, sin))
         entries = []
-        for block, past in zip(self.blocks, memory.entries):
-            x, found = block.among(x, past, sight)
+        for block, before in zip(self.blocks, past):
+            x, found = block.among(x, before, sight)
             x = block.think(x)
             entries.append(found)
-        return x, memory.push(entries, seconds, valid)
+        return x, entries

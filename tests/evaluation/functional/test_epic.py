@@ -196,18 +196,49 @@ def test_best_actions(kind, monkeypatch):
     assert best_actions(np.zeros((0, 4)), np.zeros((0, 3)))[0].shape == (0, 12)
 
 
-def test_marginal_scores():
+@pytest.mark.parametrize('kind', ('random', 'tied', 'constant', 'steep'))
+def test_marginal_scores(kind):
     rng = np.random.default_rng(0)
-    pairs = np.array([[0, 1], [0, 2], [2, 1], [1, 0]])
-    scores = rng.normal(size=(5, 4))
-    verb, noun = marginal_scores(scores, pairs, 4, 3)
-    for i in range(5):
-        probs = softmax(scores[i].tolist())
-        assert np.exp(verb[i]) == pytest.approx(
-            [probs[0] + probs[1], probs[3], probs[2], 0], abs=1e-9)
-        assert np.exp(noun[i]) == pytest.approx(
-            [probs[3], probs[0] + probs[2], probs[1]], abs=1e-9)
-    assert np.isfinite(verb).all()
+    # Verb 6 and noun 0 are in no action.
+    pairs = [(v, n) for v in range(6) for n in range(1, 9) if (v + n) % 3]
+    pairs = rng.permutation(pairs)
+    scores = rng.normal(size=(5, len(pairs)))
+    if kind != 'random':
+        scores = dict(tied=scores.round(), constant=0 * scores,
+                      steep=400 * scores)[kind]
+    got = marginal_scores(scores, pairs, 7, 9)
+    for row in range(5):
+        probs = softmax(scores[row].tolist())
+        want = [[0.] * 7, [0.] * 9]
+        for prob, pair in zip(probs, pairs.tolist()):
+            for sums, number in zip(want, pair):
+                sums[number] += prob
+        for found, sums in zip(got, want):
+            assert np.exp(found[row]) == pytest.approx(sums, abs=1e-9)
+    # Not of how many segments there are at once.
+    one = marginal_scores(scores[3:4], pairs, 7, 9)
+    for found, alone in zip(got, one):
+        assert np.isfinite(found).all() and np.array_equal(found[3], alone[0])
+        best = [set(np.flatnonzero(x == x.max())) for x in found]
+        assert kind != 'constant' or min(map(len, best)) > 1
+    # A segment without scores has none of these.
+    scores[2] = np.nan
+    assert all(np.isnan(x[2]).all() and np.isfinite(x[[0, 1, 3, 4]]).all()
+               for x in marginal_scores(scores, pairs, 7, 9))
+
+
+def test_sums_of_equal_probabilities_are_equal():
+    # Three verbs, of each the same probabilities in another order.
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=40)
+    scores = np.concatenate([rng.permutation(logits) for _ in range(3)])[None]
+    pairs = [(v, n) for v in range(3) for n in range(40)]
+    verb, _ = marginal_scores(scores, pairs, 3, 40)
+    assert len(set(verb[0])) == 1
+    # So none of them is right.
+    for true in range(3):
+        assert evaluate_epic_recognition(
+            {'verb': verb}, {'verb': np.array([true])})['verb_top1'] == 0
 
 
 def test_what_there_is_is_measured():

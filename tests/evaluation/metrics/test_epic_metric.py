@@ -44,10 +44,12 @@ def files(tmp_path):
 def run(files, tmp_path):
     """Evaluates samples; with ``dump`` the scores of verbs by segment."""
 
-    def evaluate(samples, kind=BOTH[0], dump=False, batch=3, **kwargs):
+    def evaluate(samples, kind=BOTH[0], dump=False, batch=3, meta=None,
+                 **kwargs):
         path = str(tmp_path / 'out/dump.npz') if dump else None
         metric = METRICS.build(
             {'type': kind, 'dump_file': path, **files, **kwargs})
+        metric.dataset_meta = meta
         for first in range(0, len(samples), batch):
             metric.process(
                 None, [s.to_dict() for s in samples[first:first + batch]])
@@ -223,6 +225,29 @@ def test_a_head_of_actions_is_enough(run, tmp_path):
         run(samples)
     with pytest.raises(ValueError, match='set `actions`'):
         run(samples, task='action')
+    # Those of the data set, or the same.
+    pairs = [list(row[3:]) for row in SEGMENTS if row[0] != 'P02_07_0']
+    meta = dict(action_pairs=pairs)
+    assert run(samples, meta=meta) == run(
+        samples, meta=meta, actions=path) == got
+    with pytest.raises(ValueError, match=r'action 0 .*\(0, 1\), not \(0, 3'):
+        run(samples, meta=dict(action_pairs=pairs[::-1]), actions=path)
+    with pytest.raises(ValueError, match=r'\(4, 6\).*6 nouns'):
+        run(samples, meta=dict(action_pairs=[*pairs, [0, 6]]))
+
+
+@pytest.mark.parametrize('kind,name,share', [
+    (BOTH[0], 'top5', 7 / 8), (BOTH[1], 'recall5', 6 / 7)])
+def test_an_action_that_is_not_in_the_list_is_missed(run, kind, name, share):
+    # P02_07_1; the first segments have one action, of which there are two.
+    pairs = [row[3:] for row in SEGMENTS if row[0] != 'P02_07_1'][1:]
+    scores = 3. * torch.eye(6)
+    samples = [make_sample(dict(action=scores[pairs.index(row[3:])]
+                                if row[3:] in pairs else scores[0]),
+                           narration_id=row[0]) for row in SEGMENTS]
+    got = run(samples, kind, meta=dict(action_pairs=pairs), **(
+        dict(tau_a=0.) if kind == BOTH[1] else {}))
+    assert got[f'epic/action_{name}'] == pytest.approx(share)
 
 
 def test_missing_segments_are_named(files, run, log):

@@ -4,7 +4,9 @@ import pickle
 import numpy as np
 import pytest
 
+from mmaction_memvit.annotations.epic_lists import EpicActions
 from mmaction_memvit.evaluation.submissions.epic_dump import (
+    read_dumped_actions,
     read_epic_dump,
     write_epic_dump,
 )
@@ -23,11 +25,16 @@ def test_nothing_is_lost(tmp_path, name):
     write_epic_dump(path, IDS, scores)
     ids, read = read_epic_dump(path)
     assert ids == IDS and sorted(read) == ['action', 'verb']
+    assert read_dumped_actions(path) is None
     for task, array in scores.items():
         assert np.array_equal(read[task], array, equal_nan=True)
         assert read[task].dtype == np.float64
     assert [f.name for f in (tmp_path / name).parent.iterdir()] == ['a.npz'
         if name == 'a.npz' else 'a.pkl']
+    pairs = [[v, n] for n in range(3) for v in range(3)]
+    write_epic_dump(path, IDS, scores, EpicActions(pairs))
+    assert read_dumped_actions(path).pairs.tolist() == pairs
+    assert sorted(read_epic_dump(path)[1]) == ['action', 'verb']
     write_epic_dump(path, IDS, {'verb': scores['action'].astype(np.float64)})
     # float32 is kept as float32.
     raw = (np.load(path) if name == 'a.npz' else

@@ -86,6 +86,15 @@ def test_action_head(tmp_path, scores):
         assert list(results[IDS[2]]['action']) == [f'{v},{n}' for v, n in best]
     assert list(results[IDS[0]]['verb'].values()) == pytest.approx(
         scores['verb'][0])
+    # Of fewer actions than are to be there, others have probability 0.
+    few = EpicActions(actions.pairs[::-1][:30])
+    write_epic_submission(path, IDS, {'action': head[:, :30]},
+                          'action_recognition', actions=few, **SLS)
+    assert validate_epic_submission(path, IDS) == []
+    found = list(load(path)['results'][IDS[2]]['action'].items())
+    best = few.pairs[np.argsort(-head[2, :30])]
+    assert [x for x, _ in found[:30]] == [f'{v},{n}' for v, n in best]
+    assert [x for _, x in found[30:]] == [0] * 70
     with pytest.raises(ValueError, match='list of actions is needed'):
         write_epic_submission(path, IDS, {'action': head},
                               'action_recognition', **SLS)

@@ -91,6 +91,16 @@ def model(width=768, depth=12, patch=16, side=14, inner=2048, layers=6,
                 dims=inner, num_layers=layers, max_len=positions)))
 
 
+PAIRS = [[i % 97, i // 97] for i in range(3806)]
+
+
+def maps_of(pairs, prefix='', sizes=(97, 300)):
+    """Buffers of which verb and noun each action has."""
+    return {f'{prefix}cls_map_{task}_action':
+            F.one_hot(torch.tensor(pairs)[:, i], num).float()
+            for i, (task, num) in enumerate(zip(('verb', 'noun'), sizes))}
+
+
 @pytest.mark.parametrize(('options', 'count'), [
     (dict(), 243),
     (dict(prefix='module.'), 243),
@@ -100,6 +110,7 @@ def model(width=768, depth=12, patch=16, side=14, inner=2048, layers=6,
 def test_every_tensor_is_used_or_named(options, count):
     state = {k: torch.empty(v, device='meta')
              for k, v in released(**options).items()}
+    state.update(maps_of(PAIRS, options.get('prefix', '')))
     assert len(state) == count
     checkpoint = dict(model=state, optimizer={}, epoch=50)
     assert is_released_avt(checkpoint)
@@ -108,6 +119,7 @@ def test_every_tensor_is_used_or_named(options, count):
         ['cls_map_noun_action', 'cls_map_verb_action'] + [
             f'future_predictor.gpt_model.h.{i}.attn.{x}'
             for i in range(6) for x in ('bias', 'masked_bias')])
+    assert done.dataset_meta == dict(action_pairs=PAIRS)
     options.pop('prefix', None)
     with torch.device('meta'):
         own = model(**options).state_dict()
@@ -121,6 +133,12 @@ def test_what_is_unknown_is_told():
     state['backbone.model.pre_logits.fc.weight'] = torch.empty(768, 768)
     with pytest.raises(ValueError, match='1 of 244 .*pre_logits'):
         convert_avt(state)
+    # Lists of other data sets, where an action may have no verb.
+    none = {**maps_of(PAIRS), 'cls_map_verb_action': torch.zeros(3806, 97)}
+    for maps in (none, {}):
+        state = {k: torch.empty(v, device='meta')
+                 for k, v in released().items() if 'cls_map' not in k}
+        assert convert_avt({**state, **maps}).dataset_meta == {}
     with pytest.raises(ValueError, match='no .*wpe'):
         convert_avt({'wte.weight': torch.zeros(1)})
     assert not is_released_avt({'backbone.model.cls_token': 1})
@@ -193,11 +211,14 @@ def test_the_tool_converts_and_outputs_are_equal(tool, tmp_path, capsys):
     gen = torch.Generator().manual_seed(0)
     state = {k: 0.3 * torch.randn(v, generator=gen)
              for k, v in released(**SMALL).items()}
+    pairs = [[i, 6 - i] for i in range(7)]
+    state.update(maps_of(pairs))
     torch.save(dict(model=state, epoch=50), tmp_path / 'src.pth')
     tool.main([str(tmp_path / 'src.pth'), str(tmp_path / 'dst.pth')])
     assert 'cls_map_verb_action' in capsys.readouterr().out
     ours = model(**SMALL).eval()
     found = torch.load(tmp_path / 'dst.pth', weights_only=True)
+    assert found['meta']['dataset_meta'] == dict(action_pairs=pairs)
     ours.load_state_dict(found['state_dict'])
     clips = torch.randn(2, 3, 5, 16, 16, generator=gen)
     with torch.no_grad():

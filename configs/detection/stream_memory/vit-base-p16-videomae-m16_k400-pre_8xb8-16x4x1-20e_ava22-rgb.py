@@ -1,6 +1,7 @@
 # VideoMAE with a memory: MMAction2's detector of AVA (ViT-B; 33.6 mAP without
-# memory, trained on AVA-Kinetics), whose boxes see each other and those of the
-# 16 keyframes before. Its recipe, on AVA alone; crops are of 224 pixels.
+# memory, trained on AVA-Kinetics), whose boxes pass a causal transformer that
+# remembers those of the 16 keyframes before. Its recipe, on AVA alone; crops
+# are of 224 pixels.
 _base_ = [
     '../../_base_/models/memvit_small_ava.py',
     '../../_base_/datasets/ava22_online.py', '../../_base_/default_runtime.py'
@@ -23,12 +24,32 @@ model = dict(
         use_mean_pooling=False,
         return_feat_map=True),
     roi_head=dict(
-        mem_len=16,
-        mem_stride=1,
+        type='StreamTransformerRoIHead',
+        _delete_=True,
         # Few keyframes have more persons.
         num_slots=20,
-        bbox_roi_extractor=dict(featmap_stride=16, output_size=8),
-        bbox_head=dict(negatives=False)),
+        transformer=dict(
+            in_channels=768,
+            embed_dims=512,
+            num_layers=2,
+            dropout=0.3,
+            # Clips: a keyframe a second.
+            mem_len=16,
+            # After a break, what is older than that is another scene.
+            max_seconds=30.),
+        bbox_roi_extractor=dict(
+            type='SingleRoIExtractor3D',
+            roi_layer_type='RoIAlign',
+            featmap_stride=16,
+            output_size=8,
+            with_temporal_pool=True),
+        # Boxes without a label are left out.
+        bbox_head=dict(
+            type='MeMViTBBoxHead',
+            in_channels=512,
+            num_classes=81,
+            dropout_ratio=0.5,
+            negatives=False)),
     data_preprocessor=dict(
         mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
     train_cfg=dict(rcnn=dict(sampler=dict(num=32))))

@@ -1,0 +1,46 @@
+# LongCue with boxes (docs/ava.md), by a stock backbone that sees single clips
+# and a transformer that remembers the boxes of 6 clips. Without memory:
+# model.roi_head.transformer.mem_len=0.
+_base_ = ['../memvit/memvit-tiny-m6_longcue-boxes-rgb.py']
+
+num_classes = 5
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='mmaction.ResNet3d',
+        depth=18,
+        pretrained=None,
+        num_stages=3,
+        spatial_strides=(1, 2, 2),
+        temporal_strides=(1, 1, 1),
+        dilations=(1, 1, 1),
+        out_indices=(2, ),
+        base_channels=8,
+        conv1_kernel=(1, 7, 7),
+        conv1_stride_t=1,
+        pool1_stride_s=1,
+        pool1_stride_t=1,
+        inflate=0,
+        norm_eval=False),
+    roi_head=dict(
+        _delete_=True,
+        type='StreamTransformerRoIHead',
+        num_slots=2,
+        transformer=dict(
+            in_channels=32,
+            embed_dims=64,
+            num_layers=2,
+            num_heads=4,
+            dropout=0.,
+            mem_len=6),
+        bbox_roi_extractor=dict(
+            type='SingleRoIExtractor3D',
+            roi_layer_type='RoIAlign',
+            featmap_stride=8,
+            output_size=7,
+            with_temporal_pool=True),
+        bbox_head=dict(
+            type='MeMViTBBoxHead',
+            in_channels=64,
+            num_classes=num_classes,
+            dropout_ratio=0.)))
