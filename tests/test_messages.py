@@ -7,10 +7,8 @@ from mmaction_memvit.messages import (
     check_choice,
     check_no_more,
     check_whole,
-    first_names,
     rename,
     retire,
-    text_table,
     tool,
 )
 
@@ -43,14 +41,6 @@ def test_options_that_are_not_there():
     check_no_more({}, None)
     with pytest.raises(TypeError, match='batchsize'):
         check_no_more(dict(batchsize=1), None)
-
-
-def test_lists_and_tables():
-    assert first_names(['a', 'b']) == "'a', 'b'"
-    assert first_names('abcde') == "'a', 'b', 'c' and 2 more"
-    assert text_table([('', 'num'), ('long', 7)]).split('\n') == [
-        '      num', 'long    7']
-    assert text_table([('a', 'b'), (10, 1)], left=()) == ' a  b\n10  1'
 
 
 def test_tools_are_named_by_a_command_that_is_there():

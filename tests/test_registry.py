@@ -1,7 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import pytest
 import torch
-from mmengine.registry import DefaultScope
 
 from mmaction_memvit import registry
 
@@ -33,10 +32,3 @@ class TestRegistry:
             MODELS.module_dict.pop('ToyModel', None)
         assert isinstance(built, torch.nn.Module)
         assert not caplog.records
-
-    def test_default_scope(self):
-        from mmengine.registry import HOOKS, TRANSFORMS
-        with DefaultScope.overwrite_default_scope('mmaction_memvit'):
-            # One of MMAction2 and one of MMEngine.
-            TRANSFORMS.build(dict(type='FormatShape', input_format='NCTHW'))
-            HOOKS.build(dict(type='IterTimerHook'))

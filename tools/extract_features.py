@@ -22,7 +22,7 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import get_dist_info, is_distributed
+from mmengine.dist import all_gather_object, get_dist_info, is_distributed
 from mmengine.runner import set_random_seed
 
 from mmaction_memvit.apis.clip_sources import (
@@ -40,7 +40,6 @@ from mmaction_memvit.apis.processes import (
     Bar,
     add_job_options,
     agree,
-    gather,
     join_processes,
 )
 from mmaction_memvit.command_line import make_parser, read_config
@@ -117,7 +116,8 @@ def run(job: FeatureJob, pipeline: object) -> dict[str, str]:
     print(f'{bar.me}{told}', flush=True)
     # A launcher ends all processes when one of them fails: it waits for them.
     if is_distributed():
-        failed = {k: x for part in gather(failed) for k, x in part.items()}
+        failed = {k: x for part in all_gather_object(failed)
+                  for k, x in part.items()}
     return failed
 
 

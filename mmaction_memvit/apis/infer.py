@@ -19,11 +19,27 @@ from mmaction_memvit.visualization.online_outputs import (
 _TOP = 3
 
 
-def infer(inferencer, inputs: Union[str, Sequence[str]],
-          pred_out_file: str = '', vid_out_dir: str = '',
-          print_result: bool = False, label_file: Optional[str] = None,
-          boxes: Optional[Callable] = None) -> Dict[str, list]:
-    """Run along whole files, see :meth:`OnlineInferencer.infer`."""
+def infer_files(inferencer, inputs: Union[str, Sequence[str]],
+                pred_out_file: str = '', vid_out_dir: str = '',
+                print_result: bool = False, label_file: Optional[str] = None,
+                boxes: Optional[Callable] = None) -> Dict[str, list]:
+    """Run along whole files, called as MMAction2's inferencers are.
+
+    Args:
+        inputs (str | Sequence[str]): Paths.
+        pred_out_file (str): Where ``predictions`` go (.json, .yaml, .pkl).
+            Defaults to '': nowhere.
+        vid_out_dir (str): Where videos go, with the best classes on them.
+            Defaults to '': nowhere.
+        print_result (bool): Defaults to False.
+        label_file (str, optional): Names of the classes, one a line. Defaults
+            to None: numbers.
+        boxes (Callable, optional): See :meth:`OnlineInferencer.session`.
+
+    Returns:
+        dict: ``predictions``, of each file a list of
+        :meth:`ClipPrediction.to_dict`; ``visualization``, paths.
+    """
     inputs = [inputs] if isinstance(inputs, str) else list(inputs)
     names = {}
     if label_file is not None:

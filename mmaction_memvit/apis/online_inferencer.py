@@ -23,7 +23,7 @@ from mmaction_memvit.video.frames import Clock
 
 from .clip_loader import ClipLoader
 from .clip_plan import plan_of
-from .infer import infer
+from .infer import infer_files
 from .memory_attention import AttentionRecorder, MemoryAttention
 from .model import load_model
 from .session import Clip, ClipPrediction, Frames, Session
@@ -217,26 +217,7 @@ class OnlineInferencer:
             clip = self.loader.read(video, entry, number)
             yield self.run_clips([session], [clip])[0]
 
-    def infer(self, inputs: Union[str, Sequence[str]],
-              **kwargs: Any) -> dict[str, list]:
-        """Run along whole files, called as MMAction2's inferencers are.
-
-        Args:
-            inputs (str | Sequence[str]): Paths.
-            pred_out_file (str): Where ``predictions`` go (.json, .yaml, .pkl).
-                Defaults to '': nowhere.
-            vid_out_dir (str): Where videos go, with the best classes on them.
-                Defaults to '': nowhere.
-            print_result (bool): Defaults to False.
-            label_file (str, optional): Names of the classes, one a line.
-                Defaults to None: numbers.
-            boxes (Callable, optional): See :meth:`session`.
-
-        Returns:
-            dict: ``predictions``, of each file a list of
-            :meth:`ClipPrediction.to_dict`; ``visualization``, paths.
-        """
-        return infer(self, inputs, **kwargs)
+    infer = infer_files
 
     def file_session(self, name: Hashable, entry: dict,
                      boxes: Optional[Callable] = None) -> Session:

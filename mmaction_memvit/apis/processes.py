@@ -5,11 +5,10 @@ import multiprocessing
 import sys
 import time
 from datetime import timedelta
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Optional
 
 import torch
 from mmengine.dist import (
-    all_gather_object,
     broadcast_object_list,
     get_rank,
     init_dist,
@@ -73,11 +72,6 @@ def agree(decide: Callable[[], Any]) -> Any:
     if isinstance(found[0], Exception):
         raise found[0]
     return found[0]
-
-
-def gather(value: Any) -> List[Any]:
-    """What each process has, in all of them."""
-    return all_gather_object(value)
 
 
 class Bar:

@@ -55,10 +55,6 @@ class _Axis:
         self.step = (length[:, None] /
                      (num_bins * self.num).clamp(min=1)).clamp(min=1e-12)
 
-    def _first_at(self, position: Tensor) -> Tensor:
-        """Number of the first sample at or behind a position."""
-        return ((position - self.start) / self.step - 0.5).ceil()
-
     def weights(self) -> Tensor:
         """What each pixel adds to the mean of each bin.
 
@@ -75,7 +71,8 @@ class _Axis:
         # Ends of the stretches between pixels; the outer ones hold samples
         # of the border.
         edges = torch.arange(-1, size + 1, **kwargs)[None]
-        firsts = self._first_at(edges)
+        # Of each edge, the number of the first sample at or behind it.
+        firsts = ((edges - self.start) / self.step - 0.5).ceil()
         # A sample exactly at the far end still counts.
         last = ((edges[:, -1:] - self.start) / self.step - 0.5).floor() + 1
         firsts = torch.cat([firsts[:, :-1], last], 1)[:, None]
@@ -108,33 +105,6 @@ class _Axis:
             position <= self.size)
         return position.clamp(0, self.size - 1), valid
 
-    def reached(self) -> Tuple[Tensor, Tensor, Tensor]:
-        """All samples on the map, whatever their bin.
-
-        With one sample a pixel they are at least half a pixel apart, so that
-        a fixed number of them is enough.
-
-        Returns:
-            tuple: (R, M) positions, (R, M) bins they are of (P for none), and
-            (R, P) whether a bin has a sample outside, which counts as zero.
-        """
-        size = self.size
-        num = self.num_bins * self.sampling_ratio or max(
-            self.num_bins, 2 * size + 3)
-        kwargs = dict(dtype=self.start.dtype, device=self.start.device)
-        border = torch.tensor(-1., **kwargs)
-        number = self._first_at(border).clamp(min=0) + torch.arange(
-            num, **kwargs)
-        position = self.start + (number + 0.5) * self.step
-        valid = (number < self.num_bins * self.num) & (position >= -1) & (
-            position <= size)
-        bins = torch.where(valid, (number / self.num.clamp(min=1)).floor(),
-                           torch.full_like(number, self.num_bins))
-        mine = bins[:, None] == torch.arange(
-            self.num_bins, device=bins.device)[:, None]
-        outside = mine.sum(-1) < self.num
-        return position.clamp(0, size - 1), bins, outside
-
 
 def _axes(rois: Tensor, shape: Tuple[int, int], bins: Tuple[int, int],
           sampling_ratio: int, aligned: bool) -> Tuple[_Axis, _Axis]:
@@ -144,50 +114,15 @@ def _axes(rois: Tensor, shape: Tuple[int, int], bins: Tuple[int, int],
             _Axis(x1, x2, bins[1], shape[1], sampling_ratio, aligned))
 
 
-def _hats(position: Tensor, size: int) -> Tensor:
-    """Bilinear weights (..., size) of positions on the map."""
-    pixels = torch.arange(size, dtype=position.dtype, device=position.device)
-    return (1 - (position[..., None] - pixels).abs()).clamp(min=0)
-
-
-def _product(x: Tensor, images: Tensor, y: Tensor, by_x: Tensor) -> Tensor:
-    """Sums maps (B, C, H, W) by weights (R, P, H) and (R, Q, W).
-
-    Returns:
-        Tensor: (R, C, P, Q), by two batched matrix products.
-    """
-    channels, width = x.shape[1], x.shape[3]
-    rows = x.transpose(1, 2).flatten(2).index_select(0, images)
-    rows = torch.bmm(y.to(x.dtype), rows)  # (R, P, C * W)
-    rows = rows.view(-1, y.shape[1] * channels, width)
-    pooled = torch.bmm(rows, by_x.to(x.dtype).transpose(1, 2))
-    return pooled.view(-1, y.shape[1], channels, by_x.shape[1]).transpose(1, 2)
-
-
 def _average_dense(x: Tensor, images: Tensor, y: _Axis, by_x: _Axis) -> Tensor:
     """Means over bins, as products with the weights of all pixels."""
-    return _product(x, images, y.weights(), by_x.weights())
-
-
-def _max_dense(x: Tensor, images: Tensor, y: _Axis, by_x: _Axis) -> Tensor:
-    """Maxima over the samples of bins: of rows first, then of columns."""
-    y_at, y_bins, y_out = y.reached()
-    x_at, x_bins, x_out = by_x.reached()
-    values = _product(x, images, _hats(y_at, y.size), _hats(x_at, by_x.size))
-    least = torch.finfo(x.dtype).min
-
-    def reduce(values: Tensor, bins: Tensor, num_bins: int) -> Tensor:
-        """Maxima over the last dimension, of each bin in turn."""
-        return torch.stack([
-            values.masked_fill((bins != i)[:, None, None], least).amax(-1)
-            for i in range(num_bins)], -1)
-
-    values = reduce(values, x_bins, by_x.num_bins).transpose(2, 3)
-    values = reduce(values, y_bins, y.num_bins).transpose(2, 3)
-    outside = (y_out[:, :, None] | x_out[:, None])[:, None]
-    values = torch.where(outside, values.clamp(min=0), values)
-    empty = (y.num[:, :, None] == 0) | (by_x.num[:, :, None] == 0)
-    return values.masked_fill(empty[:, None], 0)
+    channels, width = x.shape[1], x.shape[3]
+    rows = x.transpose(1, 2).flatten(2).index_select(0, images)
+    rows = torch.bmm(y.weights().to(x.dtype), rows)  # (R, P, C * W)
+    rows = rows.view(-1, y.num_bins * channels, width)
+    pooled = torch.bmm(rows, by_x.weights().to(x.dtype).transpose(1, 2))
+    return pooled.view(-1, y.num_bins, channels,
+                       by_x.num_bins).transpose(1, 2)
 
 
 def max_samples(y: _Axis, by_x: _Axis) -> int:
@@ -267,7 +202,7 @@ def roi_align(input: Tensor, rois: Tensor,
             Defaults to 1.0.
         sampling_ratio (int): Samples a bin and axis; 0 for as many as the bin
             has pixels, rounded up. Defaults to 0.
-        pool_mode (str): 'avg' or 'max' of a bin's samples. Defaults to 'avg'.
+        pool_mode (str): 'avg', the mean of a bin's samples.
         aligned (bool): Whether pixel i covers i to i + 1 (its middle is at i
             + 0.5); else its middle is at i, and boxes have at least one
             pixel. Defaults to True.
@@ -278,9 +213,10 @@ def roi_align(input: Tensor, rois: Tensor,
     Raises:
         ValueError: If ``pool_mode`` or the shape of ``rois`` is another.
     """
-    if pool_mode not in ('avg', 'max'):
-        raise ValueError(f"pool_mode is {pool_mode!r}, but must be 'avg' or "
-                         "'max'")
+    if pool_mode != 'avg':
+        raise ValueError(
+            f"without MMCV's compiled operators pool_mode must be 'avg', not "
+            f"{pool_mode!r}. Remedy: install mmcv instead of mmcv-lite")
     if rois.dim() != 2 or rois.shape[1] != 5:
         raise ValueError('rois must be (R, 5), each (map, x1, y1, x2, y2), '
                          f'but have shape {tuple(rois.shape)}')
@@ -302,17 +238,13 @@ def roi_align(input: Tensor, rois: Tensor,
                          aligned)
             return pool(input, images[part], *axes)
 
-        dense = _average_dense if pool_mode == 'avg' else _max_dense
         if torch.jit.is_tracing() or is_compiling():
-            return pooled(dense)
-        if pool_mode == 'avg' and gathering_pays(
-                input,
-                *_axes(boxes, shape, output_size, sampling_ratio, aligned)):
+            return pooled(_average_dense)
+        if gathering_pays(input, *_axes(boxes, shape, output_size,
+                                        sampling_ratio, aligned)):
             return pooled(_average_gathered)
-        # Samples are at most four times as many as pixels.
-        numbers = input.shape[1:].numel() * (4 if pool_mode == 'max' else 1)
-        num = max(CHUNK_NUMBERS // max(numbers, 1), 1)
-        return torch.cat([pooled(dense, slice(i, i + num))
+        num = max(CHUNK_NUMBERS // max(input.shape[1:].numel(), 1), 1)
+        return torch.cat([pooled(_average_dense, slice(i, i + num))
                           for i in range(0, max(len(rois), 1), num)])
 
 

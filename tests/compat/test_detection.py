@@ -1,10 +1,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from pathlib import Path
 
 import pytest
 from helpers.interpreter import run_python
 
-import mmaction_memvit
 from mmaction_memvit.compat.detection import OWN_MODELS
 
 
@@ -57,17 +55,6 @@ class TestBareHost:
         from mmengine.registry import MODELS, TASK_UTILS
         assert 'AVARoIHead' not in MODELS.module_dict
         assert 'MaxIoUAssignerAVA' not in TASK_UTILS.module_dict
-
-    def test_only_detection_imports_mmdet(self):
-        """MMAction2 itself imports it where it can; this package does not."""
-        package = Path(mmaction_memvit.__file__).parent
-        # Persons are found by MMDetection's own detectors, if asked for.
-        allowed = ('detectors', 'roi_heads', 'task_modules', 'persons.py')
-        for path in package.rglob('*.py'):
-            if not any(part in allowed for part in path.parts):
-                for line in path.read_text(encoding='utf-8').splitlines():
-                    assert not line.strip().startswith(
-                        ('import mmdet', 'from mmdet')), path
 
 
 def test_own_models_are_those_that_are_exported():

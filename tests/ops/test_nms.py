@@ -48,14 +48,6 @@ def test_plain_form_equals_the_definition(block, threshold, offset,
     assert 1 < len(kept) < 60
 
 
-def test_chain_of_boxes_is_settled_link_by_link():
-    """Each overlaps the next: every second one stays."""
-    x = torch.arange(200.) * 4
-    boxes = torch.stack([x, x * 0, x + 10, x * 0 + 10], 1)
-    kept = nms_plain(boxes, -x, 0.4)
-    assert kept.tolist() == list(range(0, 200, 2))
-
-
 def test_no_boxes():
     kept = nms(torch.zeros(0, 4), torch.zeros(0), 0.5)
     assert kept.shape == (0, ) and kept.dtype == torch.long

@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import itertools
 import math
 
 import numpy as np
@@ -10,10 +11,7 @@ from mmaction_memvit.ops import roi_align as module
 from mmaction_memvit.ops.roi_align import RoIAlign, roi_align
 
 TORCH = tuple(int(x) for x in torch.__version__.split('.')[:2])
-OPTIONS = [(mode, ratio, aligned) for mode in ('avg', 'max')
-           for ratio in (0, 2) for aligned in (True, False)]
-FORMS = [(*options, dense) for options in OPTIONS
-         for dense in (True, False)[:1 + (options[0] == 'avg')]]
+FORMS = list(itertools.product((0, 2), (True, False), (True, False)))
 
 
 def at(plane, y, x):
@@ -29,7 +27,7 @@ def at(plane, y, x):
             ((1 - lx) * plane[y1, x0] + lx * plane[y1, x1]))
 
 
-def by_loops(maps, rois, bins, scale, ratio, mode, aligned):
+def by_loops(maps, rois, bins, scale, ratio, aligned):
     """The definition, sample by sample, in double precision."""
     out = np.zeros((len(rois), maps.shape[1], *bins))
     for r, (image, *box) in enumerate(rois):
@@ -45,8 +43,7 @@ def by_loops(maps, rois, bins, scale, ratio, mode, aligned):
                    x1 + (q + (j + .5) / nx) * per_bin[1])
                 for i in range(ny) for j in range(nx)]
             if values:
-                out[r, c, p, q] = (
-                    np.mean(values) if mode == 'avg' else max(values))
+                out[r, c, p, q] = np.mean(values)
     return out
 
 
@@ -61,16 +58,14 @@ def some_boxes(num, width, height, batch):
     return torch.cat([image, boxes], 1)
 
 
-@pytest.mark.parametrize('mode, ratio, aligned, dense', FORMS)
-def test_every_form_equals_the_definition(mode, ratio, aligned, dense,
-                                          monkeypatch):
+@pytest.mark.parametrize('ratio, aligned, dense', FORMS)
+def test_every_form_equals_the_definition(ratio, aligned, dense, monkeypatch):
     monkeypatch.setattr(module, 'gathering_pays', lambda *args: not dense)
     monkeypatch.setattr(module, 'CHUNK_NUMBERS', 2000)
     maps = torch.randn(2, 2, 9, 7, dtype=torch.float64)
     rois = some_boxes(12, 9 * 7, 7 * 9, 2).double()
-    args = (3, 4), 1 / 9, ratio, mode, aligned
-    bins, scale, *_ = args
-    expected = by_loops(maps.numpy(), rois.tolist(), bins, scale, ratio, mode,
+    args = (3, 4), 1 / 9, ratio, 'avg', aligned
+    expected = by_loops(maps.numpy(), rois.tolist(), (3, 4), 1 / 9, ratio,
                         aligned)
     np.testing.assert_allclose(roi_align(maps, rois, *args), expected,
                                atol=1e-12)
@@ -79,28 +74,25 @@ def test_every_form_equals_the_definition(mode, ratio, aligned, dense,
         roi_align(maps.float(), rois.float(), *args), expected, atol=2e-5)
 
 
-@pytest.mark.parametrize('mode, ratio, aligned, dense', FORMS)
-def test_gradient(mode, ratio, aligned, dense, monkeypatch):
+@pytest.mark.parametrize('ratio, aligned, dense', FORMS)
+def test_gradient(ratio, aligned, dense, monkeypatch):
     monkeypatch.setattr(module, 'gathering_pays', lambda *args: not dense)
     maps = torch.randn(2, 2, 5, 6, dtype=torch.float64, requires_grad=True)
     rois = some_boxes(4, 60, 50, 2).double()
     assert torch.autograd.gradcheck(
-        lambda maps: roi_align(maps, rois, 2, 0.1, ratio, mode, aligned),
+        lambda maps: roi_align(maps, rois, 2, 0.1, ratio, 'avg', aligned),
         maps, fast_mode=True)
 
 
 @pytest.mark.skipif(
     not ops_are_compiled(), reason='this MMCV has no compiled operators')
-@pytest.mark.parametrize('mode, ratio, aligned, dense', FORMS)
-def test_operator_of_mmcv(mode, ratio, aligned, dense, monkeypatch):
+@pytest.mark.parametrize('ratio, aligned, dense', FORMS)
+def test_operator_of_mmcv(ratio, aligned, dense, monkeypatch):
     from mmcv.ops import RoIAlign as Compiled
     monkeypatch.setattr(module, 'gathering_pays', lambda *args: not dense)
     maps = torch.randn(2, 3, 14, 16, requires_grad=True)
     rois = some_boxes(40, 256, 224, 2)
-    if mode == 'max':
-        # MMCV gives the lowest number where a bin has no sample.
-        rois = rois[1:]
-    args = (7, 5), 1 / 16, ratio, mode, aligned
+    args = (7, 5), 1 / 16, ratio, 'avg', aligned
     outs = [layer(*args)(maps, rois) for layer in (RoIAlign, Compiled)]
     torch.testing.assert_close(*outs, atol=1e-5, rtol=0)
     grads = [torch.autograd.grad((out * torch.arange(5.)).sum(), maps)[0]
@@ -108,31 +100,29 @@ def test_operator_of_mmcv(mode, ratio, aligned, dense, monkeypatch):
     torch.testing.assert_close(*grads, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize('mode', ['avg', 'max'])
 @pytest.mark.parametrize('dense', [True, False])
-def test_no_boxes(mode, dense, monkeypatch):
+def test_no_boxes(dense, monkeypatch):
     monkeypatch.setattr(module, 'gathering_pays', lambda *args: not dense)
     maps = torch.randn(1, 3, 8, 8, requires_grad=True)
-    out = roi_align(maps, torch.zeros(0, 5), 7, pool_mode=mode)
+    out = roi_align(maps, torch.zeros(0, 5), 7)
     assert out.shape == (0, 3, 7, 7)
     out.sum().backward()
     assert not maps.grad.any()
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize('mode, dense', [('avg', True), ('avg', False),
-                                         ('max', True)])
-def test_half_precision(dtype, mode, dense, monkeypatch):
+@pytest.mark.parametrize('dense', [True, False])
+def test_half_precision(dtype, dense, monkeypatch):
     """Places of boxes keep their digits; values are rounded."""
     if dtype == torch.float16 and TORCH < (2, 2):
         pytest.skip('torch 2.1 multiplies no float16 matrices on a CPU')
     monkeypatch.setattr(module, 'gathering_pays', lambda *args: not dense)
     maps = torch.rand(2, 3, 14, 14).to(dtype)
     rois = some_boxes(10, 224, 224, 2)
-    out = roi_align(maps, rois, 7, 1 / 16, pool_mode=mode)
+    out = roi_align(maps, rois, 7, 1 / 16)
     assert out.dtype == dtype
     torch.testing.assert_close(
-        out.float(), roi_align(maps.float(), rois, 7, 1 / 16, pool_mode=mode),
+        out.float(), roi_align(maps.float(), rois, 7, 1 / 16),
         atol=4 * torch.finfo(dtype).eps, rtol=0)
 
 
@@ -146,12 +136,10 @@ def test_autocast_does_not_round():
 
 @pytest.mark.skipif(
     TORCH < (2, 4), reason='RoIAlign compiles with torch 2.4 and later')
-@pytest.mark.parametrize('mode, backend', [('avg', 'aot_eager'),
-                                           ('max', 'eager')])
-def test_compiles_as_one_graph(mode, backend):
-    layer = RoIAlign(3, 1 / 16, 0, mode)
+def test_compiles_as_one_graph():
+    layer = RoIAlign(3, 1 / 16)
     compiled = torch.compile(
-        layer, fullgraph=True, backend=backend, dynamic=True)
+        layer, fullgraph=True, backend='aot_eager', dynamic=True)
     for num in (3, 9):
         maps = torch.rand(2, 3, 6, 7, requires_grad=True)
         rois = some_boxes(num, 112, 96, 2)
@@ -164,9 +152,8 @@ def test_compiles_as_one_graph(mode, backend):
 
 @pytest.mark.skipif(not hasattr(torch.export, 'Dim'),
                     reason='torch.export has named dimensions since torch 2.2')
-@pytest.mark.parametrize('mode', ['avg', 'max'])
-def test_exports_and_traces_for_any_number_of_boxes(mode):
-    layer = RoIAlign(3, 1 / 16, 0, mode).eval()
+def test_exports_and_traces_for_any_number_of_boxes():
+    layer = RoIAlign(3, 1 / 16).eval()
     maps, rois = torch.rand(2, 3, 6, 7), some_boxes(5, 112, 96, 2)
     exported = torch.export.export(
         layer, (maps, rois),
@@ -194,7 +181,7 @@ def test_large_maps_are_gathered_on_a_cpu(shape, pays, monkeypatch):
 
 def test_wrong_arguments_are_named():
     maps = torch.zeros(1, 1, 4, 4)
-    with pytest.raises(ValueError, match='mean'):
-        roi_align(maps, torch.zeros(1, 5), 2, pool_mode='mean')
+    with pytest.raises(ValueError, match='mmcv-lite'):
+        roi_align(maps, torch.zeros(1, 5), 2, pool_mode='max')
     with pytest.raises(ValueError, match=r'\(1, 4\)'):
         roi_align(maps, torch.zeros(1, 4), 2)

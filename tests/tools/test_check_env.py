@@ -64,11 +64,6 @@ class TestHosts:
         assert re.search('pip uninstall -y mmcv mmcv-lite && .*pip install '
                          'mmcv-lite==', report.command())
 
-    def test_detection_is_optional(self, host):
-        report = host('mmdet')
-        assert report.rows[0][2] == 'no'
-        assert 'pip install mmdet==' in report.command()
-
 
 class TestReport:
 

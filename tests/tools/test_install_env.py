@@ -54,24 +54,13 @@ class TestPins:
 
 class TestEnvironment:
 
-    def test_stamp_fits_one_state_only(self, install_env, tmp_path):
-        env, path = install_env.Environment(tmp_path), tmp_path / 'file'
-        states = []
-        for text in 'ab':
-            path.write_text(text)
-            states.append(install_env.digest('x', path))
-        assert not env.is_done('step', states[0])
-        env.mark('step', states[0])
-        assert env.is_done('step', states[0])
-        assert not env.is_done('step', states[1])
-
     @pytest.mark.parametrize('name, text', [
         ('precious', ''), ('pyvenv.cfg', 'version = 3.7.16\n')])
     def test_foreign_folder_is_left_alone(self, install_env, tmp_path, name,
                                           text):
         (tmp_path / name).write_text(text)
         with pytest.raises(install_env.InstallError, match='VENV='):
-            install_env.Environment(tmp_path).create()
+            install_env.create(tmp_path)
         assert (tmp_path / name).read_text() == text
 
     @pytest.mark.parametrize('output, remedy', [
@@ -83,8 +72,6 @@ class TestEnvironment:
 
     def test_nothing_is_compiled(self, install_env, tmp_path, monkeypatch):
         """An archive of sources is refused before anything of it runs."""
-        env = install_env.Environment(tmp_path)
-        env.python = sys.executable
         package = tmp_path / 'links' / 'sources_only-1.0'
         package.mkdir(parents=True)
         (package / 'setup.py').write_text('raise SystemExit("it ran")')
@@ -94,7 +81,8 @@ class TestEnvironment:
         monkeypatch.setenv('PIP_FIND_LINKS', str(package.parent))
         monkeypatch.delenv('PIP_ONLY_BINARY', raising=False)
         with pytest.raises(install_env.InstallError, match='PIP_FIND_LINKS'):
-            env.pip('sources-only', '--target', str(tmp_path / 'target'))
+            install_env.pip_install(sys.executable, 'sources-only',
+                                    '--target', str(tmp_path / 'target'))
 
 
 class TestMatrix:

@@ -158,10 +158,3 @@ def test_errors(draw, args, message):
     with pytest.raises(SystemExit, match=message):
         draw(*args)
     assert not Path('out').exists()
-
-
-def test_data_without_keyframes(draw, tool, monkeypatch):
-    monkeypatch.setattr(ViewerTestDataset, 'get_data_info',
-                        lambda self, index: dict(filename='x', label=0))
-    with pytest.raises(SystemExit, match='keyframes.*OnlineAVADataset'):
-        draw()

@@ -2,8 +2,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Builds the environment of `make env` and `make lint`: wheels only.
 
-A finished step leaves a stamp with a digest of what it depends on; while the
-stamp fits, the step is skipped. Standard library only.
+A stamp keeps what it was built from; while that fits, nothing is done.
+Standard library only.
 """
 import argparse
 import hashlib
@@ -20,6 +20,7 @@ MIN_PYTHON, MAX_PYTHON = (3, 9), (3, 13)
 # Installed without what it requires: it asks for decord, which lacks wheels
 # on many machines, and runs without.
 BARE = 'mmaction2'
+
 
 class InstallError(Exception):
     """Something failed; the message holds the remedy."""
@@ -51,73 +52,30 @@ def read_pins(torch=None, only=r'[\w-]+'):
     return [line for line in lines if re.match(rf'{only}(?![\w-])', line)]
 
 
-def digest(*parts):
-    """Returns a short digest of strings and of the contents of files."""
-    data = [p.read_bytes() if isinstance(p, Path) else p.encode()
-            for p in parts]
-    return hashlib.sha256(repr(data).encode()).hexdigest()[:16]
-
-
-class Environment:
-    """A virtual environment with stamps in ``folder``."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.python = folder / ('Scripts' if os.name == 'nt' else
-                                'bin') / 'python'
-
-    def is_done(self, step, state):
-        """Whether ``step`` was finished for this ``state``."""
-        stamp = self.folder / '.stamps' / step
-        return stamp.is_file() and stamp.read_text() == state
-
-    def mark(self, step, state):
-        """Notes that ``step`` is finished for this ``state``."""
-        (self.folder / '.stamps').mkdir(exist_ok=True)
-        (self.folder / '.stamps' / step).write_text(state)
-
-    def create(self):
-        """Creates the environment, unless a usable one is there."""
-        state = digest(str(sys.version_info[:2]), str(self.folder))
-        if self.is_done('venv', state) and self.python.exists():
-            return
-        config = self.folder / 'pyvenv.cfg'
-        if self.folder.exists() and any(self.folder.iterdir()):
-            this = '{}.{}'.format(*sys.version_info[:2])
-            text = config.read_text() if config.is_file() else ''
-            found = re.search(r'version\S* *= *(\d+\.\d+)', text)
-            if not found or found.group(1) != this:
-                holds = (f'holds Python {found.group(1)}, not {this}'
-                         if found else 'is no virtual environment')
-                raise InstallError(f'{self.folder} {holds}. Remove it or '
-                                   'choose another place: make env VENV=...')
-        print(f'Creating {self.folder} with Python '
-              f'{sys.version.split()[0]}', flush=True)
-        done = subprocess.run(
-            [sys.executable, '-m', 'venv', '--clear', str(self.folder)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode != 0:
-            shutil.rmtree(str(self.folder), ignore_errors=True)
-            raise InstallError(explain_venv_failure(done.stdout))
-        self.mark('venv', state)
-
-    def pip(self, *arguments):
-        """Runs `pip install`; quiet unless on a terminal."""
-        quiet = [] if sys.stdout.isatty() else ['-q']
-        env = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK='1')
-        # A package without a wheel is to fail at once, not to be compiled.
-        env.setdefault('PIP_ONLY_BINARY', ':all:')
-        done = subprocess.run(
-            [str(self.python), '-m', 'pip', 'install', *quiet, *arguments],
-            cwd=str(ROOT), env=env, stdin=subprocess.DEVNULL)
-        if done.returncode != 0:
-            raise InstallError(
-                "pip failed, see its message above.\n'from versions: none' or "
-                'retries: no index in reach (proxy: HTTPS_PROXY; mirror: '
-                'PIP_INDEX_URL; a folder of wheels: PIP_FIND_LINKS and '
-                "PIP_NO_INDEX=1).\n'No matching distribution': another torch "
-                '(make env TORCH=torch==2.8.0) or another Python (make env '
-                'PYTHON=python3.11).')
+def create(folder):
+    """Returns the Python of an environment in a folder, made if missing."""
+    python = folder / ('Scripts' if os.name == 'nt' else 'bin') / 'python'
+    config = folder / 'pyvenv.cfg'
+    if folder.exists() and any(folder.iterdir()):
+        this = '{}.{}'.format(*sys.version_info[:2])
+        text = config.read_text() if config.is_file() else ''
+        found = re.search(r'version\S* *= *(\d+\.\d+)', text)
+        if not found or found.group(1) != this:
+            holds = (f'holds Python {found.group(1)}, not {this}'
+                     if found else 'is no virtual environment')
+            raise InstallError(f'{folder} {holds}. Remove it or choose '
+                               'another place: make env VENV=...')
+        if any(python.parent.glob('pip*')):
+            return python
+    print(f'Creating {folder} with Python {sys.version.split()[0]}',
+          flush=True)
+    done = subprocess.run(
+        [sys.executable, '-m', 'venv', '--clear', str(folder)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        shutil.rmtree(str(folder), ignore_errors=True)
+        raise InstallError(explain_venv_failure(done.stdout))
+    return python
 
 
 def explain_venv_failure(output):
@@ -131,33 +89,46 @@ def explain_venv_failure(output):
     return f'python -m venv failed:\n{output[-2000:]}'
 
 
-def install(env, torch):
+def pip_install(python, *arguments):
+    """Runs `pip install`; quiet unless on a terminal."""
+    quiet = [] if sys.stdout.isatty() else ['-q']
+    env = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK='1')
+    # A package without a wheel is to fail at once, not to be compiled.
+    env.setdefault('PIP_ONLY_BINARY', ':all:')
+    done = subprocess.run(
+        [str(python), '-m', 'pip', 'install', *quiet, *arguments],
+        cwd=str(ROOT), env=env, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise InstallError(
+            "pip failed, see its message above.\n'from versions: none' or "
+            'retries: no index in reach (proxy: HTTPS_PROXY; mirror: '
+            'PIP_INDEX_URL; a folder of wheels: PIP_FIND_LINKS and '
+            "PIP_NO_INDEX=1).\n'No matching distribution': another torch "
+            '(make env TORCH=torch==2.8.0) or another Python (make env '
+            'PYTHON=python3.11).')
+
+
+def install(folder, torch):
     """Installs everything, and this project as an editable package."""
-    pins = read_pins(torch)
-    state = digest(str(ROOT), *pins, ROOT / 'setup.cfg',
-                   ROOT / 'pyproject.toml', Path(__file__))
-    if env.is_done('env', state):
+    pins, bare = read_pins(torch), read_pins(only=BARE)
+    state = hashlib.sha256(repr([str(ROOT), str(folder), pins, *(
+        (ROOT / name).read_text() for name in ('setup.cfg', 'pyproject.toml'))
+    ]).encode()).hexdigest()
+    stamp = folder / 'mmaction_memvit.stamp'
+    python = create(folder)
+    if stamp.is_file() and stamp.read_text() == state:
         return
     print('Installing wheels (nothing is compiled)', flush=True)
-    bare = read_pins(only=BARE)
-    env.pip(*(pin for pin in pins if pin not in bare))
-    env.pip('--no-deps', '--no-build-isolation', '-e', str(ROOT), *bare)
-    check = [str(env.python), str(ROOT / 'tools' / 'check_env.py')]
+    pip_install(python, *(pin for pin in pins if pin not in bare))
+    pip_install(python, '--no-deps', '--no-build-isolation', '-e', str(ROOT),
+                *bare)
+    check = [str(python), str(ROOT / 'tools' / 'check_env.py')]
     if subprocess.run([*check, '--detection']).returncode != 0:
         raise InstallError('The environment is not sound, see the table.')
-    env.mark('env', state)
-
-
-def install_lint(env):
-    """Installs the linter only."""
-    pins = read_pins(only='ruff')
-    if not env.is_done('lint', digest(*pins)):
-        env.pip(*pins)
-        env.mark('lint', digest(*pins))
+    stamp.write_text(state)
 
 
 def main():
-    """Runs the steps that are not done yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--venv', default='.venv', help='where to build it')
     parser.add_argument(
@@ -165,15 +136,15 @@ def main():
     parser.add_argument(
         '--only-lint', action='store_true', help='install the linter alone')
     args = parser.parse_args()
+    folder = (ROOT / args.venv).resolve()
     try:
         check_python()
-        env = Environment((ROOT / args.venv).resolve())
-        env.create()
-        install_lint(env) if args.only_lint else install(env, args.torch)
+        if args.only_lint:
+            pip_install(create(folder), *read_pins(only='ruff'))
+        else:
+            install(folder, args.torch)
     except InstallError as error:
         sys.exit(f'\nError: {error}')
-    except KeyboardInterrupt:
-        sys.exit('\nInterrupted. `make env` begins where it stopped.')
 
 
 if __name__ == '__main__':

@@ -182,18 +182,6 @@ def test_losses_are_of_full_precision_under_autocast():
                                atol=0.05)
 
 
-@pytest.mark.parametrize('kwargs,message', [
-    (dict(num_classes=dict(verbs=3)), r"num_classes has \['verbs'\]"),
-    (dict(num_classes=dict()), 'num_classes'),
-    (dict(num_classes=3), 'num_classes.*3.*dict'),
-    (dict(task_options=dict(action={})), r"task_options has \['action'\]"),
-    (dict(loss_weights=dict(nouns=1.)), r"loss_weights has \['nouns'\]"),
-])
-def test_bad_arguments(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        build(**kwargs)
-
-
 @pytest.mark.parametrize('label,message', [
     ([1], 'shape'),
     ([[1, 2]] * 2, 'shape'),
