@@ -8,7 +8,9 @@ videos, and how often it is right is printed by delay. Then it is measured how
 far back the clips lie that still change the scores of either.
 """
 import argparse
+import os
 import os.path as osp
+from concurrent.futures import ThreadPoolExecutor
 
 from mmengine.config import Config
 
@@ -31,12 +33,19 @@ MODELS = {'unrolled': 'recognition/memvit/memvit-tiny-m2-u16_longcue-rgb',
 def main(args: argparse.Namespace) -> None:
     """Run the demo."""
     meta = make_videos(args)
-    tables, supports = {}, {}
-    for name, config in MODELS.items():
-        run, tables[name] = train_on_questions(args, meta, name, config)
-        supports[name] = used_support(args.out_dir, config, checkpoint_of(run))
+    # Side by side: models as small gain nothing from a second thread.
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(
+            lambda model: train_on_questions(args, meta, *model),
+            MODELS.items()))
+    tables = {name: table for name, (_, table) in zip(MODELS, runs)}
+    supports = {
+        name: used_support(args.out_dir, config, checkpoint_of(run))
+        for (name, config), (run, _) in zip(MODELS.items(), runs)}
     supports['no memory'] = used_support(
-        args.out_dir, config, checkpoint_of(run), memory=False)
+        args.out_dir, MODELS['stop-gradient'], checkpoint_of(runs[-1][0]),
+        memory=False)
     plot = osp.join(args.out_dir, 'accuracy_by_delay_unrolled.png')
     plot_accuracy_by_delay(
         tables, plot, meta['chance'],

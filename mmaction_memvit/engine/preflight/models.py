@@ -31,7 +31,8 @@ def types_are_known(run: Run) -> Iterator[Finding]:
     for part in parts:
         kind = part.value.get('type') if part.cls is None else None
         # Other libraries may not be there.
-        near = kind and '.' not in kind and get_close_matches(kind, names, 1)
+        near = kind and '.' not in kind and get_close_matches(
+            kind, names, 1, 0.85)
         if near:
             yield Finding(f'{part.path}.type', f'there is no {kind!r}',
                           f'{part.path}.type={near[0]!r}')

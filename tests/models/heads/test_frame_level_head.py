@@ -83,5 +83,5 @@ def test_bad_use():
         build(average_clips=None)
     with pytest.raises(ValueError, match='clip_len / temporal'):
         build().loss(features(), samples([0, 1], [0, 1]))
-    with pytest.raises(ValueError, match='clip_len / temporal'):
+    with pytest.raises(ValueError, match='num_classes=4'):
         build().loss(features(), samples(*torch.zeros(2, 5, 4).tolist()))
