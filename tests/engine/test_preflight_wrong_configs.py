@@ -188,6 +188,8 @@ WRONG = [
      ("task='recognition'", "val_dataloader.dataset.task='anticipation'")),
     (ACTIONS, {TRAIN + 'dataset.actions': None}, True,
      ('AVTHead', "train_dataloader.dataset.actions='actions.csv'")),
+    (ACTIONS, {'model.cls_head.label_column': 1}, True,
+     ('num_nouns=300', 'num_classes=3806', 'label_column=2')),
     (EPIC, {'model.cls_head.num_classes.action': 3806}, True,
      ('MultiTaskHead', 'val_dataloader.dataset.actions=')),
     # Pipelines.
