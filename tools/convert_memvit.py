@@ -2,6 +2,7 @@
 """Convert a released MeMViT, X-ViT or AVT checkpoint to our layout."""
 import argparse
 import os.path as osp
+import pickle
 import sys
 from collections.abc import Sequence
 from typing import Optional
@@ -9,6 +10,7 @@ from typing import Optional
 import torch
 
 from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.files import whole_file
 from mmaction_memvit.models.checkpoints.released import (
     convert_released,
 )
@@ -29,13 +31,27 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def read_checkpoint(path: str) -> dict:
+    """What a file holds, or the end of the tool with what is wrong."""
+    if not osp.isfile(path):
+        sys.exit(f'{path}: no such file')
+    try:
+        # weights_only: a checkpoint from the web must not run code.
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError,
+            pickle.UnpicklingError) as error:
+        lines = str(error).splitlines() or ['']
+        # Torch tells it below what it advises.
+        reason = next((x for x in lines if 'Unpickler' in x), lines[0])
+        sys.exit(f'{path}: it cannot be read ({type(error).__name__}: '
+                 f'{reason.strip()}). Remedy: download it anew; if it is '
+                 'whole, save its tensors by themselves')
+
+
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Convert, and tell what was left out."""
     args = parse_args(argv)
-    if not osp.isfile(args.src):
-        sys.exit(f'{args.src}: no such file')
-    # weights_only: a checkpoint from the web must not run code.
-    checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
+    checkpoint = read_checkpoint(args.src)
     convert = convert_released
     if is_released_xvit(checkpoint):
         convert = convert_xvit
@@ -45,12 +61,13 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         converted = convert(checkpoint)
     except ValueError as error:
         sys.exit(f'{args.src}: {error}')
-    torch.save(
-        dict(
-            state_dict=converted.state,
-            meta=dict(source=osp.basename(args.src),
-                      mem_layers=list(converted.mem_layers),
-                      dataset_meta=converted.dataset_meta)), args.dst)
+    with whole_file(args.dst) as file:
+        torch.save(
+            dict(
+                state_dict=converted.state,
+                meta=dict(source=osp.basename(args.src),
+                          mem_layers=list(converted.mem_layers),
+                          dataset_meta=converted.dataset_meta)), file)
     print(f'{args.dst}: {len(converted.state)} tensors written; '
           f'mem_layers={list(converted.mem_layers)}')
     if converted.dropped:

@@ -84,7 +84,13 @@ class FeatureStreamDataset(OnlineVideoDataset):
     def find_labels(self, video: dict, folder: str,
                     num_classes: Optional[int]) -> tuple[str, str]:
         """File of the labels of a video, after a look at what it holds."""
-        place = find_feature_file(folder, [video['video_id']])
+        try:
+            place = find_feature_file(folder, [video['video_id']])
+        except FileNotFoundError as e:
+            raise data_error(
+                folder, f'there are no labels of {video["video_id"]!r}, as '
+                f'{e} does not exist', 'check the folder; a file a video is '
+                'needed, .npy or .npz', FileNotFoundError) from e
         file = FeatureFile(*place)
         shape, num = tuple(file.rows.shape), video['num_frames']
         if len(file) != num or (num_classes is not None and shape[1:] not in (

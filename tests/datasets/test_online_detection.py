@@ -150,6 +150,13 @@ def test_what_does_not_fit_is_told_at_the_start(thumos, options, words):
         build(folder, **options)
 
 
+@pytest.mark.parametrize('options', [dict(targets='nothing'),
+                                     dict(ann_file='none.json')])
+def test_files_that_are_not_there_are_told(thumos, options):
+    with pytest.raises(FileNotFoundError, match='no.*Remedy'):
+        build(thumos[0], **options)
+
+
 def test_targets_that_are_none(thumos):
     folder, targets = thumos
     (folder / 'scores').mkdir()

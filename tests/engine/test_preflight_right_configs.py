@@ -40,6 +40,15 @@ def test_stock_configs(part):
         assert findings(cfg) == [], path
 
 
+def test_a_clip_with_one_score():
+    path, = (ROOT / 'configs').rglob('avt-memvit-small*.py')
+    cfg = changed(Config.fromfile(str(path)), **{
+        'model.cls_head.per_frame': False,
+        **{f'{x}_dataloader.dataset.num_tokens': 1
+           for x in ('train', 'val', 'test')}})
+    assert findings(cfg) == []
+
+
 # What users write themselves is trusted.
 
 

@@ -29,6 +29,8 @@ EPIC = 'memvit-small-p244-m2_k400-pre_8xb8-16x4x1-30e_epic100-rgb'
 ANTICIPATION = ('memvit-small-p244-causal-m2_k400-pre_8xb8-16x4x1-30e_'
                 'epic100-anticipation-rgb')
 ACTIONS = 'avt-base-p16_in21k-pre_32xb3-10x30x1-50e_epic100-anticipation-rgb'
+CLIPS = ('avt-memvit-small-p244-causal-m2_k400-pre_8xb8-16x4x1-30e_'
+         'epic100-anticipation-rgb')
 SHARED = 'slowonly_r50-memory_k400-pre_8xb1-8x8x1-n8-15e_kinetics400-rgb'
 CHARADES = 'slowfast_r50-memory_k400-pre_8xb2-16x8x1-n4-24e_charades-rgb'
 BASES = ('tiny', AVA, EPIC, ANTICIPATION, ACTIONS, SHARED, CHARADES)
@@ -184,10 +186,15 @@ WRONG = [
      ('OnlineVideoDataset', "train_dataloader.dataset.type='VideoClips")),
     (EPIC, {VAL + 'dataset.num_tokens': 4}, True,
      ('num_tokens=4', 'val_dataloader.dataset.num_tokens=8')),
+    (CLIPS, {'model.cls_head.per_frame': False,
+             VAL + 'dataset.num_tokens': 8}, True,
+     ('num_tokens=8', 'per_frame=False', 'dataset.num_tokens=1')),
     (ANTICIPATION, {VAL + 'dataset.task': 'recognition'}, True,
      ("task='recognition'", "val_dataloader.dataset.task='anticipation'")),
     (ACTIONS, {TRAIN + 'dataset.actions': None}, True,
      ('AVTHead', "train_dataloader.dataset.actions='actions.csv'")),
+    (ACTIONS, {'model.cls_head.label_column': 1}, True,
+     ('num_nouns=300', 'num_classes=3806', 'label_column=2')),
     (EPIC, {'model.cls_head.num_classes.action': 3806}, True,
      ('MultiTaskHead', 'val_dataloader.dataset.actions=')),
     # Pipelines.

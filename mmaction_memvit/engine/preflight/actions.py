@@ -37,6 +37,28 @@ def actions_are_numbered(run: Run) -> Iterator[Finding]:
                 'validation segments')
 
 
+def column_has_its_classes(run: Run) -> Iterator[Finding]:
+    """Heads that learn verbs or nouns in as many columns as of others."""
+    scored = run.num_classes
+    if not isinstance(scored, int):
+        return
+    column = run.head.get('label_column')
+    # Of actions, 2, there is a check of their own.
+    if column not in (0, 1):
+        return
+    option = ('num_verbs', 'num_nouns')[column]
+    for loader, dataset in run.data_sets():
+        number = dataset.get(option)
+        if dataset.is_a('EpicVideoDataset') and number != scored:
+            yield Finding(
+                f'{run.head.path}.label_column', f'label_column={column}, of '
+                f'which {loader.path}.dataset has {option}={number}, but '
+                f'num_classes={scored}',
+                f'{run.head.path}.label_column=2 to learn actions, or '
+                f'{run.head.path}.num_classes={number}')
+            return
+
+
 def actions_agree(run: Run) -> Iterator[Finding]:
     """Lists of other actions than the head or another data set has."""
     columns, first = _columns(run), None
@@ -57,5 +79,5 @@ def actions_agree(run: Run) -> Iterator[Finding]:
                 'another list in `actions` of all data sets')
 
 
-CHECKS = (actions_are_numbered, )
+CHECKS = (actions_are_numbered, column_has_its_classes)
 DATA_CHECKS = (actions_agree, )

@@ -147,16 +147,21 @@ def tokens_have_labels(run: Run) -> Iterator[Finding]:
     if backbone is None or not backbone.is_a('MeMViT'):
         return
     stride = total_stride(backbone)[0]
+    clipwise = [x for x in run.model_parts() if x.get('per_frame') is False]
     for loader in run.loaders:
         tokens = loader.dataset.get('num_tokens')
         clip_len = clip_option(loader, 'clip_len')
-        if None in (tokens, clip_len) or tokens == clip_len // stride:
+        if None in (tokens, clip_len):
             continue
+        scored = 1 if clipwise else clip_len // stride
+        if tokens == scored:
+            continue
+        where = (f'by per_frame=False of {clipwise[0]}' if clipwise else
+                 f'in {backbone}')
         yield Finding(
             f'{loader.path}.dataset.num_tokens', f'num_tokens={tokens}, but '
-            f'clips of {clip_len} frames have {clip_len // stride} temporal '
-            f'tokens in {backbone}', f'{loader.path}.dataset.num_tokens='
-            f'{clip_len // stride}')
+            f'clips of {clip_len} frames have {scored} temporal tokens '
+            f'{where}', f'{loader.path}.dataset.num_tokens={scored}')
 
 
 CHECKS = (clips_fit_model, evaluation_is_as_training,

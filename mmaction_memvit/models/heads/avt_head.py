@@ -112,8 +112,8 @@ class AVTHead(BaseHead):
         **kwargs: For ``BaseHead``.
 
     Raises:
-        ValueError: If an option is out of range; in training if labels do not
-            fit.
+        ValueError: If an option is out of range, or features have other
+            channels; in training if labels do not fit.
     """
     # Says to OnlineRecognizer3D that labels of -1 may come.
     takes_unlabelled = True
@@ -217,6 +217,11 @@ class AVTHead(BaseHead):
             the next memory.
         """
         feats = feature_vectors(x, self.per_frame)
+        if feats.shape[-1] != self.in_channels:
+            raise ValueError(
+                f'features have {feats.shape[-1]} channels, but AVTHead '
+                f'in_channels={self.in_channels}. Remedy: in_channels='
+                f'{feats.shape[-1]}, or another backbone')
         num, past = feats.shape[1], memory
         if past is None and num > self.mem_len + 1:
             # None where clips are by themselves.
@@ -242,6 +247,10 @@ class AVTHead(BaseHead):
         labels = torch.stack([x.gt_label for x in data_samples])
         shape = tuple(labels.shape)
         if self.label_column is not None:
+            if not -shape[-1] <= self.label_column < shape[-1]:
+                raise ValueError(
+                    f'label_column={self.label_column}, but labels have shape '
+                    f'{shape}. Remedy: a column from 0 to {shape[-1] - 1}')
             labels = labels[..., self.label_column]
             if labels.ndim == 1:
                 labels = labels[:, None]

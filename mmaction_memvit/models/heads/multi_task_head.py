@@ -42,7 +42,8 @@ class MultiTaskHead(BaseModule):
 
     Raises:
         ValueError: If an option or a task has no place in ``label_order`` or
-            ``num_classes``; in training if labels do not fit.
+            ``num_classes``, or the head remembers, as AVTHead; in training if
+            labels do not fit.
 
     Examples:
         >>> import torch
@@ -90,7 +91,15 @@ class MultiTaskHead(BaseModule):
         for task, number in num_classes.items():
             cfg = copy.deepcopy(dict(head))
             cfg.update(copy.deepcopy((task_options or {}).get(task, {})))
-            self.heads[task] = MODELS.build(dict(cfg, num_classes=number))
+            built = MODELS.build(dict(cfg, num_classes=number))
+            if hasattr(built, 'init_memory'):
+                # Its memory would be run by nobody.
+                name = type(built).__name__
+                raise ValueError(
+                    f'{name} cannot be the head of a task, as it remembers. '
+                    'Remedy: FrameLevelHead or a head of MMAction2 here, or '
+                    f'{name} in place of MultiTaskHead')
+            self.heads[task] = built
 
     def forward(self, x: object, **kwargs) -> Dict[str, Tensor]:
         """Logits by task, as its head gives them."""

@@ -144,6 +144,19 @@ def test_what_is_unknown_is_told():
     assert not is_released_avt({'backbone.model.cls_token': 1})
 
 
+@pytest.mark.parametrize('damage', [
+    lambda whole: whole[:len(whole) // 2], lambda whole: b'<html>404</html>',
+    lambda whole: b''])
+def test_files_that_are_damaged(tool, tmp_path, damage):
+    path = tmp_path / 'avt.pyth'
+    torch.save(dict(model={k: torch.zeros(v)
+                           for k, v in released(**SMALL).items()}), path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(SystemExit, match='cannot be read .*Remedy'):
+        tool.main([str(path), str(tmp_path / 'out.pth')])
+    assert not (tmp_path / 'out.pth').exists()
+
+
 def as_released(state, clips):
     """What the released weights give, step by step as papers write it.
 

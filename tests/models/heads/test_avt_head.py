@@ -195,10 +195,21 @@ def test_labels_that_do_not_fit():
         head.loss(clip(feats), [sample([[1, 2, 3]] * 3)])
     with pytest.raises(ValueError, match='label 5 .*num_classes=5'):
         head.loss(clip(feats), [sample([0, 1, 5])])
+    with pytest.raises(ValueError, match='label_column=3.*0 to 2'):
+        build(label_column=3).train().loss(
+            clip(feats), [sample([[1, 2, 3]] * 3)])
     with pytest.raises(ValueError, match='mem_len=8.*7'):
         build(mem_len=8)
     with pytest.raises(ValueError, match='num_heads=3.*16'):
         build(num_heads=3)
+
+
+@pytest.mark.parametrize('stream', [True, False])
+def test_features_of_other_channels(stream):
+    head = build()
+    with pytest.raises(ValueError, match='4 channels.*in_channels=6'):
+        head(clip(torch.randn(1, 3, 4)), head.init_memory(1) if stream
+             else None)
 
 
 def test_views_are_averaged():

@@ -192,3 +192,10 @@ def test_losses_are_of_full_precision_under_autocast():
 def test_bad_labels(label, message):
     with pytest.raises(ValueError, match=message):
         build().loss(features(1, 4, 2, 2, 2), samples(label))
+
+
+@pytest.mark.parametrize('mem_len', [0, 3])
+def test_heads_that_remember_are_no_tasks(mem_len):
+    with pytest.raises(ValueError, match='AVTHead.*in place of MultiTask'):
+        build(dict(type='AVTHead', in_channels=4, dims=8, num_layers=1,
+                   max_len=4, mem_len=mem_len))
