@@ -6,31 +6,18 @@ score; or (N, 4): no score. tools/data/ava/convert_person_boxes.py makes one
 out of a CSV file, which is read here, too.
 """
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 import mmengine
 import numpy as np
 import pandas as pd
 
 from ..messages import data_error, first_names, tool, warn
-from .ava import TOLERANCE, AVARows, Key, image_key, starts
+from .ava import TOLERANCE, AVARows, BoxTable, Key, image_key, starts
 from .table import read_pickle
 
 CONVERT_BOXES = tool('data/ava/convert_person_boxes.py')
 BOX = ('x1', 'y1', 'x2', 'y2')
-
-
-class Proposals(NamedTuple):
-    """Person boxes of K keyframes.
-
-    Those of keyframe k are ``first_box[k]``, int64 (K + 1, ), to
-    ``first_box[k + 1] - 1``; ``boxes`` are x1, y1, x2, y2 as shares of the
-    image, float32 (P, 4), ``scores`` float32 (P, ), ones where the file has
-    none.
-    """
-    first_box: np.ndarray
-    boxes: np.ndarray
-    scores: np.ndarray
 
 
 def read_person_boxes(
@@ -109,8 +96,11 @@ def read_proposals(path: str) -> dict[Key, Any]:
 
 def pick_proposals(found: Mapping[Key, Any], keys: list[Key], path: str,
                    score_thr: float = 0.9, keep_best: bool = True,
-                   max_num: int = 1000) -> Proposals:
+                   max_num: int = 1000) -> BoxTable:
     """The person boxes of keyframes that are good enough.
+
+    Columns are ``proposals``: x1, y1, x2, y2 as shares of the image, float32
+    (P, 4), and ``scores``, float32 (P, ), ones where the file has none.
 
     Coordinates that leave the image by at most 0.001 are clipped; boxes
     without area, which detectors give at the border, are dropped. Both are
@@ -146,9 +136,8 @@ def pick_proposals(found: Mapping[Key, Any], keys: list[Key], path: str,
     table, owner = table[good], owner[good]
     keep = pd.Series(owner).groupby(owner).cumcount().to_numpy() < max_num
     table, owner = table[keep], owner[keep]
-    return Proposals(
-        starts(owner, len(keys)), np.ascontiguousarray(table[:, :4]),
-        np.ascontiguousarray(table[:, 4]))
+    return BoxTable(starts(owner, len(keys)), dict(
+        proposals=table[:, :4].copy(), scores=table[:, 4].copy()))
 
 
 def _stack(found: Mapping[Key, Any], keys: list[Key],
