@@ -193,7 +193,7 @@ def count_train_steps(lengths: np.ndarray, num_lanes: int,
         return int(-(-lengths.sum() // num_lanes))
     ordered = lengths[order_longest_first(lengths)]
     lanes = deal_to_shortest(ordered, num_lanes)
-    return int(_sum_loads(lanes, ordered, num_lanes).max())
+    return int(np.bincount(lanes, ordered).max())
 
 
 def plan_train_epoch(streams: Streams, seed: int, epoch: int, rank: int,
@@ -290,7 +290,7 @@ def _mix_lanes(lane_of: np.ndarray, lengths: np.ndarray, num_lanes: int,
     the same ones would share a lane, and never a batch, in every epoch.
     """
     partners = rng.integers(len(lengths), size=len(lengths)).tolist()
-    loads = _sum_loads(lane_of, lengths, num_lanes).tolist()
+    loads = np.bincount(lane_of, lengths, num_lanes).astype(int).tolist()
     lanes, sizes = lane_of.tolist(), lengths.tolist()
     for a, b in enumerate(partners):
         lane_a, lane_b = lanes[a], lanes[b]
@@ -327,11 +327,3 @@ def _gather_clips(streams: Streams, videos: np.ndarray) -> np.ndarray:
     begins = np.cumsum(lengths) - lengths
     shift = np.repeat(streams.starts[videos] - begins, lengths)
     return streams.indices[shift + np.arange(len(shift))]
-
-
-def _sum_loads(lanes: np.ndarray, lengths: np.ndarray,
-               num_lanes: int) -> np.ndarray:
-    """Clips in each lane, (num_lanes, )."""
-    loads = np.zeros(num_lanes, np.int64)
-    np.add.at(loads, lanes, lengths)
-    return loads
