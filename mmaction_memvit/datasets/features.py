@@ -15,9 +15,8 @@ from ..video.feature_files import (
     find_feature_file,
 )
 from ..video.find import in_threads
-from .grid import choose_by_share, shared_time
 from .source import Source
-from .video import OnlineVideoDataset, segment_times
+from .video import OnlineVideoDataset
 
 EXTRACT_FEATURES = tool('extract_features.py')
 
@@ -229,22 +228,7 @@ class FeatureStreamDataset(OnlineVideoDataset):
             file.close()
             return torch.from_numpy(labels.astype(
                 np.int64 if labels.ndim == 1 else np.float32))
-        if self.ann_format == 'segments':
-            return self._labels_by_time(video, self.times_of(video, rows))
-        return self._many_hot([video['label']] * len(rows))
-
-    def _labels_by_time(self, video: dict, spans: np.ndarray) -> Tensor:
-        segments, times = video['segments'], segment_times(video)
-        if not self.multi_class:
-            chosen = choose_by_share(spans, times, self.min_overlap)
-            labels = [segments[k][2] if k >= 0 else () for k in chosen]
-            return torch.tensor([x[0] if x else -1 for x in labels])
-        found: list[list[int]] = [[] for _ in spans]
-        for row, k, _ in zip(*shared_time(spans, times, self.min_overlap)):
-            found[row] += segments[k][2]
-        return self._many_hot(found)
-
-    def _many_hot(self, labels: Sequence) -> Tensor:
+        labels = self.labels_at(video, self.times_of(video, rows))
         if not self.multi_class:
             return torch.tensor(labels)
         out = torch.zeros(len(labels), self.num_classes)

@@ -236,8 +236,10 @@ class OnlineVideoDataset(ListedVideoDataset):
         """Frames and label of a clip."""
         position, segment = (int(self.samples[k][idx])
                              for k in ('position', 'segment'))
+        label, = self.labels_at(video, self._spans(video, np.array(
+            [position])))
         return {
-            'label': self.label_of(self._labels_at(video, position, segment)),
+            'label': self.label_of(label),
             'segment_id': '' if segment < 0 else segment_id(video, segment),
             **self.clip_keys(position, video)}
 
@@ -254,16 +256,19 @@ class OnlineVideoDataset(ListedVideoDataset):
             'frame_interval': self.grid.frame_interval,
             'num_clips': 1}
 
-    def _labels_at(self, video: dict, position: int,
-                   segment: int) -> Union[int, list[int]]:
+    def labels_at(self, video: dict, spans: np.ndarray) -> list:
+        """Labels of spans of time (C, 2): ints, or lists of these."""
         if self.ann_format == 'video':
-            return video['label']
-        if self.multi_class:
-            found = shared_time(self._spans(video, np.asarray([position])),
-                                segment_times(video), self.min_overlap)[1]
-            return [x for k in found for x in video['segments'][k][2]]
-        labels = video['segments'][segment][2] if segment >= 0 else ()
-        return labels[0] if labels else -1
+            return [video['label']] * len(spans)
+        segments, times = video['segments'], segment_times(video)
+        if not self.multi_class:
+            labels = [segments[k][2] if k >= 0 else () for k in (
+                choose_by_share(spans, times, self.min_overlap))]
+            return [x[0] if x else -1 for x in labels]
+        found: list[list[int]] = [[] for _ in spans]
+        for row, k, _ in zip(*shared_time(spans, times, self.min_overlap)):
+            found[row] += segments[k][2]
+        return found
 
 
 def segment_times(video: dict) -> np.ndarray:
