@@ -14,10 +14,10 @@ from mmengine.utils import ProgressBar
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from mmaction_memvit.datasets.samplers.stream_batch_sampler import (
+from mmaction_memvit.datasets.samplers.stream_plan import (
+    index_streams,
     read_stream_keys,
 )
-from mmaction_memvit.datasets.samplers.stream_plan import index_streams
 from mmaction_memvit.evaluation.functional import (
     TemporalSupport,
     change_by_age,

@@ -20,14 +20,11 @@ import random
 import sys
 from collections import Counter
 
-from concat_videos import split_groups
+from concat_videos import read_clip_table, split_groups
 from mmengine.fileio import list_dir_or_file
 
 from mmaction_memvit.annotations.class_names import write_class_names
-from mmaction_memvit.annotations.video_list import (
-    read_clip_table,
-    write_video_list,
-)
+from mmaction_memvit.annotations.video_list import write_video_list
 from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.video.find import list_videos
 

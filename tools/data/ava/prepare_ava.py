@@ -106,12 +106,12 @@ def check_annotations(args):
         boxes = read_ava_boxes(path, args.num_classes, bad_rows=policy)
         keys = boxes.keys()
         dropped = sum(k in all_excluded for k in keys)
-        sizes = np.diff(boxes.first_box)
+        sizes = boxes.table.counts
         labels = np.unique(boxes.labels)
         print(f'{path}: {len(boxes.videos)} videos, {len(keys)} keyframes '
-              f'({dropped} of them excluded), {len(boxes.boxes)} boxes, '
+              f'({dropped} of them excluded), {sizes.sum()} boxes, '
               f'{len(boxes.labels)} labels')
-        if len(boxes.boxes):
+        if len(labels):
             print(f'  {len(labels)} classes, {labels.min()} to '
                   f'{labels.max()}; boxes of a keyframe: {sizes.min()} to '
                   f'{sizes.max()}, {sizes.mean():.2f} on average')
