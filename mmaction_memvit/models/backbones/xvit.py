@@ -12,8 +12,12 @@ from mmaction_memvit.memory import as_memory
 from mmaction_memvit.ops import layer_norm
 from mmaction_memvit.ops.precision import activation_dtype
 
-from ..checkpoints.fit import load_what_fits, take_pretrained
-from ..checkpoints.image_vit import fit_image_vit, resize_positions
+from ..checkpoints.fit import (
+    fit_image_vit,
+    load_what_fits,
+    resize_positions,
+    take_pretrained,
+)
 from ..layers.space_time_mixing import (
     FrameMemory,
     MixingBlock,
