@@ -42,7 +42,7 @@ class StreamTransformerRoIHead(SlotRoIHead):
 
     @property
     def temporal_support(self) -> int:
-        """int: clips of the past whose boxes can matter, at most."""
+        """int: clips of the past, ``seconds`` apart, whose boxes matter."""
         return self.transformer.temporal_support
 
     def init_memory(
