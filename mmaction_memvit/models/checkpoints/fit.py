@@ -2,6 +2,8 @@
 """Fits checkpoints to backbones: their names, their tables of positions."""
 import copy
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Dict, List, Tuple
 
 import torch
@@ -164,17 +166,19 @@ def fit_image_vit(state: State, prefix: str, grid: Tuple[int, int]) -> None:
         note(f'positions resized from {side}x{side} to {grid[0]}x{grid[1]}')
 
 
-def take_pretrained(model: nn.Module, default: List[Dict]) -> List[Dict]:
-    """Take the checkpoints out of a backbone's ``init_cfg``.
+@contextmanager
+def loading_pretrained(model: nn.Module,
+                       default: List[Dict]) -> Iterator[None]:
+    """Context in which a backbone is initialised before it loads checkpoints.
+
+    Those that its ``init_cfg`` names by ``type='Pretrained'``, as far as they
+    fit; the log tells. ``prefix`` is that of the backbone's keys in one, if
+    there are such.
 
     Args:
         model (nn.Module): The backbone.
         default (list[dict]): How tensors start that a checkpoint lacks, where
             ``init_cfg`` says nothing else.
-
-    Returns:
-        list[dict]: Those of ``type='Pretrained'``, to be loaded after the
-        backbone is initialised.
     """
     cfgs = model.init_cfg or []
     cfgs = [cfgs] if isinstance(cfgs, dict) else list(cfgs)
@@ -182,16 +186,12 @@ def take_pretrained(model: nn.Module, default: List[Dict]) -> List[Dict]:
     if pretrained:
         model.init_cfg = [x for x in cfgs if x not in pretrained
                           ] or copy.deepcopy(default)
-    return pretrained
-
-
-def load_what_fits(model: nn.Module, path: str, prefix: str) -> None:
-    """Load a checkpoint into a backbone as far as it fits; the log tells.
-
-    ``prefix`` is that of the backbone's keys in it, if there are such.
-    """
-    state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    state = state.get('state_dict', state)
-    state = {key[len(prefix):]: value for key, value in state.items()
-             if key.startswith(prefix)} or state
-    checkpoint.load_state_dict(model, state)
+    yield
+    for cfg in pretrained:
+        state = CheckpointLoader.load_checkpoint(
+            cfg['checkpoint'], map_location='cpu')
+        state = state.get('state_dict', state)
+        prefix = cfg.get('prefix', 'backbone.')
+        state = {key[len(prefix):]: value for key, value in state.items()
+                 if key.startswith(prefix)} or state
+        checkpoint.load_state_dict(model, state)
