@@ -15,12 +15,7 @@ from torch import Tensor
 from mmaction_memvit.messages import check_no_more, retire
 from mmaction_memvit.ops.precision import activation_dtype
 
-from ..checkpoints.fit import (
-    MEMORY_WEIGHTS,
-    fit_memvit,
-    load_what_fits,
-    take_pretrained,
-)
+from ..checkpoints.fit import MEMORY_WEIGHTS, fit_memvit, loading_pretrained
 from ..layers.memvit_block import MeMViTBlock, normalize
 from ..layers.patch_embedding import embed_patches
 from ..layers.pooling_attention import Size, pooled_size
@@ -338,12 +333,9 @@ class MeMViT(BaseModule):
 
     def init_weights(self) -> None:
         """Initialise, or load ``init_cfg``'s checkpoint as far as it fits."""
-        pretrained = take_pretrained(self, _INIT)
-        super().init_weights()
-        trunc_normal_(self.cls_token, std=0.02)
-        for cfg in pretrained:
-            load_what_fits(self, cfg['checkpoint'],
-                           cfg.get('prefix', 'backbone.'))
+        with loading_pretrained(self, _INIT):
+            super().init_weights()
+            trunc_normal_(self.cls_token, std=0.02)
 
     def _fit_checkpoint(self, state_dict: Dict, prefix: str, *args) -> None:
         """Make a checkpoint one of this backbone before it is loaded."""

@@ -18,7 +18,10 @@ from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, load_checkpoint
 
-from mmaction_memvit.apis import measure_temporal_support
+from mmaction_memvit.apis import (
+    measure_temporal_support,
+    theoretical_support,
+)
 from mmaction_memvit.models.checkpoints.measure import Fit
 
 from .board import (
@@ -29,7 +32,6 @@ from .board import (
     load_config,
     stat_of,
 )
-from .costs import clips_back
 from .runs import Group, Run, describe, measure
 from .sampling import sampling_of
 from .subjects import ConfigSubject
@@ -111,7 +113,7 @@ class Entry:
             model = subject.model
             seen = sampling_of(self.cfg, subject.flat, board.fps, seconds)
             macs = subject.giga_macs()
-            clips = clips_back(model, subject.places)
+            clips = theoretical_support(model, subject.places or 1)
             context = seen.seconds
             if clips and context and seen.stride_seconds:
                 context += clips * seen.stride_seconds
