@@ -119,7 +119,7 @@ def _triton_runs(device: torch.device) -> bool:
     from .triton_layer_norm import forward
     ones = torch.ones(1, 16, device=device)
     try:
-        forward(ones, ones[0], ones[0], 1e-6)
+        forward(ones, None, None, ones[0], ones[0], 1e-6)
     except Exception as error:
         warnings.warn(
             f'Triton is installed but builds no kernel ({error}); slower '

@@ -6,6 +6,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
+from torch._utils import _unflatten_dense_tensors
 
 from mmaction_memvit.ops.constants import is_compiling
 from mmaction_memvit.ops.precision import activation_dtype
@@ -30,23 +31,22 @@ class _Cast(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, dtype: torch.dtype, *params: Tensor) -> Tuple:
-        ctx.dtypes = [x.dtype for x in params]
+        ctx.dtype = params[0].dtype
         ctx.set_materialize_grads(False)
-        return tuple(_cast_all(params, [dtype] * len(params)))
+        return tuple(_cast_all(params, dtype))
 
     @staticmethod
     def backward(ctx, *grads: Optional[Tensor]) -> Tuple:
-        found = iter(
-            _cast_all(*zip(*[(x, dtype) for x, dtype in zip(grads, ctx.dtypes)
-                             if x is not None])))
+        found = iter(_cast_all([x for x in grads if x is not None],
+                               ctx.dtype))
         return None, *[None if x is None else next(found) for x in grads]
 
 
-def _cast_all(tensors: Sequence[Tensor],
-              dtypes: Sequence[torch.dtype]) -> List[Tensor]:
-    result = [torch.empty_like(x, dtype=dtype)
-              for x, dtype in zip(tensors, dtypes)]
-    torch._foreach_copy_(result, list(tensors))
+def _cast_all(tensors: Sequence[Tensor], dtype: torch.dtype) -> List[Tensor]:
+    """In one buffer."""
+    flat = tensors[0].new_empty(sum([x.numel() for x in tensors]), dtype=dtype)
+    result = _unflatten_dense_tensors(flat, tensors)
+    torch._foreach_copy_(result, tensors)
     return result
 
 
@@ -60,14 +60,15 @@ def cast_together(layers: Sequence[Linear]) -> Iterator[None]:
     params = [x for layer in layers for x in (layer.weight, layer.bias)
               if x is not None]
     dtype = activation_dtype(params[0])
-    if is_compiling() or torch.jit.is_tracing() or any(
-            type(x) is not nn.Parameter or x.dtype == dtype for x in params):
+    own = params[0].dtype
+    if own == dtype or is_compiling() or torch.jit.is_tracing() or any(
+            [type(x) is not nn.Parameter or x.dtype != own for x in params]):
         yield
         return
     if torch.is_grad_enabled():
         cast = iter(_Cast.apply(dtype, *params))
     else:
-        cast = iter(_cast_all(params, [dtype] * len(params)))
+        cast = iter(_cast_all(params, dtype))
     try:
         for layer in layers:
             # Past nn.Module, which looks for parameters at every turn.
