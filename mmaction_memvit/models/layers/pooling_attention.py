@@ -20,9 +20,9 @@ from mmaction_memvit.ops.plain_attention import (
     explicit_attention,
 )
 
-from .linear import Linear
+from .linear import Linear, project
 from .relative_position import (
-    folded_tables,
+    folding,
     pair_tables,
     spatial_rows,
     temporal_rows,
@@ -91,7 +91,7 @@ class PoolingAttention(BaseModule):
             Linear(in_dims, out_dims, bias=qkv_bias) for _ in 'qkv')
         self.proj = Linear(out_dims, out_dims)
 
-        width = out_dims // num_heads
+        width = self.width = out_dims // num_heads
         frames = in_size[0]
         # Tables follow the shorter side of the input.
         q_short, kv_short = (min(pooled_size(in_size, stride)[1:])
@@ -203,13 +203,13 @@ class PoolingAttention(BaseModule):
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout,
                hidden: Optional[Tensor], shared: Dict) -> Tensor:
         extra = extra_channels(layout, q.shape[-1])
-        folded = folded_tables(self._positions(layout), layout, extra,
-                               self.scale, self.compress_stride)
+        positions = folding(self._positions(layout), layout, extra, self.scale,
+                            self.compress_stride)
         key = (*layout[1:], extra)
         if key not in shared:
             shared[key] = key_channels(layout, hidden, extra, q.dtype,
                                        q.device)
-        return fused_attention(q, k, v, folded, shared[key], layout,
+        return fused_attention(q, k, v, *positions, shared[key], layout,
                                self.scale, self.residual_pooling)
 
     def _explicit(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout,
@@ -259,8 +259,7 @@ class PoolingAttention(BaseModule):
             k, v = torch.cat((*past_k, k), 1), torch.cat((*past_v, v), 1)
             layout = Layout(q_size, key_size, self.entry_size(key_size),
                             self.memory.length, self.causal)
-        q, k, v = [layer(x).unflatten(-1, (self.num_heads, -1))
-                   for layer, x in ((self.q, q), (self.k, k), (self.v, v))]
+        q, k, v = project((q, k, v), (self.q, self.k, self.v), self.width)
         # Tools that count operations or export know the plain form only.
         attend = self._explicit if torch.jit.is_tracing() else self._fused
         out = attend(q, k, v, layout, hidden, shared)
