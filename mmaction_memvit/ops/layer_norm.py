@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .constants import is_exporting
-from .library import below_autograd, call, register, use_triton
+from .library import below_autograd, call, register, triton_form
 from .precision import statistics_dtype
 
 
@@ -105,9 +105,9 @@ def _forward(
         eps: float) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sum (empty without a branch), result, means, inverse deviations."""
     x = x.contiguous()
-    if use_triton(x):
-        from .triton_layer_norm import forward
-        return forward(x, branch, scale, gamma, beta, eps)
+    form = triton_form(x, 'triton_layer_norm')
+    if form:
+        return form.forward(x, branch, scale, gamma, beta, eps)
     if branch is None:
         return (x.new_empty(0), *norm_rows(x, gamma, beta, eps))
     branch = branch.to(x.dtype)
@@ -130,16 +130,16 @@ def _fake(x, branch, scale, gamma, beta, eps):
             x.new_empty(x.shape), stats, torch.empty_like(stats))
 
 
-def _backward(grad_total: Optional[Tensor], grad: Tensor, total: Tensor,
+def _backward(grad: Tensor, grad_total: Optional[Tensor], total: Tensor,
               scale: Optional[Tensor], mean: Tensor, rstd: Tensor,
               gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of x, of the scaled branch (empty: that of x), parameters."""
     grad, total = grad.contiguous(), total.contiguous()
-    if use_triton(total):
-        from .triton_layer_norm import backward
+    form = triton_form(total, 'triton_layer_norm')
+    if form:
         if grad_total is not None:
             grad_total = grad_total.contiguous()
-        return backward(grad_total, grad, total, scale, mean, rstd, gamma)
+        return form.backward(grad, grad_total, total, scale, mean, rstd, gamma)
     dx, dgamma, dbeta = norm_rows_backward(grad, total, mean, rstd, gamma)
     if grad_total is not None:
         dx += grad_total
@@ -147,7 +147,7 @@ def _backward(grad_total: Optional[Tensor], grad: Tensor, total: Tensor,
     return dx, dbranch, dgamma, dbeta
 
 
-def _backward_fake(grad_total, grad, total, scale, mean, rstd, gamma):
+def _backward_fake(grad, grad_total, total, scale, mean, rstd, gamma):
     branch = total.new_empty(0 if scale is None else total.shape)
     return (total.new_empty(total.shape), branch, torch.empty_like(gamma),
             torch.empty_like(gamma))
@@ -173,8 +173,8 @@ class _LayerNorm(torch.autograd.Function):
         total, scale, *saved = ctx.saved_tensors
         if grad is None:
             grad = torch.zeros_like(total)
-        dx, branch, dgamma, dbeta = call('layer_norm_backward', grad_total,
-                                         grad, total, scale, *saved)
+        dx, branch, dgamma, dbeta = call('layer_norm_backward', grad,
+                                         grad_total, total, scale, *saved)
         if ctx.branch_dtype is None:
             branch = None
         else:
@@ -187,6 +187,6 @@ register(
     'Tensor beta, float eps) -> (Tensor, Tensor, Tensor, Tensor)', _forward,
     _fake, _LayerNorm.apply)
 register(
-    'layer_norm_backward', '(Tensor? grad_total, Tensor grad, Tensor total,'
+    'layer_norm_backward', '(Tensor grad, Tensor? grad_total, Tensor total,'
     ' Tensor? scale, Tensor mean, Tensor rstd, Tensor gamma) -> '
     '(Tensor, Tensor, Tensor, Tensor)', _backward, _backward_fake)

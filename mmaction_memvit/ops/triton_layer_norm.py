@@ -144,7 +144,7 @@ def forward(x: Tensor, branch: Optional[Tensor], scale: Optional[Tensor],
     return total, out, mean, rstd
 
 
-def backward(grad_total: Optional[Tensor], grad: Tensor, x: Tensor,
+def backward(grad: Tensor, grad_total: Optional[Tensor], x: Tensor,
              scale: Optional[Tensor], mean: Tensor, rstd: Tensor,
              gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of the sum, of the scaled branch, of gamma and beta."""

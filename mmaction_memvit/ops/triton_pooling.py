@@ -73,12 +73,12 @@ def _taps_first(weights: List[Tensor]) -> Tensor:
 
 
 def forward(tokens: List[Tensor], weights: List[Tensor], gammas: List[Tensor],
-            betas: List[Tensor], geometries: list, eps: float,
+            betas: List[Tensor], geometries: tuple, eps: float,
             keep: bool) -> Tuple[Lists, Tensor, Tensor]:
     """See :func:`pooling._forward`."""
     tokens = [x.contiguous() for x in tokens]
     like, jobs = tokens[0], len(weights)
-    plan = _plan(like.shape, weights[0].shape[0], tuple(geometries))
+    plan = _plan(like.shape, weights[0].shape[0], geometries)
     outs = [
         like.new_empty(plan.batch, plan.first + math.prod(geo.out),
                        plan.channels) for geo in geometries]
@@ -185,12 +185,12 @@ def _norm_gradient(grads: List[Tensor], conv: Tensor, stats: Tensor,
 
 def backward(grads: List[Tensor], tokens: List[Tensor], conv: Tensor,
              stats: Tensor, weights: List[Tensor], gammas: List[Tensor],
-             geometries: list, need_tokens: bool,
+             geometries: tuple, need_tokens: bool,
              need_weights: bool) -> Tuple[Lists, Tensor, Tensor, Tensor]:
     """See :func:`pooling._backward`."""
     tokens = [x.contiguous() for x in tokens]
     weight, jobs = weights[0], len(weights)
-    plan = _plan(tokens[0].shape, weight.shape[0], tuple(geometries))
+    plan = _plan(tokens[0].shape, weight.shape[0], geometries)
     dy, norm_part = _norm_gradient(grads, conv, stats, gammas, plan)
     shape = (jobs, ) if need_weights else (0, )
     dweight = weight.new_empty(shape + weight.shape)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .library import call, register, use_triton
+from .library import call, register, triton_form
 
 Size = Tuple[int, int, int]
 
@@ -99,10 +99,8 @@ def lines(q: Tensor, size: Size) -> Tensor:
 
 def _widen(q: Tensor, extra: Tensor, bias: Tensor, k: Tensor, channels: Tensor,
            v: Tensor, size: List[int]) -> Tuple[Tensor, Tensor, Tensor]:
-    form = widen_definition
-    if use_triton(q):
-        from .triton_widen import widen as form
-    return form(q, extra, bias, k, channels, v, size)
+    form = triton_form(q, 'triton_widen')
+    return (form.widen if form else widen_definition)(q, extra, bias, k, channels, v, size)
 
 
 def _widen_fake(q, extra, bias, k, channels, v, size):
@@ -112,10 +110,8 @@ def _widen_fake(q, extra, bias, k, channels, v, size):
 
 def _narrow(q: Tensor, k: Tensor, v: Tensor, grid: Tensor,
             size: List[int]) -> Tuple[Tensor, ...]:
-    form = narrow_definition
-    if use_triton(q):
-        from .triton_widen import narrow as form
-    return form(q, k, v, grid, size)
+    form = triton_form(q, 'triton_widen')
+    return (form.narrow if form else narrow_definition)(q, k, v, grid, size)
 
 
 def _narrow_fake(q, k, v, grid, size):
