@@ -27,6 +27,7 @@ class _Plan(NamedTuple):
     channels: int
     width: int
     size: tuple
+    shapes: tuple  # of results
     outs: tuple  # OT, OH, OW of each job
     places: tuple  # OT, OH, OW, ST, SH, SW of each job
     rows: tuple  # of each job, batch and class token included
@@ -41,11 +42,12 @@ def _plan(shape: tuple, width: int, geometries: tuple) -> _Plan:
     geo = geometries[0]
     first = num - math.prod(geo.size)
     filled = [geometries[min(i, len(geometries) - 1)] for i in range(3)]
-    return _Plan(batch, first, channels, width, geo.size,
+    shapes = tuple((batch, first + math.prod(x.out), channels)
+                   for x in geometries)
+    return _Plan(batch, first, channels, width, geo.size, shapes,
                  tuple(n for x in filled for n in x.out),
                  tuple(n for x in filled for n in (*x.out, *x.stride)),
-                 tuple(batch * (first + math.prod(x.out)) for x in geometries),
-                 geo.kernel, tuple(x.stride for x in filled),
+                 tuple(batch * num for _, num, _ in shapes), geo.kernel, tuple(x.stride for x in filled),
                  geo.padding[0] != geo.kernel[0] // 2)
 
 
@@ -79,9 +81,7 @@ def forward(tokens: List[Tensor], weights: List[Tensor], gammas: List[Tensor],
     tokens = [x.contiguous() for x in tokens]
     like, jobs = tokens[0], len(weights)
     plan = _plan(like.shape, weights[0].shape[0], geometries)
-    outs = [
-        like.new_empty(plan.batch, plan.first + math.prod(geo.out),
-                       plan.channels) for geo in geometries]
+    outs = [like.new_empty(shape) for shape in plan.shapes]
     total = sum(plan.rows) if keep else 0
     conv = like.new_empty((total, plan.channels))
     stats = like.new_empty((2, total, plan.channels // plan.width),
