@@ -141,10 +141,11 @@ class Geometry(NamedTuple):
 
 def _geometries(size: Sequence[int], weights: Lists, strides: Sequence[int],
                 causal: bool) -> Tuple[Geometry, ...]:
-    args = tuple(size), tuple(weights[0].shape[2:]), tuple(strides), causal
+    kernel = tuple(weights[0].shape[2:])
     # Sizes may be symbols of the compiler, which are not to be kept.
-    known = all([type(x) is int for x in (*args[0], *args[1])])
-    return (_make_geometries if known else _make_geometries.__wrapped__)(*args)
+    known = set(map(type, (*size, *kernel))) == {int}
+    make = _make_geometries if known else _make_geometries.__wrapped__
+    return make(tuple(size), kernel, tuple(strides), causal)
 
 
 @functools.lru_cache(4096)

@@ -2,7 +2,8 @@
 """Launches the kernels of pooling."""
 import functools
 import math
-from typing import List, NamedTuple, Sequence, Tuple
+from dataclasses import dataclass
+from typing import List, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -19,7 +20,8 @@ from .triton_pooling_kernels import (
 Lists = List[Tensor]
 
 
-class _Plan(NamedTuple):
+@dataclass(eq=False)  # found again by what it is, not by what it holds
+class _Plan:
     """How kernels are launched for some shapes; jobs are filled up to 3."""
 
     batch: int
@@ -47,7 +49,8 @@ def _plan(shape: tuple, width: int, geometries: tuple) -> _Plan:
     return _Plan(batch, first, channels, width, geo.size, shapes,
                  tuple(n for x in filled for n in x.out),
                  tuple(n for x in filled for n in (*x.out, *x.stride)),
-                 tuple(batch * num for _, num, _ in shapes), geo.kernel, tuple(x.stride for x in filled),
+                 tuple(batch * num for _, num, _ in shapes), geo.kernel,
+                 tuple(x.stride for x in filled),
                  geo.padding[0] != geo.kernel[0] // 2)
 
 

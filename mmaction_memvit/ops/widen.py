@@ -100,7 +100,8 @@ def lines(q: Tensor, size: Size) -> Tensor:
 def _widen(q: Tensor, extra: Tensor, bias: Tensor, k: Tensor, channels: Tensor,
            v: Tensor, size: List[int]) -> Tuple[Tensor, Tensor, Tensor]:
     form = triton_form(q, 'triton_widen')
-    return (form.widen if form else widen_definition)(q, extra, bias, k, channels, v, size)
+    return (form.widen if form else widen_definition)(q, extra, bias, k,
+                                                      channels, v, size)
 
 
 def _widen_fake(q, extra, bias, k, channels, v, size):

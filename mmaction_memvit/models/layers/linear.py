@@ -31,9 +31,10 @@ def are_plain(layers: Sequence[nn.Module]) -> bool:
 
     No hook, adapter or parametrization: such a layer must be called itself.
     """
-    return all([type(x) is Linear and not x._forward_hooks
-                and not x._forward_pre_hooks and not x._backward_hooks
-                and not x._backward_pre_hooks for x in layers])
+    return all(
+        type(x) is Linear and not (
+            x._forward_hooks or x._forward_pre_hooks or x._backward_hooks
+            or x._backward_pre_hooks) for x in layers)
 
 
 def cast_weights(layers: Sequence[Linear], dtype: torch.dtype) -> List:
@@ -124,9 +125,9 @@ def cast_together(layers: Sequence[Linear]) -> Iterator[None]:
     params = [x for layer in layers for x in (layer.weight, layer.bias)
               if x is not None]
     dtype = activation_dtype(params[0])
-    own = params[0].dtype
-    if own == dtype or is_compiling() or torch.jit.is_tracing() or any(
-            [type(x) is not nn.Parameter or x.dtype != own for x in params]):
+    if is_compiling() or torch.jit.is_tracing() \
+            or set(map(type, params)) != {nn.Parameter} \
+            or {x.dtype for x in params} != {torch.float32} - {dtype}:
         yield
         return
     if torch.is_grad_enabled():

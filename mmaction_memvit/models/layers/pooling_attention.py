@@ -214,7 +214,7 @@ class PoolingAttention(BaseModule):
             conv = self.compress_k.conv
             compress = conv.kernel_size, conv.stride
         # Sizes may be symbols of a tracer, which are not to be kept.
-        known = not is_compiling() and all([type(n) is int for n in size])
+        known = not is_compiling() and set(map(type, size)) == {int}
         make = _layout if known else _layout.__wrapped__
         return make(size, self.stride_q, self.stride_kv, compress,
                     self.memory.length if remembers else 0, self.causal)
