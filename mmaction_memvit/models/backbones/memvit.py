@@ -21,13 +21,10 @@ from ..checkpoints.fit import (
     load_what_fits,
     take_pretrained,
 )
-from ..layers.memvit_block import (
-    MeMViTBlock,
-    add_normalize,
-    stochastic_depth,
-)
+from ..layers.memvit_block import MeMViTBlock, add_normalize
 from ..layers.patch_embedding import embed_patches
 from ..layers.pooling_attention import Size, pooled_size
+from ..layers.stochastic_depth import stochastic_depth
 from ..layers.stream_memory import StreamMemory
 from .memvit_options import (
     check_causal,

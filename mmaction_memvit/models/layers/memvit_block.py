@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import List, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -10,11 +10,11 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmaction_memvit.ops import add_layer_norm
-from mmaction_memvit.ops.constants import constant
 
 from .linear import Linear, cast_together
 from .mlp import MLP
 from .pooling_attention import PoolingAttention, Size
+from .stochastic_depth import add_branch
 from .stream_memory import LayerMemory
 
 
@@ -113,37 +113,7 @@ class MeMViTBlock(BaseModule):
                              use_reentrant=False)
 
 
-def add_branch(x: Tensor, branch: Tensor, keep: Optional[Tensor]) -> Tensor:
-    """A sum of (B, N, C) without a norm, else as :func:`add_layer_norm`."""
-    if keep is None:
-        return x + branch
-    return torch.addcmul(x, branch, keep[:, None, None])
-
-
 def add_normalize(norm: nn.LayerNorm, x: Tensor, branch: Optional[Tensor],
                   keep: Optional[Tensor]) -> Tuple[Tensor, Tensor]:
     """:func:`add_layer_norm` with the parameters of a layer."""
     return add_layer_norm(x, branch, norm.weight, norm.bias, norm.eps, keep)
-
-
-@constant
-def _keep_rates(rates: Tuple[float, ...], batch_size: int, dtype: torch.dtype,
-                device: torch.device) -> Tensor:
-    keep = 1 - torch.tensor(rates, dtype=dtype, device=device)
-    return keep[:, None].expand(-1, batch_size).contiguous()
-
-
-def stochastic_depth(blocks: Sequence[MeMViTBlock],
-                     x: Tensor) -> List[Optional[Tensor]]:
-    """What to scale the branches of blocks by, two a block: (B, ) or None.
-
-    ``x`` (B, ...) has dtype and device; all are drawn at once.
-    """
-    rates = [block.drop_path if block.training else 0. for block in blocks
-             for _ in range(2)]
-    some = tuple(rate for rate in rates if rate)
-    if not some:
-        return [None] * len(rates)
-    keep = _keep_rates(some, x.shape[0], x.dtype, x.device)
-    drawn = iter((torch.bernoulli(keep) / keep).unbind())
-    return [next(drawn) if rate else None for rate in rates]
