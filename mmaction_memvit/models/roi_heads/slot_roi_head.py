@@ -180,14 +180,16 @@ class SlotRoIHead(AVARoIHead):
         (``train_cfg.rcnn``). On the host: it is a hundred operators on a
         handful of boxes, many of which would wait for the device.
         """
+        gts = [sample.gt_instances for sample in data_samples]
+        boxes = on_host([gt.bboxes for gt in gts])
+        priors = on_host([
+            sample.proposals.bboxes if 'proposals' in sample else
+            gt.bboxes[:0] for sample, gt in zip(data_samples, gts)])
         results = []
-        for sample in data_samples:
-            gt = sample.gt_instances.cpu()
-            if 'proposals' in sample:
-                priors = sample.proposals.bboxes.cpu()
-            else:
-                priors = gt.bboxes.new_zeros(0, 4)
-            candidates = InstanceData(priors=priors)
+        for own, labels, prior in zip(boxes, on_host(
+                [gt.labels for gt in gts]), priors):
+            gt = InstanceData(bboxes=own, labels=labels)
+            candidates = InstanceData(priors=prior)
             assigned = self.bbox_assigner.assign(candidates, gt, None)
             results.append(self.bbox_sampler.sample(assigned, candidates, gt))
         return results
@@ -227,6 +229,13 @@ class SlotRoIHead(AVARoIHead):
             cls_scores=logits.split(counts),
             batch_img_metas=[x.metainfo for x in data_samples],
             rcnn_test_cfg=self.test_cfg)
+
+
+def on_host(parts: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Tensors on the host: one wait for the device, not one each."""
+    if parts[0].device.type == 'cpu':
+        return parts
+    return torch.cat(list(parts)).cpu().split([len(x) for x in parts])
 
 
 def patch_features(feats: Features) -> Features:
