@@ -25,6 +25,8 @@ from mmengine.config import Config
 from mmengine.dist import all_gather_object, get_dist_info, is_distributed
 from mmengine.runner import set_random_seed
 
+from mmaction_memvit.apis.clip_loader import ClipLoader
+from mmaction_memvit.apis.clip_plan import plan_of
 from mmaction_memvit.apis.clip_sources import (
     DatasetClips,
     FileClips,
@@ -96,8 +98,12 @@ def find_clips(config: Config, args: argparse.Namespace
     index = load_video_index(path)
     failed = {name: index[name].get('problem', 'no frames') for name in files
               if not index[name]['num_frames']}
-    return FileClips(cfg, files, index, sample_fps=args.sample_fps,
-                     **grid), failed
+    loader = ClipLoader(cfg, plan_of(cfg, args.sample_fps, **grid))
+    if loader.takes_boxes:
+        raise ValueError('clips around keyframes need person boxes, and have '
+                         'no place without them. Remedy: a config with '
+                         'OnlineVideoDataset')
+    return FileClips(loader, files, index), failed
 
 
 def run(job: FeatureJob, pipeline: object) -> dict[str, str]:
