@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
 import numpy as np
-import torch
 from mmaction.datasets.base import BaseActionDataset
 from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.utils import is_abs
@@ -14,6 +13,7 @@ from mmengine.utils import is_abs
 from ..messages import check_choice, first_names, log, tool, warn
 from ..video.frames import VideoReadError
 from .feature_grid import check_features
+from .shared_state import SharedState
 from .transforms.consistent import PerVideoAugment, seeded
 
 BUILD_INDEX = tool('data/build_video_index.py')
@@ -23,40 +23,6 @@ SOURCE_KEYS = ('filename', 'frame_dir', 'feature_files', 'frame_table',
 # Mistakes in a config or in code; never a reason to go on with other videos.
 _NOT_THE_VIDEO = (KeyError, TypeError, AttributeError, NameError, ImportError,
                   AssertionError, NotImplementedError)
-
-
-class SharedState:
-    """Epoch, seed and failures by video, in shared memory.
-
-    So a data set and its workers that live on over epochs tell each other.
-    """
-
-    def __init__(self, num_videos: int, seed: int = 0) -> None:
-        # Epoch, seed, whether the epoch is told, whether its lack is told.
-        self.numbers = torch.tensor([0, seed, 0, 0])
-        self.failures = torch.zeros(num_videos, dtype=torch.int32)
-        self._share()
-
-    epoch = property(lambda self: int(self.numbers[0]))
-    seed = property(lambda self: int(self.numbers[1]))
-
-    def _share(self) -> None:
-        try:
-            self.numbers.share_memory_()
-            self.failures.share_memory_()
-        except (RuntimeError, OSError) as e:
-            warn(f'No shared memory ({e}): persistent data loader workers do '
-                 'not learn the epoch, and failures that they meet are not '
-                 'counted. Remedy: give the container more of it, such as '
-                 '"docker run --shm-size=8g"')
-
-    def __deepcopy__(self, memo: dict) -> 'SharedState':
-        # A copied tensor would no longer be shared.
-        memo[id(self)] = other = copy.copy(self)
-        other.numbers = self.numbers.clone()
-        other.failures = self.failures.clone()
-        other._share()
-        return other
 
 
 class StreamDataset(BaseActionDataset):
