@@ -44,7 +44,7 @@ from mmaction_memvit.apis.processes import (
     agree,
     join_processes,
 )
-from mmaction_memvit.command_line import make_parser, read_config
+from mmaction_memvit.command_line import make_parser, read_config, tells_errors
 from mmaction_memvit.files import remove_parts, write_failed
 from mmaction_memvit.video.find import load_video_index, name_videos
 from mmaction_memvit.video.index import earlier_index, update_index
@@ -127,21 +127,19 @@ def run(job: FeatureJob, pipeline: object) -> dict[str, str]:
     return failed
 
 
+@tells_errors
 def main() -> None:
     args = parse_args()
     device = join_processes(args.launcher, args.device)
-    try:
-        config = read_config(args)
-        # Weights that no file has are the same in all processes.
-        set_random_seed(0)
-        config, model = load_model(config, args.checkpoint, device)
-        extractor = FeatureExtractor(model, args.stage, args.per_frame)
-        clips, failed = find_clips(config, args)
-        job = FeatureJob(extractor, clips, args.out_dir, args.batch_size,
-                         args.workers)
-        failed.update(run(job, list(config.test_dataloader.dataset.pipeline)))
-    except (OSError, ValueError) as e:
-        raise SystemExit(f'ERROR: {e}') from e
+    config = read_config(args)
+    # Weights that no file has are the same in all processes.
+    set_random_seed(0)
+    config, model = load_model(config, args.checkpoint, device)
+    extractor = FeatureExtractor(model, args.stage, args.per_frame)
+    clips, failed = find_clips(config, args)
+    job = FeatureJob(extractor, clips, args.out_dir, args.batch_size,
+                     args.workers)
+    failed.update(run(job, list(config.test_dataloader.dataset.pipeline)))
     if get_dist_info()[0] == 0:
         finish(args.out_dir, failed)
     if is_distributed():

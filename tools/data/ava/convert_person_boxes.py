@@ -20,7 +20,7 @@ from mmaction_memvit.annotations.proposals import (
     read_person_boxes,
     write_proposals,
 )
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import exit_code, make_parser
 
 
 def parse_args(argv=None):
@@ -84,26 +84,23 @@ def report(tables, counts, path):
             print(f'  {what}: {num} of {counts["rows"]}')
 
 
+@exit_code
 def main(argv=None):
     """Converts the files; returns the exit code."""
     args = parse_args(argv)
     counts, frames = Counter(), []
-    try:
-        for path in args.boxes:
-            frame, num = read_person_boxes(
-                path, args.image_size, args.tolerance,
-                'skip' if args.skip_bad_rows else 'error', '--skip-bad-rows')
-            frames.append(frame)
-            counts['rows'] += num
-            counts['bad rows, left out'] += num - len(frame)
-        tables = merge(args, frames, counts)
-        if not tables:
-            raise ValueError(f'no box is left of {counts["rows"]} rows: '
-                             f'{dict(counts)}')
-        write_proposals(args.out, tables)
-    except (OSError, ValueError) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
+    for path in args.boxes:
+        frame, num = read_person_boxes(
+            path, args.image_size, args.tolerance,
+            'skip' if args.skip_bad_rows else 'error', '--skip-bad-rows')
+        frames.append(frame)
+        counts['rows'] += num
+        counts['bad rows, left out'] += num - len(frame)
+    tables = merge(args, frames, counts)
+    if not tables:
+        raise ValueError(f'no box is left of {counts["rows"]} rows: '
+                         f'{dict(counts)}')
+    write_proposals(args.out, tables)
     report(tables, counts, args.out)
     return 0
 

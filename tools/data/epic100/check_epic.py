@@ -15,7 +15,7 @@ import sys
 
 from mmaction_memvit.annotations.epic import read_epic_segments
 from mmaction_memvit.annotations.epic_lists import read_epic_video_info
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import exit_code, make_parser
 from mmaction_memvit.datasets.epic import NOMINAL_RATES, PLACES, frame_rate
 from mmaction_memvit.messages import first_names
 
@@ -80,7 +80,7 @@ def compare(args, entry, info, stop):
     return '; '.join(found)
 
 
-@checking.exit_code
+@exit_code
 def main(argv=None):
     """Checks a download; returns the exit code."""
     args = parse_args(argv)
