@@ -157,7 +157,7 @@ class PyAVReader(FrameReader):
         self._keys = self.table.keys
         # What may not be left out in decoding.
         self._wanted: set = set()
-        self._last_wanted = -np.inf
+        self._last_wanted = -1
         try:
             self._open()
         except READ_ERRORS as e:
@@ -176,8 +176,7 @@ class PyAVReader(FrameReader):
               size: tuple[int, int]) -> dict[int, np.ndarray]:
         self._size = size
         if len(self._keys) and self._num_threads == 1:
-            times = self.table.times[wanted].tolist()
-            self._wanted, self._last_wanted = set(times), times[-1]
+            self._wanted, self._last_wanted = set(wanted), wanted[-1]
         try:
             try:
                 return {i: self._read_one(i) for i in wanted}
@@ -185,7 +184,7 @@ class PyAVReader(FrameReader):
                 # Demuxers that make up times make up others after a seek, and
                 # decoders may show other pictures of damaged files.
                 self._keys = self._keys[:0]
-                self._last_wanted = -np.inf
+                self._last_wanted = -1
                 self._open()
                 _tell_counting(self._name)
                 return {i: self._read_one(i) for i in wanted}
@@ -290,9 +289,13 @@ class PyAVReader(FrameReader):
 
     def _decode(self, packets):
         for packet in packets:
-            time = packet.pts
-            skip = (time is not None and time < self._last_wanted
-                    and time not in self._wanted)
+            skip = self._last_wanted >= 0 and packet.pts is not None
+            if skip:
+                # Of two fields, the second one has a time of its own.
+                number = int(np.searchsorted(self.table.times, packet.pts,
+                                             'right')) - 1
+                skip = (number < self._last_wanted
+                        and number not in self._wanted)
             # Frames that others refer to are decoded all the same. What
             # follows the last wanted one may be the next clip.
             self._context.skip_frame = 'NONREF' if skip else 'DEFAULT'
