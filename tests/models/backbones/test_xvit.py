@@ -9,7 +9,6 @@ from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper
-from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,12 +21,6 @@ from mmaction_memvit.models.layers.space_time_mixing import (
 
 TINY = dict(arch=dict(embed_dims=32, num_layers=3, num_heads=2), patch_size=8,
             spatial_size=16)
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
-    torch.set_num_threads(1)
 
 
 def build(**kwargs) -> XViT:

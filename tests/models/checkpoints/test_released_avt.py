@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from helpers.tools import tool_fixture
 from mmaction.registry import MODELS
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.models.checkpoints.released_avt import (
     convert_avt,
@@ -75,7 +74,6 @@ def released(width=768, depth=12, patch=16, side=14, inner=2048, layers=6,
 
 def model(width=768, depth=12, patch=16, side=14, inner=2048, layers=6,
           positions=1024, classes=3806, backbone=True):
-    init_default_scope('mmaction')
     images = dict(
         type='XViT',
         arch=dict(embed_dims=width, num_layers=depth, num_heads=width // 64

@@ -4,7 +4,6 @@ import pytest
 import torch
 from helpers.tools import tool_fixture
 from mmaction.registry import MODELS
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.models.checkpoints.released_xvit import (
     convert_xvit,
@@ -51,7 +50,6 @@ def released(width=768, depth=12, patch=16, side=14, classes=600, prefix=''):
 
 
 def model(classes=600, **kwargs):
-    init_default_scope('mmaction')
     return MODELS.build(
         dict(
             type='Recognizer3D',

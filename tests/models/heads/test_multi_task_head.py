@@ -6,15 +6,9 @@ import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.registry import init_default_scope
 
 FRAMES = dict(type='FrameLevelHead', in_channels=4, dropout_ratio=0.)
 SIZES = dict(verb=3, noun=6)
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
 
 
 def build(head=FRAMES, num_classes=SIZES, **kwargs):

@@ -6,14 +6,12 @@ import torch
 from helpers.models import MEMVIT
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.memory import state
 from mmaction_memvit.models.recognizers.cuda_graph import CUDAGraphStep
 
 
 def build(**kwargs):
-    init_default_scope('mmaction')
     torch.manual_seed(0)
     model = MODELS.build(dict(type='OnlineRecognizer3D', backbone=MEMVIT,
                               cls_head=dict(type='MViTHead', in_channels=32,
@@ -179,7 +177,6 @@ def test_on_a_cpu_it_runs_eagerly():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_graphs_on_a_gpu_equal_eager(dtype):
     model, eager = build(cuda_graph=True).cuda(), build().cuda()
@@ -189,7 +186,6 @@ def test_graphs_on_a_gpu_equal_eager(dtype):
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_training_graphs_on_a_gpu_equal_eager(dtype):
     model, eager = build(cuda_graph=True).cuda(), build().cuda()
