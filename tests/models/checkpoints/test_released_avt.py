@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.released import vit, with_bias
 from helpers.tools import tool_fixture
 from mmaction.registry import MODELS
 
@@ -16,28 +17,6 @@ from mmaction_memvit.models.checkpoints.released_avt import (
 tool = tool_fixture('tools/convert_memvit.py')
 SMALL = dict(width=32, depth=2, patch=8, side=2, inner=48, layers=2,
              positions=6, classes=7)
-
-
-def with_bias(name, *shape, out=0):
-    """A weight and its bias, which is as long as dimension ``out``."""
-    return {f'{name}.weight': shape, f'{name}.bias': shape[out:out + 1]}
-
-
-def vit(width, depth, patch, side):
-    """Shapes of timm's ViT without classifier."""
-    shapes = {
-        'cls_token': (1, 1, width),
-        'pos_embed': (1, 1 + side**2, width),
-        **with_bias('patch_embed.proj', width, 3, patch, patch),
-        **with_bias('norm', width)}
-    for i in range(depth):
-        for name, *shape in (('norm1', width),
-                             ('attn.qkv', 3 * width, width),
-                             ('attn.proj', width, width), ('norm2', width),
-                             ('mlp.fc1', 4 * width, width),
-                             ('mlp.fc2', width, 4 * width)):
-            shapes.update(with_bias(f'blocks.{i}.{name}', *shape))
-    return shapes
 
 
 def gpt(inner, layers, positions):

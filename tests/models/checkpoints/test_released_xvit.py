@@ -2,6 +2,7 @@
 """The keys and shapes of the released X-ViT checkpoints become a model's."""
 import pytest
 import torch
+from helpers.released import vit, vit_block, with_bias
 from helpers.tools import tool_fixture
 from mmaction.registry import MODELS
 
@@ -13,39 +14,21 @@ from mmaction_memvit.models.checkpoints.released_xvit import (
 tool = tool_fixture('tools/convert_memvit.py')
 
 
-def block(width, bias=True):
-    """Shapes of a block's tensors."""
-    for name, shape in (('norm1', (width, )), ('attn.qkv', (3 * width, width)),
-                        ('attn.proj', (width, width)), ('norm2', (width, )),
-                        ('mlp.fc1', (4 * width, width)),
-                        ('mlp.fc2', (width, 4 * width))):
-        yield f'{name}.weight', shape
-        if bias or name != 'attn.qkv':
-            yield f'{name}.bias', shape[:1]
-
-
 def released(width=768, depth=12, patch=16, side=14, classes=600, prefix=''):
     """Shapes of the released tensors, by their names."""
-    shapes = {
-        'cls_token': (1, 1, width),
-        'pos_embed': (1, 1 + side**2, width),
-        # The released model has 8, also for 16 frames.
-        'temp_embed': (1, 8, 1, width),
-        'patch_embed.proj.weight': (width, 3, patch, patch),
-        'patch_embed.proj.bias': (width, ),
-        'norm.weight': (width, ),
-        'norm.bias': (width, ),
-        **{f'blocks.{i}.{k}': v for i in range(depth) for k, v in block(width)}
-    }
-    shapes = {f'base_model.{k}': v for k, v in shapes.items()}
+    shapes = {f'base_model.{k}': v
+              for k, v in vit(width, depth, patch, side).items()}
+    # The released model has 8, also for 16 frames.
+    shapes['base_model.temp_embed'] = (1, 8, 1, width)
     shapes['consensus.cls_token'] = (1, 1, width)
-    for key, shape in block(width, bias=False):
-        shapes[f'consensus.temporal_encoder.0.{key}'] = shape
-    for name, shape in (('new_fc', (classes, width)),
-                        ('consensus.mlp_head.0', (width, )),
-                        ('consensus.mlp_head.1', (width, width)),
-                        ('consensus.mlp_head.4', (classes, width))):
-        shapes[f'{name}.weight'], shapes[f'{name}.bias'] = shape, shape[:1]
+    shapes.update({f'consensus.temporal_encoder.0.{k}': v
+                   for k, v in vit_block(width).items()
+                   if k != 'attn.qkv.bias'})
+    for name, *shape in (('new_fc', classes, width),
+                         ('consensus.mlp_head.0', width),
+                         ('consensus.mlp_head.1', width, width),
+                         ('consensus.mlp_head.4', classes, width)):
+        shapes.update(with_bias(name, *shape))
     return {prefix + k: v for k, v in shapes.items()}
 
 

@@ -10,6 +10,8 @@ from mmaction.structures import ActionDataSample
 from mmaction_memvit.memory import state
 from mmaction_memvit.models.recognizers.cuda_graph import CUDAGraphStep
 
+STREAMS = ['ab', 'ab', 'ba', 'bc', 'bc', 'c', 'c', 'cd']
+
 
 def build(**kwargs):
     torch.manual_seed(0)
@@ -35,8 +37,7 @@ def predict(model, names, position, size=32):
 
 def same_as_eager(model, eager):
     """Streams that start, end, change lanes; other sizes and batches."""
-    for position, names in enumerate(
-        ['ab', 'ab', 'ba', 'bc', 'bc', 'c', 'c', 'cd']):
+    for position, names in enumerate(STREAMS):
         for size in (32, 48):
             views = [x + str(size) for x in names]
             torch.testing.assert_close(predict(model, views, position, size),
@@ -89,8 +90,7 @@ def same_training(model, eager, tolerance=1e-5):
     """Streams start, end and move; gradients add up over two steps."""
     models = (model, eager)
     optimizers = [torch.optim.SGD(x.parameters(), 0.01) for x in models]
-    for position, names in enumerate(
-        ['ab', 'ab', 'ba', 'bc', 'bc', 'c', 'c', 'cd']):
+    for position, names in enumerate(STREAMS):
         losses = [train(x, names, position) for x in models]
         torch.testing.assert_close(*losses, rtol=tolerance, atol=tolerance)
         for own, other in zip(*[x.parameters() for x in models]):
