@@ -9,7 +9,7 @@ import cv2
 import pandas as pd
 import pytest
 import torch
-from helpers.boxes import DETECTOR, box_dataset, build_detector
+from helpers.boxes import write_detector
 from helpers.cameras import Camera
 from helpers.epic import write_official, write_text
 from helpers.models import shrink_detector
@@ -245,19 +245,12 @@ def test_persons_of_a_raw_video(tool, tmp_path, monkeypatch, capsys):
     # With random weights persons are everywhere.
     persons.model.bbox_head.num_classes = 1
     persons.dump(tmp_path / 'persons.py')
-    torch.save(build_detector().state_dict(), tmp_path / 'weights.pth')
-    cfg = config(
-        tmp_path,
-        test=dict(
-            dataset=box_dataset(tmp_path, False, type='OnlineAVADataset')))
-    cfg.model = DETECTOR
-    cfg.dump(tmp_path / 'config.py')
+    cfg, weights = write_detector(tmp_path, tmp_path)
     path = write_video(tmp_path / 'a.mp4', 35, rate=10)
     monkeypatch.setattr('sys.argv', [
-        'tool', path, '--config', str(tmp_path / 'config.py'), '--checkpoint',
-        str(tmp_path / 'weights.pth'), '--person-config',
-        str(tmp_path / 'persons.py'), '--person-score', '0', '--out-dir',
-        str(tmp_path / 'out')])
+        'tool', path, '--config', cfg, '--checkpoint', weights,
+        '--person-config', str(tmp_path / 'persons.py'), '--person-score', '0',
+        '--out-dir', str(tmp_path / 'out')])
     tool.main()
     lines = read_lines(tmp_path / 'out/a.jsonl')
     # Keyframes at 1, 2 and 3 s.

@@ -5,7 +5,6 @@ import torch
 from helpers.operators import Operators
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmaction_memvit.models import MeMViT
@@ -58,7 +57,6 @@ def test_operators_of_a_training_step(model, mixed):
 
 
 def recognizer():
-    init_default_scope('mmaction')
     return MODELS.build(
         dict(type='OnlineRecognizer3D',
              backbone=dict(
@@ -88,7 +86,6 @@ def test_no_step_waits_for_the_device():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_no_step_waits_for_a_gpu(dtype):
     model = recognizer().cuda().train()

@@ -5,7 +5,6 @@ import torch
 from helpers.models import SLOWONLY
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.apis.export import export_steps
 from mmaction_memvit.memory.state import tensors as memory_tensors
@@ -26,7 +25,6 @@ every_neck = pytest.mark.parametrize('name', NECKS)
 
 
 def build(name, **changes):
-    init_default_scope('mmaction')
     torch.manual_seed(0)
     neck = MODELS.build({**NECKS[name], **changes})
     neck.init_weights()
@@ -238,7 +236,6 @@ def test_wrong_options(changes):
 
 
 def recognizer(name):
-    init_default_scope('mmaction')
     torch.manual_seed(0)
     model = MODELS.build(
         dict(

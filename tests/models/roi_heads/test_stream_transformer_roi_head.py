@@ -10,7 +10,6 @@ from helpers.boxes import (
     make_boxes,
     make_clip,
 )
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.models.layers.token_attention import rotate, turn
 
@@ -19,11 +18,6 @@ pytest.importorskip('mmdet')
 # Boxes of each clip, and seconds since the clip before.
 COUNTS = (2, 0, 3, 1, 6, 2, 1)
 ELAPSED = (0., 1., 1., 2.5, 0.5, 1., 1.)
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
 
 
 def detector(num_slots=4, **transformer):
