@@ -20,6 +20,7 @@ from mmaction_memvit.annotations.ava import (
 )
 from mmaction_memvit.annotations.class_names import read_label_map
 from mmaction_memvit.evaluation.functional import evaluate_ava
+from mmaction_memvit.visualization.person_tracker import pairwise_iou
 
 from .delay_accuracy import (
     accuracy_by_delay,
@@ -68,22 +69,14 @@ def answer_box_questions(results_file: str,
     for question in questions:
         image = numbers.get((question['video'], question['timestamp']), -1)
         found = np.flatnonzero(rows.images == image)
-        found = found[
-            _iou(rows.boxes[found], np.array(question['box'])) >= iou_thr]
+        overlaps = pairwise_iou(
+            rows.boxes[found], np.array([question['box']]))[:, 0]
+        found = found[overlaps >= iou_thr]
         # Of equal scores the higher id, whatever the order of the file.
         best = max(((rows.scores[row], int(rows.labels[row]))
                     for row in found), default=(0, -1))
         records.append({**question, 'pred': best[1]})
     return records
-
-
-def _iou(boxes: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (N, 4) and another (4, )."""
-    sides = np.minimum(boxes[:, 2:], other[2:]) - np.maximum(
-        boxes[:, :2], other[:2])
-    both = sides.clip(0).prod(-1)
-    areas = [(x[..., 2:] - x[..., :2]).prod(-1) for x in (boxes, other)]
-    return both / (sum(areas) - both)
 
 
 def main(args: argparse.Namespace) -> None:

@@ -101,6 +101,9 @@ class KeyedMetric(BaseMetric):
                 'different.')
         if missing:
             self._tell_missing(found)
+        if not found:
+            raise ValueError(f'No {self.unit} were scored. Remedy: see that '
+                             'the data set is not empty')
         return self.measure({key: found[key] for key in sorted(found)})
 
     def check_dump(self) -> None:

@@ -97,8 +97,6 @@ class MultiLabelMAPMetric(KeyedMetric):
 
     def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
         """``mAP``, ``mAP_labelled`` and ``classes``."""
-        if not found:
-            raise ValueError('No video was scored; is the data set empty?')
         self._check_no_softmax(list(found.values()))
         scores = np.stack([x['pred'] for x in found.values()])
         labels = np.stack([x['label'] for x in found.values()])

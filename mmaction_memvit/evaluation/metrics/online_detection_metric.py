@@ -116,8 +116,6 @@ class OnlineDetectionMetric(KeyedMetric):
 
     def measure(self, found: dict[tuple, dict]) -> dict[str, float]:
         """``mAP``, ``mcAP``, those by stage and ``classes``."""
-        if not found:
-            raise ValueError('No clip was scored; is the data set empty?')
         lengths = self._count_frames(found)
         measures = {}
         for task in next(iter(found.values()))['scores']:
