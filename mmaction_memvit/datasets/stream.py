@@ -296,8 +296,24 @@ class StreamDataset(BaseActionDataset):
 
         In test mode it is a VideoReadError.
         """
-        return self.run_pipeline(
+        data = self.run_pipeline(
             self.get_data_info(idx), int(self.samples['video'][idx]), idx)
+        return self.with_place(data, idx)
+
+    def with_place(self, data: Any, idx: int) -> Any:
+        """In test mode adds ``place`` to what the pipeline gives.
+
+        That are the number of the sample, how many there are, and video and
+        position of the next: by these a dump of scores tells what it lacks.
+        """
+        sample = data.get('data_samples') if isinstance(data, dict) else None
+        if self.test_mode and hasattr(sample, 'set_metainfo'):
+            idx, num = range(len(self))[idx], len(self)
+            video, position = (int(self.samples[k][(idx + 1) % num])
+                               for k in ('video', 'position'))
+            sample.set_metainfo(
+                dict(place=(idx, num, (self._video_ids[video], position))))
+        return data
 
     def run_pipeline(self, info: dict, video: int, *draw: int) -> Any:
         """Runs the pipeline for a clip of a video, see :meth:`prepare_data`.

@@ -36,7 +36,7 @@ from mmengine.utils import track_parallel_progress, track_progress
 from mmaction_memvit.annotations.class_names import write_class_names
 from mmaction_memvit.annotations.table import data_error, read_table
 from mmaction_memvit.annotations.video_list import write_video_list
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import make_parser, tells_errors
 from mmaction_memvit.video import PyAVReader, scan_video
 from mmaction_memvit.video.index import update_index
 from mmaction_memvit.video.write import VideoWriter
@@ -244,18 +244,16 @@ def make_video(task, data_root, size, fps, repeat, boxes=None):
     return segments, found
 
 
+@tells_errors
 def main(argv=None):
     """Makes the videos, the lists and the index."""
     args = parse_args(argv)
     rng = random.Random(args.seed)
     boxes = None
-    try:
-        rows = read_clip_table(args.table, args.num_classes)
-        if args.boxes:
-            boxes = {k: dict(v) for k, v in read_boxes(args.boxes).items()}
-            check_boxes(args, rows, boxes)
-    except (OSError, ValueError) as e:
-        sys.exit(str(e))
+    rows = read_clip_table(args.table, args.num_classes)
+    if args.boxes:
+        boxes = {k: dict(v) for k, v in read_boxes(args.boxes).items()}
+        check_boxes(args, rows, boxes)
     train, val = split_groups(rows, args.val_share, rng)
     if not train or not val:
         groups = {r['source_group'] for r in rows}

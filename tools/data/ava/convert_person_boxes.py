@@ -17,7 +17,7 @@ import pandas as pd
 
 from mmaction_memvit.annotations.ava import AVARows
 from mmaction_memvit.annotations.proposals import write_proposals
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import exit_code, make_parser
 
 BOX = ('x1', 'y1', 'x2', 'y2')
 
@@ -112,20 +112,17 @@ def report(tables, counts, path):
             print(f'  {what}: {num} of {counts["rows"]}')
 
 
+@exit_code
 def main(argv=None):
     """Converts the files; returns the exit code."""
     args = parse_args(argv)
     counts = Counter()
-    try:
-        frames = [read_boxes(args, path, counts) for path in args.boxes]
-        tables = merge(args, frames, counts)
-        if not tables:
-            raise ValueError(f'no box is left of {counts["rows"]} rows: '
-                             f'{dict(counts)}')
-        write_proposals(args.out, tables)
-    except (OSError, ValueError) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
+    frames = [read_boxes(args, path, counts) for path in args.boxes]
+    tables = merge(args, frames, counts)
+    if not tables:
+        raise ValueError(f'no box is left of {counts["rows"]} rows: '
+                         f'{dict(counts)}')
+    write_proposals(args.out, tables)
     report(tables, counts, args.out)
     return 0
 

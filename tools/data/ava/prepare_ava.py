@@ -23,7 +23,7 @@ import numpy as np
 
 from mmaction_memvit.annotations.ava import read_ava_boxes, read_exclusions
 from mmaction_memvit.annotations.class_names import read_label_map
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import exit_code, make_parser
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video.find import count_frame_images
 from mmaction_memvit.video.frames import Clock
@@ -185,7 +185,7 @@ def report_start(args, good, times):
     return short
 
 
-@checking.exit_code
+@exit_code
 def main(argv=None):
     """Checks the data and builds the index; returns the exit code."""
     args = parse_args(argv)

@@ -18,7 +18,7 @@ from mmaction_memvit.annotations.epic_lists import (
     NOMINAL_RATES,
     read_epic_video_info,
 )
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import exit_code, make_parser
 from mmaction_memvit.datasets.epic import PLACES
 from mmaction_memvit.messages import first_names
 
@@ -83,7 +83,7 @@ def compare(args, entry, info, stop):
     return '; '.join(found)
 
 
-@checking.exit_code
+@exit_code
 def main(argv=None):
     """Checks a download; returns the exit code."""
     args = parse_args(argv)
