@@ -6,7 +6,6 @@ provided that this is a given share of the span or of the segment. Where
 several are equally good, the first in the order given counts: that of the
 list for lists of segments, :func:`latest_first` for EPIC-KITCHENS-100.
 """
-import math
 from collections.abc import Sequence
 from typing import Optional, Union
 
@@ -134,48 +133,6 @@ class KeyframeGrid:
                 f'at keyframe_rate={self.rate!r}, but must be a whole number '
                 'of them, at least 1: clips stand at timestamps')
         return steps
-
-
-def max_clips(center: Numbers, stride: Numbers, first: Numbers,
-              last: Numbers) -> Numbers:
-    """How many clips a video has, ``stride`` timestamps from ``center``."""
-    return 1 + (center - first) // stride + (last - center) // stride
-
-
-def window_times(center: int, num_clips: int, stride: int, first: int,
-                 last: int) -> np.ndarray:
-    """Timestamps of the window of a keyframe, int64 (N, ), not descending.
-
-    ``num_clips // 2`` of N clips come before the keyframe ``center``, each
-    ``stride`` timestamps after the last. A window that would leave the video,
-    which has timestamps ``first`` to ``last``, is shifted, so that it always
-    has N different clips, the keyframe among them. A video too short for that
-    gives all clips that it has, and repeats the first and the last.
-    """
-    before = (center - first) // stride
-    after = (last - center) // stride
-    missing = num_clips - (before + after + 1)
-    if missing > 0:
-        steps = (np.arange(num_clips) - missing // 2).clip(0, before + after)
-        return center + (steps - before) * stride
-    steps = np.arange(num_clips) - num_clips // 2
-    steps += max(-before - steps[0], 0) - max(steps[-1] - after, 0)
-    return center + steps * stride
-
-
-def frames_needed(num_clips: int, clip_len: int, frame_interval: int,
-                  target_fps: Optional[float] = None,
-                  fps: Optional[float] = None) -> int:
-    """Frames of a video of which ``SampleFrames`` draws different clips.
-
-    With fewer, a clip appears twice. ``frame_interval`` counts at
-    ``target_fps``, where that is given; ``fps`` is the video's own rate, None
-    or 0 if it is not known and so taken for ``target_fps``.
-    """
-    span = clip_len * frame_interval
-    if target_fps and fps:
-        span = max(1, span * (fps / target_fps))
-    return math.ceil(span) + num_clips - 1
 
 
 def cut_tokens(start: float, span: float, num_tokens: int,

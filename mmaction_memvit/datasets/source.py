@@ -46,10 +46,8 @@ class Source:
     """
 
     kinds: dict[str, type['Source']] = {}
-    key: str
 
     def __init_subclass__(cls, key: str) -> None:
-        cls.key = key
         Source.kinds[key] = cls
 
     def __init__(self, dataset: 'NamedVideoDataset') -> None:

@@ -1,12 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Whole videos, or their segments, of which pipelines take clips."""
+import math
 from typing import Callable, Optional, Union
 
 import numpy as np
 from mmaction.registry import DATASETS
 
 from ..messages import check_choice, data_error
-from .grid import Clock, frames_needed
+from .grid import Clock
 from .source import drop
 from .video import ListedVideoDataset, segment_id
 
@@ -131,3 +132,18 @@ class VideoClipsDataset(ListedVideoDataset):
             'segment_frames': (first, last),
             'start_index': self.start_index + first,
             'total_frames': last - first + 1}
+
+
+def frames_needed(num_clips: int, clip_len: int, frame_interval: int,
+                  target_fps: Optional[float] = None,
+                  fps: Optional[float] = None) -> int:
+    """Frames of a video of which ``SampleFrames`` draws different clips.
+
+    With fewer, a clip appears twice. ``frame_interval`` counts at
+    ``target_fps``, where that is given; ``fps`` is the video's own rate, None
+    or 0 if it is not known and so taken for ``target_fps``.
+    """
+    span = clip_len * frame_interval
+    if target_fps and fps:
+        span = max(1, span * (fps / target_fps))
+    return math.ceil(span) + num_clips - 1

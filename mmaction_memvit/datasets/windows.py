@@ -11,7 +11,7 @@ from mmaction_memvit.memory import WindowDataSample
 
 from ..messages import check_choice, check_whole, first_names, rename
 from .ava import OnlineAVADataset
-from .grid import Clock, max_clips, window_times
+from .grid import Clock, Numbers
 
 
 @DATASETS.register_module()
@@ -239,3 +239,30 @@ def pack_window(parts: list[dict], info: dict) -> dict:
             torch.from_numpy(info['scored']),
             torch.from_numpy(info['windows']), video_id=info['video_id'],
             timestamp=info['timestamp']))
+
+
+def max_clips(center: Numbers, stride: Numbers, first: Numbers,
+              last: Numbers) -> Numbers:
+    """How many clips a video has, ``stride`` timestamps from ``center``."""
+    return 1 + (center - first) // stride + (last - center) // stride
+
+
+def window_times(center: int, num_clips: int, stride: int, first: int,
+                 last: int) -> np.ndarray:
+    """Timestamps of the window of a keyframe, int64 (N, ), not descending.
+
+    ``num_clips // 2`` of N clips come before the keyframe ``center``, each
+    ``stride`` timestamps after the last. A window that would leave the video,
+    which has timestamps ``first`` to ``last``, is shifted, so that it always
+    has N different clips, the keyframe among them. A video too short for that
+    gives all clips that it has, and repeats the first and the last.
+    """
+    before = (center - first) // stride
+    after = (last - center) // stride
+    missing = num_clips - (before + after + 1)
+    if missing > 0:
+        steps = (np.arange(num_clips) - missing // 2).clip(0, before + after)
+        return center + (steps - before) * stride
+    steps = np.arange(num_clips) - num_clips // 2
+    steps += max(-before - steps[0], 0) - max(steps[-1] - after, 0)
+    return center + steps * stride

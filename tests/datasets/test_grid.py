@@ -10,9 +10,7 @@ from mmaction_memvit.datasets.grid import (
     choose_by_share,
     cut_tokens,
     latest_first,
-    max_clips,
     seconds_to_segments,
-    window_times,
 )
 from mmaction_memvit.video.frames import Clock, choose_by_time, pack
 
@@ -109,28 +107,6 @@ def test_seconds_to_segments(segments, first, length):
     for begin, end, distance in zip(begins, ends, found):
         gaps = [max(0, begin - b, a - end) for a, b in zip(starts, stops)]
         assert distance == pytest.approx(min(gaps, default=np.inf))
-
-
-@given(st.integers(-5, 5), st.integers(0, 30), st.integers(1, 9),
-       st.integers(1, 4), st.data())
-def test_window_times(first, length, num, stride, data):
-    last = first + length
-    center = data.draw(st.integers(first, last))
-    times = window_times(center, num, stride, first, last).tolist()
-    assert len(times) == num and center in times
-    assert times[0] >= first and times[-1] <= last
-    grid = [t for t in range(first, last + 1) if (t - center) % stride == 0]
-    assert max_clips(center, stride, first, last) == len(grid)
-    if len(grid) < num:
-        assert sorted(set(times)) == grid
-        return
-    assert set(np.diff(times)) <= {stride}
-    # Centred, where the video does not end.
-    wanted = center - num // 2 * stride
-    if grid[0] <= wanted and wanted + (num - 1) * stride <= grid[-1]:
-        assert times[0] == wanted
-    else:
-        assert times[0] == grid[0] or times[-1] == grid[-1]
 
 
 @given(start=st.integers(-5, 5), rate=st.sampled_from([1, 2, 0.5, 'frames']),

@@ -6,7 +6,7 @@ from mmaction.registry import TRANSFORMS
 from mmaction.structures import ActionDataSample
 
 from mmaction_memvit.datasets import VideoClipsDataset
-from mmaction_memvit.datasets.grid import frames_needed
+from mmaction_memvit.datasets.video_clips import frames_needed
 from mmaction_memvit.models.recognizers.collaborative import _check_lengths
 
 LENGTHS = (10, 20, 21, 22)

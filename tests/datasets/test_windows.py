@@ -7,11 +7,14 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from mmaction.registry import DATASETS, MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.structures import InstanceData
 
+from mmaction_memvit.datasets.windows import max_clips, window_times
 from mmaction_memvit.video import VideoReadError
 
 # 10 frames a second; seconds and keyframes of the videos.
@@ -273,3 +276,25 @@ def test_clips_of_different_shapes(root):
 
     with pytest.raises(ValueError, match='around long.*one shape .3, T'):
         build(root, uneven)[0]
+
+
+@given(st.integers(-5, 5), st.integers(0, 30), st.integers(1, 9),
+       st.integers(1, 4), st.data())
+def test_window_times(first, length, num, stride, data):
+    last = first + length
+    center = data.draw(st.integers(first, last))
+    times = window_times(center, num, stride, first, last).tolist()
+    assert len(times) == num and center in times
+    assert times[0] >= first and times[-1] <= last
+    grid = [t for t in range(first, last + 1) if (t - center) % stride == 0]
+    assert max_clips(center, stride, first, last) == len(grid)
+    if len(grid) < num:
+        assert sorted(set(times)) == grid
+        return
+    assert set(np.diff(times)) <= {stride}
+    # Centred, where the video does not end.
+    wanted = center - num // 2 * stride
+    if grid[0] <= wanted and wanted + (num - 1) * stride <= grid[-1]:
+        assert times[0] == wanted
+    else:
+        assert times[0] == grid[0] or times[-1] == grid[-1]
