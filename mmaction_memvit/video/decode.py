@@ -20,7 +20,9 @@ from .frames import (
     Picture,
     Source,
     VideoReadError,
+    can_begin,
     open_video,
+    packets_of,
     time_of,
     video_stream,
 )
@@ -173,15 +175,16 @@ class PyAVReader(FrameReader):
     def _read(self, wanted: list[int],
               size: tuple[int, int]) -> dict[int, np.ndarray]:
         self._size = size
-        if not self.table.is_counted and self._num_threads == 1:
-            times = self.table.times[wanted].tolist()
-            self._wanted, self._last_wanted = set(times), times[-1]
+        if len(self._keys) and self._num_threads == 1:
+            self._wanted, self._last_wanted = set(wanted), wanted[-1]
         try:
             try:
                 return {i: self._read_one(i) for i in wanted}
             except _UnknownTime:
-                # Demuxers that make up times make up others after a seek.
+                # Demuxers that make up times make up others after a seek, and
+                # decoders may show other pictures of damaged files.
                 self._keys = self._keys[:0]
+                self._last_wanted = -1
                 self._open()
                 _tell_counting(self._name)
                 return {i: self._read_one(i) for i in wanted}
@@ -203,7 +206,9 @@ class PyAVReader(FrameReader):
         self._context.thread_count = self._num_threads
         if self._num_threads != 1:
             self._stream.thread_type = 'AUTO'
-        self._restart(self._container.demux(self._stream), first_frame=0)
+        # Decoders of AV1 take what they may skip as they begin, for good.
+        self._context.open(strict=False)
+        self._restart(packets_of(self._container, self._stream), first_frame=0)
 
     def _restart(self, packets, first_frame: int) -> None:
         self._frames = self._decode(packets)
@@ -244,7 +249,8 @@ class PyAVReader(FrameReader):
             self._next = number + 1
             if number == ind:
                 if self._picture is None:
-                    self._picture = Picture.of(frame, self._stream)
+                    self._picture = Picture.of(frame, self._stream,
+                                               self.table.turn)
                 return self._convert.to_rgb(frame, self._picture, self._size)
             if number > ind:
                 break
@@ -264,14 +270,14 @@ class PyAVReader(FrameReader):
         while target > 0 and len(self._keys):
             self._container.seek(int(self.table.times[target]),
                                  stream=self._stream, backward=True)
-            packets = self._container.demux(self._stream)
-            packet = next((p for p in packets if p.is_keyframe), None)
+            packets = packets_of(self._container, self._stream)
+            packet = next(filter(can_begin, packets), None)
             time = None if packet is None else time_of(packet)
             if time is not None:
                 # The keyframe itself may be hidden (an edit list that starts
                 # behind it): the next shown frame counts.
                 key = int(np.searchsorted(self.table.times, time))
-                if key <= ind:
+                if key <= ind and key in self._keys:
                     self._restart(chain([packet], packets), first_frame=key)
                     self._sought = True
                     return
@@ -283,9 +289,13 @@ class PyAVReader(FrameReader):
 
     def _decode(self, packets):
         for packet in packets:
-            time = packet.pts
-            skip = (time is not None and time < self._last_wanted
-                    and time not in self._wanted)
+            skip = self._last_wanted >= 0 and packet.pts is not None
+            if skip:
+                # Of two fields, the second one has a time of its own.
+                number = int(np.searchsorted(self.table.times, packet.pts,
+                                             'right')) - 1
+                skip = (number < self._last_wanted
+                        and number not in self._wanted)
             # Frames that others refer to are decoded all the same. What
             # follows the last wanted one may be the next clip.
             self._context.skip_frame = 'NONREF' if skip else 'DEFAULT'

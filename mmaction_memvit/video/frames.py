@@ -22,7 +22,7 @@ import io
 import os.path as osp
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple, Optional, Union
@@ -72,6 +72,8 @@ def video_stream(container):
         # AV_DISPOSITION_ATTACHED_PIC; PyAV of old does not tell.
         flags = getattr(stream, 'disposition', 0)
         if not int(getattr(flags, 'value', flags)) & 0x400:
+            if stream.codec_context is None:
+                raise VideoReadError('the codec of its video is not known')
             stream.codec_context.thread_count = 1
             return stream
     raise VideoReadError('no video stream')
@@ -80,6 +82,27 @@ def video_stream(container):
 def time_of(item) -> Optional[int]:
     """Presentation time of a packet or frame, else its decoding time."""
     return item.dts if item.pts is None else item.pts
+
+
+def packets_of(container, stream) -> Iterator:
+    """Packets of a stream from where the container is."""
+    try:
+        yield from container.demux(stream)
+    except IndexError as e:
+        raise VideoReadError(
+            'other streams begin in the middle, as in joined recordings. '
+            'Remedy: split the file there, or encode it anew') from e
+
+
+def can_begin(packet) -> bool:
+    """Whether decoding can begin at a packet whose time is known.
+
+    MPEG streams need not store a time for each picture. After a seek FFmpeg
+    may make up another for those that do not begin a chunk of the file.
+    """
+    return packet.is_keyframe and (
+        packet.pos is not None
+        or 'mpeg' not in packet.stream.container.format.name)
 
 
 class FrameTable:
@@ -105,6 +128,11 @@ class FrameTable:
     def not_by_decord(self) -> str:
         """Why decord numbers the frames wrongly; empty if it does not."""
         return self._table.get('decord', '')
+
+    @property
+    def turn(self) -> Sequence[bool]:
+        """How pictures are turned, see :class:`Picture`."""
+        return self._table.get('turn', (False, ) * 3)
 
     @cached_property
     def times(self) -> Optional[np.ndarray]:
@@ -212,22 +240,32 @@ class Picture(NamedTuple):
     flip_y: bool = False
 
     @classmethod
-    def of(cls, frame, stream) -> 'Picture':
-        """How a decoded frame (av.VideoFrame) of a stream is shown."""
+    def of(cls, frame, stream, turn: Sequence[bool] = (False, ) * 3
+           ) -> 'Picture':
+        """How a decoded frame (av.VideoFrame) of a stream is shown.
+
+        ``turn``, the last three fields, is that of frames before, as the first
+        one alone may tell.
+        """
         width, height = frame.width, frame.height
         # As players do, wide pixels stretch the width; the height stays.
         aspect = float(stream.sample_aspect_ratio or 1)
         if 1 / _MAX_ASPECT < aspect < _MAX_ASPECT:
             width = max(1, round(width * aspect))
         matrix = frame.side_data.get('DISPLAYMATRIX')
-        if matrix is None:
-            return cls(width, height)
+        if matrix is not None:
+            turn = cls._turn_of(matrix)
+        size = (height, width) if turn[0] else (width, height)
+        return cls(*size, *turn)
+
+    @staticmethod
+    def _turn_of(matrix) -> Sequence[bool]:
         # ISO 14496-12, 6.2.2: (x, y) is shown at (a x + c y, b x + d y), of
         # which the nearest multiple of 90 degrees is taken.
         a, b, _, c, d = struct.unpack('=9i', bytes(matrix)[:36])[:5]
         if abs(b) + abs(c) > abs(a) + abs(d):
-            return cls(height, width, True, c < 0, b < 0)
-        return cls(width, height, False, a < 0, d < 0)
+            return True, c < 0, b < 0
+        return False, a < 0, d < 0
 
     def orient(self, image: np.ndarray) -> np.ndarray:
         """Turns an image of shape (H, W, 3) as it is shown."""

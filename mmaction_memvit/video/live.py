@@ -176,12 +176,13 @@ class LiveSource:
         return self._decode(container, stream)
 
     def _decode(self, container, stream) -> Iterator[Frame]:
-        convert, number = Converter(), 0
+        convert, number, turn = Converter(), 0, (False, ) * 3
         with container:
             try:
                 for frame in container.decode(stream):
                     # As it may change its size, each is looked at.
-                    picture = Picture.of(frame, stream)
+                    picture = Picture.of(frame, stream, turn)
+                    turn = picture[2:]
                     when = time_of(frame)
                     seconds = number / (self._told or 30.) if when is None \
                         else float(when * frame.time_base)

@@ -11,6 +11,7 @@ import io
 import os.path as osp
 from array import array
 from fractions import Fraction
+from itertools import chain, dropwhile
 from typing import NamedTuple, Optional
 
 import av
@@ -20,11 +21,14 @@ from .frames import (
     READ_ERRORS,
     Picture,
     Source,
+    can_begin,
     open_video,
     pack,
+    packets_of,
     time_of,
     video_stream,
 )
+from .rate import frame_rate
 
 # So many frames at the start are compared with the packets.
 _NUM_HEAD = 48
@@ -32,26 +36,30 @@ _NUM_HEAD = 48
 _NUM_TAIL = 16
 # Seconds by which a video may end before what its file announces.
 _END_TOLERANCE = 1.
-# Frames that reordering may put out of order, at most.
-_MAX_REORDER = 20
-# A pause is a jump of time if it is longer than so many seconds and frames.
-_JUMP = (5., 50)
+# Seconds by which times that are made up may begin late.
+_MADE_UP = 0.5
+# Bytes of a packet of MPEG-4 without a picture, at most.
+_STUB = 16
 
 
 class Packets(NamedTuple):
     """What the packets of a video stream tell, in file order.
 
     ``times`` are int64 presentation times, else decoding times; ``dts`` the
-    decoding times of those that have one; ``num_untimed`` says how many have
-    no presentation time, ``is_timeless`` whether one has no time at all. Of
-    damaged or cut-off packets there is only the number.
+    decoding times of those that have one, ``places`` where packets are in the
+    file, -1 if that is not known; ``num_untimed`` says how many have
+    no presentation time, ``is_timeless`` whether one has no time at all,
+    ``has_stubs`` whether one may hold no picture. Of damaged or cut-off
+    packets there is only the number.
     """
     times: np.ndarray
     dts: np.ndarray
+    places: np.ndarray
     is_key: np.ndarray
     is_shown: np.ndarray
     num_untimed: int
     is_timeless: bool
+    has_stubs: bool
     num_damaged: int
 
 
@@ -95,6 +103,8 @@ def scan_video(source: Source, decode: bool = False) -> dict:
     with open_video(source) as container:
         stream = video_stream(container)
         packets = read_packets(container, stream)
+        if 'avi' in container.format.name:
+            packets = _leave_out_lost_keys(container, stream, packets)
         frames, seen = None, Decoded(np.zeros(0, np.int64))
         if not decode and not _is_doubtful(packets, stream):
             frames, seen = _compare_ends(source, packets)
@@ -114,14 +124,18 @@ def scan_video(source: Source, decode: bool = False) -> dict:
 
 def read_packets(container, stream) -> Packets:
     """Reads all packets of a stream without decoding them."""
-    times, dts = array('q'), array('q')
+    times, dts, places = array('q'), array('q'), array('q')
     is_key, is_shown = bytearray(), bytearray()
-    damaged = untimed = timeless = 0
-    is_vp8 = stream.codec_context.name == 'vp8'
-    for packet in container.demux(stream):
+    damaged = untimed = timeless = stubs = 0
+    codec = stream.codec_context.name
+    is_vp8, is_mpeg4 = codec == 'vp8', codec == 'mpeg4'
+    for packet in packets_of(container, stream):
         if not packet.size:
             # What ends the stream, and what AVI puts for a dropped frame.
             continue
+        # MPEG-4 has packets of a few bytes that say "as before", which no
+        # decoder shows.
+        stubs |= is_mpeg4 and packet.size <= _STUB
         if packet.is_corrupt:
             damaged += 1
             continue
@@ -131,14 +145,26 @@ def read_packets(container, stream) -> Packets:
         times.append(len(times) if time is None else time)
         if packet.dts is not None:
             dts.append(packet.dts)
-        is_key.append(packet.is_keyframe)
+        places.append(-1 if packet.pos is None else packet.pos)
+        is_key.append(can_begin(packet))
         # RFC 6386, 9.1: bit 4 of a frame of VP8 tells whether it is shown.
         hidden = packet.is_discard or (is_vp8
                                        and not memoryview(packet)[0] & 16)
         is_shown.append(not hidden)
     return Packets(np.array(times, np.int64), np.array(dts, np.int64),
-                   np.array(is_key, bool), np.array(is_shown, bool), untimed,
-                   bool(timeless), damaged)
+                   np.array(places, np.int64), np.array(is_key, bool),
+                   np.array(is_shown, bool), untimed,
+                   bool(timeless), bool(stubs), damaged)
+
+
+def _leave_out_lost_keys(container, stream, packets: Packets) -> Packets:
+    """Packets of a file that stores no times, whose index may be damaged."""
+    is_key = packets.is_key.copy()
+    for k in np.flatnonzero(is_key):
+        container.seek(int(packets.times[k]), stream=stream, backward=True)
+        found = next(filter(can_begin, packets_of(container, stream)), None)
+        is_key[k] = found is not None and found.pos == packets.places[k]
+    return packets._replace(is_key=is_key)
 
 
 def decode_frames(source: Source, limit: Optional[int] = None,
@@ -151,9 +177,11 @@ def decode_frames(source: Source, limit: Optional[int] = None,
     with open_video(source) as container:
         stream = video_stream(container)
         try:
+            packets = packets_of(container, stream)
             if seek is not None:
                 container.seek(seek, stream=stream, backward=True)
-            for frame in container.decode(stream):
+                packets = dropwhile(lambda p: not can_begin(p), packets)
+            for frame in chain.from_iterable(p.decode() for p in packets):
                 if picture is None:
                     picture = Picture.of(frame, stream)
                 time = time_of(frame)
@@ -172,7 +200,7 @@ def decode_frames(source: Source, limit: Optional[int] = None,
 def _is_doubtful(packets: Packets, stream) -> bool:
     """Whether packets may tell other frames than those that are shown."""
     context, shown = stream.codec_context, packets.times[packets.is_shown]
-    if packets.num_damaged or packets.is_timeless:
+    if packets.num_damaged or packets.is_timeless or packets.has_stubs:
         return True
     if (np.diff(packets.dts) <= 0).any():
         return True
@@ -239,7 +267,7 @@ def _describe(container, stream, packets: Packets, frames: np.ndarray,
     unit = stream.time_base or Fraction(1, 1000000)
     zero = 0. if container.start_time is None else container.start_time / 1e6
     num = len(frames)
-    announced = stream.frames if 'mp4' in container.format.name else 0
+    announced = _announced_frames(container, stream, packets)
     error = seen.error
     if packets.num_damaged:
         error = error or f'{packets.num_damaged} damaged packet(s)'
@@ -251,85 +279,33 @@ def _describe(container, stream, packets: Packets, frames: np.ndarray,
     seconds = frames * float(unit)
     timeless = packets.is_timeless or seen.is_timeless
     has_times = not counted and not packets.num_untimed
-    if not has_times:
-        # Times that the demuxer makes up may begin anywhere.
-        zero = float(seconds.min()) if num else 0.
-    fps, drift, problem = _rate(seconds - zero, stream, counted, timeless)
+    start = float(seconds.min()) - zero if num else 0.
+    if not has_times and (timeless or start < _MADE_UP):
+        # Times that the demuxer makes up may begin some frames late.
+        zero, start = zero + start, 0.
+    fps, drift, problem = frame_rate(seconds - zero, stream, counted, timeless)
     problems += [problem] if problem else []
     picture = seen.picture or Picture(stream.width, stream.height)
     entry = dict(num_frames=num, fps=fps, width=picture.width,
                  height=picture.height, size=size)
     if problems:
         entry['problem'] = '; '.join(problems)
-    start = float(seconds[0]) - zero if num and has_times else 0.
     if fps and start > 0.5 / fps:
         entry['start'] = round(start, 3)
     if drift:
         entry['time_drift'] = drift
     keys = np.zeros(0, np.int64) if counted else np.unique(
         np.searchsorted(frames, packets.times[packets.is_key]))
+    turn = {'turn': picture[2:]} if any(picture[2:]) else {}
     table = dict(
         time_base=[unit.numerator, unit.denominator],
-        zero=0. if counted else zero, times=None if counted else pack(frames),
-        keys=pack(keys[keys < num]))
+        zero=start if counted else zero,
+        times=None if counted else pack(frames),
+        keys=pack(keys[keys < num]), **turn)
     reason = _why_not_decord(container, stream, packets, counted, num)
     if reason:
         table['decord'] = reason
     return {**entry, 'table': table}
-
-
-def _rate(seconds: np.ndarray, stream, counted: bool,
-          timeless: bool) -> tuple[float, float, str]:
-    """Frames per second, drift of their times, and what is wrong."""
-    declared = float(stream.average_rate or stream.guessed_rate or 0)
-    if timeless:
-        declared = float(stream.guessed_rate or declared)
-    # A single picture may tell none; this is FFmpeg's.
-    declared = round(declared or 25., 6)
-    num = len(seconds)
-    if num < 2 or (timeless and stream.time_base
-                   and 'avi' in stream.container.format.name):
-        return declared, 0., ''
-    if timeless:
-        return declared, 0., (
-            f'stores no times, and {declared:g} frames per second are a '
-            'guess. Remedy: "ffmpeg -framerate FPS -i IN -c copy OUT.mp4"')
-
-    def usual_step() -> float:
-        steps = np.diff(seconds)
-        return float(np.median(steps[steps > 0]))
-
-    def usual_rate() -> float:
-        return declared if abs(declared * usual - 1) < 0.1 else 1 / usual
-
-    if (np.diff(seconds) <= 0).all():
-        return declared, 0., 'all frames have the same time'
-    usual = usual_step()
-    back = np.maximum.accumulate(seconds) - seconds
-    if counted and back.max() > _MAX_REORDER * usual:
-        fps = round(usual_rate(), 6)
-        return fps, 0., (
-            f'times run backwards by up to {back.max():.2f} s before frame '
-            f'{int(back.argmax())}, so that frames are counted and second s '
-            f'means frame s * {fps:g}. Remedy: "ffmpeg -i IN -r {fps:g} '
-            'OUT.mp4", or split the file there')
-    seconds = np.sort(seconds)
-    usual, span = usual_step(), seconds[-1] - seconds[0]
-    fps = (num - 1) / span
-    # Container clocks tick in milliseconds or coarser; the declared rate is
-    # more exact where the two agree to half a frame over the whole video.
-    if abs(num - 1 - span * declared) < .5:
-        fps = declared
-    elif counted:
-        fps = usual_rate()
-    drift = np.abs(seconds - np.arange(num) / fps).max()
-    drift = round(float(drift), 3) if drift > max(0.1, 1.5 / fps) else 0.
-    problem, steps = '', np.diff(seconds)
-    if steps.max() > max(_JUMP[0], _JUMP[1] * usual):
-        problem = (f'times jump by {steps.max():.2f} s after frame '
-                   f'{int(steps.argmax())}, and {fps:g} frames per second '
-                   'are a mean. Remedy: split the file there')
-    return round(fps, 6), drift, problem
 
 
 def _find_early_end(times: np.ndarray, container, stream) -> str:
@@ -349,6 +325,17 @@ def _find_early_end(times: np.ndarray, container, stream) -> str:
     if announced is None or end > announced - _END_TOLERANCE:
         return ''
     return f'cut off after {end:.2f} of {announced:.2f} s'
+
+
+def _announced_frames(container, stream, packets: Packets) -> int:
+    """Frames of an mp4, 0 if it does not tell or shows some of them only."""
+    num, length = stream.frames, stream.duration
+    if 'mp4' not in container.format.name or not len(packets.times):
+        return 0
+    # Edit lists shorten what is shown, and with it the announced length.
+    end = (stream.start_time or 0) + (length or np.inf)
+    is_whole = packets.times.max() > end - 1.5 * (length or 0) / max(num, 1)
+    return 0 if is_whole else num
 
 
 def _announced_seconds(container, stream) -> Optional[float]:

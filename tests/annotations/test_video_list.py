@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmaction_memvit.annotations.video_list import (
-    read_clip_table,
     read_video_list,
     write_video_list,
 )
@@ -90,17 +89,3 @@ def test_what_is_written_is_read(tmp_path_factory, rows):
     assert [(r['path'], r['segments']) for r in read_video_list(
         path, 'segments')] == [
             (p, [(.5, k + 3.25, () if k < 0 else (k, ))]) for p, k in rows]
-
-
-def test_table_of_clips(write):
-    head = 'path,label,class,source_group\n'
-    path = write(head + '"a,b.mp4",2,sit,x\nc.mp4,5,run,y\n')
-    assert read_clip_table(path) == [
-        {'path': 'a,b.mp4', 'label': 2, 'class': 'sit', 'source_group': 'x'},
-        {'path': 'c.mp4', 'label': 5, 'class': 'run', 'source_group': 'y'}]
-    assert len(read_clip_table(path, num_classes=5)) == 1
-    for text, words in ((head, 'no clip'), ('path,label\n', "'class'"),
-                        (head + 'a,x,b,c\n', "csv:2: label 'x'"),
-                        (head + 'a,1,b,c\na,1,d,c\n', "csv:3: .*'b'.*'d'")):
-        with pytest.raises(ValueError, match=words):
-            read_clip_table(write(text))

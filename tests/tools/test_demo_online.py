@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from helpers.boxes import write_detector
 from helpers.cameras import Camera
+from helpers.epic import write_official, write_text
 from helpers.models import shrink_detector
 from helpers.runs import config, loader, write_weights
 from helpers.tools import tool_fixture
@@ -213,6 +214,21 @@ def test_page(run, tmp_path, monkeypatch, mem_len):
     assert bool(state['attention']) == bool(mem_len)
     with pytest.raises(SystemExit, match='address'):
         run(path, '--serve', '--address', 'here')
+
+
+@pytest.mark.parametrize('lists', ['actions.csv', ['train.csv', 'val.csv']])
+def test_actions_are_named_by_verb_and_noun(tool, tmp_path, lists):
+    write_text(tmp_path / 'verb.csv', 'id,key,instances', '0,take,"[take]"',
+               '1,wash,"[wash]"')
+    write_text(tmp_path / 'noun.csv', 'id,key', '0,plate', '1,cup', '2,pan')
+    write_text(tmp_path / 'actions.csv', 'id,verb,noun', '0,0,1', '1,1,2')
+    write_official(tmp_path / 'train.csv', [('P01_01_0', 0, 1, 1, 2)])
+    write_official(tmp_path / 'val.csv', [('P01_02_0', 0, 1, 0, 1)])
+    names = tool.read_names(
+        [f'{x}={tmp_path}/{x}.csv' for x in ('verb', 'noun')],
+        dict(actions=lists, data_root=str(tmp_path)))
+    assert names[''] == names['action'] == {0: 'take cup', 1: 'wash pan'}
+    assert names['verb'] == {0: 'take', 1: 'wash'}
 
 
 def test_persons_of_a_raw_video(tool, tmp_path, monkeypatch, capsys):
