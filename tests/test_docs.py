@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.runs import MODEL, loader
 from helpers.runs import config as run_config
+from helpers.runs import loader, write_weights
 from helpers.videos import read_number, write_video
 from mmaction.registry import DATASETS, METRICS, MODELS
 from mmengine.config import Config
@@ -18,6 +18,12 @@ from mmaction_memvit.datasets import StreamBatchSampler
 DOCS = Path(__file__).resolve().parents[1] / 'docs'
 
 
+def blocks(name):
+    """Code that a page shows."""
+    return re.findall(
+        r'```python\n(.*?)```', (DOCS / name).read_text(), re.S)
+
+
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """Imports the file that a page shows; gives the page's config."""
@@ -25,8 +31,7 @@ def page(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def read(name, module):
-        code, config = re.findall(r'```python\n(.*?)```',
-                                  (DOCS / name).read_text(), re.S)
+        code, config = blocks(name)
         assert len(code.splitlines()) <= 80
         (tmp_path / f'{module}.py').write_text(code)
         return Config.fromstring(config, '.py')
@@ -86,9 +91,7 @@ def test_add_a_metric(page):
 
 
 def test_any_backbone_remembers():
-    text, _ = re.findall(r'```python\n(.*?)```',
-                         (DOCS / 'any_backbone_remembers.md').read_text(),
-                         re.S)
+    text, _ = blocks('any_backbone_remembers.md')
     assert len(text.splitlines()) <= 20
     init_default_scope('mmaction')
     model = MODELS.build(Config.fromstring(text, '.py').model).train()
@@ -105,9 +108,7 @@ def test_any_backbone_remembers():
 
 def test_any_detector_remembers():
     pytest.importorskip('mmdet')
-    _, text = re.findall(r'```python\n(.*?)```',
-                         (DOCS / 'any_backbone_remembers.md').read_text(),
-                         re.S)
+    _, text = blocks('any_backbone_remembers.md')
     init_default_scope('mmaction')
     # As a part of a detector, which is mmdet's.
     head = MODELS.build(
@@ -123,10 +124,8 @@ def test_any_detector_remembers():
 
 
 def test_live_video(tmp_path, monkeypatch, capsys):
-    code, = re.findall(r'```python\n(.*?)```',
-                       (DOCS / 'live_video.md').read_text(), re.S)
-    init_default_scope('mmaction')
-    torch.save(MODELS.build(MODEL).state_dict(), tmp_path / 'epoch_10.pth')
+    code, = blocks('live_video.md')
+    write_weights(tmp_path / 'epoch_10.pth')
     cfg = run_config(tmp_path, test=loader(tmp_path, train=False))
     cfg.dump(tmp_path / 'config.py')
     # 1 s each, of 4 frames a clip.

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 
@@ -14,7 +13,7 @@ import pytest
 import torch
 from helpers.logs import logged
 from helpers.models import MEMVIT
-from helpers.runs import ROOT, config, loader, write_videos
+from helpers.runs import ROOT, config, free_port, loader, write_videos
 from helpers.videos import truncate, write_video
 
 from mmaction_memvit.apis import OnlineInferencer
@@ -200,12 +199,9 @@ def test_a_file_that_is_cut_off_is_told(inferencer, tmp_path):
 
 def test_torchrun(folder, expected):
     """Two processes of a launcher give the files of one."""
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
     done = subprocess.run(
         [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
-         f'--master_port={port}', str(ROOT / 'tools/online_folder.py'),
+         f'--master_port={free_port()}', str(ROOT / 'tools/online_folder.py'),
          'videos', '--config', 'config.py', '--checkpoint', 'weights.pth',
          '--out-dir', 'two', '--batch-size', '3', '--workers', '1',
          '--launcher', 'pytorch'],

@@ -127,24 +127,11 @@ def test_stretches_of_long_streams():
 
 def test_frames_of_a_detector_are_replaced_and_boxes_are_not(tmp_path):
     pytest.importorskip('mmdet')
-    from helpers.boxes import (
-        DETECTOR,
-        box_dataset,
-        build_detector,
-        write_videos_with_boxes,
-    )
+    from helpers.boxes import write_detector, write_videos_with_boxes
     init_default_scope('mmaction')
-    weights = str(tmp_path / 'weights.pth')
-    torch.save(build_detector(strength=0.5).state_dict(), weights)
-    data = write_videos_with_boxes(tmp_path)
-    cfg = Config(
-        dict(
-            model=DETECTOR,
-            test_dataloader=dict(
-                batch_size=2, num_workers=0,
-                dataset=box_dataset(
-                    data, train=False, type='OnlineAVADataset'))))
-    result = measure_temporal_support(cfg, weights)
+    cfg, weights = write_detector(
+        tmp_path, write_videos_with_boxes(tmp_path), strength=0.5)
+    result = measure_temporal_support(Config.fromfile(cfg), weights)
     # 2 of the one remembering layer, 2 of the boxes.
     assert result.theoretical == 4 and result.control == 0
     assert (result.changes[:4] > 0).all()

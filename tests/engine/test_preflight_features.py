@@ -15,25 +15,33 @@ HEAD = dict(type='I3DHead', num_classes=2, average_clips='prob')
 NECK = dict(type='StreamTransformer', embed_dims=8, num_heads=2)
 
 
+def problems(folder, modes, line, arrays, head, neck, **dataset):
+    """Found in a model over the features of one video."""
+    init_default_scope('mmaction')
+    (folder / 'list.txt').write_text(line)
+    for name, array in arrays.items():
+        (folder / name).mkdir()
+        np.save(folder / name / 'a.npy', np.array(array))
+    dataset = FeatureStreamDataset(
+        'list.txt', data_root=str(folder), fps=1.,
+        pipeline=[dict(type='LoadFeatureClip'), dict(type='PackActionInputs')],
+        **dataset)
+    model = MODELS.build(dict(
+        type='OnlineRecognizer3D', backbone=dict(type='FeatureBackbone'),
+        neck=neck, cls_head=head))
+    return find_data_problems(
+        Run(model, dict.fromkeys(modes, DataLoader(dataset)), {}, ()))
+
+
 @pytest.mark.parametrize('channels', [6, 5])
 @pytest.mark.parametrize('neck', [None, NECK])
 def test_channels(tmp_path, channels, neck):
-    init_default_scope('mmaction')
-    (tmp_path / 'list.txt').write_text('a 1\n')
-    for name in ('rgb', 'flow'):
-        (tmp_path / name).mkdir()
-        np.save(tmp_path / name / 'a.npy', np.zeros((4, 3)))
-    dataset = FeatureStreamDataset(
-        'list.txt', data_root=str(tmp_path), fps=1.,
-        pipeline=[dict(type='LoadFeatureClip'), dict(type='PackActionInputs')],
+    found = problems(
+        tmp_path, ('val', 'test'), 'a 1\n',
+        dict.fromkeys(('rgb', 'flow'), np.zeros((4, 3))),
+        dict(HEAD, in_channels=8 if neck else channels),
+        neck and dict(neck, in_channels=channels),
         data_prefix=dict(feature=['rgb', 'flow']))
-    model = MODELS.build(dict(
-        type='OnlineRecognizer3D', backbone=dict(type='FeatureBackbone'),
-        neck=neck and dict(neck, in_channels=channels),
-        cls_head=dict(HEAD, in_channels=8 if neck else channels)))
-    found = find_data_problems(
-        Run(model, dict.fromkeys(('val', 'test'), DataLoader(dataset)), {},
-            ()))
     assert [str(channels) in str(x) and '6' in str(x) for x in found
             ] == [True] * (channels != 6)
     assert all(' and ' not in x.where for x in found)
@@ -53,21 +61,10 @@ HEAD_OF_ROWS = dict(type='FrameLevelHead', num_classes=3)
     ([0, -1, 2, 1], dict(HEAD, num_classes=3), True, 'I3DHead.* 4 labels'),
 ])
 def test_labels_of_rows(tmp_path, labels, head, per_frame, told):
-    init_default_scope('mmaction')
-    (tmp_path / 'list.txt').write_text('a\n')
-    for folder in ('rgb', 'label'):
-        (tmp_path / folder).mkdir()
-    np.save(tmp_path / 'rgb/a.npy', np.zeros((4, 3)))
-    np.save(tmp_path / 'label/a.npy', np.array(labels))
-    dataset = FeatureStreamDataset(
-        'list.txt', data_root=str(tmp_path), fps=1., clip_len=4,
-        pipeline=[dict(type='LoadFeatureClip'), dict(type='PackActionInputs')],
+    found = problems(
+        tmp_path, ('train', ), 'a\n',
+        dict(rgb=np.zeros((4, 3)), label=labels), dict(head, in_channels=8),
+        dict(NECK, in_channels=3, per_frame=per_frame), clip_len=4,
         data_prefix=dict(feature='rgb', label='label'))
-    model = MODELS.build(dict(
-        type='OnlineRecognizer3D', backbone=dict(type='FeatureBackbone'),
-        neck=dict(NECK, in_channels=3, per_frame=per_frame),
-        cls_head=dict(head, in_channels=8)))
-    found = find_data_problems(
-        Run(model, dict(train=DataLoader(dataset)), {}, ()))
     assert [bool(re.search(told, str(x))) for x in found if x.is_error
             ] == [True] * bool(told)

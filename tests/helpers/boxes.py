@@ -178,14 +178,15 @@ def box_dataset(data: Path, train: bool, **kwargs) -> dict:
                 test_mode=not train, **kwargs)
 
 
-def write_detector(folder: Path, data: Path) -> List[str]:
+def write_detector(folder: Path, data: Path, **kwargs) -> List[str]:
     """Writes config.py and weights.pth; their paths."""
     cfg = config(folder, test=dict(
+        batch_size=2, num_workers=0,
         dataset=box_dataset(data, False, type='OnlineAVADataset')))
     cfg.model = DETECTOR
     paths = [str(folder / 'config.py'), str(folder / 'weights.pth')]
     cfg.dump(paths[0])
-    torch.save(build_detector().state_dict(), paths[1])
+    torch.save(build_detector(**kwargs).state_dict(), paths[1])
     return paths
 
 

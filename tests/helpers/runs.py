@@ -11,12 +11,12 @@ from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from mmaction.registry import DATASETS
+from mmaction.registry import DATASETS, MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.hooks import Hook
-from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from mmengine.runner import Runner
 
 from .distributed import spawn_two
@@ -62,6 +62,14 @@ def write_videos(folder: Path) -> Path:
         lines.append(f'v{i}.mp4 {i % 3}\n')
     (folder / 'videos.txt').write_text(''.join(lines))
     return folder
+
+
+def write_weights(path: Path) -> None:
+    """Those that ``MODEL`` starts from."""
+    init_default_scope('mmaction')
+    model = MODELS.build(MODEL)
+    model.init_weights()
+    torch.save(model.state_dict(), path)
 
 
 def loader(folder: Path, train: bool, batch_size: int = 2,

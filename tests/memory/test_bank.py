@@ -187,7 +187,6 @@ def test_a_lane_that_is_not_finite_starts_anew_within_a_window():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_an_accelerator_is_never_waited_for():
     bank = MemoryBank()
     device = torch.device('cuda')

@@ -8,15 +8,13 @@ import av
 import cv2
 import pandas as pd
 import pytest
-import torch
 from helpers.boxes import write_detector
 from helpers.cameras import Camera
 from helpers.epic import write_official, write_text
 from helpers.models import shrink_detector
-from helpers.runs import MODEL, config, loader
+from helpers.runs import config, loader, write_weights
 from helpers.tools import tool_fixture
 from helpers.videos import number_image, truncate, turned, write_video
-from mmaction.registry import MODELS
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope, init_default_scope
 
@@ -33,10 +31,7 @@ def read_lines(path):
 @pytest.fixture
 def run(tool, tmp_path, monkeypatch, capsys):
     """The tool on a source; gives what it prints."""
-    init_default_scope('mmaction')
-    model = MODELS.build(MODEL)
-    model.init_weights()
-    torch.save(model.state_dict(), tmp_path / 'weights.pth')
+    write_weights(tmp_path / 'weights.pth')
     cfg = config(tmp_path, test=loader(tmp_path, train=False))
     cfg.dump(tmp_path / 'config.py')
     (tmp_path / 'classes.txt').write_text('sit\nstand\nwalk\n')

@@ -1,11 +1,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import pytest
-import torch
-from helpers.runs import MODEL, made_up_loader
+from helpers.runs import MODEL, made_up_loader, write_weights
 from helpers.tools import tool_fixture
-from mmaction.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
 tool = tool_fixture('tools/analysis_tools/temporal_support.py')
 
@@ -13,10 +10,7 @@ tool = tool_fixture('tools/analysis_tools/temporal_support.py')
 def test_prints_the_table_and_writes_the_files(tool, tmp_path, monkeypatch,
                                                capsys):
     pytest.importorskip('matplotlib')
-    init_default_scope('mmaction')
-    model = MODELS.build(MODEL)
-    model.init_weights()
-    torch.save(model.state_dict(), tmp_path / 'weights.pth')
+    write_weights(tmp_path / 'weights.pth')
     config = Config(
         dict(model=MODEL, test_dataloader=made_up_loader([5, 6], False)))
     config.dump(tmp_path / 'config.py')

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from helpers.tools import tool_fixture
 from mmaction.registry import MODELS
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.models.checkpoints.released import convert_released
 
@@ -100,7 +99,6 @@ def shapes_of(state):
 
 
 def xvit_model(classes=600, **kwargs):
-    init_default_scope('mmaction')
     return MODELS.build(
         dict(
             type='Recognizer3D',
@@ -112,7 +110,6 @@ def xvit_model(classes=600, **kwargs):
 
 def avt_model(width=768, depth=12, patch=16, side=14, inner=2048, layers=6,
               positions=1024, classes=3806, backbone=True):
-    init_default_scope('mmaction')
     images = dict(
         type='XViT',
         arch=dict(embed_dims=width, num_layers=depth, num_heads=width // 64
