@@ -57,12 +57,6 @@ class MemoryHost:
                  bptt_clips: Optional[int] = None, with_cp: bool = False,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.init_host(max_gap, max_streams, bptt_clips, with_cp)
-
-    def init_host(self, max_gap: int, max_streams: Optional[int],
-                  bptt_clips: Optional[int] = None,
-                  with_cp: bool = False) -> None:
-        """Make a bank for each mode; arguments as of the class."""
         if bptt_clips is not None:
             check_whole('bptt_clips', bptt_clips)
         self.bptt_clips, self.with_cp = bptt_clips, with_cp

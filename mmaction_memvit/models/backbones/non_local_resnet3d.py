@@ -25,15 +25,11 @@ class IdentityStart:
         super().init_weights(pretrained)
         if self.pretrained is not None:
             return
-        for path in self.modules():
-            if isinstance(path, ResNet3d) and path.pretrained is None:
-                zero_non_local(path)
-
-
-def zero_non_local(backbone: ResNet3d) -> None:
-    """Zeroes what the non-local blocks of a backbone add."""
-    for block in backbone.modules():
-        if isinstance(block, NonLocal3d):
+        blocks = [
+            block for path in self.modules()
+            if isinstance(path, ResNet3d) and path.pretrained is None
+            for block in path.modules() if isinstance(block, NonLocal3d)]
+        for block in blocks:
             last = block.conv_out
             last = last.norm if last.with_norm else last.conv
             for param in last.parameters():

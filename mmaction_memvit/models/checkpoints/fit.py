@@ -22,13 +22,6 @@ MEMORY_WEIGHTS = r'\.attn\.(compress_|rel_pos_mem_)'
 _MVIT_POOLING = re.compile(r'blocks\.\d+\.attn\.(pool|norm)_[qkv]\.[a-z]+$')
 
 
-def _num_blocks(state: State, prefix: str) -> int:
-    start = f'{prefix}blocks.'
-    indices = {key[len(start):].split('.')[0] for key in state
-               if key.startswith(start)}
-    return len(indices)
-
-
 def fit_memvit(state: State, prefix: str, own: State, arch: Dict) -> None:
     """Make a checkpoint one of a MeMViT, in place.
 
@@ -47,7 +40,9 @@ def fit_memvit(state: State, prefix: str, own: State, arch: Dict) -> None:
         ValueError: If the checkpoint is of another architecture, or still in
             the layout of the released weights.
     """
-    blocks = _num_blocks(state, prefix)
+    start = f'{prefix}blocks.'
+    blocks = len({key[len(start):].split('.')[0] for key in state
+                  if key.startswith(start)})
     if not blocks:
         return
     if f'{prefix}patch_embed.proj.weight' in state:

@@ -7,7 +7,7 @@ from mmaction.utils import OptSampleList
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmaction_memvit.memory.state import num_lanes
+from mmaction_memvit.memory.state import num_lanes, tree_map
 
 from ..layers.clip_memory import ClipMemory, VideoMemory
 
@@ -138,9 +138,10 @@ class CollaborativeMemory(BaseModule):
         return maps
 
     def _unexpected(self, x: object, found: str = '') -> ValueError:
+        shapes = tree_map(lambda y: tuple(y.shape), x)
         return ValueError(
             f'CollaborativeMemory(in_channels={self.in_channels}) got '
-            f'{_describe(x)} from the backbone. It takes (clips, C, T, H, W), '
+            f'{shapes} from the backbone. It takes (clips, C, T, H, W), '
             '(clips, C, H, W) or (clips, C), [patch, cls] of these, a tuple '
             'of stages that ends with one, or a tuple of pathways with '
             'in_channels for each: set in_channels to what the backbone '
@@ -170,12 +171,3 @@ def _as_map(x: object) -> Optional[Tuple[Tensor, Callable]]:
         return type(x)((y[..., 1:].reshape(patch.shape), y[..., 0]))
 
     return tokens[..., None, None], restore
-
-
-def _describe(x: object) -> str:
-    """Shapes within nested sequences."""
-    if torch.is_tensor(x):
-        return str(tuple(x.shape))
-    if isinstance(x, (tuple, list)):
-        return f'{type(x).__name__} of {[_describe(y) for y in x]}'
-    return type(x).__name__

@@ -53,10 +53,9 @@ class Classifier(MemoryHost, nn.Module):
 
     def __init__(self, backbone: nn.Module, channels: int,
                  with_cp: bool = False) -> None:
-        super().__init__()
+        super().__init__(with_cp=with_cp)
         self.backbone = backbone
         self.fc = nn.Linear(channels, NUM_CLASSES)
-        self.init_host(1, None, with_cp=with_cp)
 
     def memory_parts(self) -> tuple:
         return (self.backbone, )
