@@ -12,10 +12,8 @@ heal_host()
 
 from . import datasets, engine, evaluation, models, registry  # noqa: E402
 from .evaluation import metrics  # noqa: E402
-from .models import checkpoints  # noqa: E402
+from .models import checkpoints  # noqa: E402,F401
 
-checkpoints.watch_loading()
-checkpoints.shorten_logs()
 metrics.count_streams_by_video()
 
 __all__ = ['HostError', '__version__', 'datasets', 'engine', 'evaluation',

@@ -1,6 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What the command lines of tools have in common."""
 import argparse
+import functools
+import sys
+from typing import Any, Callable
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
@@ -36,3 +39,36 @@ def read_config(args: argparse.Namespace) -> Config:
     config.merge_from_dict(args.cfg_options or {})
     init_default_scope(config.get('default_scope', 'mmaction'))
     return config
+
+
+def tells_errors(main: Callable) -> Callable:
+    """Of a tool's main: errors of files and values end it in one line."""
+
+    @functools.wraps(main)
+    def run(*args: Any) -> Any:
+        try:
+            return main(*args)
+        except (OSError, ValueError, ImportError) as e:
+            raise SystemExit(f'ERROR: {e}') from e
+
+    return run
+
+
+def exit_code(main: Callable) -> Callable:
+    """As :func:`tells_errors`, of a main that gives its exit code.
+
+    Errors are 2, so that 1 can say what was found; an interruption is 130.
+    """
+
+    @functools.wraps(main)
+    def run(*args: Any) -> int:
+        try:
+            return main(*args)
+        except (OSError, ValueError, ImportError, RuntimeError) as e:
+            print(f'error: {e}', file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print('\nInterrupted; run it again to go on')
+            return 130
+
+    return run

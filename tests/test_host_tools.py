@@ -152,6 +152,27 @@ def test_confusion_matrix_of_what_has_no_classes(tmp_path, capsys):
     assert 'AVADetectionMetric' in capsys.readouterr().err
 
 
+def test_a_dump_that_lacks_a_clip_is_not_measured(tool, testing, trained,
+                                                  tmp_path):
+    testing.load_from = trained[1]
+    metric, path = testing.test_evaluator, tmp_path / 'scores.pkl'
+    testing.test_evaluator = [
+        metric, dict(type='DumpResults', out_file_path=str(path))]
+    make_runner(testing).test()
+    testing.test_evaluator = metric
+    testing.dump(str(tmp_path / 'c.py'))
+    samples = load(path)
+    arguments = ('analysis_tools/eval_metric.py', tmp_path / 'c.py', path)
+    assert 'acc/top1' in tool(*arguments)
+    lost = samples.pop(7), samples.pop(15)
+    dump(samples, path)
+    with pytest.raises(ValueError, match='2 of the 20 clips') as error:
+        tool(*arguments)
+    for sample in lost:
+        key = sample['video_id'], sample['timestamp']
+        assert repr(key) in str(error.value)
+
+
 def test_stock_samples_are_counted_as_before():
     from mmaction.evaluation import ConfusionMatrix
     from mmengine.evaluator import Evaluator

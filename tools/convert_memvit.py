@@ -11,17 +11,7 @@ import torch
 
 from mmaction_memvit.command_line import make_parser
 from mmaction_memvit.files import whole_file
-from mmaction_memvit.models.checkpoints.released import (
-    convert_released,
-)
-from mmaction_memvit.models.checkpoints.released_avt import (
-    convert_avt,
-    is_released_avt,
-)
-from mmaction_memvit.models.checkpoints.released_xvit import (
-    convert_xvit,
-    is_released_xvit,
-)
+from mmaction_memvit.models.checkpoints.released import convert_released
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -52,13 +42,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Convert, and tell what was left out."""
     args = parse_args(argv)
     checkpoint = read_checkpoint(args.src)
-    convert = convert_released
-    if is_released_xvit(checkpoint):
-        convert = convert_xvit
-    elif is_released_avt(checkpoint):
-        convert = convert_avt
     try:
-        converted = convert(checkpoint)
+        converted = convert_released(checkpoint)
     except ValueError as error:
         sys.exit(f'{args.src}: {error}')
     with whole_file(args.dst) as file:

@@ -29,6 +29,11 @@ from mmaction_memvit.annotations.class_names import (
     read_class_names,
     read_label_map,
 )
+from mmaction_memvit.annotations.epic_lists import (
+    load_epic_actions,
+    read_epic_classes,
+)
+from mmaction_memvit.annotations.table import read_lines
 from mmaction_memvit.apis import AttentionRecorder, OnlineInferencer
 from mmaction_memvit.apis.clip_plan import steady_clock
 from mmaction_memvit.apis.persons import add_box_options, boxes_by_video
@@ -37,6 +42,7 @@ from mmaction_memvit.command_line import make_parser, read_config
 from mmaction_memvit.video import VideoReadError, probe_video
 from mmaction_memvit.video.live import Gap, LiveSource, at_rate
 from mmaction_memvit.visualization.live_page import LivePage
+from mmaction_memvit.visualization.online import name_of
 from mmaction_memvit.visualization.online_outputs import (
     OUTPUTS,
     OnlineOutputs,
@@ -63,7 +69,9 @@ def parse_args() -> argparse.Namespace:
         'any that is free')
     add('--classes', nargs='+', default=[], metavar='[TASK=]FILE',
         help='names of the classes, one a line, or a label map (.pbtxt); '
-        'of models with several tasks TASK=FILE for each')
+        'of models with several tasks TASK=FILE for each, such as '
+        'verb=EPIC_100_verb_classes.csv noun=EPIC_100_noun_classes.csv, '
+        'which name actions, too')
     add_box_options(parser)
     add('--top', type=int, default=3, help='classes that are written')
     add('--realtime', action='store_true',
@@ -86,15 +94,34 @@ def is_live(args: argparse.Namespace) -> bool:
         args.realtime or args.fps or args.serve)
 
 
-def read_names(files: list[str]) -> dict[str, dict[int, str]]:
-    """Names of classes by task and number."""
+def read_names(files: list[str], dataset: dict) -> dict[str, dict[int, str]]:
+    """Names of classes by task and number.
+
+    With verbs and nouns also of the actions of the config's test data.
+    """
     names = {}
     for item in files:
         task, equals, path = item.partition('=')
         if not equals:
             task, path = '', item
-        names[task] = read_label_map(path) if path.endswith(
-            '.pbtxt') else dict(enumerate(read_class_names(path)))
+        if path.endswith('.pbtxt'):
+            names[task] = read_label_map(path)
+        else:
+            is_epic = read_lines(path)[:1] and 'id,key' in read_lines(path)[0]
+            names[task] = dict(enumerate(
+                (read_epic_classes if is_epic else read_class_names)(path)))
+    lists = dataset.get('actions')
+    if lists and {'verb', 'noun'} <= names.keys():
+        root = dataset.get('data_root') or ''
+        actions = load_epic_actions(
+            [osp.join(root, x) for x in
+             ([lists] if isinstance(lists, str) else lists)],
+            **{k: dataset[k] for k in ('num_verbs', 'num_nouns')
+               if k in dataset})
+        both = {i: f'{name_of(names, "verb", v)} {name_of(names, "noun", n)}'
+                for i, (v, n) in enumerate(actions.pairs.tolist())}
+        # AVT scores nothing else, others three tasks.
+        names = {'': both, 'action': both, **names}
     return names
 
 
@@ -159,7 +186,7 @@ def show(turns: Iterator[tuple], outputs: OnlineOutputs,
     return None
 
 
-def make_outputs(args: argparse.Namespace) -> OnlineOutputs:
+def make_outputs(args: argparse.Namespace, dataset: dict) -> OnlineOutputs:
     """What the command line asks for."""
     stem, page = '', None
     if args.out_dir:
@@ -175,7 +202,7 @@ def make_outputs(args: argparse.Namespace) -> OnlineOutputs:
         page = LivePage(args.source, host or '127.0.0.1', int(port))
         print(f'showing at {page.url}', flush=True)
     return OnlineOutputs(stem, args.outputs if stem else (),
-                         read_names(args.classes), args.top, page)
+                         read_names(args.classes, dataset), args.top, page)
 
 
 def run(args: argparse.Namespace, inferencer: OnlineInferencer,
@@ -211,7 +238,7 @@ def main() -> None:
         if args.serve and inferencer.recorder is None:
             with suppress(ValueError):  # it attends to no memory
                 inferencer.recorder = AttentionRecorder(inferencer.model)
-        outputs = make_outputs(args)
+        outputs = make_outputs(args, config.test_dataloader.dataset)
         run(args, inferencer, outputs)
     except (OSError, ValueError, VideoReadError) as e:
         problem = e

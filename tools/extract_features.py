@@ -25,6 +25,8 @@ from mmengine.config import Config
 from mmengine.dist import all_gather_object, get_dist_info, is_distributed
 from mmengine.runner import set_random_seed
 
+from mmaction_memvit.apis.clip_loader import ClipLoader
+from mmaction_memvit.apis.clip_plan import plan_of
 from mmaction_memvit.apis.clip_sources import (
     DatasetClips,
     FileClips,
@@ -42,7 +44,7 @@ from mmaction_memvit.apis.processes import (
     agree,
     join_processes,
 )
-from mmaction_memvit.command_line import make_parser, read_config
+from mmaction_memvit.command_line import make_parser, read_config, tells_errors
 from mmaction_memvit.files import remove_parts, write_failed
 from mmaction_memvit.video.find import load_video_index, name_videos
 from mmaction_memvit.video.index import earlier_index, update_index
@@ -96,8 +98,12 @@ def find_clips(config: Config, args: argparse.Namespace
     index = load_video_index(path)
     failed = {name: index[name].get('problem', 'no frames') for name in files
               if not index[name]['num_frames']}
-    return FileClips(cfg, files, index, sample_fps=args.sample_fps,
-                     **grid), failed
+    loader = ClipLoader(cfg, plan_of(cfg, args.sample_fps, **grid))
+    if loader.takes_boxes:
+        raise ValueError('clips around keyframes need person boxes, and have '
+                         'no place without them. Remedy: a config with '
+                         'OnlineVideoDataset')
+    return FileClips(loader, files, index), failed
 
 
 def run(job: FeatureJob, pipeline: object) -> dict[str, str]:
@@ -121,21 +127,19 @@ def run(job: FeatureJob, pipeline: object) -> dict[str, str]:
     return failed
 
 
+@tells_errors
 def main() -> None:
     args = parse_args()
     device = join_processes(args.launcher, args.device)
-    try:
-        config = read_config(args)
-        # Weights that no file has are the same in all processes.
-        set_random_seed(0)
-        config, model = load_model(config, args.checkpoint, device)
-        extractor = FeatureExtractor(model, args.stage, args.per_frame)
-        clips, failed = find_clips(config, args)
-        job = FeatureJob(extractor, clips, args.out_dir, args.batch_size,
-                         args.workers)
-        failed.update(run(job, list(config.test_dataloader.dataset.pipeline)))
-    except (OSError, ValueError) as e:
-        raise SystemExit(f'ERROR: {e}') from e
+    config = read_config(args)
+    # Weights that no file has are the same in all processes.
+    set_random_seed(0)
+    config, model = load_model(config, args.checkpoint, device)
+    extractor = FeatureExtractor(model, args.stage, args.per_frame)
+    clips, failed = find_clips(config, args)
+    job = FeatureJob(extractor, clips, args.out_dir, args.batch_size,
+                     args.workers)
+    failed.update(run(job, list(config.test_dataloader.dataset.pipeline)))
     if get_dist_info()[0] == 0:
         finish(args.out_dir, failed)
     if is_distributed():

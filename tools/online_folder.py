@@ -30,7 +30,7 @@ from mmaction_memvit.apis.processes import (
     agree,
     join_processes,
 )
-from mmaction_memvit.command_line import make_parser, read_config
+from mmaction_memvit.command_line import make_parser, read_config, tells_errors
 from mmaction_memvit.video.find import name_videos
 
 
@@ -81,19 +81,17 @@ def tell(now) -> str:
             f'{share:.0%} of the time waiting for frames: {limit} limits')
 
 
+@tells_errors
 def main() -> None:
     args = parse_args()
     args.device = join_processes(args.launcher, args.device)
-    try:
-        config = read_config(args)
-        inferencer = OnlineInferencer(config, args.checkpoint, args.device,
-                                      args.sample_fps)
-        job = FolderJob(inferencer, args.out_dir, args.batch_size,
-                        args.workers, args.save_every,
-                        boxes_by_video(args, inferencer.plan.grid))
-        run(job, name_videos(args.sources))
-    except (OSError, ValueError) as e:
-        raise SystemExit(f'ERROR: {e}') from e
+    config = read_config(args)
+    inferencer = OnlineInferencer(config, args.checkpoint, args.device,
+                                  args.sample_fps)
+    job = FolderJob(inferencer, args.out_dir, args.batch_size,
+                    args.workers, args.save_every,
+                    boxes_by_video(args, inferencer.plan.grid))
+    run(job, name_videos(args.sources))
 
 
 if __name__ == '__main__':

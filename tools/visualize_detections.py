@@ -25,7 +25,7 @@ from mmengine.fileio import get, join_path
 
 from mmaction_memvit.annotations.ava import image_key, read_action_boxes
 from mmaction_memvit.annotations.class_names import read_label_map
-from mmaction_memvit.command_line import make_parser, read_config
+from mmaction_memvit.command_line import make_parser, read_config, tells_errors
 from mmaction_memvit.datasets.transforms import LoadVideoClip
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.visualization.detections import draw_detections
@@ -168,6 +168,7 @@ def truth_by_id(info: dict,
     return boxes, labels
 
 
+@tells_errors
 def main(args: Sequence[str] | None = None) -> list[str]:
     """Draw.
 
@@ -186,10 +187,7 @@ def main(args: Sequence[str] | None = None) -> list[str]:
     if args.show_gt:
         what.append('green: ground truth')
     if args.results:
-        try:
-            found = Predictions(args.results)
-        except ValueError as e:
-            raise SystemExit(f'ERROR: {e}') from e
+        found = Predictions(args.results)
         compare_with_results(keys, found)
         what.append(f'orange: predictions above {args.score_thr:g}')
 

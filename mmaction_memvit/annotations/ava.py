@@ -51,32 +51,59 @@ _FARTHEST = 2.
 _NO_PERSON = -1
 
 
+class BoxTable(NamedTuple):
+    """Boxes of K keyframes, with what belongs to each.
+
+    Those of keyframe k are entries ``first[k]`` to ``first[k + 1] - 1`` of all
+    ``columns``; ``first`` is int64 (K + 1, ).
+    """
+    first: np.ndarray
+    columns: dict[str, np.ndarray]
+
+    def at(self, keyframe: int) -> dict[str, np.ndarray]:
+        """Copies of the entries of a keyframe; none for -1."""
+        own = slice(0) if keyframe < 0 else slice(
+            *self.first[keyframe:keyframe + 2].tolist())
+        return {name: x[own].copy() for name, x in self.columns.items()}
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Boxes of each keyframe, (K, )."""
+        return np.diff(self.first)
+
+
 class AVABoxes(NamedTuple):
-    """Annotated boxes: K keyframes of V videos with B boxes and L labels.
+    """Annotated boxes: K keyframes of V videos with B boxes.
 
     Keyframes, of which ``video`` (K, ) is the number in ``videos``, are
     ordered by video, as videos first occur in the file, and ``timestamp``
-    (K, ). Boxes of keyframe k, in the file's order, are ``first_box[k]`` to
-    ``first_box[k + 1] - 1``; ``boxes`` are x1, y1, x2, y2 as shares, float32
-    (B, 4), ``persons`` numbers or -1, int64 (B, ). Likewise ``first_label``
-    (B + 1, ) tells the ``labels`` of boxes, ids of actions, or with
-    ``custom_classes`` their 1-based places in it; int16 (L, ). ``skipped``
-    counts rows that were left out or changed, by reason.
+    (K, ). Columns of the ``table``, boxes in the file's order, are
+    ``gt_bboxes``: x1, y1, x2, y2 as shares, float32 (B, 4); ``entity_ids``:
+    numbers of persons or -1, int64 (B, ); and ``gt_labels``, eight actions a
+    byte, see :meth:`unpack`: those of columns 0, 1, ..., which are ids, or
+    with ``custom_classes`` their 1-based places in it. ``skipped`` counts rows
+    that were left out or changed, by reason.
     """
     videos: list[str]
     video: np.ndarray
     timestamp: np.ndarray
-    first_box: np.ndarray
-    boxes: np.ndarray
-    persons: np.ndarray
-    first_label: np.ndarray
-    labels: np.ndarray
+    table: BoxTable
+    num_classes: int
     skipped: dict[str, int]
 
     def keys(self) -> list[Key]:
         """Video and timestamp of each keyframe."""
         return [(self.videos[v], t) for v, t in zip(
             self.video.tolist(), self.timestamp.tolist())]
+
+    def unpack(self, labels: np.ndarray) -> np.ndarray:
+        """Zeros and ones by class, uint8 (N, num_classes), of N boxes."""
+        return np.unpackbits(labels, axis=1, count=self.num_classes)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """np.ndarray: All labels of all boxes, int64."""
+        return np.nonzero(self.unpack(self.table.columns['gt_labels']))[1]
 
 
 class ActionBoxes(NamedTuple):
@@ -239,8 +266,9 @@ def read_ava_boxes(
         if others.any():
             skipped['rows of classes that are not in custom_classes'] = int(
                 others.sum())
+        num_classes = len(custom_classes) + 1
     _check_some(path, keep, skipped)
-    return _merge(rows, np.flatnonzero(keep), labels, skipped)
+    return _merge(rows, np.flatnonzero(keep), labels, num_classes, skipped)
 
 
 def read_action_boxes(path: str, has_scores: bool = False,
@@ -282,7 +310,7 @@ def _check_some(path: str, keep: np.ndarray, skipped: dict) -> None:
 
 
 def _merge(rows: AVARows, keep: np.ndarray, labels: np.ndarray,
-           skipped: dict[str, int]) -> AVABoxes:
+           num_classes: int, skipped: dict[str, int]) -> AVABoxes:
     """Puts rows of one box together and sorts by keyframe."""
     video, names = pd.factorize(rows.videos[keep])
     time = rows.times[keep].astype(np.int64)
@@ -299,19 +327,20 @@ def _merge(rows: AVARows, keep: np.ndarray, labels: np.ndarray,
     place = table.groupby(
         table.columns.tolist(), sort=False).ngroup().to_numpy()
     first = np.unique(place, return_index=True)[1]
-    # Labels of a box follow each other, each once, in the file's order.
-    pairs = pd.DataFrame({'box': place, 'label': labels[keep[boxed]]})
-    fresh = ~pairs.duplicated().to_numpy()
-    if not fresh.all():
-        skipped = {**skipped, 'repeated rows': int((~fresh).sum())}
-    pairs = pairs[fresh].sort_values('box', kind='stable')
+    ones = np.zeros((len(first), num_classes), bool)
+    ones[place, labels[keep[boxed]]] = True
+    repeated = len(place) - int(ones.sum())
+    if repeated:
+        skipped = {**skipped, 'repeated rows': repeated}
     table = table.iloc[first]
-    return AVABoxes(list(names), video[new].astype(np.int32), time[new],
-                    starts(table['keyframe'].to_numpy(), int(new.sum())),
-                    table[[0, 1, 2, 3]].to_numpy(np.float32),
-                    rows.extra[keep[boxed][first]].astype(np.int64),
-                    starts(pairs['box'].to_numpy(), len(first)),
-                    pairs['label'].to_numpy(np.int16), skipped)
+    return AVABoxes(
+        list(names), video[new].astype(np.int32), time[new],
+        BoxTable(
+            starts(table['keyframe'].to_numpy(), int(new.sum())),
+            dict(gt_bboxes=table[[0, 1, 2, 3]].to_numpy(np.float32),
+                 gt_labels=np.packbits(ones, axis=1),
+                 entity_ids=rows.extra[keep[boxed][first]].astype(np.int64))),
+        num_classes, skipped)
 
 
 def starts(owner: np.ndarray, num: int) -> np.ndarray:

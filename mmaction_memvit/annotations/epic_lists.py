@@ -3,8 +3,10 @@
 
 Classes, rare classes, participants, videos and actions.
 """
+import os.path as osp
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Union
 
 import numpy as np
@@ -12,6 +14,10 @@ import numpy as np
 from ..messages import data_error, first_names
 from .epic import REMEDY, EpicSegments, read_epic_segments
 from .table import Table, read_table
+
+# Rates at which the frames that can be downloaded were extracted, whatever
+# the exact rate of the video.
+NOMINAL_RATES = (60., 50.)
 
 
 class EpicActions:
@@ -80,6 +86,15 @@ class EpicVideo(NamedTuple):
     fps: float
     width: int
     height: int
+
+    def frame_rate(self, num_frames: int) -> float:
+        """At which rate the frames of a folder were probably extracted.
+
+        It is that of the video, 60 or 50, by which so many frames last most
+        nearly as long as the video.
+        """
+        return min((self.fps, *NOMINAL_RATES),
+                   key=lambda rate: abs(num_frames / rate - self.duration))
 
 
 def _read(path: str, columns: Sequence[str]) -> Table:
@@ -197,9 +212,17 @@ def load_epic_actions(source: Union[str, Sequence[str]],
     """Reads actions from ``actions.csv``, or builds them from segments.
 
     These are lists of all splits with labels, usually training and
-    validation, read with the ``options`` of :func:`read_epic_segments`.
+    validation, read with the ``options`` of :func:`read_epic_segments`. Data
+    sets of a run share what is read; files that change are read anew.
     """
-    paths = [source] if isinstance(source, str) else list(source)
+    paths = (source, ) if isinstance(source, str) else tuple(source)
+    stamps = tuple(osp.getmtime(x) if osp.exists(x) else None for x in paths)
+    return _load_epic_actions(paths, stamps, **options)
+
+
+@lru_cache(maxsize=4)
+def _load_epic_actions(paths: tuple, stamps: tuple,
+                       **options: Any) -> EpicActions:
     if len(paths) == 1:
         first = [c[0] for c in read_table(paths[0], REMEDY).cells if c]
         if {'id', 'verb', 'noun'} <= set(first):

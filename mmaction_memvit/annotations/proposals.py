@@ -3,75 +3,20 @@
 
 A pickled dict maps ``'video,0902'`` to an array of shape (N, 5): box and
 score; or (N, 4): no score. tools/data/ava/convert_person_boxes.py makes one
-out of a CSV file, which is read here, too.
+out of a CSV file.
 """
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Optional
+from typing import Any
 
 import mmengine
 import numpy as np
 import pandas as pd
 
 from ..messages import data_error, first_names, tool, warn
-from .ava import TOLERANCE, AVARows, Key, image_key, starts
+from .ava import TOLERANCE, BoxTable, Key, image_key, starts
 from .table import read_pickle
 
 CONVERT_BOXES = tool('data/ava/convert_person_boxes.py')
-BOX = ('x1', 'y1', 'x2', 'y2')
-
-
-class Proposals(NamedTuple):
-    """Person boxes of K keyframes.
-
-    Those of keyframe k are ``first_box[k]``, int64 (K + 1, ), to
-    ``first_box[k + 1] - 1``; ``boxes`` are x1, y1, x2, y2 as shares of the
-    image, float32 (P, 4), ``scores`` float32 (P, ), ones where the file has
-    none.
-    """
-    first_box: np.ndarray
-    boxes: np.ndarray
-    scores: np.ndarray
-
-
-def read_person_boxes(
-        path: str, image_size: Optional[tuple[float, float]] = None,
-        tolerance: float = 0.01, bad_rows: str = 'error',
-        option: str = "bad_rows='skip'") -> tuple[pd.DataFrame, int]:
-    """Reads a CSV file of person boxes, as PySlowFast's AVA models have it.
-
-    Rows are ``video,timestamp,x1,y1,x2,y2[,label][,score]``, one a box.
-
-    ``image_size`` is the width and height of all videos, if boxes are in
-    pixels. Boxes that leave the image by ``tolerance``, in shares, are
-    clipped. ``bad_rows`` are an 'error', or 'skip' leaves them out, for which
-    users ask by ``option``.
-
-    Returns:
-        tuple: Good rows, with columns ``video``, ``timestamp``, ``x1`` to
-            ``y2``, ``score``, ``clipped``; and the number of all rows.
-    """
-    rows = AVARows(path, bad_rows, option=option)
-    table = rows.table
-    rows.boxed[:] = True
-    rows.check_widths((6, 7, 8), 'video,timestamp,x1,y1,x2,y2[,label][,score]')
-    rows.check_times()
-    if image_size is not None:
-        rows.boxes = rows.boxes / np.tile(image_size, 2)
-    rows.check_boxes(tolerance, '' if image_size else
-                     'for pixels give --image-size')
-    scores = np.where(table.widths == 8, table.numbers(7), np.where(
-        table.widths == 7, table.numbers(6), 1.))
-    known = (scores >= 0) & (scores <= 1 + 1e-6)
-    rows.bad.flag(~known, 'score', lambda i: 'score '
-                  f'{table[int(table.widths[i]) - 1][i]!r} is not from 0 to 1')
-    keep = np.flatnonzero(rows.bad.good())
-    boxes = np.clip(rows.boxes[keep], 0, 1)
-    found = pd.DataFrame(dict(zip(BOX, boxes.T)))
-    found.insert(0, 'video', rows.videos[keep])
-    found.insert(1, 'timestamp', rows.times[keep].astype(np.int64))
-    found['score'] = scores[keep]
-    found['clipped'] = (boxes != rows.boxes[keep]).any(1)
-    return found, len(table)
 
 
 def write_proposals(path: str, tables: Mapping[Key, np.ndarray]) -> None:
@@ -109,8 +54,11 @@ def read_proposals(path: str) -> dict[Key, Any]:
 
 def pick_proposals(found: Mapping[Key, Any], keys: list[Key], path: str,
                    score_thr: float = 0.9, keep_best: bool = True,
-                   max_num: int = 1000) -> Proposals:
+                   max_num: int = 1000) -> BoxTable:
     """The person boxes of keyframes that are good enough.
+
+    Columns are ``proposals``: x1, y1, x2, y2 as shares of the image, float32
+    (P, 4), and ``scores``, float32 (P, ), ones where the file has none.
 
     Coordinates that leave the image by at most 0.001 are clipped; boxes
     without area, which detectors give at the border, are dropped. Both are
@@ -146,9 +94,8 @@ def pick_proposals(found: Mapping[Key, Any], keys: list[Key], path: str,
     table, owner = table[good], owner[good]
     keep = pd.Series(owner).groupby(owner).cumcount().to_numpy() < max_num
     table, owner = table[keep], owner[keep]
-    return Proposals(
-        starts(owner, len(keys)), np.ascontiguousarray(table[:, :4]),
-        np.ascontiguousarray(table[:, 4]))
+    return BoxTable(starts(owner, len(keys)), dict(
+        proposals=table[:, :4].copy(), scores=table[:, 4].copy()))
 
 
 def _stack(found: Mapping[Key, Any], keys: list[Key],

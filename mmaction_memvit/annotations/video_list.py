@@ -4,17 +4,15 @@ import io
 import posixpath
 import re
 from collections.abc import Iterable
-from typing import Any, Optional
+from typing import Optional
 
 from mmengine.fileio import put_text
 
 from ..messages import check_choice, data_error
-from .table import read_lines, read_table, to_numbers
+from .table import read_lines, to_numbers
 
 FORMATS = {'video': 'path label [label ...]',
            'segments': 'path start end label[,label ...]'}
-# Of tables that lists are made from.
-CLIP_COLUMNS = ('path', 'label', 'class', 'source_group')
 # A path with seconds behind it: 'a.mp4 12.0 15.5', 'a.mp4 12.0'.
 _TIMED = re.compile(r'.*\.\w*[a-zA-Z]\w*'
                     r'(\s+\d+\.\d+(\s+\d+)?|(\s+\d+(\.\d+)?)?\s+\d+\.\d+)')
@@ -180,28 +178,3 @@ def write_video_list(ann_file: str, rows: Iterable[tuple]) -> None:
         dots = './' if _ODD.match(path) else ''
         out.write(' '.join([dots + path, *map(str, fields)]) + '\n')
     put_text(out.getvalue(), ann_file)
-
-
-def read_clip_table(path: str,
-                    num_classes: Optional[int] = None) -> list[dict[str, Any]]:
-    """Reads the table of clips that lists and long videos are made from.
-
-    The CSV file has columns ``path``, ``label``, ``class`` (its name) and
-    ``source_group``, a dict a row, the label as int. Rows with labels of
-    ``num_classes`` and more are left out.
-    """
-    form = f'give it a first line {",".join(CLIP_COLUMNS)}, and rows'
-    table = read_table(path).with_header(CLIP_COLUMNS, form)
-    labels = table.integers('label', 0)
-    rows, names = [], {}
-    for i, (label, name) in enumerate(zip(labels.tolist(), table['class'])):
-        if names.setdefault(label, name) != name:
-            raise data_error(
-                table.where(i), f'label {label} is called {names[label]!r} '
-                f'before and {name!r} here', 'give every label one name')
-        if num_classes is None or label < num_classes:
-            rows.append(dict(zip(CLIP_COLUMNS, (
-                table['path'][i], label, name, table['source_group'][i]))))
-    if not rows:
-        raise data_error(path, 'it holds no clip', form)
-    return rows

@@ -52,14 +52,15 @@ class ClipLoader:
         :meth:`OnlineInferencer.session`.
         """
         plan = self.plan
-        shape = clip.images[0].shape[:2]
+        # Transforms may work in place; clips share frames.
+        images = [np.array(x) for x in clip.images]
+        shape = images[0].shape[:2]
         return self._pipeline(
             dict(
-                # Transforms may work in place; clips share frames.
-                imgs=[x.copy() for x in clip.images], original_shape=shape,
-                img_shape=shape, clip_len=plan.clip_len,
-                frame_interval=plan.frame_interval, num_clips=1, label=-1,
-                modality='RGB', start_index=0, segment_id='', fps=clock.fps,
+                imgs=images, original_shape=shape, img_shape=shape,
+                clip_len=plan.clip_len, frame_interval=plan.frame_interval,
+                num_clips=1, label=-1, modality='RGB', start_index=0,
+                segment_id='', fps=clock.fps,
                 clip_range=(int(clip.wanted[0]), int(clip.wanted[-1])),
                 **self._box_keys(clip, clock, name, boxes)))
 
@@ -69,9 +70,9 @@ class ClipLoader:
         if not self.takes_boxes:
             return {}
         seconds = self.plan.start_seconds(clip.number, clock)
-        picture = clip.images[self.plan.clip_len // 2]
+        picture = np.array(clip.images[self.plan.clip_len // 2])
         pixels = np.asarray(
-            boxes(picture.copy(), seconds), np.float32).reshape(-1, 4)
+            boxes(picture, seconds), np.float32).reshape(-1, 4)
         height, width = picture.shape[:2]
         size = np.array([width, height, width, height], np.float32)
         return dict(img_key=f'{name},{self.plan.first + clip.number:04d}',

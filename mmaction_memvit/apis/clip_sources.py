@@ -3,12 +3,13 @@
 
 Two sources: a data set of streams, with all that it knows (frame folders,
 clips left out), and any video files, by the clips that a config's test data
-have (:func:`plan_of`).
+have.
 """
 import os.path as osp
 from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
+import torch
 from mmaction.registry import DATASETS
 from mmengine.config import ConfigDict
 
@@ -17,7 +18,7 @@ from mmaction_memvit.messages import first_names
 from mmaction_memvit.video.frames import Clock
 
 from .clip_loader import ClipLoader
-from .clip_plan import plan_of
+from .session import Clip
 
 
 class DatasetClips:
@@ -70,48 +71,52 @@ class FileClips:
     """Clips of video files, by the plan of a config's test data.
 
     Args:
-        dataset (ConfigDict): The config's ``test_dataloader.dataset``.
+        loader (ClipLoader): With the plan.
         paths (Mapping): Paths of videos by names.
         index (Mapping): Their entries in an index, by names.
-        **options: ``sample_fps`` and others of :func:`plan_of`.
     """
 
-    def __init__(self, dataset: ConfigDict, paths: Mapping[str, str],
-                 index: Mapping[str, dict], **options: Any) -> None:
-        self.plan = plan_of(dataset, **options)
-        self.loader = ClipLoader(dataset, self.plan)
-        if self.loader.takes_boxes:
-            raise ValueError('clips around keyframes need person boxes, and '
-                             'have no place without them. Remedy: a config '
-                             'with OnlineVideoDataset')
-        self.paths, self.index = paths, index
+    def __init__(self, loader: ClipLoader, paths: Mapping[str, str],
+                 index: Mapping[str, dict]) -> None:
+        self.loader, self.paths, self.index = loader, paths, index
         #: dict[str, int]: Clips of each video that can be read.
-        self.counts = {name: self.plan.num_clips(Clock(index[name]))
+        self.counts = {name: loader.plan.num_clips(Clock(index[name]))
                        for name in paths if index[name]['num_frames']}
 
     def describe(self) -> Any:
         """What clips depend on, for comparison."""
-        return self.plan.describe()
+        return self.loader.plan.describe()
 
     @property
     def grid(self) -> Dict[str, int]:
         """dict: ``clip_len`` and ``frame_interval``."""
-        return dict(clip_len=self.plan.clip_len,
-                    frame_interval=self.plan.frame_interval)
+        plan = self.loader.plan
+        return dict(
+            clip_len=plan.clip_len, frame_interval=plan.frame_interval)
 
     def video(self, name: str) -> dict:
         """The video, as an index has it."""
         return self.index[name]
 
+    def read_clip(self, name: str, number: int) -> Clip:
+        """A clip with ``data``, or, where boxes are missing, ``images``."""
+        entry = self.index[name]
+        clip = self.loader.read(self.paths[name], entry, number)
+        if self.loader.takes_boxes:
+            # Whoever finds the boxes wants the pictures. Tensors are shared
+            # between processes, arrays copied.
+            clip.images = torch.from_numpy(np.stack(clip.images))
+        else:
+            clip.data = self.loader.pack(clip, Clock(entry), name)
+            clip.images = []
+        return clip
+
     def read(self, name: str, clip: int) -> dict:
         """``inputs`` and ``data_samples`` of a clip."""
-        entry = self.index[name]
-        clock = Clock(entry)
-        data = self.loader.pack(
-            self.loader.read(self.paths[name], entry, clip), clock, name)
+        data = self.read_clip(name, clip).data
+        seconds = self.loader.plan.start_seconds(clip, Clock(self.index[name]))
         data['data_samples'].set_metainfo(
-            dict(video_id=name, timestamp=clip,
-                 start_seconds=self.plan.start_seconds(clip, clock)))
+            dict(video_id=name, timestamp=clip, start_seconds=seconds))
         return data
 
 

@@ -8,26 +8,22 @@ the same to the last byte whoever writes them.
 """
 import json
 import os.path as osp
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
 import numpy as np
 import torch
 from mmaction.models.recognizers.base import BaseRecognizer
 from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from mmaction_memvit.files import whole_file
 from mmaction_memvit.memory import MemoryHost
 from mmaction_memvit.messages import check_choice, check_whole
 from mmaction_memvit.models.layers.feature_vectors import feature_vectors
 from mmaction_memvit.video.find import is_video
-from mmaction_memvit.video.frames import VideoReadError
 
-from .chunks import as_it_is
 from .folder_job import fingerprint, share_out
-
-Batch = List[Tuple[str, int]]
+from .read_ahead import Batch, read_ahead
 
 
 class Progress(NamedTuple):
@@ -197,12 +193,11 @@ class FeatureJob:
         """
         batches = [b for i in share for b in self.batches(self.groups[i])]
         last = {name: clip for batch in batches for name, clip in batch}
-        loader = DataLoader(_Reader(self.clips, batches), batch_size=None,
-                            collate_fn=as_it_is, num_workers=self.num_workers)
         vectors: Dict[str, list] = {}
         failed: Dict[str, str] = {}
         done = written = 0
-        for batch, read in zip(batches, loader):
+        for batch, read in zip(batches, read_ahead(
+                self.clips.read, batches, self.num_workers)):
             if batch[0][1] == 0:
                 self.extractor.forget()
             for (name, _), clip in zip(batch, read):
@@ -265,22 +260,3 @@ def _check_names(names: Sequence[str]) -> None:
 
 def _stem(name: str) -> str:
     return osp.splitext(name)[0] if is_video(name) else name
-
-
-class _Reader(Dataset):
-    """Batches of clips; in place of one that cannot be read the reason."""
-
-    def __init__(self, clips: Any, batches: Sequence[Batch]) -> None:
-        self.clips, self.batches = clips, batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, number: int) -> List[Any]:
-        return [self._read(*key) for key in self.batches[number]]
-
-    def _read(self, name: str, clip: int) -> Any:
-        try:
-            return self.clips.read(name, clip)
-        except (VideoReadError, OSError) as e:
-            return str(e) or type(e).__name__

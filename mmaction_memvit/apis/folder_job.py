@@ -22,8 +22,9 @@ from mmaction_memvit.messages import check_whole
 from mmaction_memvit.video.frames import Clock
 from mmaction_memvit.video.index import earlier_index, update_index
 
-from .chunks import Chunk, ChunkReader, chunks_of, read_ahead
+from .clip_sources import FileClips
 from .online_inferencer import OnlineInferencer
+from .read_ahead import read_ahead
 from .session import ClipPrediction, Session
 from .video_group import VideoGroup
 
@@ -153,31 +154,31 @@ class FolderJob:
             rank (int): Which of the processes this is. Defaults to 0.
 
         Yields:
-            Progress: After each piece of the work.
+            Progress: After each batch.
         """
         self.plan = plan
-        inferencer = self.inferencer
-        chunks = [
-            chunk for number in plan.shares[rank]
-            for chunk in chunks_of(number, plan.counts_of(number),
-                                   plan.starts[number])]
-        reader = ChunkReader(inferencer.loader, chunks, plan.videos,
-                             plan.index)
+        turns = [x for number in plan.shares[rank] for x in plan.turns(number)]
+        read = read_ahead(
+            FileClips(self.inferencer.loader, plan.videos,
+                      plan.index).read_clip,
+            [[(name, turn) for name in names] for _, turn, names in turns],
+            self.num_workers)
         group, clips, seconds, waiting, running = None, 0, 0., 0., 0.
         begin = saved = time.monotonic()
-        for chunk, files in zip(chunks, read_ahead(reader, self.num_workers)):
+        for (number, turn, names), found in zip(turns, read):
             now = time.monotonic()
             waiting, begin = waiting + now - begin, now
-            if group is None or group.number != chunk.group:
-                group = self._open(chunk)
-            for turn in range(chunk.first, chunk.last):
-                steps = group.step(turn, files)
-                clips += len(steps)
-                seconds += sum(self._advance(*x) for x in steps)
+            if group is None or group.number != number:
+                group = VideoGroup(self, number, plan.groups[number])
+                group.load(self._read_state(number), turn)
+            steps = group.step(turn, dict(zip(names, found)))
+            clips += len(steps)
+            seconds += sum(self._advance(*x) for x in steps)
             now = time.monotonic()
-            is_saved = chunk.ends or now - saved > self.save_every
+            ends = turn + 1 >= max(plan.counts_of(number).values())
+            is_saved = ends or now - saved > self.save_every
             if is_saved:
-                group.save(chunk.last, chunk.ends)
+                group.save(turn + 1, ends)
                 saved = now = time.monotonic()
             running, begin = running + now - begin, now
             yield Progress(clips, seconds, waiting, running, is_saved)
@@ -188,11 +189,6 @@ class FolderJob:
         start = plan.start_seconds(step.clip, session.clock)
         following = plan.start_seconds(step.clip + 1, session.clock)
         return min(following, session.clock.end) - start
-
-    def _open(self, chunk: Chunk) -> VideoGroup:
-        group = VideoGroup(self, chunk.group, self.plan.groups[chunk.group])
-        group.load(self._read_state(chunk.group), chunk.first)
-        return group
 
     # -- files --------------------------------------------------------------
 
@@ -252,6 +248,14 @@ class JobPlan(NamedTuple):
     def counts_of(self, number: int) -> dict[str, int]:
         """Clips of the files of a group."""
         return {x: self.counts.get(x, 0) for x in self.groups[number]}
+
+    def turns(self, number: int) -> list[tuple[int, int, list[str]]]:
+        """What is left of a group: its number, a clip's, and whose clips."""
+        counts = self.counts_of(number)
+        # A group without clips is done in a turn, too.
+        return [(number, turn, [x for x, num in counts.items() if turn < num])
+                for turn in range(self.starts[number],
+                                  max(counts.values()) or 1)]
 
     def seconds_left(self, rank: int) -> float:
         """Of video, about, that are a process's share."""

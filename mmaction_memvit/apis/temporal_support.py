@@ -8,16 +8,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from mmaction_memvit.datasets.samplers.stream_batch_sampler import (
+from mmaction_memvit.datasets.samplers.stream_plan import (
+    index_streams,
     read_stream_keys,
 )
-from mmaction_memvit.datasets.samplers.stream_plan import index_streams
 from mmaction_memvit.evaluation.functional import (
     TemporalSupport,
     change_by_age,
@@ -25,6 +26,7 @@ from mmaction_memvit.evaluation.functional import (
 from mmaction_memvit.evaluation.keyed import is_probability, to_numpy
 from mmaction_memvit.memory import MemoryBank, MemoryHost, clip_identities
 from mmaction_memvit.messages import log
+from mmaction_memvit.models.layers.feature_vectors import feature_vectors
 
 from .model import load_model
 
@@ -64,13 +66,12 @@ def measure_temporal_support(
             counts.
     """
     config, model = load_model(config, checkpoint, device)
-    theoretical = theoretical_support(model)
     dataset = DATASETS.build(config.test_dataloader.dataset)
+    theoretical = theoretical_support(model, _places(model, dataset))
     lengths = index_streams(read_stream_keys(dataset)).lengths
     if max_age is None:
-        max_age = min(
-            _SOME_AGES if math.isinf(theoretical) else int(theoretical) + 1,
-            _MANY_AGES)
+        far = _SOME_AGES if math.isinf(theoretical) else theoretical + 1
+        max_age = min(math.ceil(far), _MANY_AGES)
     max_age = min(max_age, lengths.max() - 1)
     pairs = _Pairs(dataset, num_clips, 2 * (max_age + 1), seed)
     loader = Runner.build_dataloader(
@@ -95,9 +96,26 @@ def measure_temporal_support(
     return result._replace(theoretical=theoretical)
 
 
-def theoretical_support(model: nn.Module) -> float:
-    """Clips of the past that can matter, see :class:`MemoryHost`."""
-    return model.temporal_support if isinstance(model, MemoryHost) else 0
+def theoretical_support(model: nn.Module, places: int = 1) -> float:
+    """Clips of the past that can matter, see ``MemoryHost.clips_back``."""
+    return model.clips_back(places) if isinstance(model, MemoryHost) else 0
+
+
+def _places(model: nn.Module, dataset: Dataset) -> int:
+    """Vectors that a clip gives to parts that remember each."""
+    parts = model.memory_parts() if isinstance(model, MemoryHost) else ()
+    part = next((x for x in parts if getattr(x, 'per_frame', False)), None)
+    if part is None:
+        return 1
+    found = []
+
+    def look(part: nn.Module, args: tuple) -> None:
+        found.append(feature_vectors(args[0], True).shape[1])
+
+    data = model.data_preprocessor(pseudo_collate([dataset[0]]), False)
+    with part.register_forward_pre_hook(look), torch.no_grad():
+        model(**data, mode='predict')
+    return found[0]
 
 
 class _Pairs(Dataset):

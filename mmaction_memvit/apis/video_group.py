@@ -49,18 +49,18 @@ class VideoGroup:
             session.clock = Clock(entry)
         self.sessions[name] = session
 
-    def step(self, turn: int, files: Mapping[str, list]) -> List[tuple]:
-        """Run clip ``turn`` of each file, from :class:`ChunkReader`.
+    def step(self, turn: int, found: Mapping[str, Any]) -> List[tuple]:
+        """Run clip ``turn`` of each file that has one, from read_ahead.
 
-        Gives sessions and predictions, of files that have such a clip.
+        Gives sessions and predictions.
         """
         clips = {}
         for name in list(self.sessions):
-            if turn >= self.counts[name]:
+            if name not in found:
                 # It has ended; its memory goes.
                 del self.sessions[name]
                 continue
-            clip = next(files[name])
+            clip = found[name]
             if isinstance(clip, str):
                 self.failed[name] = f'clip {turn}: {clip}'
                 del self.sessions[name]

@@ -4,7 +4,7 @@
 :func:`heal_host` has run once ``import mmaction_memvit`` is done. It mends
 what raises, and changes nothing that works.
 """
-from . import imports, operators, runtime, tools
+from . import imports, operators
 from .detection import detection_is_there, explain_missing_detection
 from .errors import HostError, check_version, import_host
 from .operators import ops_are_compiled
@@ -30,14 +30,10 @@ def heal_host() -> None:
         for part in ('models', 'datasets', 'engine', 'evaluation',
                      'visualization'):
             import_host(f'mmaction.{part}')
+    # These import MMAction2.
+    from . import runtime, tools  # noqa: F401
     runtime.heal_resume()
-    runtime.heal_distributed_on_cpu()
-    runtime.heal_metrics_file()
-    runtime.heal_report_of_environment()
     runtime.heal_config_lookup()
-    runtime.heal_inherited_collate_fn()
     runtime.heal_color_jitter()
     runtime.heal_removed_numpy_names()
-    tools.heal_visualization_hook()
-    tools.explain_inferencer()
     explain_missing_detection()

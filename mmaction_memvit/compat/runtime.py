@@ -1,7 +1,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Mends what fails when MMEngine and MMAction2 run.
 
-One function per fault, with the version it answers. Each leaves a sound host
+One function per fault, with the version it answers; those that stand around
+one of the host do so as soon as this is imported. Each leaves a sound host
 untouched and may be called again.
 """
 import functools
@@ -10,18 +11,25 @@ import pickle
 import sys
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from mmaction.datasets.transforms import ColorJitter
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.device import get_device
+from mmengine.dist import utils as dist_utils
+from mmengine.hooks import logger_hook
+from mmengine.logging import HistoryBuffer
+from mmengine.model import MMDistributedDataParallel
+from mmengine.runner import runner
 
 from .errors import PACKAGE, HostError, is_outside
-from .wrap import wrap
-
-if TYPE_CHECKING:
-    import numpy as np
+from .wrap import around
 
 
 def _history_buffer_method(owner: type, name: str) -> Callable:
     """Stands in for the ``getattr`` that a pickled HistoryBuffer calls."""
-    from mmengine.logging import HistoryBuffer
     if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
         return getattr(HistoryBuffer, name)
     raise pickle.UnpicklingError(
@@ -38,10 +46,6 @@ def heal_resume() -> None:
     objects and NumPy numbers: resuming fails with "Weights only load failed".
     This allows exactly those types. Everything else stays refused.
     """
-    import numpy as np
-    import torch
-    from mmengine.logging import HistoryBuffer
-
     # Before 2.6 the host is fine: weights_only is off unless asked for.
     if is_outside(torch.__version__, '2.6.0a0', None):
         return
@@ -64,66 +68,54 @@ def heal_resume() -> None:
     torch.serialization.add_safe_globals(allowed)
 
 
-def heal_distributed_on_cpu() -> None:
+@around(dist_utils, '_init_dist_pytorch')
+def init_processes(original: Callable, backend: str,
+                   init_backend: str = 'torch', **kwargs) -> None:
     """Lets several processes train or test on a machine without a GPU.
 
     MMEngine's launchers select a CUDA device whatever the backend is, and
     its runner names one to DistributedDataParallel: both fail on a CPU, where
     two processes over gloo are the way to try a distributed run out.
     """
-    from mmengine.device import get_device
-    from mmengine.dist import utils as dist_utils
-    from mmengine.model import MMDistributedDataParallel
-
-    if get_device() == 'cpu':
-        wrap(dist_utils, '_init_dist_pytorch', _init_dist_pytorch)
-        wrap(MMDistributedDataParallel, '__init__', _init_ddp)
-
-
-def _init_dist_pytorch(original: Callable, backend: str,
-                       init_backend: str = 'torch', **kwargs) -> None:
-    if init_backend != 'torch':
+    if get_device() != 'cpu' or init_backend != 'torch':
         return original(backend, init_backend, **kwargs)
     if backend == 'nccl':
         raise HostError(
             "There is no GPU here, which the backend 'nccl' needs. "
             'Remedy: --cfg-options env_cfg.dist_cfg.backend=gloo.')
-    from torch import distributed
-    distributed.init_process_group(backend=backend, **kwargs)
+    torch.distributed.init_process_group(backend=backend, **kwargs)
 
 
-def _init_ddp(original: Callable, self, module, *args, **kwargs) -> None:
-    if all(p.device.type == 'cpu' for p in module.parameters()):
+@around(MMDistributedDataParallel, '__init__')
+def init_parallel(original: Callable, self: MMDistributedDataParallel,
+                  module: torch.nn.Module, *args, **kwargs) -> None:
+    """See :func:`init_processes`."""
+    if get_device() == 'cpu' and all(
+            p.device.type == 'cpu' for p in module.parameters()):
         kwargs['device_ids'] = None
     original(self, module, *args, **kwargs)
 
 
-def heal_metrics_file() -> None:
+@around(logger_hook, 'dump')
+def dump_metrics(original: Callable, *args, **kwargs) -> None:
     """Lets one process write the metrics of a test with several.
 
     After a test every process of MMEngine's LoggerHook writes one and the
     same JSON file, at about the same time: now and then it holds the end of
     another's text behind its own.
     """
-    from mmengine.dist import master_only
-    from mmengine.hooks import logger_hook
-    wrap(logger_hook, 'dump',
-         lambda original, *args, **kwargs: master_only(original)(
-             *args, **kwargs))
+    if dist_utils.is_main_process():
+        original(*args, **kwargs)
 
 
-def heal_report_of_environment() -> None:
+@around(runner, 'collect_env')
+def collect_env(original: Callable) -> dict:
     """Lets the runner start beside a torchvision that does not load.
 
     PyPI's torchvision beside a torch for the CPU raises "operator
     torchvision::nms does not exist", a RuntimeError, where MMEngine's report
     expects a missing module at most.
     """
-    from mmengine.runner import runner
-    wrap(runner, 'collect_env', _collect_env)
-
-
-def _collect_env(original: Callable) -> dict:
     try:
         return original()
     except RuntimeError as error:
@@ -136,22 +128,9 @@ def _collect_env(original: Callable) -> dict:
         del sys.modules['torchvision']
 
 
-def heal_config_lookup() -> None:
-    """Makes ``_base_ = 'mmaction_memvit::...'`` work.
-
-    MMEngine looks a package's configs up through a fixed table of OpenMMLab
-    projects, from the name of the module to that of the distribution.
-    """
-    from mmengine.config.utils import MODULE2PACKAGE
-
-    # Not the distribution's name: for an editable install (PEP 660) MMEngine
-    # would then look beside the metadata, where there is no code. It finds no
-    # distribution of this name, takes it for a module, and so gets to the
-    # folder of the code however that was installed.
-    MODULE2PACKAGE[PACKAGE] = f'{PACKAGE}.version'
-
-
-def heal_inherited_collate_fn() -> None:
+@around(runner.Runner, 'build_dataloader')
+def build_dataloader(original: Callable, dataloader: object, *args,
+                     **kwargs) -> object:
     """Lets a config inherit a data loader with a ``collate_fn``.
 
     MMEngine marks every ``type`` of a ``_base_`` from another package
@@ -160,12 +139,6 @@ def heal_inherited_collate_fn() -> None:
     inherited, "repeat_pseudo_collate() got an unexpected keyword argument
     '_scope_'".
     """
-    from mmengine.runner import Runner
-    wrap(Runner, 'build_dataloader', _build_dataloader)
-
-
-def _build_dataloader(original: Callable, dataloader: object, *args,
-                      **kwargs) -> object:
     if isinstance(dataloader, dict) and isinstance(
             dataloader.get('collate_fn'), dict):
         collate_fn = dict(dataloader['collate_fn'])
@@ -174,10 +147,21 @@ def _build_dataloader(original: Callable, dataloader: object, *args,
     return original(dataloader, *args, **kwargs)
 
 
-def _adjust_hue(img: 'np.ndarray', factor: float) -> 'np.ndarray':
+def heal_config_lookup() -> None:
+    """Makes ``_base_ = 'mmaction_memvit::...'`` work.
+
+    MMEngine looks a package's configs up through a fixed table of OpenMMLab
+    projects, from the name of the module to that of the distribution.
+    """
+    # Not the distribution's name: for an editable install (PEP 660) MMEngine
+    # would then look beside the metadata, where there is no code. It finds no
+    # distribution of this name, takes it for a module, and so gets to the
+    # folder of the code however that was installed.
+    MODULE2PACKAGE[PACKAGE] = f'{PACKAGE}.version'
+
+
+def _adjust_hue(img: np.ndarray, factor: float) -> np.ndarray:
     """Turns the hue of (H, W, 3) RGB values by ``factor`` of 255 steps."""
-    import cv2
-    import numpy as np
     img = np.clip(img, 0, 255).astype(np.uint8)
     hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV)
     # Hues are 0..179 in steps of two degrees; the sum must not wrap at 256.
@@ -192,9 +176,6 @@ def heal_color_jitter() -> None:
     It adds a negative Python integer to unsigned bytes, which NumPy 2 refuses
     ("Python integer -24 out of bounds for uint8").
     """
-    import numpy as np
-    from mmaction.datasets.transforms import ColorJitter
-
     try:
         ColorJitter.adjust_hue(np.zeros((1, 1, 3)), -0.1)
     except OverflowError:
@@ -207,7 +188,6 @@ def heal_removed_numpy_names() -> None:
     AVAMetric stopped at ``np.NAN``, for a class without labels, and poses at
     ``np.Inf``. NumPy itself stays as it is.
     """
-    import numpy as np
     names = dict(NAN='nan', Inf='inf', trapz='trapezoid')
     gone = {k: getattr(np, v) for k, v in names.items() if not hasattr(np, k)}
     if not gone:

@@ -1,12 +1,18 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """MMAction2's tools and interfaces, on models that remember.
 
-One function per fault. Each leaves stock models as they are and may be called
-again.
+One function per fault, in force as soon as this is imported. Each leaves stock
+models as they are.
 """
 from collections.abc import Callable
 
-from .wrap import wrap
+from mmaction.apis.inferencers import ActionRecogInferencer
+from mmaction.engine.hooks import VisualizationHook
+from mmaction.registry import DATASETS
+from mmengine.config import Config
+from mmengine.structures import LabelData
+
+from .wrap import around
 
 
 def _name(sample: object, number: int) -> str:
@@ -18,7 +24,6 @@ def _name(sample: object, number: int) -> str:
 
 def _with_labels(sample: object) -> object:
     """The sample with its labels where the visualizer looks for them."""
-    from mmengine.structures import LabelData
     sample = sample.clone()
     if 'gt_label' in sample and (sample.gt_label >= 0).all():
         sample.set_field(LabelData(item=sample.gt_label), 'gt_labels')
@@ -29,7 +34,9 @@ def _with_labels(sample: object) -> object:
     return sample
 
 
-def heal_visualization_hook() -> None:
+@around(VisualizationHook, '_draw_samples')
+def draw_samples(original: Callable, self: VisualizationHook, batch_idx: int,
+                 data_batch: dict, data_samples: list, step: int = 0) -> None:
     """Lets ``--show-dir`` draw clips, each in a folder of its own.
 
     MMAction2's VisualizationHook stops at any clip: it hands ``show`` to a
@@ -37,12 +44,6 @@ def heal_visualization_hook() -> None:
     where 3D recognizers have (views, 3, T, H, W). It also names pictures by
     the file, so that the clips of a video would overwrite each other.
     """
-    from mmaction.engine.hooks import VisualizationHook
-    wrap(VisualizationHook, '_draw_samples', _draw_samples)
-
-
-def _draw_samples(original: Callable, self, batch_idx: int, data_batch: dict,
-                  data_samples: list, step: int = 0) -> None:
     if not self.enable:
         return
     clips = [x[0] if x.ndim == 5 else x for x in data_batch['inputs']]
@@ -64,19 +65,15 @@ def _draw_samples(original: Callable, self, batch_idx: int, data_batch: dict,
             _with_labels(sample), step=step, show_frames=self.show, **options)
 
 
-def explain_inferencer() -> None:
+@around(ActionRecogInferencer, '_init_pipeline')
+def init_pipeline(original: Callable, self: ActionRecogInferencer,
+                  cfg: Config) -> object:
     """Says what runs a model along a video, where MMAction2's cannot.
 
     ``MMAction2Inferencer`` and ``ActionRecogInferencer`` put a clip together
     by the sampling transform of the config; data sets of streams have none,
     and a single clip would have no memory.
     """
-    from mmaction.apis.inferencers import ActionRecogInferencer
-    wrap(ActionRecogInferencer, '_init_pipeline', _init_pipeline)
-
-
-def _init_pipeline(original: Callable, self, cfg) -> object:
-    from mmaction.registry import DATASETS
     kind = cfg.test_dataloader.dataset.type
     cls = DATASETS.get(kind) if isinstance(kind, str) else kind
     if hasattr(cls, 'stream_keys'):

@@ -6,11 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 
-def wrap(owner: Any, name: str, new: Callable) -> None:
-    """Puts ``new(original, ...)`` in the place of a function, once.
+def around(owner: Any, *names: str) -> Callable:
+    """Decorator: a function stands in for functions of the host, once.
 
-    ``new`` gets the original, then what that is called with.
+    It gets the original, then what that is called with.
     """
+
+    def put(new: Callable) -> Callable:
+        for name in names:
+            _wrap(owner, name, new)
+        return new
+
+    return put
+
+
+def _wrap(owner: Any, name: str, new: Callable) -> None:
     original = getattr(owner, name)
     if getattr(original, 'is_wrapped', False):
         return

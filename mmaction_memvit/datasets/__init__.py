@@ -1,9 +1,11 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 from .ava import OnlineAVADataset
 from .charades import CharadesDataset
-from .epic import EpicDataset
-from .epic_stream import OnlineEpicDataset
+from .consistent import PerVideoAugment
+from .epic import OnlineEpicDataset
+from .epic_segments import EpicDataset
 from .features import FeatureStreamDataset
+from .frame_folders import FrameFolders
 from .online_detection import (
     OnlineDetectionDataset,
     OnlineDetectionVideoDataset,
@@ -17,7 +19,8 @@ from .video_clips import VideoClipsDataset
 from .windows import CollaborativeAVADataset
 
 __all__ = ['CharadesDataset', 'CollaborativeAVADataset', 'EpicDataset',
-           'FeatureStreamDataset', 'NamedVideoDataset', 'OnlineAVADataset',
-           'OnlineDetectionDataset', 'OnlineDetectionVideoDataset',
-           'OnlineEpicDataset', 'OnlineVideoDataset', 'StreamDataset',
+           'FeatureStreamDataset', 'FrameFolders', 'NamedVideoDataset',
+           'OnlineAVADataset', 'OnlineDetectionDataset',
+           'OnlineDetectionVideoDataset', 'OnlineEpicDataset',
+           'OnlineVideoDataset', 'PerVideoAugment', 'StreamDataset',
            'VideoClipsDataset']

@@ -1,23 +1,41 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Keyframes of long videos with boxes, as in AVA."""
 from collections.abc import Sequence
-from typing import Callable, Optional, Union
+from typing import Callable, NamedTuple, Optional, Union
 
 import numpy as np
 from mmaction.registry import DATASETS
 
-from ..annotations.ava import image_key, read_exclusions
+from ..annotations.ava import image_key, read_ava_boxes, read_exclusions
+from ..annotations.class_names import choose_classes
 from ..annotations.proposals import (
     count_matches,
     pick_proposals,
     read_proposals,
 )
 from ..messages import check_choice, first_names, log, tool, warn
-from .ava_truth import Keyframes, read_truth
 from .grid import Clock, KeyframeGrid
 from .source import NamedVideoDataset, drop
 
 PREPARE_AVA = tool('data/ava/prepare_ava.py')
+
+
+class Keyframes(NamedTuple):
+    """K keyframes of videos.
+
+    Each has the number of its ``video``, ascending, and a timestamp ``time``,
+    ascending within a video; ``rows`` are keyframes of the ground truth, -1
+    for none.
+    """
+    video: np.ndarray
+    time: np.ndarray
+    rows: np.ndarray
+
+    def find(self, video: int, time: int) -> int:
+        """Number of a keyframe, -1 if there is none."""
+        start, end = np.searchsorted(self.video, (video, video + 1))
+        i = start + int(np.searchsorted(self.time[start:end], time))
+        return int(i) if i < end and self.time[i] == time else -1
 
 
 @DATASETS.register_module()
@@ -165,12 +183,18 @@ class OnlineAVADataset(NamedVideoDataset):
 
     def load_videos(self) -> list[dict]:
         """Reads the boxes and looks for the videos."""
-        grid = self.grid
-        self._boxes, classes = read_truth(
-            self.ann_file, self.num_classes, self.custom_classes,
-            self.label_file, (grid.start, grid.end), self.bad_rows)
-        if classes is not None:
-            self._metainfo.setdefault('classes', classes)
+        grid, label_file = self.grid, self.label_file
+        chosen = choose_classes(self.num_classes, self.custom_classes,
+                                label_file)
+        self._boxes = read_ava_boxes(
+            self.ann_file, chosen.num_in_file, self.custom_classes,
+            (grid.start, grid.end), self.bad_rows)
+        if label_file is not None:
+            if self.custom_classes is None:
+                chosen.check(self._boxes.labels, self.ann_file, label_file)
+            self._metainfo.setdefault('classes', tuple(
+                chosen.names.get(i, f'class {i}')
+                for i in chosen.ids[1:].tolist()))
         videos = self.find_videos(self._boxes.videos)
         self._check_length(videos)
         return videos
@@ -192,16 +216,16 @@ class OnlineAVADataset(NamedVideoDataset):
         table = table[:, (np.diff(table[:2], prepend=-1) != 0).any(0)]
         table = table[:, self._usable(videos, *table)]
         video, time, rows = table
-        proposals = None
+        self._proposals = None
         if file is not None:
             keys = self._keys(videos, video, time)
             count_matches(found, [k for k, r in zip(keys, rows) if r >= 0]
                           or keys, file, self.ann_file)
-            proposals = pick_proposals(
+            self._proposals = pick_proposals(
                 found, keys, file, self.person_det_score_thr, self.keep_best,
                 self.num_max_proposals)
-        self.keyframes = Keyframes(video, time, rows, boxes, self.num_classes,
-                                   proposals)
+        self.keyframes = Keyframes(video.astype(np.int32), time,
+                                   rows.astype(np.int32))
         self._report(videos)
         return dict(video=self.keyframes.video, position=self.keyframes.time)
 
@@ -229,7 +253,7 @@ class OnlineAVADataset(NamedVideoDataset):
             good = pick_proposals(found, keys, self.proposal_file,
                                   self.person_det_score_thr, keep_best=False)
             keys = [(number[v], t) for (v, t), num in zip(
-                keys, np.diff(good.first_box)) if num]
+                keys, good.counts) if num]
         keys = np.asarray(keys, np.int64).reshape(-1, 2).T
         return [np.concatenate([keys, np.full_like(keys[:1], -1)])]
 
@@ -272,15 +296,15 @@ class OnlineAVADataset(NamedVideoDataset):
 
     def _report(self, videos: list[dict]) -> None:
         table = self.keyframes
-        counts = table.num_boxes()
-        text = (f"; {len(table)} keyframes (keyframes='{self.which}'), "
+        counts = np.append(self._boxes.table.counts, 0)[table.rows]
+        text = (f"; {len(table.rows)} keyframes (keyframes='{self.which}'), "
                 f'{(table.rows >= 0).sum()} of them annotated, with '
                 f'{counts.sum()} boxes; {self._num_excluded} keyframes '
                 'excluded')
         for what, num in self._boxes.skipped.items():
             text += f'; {num} {what}'
-        if table.proposals is not None:
-            num = np.diff(table.proposals.first_box)
+        if self._proposals is not None:
+            num = self._proposals.counts
             text += (f'; {num.sum()} proposals, none for {(num == 0).sum()} '
                      'keyframes')
         self.summary = text
@@ -319,14 +343,16 @@ class OnlineAVADataset(NamedVideoDataset):
 
         A moment that is no keyframe has no box.
         """
-        keyframe = self.keyframes.find(number, time)
-        clock = Clock(video)
+        keyframe, clock = self.keyframes.find(number, time), Clock(video)
+        row = -1 if keyframe < 0 else self.keyframes.rows[keyframe]
         keys = dict(img_key=image_key(video['video_id'], time),
                     center_frame=int(self.grid.frame_of(time, clock)),
                     start_seconds=float(self.grid.seconds_of(time, clock)),
-                    **self.keyframes.truth(keyframe))
-        if self.keyframes.proposals is not None:
-            keys.update(self.keyframes.proposed(keyframe))
+                    **self._boxes.table.at(row))
+        keys['gt_labels'] = self._boxes.unpack(
+            keys['gt_labels']).astype(np.float32)
+        if self._proposals is not None:
+            keys.update(self._proposals.at(keyframe))
         elif self.test_mode:
             boxes = keys['gt_bboxes'].copy()
             keys.update(

@@ -1,6 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Streams of features with a label for each."""
-from collections.abc import Sequence
+"""Features in place of videos, and streams with a label for each."""
+from collections.abc import Mapping, Sequence
 from typing import Callable, Optional, Union
 
 import numpy as np
@@ -8,10 +8,89 @@ import torch
 from mmaction.registry import DATASETS
 from torch import Tensor
 
-from ..messages import data_error
-from ..video.feature_files import FeatureFile, find_feature_file
-from .grid import choose_by_share, shared_time
-from .video import OnlineVideoDataset, segment_times
+from ..messages import data_error, tool
+from ..video.feature_files import (
+    FeatureFile,
+    FeatureStack,
+    find_feature_file,
+)
+from ..video.find import in_threads
+from .source import Source
+from .video import OnlineVideoDataset
+
+EXTRACT_FEATURES = tool('extract_features.py')
+
+
+class FeatureFiles(Source, key='feature'):
+    """Files of features, a row a clip or a frame, of videos nobody opens."""
+
+    def find(self, places: Mapping[str, Sequence[str]]) -> list[dict]:
+        """The files, see :class:`Source`."""
+        self._lost: dict[str, str] = {}
+        self._widths: dict[str, int] = {}
+        videos = in_threads(lambda x: self._look(*x), list(places.items()))
+        owners: dict[tuple, str] = {}
+        for name, video in zip(places, videos):
+            other = owners.setdefault(video.get('feature_files', name), name)
+            if other != name:
+                raise data_error(
+                    self.where, f'{other!r} and {name!r} would have the same '
+                    f'features, {video["feature_files"][0][0]}',
+                    'rename one of the videos, and extract both anew')
+        # Threads end in any order; the list's first video counts.
+        widths = self._widths
+        first = next((x for x in places if x in widths), None)
+        for name in places:
+            if widths.get(name, widths.get(first)) != widths.get(first):
+                raise data_error(
+                    self.where, f'features of {name!r} have {widths[name]} '
+                    f'channels, those of {first!r} {widths[first]}',
+                    'extract all by the same model, or leave those of '
+                    'another out of the list')
+        return self.keep(
+            videos, [self._lost.get(name, '') for name in places],
+            'have no features', f'check {self.where}, extract them by '
+            f'"{EXTRACT_FEATURES}"')
+
+    def _look(self, name: str, places: Sequence[str]) -> dict:
+        roots = self.dataset.data_prefix['feature']
+        try:
+            files = tuple(find_feature_file(root, places) for root in (
+                [roots] if isinstance(roots, str) else roots))
+            features = FeatureStack(files)
+        except FileNotFoundError as e:
+            self._lost[name] = str(e)
+            return {}
+        told = features.describe(
+            self.dataset.fps, isinstance(self.dataset, FeatureStreamDataset))
+        self._widths[name] = features.channels
+        features.close()
+        return dict(video_id=name, feature_files=files, **told)
+
+    def check_samples(self, videos: Sequence[dict]) -> None:
+        """Raises an error if features of clips are not of planned clips."""
+        dataset = self.dataset
+        grid = getattr(dataset, 'grid', None)
+        told = {k: getattr(grid, k) for k in ('clip_len', 'frame_interval')
+                if hasattr(grid, k)}
+        numbers, firsts, counts = np.unique(
+            dataset.samples['video'], return_index=True, return_counts=True)
+        for number, first, count in zip(numbers, firsts, counts):
+            video = videos[number]
+            if video['feature_of'] != 'clip':
+                continue
+            features = FeatureStack(video['feature_files'])
+            keys = [dataset.sample_keys(i, video)
+                    for i in {first, first + count - 1}]
+            if 'start_seconds' not in keys[0]:
+                raise data_error(
+                    str(features.files[0]), 'features of clips one after the '
+                    f'other, but {type(dataset).__name__} chooses frames',
+                    'OnlineVideoDataset, OnlineEpicDataset or '
+                    'FeatureStreamDataset; or features one a frame, without '
+                    'times')
+            features.check_clips([x['start_seconds'] for x in keys], **told)
+            features.close()
 
 
 @DATASETS.register_module()
@@ -55,7 +134,6 @@ class FeatureStreamDataset(OnlineVideoDataset):
     """
 
     more_prefixes = ('label', )
-    rows_are_frames = True
 
     def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
                  clip_len: int = 1, frame_interval: int = 1,
@@ -150,22 +228,7 @@ class FeatureStreamDataset(OnlineVideoDataset):
             file.close()
             return torch.from_numpy(labels.astype(
                 np.int64 if labels.ndim == 1 else np.float32))
-        if self.ann_format == 'segments':
-            return self._labels_by_time(video, self.times_of(video, rows))
-        return self._many_hot([video['label']] * len(rows))
-
-    def _labels_by_time(self, video: dict, spans: np.ndarray) -> Tensor:
-        segments, times = video['segments'], segment_times(video)
-        if not self.multi_class:
-            chosen = choose_by_share(spans, times, self.min_overlap)
-            labels = [segments[k][2] if k >= 0 else () for k in chosen]
-            return torch.tensor([x[0] if x else -1 for x in labels])
-        found: list[list[int]] = [[] for _ in spans]
-        for row, k, _ in zip(*shared_time(spans, times, self.min_overlap)):
-            found[row] += segments[k][2]
-        return self._many_hot(found)
-
-    def _many_hot(self, labels: Sequence) -> Tensor:
+        labels = self.labels_at(video, self.times_of(video, rows))
         if not self.multi_class:
             return torch.tensor(labels)
         out = torch.zeros(len(labels), self.num_classes)

@@ -18,7 +18,6 @@ from ..messages import check_choice, data_error, first_names, warn
 from ..video.feature_files import FeatureFile
 from .features import FeatureStreamDataset
 from .grid import Clock, cut_tokens
-from .source import Source
 from .video import ListedVideoDataset, OnlineVideoDataset
 
 _NOTHING = VideoActions(np.zeros(0, np.int64), np.zeros((0, 2)))
@@ -182,6 +181,8 @@ class OnlineDetectionVideoDataset(BenchmarkDataset, OnlineVideoDataset):
             :class:`BenchmarkDataset`, whose ``actions`` must be given.
     """
 
+    names_are_paths = False
+
     def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
                  num_tokens: int = 1, **kwargs) -> None:
         if kwargs.get('actions') is None:
@@ -190,10 +191,6 @@ class OnlineDetectionVideoDataset(BenchmarkDataset, OnlineVideoDataset):
                              'are those of features')
         self.num_tokens = num_tokens
         super().__init__(ann_file, pipeline=pipeline, **kwargs)
-
-    def find_files(self, paths: list[str]) -> list[dict]:
-        """The video files, by name, whatever their suffix."""
-        return Source.of(self).named({path: [path] for path in paths})
 
     def sample_keys(self, idx: int, video: dict) -> dict:
         """Frames, tokens and labels of a clip."""

@@ -3,19 +3,22 @@
 import os
 import os.path as osp
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Callable, Optional, Union
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import exists
 
-from ..messages import data_error, first_names, tool, warn
+from ..messages import (
+    check_choice,
+    check_number,
+    first_names,
+    tool,
+    warn,
+)
 from ..video import probe_video
-from ..video.feature_files import FeatureStack, find_feature_file
 from ..video.find import (
     check_on_disk,
-    count_frame_images,
     find_videos,
     in_threads,
     is_outdated,
@@ -24,7 +27,7 @@ from ..video.find import (
 )
 from .stream import StreamDataset
 
-EXTRACT_FEATURES = tool('extract_features.py')
+BUILD_INDEX = tool('data/build_video_index.py')
 # Without an index so many videos are counted without a hint to build one.
 _FEW_VIDEOS = 20
 # What a FrameTable needs of an entry, and what tells that it is uneven.
@@ -32,52 +35,94 @@ _TABLE_KEYS = ('num_frames', 'fps', 'width', 'height', 'table', 'time_drift',
                'start')
 
 
-@dataclass(frozen=True)
 class Source:
-    """Finds the files or frame folders of videos and counts their frames.
+    """Finds the pictures of videos that annotations name, and counts them.
 
-    Videos come as dicts with ``video_id``, ``num_frames``, ``fps`` and the
-    ``SOURCE_KEYS`` that are known of them. Files that are missing are a
-    FileNotFoundError, those that cannot be read or do not fit the index a
-    ValueError, unless they are skipped. Arguments are those of
-    :class:`StreamDataset`, and the command that writes the index.
+    Each key of ``data_prefix`` has a class of its own, which names it: ``class
+    VideoFiles(Source, key='video')``.
+
+    Args:
+        dataset (NamedVideoDataset): Whose videos they are.
     """
-    ann_file: str
-    prefix: Mapping[str, str]
-    missing_video: str = 'error'
-    index_file: Optional[str] = None
-    build_command: str = ''
 
-    @classmethod
-    def of(cls, dataset: StreamDataset) -> 'Source':
-        """That of a data set."""
-        return cls(dataset.ann_file, dataset.data_prefix,
-                   dataset.missing_video, dataset.index_file,
-                   dataset.build_command())
+    kinds: dict[str, type['Source']] = {}
+    key: str
 
-    def listed(self, paths: Sequence[str]) -> list[dict]:
-        """The video files that a list gives the paths of, also their names."""
-        videos = [
-            dict(video_id=p, path=p,
-                 filename=osp.join(self.prefix['video'], p)) for p in paths]
-        if self.missing_video != 'unchecked':
-            there = in_threads(exists, [v['filename'] for v in videos])
-            videos = self._keep(videos, there)
-        return self._count(videos)
+    def __init_subclass__(cls, key: str) -> None:
+        cls.key = key
+        Source.kinds[key] = cls
 
-    def named(self, places: Mapping[str, Sequence[str]],
-              anywhere: bool = False) -> list[dict]:
-        """The files of videos that annotations name, whatever their suffix.
+    def __init__(self, dataset: 'NamedVideoDataset') -> None:
+        self.dataset = dataset
+        self.policy = dataset.missing_video
+        self.index_file = dataset.index_file
+
+    def find(self, places: Mapping[str, Sequence[str]]) -> list[dict]:
+        """The videos of some names, of each the first place that has it.
 
         ``places`` are paths from the folder at which a video may be, by its
-        name; with ``anywhere`` it may also be in any other folder under it. A
-        name that fits several files is a ValueError.
+        name. Videos come as dicts with ``video_id``, ``num_frames``, ``fps``
+        and the ``SOURCE_KEYS`` that are known of them. Those that are missing
+        are a FileNotFoundError, those that cannot be read or do not fit the
+        index a ValueError, unless they are skipped.
         """
-        root = self.prefix['video']
-        looked = self.missing_video != 'unchecked'
-        # The index tells the suffixes, where nobody is to look.
-        found = find_videos(places, root, anywhere) if looked else \
-            match_videos(places, self._load_index())
+        raise NotImplementedError
+
+    def check_samples(self, videos: Sequence[dict]) -> None:
+        """Raises an error if planned samples cannot be of these videos."""
+
+    def keep(self, videos: list[dict], faults: Sequence[str], problem: str,
+             remedy: str, error: type = FileNotFoundError) -> list[dict]:
+        """Videos without a fault, see :func:`drop`."""
+        return drop(videos, faults, self.policy,
+                    f'videos of {self.dataset.ann_file!r} {problem}',
+                    f"{remedy}, or leave them out by missing_video='skip'",
+                    error)
+
+    def load_index(self) -> dict:
+        """The entries of the index file."""
+        return load_video_index(self.index_file, self.dataset.build_command())
+
+    def check_known(self, paths: Sequence[str], index: dict) -> None:
+        """Raises an error if the index lacks some of the videos."""
+        lacking = [p for p in paths if p not in index]
+        if lacking:
+            known = f'it holds {len(index)}, for example ' \
+                f'{first_names(index)}' if index else 'it is empty'
+            raise ValueError(
+                f'index_file {self.index_file!r} lacks {len(lacking)} of '
+                f'{len(paths)} videos of {self.dataset.ann_file!r}: '
+                f'{first_names(lacking)}; {known}. Remedy: '
+                f'{self.dataset.build_command()}, which keeps what is there')
+
+    @property
+    def where(self) -> str:
+        """Where videos are looked for, for messages."""
+        options = ', '.join(
+            f'{k}={v!r}' for k, v in self.dataset.data_prefix.items())
+        return f'data_prefix=dict({options})'
+
+
+class VideoFiles(Source, key='video'):
+    """Files, at the very paths or whatever their suffix.
+
+    The latter unless ``names_are_paths`` of the data set, and with its
+    ``is_anywhere`` they may also be in any other folder. A name that fits
+    several files is a ValueError.
+    """
+
+    def find(self, places: Mapping[str, Sequence[str]]) -> list[dict]:
+        """The files, see :class:`Source`."""
+        root = self.dataset.data_prefix['video']
+        exact, looked = self.dataset.names_are_paths, \
+            self.policy != 'unchecked'
+        if exact:
+            found: dict = {}
+        elif looked:
+            found = find_videos(places, root, self.dataset.is_anywhere)
+        else:
+            # The index tells the suffixes, where nobody is to look.
+            found = match_videos(places, self.load_index())
         for name, paths in found.items():
             if len(paths) > 1:
                 raise ValueError(
@@ -90,120 +135,15 @@ class Source:
             videos.append(
                 dict(video_id=name, path=path, filename=osp.join(root, path)))
         if looked:
-            videos = self._keep(
-                videos, [v['video_id'] in found for v in videos],
-                ' for files of these names with a suffix of videos (.mp4, '
-                '.avi, ...)')
+            there = in_threads(exists, [v['filename'] for v in videos]) \
+                if exact else [name in found for name in places]
+            hint = ' for files of these names with a suffix of videos ' \
+                '(.mp4, .avi, ...)' * (not exact)
+            videos = self.keep(
+                videos, ['' if x else v['filename']
+                         for v, x in zip(videos, there)],
+                'do not exist', f'check {self.where}{hint}')
         return self._count(videos)
-
-    def folders(self, places: Mapping[str, Sequence[str]], fps: float,
-                filename_tmpl: str, start_index: int = 1) -> list[dict]:
-        """The frame folders of videos that annotations name.
-
-        ``places`` are as in :meth:`named`, ``fps`` is the rate where the index
-        has none, and ``filename_tmpl`` names frames by their numbers, from
-        ``start_index``; ``{video_id}`` in it is the video's name.
-        """
-        index = self._load_index() if self.index_file else {}
-        if self.index_file and self.missing_video != 'skip':
-            self._check_known(list(places), index, 'frame folders')
-
-        def count(path: str, template: str, num: int) -> int:
-            if self.missing_video == 'unchecked':
-                return num
-            if not self.index_file:
-                return count_frame_images(path, template, start_index)
-            last = osp.join(path, template.format(start_index + num - 1))
-            return num if num and exists(last) else 0
-
-        def look(name: str) -> dict:
-            entry = index.get(name, {})
-            template = filename_tmpl.replace('{video_id}', name)
-            paths = [osp.join(self.prefix['img'], p) for p in places[name]]
-            counts = ((path, count(path, template, entry.get('num_frames', 0)))
-                      for path in paths)
-            path, num = next((x for x in counts if x[1]), (paths[0], 0))
-            return dict(video_id=name, frame_dir=path, num_frames=num,
-                        filename_tmpl=template,
-                        fps=float(entry.get('fps') or fps))
-
-        videos = in_threads(look, list(places))
-        first = filename_tmpl.replace('{video_id}', 'ID').format(start_index)
-        fewer = ' or fewer frames than index_file says' * bool(self.index_file)
-        return drop(
-            videos, ['' if v['num_frames'] else v['frame_dir']
-                     for v in videos], self.missing_video,
-            f'frame folders of {self.ann_file!r} are not there or have no '
-            f'frame {first!r}{fewer}',
-            f'check {self._where}, filename_tmpl and start_index, unpack .tar '
-            "files, or leave the videos out by missing_video='skip'",
-            FileNotFoundError)
-
-    def features(self, places: Mapping[str, Sequence[str]],
-                 fps: Optional[float] = None,
-                 by_row: bool = False) -> list[dict]:
-        """The files of features of videos that annotations name.
-
-        ``places`` are as in :meth:`named`, the others as in
-        :meth:`FeatureStack.describe`.
-        """
-        lost: dict[str, str] = {}
-        widths: dict[str, int] = {}
-
-        def look(name: str) -> dict:
-            try:
-                files = tuple(find_feature_file(root, places[name])
-                              for root in self.prefix['feature'])
-                features = FeatureStack(files)
-            except FileNotFoundError as e:
-                lost[name] = str(e)
-                return {}
-            told = features.describe(fps, by_row)
-            widths[name] = features.channels
-            features.close()
-            return dict(video_id=name, feature_files=files, **told)
-
-        videos = in_threads(look, list(places))
-        owners: dict[tuple, str] = {}
-        for name, video in zip(places, videos):
-            other = owners.setdefault(video.get('feature_files', name), name)
-            if other != name:
-                raise data_error(
-                    self._where, f'{other!r} and {name!r} would have the same '
-                    f'features, {video["feature_files"][0][0]}',
-                    'rename one of the videos, and extract both anew')
-        # Threads end in any order; the list's first video counts.
-        first = next((x for x in places if x in widths), None)
-        for name in places:
-            if widths.get(name, widths.get(first)) != widths.get(first):
-                raise data_error(
-                    self._where, f'features of {name!r} have {widths[name]} '
-                    f'channels, those of {first!r} {widths[first]}',
-                    'extract all by the same model, or leave those of '
-                    'another out of the list')
-        return drop(
-            videos, [lost.get(name, '') for name in places],
-            self.missing_video, f'videos of {self.ann_file!r} have no '
-            'features', f'check {self._where}, extract them by '
-            f'"{EXTRACT_FEATURES}", or leave the videos out by '
-            "missing_video='skip'", FileNotFoundError)
-
-    def _load_index(self) -> dict:
-        return load_video_index(self.index_file, self.build_command)
-
-    @property
-    def _where(self) -> str:
-        options = ', '.join(f'{k}={v!r}' for k, v in self.prefix.items())
-        return f'data_prefix=dict({options})'
-
-    def _keep(self, videos: list[dict], there: Iterable[bool],
-              looked_for: str = '') -> list[dict]:
-        return drop(
-            videos,
-            ['' if x else v['filename'] for v, x in zip(videos, there)],
-            self.missing_video, f'videos of {self.ann_file!r} do not exist',
-            f'check {self._where}{looked_for}, or leave them out by '
-            "missing_video='skip'", FileNotFoundError)
 
     def _count(self, videos: list[dict]) -> list[dict]:
         """Adds ``num_frames``, ``fps`` and, if scanned, ``frame_table``."""
@@ -216,12 +156,11 @@ class Source:
             if 'table' in entry:
                 video['frame_table'] = {
                     k: entry[k] for k in _TABLE_KEYS if k in entry}
-        kept = drop(
+        kept = self.keep(
             videos, ['' if e['num_frames']
                      else f"{v['filename']} ({e.get('problem', 'no frames')})"
-                     for v, e in zip(videos, entries)], self.missing_video,
-            f'videos of {self.ann_file!r} cannot be read', 'replace the '
-            "files, or leave them out by missing_video='skip'")
+                     for v, e in zip(videos, entries)],
+            'cannot be read', 'replace the files', ValueError)
         cut = [f"{v['video_id']} ({e['problem']})"
                for v, e in zip(videos, entries)
                if e['num_frames'] and 'problem' in e]
@@ -230,28 +169,17 @@ class Source:
                  f'used as far as they can be read: {first_names(cut)}')
         return kept
 
-    def _check_known(self, paths: list[str], index: dict, what: str) -> None:
-        lacking = [p for p in paths if p not in index]
-        if lacking:
-            known = f'it holds {len(index)}, for example ' \
-                f'{first_names(index)}' if index else 'it is empty'
-            raise ValueError(
-                f'index_file {self.index_file!r} lacks {len(lacking)} of '
-                f'{len(paths)} {what} of {self.ann_file!r}: '
-                f'{first_names(lacking)}; {known}. Remedy: '
-                f'{self.build_command}, which keeps what is there')
-
     def _look_up(self, videos: list[dict]) -> list[dict]:
-        index = self._load_index()
+        index = self.load_index()
         paths = [v['path'] for v in videos]
-        self._check_known(paths, index, 'videos')
+        self.check_known(paths, index)
         entries = [index[p] for p in paths]
         if any(is_outdated(e) for e in entries):
             warn(f'index_file {self.index_file!r} is of an older version and '
                  'does not tell when frames are shown, so that every video is '
                  'scanned when it is opened, and numbers of frames may differ.'
-                 f' Remedy: {self.build_command}')
-        if self.missing_video != 'unchecked':
+                 f' Remedy: {self.dataset.build_command()}')
+        if self.policy != 'unchecked':
             sizes = in_threads(_size_of, [v['filename'] for v in videos])
             changed = [p for p, e, s in zip(paths, entries, sizes)
                        if s is not None and e.get('size', s) != s]
@@ -260,18 +188,18 @@ class Source:
                     f'index_file {self.index_file!r} does not match the '
                     f'videos: {len(changed)} of {len(videos)} have another '
                     f'size than when it was built: {first_names(changed)}. '
-                    f'Remedy: {self.build_command}')
+                    f'Remedy: {self.dataset.build_command()}')
         return entries
 
     def _probe(self, videos: list[dict]) -> list[dict]:
         names = [v['filename'] for v in videos]
         # An error even where broken videos are skipped: it would be all.
-        check_on_disk(names, f'videos of {self.ann_file!r}')
+        check_on_disk(names, f'videos of {self.dataset.ann_file!r}')
         many = len(videos) > _FEW_VIDEOS
         if many:
             warn(f'Counting the frames of {len(videos)} videos, since '
                  'index_file is not set. To do so once and for all, '
-                 f'{self.build_command} and set index_file')
+                 f'{self.dataset.build_command()} and set index_file')
         return in_threads(_probe_once, names, min(8, os.cpu_count() or 1),
                           show=many and is_main_process())
 
@@ -324,8 +252,19 @@ class NamedVideoDataset(StreamDataset):
         pipeline (list[dict | Callable]): The transforms.
         data_prefix (dict, optional): ``video``: folder of the videos, which
             are found whatever their suffix; ``img``: folder of the frame
-            folders; or ``feature``: features, see :class:`StreamDataset`.
-            Defaults to None, which is ``dict(video='')``.
+            folders; or ``feature``: where features are in place of videos, a
+            folder of files (of tools/extract_features.py, .npy, .npz, .h5) or
+            of LMDB, or an HDF5 file; a list of several, such as of RGB and
+            flow, puts their channels side by side. Defaults to None, which is
+            ``dict(video='')``.
+        index_file (str, optional): Frame counts of the videos, written by
+            tools/data/build_video_index.py, perhaps also of frame folders.
+            Defaults to None: the videos are read through at the start, every
+            time.
+        missing_video (str): What to do with videos that are not there or, by
+            the index, cannot be read: ``'error'``, ``'skip'`` (leave them
+            out) or ``'unchecked'`` (believe the ``index_file``; a missing one
+            fails when it is read). Defaults to ``'error'``.
         fps (float, optional): Rate of frames in folders, and of features, one
             a frame, in files that do not tell; that of videos is known.
             Defaults to None: :attr:`frame_fps`.
@@ -334,40 +273,78 @@ class NamedVideoDataset(StreamDataset):
             :attr:`frame_name`.
         start_index (int): Number of the first frame in folders. Defaults to
             1.
-        **kwargs: Further arguments of :class:`StreamDataset`. Its
-            ``index_file`` may also hold the frame counts of folders.
+        **kwargs: Further arguments of :class:`StreamDataset`.
     """
 
-    #: Rate of frames in folders.
-    frame_fps: float = 30.
+    #: Rate of frames in folders; None if ``fps`` must be given.
+    frame_fps: Optional[float] = 30.
     #: Names of frames in folders.
     frame_name: str = 'img_{:05}.jpg'
     #: Whether a video file may be in any folder under the given one.
     is_anywhere: bool = False
+    #: Whether videos are named by the paths of their files.
+    names_are_paths: bool = False
+    #: Further keys that data_prefix may have.
+    more_prefixes: tuple[str, ...] = ()
 
     def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
                  data_prefix: Optional[dict] = None,
-                 fps: Optional[float] = None,
+                 index_file: Optional[str] = None,
+                 missing_video: str = 'error', fps: Optional[float] = None,
                  filename_tmpl: Optional[str] = None, start_index: int = 1,
                  **kwargs) -> None:
+        check_choice('missing_video', missing_video,
+                     ('error', 'skip', 'unchecked'))
+        if missing_video == 'unchecked' and not index_file:
+            raise ValueError("missing_video='unchecked' needs an index_file")
+        prefix = {
+            k: v or '' for k, v in (data_prefix or {'video': ''}).items()}
+        kinds = [k for k in prefix if k not in self.more_prefixes]
+        if len(kinds) != 1 or kinds[0] not in Source.kinds:
+            raise ValueError(f'data_prefix={prefix} must be dict(video=...), '
+                             'for video files, dict(img=...), for frame '
+                             'folders, or dict(feature=...), for features')
+        self.source_kind = Source.kinds[kinds[0]]
+        self.use_frames = kinds[0] == 'img'
+        self.index_file = index_file
+        self.missing_video = missing_video
         self.fps = self.frame_fps if fps is None else fps
-        if not self.fps > 0:
-            raise ValueError(f'fps={fps} must be above 0')
+        if self.fps is not None or self.use_frames:
+            check_number('fps', self.fps)
         self.filename_tmpl = filename_tmpl or self.frame_name
         super().__init__(
-            ann_file, pipeline=pipeline, data_prefix=data_prefix,
-            start_index=start_index if 'img' in (data_prefix or {}) else 0,
-            **kwargs)
+            ann_file, pipeline=pipeline, data_prefix=prefix,
+            start_index=start_index if self.use_frames else 0, **kwargs)
+
+    def _join_prefix(self) -> None:
+        # MMEngine takes no lists.
+        lists = {k: self.data_prefix.pop(k) for k, v in [
+            *self.data_prefix.items()] if not isinstance(v, str)}
+        super()._join_prefix()
+        for key, paths in lists.items():
+            self.data_prefix[key] = list(map(self._join_root, paths))
+        self.index_file = self._join_root(self.index_file)
+
+    def build_command(self) -> str:
+        """How to write the index, for error messages."""
+        return (f'run "{BUILD_INDEX} --data-root '
+                f"{self.data_prefix.get('video') or '.'} --out "
+                f'{self.index_file or "INDEX.json"}"')
+
+    def if_cut_off(self) -> str:
+        """What to do about a video that ends early, '' for nothing."""
+        return self.build_command() * (self.source_kind is VideoFiles)
+
+    def load_data_list(self) -> list[dict]:
+        """Loads the videos and plans the samples; gives the videos."""
+        videos = super().load_data_list()
+        self.source_kind(self).check_samples(videos)
+        return videos
 
     def find_videos(self, names: Iterable[str]) -> list[dict]:
         """Finds videos by name, see :meth:`StreamDataset.load_videos`."""
-        places = {name: self.places(name) for name in names}
-        if self.use_features:
-            return Source.of(self).features(places, self.fps)
-        if self.use_frames:
-            return Source.of(self).folders(
-                places, self.fps, self.filename_tmpl, self.start_index)
-        return Source.of(self).named(places, self.is_anywhere)
+        return self.source_kind(self).find(
+            {name: self.places(name) for name in names})
 
     def places(self, name: str) -> list[str]:
         """Where a video may be: paths from ``data_prefix``."""

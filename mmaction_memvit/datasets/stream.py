@@ -1,8 +1,11 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What all data sets share: samples that are places in videos."""
 import copy
+import hashlib
 import os.path as osp
+import random
 from collections.abc import Sequence
+from contextlib import contextmanager
 from typing import Any, Callable, Optional, Union
 
 import numpy as np
@@ -11,18 +14,35 @@ from mmaction.datasets.base import BaseActionDataset
 from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.utils import is_abs
 
-from ..messages import check_choice, first_names, log, tool, warn
+from ..messages import first_names, log, warn
 from ..video.frames import VideoReadError
-from .feature_grid import check_features
-from .transforms.consistent import PerVideoAugment, seeded
 
-BUILD_INDEX = tool('data/build_video_index.py')
 #: Keys of a video that tell loading transforms where its pictures are.
 SOURCE_KEYS = ('filename', 'frame_dir', 'feature_files', 'frame_table',
                'filename_tmpl', 'feature_of')
 # Mistakes in a config or in code; never a reason to go on with other videos.
 _NOT_THE_VIDEO = (KeyError, TypeError, AttributeError, NameError, ImportError,
                   AssertionError, NotImplementedError)
+
+
+@contextmanager
+def seeded(*parts: Union[int, str]):
+    """Seeds Python's, NumPy's and PyTorch's CPU generator for a while."""
+    # hash() differs between the processes of the workers, this does not.
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    seed = int.from_bytes(digest, 'little')
+    states = (random.getstate(), np.random.get_state(),
+              torch.default_generator.get_state())
+    try:
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        # torch.manual_seed would reseed the GPU's generators as well.
+        torch.default_generator.manual_seed(seed % 2**63)
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.default_generator.set_state(states[2])
 
 
 class SharedState:
@@ -91,20 +111,6 @@ class StreamDataset(BaseActionDataset):
         ann_file (str): Path of the annotations. Relative paths of files start
             from ``data_root``, where that is given.
         pipeline (list[dict | Callable]): The transforms.
-        data_prefix (dict, optional): ``video``: folder of the videos; or, in
-            data sets that take them, ``img``: folder of the frame folders; or
-            ``feature``: where features are in place of videos, a folder of
-            files (of tools/extract_features.py, .npy, .npz, .h5) or of LMDB,
-            or an HDF5 file; a list of several, such as of RGB and flow, puts
-            their channels side by side. Defaults to None, which is
-            ``dict(video='')``.
-        index_file (str, optional): Frame counts of the videos, written by
-            tools/data/build_video_index.py. Defaults to None: the videos are
-            read through at the start, every time.
-        missing_video (str): What to do with videos that are not there or, by
-            the index, cannot be read: ``'error'``, ``'skip'`` (leave them
-            out) or ``'unchecked'`` (believe the ``index_file``; a missing one
-            fails when it is read). Defaults to ``'error'``.
         seed (int): Seed of replacement samples, of what transforms draw in
             training and of ``PerVideoAugment``. Defaults to 0.
         max_refetch (int): In training, how many replacements in a row may
@@ -119,39 +125,20 @@ class StreamDataset(BaseActionDataset):
     #: Type of the batch sampler that training needs, which tells the epoch;
     #: None for samples that have nothing to do with each other.
     batch_sampler: Optional[str] = 'StreamBatchSampler'
-    #: Further keys that data_prefix may have.
-    more_prefixes: tuple[str, ...] = ()
-    #: Whether rows of feature files are frames, though they were clips.
-    rows_are_frames: bool = False
 
     def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
-                 data_prefix: Optional[dict] = None,
-                 index_file: Optional[str] = None,
-                 missing_video: str = 'error', seed: int = 0,
-                 max_refetch: int = 20, **kwargs) -> None:
-        check_choice('missing_video', missing_video,
-                     ('error', 'skip', 'unchecked'))
-        if missing_video == 'unchecked' and not index_file:
-            raise ValueError("missing_video='unchecked' needs an index_file")
-        prefix = data_prefix or {'video': ''}
-        prefix = {k: v or '' for k, v in prefix.items()}
-        if set(prefix) - set(self.more_prefixes) not in (
-                {'video'}, {'img'}, {'feature'}):
-            raise ValueError(f'data_prefix={prefix} must be dict(video=...), '
-                             'for video files, dict(img=...), for frame '
-                             'folders, or dict(feature=...), for features')
-        self.use_frames = 'img' in prefix
-        self.use_features = 'feature' in prefix
-        self.index_file = index_file
-        self.missing_video = missing_video
+                 seed: int = 0, max_refetch: int = 20, **kwargs) -> None:
         #: dict[str, np.ndarray]: What :meth:`plan_samples` gives.
         self.samples: dict[str, np.ndarray] = {}
         self._state = SharedState(0, seed)
-        super().__init__(ann_file, pipeline=pipeline, data_prefix=prefix,
-                         max_refetch=max_refetch, **kwargs)
+        super().__init__(ann_file, pipeline=pipeline, max_refetch=max_refetch,
+                         **kwargs)
 
     def load_videos(self) -> list[dict]:
-        """Reads the annotations and finds the videos, as :class:`Source`."""
+        """Reads the annotations and finds the videos, as dicts.
+
+        They have ``video_id``, ``num_frames``, ``fps`` and ``SOURCE_KEYS``.
+        """
         raise NotImplementedError
 
     def plan_samples(self, videos: list[dict]) -> dict[str, np.ndarray]:
@@ -174,23 +161,11 @@ class StreamDataset(BaseActionDataset):
         frames = np.asarray(info['frame_inds']).ravel()
         return f'frames {int(frames[0])} to {int(frames[-1])}'
 
-    def build_command(self) -> str:
-        """How to write the index, for error messages."""
-        return (f'run "{BUILD_INDEX} --data-root '
-                f"{self.data_prefix.get('video') or '.'} --out "
-                f'{self.index_file or "INDEX.json"}"')
+    def if_cut_off(self) -> str:
+        """What to do about a video that ends early, '' for nothing."""
+        return ''
 
     # -- loading ------------------------------------------------------------
-
-    def _join_prefix(self) -> None:
-        # MMEngine takes no lists.
-        features = self.data_prefix.pop('feature', None)
-        super()._join_prefix()
-        if features is not None:
-            if isinstance(features, str):
-                features = [features]
-            self.data_prefix['feature'] = list(map(self._join_root, features))
-        self.index_file = self._join_root(self.index_file)
 
     def _join_root(self, path: Optional[str]) -> Optional[str]:
         if path and self.data_root and not is_abs(path):
@@ -206,7 +181,6 @@ class StreamDataset(BaseActionDataset):
         self._video_ids = [v['video_id'] for v in videos]
         self._state = SharedState(len(videos), self._state.seed)
         self.samples = self.plan_samples(videos)
-        check_features(self, videos)
         hours = sum(v['num_frames'] / v['fps'] for v in videos) / 3600
         num = len(self.samples['video'])
         log(f'{osp.basename(self.ann_file)}: {len(videos)} videos, '
@@ -308,7 +282,7 @@ class StreamDataset(BaseActionDataset):
 
     def draws_by_epoch(self) -> bool:
         """Whether something is drawn once an epoch, for several samples."""
-        return any(isinstance(x, PerVideoAugment)
+        return any(getattr(x, 'draws_by_epoch', False)
                    for x in self.pipeline.transforms)
 
     @force_full_init
@@ -322,8 +296,24 @@ class StreamDataset(BaseActionDataset):
 
         In test mode it is a VideoReadError.
         """
-        return self.run_pipeline(
+        data = self.run_pipeline(
             self.get_data_info(idx), int(self.samples['video'][idx]), idx)
+        return self.with_place(data, idx)
+
+    def with_place(self, data: Any, idx: int) -> Any:
+        """In test mode adds ``place`` to what the pipeline gives.
+
+        That are the number of the sample, how many there are, and video and
+        position of the next: by these a dump of scores tells what it lacks.
+        """
+        sample = data.get('data_samples') if isinstance(data, dict) else None
+        if self.test_mode and hasattr(sample, 'set_metainfo'):
+            idx, num = range(len(self))[idx], len(self)
+            video, position = (int(self.samples[k][(idx + 1) % num])
+                               for k in ('video', 'position'))
+            sample.set_metainfo(
+                dict(place=(idx, num, (self._video_ids[video], position))))
+        return data
 
     def run_pipeline(self, info: dict, video: int, *draw: int) -> Any:
         """Runs the pipeline for a clip of a video, see :meth:`prepare_data`.
@@ -362,9 +352,9 @@ class StreamDataset(BaseActionDataset):
         what = (f'video {name!r}: {self.describe_sample(info)} cannot be read '
                 f'({type(e).__name__}: {why})')
         if self.test_mode:
-            cut = '' if self.use_frames or self.use_features else (
-                f'; or, if it is cut off, {self.build_command()}, so that '
-                'only what can be read is used')
+            cut = self.if_cut_off()
+            cut = cut and (f'; or, if it is cut off, {cut}, so that only what '
+                           'can be read is used')
             remedy = remedy or 'replace the file'
             raise VideoReadError(f'{what}. Remedy: {remedy}; or take it out '
                                  f'of {self.ann_file!r}{cut}') from e

@@ -8,20 +8,13 @@ import torch
 from mmaction.registry import DATASETS
 
 from ..annotations.video_list import read_video_list
-from ..messages import (
-    check_choice,
-    check_number,
-    data_error,
-    first_names,
-    warn,
-)
+from ..messages import check_choice, data_error, first_names, warn
 from ..video.find import is_video
 from .grid import ClipGrid, Clock, choose_by_share, shared_time
-from .source import Source, drop
-from .stream import BUILD_INDEX, StreamDataset
+from .source import BUILD_INDEX, NamedVideoDataset, drop
 
 
-class ListedVideoDataset(StreamDataset):
+class ListedVideoDataset(NamedVideoDataset):
     """Base of data sets whose videos stand in a list, by their paths.
 
     Samples have a ``label``: an int, -1 for "not annotated"; with
@@ -41,49 +34,33 @@ class ListedVideoDataset(StreamDataset):
             if there are any, else labels are not checked.
         multi_class (bool): Whether a sample may have several labels, which
             needs ``num_classes``. Defaults to False.
-        fps (float, optional): Of frame folders, and of features, one a
-            frame, in files that do not tell their rate. Defaults to None.
-        filename_tmpl (str): Names of frames in folders. Defaults to
-            ``'img_{:05}.jpg'``.
-        start_index (int): Number of the first frame in folders. Defaults to
-            1.
-        **kwargs: Further arguments of :class:`StreamDataset`; paths of the
-            list start from ``data_prefix['video']``, or, without the suffix
-            of a video, from ``data_prefix['feature']`` or, of frame folders,
-            ``data_prefix['img']``.
+        **kwargs: Further arguments of :class:`NamedVideoDataset` and
+            :class:`StreamDataset`; frame folders need their rate ``fps``.
+            Paths of the list start from ``data_prefix['video']``, or, without
+            the suffix of a video, from ``data_prefix['feature']`` or, of
+            frame folders, ``data_prefix['img']``.
     """
+
+    frame_fps = None
+    names_are_paths = True
 
     def __init__(self, ann_file: str, pipeline: list[Union[dict, Callable]],
                  ann_format: str = 'video', delimiter: str = ' ',
-                 fps: Optional[float] = None,
-                 filename_tmpl: str = 'img_{:05}.jpg', start_index: int = 1,
                  **kwargs) -> None:
         self.ann_format = ann_format
         self.delimiter = delimiter
-        self.fps = fps
-        self.filename_tmpl = filename_tmpl
-        place = next(iter(kwargs.get('data_prefix') or ['video']))
-        check_choice('data_prefix', place, ('video', 'img', 'feature'))
-        if place == 'img':
-            check_number('fps', fps)
-        super().__init__(ann_file, pipeline=pipeline,
-                         start_index=start_index if place == 'img' else 0,
-                         **kwargs)
+        super().__init__(ann_file, pipeline=pipeline, **kwargs)
 
     def load_videos(self) -> list[dict]:
         """Reads the list and looks for the videos."""
         rows = self.read_rows()
-        if self.use_features:
-            videos = Source.of(self).features(
-                {path: [path] for path in rows}, self.fps,
-                self.rows_are_frames)
-        elif self.use_frames:
-            videos = Source.of(self).folders(
-                {x: [osp.splitext(x)[0] if is_video(x) else x] for x in rows},
-                self.fps, self.filename_tmpl, self.start_index)
-        else:
-            videos = self.find_files(list(rows))
-        return [{**video, **rows[video['video_id']]} for video in videos]
+        return [{**video, **rows[video['video_id']]}
+                for video in self.find_videos(rows)]
+
+    def places(self, name: str) -> list[str]:
+        """Where a video may be: paths from ``data_prefix``."""
+        is_folder = self.use_frames and is_video(name)
+        return [osp.splitext(name)[0] if is_folder else name]
 
     def read_rows(self) -> dict[str, dict]:
         """What the list says of videos, by path."""
@@ -99,10 +76,6 @@ class ListedVideoDataset(StreamDataset):
                 self.ann_file, ann_format=self.ann_format,
                 delimiter=self.delimiter, multi_class=self.multi_class,
                 num_classes=self.num_classes, need_label=self.needs_label())}
-
-    def find_files(self, paths: list[str]) -> list[dict]:
-        """The video files of the list."""
-        return Source.of(self).listed(paths)
 
     def needs_label(self) -> bool:
         """Whether every video of the list must have a label."""
@@ -263,8 +236,10 @@ class OnlineVideoDataset(ListedVideoDataset):
         """Frames and label of a clip."""
         position, segment = (int(self.samples[k][idx])
                              for k in ('position', 'segment'))
+        label, = self.labels_at(video, self._spans(video, np.array(
+            [position])))
         return {
-            'label': self.label_of(self._labels_at(video, position, segment)),
+            'label': self.label_of(label),
             'segment_id': '' if segment < 0 else segment_id(video, segment),
             **self.clip_keys(position, video)}
 
@@ -281,16 +256,19 @@ class OnlineVideoDataset(ListedVideoDataset):
             'frame_interval': self.grid.frame_interval,
             'num_clips': 1}
 
-    def _labels_at(self, video: dict, position: int,
-                   segment: int) -> Union[int, list[int]]:
+    def labels_at(self, video: dict, spans: np.ndarray) -> list:
+        """Labels of spans of time (C, 2): ints, or lists of these."""
         if self.ann_format == 'video':
-            return video['label']
-        if self.multi_class:
-            found = shared_time(self._spans(video, np.asarray([position])),
-                                segment_times(video), self.min_overlap)[1]
-            return [x for k in found for x in video['segments'][k][2]]
-        labels = video['segments'][segment][2] if segment >= 0 else ()
-        return labels[0] if labels else -1
+            return [video['label']] * len(spans)
+        segments, times = video['segments'], segment_times(video)
+        if not self.multi_class:
+            labels = [segments[k][2] if k >= 0 else () for k in (
+                choose_by_share(spans, times, self.min_overlap))]
+            return [x[0] if x else -1 for x in labels]
+        found: list[list[int]] = [[] for _ in spans]
+        for row, k, _ in zip(*shared_time(spans, times, self.min_overlap)):
+            found[row] += segments[k][2]
+        return found
 
 
 def segment_times(video: dict) -> np.ndarray:

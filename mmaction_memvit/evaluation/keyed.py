@@ -26,7 +26,9 @@ class KeyedMetric(BaseMetric):
     Every key must be scored exactly once, by any process, in any batch and
     order. Keys that come twice are an error that names them, unless all keys
     are there and the second result says the same, as of samplers that fill up
-    the last batch. Keys that are missing are a warning, or an error. A metric
+    the last batch. Keys that are missing are a warning, or an error; of a dump
+    (of ``tools/test.py --dump``) always an error, as far as its samples tell
+    their ``place`` in a :class:`StreamDataset`. A metric
     says how a sample becomes a key and a value (:meth:`result_of`) and what is
     measured of all (:meth:`measure`).
 
@@ -44,6 +46,10 @@ class KeyedMetric(BaseMetric):
 
     _expected: int | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._dumped: set[tuple] = set()
+
     @abstractmethod
     def result_of(self, sample: dict) -> tuple[tuple, Any]:
         """Key, a tuple that can be sorted, and what is kept of a sample."""
@@ -55,10 +61,16 @@ class KeyedMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Stores key and value of every scored sample."""
         self.results += map(self.result_of, data_samples)
+        if data_batch is None:
+            # From a dump: evaluate will hear its size, not the data set's.
+            self._dumped.update(x['place'] for x in data_samples
+                                if x.get('place'))
 
     def evaluate(self, size: int) -> dict:
         """Measures by name with prefix, of a data set of ``size`` samples."""
         self._expected = size
+        self.check_dump()
+        self._dumped.clear()
         # Repeated results are told by their keys; none is cut off.
         return super().evaluate(sys.maxsize)
 
@@ -90,6 +102,19 @@ class KeyedMetric(BaseMetric):
         if missing:
             self._tell_missing(found)
         return self.measure({key: found[key] for key in sorted(found)})
+
+    def check_dump(self) -> None:
+        """Raises a ValueError if a dump lacks samples of its data set."""
+        total = max((num for _, num, _ in self._dumped), default=0)
+        missing = set(range(total)) - {idx for idx, _, _ in self._dumped}
+        gaps = sorted(key for idx, num, key in self._dumped
+                      if (idx + 1) % num in missing)
+        if missing:
+            raise ValueError(
+                f'the dump lacks {len(missing)} of the {total} {self.unit} of '
+                f'its data set, from {first_names(gaps)} on. Remedy: dump all '
+                'anew by tools/test.py --dump; for a part of the videos test '
+                'with an ann_file that lists these')
 
     def _tell_missing(self, found: dict[tuple, Any]) -> None:
         known = (self.dataset_meta or {}).get('video_ids', ())

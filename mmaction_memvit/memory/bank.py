@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import NamedTuple, Optional
 
 import torch
-from torch import Tensor
 
 from mmaction_memvit.messages import check_whole
 
@@ -43,19 +42,8 @@ class ClipIdentity(NamedTuple):
 class _Stored:
     """The memory of a batch, of whose lanes some may be of use no more."""
 
-    def __init__(self, memory: Memory, finite: Optional[Tensor]) -> None:
+    def __init__(self, memory: Memory) -> None:
         self.memory = memory
-        # None where all lanes are known to be finite.
-        self.finite = finite
-
-    def select(self, rows: list[int]) -> tuple[Memory, Optional[Tensor]]:
-        """Some lanes, without a copy where they are all as they stand."""
-        if rows == list(range(state.num_lanes(self.memory))):
-            return self.memory, self.finite
-        finite = self.finite
-        if finite is not None:
-            finite = state.select(finite, rows)
-        return state.select(self.memory, rows), finite
 
 
 class _Entry(NamedTuple):
@@ -74,8 +62,8 @@ class MemoryBank:
     stream stood does not matter, so smaller last batches, lanes that moved,
     missing seconds and replaced samples need no special care.
 
-    A lane that is not finite starts anew when it is read, so that one bad
-    step does no lasting harm. An accelerator is never waited for.
+    A lane that is not finite starts anew, so that one bad step does no lasting
+    harm. An accelerator is never waited for.
 
     Args:
         max_gap (int): Greatest step of positions within a stream. Defaults
@@ -154,14 +142,8 @@ class MemoryBank:
         self.num_continued += len(clips) - sum(new)
         if all(new):
             return init(len(clips))
-        memory, finite = _gather(found)
-        if finite is None:
-            return state.reset(memory, torch.tensor(new)) if any(new) \
-                else memory
-        forget = ~finite
-        if any(new):
-            forget = forget | state.on_device(torch.tensor(new), forget)
-        return state.reset(memory, forget)
+        memory = _gather(found)
+        return state.reset(memory, torch.tensor(new)) if any(new) else memory
 
     def write(self, clips: Sequence[ClipIdentity], memory: Memory,
               batch_size: Optional[int] = None) -> None:
@@ -169,16 +151,13 @@ class MemoryBank:
 
         ``batch_size`` is that of the whole batch, where they are a part of it.
         """
-        own = state.detach(memory)
-        finite: Optional[Tensor] = state.finite(own)
+        broken = ~state.finite(state.detach(memory))
         self.num_not_finite = self.num_not_finite.to(
-            finite.device) + (~finite).sum()
+            broken.device) + broken.sum()
         # On an accelerator, asking would make the host wait.
-        if finite.device.type == 'cpu' and finite.all():
-            finite = None
-        stored = _Stored(own if self._window is None else memory, finite)
-        if self._window is not None:
-            self._window.append((stored, own))
+        if broken.device.type != 'cpu' or broken.any():
+            memory = state.reset(memory, broken)
+        stored = self._store(memory)
         for row, clip in enumerate(clips):
             self._streams[clip.stream] = _Entry(clip, stored, row)
             self._streams.move_to_end(clip.stream)
@@ -190,6 +169,15 @@ class MemoryBank:
         while len(self._streams) > limit:
             self._streams.popitem(last=False)
         self._shrink(stored)
+
+    def _store(self, memory: Memory) -> _Stored:
+        """Keep a memory, within a window with its graph."""
+        own = state.detach(memory)
+        if self._window is None:
+            return _Stored(own)
+        stored = _Stored(memory)
+        self._window.append((stored, own))
+        return stored
 
     @contextmanager
     def window(self) -> Iterator[None]:
@@ -216,16 +204,14 @@ class MemoryBank:
             stored = streams[0][1].stored
             if len(streams) == state.num_lanes(stored.memory):
                 continue
-            part = _Stored(*stored.select([entry.row for _, entry in streams]))
-            if self._window is not None:
-                self._window.append((part, state.detach(part.memory)))
+            part = self._store(state.select(
+                stored.memory, [entry.row for _, entry in streams]))
             for row, (stream, entry) in enumerate(streams):
                 self._streams[stream] = entry._replace(stored=part, row=row)
 
 
-def _gather(found: Sequence[Optional[_Entry]]
-            ) -> tuple[Memory, Optional[Tensor]]:
-    """The lanes of entries as a batch, and which are finite.
+def _gather(found: Sequence[Optional[_Entry]]) -> Memory:
+    """The lanes of entries as a batch.
 
     Where there is no entry any lane will do, as it is reset; its own keeps a
     batch in which one video ended where it is.
@@ -240,16 +226,14 @@ def _gather(found: Sequence[Optional[_Entry]]
         _, lanes, rows = parts.setdefault(id(stored), (stored, [], []))
         lanes.append(lane)
         rows.append(row)
-    chosen = [stored.select(rows) for stored, _, rows in parts.values()]
-    if len(chosen) == 1:
-        return chosen[0]
+    memory = state.cat([_rows(stored.memory, rows)
+                        for stored, _, rows in parts.values()])
     order = [lane for _, lanes, _ in parts.values() for lane in lanes]
-    finite = None
-    if any(f is not None for _, f in chosen):
-        finite = torch.cat([
-            torch.ones(state.num_lanes(m), dtype=torch.bool,
-                       device=state.tensors(m)[0].device) if f is None else f
-            for m, f in chosen])
-    memory = state.cat([m for m, _ in chosen])
-    return _Stored(memory, finite).select(
-        [order.index(lane) for lane in range(len(found))])
+    return _rows(memory, [order.index(lane) for lane in range(len(found))])
+
+
+def _rows(memory: Memory, rows: list[int]) -> Memory:
+    """Some lanes, without a copy where they are all as they stand."""
+    if rows == list(range(state.num_lanes(memory))):
+        return memory
+    return state.select(memory, rows)

@@ -101,15 +101,17 @@ class MemoryHost:
         """bool: whether a part remembers."""
         return any(self.remembering)
 
-    @property
-    def temporal_support(self) -> float:
-        """float: clips of the past that can matter, all parts together.
+    def clips_back(self, places: int = 1) -> float:
+        """Clips of the past that can matter, all parts together.
 
         A part that remembers says so by ``temporal_support``, an int;
-        infinite if one does not, 0 without memory.
+        infinite if one does not, 0 without memory. It counts clips, or with
+        ``per_frame=True`` vectors, of which a clip gives ``places``.
         """
-        return sum(getattr(part, 'temporal_support', math.inf) for part, on
-                   in zip(self.memory_parts(), self.remembering) if on)
+        return sum(
+            getattr(part, 'temporal_support', math.inf)
+            / (places if getattr(part, 'per_frame', False) else 1)
+            for part, on in zip(self.memory_parts(), self.remembering) if on)
 
     def bank(self, test_mode: bool) -> MemoryBank:
         """The bank of what is going on now."""

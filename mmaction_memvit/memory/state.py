@@ -147,16 +147,14 @@ def cat_tensors(memories: Sequence[Memory]) -> Memory:
 def finite(memory: Memory) -> Tensor:
     """Which lanes are finite in what the last step has written, (B, ).
 
-    What is older was looked at when it was new. The sum of a tensor is looked
-    at, in float32: one pass, and no number escapes it.
+    What is older was looked at when it was new. The sum of all is looked at,
+    in float32: one pass, and no number escapes it.
     """
-    every = tensors(memory, latest=True)
-    sums = [x[:, None].flatten(1).sum(1, dtype=torch.float32) for x in every
-            if x.is_floating_point()]
-    if not sums:
-        return torch.ones_like(
-            every[0][:, None].flatten(1)[:, 0], dtype=torch.bool)
-    return torch.stack(sums).isfinite().all(0)
+    every = [x[:, None].flatten(1) for x in tensors(memory, latest=True)]
+    floating = [x for x in every if x.is_floating_point()]
+    if not floating:
+        return torch.ones_like(every[0][:, 0], dtype=torch.bool)
+    return torch.cat(floating, 1).sum(1, dtype=torch.float32).isfinite()
 
 
 def nbytes(memory: Memory) -> int:

@@ -13,7 +13,7 @@ Queries and keys are tokens, each lane's class token first.
 :mod:`.plain_attention` has the definition, :func:`fused_attention` is what
 runs.
 """
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from .attention_channels import Layout, Size, query_bias
-from .constants import is_compiling
+from .constants import constant
+from .library import without_autocast
 from .widen import from_lines, lines, narrow, widen
 
 
@@ -69,6 +70,18 @@ def unfold_output_definition(out: Tensor, grid: Optional[Tensor],
     return torch.cat((tokens[:, :1], tokens[:, 1:] + grid), dim=1)
 
 
+def by_column(x: Tensor, columns: int) -> Tensor:
+    """(T*H, B*heads*W, C) as (W, T*H*B*heads, C)."""
+    return x.view(-1, columns, x.shape[-1]).transpose(0, 1)
+
+
+def make_folded(matrix: Tensor, size: Size, tables: Sequence[Tensor],
+                dtype: torch.dtype) -> Tensor:
+    """:func:`fold_tables` divided by attention's scale, by one product."""
+    folded = matrix.mm(torch.cat(tables))
+    return folded.view(sum(size), -1, folded.shape[1]).to(dtype)
+
+
 def _fold(q: Tensor, k: Tensor, v: Tensor, folded: Tensor, channels: Tensor,
           bias: Tensor, size: Size) -> Tuple[Tensor, ...]:
     """:func:`fold_definition` in few kernels.
@@ -76,33 +89,33 @@ def _fold(q: Tensor, k: Tensor, v: Tensor, folded: Tensor, channels: Tensor,
     Returns:
         tuple[Tensor]: Its results, and the tables that the gradient needs.
     """
-    (t, h, w), n, (_, e, c) = size, q.shape[2], folded.shape
+    (t, h, w), (_, e, c) = size, folded.shape
     grid = lines(q, size)
-    by_t, by_h, by_w = folded.split(size)
+    by_t, by_h, by_w = folded.split_with_sizes(size)
     by_th = (by_t[:, None] + by_h).view(t * h, e, c)
     extra = torch.bmm(grid, by_th.transpose(1, 2))
-    # (W*n, T*H*B, C) x (W*n, C, E), added to the same
-    by_w = by_w[:, None].expand(w, n, e, c).reshape(-1, e, c)
-    by_column(extra, w * n).baddbmm_(
-        by_column(grid, w * n), by_w.transpose(1, 2))
+    by_column(extra, w).baddbmm_(by_column(grid, w), by_w.transpose(1, 2))
     wide = widen(q, extra, bias, k, channels, v, size)
     return (*wide, q[:, 1:], by_th, by_w)
 
 
 class _Fold(Function):
-    """:func:`_fold` with a gradient.
+    """:func:`_fold` with a gradient, of the tables, too.
 
     The grid's queries are a result, for the gradient of what they are added
     to later to join this one in one pass.
     """
 
     @staticmethod
-    def forward(ctx, q: Tensor, k: Tensor, v: Tensor, folded: Tensor,
-                channels: Tensor, bias: Tensor,
-                size: Size) -> Tuple[Tensor, ...]:
-        *outs, by_th, by_w = _fold(q, k, v, folded, channels, bias, size)
+    def forward(ctx, channels: Tensor, bias: Tensor, size: Size,
+                matrix: Tensor, q: Tensor, k: Tensor, v: Tensor,
+                *tables: Tensor) -> Tuple[Tensor, ...]:
+        with without_autocast():
+            folded = make_folded(matrix, size, tables, q.dtype)
+            *outs, by_th, by_w = _fold(q, k, v, folded, channels, bias, size)
         ctx.save_for_backward(q, by_th, by_w)
-        ctx.size = size
+        ctx.size, ctx.matrix = size, matrix
+        ctx.rows = [len(x) for x in tables]
         return tuple(outs)
 
     @staticmethod
@@ -110,54 +123,60 @@ class _Fold(Function):
     def backward(ctx, grad: Tensor, grad_k: Tensor, grad_v: Tensor,
                  grad_grid: Tensor) -> Tuple[Optional[Tensor], ...]:
         q, by_th, by_w = ctx.saved_tensors
-        (t, h, w), (b, _, n, c), e = ctx.size, q.shape, by_th.shape[1]
+        (t, h, w), (b, _, _, c), e = ctx.size, q.shape, by_th.shape[1]
         grid = lines(q, ctx.size)
         own, extra, grad_k, grad_v = narrow(grad, grad_k, grad_v, grad_grid,
                                             ctx.size)
         own.baddbmm_(extra, by_th)
-        by_column(own, w * n).baddbmm_(by_column(extra, w * n), by_w)
+        by_column(own, w).baddbmm_(by_column(extra, w), by_w)
         grad_q = torch.empty_like(q)
         grad_q[:, 0].copy_(grad[:, 0, :, :c])
-        grad_q[:, 1:].unflatten(1, (-1, w)).copy_(from_lines(own, b, ctx.size))
+        grad_q[:, 1:].view(b, -1, w, *q.shape[2:]).copy_(
+            from_lines(own, b, ctx.size))
         grad_th = torch.bmm(extra.transpose(1, 2), grid).view(t, h, e, c)
-        grad_w = torch.bmm(by_column(extra, w * n).transpose(1, 2),
-                           by_column(grid, w * n)).view(w, n, e, c)
-        grad_folded = torch.cat(
-            (grad_th.sum(1), grad_th.sum(0), grad_w.sum(1)))
-        return grad_q, grad_k, grad_v, grad_folded, None, None, None
+        grad_w = torch.bmm(
+            by_column(extra, w).transpose(1, 2), by_column(grid, w))
+        matrix = ctx.matrix
+        folded = torch.cat((grad_th.sum(1), grad_th.sum(0), grad_w))
+        tables = matrix.t().mm(folded.view(-1, c).to(matrix.dtype))
+        return (None, None, None, None, grad_q, grad_k, grad_v,
+                *tables.split_with_sizes(ctx.rows))
 
 
-def by_column(x: Tensor, columns: int) -> Tensor:
-    """(T*H, B * W*heads, C) as (W*heads, T*H*B, C)."""
-    return x.view(-1, columns, x.shape[-1]).transpose(0, 1)
+@constant
+def _on_grid(num: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """1 for tokens of the grid, 0 for the class token, (N, 1, 1)."""
+    return (torch.arange(num, device=device) > 0).to(dtype)[:, None, None]
 
 
-def _unfold(out: Tensor, grid: Optional[Tensor], channels: int) -> Tensor:
-    """:func:`unfold_output_definition` in few kernels."""
-    tokens = out.transpose(1, 2)[..., :channels].contiguous()
-    if grid is not None:
-        tokens[:, 1:].add_(grid)
-    return tokens
+def _unfold(out: Tensor, q: Optional[Tensor], channels: int) -> Tensor:
+    """:func:`unfold_output_definition` in one kernel, of all queries."""
+    tokens = out.transpose(1, 2)[..., :channels]
+    if q is not None:
+        tokens = torch.addcmul(
+            tokens, q, _on_grid(q.shape[1], q.dtype, q.device))
+    return tokens.contiguous()
 
 
 class _Unfold(Function):
-    """:func:`_unfold` with a gradient."""
+    """:func:`_unfold` with a gradient; that of q is given to its grid."""
 
     @staticmethod
-    def forward(ctx, out: Tensor, grid: Optional[Tensor],
-                channels: int) -> Tensor:
+    def forward(ctx, out: Tensor, q: Optional[Tensor], channels: int,
+                grid: Optional[Tensor]) -> Tensor:
         ctx.width = out.shape[-1]
-        ctx.residual = grid is not None
-        return _unfold(out, grid, channels)
+        ctx.residual = q is not None
+        return _unfold(out, q, channels)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
         wide = F.pad(grad, (0, ctx.width - grad.shape[-1])).transpose(1, 2)
-        return wide, grad[:, 1:] if ctx.residual else None, None
+        return wide, None, None, grad[:, 1:] if ctx.residual else None
 
 
-def fused_attention(q: Tensor, k: Tensor, v: Tensor, folded: Tensor,
+def fused_attention(q: Tensor, k: Tensor, v: Tensor,
+                    tables: Sequence[Tensor], matrix: Optional[Tensor],
                     channels: Tensor, layout: Layout, scale: float,
                     residual: bool) -> Tensor:
     """Attend with one fused call for all queries.
@@ -166,7 +185,10 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, folded: Tensor,
         q (Tensor): Queries, (B, 1 + T*H*W, heads, C).
         k (Tensor): Keys, (B, K, heads, C), in the order of the layout.
         v (Tensor): Values, like the keys.
-        folded (Tensor): :func:`fold_tables` divided by ``scale``.
+        tables (Sequence[Tensor]): Of positions, (rows, C) each.
+        matrix (Tensor, optional): Makes :func:`fold_tables` divided by
+            ``scale`` of all their rows, ((T + H + W) * E, rows). None while
+            compiling: then the first of the tables is that.
         channels (Tensor): :func:`key_channels` of the keys.
         layout (Layout): Which queries and keys there are.
         scale (float): Of q.k; the position terms are not scaled.
@@ -175,15 +197,23 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, folded: Tensor,
     Returns:
         Tensor: Like the queries, contiguous.
     """
-    bias = query_bias(layout, folded.shape[1], q.dtype, q.device)
-    if is_compiling():  # it fuses by itself
-        fold, unfold = fold_definition, unfold_output_definition
+    size, own = layout.q_size, q if residual else None
+    bias = query_bias(layout, channels.shape[-1], q.dtype, q.device)
+    if matrix is None:  # it fuses by itself
+        *wide, grid = fold_definition(q, k, v, tables[0].to(q.dtype), channels,
+                                      bias, size)
     elif torch.is_grad_enabled():
-        fold, unfold = _Fold.apply, _Unfold.apply
+        *wide, grid = _Fold.apply(channels, bias, size, matrix, q, k, v,
+                                  *tables)
     else:
-        fold, unfold = _fold, _unfold
-    *wide, grid = fold(q, k, v, folded.to(q.dtype), channels, bias,
-                       layout.q_size)[:4]
+        with without_autocast():
+            folded = make_folded(matrix, size, tables, q.dtype)
+            wide = _fold(q, k, v, folded, channels, bias, size)[:3]
     out = F.scaled_dot_product_attention(
         *[x.transpose(1, 2) for x in wide], scale=scale)
-    return unfold(out, grid if residual else None, q.shape[-1])
+    if matrix is None:
+        return unfold_output_definition(out, grid if residual else None,
+                                        q.shape[-1])
+    if torch.is_grad_enabled():
+        return _Unfold.apply(out, own, q.shape[-1], grid)
+    return _unfold(out, own, q.shape[-1])

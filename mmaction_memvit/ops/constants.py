@@ -13,11 +13,11 @@ _LIMIT = 512
 _made: Dict[tuple, Tensor] = OrderedDict()
 
 
-def is_compiling() -> bool:
-    """Whether ``torch.compile`` traces."""
-    if hasattr(torch.compiler, 'is_compiling'):
-        return torch.compiler.is_compiling()
-    return torch._dynamo.is_compiling()  # torch < 2.3
+# Whether ``torch.compile`` traces; torch < 2.3 tells it elsewhere.
+is_compiling = getattr(torch.compiler, 'is_compiling', None) or \
+    torch._dynamo.is_compiling
+# Whether ``torch.export`` looks on; torch < 2.7 does not tell.
+_is_exported = getattr(torch.compiler, 'is_exporting', lambda: False)
 
 
 def is_exporting() -> bool:
@@ -25,10 +25,7 @@ def is_exporting() -> bool:
 
     What they make runs without this package, so without its operators.
     """
-    if torch.jit.is_tracing():
-        return True
-    # torch < 2.7 does not tell.
-    return getattr(torch.compiler, 'is_exporting', lambda: False)()
+    return torch.jit.is_tracing() or _is_exported()
 
 
 def constant(make: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .constants import is_exporting
-from .library import below_autograd, call, register, use_triton
+from .library import below_autograd, call, register, triton_form
 from .precision import statistics_dtype
 
 
@@ -19,12 +19,12 @@ def layer_norm_definition(x: Tensor, gamma: Tensor, beta: Tensor,
 
 
 def add_layer_norm_definition(
-        x: Tensor, branch: Tensor, scale: Optional[Tensor], gamma: Tensor,
-        beta: Tensor, eps: float) -> Tuple[Tensor, Tensor]:
+        x: Tensor, branch: Optional[Tensor], scale: Optional[Tensor],
+        gamma: Tensor, beta: Tensor, eps: float) -> Tuple[Tensor, Tensor]:
     """What :func:`add_layer_norm` computes, in plain PyTorch."""
-    if scale is not None:
+    if branch is not None and scale is not None:
         branch = branch * scale.view(-1, *[1] * (branch.dim() - 1))
-    total = x + branch.to(x.dtype)
+    total = x if branch is None else x + branch.to(x.dtype)
     return total, layer_norm_definition(total, gamma, beta, eps)
 
 
@@ -44,19 +44,17 @@ def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor,
     Returns:
         Tensor: (..., C), contiguous.
     """
-    if is_exporting():
-        return layer_norm_definition(x, gamma, beta, eps)
-    return call('layer_norm', x, gamma, beta, eps)[0]
+    return add_layer_norm(x, None, gamma, beta, eps)[1]
 
 
-def add_layer_norm(x: Tensor, branch: Tensor, gamma: Tensor, beta: Tensor,
-                   eps: float = 1e-6,
+def add_layer_norm(x: Tensor, branch: Optional[Tensor], gamma: Tensor,
+                   beta: Tensor, eps: float = 1e-6,
                    scale: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
     """Add a residual branch, and normalise the sum.
 
     Args:
         x (Tensor): (B, ..., C).
-        branch (Tensor): Of the same shape.
+        branch (Tensor, optional): Of the same shape; None adds nothing.
         gamma (Tensor): (C, ).
         beta (Tensor): (C, ).
         eps (float): Defaults to 1e-6.
@@ -65,14 +63,15 @@ def add_layer_norm(x: Tensor, branch: Tensor, gamma: Tensor, beta: Tensor,
 
     Returns:
         tuple[Tensor]: The sum and the normalised sum, both in the dtype of
-        x, contiguous.
+        x, contiguous (without a branch the first is x).
     """
     if is_exporting():
         return add_layer_norm_definition(x, branch, scale, gamma, beta, eps)
-    return call('add_layer_norm', x, branch, scale, gamma, beta, eps)[:2]
+    total, out, *_ = call('layer_norm', x, branch, scale, gamma, beta, eps)
+    return x if branch is None else total, out
 
 
-# ------------------------------------------------------------- LayerNorm alone
+# ------------------------------------------------------------- plain PyTorch
 def norm_rows(x: Tensor, gamma: Tensor, beta: Tensor,
               eps: float) -> Tuple[Tensor, Tensor, Tensor]:
     """Plain LayerNorm of contiguous x: result, means, inverse deviations."""
@@ -99,132 +98,95 @@ def norm_rows_backward(grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor,
     return dx.to(x.dtype), dgamma.to(gamma.dtype), dbeta.to(gamma.dtype)
 
 
-def _forward(x: Tensor, gamma: Tensor, beta: Tensor,
-             eps: float) -> Tuple[Tensor, Tensor, Tensor]:
+# ------------------------------------------------------------- the operator
+def _forward(
+        x: Tensor, branch: Optional[Tensor], scale: Optional[Tensor],
+        gamma: Tensor, beta: Tensor,
+        eps: float) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Sum (empty without a branch), result, means, inverse deviations."""
     x = x.contiguous()
-    if use_triton(x):
-        from .triton_layer_norm import forward
-        return forward(x, gamma, beta, eps)
-    return norm_rows(x, gamma, beta, eps)
+    form = triton_form(x, 'triton_layer_norm')
+    if form:
+        return form.forward(x, branch, scale, gamma, beta, eps)
+    if branch is None:
+        return (x.new_empty(0), *norm_rows(x, gamma, beta, eps))
+    branch = branch.to(x.dtype)
+    if scale is None:
+        total = x + branch
+    else:
+        total = torch.addcmul(x, branch, per_lane(scale, x))
+    total = total.contiguous()
+    return (total, *norm_rows(total, gamma, beta, eps))
 
 
-def _fake(x, gamma, beta, eps):
+def per_lane(scale: Tensor, x: Tensor) -> Tensor:
+    """A number for each lane, (B, ), to multiply x (B, ...) by."""
+    return scale.to(x.dtype).view(-1, *[1] * (x.dim() - 1))
+
+
+def _fake(x, branch, scale, gamma, beta, eps):
     stats = x.new_empty(x.shape[:-1], dtype=statistics_dtype(x))
-    return x.new_empty(x.shape), stats, torch.empty_like(stats)
+    return (x.new_empty(0 if branch is None else x.shape),
+            x.new_empty(x.shape), stats, torch.empty_like(stats))
 
 
-def _backward(grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor,
-              gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    grad, x = grad.contiguous(), x.contiguous()
-    if use_triton(x):
-        from .triton_layer_norm import backward
-        return backward(grad, x, mean, rstd, gamma)
-    return norm_rows_backward(grad, x, mean, rstd, gamma)
+def _backward(grad: Tensor, grad_total: Optional[Tensor], total: Tensor,
+              scale: Optional[Tensor], mean: Tensor, rstd: Tensor,
+              gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of x, of the scaled branch (empty: that of x), parameters."""
+    grad, total = grad.contiguous(), total.contiguous()
+    form = triton_form(total, 'triton_layer_norm')
+    if form:
+        if grad_total is not None:
+            grad_total = grad_total.contiguous()
+        return form.backward(grad, grad_total, total, scale, mean, rstd, gamma)
+    dx, dgamma, dbeta = norm_rows_backward(grad, total, mean, rstd, gamma)
+    if grad_total is not None:
+        dx += grad_total
+    dbranch = dx.new_empty(0) if scale is None else dx * per_lane(scale, dx)
+    return dx, dbranch, dgamma, dbeta
 
 
-def _backward_fake(grad, x, mean, rstd, gamma):
-    return (x.new_empty(x.shape), torch.empty_like(gamma),
+def _backward_fake(grad, grad_total, total, scale, mean, rstd, gamma):
+    branch = total.new_empty(0 if scale is None else total.shape)
+    return (total.new_empty(total.shape), branch, torch.empty_like(gamma),
             torch.empty_like(gamma))
 
 
 class _LayerNorm(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, x, gamma, beta, eps):
-        out, mean, rstd = below_autograd('layer_norm', x, gamma, beta, eps)
-        ctx.save_for_backward(x, mean, rstd, gamma)
-        ctx.mark_non_differentiable(mean, rstd)
+    def forward(ctx, x, branch, scale, gamma, beta, eps):
+        total, out, mean, rstd = below_autograd('layer_norm', x, branch, scale,
+                                                gamma, beta, eps)
+        none = branch is None
+        ctx.save_for_backward(x if none else total, scale, mean, rstd, gamma)
+        ctx.mark_non_differentiable(mean, rstd, *[total] * none)
         # Zeros for what is no result would be a kernel each.
         ctx.set_materialize_grads(False)
-        return out, mean, rstd
-
-    @staticmethod
-    def backward(ctx, grad, *_):
-        if grad is None:
-            return None, None, None, None
-        return (*call('layer_norm_backward', grad, *ctx.saved_tensors), None)
-
-
-register('layer_norm', '(Tensor x, Tensor gamma, Tensor beta, float eps) -> '
-         '(Tensor, Tensor, Tensor)', _forward, _fake, _LayerNorm.apply)
-register(
-    'layer_norm_backward', '(Tensor grad, Tensor x, Tensor mean, Tensor rstd, '
-    'Tensor gamma) -> (Tensor, Tensor, Tensor)', _backward, _backward_fake)
-
-
-# ----------------------------------------------------- residual and LayerNorm
-def _add_forward(
-        x: Tensor, branch: Tensor, scale: Optional[Tensor], gamma: Tensor,
-        beta: Tensor, eps: float) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-    if use_triton(x):
-        from .triton_layer_norm import add_forward
-        return add_forward(x.contiguous(), branch.contiguous(), scale, gamma,
-                           beta, eps)
-    branch = branch.to(x.dtype)
-    if scale is None:
-        total = x + branch
-    else:
-        total = torch.addcmul(
-            x, branch, scale.to(x.dtype).view(-1, *[1] * (branch.dim() - 1)))
-    total = total.contiguous()
-    return (total, *norm_rows(total, gamma, beta, eps))
-
-
-def _add_fake(x, branch, scale, gamma, beta, eps):
-    return (x.new_empty(x.shape), *_fake(x, gamma, beta, eps))
-
-
-def _add_backward(grad_total: Tensor, grad: Tensor, total: Tensor,
-                  scale: Optional[Tensor], mean: Tensor, rstd: Tensor,
-                  gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of x, of the scaled branch (empty: that of x), parameters."""
-    if use_triton(total):
-        from .triton_layer_norm import add_backward
-        return add_backward(grad_total.contiguous(), grad.contiguous(), total,
-                            scale, mean, rstd, gamma)
-    dx, dgamma, dbeta = norm_rows_backward(grad, total, mean, rstd, gamma)
-    dx += grad_total
-    if scale is None:
-        return dx, dx.new_empty(0), dgamma, dbeta
-    scale = scale.to(dx.dtype).view(-1, *[1] * (dx.dim() - 1))
-    return dx, dx * scale, dgamma, dbeta
-
-
-def _add_backward_fake(grad_total, grad, total, scale, mean, rstd, gamma):
-    branch = total.new_empty(0 if scale is None else total.shape)
-    return (total.new_empty(total.shape), branch, torch.empty_like(gamma),
-            torch.empty_like(gamma))
-
-
-class _AddLayerNorm(torch.autograd.Function):
-
-    @staticmethod
-    def forward(ctx, x, branch, scale, gamma, beta, eps):
-        total, out, mean, rstd = below_autograd('add_layer_norm', x, branch,
-                                                scale, gamma, beta, eps)
-        ctx.save_for_backward(total, scale, mean, rstd, gamma)
-        ctx.mark_non_differentiable(mean, rstd)
-        ctx.set_materialize_grads(False)
-        ctx.branch_dtype = branch.dtype
+        ctx.branch_dtype = None if none else branch.dtype
         return total, out, mean, rstd
 
     @staticmethod
     def backward(ctx, grad_total, grad, *_):
         # Once: a checkpoint gives them out no second time.
         total, scale, *saved = ctx.saved_tensors
-        grad_total, grad = (torch.zeros_like(total) if x is None else x
-                            for x in (grad_total, grad))
-        dx, branch, dgamma, dbeta = call('add_layer_norm_backward', grad_total,
-                                         grad, total, scale, *saved)
-        branch = dx if scale is None else branch
-        return dx, branch.to(ctx.branch_dtype), None, dgamma, dbeta, None
+        if grad is None:
+            grad = torch.zeros_like(total)
+        dx, branch, dgamma, dbeta = call('layer_norm_backward', grad,
+                                         grad_total, total, scale, *saved)
+        if ctx.branch_dtype is None:
+            branch = None
+        else:
+            branch = (dx if scale is None else branch).to(ctx.branch_dtype)
+        return dx, branch, None, dgamma, dbeta, None
 
 
 register(
-    'add_layer_norm', '(Tensor x, Tensor branch, Tensor? scale, Tensor gamma, '
-    'Tensor beta, float eps) -> (Tensor, Tensor, Tensor, Tensor)',
-    _add_forward, _add_fake, _AddLayerNorm.apply)
+    'layer_norm', '(Tensor x, Tensor? branch, Tensor? scale, Tensor gamma, '
+    'Tensor beta, float eps) -> (Tensor, Tensor, Tensor, Tensor)', _forward,
+    _fake, _LayerNorm.apply)
 register(
-    'add_layer_norm_backward', '(Tensor grad_total, Tensor grad, Tensor total,'
+    'layer_norm_backward', '(Tensor grad, Tensor? grad_total, Tensor total,'
     ' Tensor? scale, Tensor mean, Tensor rstd, Tensor gamma) -> '
-    '(Tensor, Tensor, Tensor, Tensor)', _add_backward, _add_backward_fake)
+    '(Tensor, Tensor, Tensor, Tensor)', _backward, _backward_fake)

@@ -55,7 +55,7 @@ def _grids(tokens: List[Tensor], size: tuple, width: int) -> List[Tensor]:
 
 
 def forward(tokens: List[Tensor], weights: List[Tensor], gammas: List[Tensor],
-            betas: List[Tensor], geometries: list, eps: float,
+            betas: List[Tensor], geometries: tuple, eps: float,
             keep: bool) -> Tuple[Lists, Tensor, Tensor]:
     """See :func:`pooling._forward`."""
     batch, num, channels = tokens[0].shape
@@ -91,7 +91,7 @@ def forward(tokens: List[Tensor], weights: List[Tensor], gammas: List[Tensor],
 
 def backward(grads: List[Tensor], tokens: List[Tensor], conv: Tensor,
              stats: Tensor, weights: List[Tensor], gammas: List[Tensor],
-             geometries: list, need_tokens: bool,
+             geometries: tuple, need_tokens: bool,
              need_weights: bool) -> Tuple[Lists, Tensor, Tensor, Tensor]:
     """See :func:`pooling._backward`."""
     batch, num, channels = tokens[0].shape

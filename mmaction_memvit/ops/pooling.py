@@ -8,11 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import plain_pooling
 from .constants import is_exporting
 from .layer_norm import layer_norm_definition
-from .library import below_autograd, call, register, use_triton
-from .plain_pooling import backward as plain_backward
-from .plain_pooling import forward as plain_forward
+from .library import below_autograd, call, register, triton_form
 from .precision import activation_dtype, statistics_dtype
 
 Size = Tuple[int, int, int]
@@ -118,10 +117,8 @@ def _forward(tokens: Lists, weights: Lists, gammas: Lists, betas: Lists,
     Pooled tokens before the norm, (rows of all pools, C), and their means and
     inverse deviations, (2, rows, heads).
     """
-    form = plain_forward
-    if use_triton(tokens[0]):
-        from .triton_pooling import forward as form
-    return form(tokens, weights, gammas, betas, _geometries(
+    form = triton_form(tokens[0], 'triton_pooling') or plain_pooling
+    return form.forward(tokens, weights, gammas, betas, _geometries(
         size, weights, strides, causal), eps, keep)
 
 
@@ -143,20 +140,21 @@ class Geometry(NamedTuple):
 
 
 def _geometries(size: Sequence[int], weights: Lists, strides: Sequence[int],
-                causal: bool) -> List[Geometry]:
-    shape = weights[0].shape[2:]
+                causal: bool) -> Tuple[Geometry, ...]:
+    kernel = tuple(weights[0].shape[2:])
     # Sizes may be symbols of the compiler, which are not to be kept.
-    known = all(type(x) is int for x in (*size, *shape))
-    make = _geometry if known else _geometry.__wrapped__
-    return [make(tuple(size), tuple(shape), tuple(strides[i:i + 3]), causal)
-            for i in range(0, len(strides), 3)]
+    known = set(map(type, (*size, *kernel))) == {int}
+    make = _make_geometries if known else _make_geometries.__wrapped__
+    return make(tuple(size), kernel, tuple(strides), causal)
 
 
 @functools.lru_cache(4096)
-def _geometry(size: Size, kernel: Size, stride: Size,
-              causal: bool) -> Geometry:
-    return Geometry(size, out_size(size, kernel, stride, causal), kernel,
-                    stride, paddings(kernel, causal))
+def _make_geometries(size: Size, kernel: Size, strides: Tuple[int, ...],
+                     causal: bool) -> Tuple[Geometry, ...]:
+    strides = [strides[i:i + 3] for i in range(0, len(strides), 3)]
+    return tuple(
+        Geometry(size, out_size(size, kernel, stride, causal), kernel, stride,
+                 paddings(kernel, causal)) for stride in strides)
 
 
 def _fake(tokens, weights, gammas, betas, size, strides, causal, eps, keep):
@@ -178,12 +176,10 @@ def _backward(grads: Lists, tokens: Lists, conv: Tensor, stats: Tensor,
 
     Empty where not needed.
     """
-    form = plain_backward
-    if use_triton(tokens[0]):
-        from .triton_pooling import backward as form
-    return form(grads, tokens, conv, stats, weights, gammas,
-                _geometries(size, weights, strides, causal), need_tokens,
-                need_weights)
+    form = triton_form(tokens[0], 'triton_pooling') or plain_pooling
+    return form.backward(grads, tokens, conv, stats, weights, gammas,
+                         _geometries(size, weights, strides, causal),
+                         need_tokens, need_weights)
 
 
 def _backward_fake(grads, tokens, conv, stats, weights, gammas, size, strides,

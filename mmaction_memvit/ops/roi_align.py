@@ -5,7 +5,7 @@ From `Mask R-CNN <https://arxiv.org/abs/1703.06870>`_, section 3. It stands in
 for ``mmcv.ops.roi_align`` where that is not compiled.
 """
 import contextlib
-from typing import Callable, Tuple, Union
+from typing import Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ CHUNK_NUMBERS = 1 << 26
 
 
 class _Axis:
-    """Where the samples of R boxes lie along one axis of a map.
+    """Where the samples of R boxes lie along axes of one size of a map.
 
     N = num_bins x (samples a bin) samples stand at equal distances; a bin
     holds as many as ``sampling_ratio`` says, or one a pixel of it, rounded
@@ -33,7 +33,7 @@ class _Axis:
     beyond as zero.
 
     Args:
-        low, high (Tensor): (R,) ends of the boxes, in pixels of the map.
+        low, high (Tensor): (..., R) ends of the boxes, in pixels of the map.
         num_bins (int): Bins P.
         size (int): Pixels of the map along the axis.
         sampling_ratio (int): Samples a bin; 0 for as many as pixels.
@@ -45,14 +45,14 @@ class _Axis:
                  sampling_ratio: int, aligned: bool) -> None:
         self.num_bins, self.size = num_bins, size
         length = (high - low).clamp(min=0. if aligned else 1.)
-        self.start = (low - 0.5 if aligned else low)[:, None]
+        self.start = (low - 0.5 if aligned else low)[..., None]
         self.sampling_ratio = sampling_ratio
         if sampling_ratio > 0:
             self.num = torch.full_like(self.start, sampling_ratio)
         else:
-            self.num = (length / num_bins).ceil()[:, None]
+            self.num = (length / num_bins).ceil()[..., None]
         # Never 0 where it divides; boxes without samples are zeroed by num.
-        self.step = (length[:, None] /
+        self.step = (length[..., None] /
                      (num_bins * self.num).clamp(min=1)).clamp(min=1e-12)
 
     def weights(self) -> Tensor:
@@ -63,24 +63,24 @@ class _Axis:
         shapes no tensor, and nobody waits for it.
 
         Returns:
-            Tensor: (R, P, size).
+            Tensor: (..., R, P, size).
         """
         size = self.size
         kwargs = dict(dtype=self.start.dtype, device=self.start.device)
         pixels = torch.arange(size, **kwargs)
         # Ends of the stretches between pixels; the outer ones hold samples
         # of the border.
-        edges = torch.arange(-1, size + 1, **kwargs)[None]
+        edges = torch.arange(-1, size + 1, **kwargs)
         # Of each edge, the number of the first sample at or behind it.
         firsts = ((edges - self.start) / self.step - 0.5).ceil()
         # A sample exactly at the far end still counts.
-        last = ((edges[:, -1:] - self.start) / self.step - 0.5).floor() + 1
-        firsts = torch.cat([firsts[:, :-1], last], 1)[:, None]
+        last = ((edges[-1:] - self.start) / self.step - 0.5).floor() + 1
+        firsts = torch.cat([firsts[..., :-1], last], -1)[..., None, :]
         bins = torch.arange(self.num_bins, **kwargs)[:, None]
         low = (bins * self.num[..., None])
         firsts = torch.minimum(
             torch.maximum(firsts, low), low + self.num[..., None])
-        counts = firsts[..., 1:] - firsts[..., :-1]  # (R, P, size + 1)
+        counts = firsts[..., 1:] - firsts[..., :-1]  # (..., R, P, size + 1)
         middle = self.start[..., None] + self.step[..., None] * (
             firsts[..., 1:] + firsts[..., :-1]) / 2
         middle = middle.clamp(0, size - 1)
@@ -106,6 +106,19 @@ class _Axis:
         return position.clamp(0, self.size - 1), valid
 
 
+def _weights(boxes: Tensor, shape: Tuple[int, int], bins: Tuple[int, int],
+             sampling_ratio: int, aligned: bool) -> Tuple[Tensor, Tensor]:
+    """:meth:`_Axis.weights` along both axes, y first, as :func:`_axes`."""
+    if shape[0] == shape[1] and bins[0] == bins[1]:
+        # (2, 2, R): ends, x and y
+        ends = boxes.t().unflatten(0, (2, 2))
+        axis = _Axis(*ends.unbind(), bins[0], shape[0], sampling_ratio,
+                     aligned)
+        return axis.weights().unbind()[::-1]
+    y, x = _axes(boxes, shape, bins, sampling_ratio, aligned)
+    return y.weights(), x.weights()
+
+
 def _axes(rois: Tensor, shape: Tuple[int, int], bins: Tuple[int, int],
           sampling_ratio: int, aligned: bool) -> Tuple[_Axis, _Axis]:
     """The two axes, y first, of boxes (R, 4) in pixels of the map."""
@@ -114,15 +127,16 @@ def _axes(rois: Tensor, shape: Tuple[int, int], bins: Tuple[int, int],
             _Axis(x1, x2, bins[1], shape[1], sampling_ratio, aligned))
 
 
-def _average_dense(x: Tensor, images: Tensor, y: _Axis, by_x: _Axis) -> Tensor:
+def _average_dense(x: Tensor, images: Tensor, boxes: Tensor,
+                   bins: Tuple[int, int], *rule) -> Tensor:
     """Means over bins, as products with the weights of all pixels."""
     channels, width = x.shape[1], x.shape[3]
+    by_y, by_x = _weights(boxes, x.shape[2:], bins, *rule)
     rows = x.transpose(1, 2).flatten(2).index_select(0, images)
-    rows = torch.bmm(y.weights().to(x.dtype), rows)  # (R, P, C * W)
-    rows = rows.view(-1, y.num_bins * channels, width)
-    pooled = torch.bmm(rows, by_x.weights().to(x.dtype).transpose(1, 2))
-    return pooled.view(-1, y.num_bins, channels,
-                       by_x.num_bins).transpose(1, 2)
+    rows = torch.bmm(by_y.to(x.dtype), rows)  # (R, P, C * W)
+    rows = rows.view(-1, bins[0] * channels, width)
+    pooled = torch.bmm(rows, by_x.to(x.dtype).transpose(1, 2))
+    return pooled.view(-1, bins[0], channels, bins[1]).transpose(1, 2)
 
 
 def max_samples(y: _Axis, by_x: _Axis) -> int:
@@ -133,22 +147,28 @@ def max_samples(y: _Axis, by_x: _Axis) -> int:
     return max(num, 1)
 
 
-def gathering_pays(x: Tensor, y: _Axis, by_x: _Axis) -> bool:
-    """Whether samples are gathered, rather than whole maps multiplied."""
+def gathering_pays(x: Tensor, *boxes_and_rule) -> bool:
+    """Whether samples are gathered, rather than whole maps multiplied.
+
+    Arguments as :func:`_average_gathered` has them, without ``images``.
+    """
     pixels = x.shape[2] * x.shape[3]
     if x.device.type != 'cpu':
         # Without a look at the boxes, for which a GPU would wait. Where it
         # gathers, MMDetection, whose maps are that large, has waited for the
         # boxes of each of them before.
         return pixels > DENSE_PIXELS
-    corners = 4 * y.num_bins * by_x.num_bins * max_samples(y, by_x)**2
+    boxes, bins, *rule = boxes_and_rule
+    y, by_x = _axes(boxes, x.shape[2:], bins, *rule)
+    corners = 4 * bins[0] * bins[1] * max_samples(y, by_x)**2
     return corners <= PIXELS_PER_CORNER * pixels
 
 
-def _average_gathered(x: Tensor, images: Tensor, y: _Axis,
-                      by_x: _Axis) -> Tensor:
+def _average_gathered(x: Tensor, images: Tensor, boxes: Tensor,
+                      bins: Tuple[int, int], *rule) -> Tensor:
     """Means over bins, from the four pixels around each sample."""
     batch, channels, height, width = x.shape
+    y, by_x = _axes(boxes, (height, width), bins, *rule)
     num_boxes, num = len(images), max_samples(y, by_x)
 
     def corners(axis: _Axis) -> Tuple[Tensor, Tensor]:
@@ -222,7 +242,6 @@ def roi_align(input: Tensor, rois: Tensor,
                          f'but have shape {tuple(rois.shape)}')
     if isinstance(output_size, int):
         output_size = output_size, output_size
-    shape = input.shape[2:]
     rois = rois.detach()
     # Places need more digits than half precision has.
     exact = torch.promote_types(
@@ -233,19 +252,17 @@ def roi_align(input: Tensor, rois: Tensor,
     # Autocast would round the products, which MMCV's operator does not.
     with _exact(input.device.type):
 
-        def pooled(pool: Callable, part: slice = slice(None)) -> Tensor:
-            axes = _axes(boxes[part], shape, output_size, sampling_ratio,
-                         aligned)
-            return pool(input, images[part], *axes)
-
+        rule = output_size, sampling_ratio, aligned
         if torch.jit.is_tracing() or is_compiling():
-            return pooled(_average_dense)
-        if gathering_pays(input, *_axes(boxes, shape, output_size,
-                                        sampling_ratio, aligned)):
-            return pooled(_average_gathered)
+            return _average_dense(input, images, boxes, *rule)
+        if gathering_pays(input, boxes, *rule):
+            return _average_gathered(input, images, boxes, *rule)
         num = max(CHUNK_NUMBERS // max(input.shape[1:].numel(), 1), 1)
-        return torch.cat([pooled(_average_dense, slice(i, i + num))
-                          for i in range(0, max(len(rois), 1), num)])
+        if num >= len(rois):
+            return _average_dense(input, images, boxes, *rule)
+        return torch.cat([
+            _average_dense(input, *part, *rule)
+            for part in zip(images.split(num), boxes.split(num))])
 
 
 class RoIAlign(nn.Module):

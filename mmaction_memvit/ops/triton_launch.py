@@ -52,13 +52,14 @@ def launch(kernel, grid: Sequence[int], like: Tensor, *args,
         assert [*constants] == kernel.arg_names[len(args):]
         kernel[tuple(grid)](*args, **constants)
         return
-    if like.device.index != torch.cuda.current_device():
-        with torch.cuda.device(like.device):
+    index = like.get_device()
+    if index != torch.cuda.current_device():
+        with torch.cuda.device(index):
             launch(kernel, grid, like, *args, num_warps=num_warps, **constants)
         return
-    key = (kernel, like.device.index, num_warps, *grid, *[
-        (x.dtype, x.data_ptr() % 16) if isinstance(x, Tensor) else x
-        for x in args], *constants.values())
+    key = (kernel, index, num_warps, *grid, *[
+        x if type(x) is int or type(x) is float else
+        (x.dtype, x.data_ptr() % 16) for x in args], *constants.values())
     ready = _ready.get(key)
     if ready is not None:
         ready(*args, *constants.values())

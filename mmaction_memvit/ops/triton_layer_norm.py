@@ -124,41 +124,29 @@ def _rows_each(x: Tensor, rows: int) -> int:
     return max(rows // max(x.shape[0], 1), 1)
 
 
-def forward(x: Tensor, gamma: Tensor, beta: Tensor,
-            eps: float) -> Tuple[Tensor, Tensor, Tensor]:
-    """LayerNorm of contiguous x: result, means, inverse deviations."""
-    return add_forward(x, None, None, gamma, beta, eps)[1:]
-
-
-def add_forward(x: Tensor, branch: Optional[Tensor], scale: Optional[Tensor],
-                gamma: Tensor, beta: Tensor,
-                eps: float) -> Tuple[Optional[Tensor], Tensor, Tensor, Tensor]:
-    """The sum (None without a branch) and :func:`forward` of it."""
+def forward(x: Tensor, branch: Optional[Tensor], scale: Optional[Tensor],
+            gamma: Tensor, beta: Tensor,
+            eps: float) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Sum (empty without a branch), result, means, inverse deviations."""
     width = x.shape[-1]
     mean = x.new_empty(x.shape[:-1], dtype=torch.float32)
     rstd, out = torch.empty_like(mean), torch.empty_like(x)
-    total = None if branch is None else torch.empty_like(x)
+    add = branch is not None
+    branch = branch.contiguous() if add else x
+    total = torch.empty_like(x) if add else x.new_empty(0)
     rows = mean.numel()
     block_p, block_d = tile(rows, width, 1, x.device, 4)
     launch(_forward_kernel, (blocks(rows, block_p), ), x, x,
-           x if branch is None else branch, x if scale is None else scale,
-           gamma, beta, x if total is None else total, out, mean, rstd, rows,
-           _rows_each(x, rows), eps, D=width, ADD=branch is not None,
-           SCALE=scale is not None, BLOCK_P=block_p, BLOCK_D=block_d,
-           num_warps=4)
+           branch, x if scale is None else scale, gamma, beta,
+           total if add else x, out, mean, rstd, rows, _rows_each(x, rows),
+           eps, D=width, ADD=add, SCALE=scale is not None, BLOCK_P=block_p,
+           BLOCK_D=block_d, num_warps=4)
     return total, out, mean, rstd
 
 
-def backward(grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor,
-             gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x, gamma and beta; all contiguous."""
-    dx, _, *params = add_backward(None, grad, x, None, mean, rstd, gamma)
-    return dx, *params
-
-
-def add_backward(grad_total: Optional[Tensor], grad: Tensor, x: Tensor,
-                 scale: Optional[Tensor], mean: Tensor, rstd: Tensor,
-                 gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+def backward(grad: Tensor, grad_total: Optional[Tensor], x: Tensor,
+             scale: Optional[Tensor], mean: Tensor, rstd: Tensor,
+             gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of the sum, of the scaled branch, of gamma and beta."""
     width, rows = x.shape[-1], mean.numel()
     dx = torch.empty_like(x)

@@ -2,7 +2,8 @@
 """Launches the kernels of pooling."""
 import functools
 import math
-from typing import List, NamedTuple, Sequence, Tuple
+from dataclasses import dataclass
+from typing import List, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -19,7 +20,8 @@ from .triton_pooling_kernels import (
 Lists = List[Tensor]
 
 
-class _Plan(NamedTuple):
+@dataclass(eq=False)  # found again by what it is, not by what it holds
+class _Plan:
     """How kernels are launched for some shapes; jobs are filled up to 3."""
 
     batch: int
@@ -27,6 +29,7 @@ class _Plan(NamedTuple):
     channels: int
     width: int
     size: tuple
+    shapes: tuple  # of results
     outs: tuple  # OT, OH, OW of each job
     places: tuple  # OT, OH, OW, ST, SH, SW of each job
     rows: tuple  # of each job, batch and class token included
@@ -41,11 +44,13 @@ def _plan(shape: tuple, width: int, geometries: tuple) -> _Plan:
     geo = geometries[0]
     first = num - math.prod(geo.size)
     filled = [geometries[min(i, len(geometries) - 1)] for i in range(3)]
-    return _Plan(batch, first, channels, width, geo.size,
+    shapes = tuple((batch, first + math.prod(x.out), channels)
+                   for x in geometries)
+    return _Plan(batch, first, channels, width, geo.size, shapes,
                  tuple(n for x in filled for n in x.out),
                  tuple(n for x in filled for n in (*x.out, *x.stride)),
-                 tuple(batch * (first + math.prod(x.out)) for x in geometries),
-                 geo.kernel, tuple(x.stride for x in filled),
+                 tuple(batch * num for _, num, _ in shapes), geo.kernel,
+                 tuple(x.stride for x in filled),
                  geo.padding[0] != geo.kernel[0] // 2)
 
 
@@ -73,15 +78,13 @@ def _taps_first(weights: List[Tensor]) -> Tensor:
 
 
 def forward(tokens: List[Tensor], weights: List[Tensor], gammas: List[Tensor],
-            betas: List[Tensor], geometries: list, eps: float,
+            betas: List[Tensor], geometries: tuple, eps: float,
             keep: bool) -> Tuple[Lists, Tensor, Tensor]:
     """See :func:`pooling._forward`."""
     tokens = [x.contiguous() for x in tokens]
     like, jobs = tokens[0], len(weights)
-    plan = _plan(like.shape, weights[0].shape[0], tuple(geometries))
-    outs = [
-        like.new_empty(plan.batch, plan.first + math.prod(geo.out),
-                       plan.channels) for geo in geometries]
+    plan = _plan(like.shape, weights[0].shape[0], geometries)
+    outs = [like.new_empty(shape) for shape in plan.shapes]
     total = sum(plan.rows) if keep else 0
     conv = like.new_empty((total, plan.channels))
     stats = like.new_empty((2, total, plan.channels // plan.width),
@@ -185,12 +188,12 @@ def _norm_gradient(grads: List[Tensor], conv: Tensor, stats: Tensor,
 
 def backward(grads: List[Tensor], tokens: List[Tensor], conv: Tensor,
              stats: Tensor, weights: List[Tensor], gammas: List[Tensor],
-             geometries: list, need_tokens: bool,
+             geometries: tuple, need_tokens: bool,
              need_weights: bool) -> Tuple[Lists, Tensor, Tensor, Tensor]:
     """See :func:`pooling._backward`."""
     tokens = [x.contiguous() for x in tokens]
     weight, jobs = weights[0], len(weights)
-    plan = _plan(tokens[0].shape, weight.shape[0], tuple(geometries))
+    plan = _plan(tokens[0].shape, weight.shape[0], geometries)
     dy, norm_part = _norm_gradient(grads, conv, stats, gammas, plan)
     shape = (jobs, ) if need_weights else (0, )
     dweight = weight.new_empty(shape + weight.shape)

@@ -21,7 +21,7 @@ _SIZES = ['batch', 'queries', 'keys', 'heads', 'H', 'W', 'bias_rows',
 def _place(block, batch, queries, keys, heads, W, BLOCK_P: tl.constexpr):
     """Job (as a number and by row) and rows; where extra channels lie.
 
-    Queries but the class token have theirs in the order (T*H, B, W, heads).
+    Queries but the class token have theirs in the order (T*H, B, heads, W).
     """
     rows_q, rows_k = batch * queries * heads, batch * keys * heads
     blocks_q, blocks_k = tl.cdiv(rows_q, BLOCK_P), tl.cdiv(rows_k, BLOCK_P)
@@ -33,9 +33,9 @@ def _place(block, batch, queries, keys, heads, W, BLOCK_P: tl.constexpr):
     head, token = row % heads, row // heads % tokens
     sample = row // (heads * tokens)
     place = token - 1
-    by_line = (place // W * batch + sample) * W + place % W
+    by_line = (place // W * batch + sample) * heads + head
     kind = tl.zeros_like(row) + job
-    return job, kind, row, live, sample, token, by_line * heads + head
+    return job, kind, row, live, sample, token, by_line * W + place % W
 
 
 @functools.partial(triton.jit, do_not_specialize=_SIZES)

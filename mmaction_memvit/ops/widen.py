@@ -10,22 +10,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .library import call, register, use_triton
+from .library import call, register, triton_form
 
 Size = Tuple[int, int, int]
 
 
 def _to_lines(x: Tensor, size: Size) -> Tensor:
-    """(B, T*H*W, heads, C) to (T*H, B*W*heads, C)."""
+    """(B, T*H*W, heads, C) to (T*H, B*heads*W, C)."""
     (t, h, w), (b, _, n, c) = size, x.shape
-    return x.reshape(b, t * h, w * n, c).transpose(0, 1).reshape(
-        t * h, b * w * n, c)
+    return x.reshape(b, t * h, w, n, c).permute(1, 0, 3, 2, 4).reshape(
+        t * h, b * n * w, c)
 
 
 def from_lines(x: Tensor, batch: int, size: Size) -> Tensor:
-    """(T*H, B*W*heads, C) to (B, T*H, W, heads, C), a view."""
+    """(T*H, B*heads*W, C) to (B, T*H, W, heads, C), a view."""
     t, h, w = size
-    return x.view(t * h, batch, w, -1, x.shape[-1]).transpose(0, 1)
+    return x.view(t * h, batch, -1, w, x.shape[-1]).permute(1, 0, 3, 2, 4)
 
 
 def widen_definition(q: Tensor, extra: Tensor, bias: Tensor, k: Tensor,
@@ -35,7 +35,7 @@ def widen_definition(q: Tensor, extra: Tensor, bias: Tensor, k: Tensor,
 
     Args:
         q (Tensor): (B, 1 + T*H*W, heads, C), the class token first.
-        extra (Tensor): Of the grid's queries, (T*H, B*W*heads, E).
+        extra (Tensor): Of the grid's queries, (T*H, B*heads*W, E).
         bias (Tensor): Added to those, (T, E) or (1, E); its last row is what
             the class token has.
         k (Tensor): (B, K, heads, C).
@@ -71,8 +71,8 @@ def narrow_definition(q: Tensor, k: Tensor, v: Tensor, grid: Tensor,
         size (tuple[int]): Grid (T, H, W).
 
     Returns:
-        tuple[Tensor]: Of the grid's queries (T*H, B*W*heads, C) and of their
-        extra channels (T*H, B*W*heads, E); of k and v, (B, K, heads, C).
+        tuple[Tensor]: Of the grid's queries (T*H, B*heads*W, C) and of their
+        extra channels (T*H, B*heads*W, E); of k and v, (B, K, heads, C).
     """
     c = grid.shape[-1]
     return (_to_lines(q[:, 1:, :, :c] + grid, size),
@@ -93,16 +93,15 @@ def narrow(q: Tensor, k: Tensor, v: Tensor, grid: Tensor,
 
 
 def lines(q: Tensor, size: Size) -> Tensor:
-    """The grid's queries, (T*H, B*W*heads, C)."""
+    """The grid's queries, (T*H, B*heads*W, C)."""
     return _to_lines(q[:, 1:], size)
 
 
 def _widen(q: Tensor, extra: Tensor, bias: Tensor, k: Tensor, channels: Tensor,
            v: Tensor, size: List[int]) -> Tuple[Tensor, Tensor, Tensor]:
-    form = widen_definition
-    if use_triton(q):
-        from .triton_widen import widen as form
-    return form(q, extra, bias, k, channels, v, size)
+    form = triton_form(q, 'triton_widen')
+    return (form.widen if form else widen_definition)(q, extra, bias, k,
+                                                      channels, v, size)
 
 
 def _widen_fake(q, extra, bias, k, channels, v, size):
@@ -112,10 +111,8 @@ def _widen_fake(q, extra, bias, k, channels, v, size):
 
 def _narrow(q: Tensor, k: Tensor, v: Tensor, grid: Tensor,
             size: List[int]) -> Tuple[Tensor, ...]:
-    form = narrow_definition
-    if use_triton(q):
-        from .triton_widen import narrow as form
-    return form(q, k, v, grid, size)
+    form = triton_form(q, 'triton_widen')
+    return (form.narrow if form else narrow_definition)(q, k, v, grid, size)
 
 
 def _narrow_fake(q, k, v, grid, size):

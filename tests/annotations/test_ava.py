@@ -36,15 +36,14 @@ def read(tmp_path, text, **kwargs):
     return read_ava_boxes(str(path), **kwargs)
 
 
-def as_dict(table):
+def as_dict(boxes):
     """{keyframe: {box: labels}}."""
     found = {}
-    for k, key in enumerate(table.keys()):
+    for k, key in enumerate(boxes.keys()):
+        own = boxes.table.at(k)
         found[key] = {
-            tuple(table.boxes[b].tolist()):
-            table.labels[table.first_label[b]:table.first_label[b +
-                                                                1]].tolist()
-            for b in range(table.first_box[k], table.first_box[k + 1])}
+            tuple(box): np.flatnonzero(ones).tolist() for box, ones in zip(
+                own['gt_bboxes'].tolist(), boxes.unpack(own['gt_labels']))}
     return found
 
 
@@ -53,14 +52,15 @@ def test_rows_of_a_box_are_merged(tmp_path):
     assert table.videos == ['b', 'a']
     # By video as in the file, then by time.
     assert table.keys() == [('b', 0), ('b', 2), ('a', 1), ('a', 3)]
-    assert table.first_box.tolist() == [0, 1, 3, 4, 5]
+    assert table.table.first.tolist() == [0, 1, 3, 4, 5]
+    columns = table.table.columns
+    # In the file's order; the person of the first row.
     np.testing.assert_array_equal(
-        table.boxes[1:3], np.float32([[.1, .2, .3, .4], [.1, .2, .9, .4]]))
-    # In the file's order, each label once; the person of the first row.
-    assert list(as_dict(table)['b', 2].values()) == [[5, 3], [2]]
-    assert table.persons.tolist() == [7, 7, 8, 1, 0]
+        columns['gt_bboxes'][1:3],
+        np.float32([[.1, .2, .3, .4], [.1, .2, .9, .4]]))
+    assert list(as_dict(table)['b', 2].values()) == [[3, 5], [2]]
+    assert columns['entity_ids'].tolist() == [7, 7, 8, 1, 0]
     assert table.skipped == {'repeated rows': 1}
-    assert (table.boxes.dtype, table.labels.dtype) == (np.float32, np.int16)
 
 
 def test_without_persons_and_without_boxes(tmp_path):
@@ -72,11 +72,11 @@ def test_without_persons_and_without_boxes(tmp_path):
             '"a",5, 0, 0, 1, 1, 6\n')
     table = read(tmp_path, text)
     assert table.keys() == [('a', 1), ('a', 2), ('a', 3), ('a', 5), ('c', 4)]
-    assert np.diff(table.first_box).tolist() == [0, 1, 1, 1, 0]
-    assert table.persons.tolist() == [-1, 2, -1]
+    assert table.table.counts.tolist() == [0, 1, 1, 1, 0]
+    assert table.table.columns['entity_ids'].tolist() == [-1, 2, -1]
     assert table.labels.tolist() == [4, 5, 6]
     empty = read(tmp_path, 'a,1\nb,2\n')
-    assert len(empty.timestamp) == 2 and empty.boxes.shape == (0, 4)
+    assert len(empty.timestamp) == 2 and not empty.table.counts.any()
 
 
 def test_custom_classes(tmp_path):
@@ -177,7 +177,8 @@ def test_many_bad_rows_and_empty_files(tmp_path):
 
 def test_rounding_is_clipped_and_told(tmp_path, log):
     table = read(tmp_path, 'a,1,-0.0005,0,1.000001,1,3\na,1,0,0,1,.5,3\n')
-    assert table.boxes.tolist() == [[0, 0, 1, 1], [0, 0, 1, .5]]
+    assert table.table.at(0)['gt_bboxes'].tolist() == [
+        [0, 0, 1, 1], [0, 0, 1, .5]]
     assert list(table.skipped.values()) == [1]
     assert '1 boxes' in log[0]
 
@@ -259,8 +260,9 @@ def test_real_annotations():
         lambda: read_ava_boxes(str(path), timestamp_range=(902, 1798)))
     # For cells that are no numbers, of which there is one column at most.
     assert calls < 2 * 26119
-    assert (len(table.videos), len(table.timestamp), len(table.boxes),
-            len(table.labels)) == (21, 15183, 26118, 26119)
+    assert (len(table.videos), len(table.timestamp),
+            table.table.counts.sum(), len(table.labels)) == (
+                21, 15183, 26118, 26119)
     assert (table.labels.min(), table.labels.max()) == (1, 14)
     assert table.skipped == {}
     want = defaultdict(dict)

@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import os
 from fractions import Fraction
 from functools import partial
 
@@ -320,3 +321,13 @@ def test_real_lists_agree(real):
     durations = val.stops - val.starts
     assert np.median(durations) == pytest.approx(1.96, abs=0.005)
     assert durations.mean() == pytest.approx(3.68, abs=0.005)
+
+
+def test_actions_are_read_once_and_anew_if_they_change(tmp_path):
+    path = tmp_path / 'actions.csv'
+    path.write_text('id,verb,noun\n0,1,2\n')
+    actions = load_epic_actions(str(path))
+    assert load_epic_actions([str(path)]) is actions
+    path.write_text('id,verb,noun\n0,3,4\n')
+    os.utime(path, (0, 0))
+    assert load_epic_actions(str(path)).pairs.tolist() == [[3, 4]]

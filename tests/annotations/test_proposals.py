@@ -35,23 +35,23 @@ KEYS = [('a', 2), ('a', 1), ('b', 7), ('b', 1), ('a', 3)]
 
 def test_threshold_and_best_box():
     got = pick_proposals(FOUND, KEYS, 'x', 0.9)
-    assert got.first_box.tolist() == [0, 2, 3, 3, 3, 4]
-    np.testing.assert_allclose(got.boxes[:, 2], [.5, .7, .6, 1])
-    np.testing.assert_allclose(got.scores, [.95, .9, .8, 1])
+    assert got.first.tolist() == [0, 2, 3, 3, 3, 4]
+    np.testing.assert_allclose(got.columns['proposals'][:, 2], [.5, .7, .6, 1])
+    np.testing.assert_allclose(got.columns['scores'], [.95, .9, .8, 1])
     strict = pick_proposals(FOUND, KEYS, 'x', 0.9, keep_best=False)
-    assert np.diff(strict.first_box).tolist() == [2, 0, 0, 0, 1]
+    assert strict.counts.tolist() == [2, 0, 0, 0, 1]
     few = pick_proposals(FOUND, KEYS, 'x', 0., max_num=2)
-    assert np.diff(few.first_box).tolist() == [2, 2, 0, 0, 1]
-    np.testing.assert_allclose(few.boxes[:2, 2], [.5, .6])
+    assert few.counts.tolist() == [2, 2, 0, 0, 1]
+    np.testing.assert_allclose(few.columns['proposals'][:2, 2], [.5, .6])
     none = pick_proposals({}, KEYS, 'x')
-    assert none.boxes.shape == (0, 4) and not none.first_box.any()
+    assert none.at(0)['proposals'].shape == (0, 4) and not none.first.any()
 
 
 def test_proposals_clipped_and_dropped(log):
     found = {('a', 1): np.array([[0, 0, 1.0005, 1, .9], [.5, 0, .5, 1, .9],
                                  [1, 0, 1.0001, 1, .9]])}
     got = pick_proposals(found, [('a', 1)], 'x')
-    assert got.boxes.tolist() == [[0, 0, 1, 1]]
+    assert got.at(0)['proposals'].tolist() == [[0, 0, 1, 1]]
     assert [x.split(' proposals')[0] for x in log] == ['x: 2 of 3'] * 2
 
 

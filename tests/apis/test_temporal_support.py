@@ -45,6 +45,16 @@ def test_changes_vanish_exactly_beyond_the_theoretical_support(
     assert result.counts.tolist() == [28 - 3 * age for age in range(7)]
 
 
+def test_vectors_of_which_a_clip_gives_several():
+    """Clips of two temporal places, each remembering three vectors."""
+    neck = dict(type='StreamTransformer', in_channels=32, embed_dims=32,
+                num_layers=1, mem_len=3, per_frame=True, dropout=0.)
+    head = dict(type='I3DHead', in_channels=32, num_classes=3)
+    result = measure(dict(memvit(mem_len=0), neck=neck, cls_head=head))
+    assert result.theoretical == 1.5
+    assert result.changes[2] > 0 and result.changes[3] == 0
+
+
 def test_without_memory_the_past_changes_nothing():
     result = measure(memvit(mem_len=0))
     assert result.theoretical == result.used() == 0

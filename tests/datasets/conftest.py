@@ -3,6 +3,7 @@ import gc
 import logging
 
 import pytest
+from helpers.logs import logged
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
@@ -24,13 +25,8 @@ def scope():
 @pytest.fixture
 def warnings():
     """Messages of warnings, as they come."""
-    lines = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: lines.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield lines
-    logger.removeHandler(handler)
+    with logged(level=logging.WARNING) as lines:
+        yield lines
 
 
 @pytest.fixture

@@ -7,20 +7,25 @@ from helpers.videos import read_number, write_video
 
 from mmaction_memvit.datasets import (
     EpicDataset,
+    NamedVideoDataset,
     OnlineAVADataset,
     OnlineEpicDataset,
+    OnlineVideoDataset,
 )
-from mmaction_memvit.datasets.source import Source
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.index import write_video_index
 
 
+def find(names=('a', ), kind=NamedVideoDataset, **kwargs):
+    return kind('list.txt', [], lazy_init=True, **kwargs).find_videos(names)
+
+
 def test_videos_elsewhere_are_not_counted(monkeypatch):
-    source = Source('list.txt', dict(video='s3://bucket'), 'skip')
     monkeypatch.setattr('mmaction_memvit.datasets.source.exists',
                         lambda path: True)
     with pytest.raises(ValueError, match='s3://bucket/a.mp4.*index_file'):
-        source.listed(['a.mp4'])
+        find(['a.mp4'], OnlineVideoDataset,
+             data_prefix=dict(video='s3://bucket'), missing_video='skip')
 
 
 def test_files_of_an_index(tmp_path):
@@ -28,14 +33,14 @@ def test_files_of_an_index(tmp_path):
     entry = probe_video(path)
     index = str(tmp_path / 'index.json')
     write_video_index({'a.mp4': entry}, index)
-    source = Source('list.txt', dict(video=str(tmp_path)), 'error', index)
-    video, = source.named({'a': ['a']})
+    there = dict(data_prefix=dict(video=str(tmp_path)), index_file=index)
+    video, = find(**there)
     assert video['frame_table']['table'] == entry['table']
     assert (video['num_frames'], video['fps']) == (20, 30)
     # An index of before there were tables is read.
     del entry['table']
     write_video_index({'a.mp4': entry}, index)
-    video, = source.named({'a': ['a']})
+    video, = find(**there)
     assert 'frame_table' not in video and video['num_frames'] == 20
 
 
@@ -43,7 +48,7 @@ def test_several_files_of_a_name(tmp_path):
     for name in ('a.mp4', 'a.mkv'):
         write_video(tmp_path / name, 5)
     with pytest.raises(ValueError, match='a.mkv'):
-        Source('list.txt', dict(video=str(tmp_path))).named({'a': ['a']})
+        find(data_prefix=dict(video=str(tmp_path)))
 
 
 @pytest.mark.parametrize('policy, indexed', [
@@ -62,27 +67,32 @@ def test_folders_of_frames(tmp_path, policy, indexed):
         with open(index, 'w') as f:
             json.dump({k: dict(num_frames=n, fps=12.)
                        for k, n in counts.items()}, f)
-    source = Source('list.txt', dict(img=str(tmp_path)), policy, index)
 
-    def find():
+    class Places(NamedVideoDataset):
+
+        def places(self, name):
+            return [name, f'x/{name}']
+
+    def found():
         return {
             v['video_id']: (v['frame_dir'][len(str(tmp_path)) + 1:],
                             v['num_frames'], v['fps'])
-            for v in source.folders(dict(a=['a', 'x/a'], b=['b'], c=['c']),
-                                    24., '{video_id}-{}.jpg', 0)}
+            for v in find('abc', Places, data_prefix=dict(img=str(tmp_path)),
+                          missing_video=policy, index_file=index, fps=24.,
+                          filename_tmpl='{video_id}-{}.jpg', start_index=0)}
 
     fps = 12. if indexed else 24.
     if policy == 'error':
         with pytest.raises(FileNotFoundError, match="of 3 .*'skip'"):
-            find()
+            found()
     elif policy == 'unchecked':
-        assert find() == dict(
+        assert found() == dict(
             a=('a', 12, fps), b=('b', 9, fps), c=('c', 7, fps))
     elif indexed:
         # Frames that the index counts must be there.
-        assert find() == dict(a=('x/a', 12, fps))
+        assert found() == dict(a=('x/a', 12, fps))
     else:
-        assert find() == dict(a=('x/a', 12, fps), c=('c', 3, fps))
+        assert found() == dict(a=('x/a', 12, fps), c=('c', 3, fps))
 
 
 def test_seconds_are_those_of_a_player_where_the_rate_varies(tmp_path):

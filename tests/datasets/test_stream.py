@@ -21,7 +21,7 @@ class Squares(StreamDataset):
         number = np.arange(12)
         return dict(video=number // 4, position=number % 4, square=number**2)
 
-    def build_command(self):
+    def if_cut_off(self):
         return 'run "it"'
 
     def sample_keys(self, idx, video):

@@ -150,7 +150,7 @@ def test_items_of_several_keyframes(root, size):
     slices = dataset.item_slices()
     assert len(slices) == sum(
         -(-len(times) // size) for _, times in VIDEOS.values())
-    found, num_clips = {}, 0
+    found, num_clips, places = {}, 0, []
     for i in slices:
         item = dataset[i]
         sample = item['data_samples']
@@ -164,8 +164,10 @@ def test_items_of_several_keyframes(root, size):
             assert len(clip.proposals) == 1
             key = clip.video_id, clip.timestamp
             assert key not in found
+            places.append(clip.place)
             found[key] = [times[j] for j in row]
     keys = [(v, t) for v, (_, times) in VIDEOS.items() for t in times]
+    assert places == [(i, 23, keys[(i + 1) % 23]) for i in range(23)]
     assert sorted(found) == sorted(keys)
     assert found['long', 10] == [8, 9, 10, 11, 12]
     assert found['long', 18] == [15, 16, 17, 18, 19]

@@ -77,6 +77,21 @@ def test_missing_keys_are_told(log):
         evaluate(SAMPLES[:2], 3, Strict)
 
 
+def test_a_dump_tells_what_it_lacks():
+    keys = [('a', 0), ('b', 0), ('b', 1)]
+    samples = [dict(sample(*key, 1), place=(i, 3, keys[(i + 1) % 3]))
+               for i, key in enumerate(keys)]
+    assert evaluate(samples, 3) == {'mean/score': 1}
+    for i, key in enumerate(keys):
+        with pytest.raises(ValueError, match='1 of the 3') as error:
+            evaluate(samples[:i] + samples[i + 1:], 2)
+        assert repr(key) in str(error.value)
+    # Of a run, whose size is known, part of a data set may be scored.
+    metric = MeanScoreMetric()
+    metric.process(dict(), samples[:2])
+    assert metric.evaluate(2) == {'mean/score': 1}
+
+
 def test_a_field_that_is_not_there():
     with pytest.raises(ValueError, match='`timestamp`.*meta_keys.*video_id'):
         evaluate([dict(video_id='a')], 1)

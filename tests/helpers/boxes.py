@@ -2,6 +2,7 @@
 """A tiny detector with memory, and made-up clips with boxes for it."""
 import copy
 from pathlib import Path
+from typing import List
 
 import mmengine
 import numpy as np
@@ -12,6 +13,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 from .models import MEMVIT
+from .runs import config
 from .videos import write_video
 
 NUM_CLASSES = 6
@@ -174,6 +176,17 @@ def box_dataset(data: Path, train: bool, **kwargs) -> dict:
                 keyframes='all', keyframe_range=(1, 5),
                 pipeline=TRAIN_PIPELINE if train else TEST_PIPELINE,
                 test_mode=not train, **kwargs)
+
+
+def write_detector(folder: Path, data: Path) -> List[str]:
+    """Writes config.py and weights.pth; their paths."""
+    cfg = config(folder, test=dict(
+        dataset=box_dataset(data, False, type='OnlineAVADataset')))
+    cfg.model = DETECTOR
+    paths = [str(folder / 'config.py'), str(folder / 'weights.pth')]
+    cfg.dump(paths[0])
+    torch.save(build_detector().state_dict(), paths[1])
+    return paths
 
 
 def set_metric(cfg: ConfigDict, data: Path) -> None:

@@ -6,7 +6,7 @@ from mmengine.logging import MMLogger
 
 
 @contextmanager
-def logged(read=logging.LogRecord.getMessage):
+def logged(read=logging.LogRecord.getMessage, level=logging.INFO):
     """What ``read`` makes of records of the log as they come, if anything."""
     lines = []
 
@@ -15,12 +15,12 @@ def logged(read=logging.LogRecord.getMessage):
         if line:
             lines.append(line)
 
-    handler = logging.Handler(logging.INFO)
+    handler = logging.Handler(level)
     handler.emit = emit
     logger = MMLogger.get_current_instance()
-    level = logger.level
+    before = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     yield lines
     logger.removeHandler(handler)
-    logger.setLevel(level)
+    logger.setLevel(before)

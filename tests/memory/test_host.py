@@ -90,6 +90,18 @@ def test_who_remembers():
     assert not Host(False).with_memory
 
 
+def test_how_far_back_all_parts_reach():
+    model = Host(True, True, False)
+    assert model.clips_back() == float('inf')
+    first, second, _ = model.parts
+    first.temporal_support, second.temporal_support = 4, 6
+    assert model.clips_back() == 10
+    # It counts vectors, of which a clip gives three.
+    second.per_frame = True
+    assert model.clips_back(places=3) == 6
+    assert Host(False).clips_back() == 0
+
+
 def test_parts_remember_side_by_side():
     model = Host(True, False, True)
     # The first part gives 1, 4, 13; the last adds these up, times 3.

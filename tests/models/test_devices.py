@@ -15,7 +15,6 @@ from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import ConfigDict
 from mmengine.optim import AmpOptimWrapper
-from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
 DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.cuda)]
@@ -32,9 +31,7 @@ CONFIGS = dict(recognizer=MODEL, collaborative=COLLABORATIVE,
 
 
 @pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
-    torch.set_num_threads(1)
+def exact():
     # As it is by default for matrix products.
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         yield

@@ -10,7 +10,6 @@ from helpers.distributed import leave_group, spawn_two
 from helpers.models import MEMVIT
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.registry import init_default_scope
 from torch import nn
 
 # Lane 0 starts another video in the middle. Both have as many boxes.
@@ -18,11 +17,6 @@ WINDOW = [('a', 4), ('b', 1), ('a', 5), ('b', 2), ('c', 0), ('b', 3),
           ('c', 1), ('b', 4)]
 BEFORE = [('a', 3), ('b', 0)]
 LANES = 2
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
 
 
 @MODELS.register_module()
@@ -267,8 +261,6 @@ def test_two_processes_give_the_gradients_of_one(tmp_path):
 
 def one_of_two(rank: int, path: str) -> None:
     """Train a lane of the window."""
-    init_default_scope('mmaction')
-    torch.set_num_threads(1)
     torch.distributed.init_process_group(
         'gloo', init_method=f'file://{path}', rank=rank, world_size=2)
     for kind in ('exclude', 'boxes'):

@@ -179,3 +179,22 @@ def test_boxes_of_a_clip_of_another_shape(tool, tmp_path):
     assert tool.moved_boxes(path, boxes, 3, (64, 128), 2) == [
         (0, [4, 16, 8, 32]), (2, [0, 0, 64, 128]), (2, [.5, 4, 1.5, 8]),
         (3, [0, 0, 64, 128]), (3, [.5, 4, 1.5, 8]), (5, [4, 16, 8, 32])]
+
+
+def test_table_of_clips(tool, tmp_path):
+
+    def write(text):
+        (tmp_path / 'clips.csv').write_text(text)
+        return str(tmp_path / 'clips.csv')
+
+    head = 'path,label,class,source_group\n'
+    path = write(head + '"a,b.mp4",2,sit,x\nc.mp4,5,run,y\n')
+    assert tool.read_clip_table(path) == [
+        {'path': 'a,b.mp4', 'label': 2, 'class': 'sit', 'source_group': 'x'},
+        {'path': 'c.mp4', 'label': 5, 'class': 'run', 'source_group': 'y'}]
+    assert len(tool.read_clip_table(path, num_classes=5)) == 1
+    for text, words in ((head, 'no clip'), ('path,label\n', "'class'"),
+                        (head + 'a,x,b,c\n', "csv:2: label 'x'"),
+                        (head + 'a,1,b,c\na,1,d,c\n', "csv:3: .*'b'.*'d'")):
+        with pytest.raises(ValueError, match=words):
+            tool.read_clip_table(write(text))

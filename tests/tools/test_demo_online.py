@@ -9,8 +9,9 @@ import cv2
 import pandas as pd
 import pytest
 import torch
-from helpers.boxes import DETECTOR, box_dataset, build_detector
+from helpers.boxes import write_detector
 from helpers.cameras import Camera
+from helpers.epic import write_official, write_text
 from helpers.models import shrink_detector
 from helpers.runs import MODEL, config, loader
 from helpers.tools import tool_fixture
@@ -220,6 +221,21 @@ def test_page(run, tmp_path, monkeypatch, mem_len):
         run(path, '--serve', '--address', 'here')
 
 
+@pytest.mark.parametrize('lists', ['actions.csv', ['train.csv', 'val.csv']])
+def test_actions_are_named_by_verb_and_noun(tool, tmp_path, lists):
+    write_text(tmp_path / 'verb.csv', 'id,key,instances', '0,take,"[take]"',
+               '1,wash,"[wash]"')
+    write_text(tmp_path / 'noun.csv', 'id,key', '0,plate', '1,cup', '2,pan')
+    write_text(tmp_path / 'actions.csv', 'id,verb,noun', '0,0,1', '1,1,2')
+    write_official(tmp_path / 'train.csv', [('P01_01_0', 0, 1, 1, 2)])
+    write_official(tmp_path / 'val.csv', [('P01_02_0', 0, 1, 0, 1)])
+    names = tool.read_names(
+        [f'{x}={tmp_path}/{x}.csv' for x in ('verb', 'noun')],
+        dict(actions=lists, data_root=str(tmp_path)))
+    assert names[''] == names['action'] == {0: 'take cup', 1: 'wash pan'}
+    assert names['verb'] == {0: 'take', 1: 'wash'}
+
+
 def test_persons_of_a_raw_video(tool, tmp_path, monkeypatch, capsys):
     pytest.importorskip('mmdet')
     init_default_scope('mmaction')
@@ -229,19 +245,12 @@ def test_persons_of_a_raw_video(tool, tmp_path, monkeypatch, capsys):
     # With random weights persons are everywhere.
     persons.model.bbox_head.num_classes = 1
     persons.dump(tmp_path / 'persons.py')
-    torch.save(build_detector().state_dict(), tmp_path / 'weights.pth')
-    cfg = config(
-        tmp_path,
-        test=dict(
-            dataset=box_dataset(tmp_path, False, type='OnlineAVADataset')))
-    cfg.model = DETECTOR
-    cfg.dump(tmp_path / 'config.py')
+    cfg, weights = write_detector(tmp_path, tmp_path)
     path = write_video(tmp_path / 'a.mp4', 35, rate=10)
     monkeypatch.setattr('sys.argv', [
-        'tool', path, '--config', str(tmp_path / 'config.py'), '--checkpoint',
-        str(tmp_path / 'weights.pth'), '--person-config',
-        str(tmp_path / 'persons.py'), '--person-score', '0', '--out-dir',
-        str(tmp_path / 'out')])
+        'tool', path, '--config', cfg, '--checkpoint', weights,
+        '--person-config', str(tmp_path / 'persons.py'), '--person-score', '0',
+        '--out-dir', str(tmp_path / 'out')])
     tool.main()
     lines = read_lines(tmp_path / 'out/a.jsonl')
     # Keyframes at 1, 2 and 3 s.

@@ -4,8 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers.boxes import DETECTOR, box_dataset, build_detector
-from helpers.runs import config
+from helpers.boxes import write_detector
 from helpers.tools import tool_fixture
 
 tool = tool_fixture('tools/deployment/export_online.py')
@@ -16,17 +15,10 @@ pytestmark = pytest.mark.skipif(not hasattr(torch.compiler, 'is_exporting'),
 def test_files_are_run_beside_the_model(tool, tmp_path, monkeypatch, capsys):
     """Those of a detector; test_pages.py exports a recognizer."""
     pytest.importorskip('mmdet')
-    torch.save(build_detector().state_dict(), tmp_path / 'weights.pth')
-    cfg = config(
-        tmp_path,
-        test=dict(
-            dataset=box_dataset(tmp_path, False, type='OnlineAVADataset')))
-    cfg.model = DETECTOR
-    cfg.dump(tmp_path / 'config.py')
     monkeypatch.setattr('sys.argv', [
-        'tool', str(tmp_path / 'config.py'), str(tmp_path / 'weights.pth'),
-        '--out-dir', str(tmp_path / 'out'), '--formats', 'torch',
-        '--batch-size', '1', '--video-size', '96', '64'])
+        'tool', *write_detector(tmp_path, tmp_path), '--out-dir',
+        str(tmp_path / 'out'), '--formats', 'torch', '--batch-size', '1',
+        '--video-size', '96', '64'])
     tool.main()
     said = capsys.readouterr().out
     worst = re.search(r'differ by (\S+) at most', said)[1]

@@ -123,14 +123,6 @@ def test_several_processes(inspect):
                                           '--batch-size', '1')
 
 
-def test_options_of_the_config(inspect):
-    out = inspect('--cfg-options',
-                  'train_dataloader.batch_sampler.split_videos=True',
-                  'train_dataloader.dataset.lengths=[4,4,4]')
-    # Three videos of four clips in two lanes: six steps only if one is split.
-    assert 'rank 0: 6 steps' in out
-
-
 def test_config_without_stream_sampler(inspect):
     out = inspect('--cfg-options', 'train_dataloader.batch_sampler=None')
     assert 'NOTE: train_dataloader has batch_sampler type None' in out

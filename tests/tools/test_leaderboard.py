@@ -17,6 +17,8 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 
+from mmaction_memvit.apis import theoretical_support
+
 ROOT = Path(__file__).resolve().parents[2]
 BOARDS = sorted((ROOT / 'boards').glob('*.yml'))
 LONGCUE = ROOT / 'boards/longcue'
@@ -252,7 +254,7 @@ def test_costs_over_features_and_places(parts, name, places, back, macs):
         subject.size = cfg.model.backbone.spatial_size
     assert subject.giga_macs() == pytest.approx(expected / 1e9, rel=1e-6)
     assert subject.places == places
-    assert parts['costs'].clips_back(subject.model, places) == back
+    assert theoretical_support(subject.model, places) == back
     subject.model.train()
     state = subject.make(2, torch.device('cpu'))
     assert torch.isfinite(subject.forward(state, True))

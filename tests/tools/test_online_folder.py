@@ -3,16 +3,12 @@ import json
 
 import pandas as pd
 import pytest
-import torch
 from helpers.boxes import (
-    DETECTOR,
     NUM_CLASSES,
     VIDEOS,
-    box_dataset,
-    build_detector,
+    write_detector,
     write_videos_with_boxes,
 )
-from helpers.runs import config
 from helpers.tools import tool_fixture
 from helpers.videos import write_video
 from mmengine.fileio import load
@@ -46,18 +42,12 @@ def test_a_detector_takes_boxes_of_a_table(tool, tmp_path, monkeypatch,
     pytest.importorskip('mmdet')
     data = write_videos_with_boxes(tmp_path / 'videos')
     write_video(data / 'alone.mp4', 90)
-    torch.save(build_detector().state_dict(), tmp_path / 'weights.pth')
-    cfg = config(
-        tmp_path,
-        test=dict(dataset=box_dataset(data, False, type='OnlineAVADataset')))
-    cfg.model = DETECTOR
-    cfg.dump(tmp_path / 'config.py')
+    config, weights = write_detector(tmp_path, data)
 
     def call(*args):
         monkeypatch.setattr('sys.argv', [
-            'tool', str(data), '--config', str(tmp_path / 'config.py'),
-            '--checkpoint', str(tmp_path / 'weights.pth'), '--out-dir',
-            str(tmp_path / 'out'), '--workers', '1', *args])
+            'tool', str(data), '--config', config, '--checkpoint', weights,
+            '--out-dir', str(tmp_path / 'out'), '--workers', '1', *args])
         tool.main()
         return capsys.readouterr().out
 

@@ -29,7 +29,7 @@ from mmengine.hub import get_config
 from rich.progress import track
 
 from mmaction_memvit.apis import OnlineInferencer
-from mmaction_memvit.command_line import make_parser, read_config
+from mmaction_memvit.command_line import make_parser, read_config, tells_errors
 from mmaction_memvit.messages import text_table
 
 # Clips of 32 frames, of which 4 are looked at.
@@ -116,17 +116,15 @@ def compare(inferencer: OnlineInferencer, num: int, rounds: int,
     return tuple(statistics.median(x) for x in rates.values())
 
 
+@tells_errors
 def main() -> None:
     args = parse_args()
-    try:
-        if args.config:
-            config = read_config(args)
-        else:
-            config = get_config(TINY)
-            config.test_dataloader.dataset.frame_interval = TINY_INTERVAL
-        inferencer = OnlineInferencer(config, device=args.device)
-    except (OSError, ValueError) as e:
-        raise SystemExit(f'ERROR: {e}') from e
+    if args.config:
+        config = read_config(args)
+    else:
+        config = get_config(TINY)
+        config.test_dataloader.dataset.frame_interval = TINY_INTERVAL
+    inferencer = OnlineInferencer(config, device=args.device)
     frames = np.random.default_rng(0).integers(
         0, 256, (round(args.fps), *args.size[::-1], 3)).astype(np.uint8)
 

@@ -23,6 +23,7 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 
 import torch
 from benchmarking import markdown
+from benchmarking.costs import without_files
 from benchmarking.sampling import clips_of
 from mmaction.registry import MODELS
 from mmengine.config import Config, DictAction
@@ -63,12 +64,8 @@ def parse_args() -> argparse.Namespace:
 def count(model: dict, neck: Optional[dict], size: tuple,
           num_clips: int) -> tuple[int, float]:
     """Parameters, and multiply-adds of each of ``num_clips`` clips."""
-    model = copy.deepcopy(model)
+    model = without_files(copy.deepcopy(model))
     model.update(neck=neck, type='CollaborativeRecognizer3D')
-    # Weights are not wanted, nor a place for them.
-    for part in (model.backbone, *model.backbone.values()):
-        if isinstance(part, dict) and 'pretrained' in part:
-            part['pretrained'] = None
     with torch.device('meta'), torch.no_grad():
         built = MODELS.build(model).eval()
         inputs = torch.empty(1, num_clips, *size)

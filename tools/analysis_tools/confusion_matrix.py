@@ -20,7 +20,7 @@ from mmengine.fileio import dump, load
 
 import mmaction_memvit  # noqa: F401  (before MMAction2, which it heals)
 from mmaction_memvit.annotations.class_names import read_class_names
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import exit_code, make_parser
 from mmaction_memvit.messages import text_table
 
 
@@ -67,21 +67,18 @@ def by_class(matrix: np.ndarray, names: Sequence[str]) -> str:
     return text_table(rows, left=(0, 4))
 
 
+@exit_code
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Prints the table, and writes what is asked for."""
     args = parse_args(argv)
-    try:
-        matrix = find_matrix(args.dump)
-        names = list(map(str, range(len(matrix))))
-        if args.label_file:
-            names = read_class_names(args.label_file)
-        if len(names) != len(matrix):
-            raise ValueError(f'{args.label_file}: {len(names)} names, but '
-                             f'scores are of {len(matrix)} classes. Remedy: '
-                             'one name a line for each class')
-    except (OSError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    matrix = find_matrix(args.dump)
+    names = list(map(str, range(len(matrix))))
+    if args.label_file:
+        names = read_class_names(args.label_file)
+    if len(names) != len(matrix):
+        raise ValueError(f'{args.label_file}: {len(names)} names, but '
+                         f'scores are of {len(matrix)} classes. Remedy: '
+                         'one name a line for each class')
     print(by_class(matrix, names))
     if args.out and args.out.endswith('.csv'):
         pd.DataFrame(matrix, names, names).to_csv(args.out)

@@ -20,7 +20,7 @@ from mmaction_memvit.annotations.ava import (
     read_exclusions,
 )
 from mmaction_memvit.annotations.class_names import read_label_map
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import make_parser, tells_errors
 from mmaction_memvit.evaluation.functional import (
     evaluate_ava,
     find_problems,
@@ -42,6 +42,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(args)
 
 
+@tells_errors
 def main(args: Sequence[str] | None = None) -> dict[str, float]:
     """Print the table and the means.
 
@@ -49,30 +50,27 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
         dict[str, float]: The means by name.
     """
     args = parse_args(args)
-    try:
-        truth = read_action_boxes(args.ann_file)
-        found = read_action_boxes(args.results, has_scores=True)
-        excluded = read_exclusions(
-            args.exclude_file) if args.exclude_file else set()
-        names = read_label_map(
-            args.label_file) if args.label_file else dict.fromkeys(
-                sorted(set(truth.labels.tolist())), '')
-        unknown = sorted(set(args.classes or ()) - set(names))
-        if unknown:
-            raise ValueError(
-                f'--classes has the ids {unknown}, which '
-                f'{args.label_file or args.ann_file} does not list.')
-        others = sorted(set(found.labels.tolist()) - set(names))
-        if others:
-            print(f'NOTE: detections of the classes {others[:20]} are passed '
-                  f'over; {args.label_file or args.ann_file} does not list '
-                  'them.')
-        for message in find_problems(truth, found, excluded):
-            print(f'WARNING: {message}')
-        report = evaluate_ava(truth, found, names, args.classes, excluded,
-                              args.iou_thr)
-    except (OSError, ValueError) as e:
-        raise SystemExit(f'ERROR: {e}') from e
+    truth = read_action_boxes(args.ann_file)
+    found = read_action_boxes(args.results, has_scores=True)
+    excluded = read_exclusions(
+        args.exclude_file) if args.exclude_file else set()
+    names = read_label_map(
+        args.label_file) if args.label_file else dict.fromkeys(
+            sorted(set(truth.labels.tolist())), '')
+    unknown = sorted(set(args.classes or ()) - set(names))
+    if unknown:
+        raise ValueError(
+            f'--classes has the ids {unknown}, which '
+            f'{args.label_file or args.ann_file} does not list.')
+    others = sorted(set(found.labels.tolist()) - set(names))
+    if others:
+        print(f'NOTE: detections of the classes {others[:20]} are passed '
+              f'over; {args.label_file or args.ann_file} does not list '
+              'them.')
+    for message in find_problems(truth, found, excluded):
+        print(f'WARNING: {message}')
+    report = evaluate_ava(truth, found, names, args.classes, excluded,
+                          args.iou_thr)
     scores = report.metrics('mmaction2')
     print(report.table())
     print()

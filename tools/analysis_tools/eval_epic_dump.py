@@ -12,7 +12,7 @@ import sys
 import pandas as pd
 
 from mmaction_memvit.annotations.epic import read_epic_segments
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import exit_code, make_parser
 from mmaction_memvit.evaluation.metrics import (
     EpicAnticipationMetric,
     EpicRecognitionMetric,
@@ -119,19 +119,16 @@ def submit(args, truth, ids, scores):
     return len(problems)
 
 
+@exit_code
 def main(argv=None):
     """Measures a dump; returns the exit code."""
     args = parse_args(argv)
-    try:
-        ids, scores = read_epic_dump(args.dump)
-        measures, truth = measure(args, ids, scores)
-        if args.out:
-            with open(args.out, 'w') as f:
-                json.dump(measures, f, indent=1)
-        problems = submit(args, truth, ids, scores) if args.submission else 0
-    except (OSError, ValueError, ImportError) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
+    ids, scores = read_epic_dump(args.dump)
+    measures, truth = measure(args, ids, scores)
+    if args.out:
+        with open(args.out, 'w') as f:
+            json.dump(measures, f, indent=1)
+    problems = submit(args, truth, ids, scores) if args.submission else 0
     return int(bool(problems))
 
 

@@ -32,7 +32,7 @@ from benchmarking.board import Board, did_you_mean, find_file, read_board
 from benchmarking.board_report import markdown_of, plot, table_of
 from benchmarking.board_rows import Entry, time_rows
 
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import make_parser, tells_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -123,13 +123,11 @@ def report(board: Board, entries: List[Entry], where: str, out: Path) -> None:
         print(f'no plot: {e}. Remedy: pip install matplotlib')
 
 
+@tells_errors
 def main() -> None:
     args = parse_args()
     folder, name = osp.split(args.board)
-    try:
-        board = read_board(args.board)
-    except ValueError as e:
-        raise SystemExit(f'ERROR: {e}') from e
+    board = read_board(args.board)
     device = set_up(args.device, board.threads)
     out = Path(args.out_dir or f'work_dirs/boards/{osp.splitext(name)[0]}')
     every = [Entry(board, row, folder, out) for row in board.rows]

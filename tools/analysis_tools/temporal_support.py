@@ -17,7 +17,7 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 from benchmarking import markdown
 
 from mmaction_memvit.apis import measure_temporal_support
-from mmaction_memvit.command_line import make_parser, read_config
+from mmaction_memvit.command_line import make_parser, read_config, tells_errors
 from mmaction_memvit.evaluation.functional.temporal_support import THRESHOLD
 from mmaction_memvit.visualization import plot_temporal_support, support_rows
 
@@ -40,15 +40,13 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@tells_errors
 def main() -> None:
     args = parse_args()
-    try:
-        config = read_config(args)
-        result = measure_temporal_support(
-            config, args.checkpoint, args.clips, args.max_age,
-            args.unlabelled, args.device, args.seed)
-    except (OSError, ValueError) as e:
-        raise SystemExit(f'ERROR: {e}') from e
+    config = read_config(args)
+    result = measure_temporal_support(
+        config, args.checkpoint, args.clips, args.max_age,
+        args.unlabelled, args.device, args.seed)
     name = Path(args.config).stem
     table = markdown(*support_rows({name: result}, args.threshold))
     print(table)

@@ -12,7 +12,7 @@ import os.path as osp
 import sys
 
 from mmaction_memvit.annotations.video_list import FORMATS, read_video_list
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import exit_code, make_parser
 from mmaction_memvit.video.find import check_on_disk, list_videos
 from mmaction_memvit.video.index import earlier_index, update_index
 
@@ -54,7 +54,7 @@ def videos_of(args):
     return list(videos)
 
 
-@checking.exit_code
+@exit_code
 def main(argv=None):
     """Builds the index; returns the exit code."""
     args = parse_args(argv)

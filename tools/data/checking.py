@@ -1,10 +1,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """The check of a download, which tools do for one set each."""
-import functools
 import os
 import os.path as osp
 import re
-import sys
 from collections import Counter
 
 import cv2
@@ -34,23 +32,6 @@ def add_reading(parser):
         '--decode', action='store_true',
         help='decode every frame, which also finds damage in the middle of a '
         'file (slow)')
-
-
-def exit_code(main):
-    """Tells errors of a tool: 2 is the exit code, 130 of an interruption."""
-
-    @functools.wraps(main)
-    def run(argv=None):
-        try:
-            return main(argv)
-        except (OSError, ValueError, RuntimeError) as e:
-            print(f'error: {e}', file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print('\nInterrupted; run it again to go on')
-            return 130
-
-    return run
 
 
 def check(args, index_file, places, compare, anywhere=False, probe=None):

@@ -35,15 +35,13 @@ from mmengine.utils import track_parallel_progress, track_progress
 
 from mmaction_memvit.annotations.class_names import write_class_names
 from mmaction_memvit.annotations.table import data_error, read_table
-from mmaction_memvit.annotations.video_list import (
-    read_clip_table,
-    write_video_list,
-)
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.annotations.video_list import write_video_list
+from mmaction_memvit.command_line import make_parser, tells_errors
 from mmaction_memvit.video import PyAVReader, scan_video
 from mmaction_memvit.video.index import update_index
 from mmaction_memvit.video.write import VideoWriter
 
+CLIP_COLUMNS = ('path', 'label', 'class', 'source_group')
 BOX_COLUMNS = ('class', 'video', 'frame', 'x1', 'y1', 'x2', 'y2')
 
 
@@ -80,6 +78,30 @@ def parse_args(argv=None):
     if args.data_root is None:
         args.data_root = osp.dirname(osp.abspath(args.table))
     return args
+
+
+def read_clip_table(path, num_classes=None):
+    """Reads the table of clips that lists and long videos are made from.
+
+    The CSV file has columns ``path``, ``label``, ``class`` (its name) and
+    ``source_group``, a dict a row, the label as int. Rows with labels of
+    ``num_classes`` and more are left out.
+    """
+    form = f'give it a first line {",".join(CLIP_COLUMNS)}, and rows'
+    table = read_table(path).with_header(CLIP_COLUMNS, form)
+    labels = table.integers('label', 0)
+    rows, names = [], {}
+    for i, (label, name) in enumerate(zip(labels.tolist(), table['class'])):
+        if names.setdefault(label, name) != name:
+            raise data_error(
+                table.where(i), f'label {label} is called {names[label]!r} '
+                f'before and {name!r} here', 'give every label one name')
+        if num_classes is None or label < num_classes:
+            rows.append(dict(zip(CLIP_COLUMNS, (
+                table['path'][i], label, name, table['source_group'][i]))))
+    if not rows:
+        raise data_error(path, 'it holds no clip', form)
+    return rows
 
 
 def read_boxes(path):
@@ -222,18 +244,16 @@ def make_video(task, data_root, size, fps, repeat, boxes=None):
     return segments, found
 
 
+@tells_errors
 def main(argv=None):
     """Makes the videos, the lists and the index."""
     args = parse_args(argv)
     rng = random.Random(args.seed)
     boxes = None
-    try:
-        rows = read_clip_table(args.table, args.num_classes)
-        if args.boxes:
-            boxes = {k: dict(v) for k, v in read_boxes(args.boxes).items()}
-            check_boxes(args, rows, boxes)
-    except (OSError, ValueError) as e:
-        sys.exit(str(e))
+    rows = read_clip_table(args.table, args.num_classes)
+    if args.boxes:
+        boxes = {k: dict(v) for k, v in read_boxes(args.boxes).items()}
+        check_boxes(args, rows, boxes)
     train, val = split_groups(rows, args.val_share, rng)
     if not train or not val:
         groups = {r['source_group'] for r in rows}

@@ -20,15 +20,12 @@ import random
 import sys
 from collections import Counter
 
-from concat_videos import split_groups
+from concat_videos import read_clip_table, split_groups
 from mmengine.fileio import list_dir_or_file
 
 from mmaction_memvit.annotations.class_names import write_class_names
-from mmaction_memvit.annotations.video_list import (
-    read_clip_table,
-    write_video_list,
-)
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.annotations.video_list import write_video_list
+from mmaction_memvit.command_line import make_parser, tells_errors
 from mmaction_memvit.video.find import list_videos
 
 
@@ -71,15 +68,13 @@ def read_folders(args):
     return rows
 
 
+@tells_errors
 def main(argv=None):
     """Writes the lists."""
     args = parse_args(argv)
-    try:
-        rows = read_folders(args) if osp.isdir(args.table) else \
-            read_clip_table(args.table, args.num_classes)
-        write(args, rows)
-    except (OSError, ValueError) as e:
-        sys.exit(str(e))
+    rows = read_folders(args) if osp.isdir(args.table) else \
+        read_clip_table(args.table, args.num_classes)
+    write(args, rows)
 
 
 def write(args, rows):

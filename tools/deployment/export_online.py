@@ -30,7 +30,7 @@ from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.clip_plan import steady_clock
 from mmaction_memvit.apis.export import StepProgram, export_steps, need_onnx
 from mmaction_memvit.apis.session import Clip
-from mmaction_memvit.command_line import make_parser, read_config
+from mmaction_memvit.command_line import make_parser, read_config, tells_errors
 from mmaction_memvit.messages import text_table
 
 ENDINGS = dict(torch='pt2', onnx='onnx')
@@ -158,23 +158,21 @@ def write(inferencer: OnlineInferencer, programs: dict[str, StepProgram],
                              f'use the files in {out_dir}')
 
 
+@tells_errors
 def main() -> None:
     args = parse_args()
-    try:
-        # What can be known before minutes of work.
-        Path(args.out_dir).mkdir(parents=True, exist_ok=True)
-        if 'onnx' in args.formats:
-            need_onnx()
-        config = read_config(args)
-        inferencer = OnlineInferencer(config, args.checkpoint)
-        size = clip_size(inferencer, *args.video_size)
-        programs = export_steps(inferencer.model, size, args.batch_size)
-        for name, program in programs.items():
-            print(f'{name}\n{text_table(program.describe(), range(4))}')
-        for kind in args.formats:
-            write(inferencer, programs, kind, args.out_dir, size)
-    except (OSError, ValueError, ImportError) as e:
-        raise SystemExit(f'ERROR: {e}') from e
+    # What can be known before minutes of work.
+    Path(args.out_dir).mkdir(parents=True, exist_ok=True)
+    if 'onnx' in args.formats:
+        need_onnx()
+    config = read_config(args)
+    inferencer = OnlineInferencer(config, args.checkpoint)
+    size = clip_size(inferencer, *args.video_size)
+    programs = export_steps(inferencer.model, size, args.batch_size)
+    for name, program in programs.items():
+        print(f'{name}\n{text_table(program.describe(), range(4))}')
+    for kind in args.formats:
+        write(inferencer, programs, kind, args.out_dir, size)
 
 
 if __name__ == '__main__':

@@ -10,13 +10,14 @@ needs; what is missing is left out, with the reason.
 """
 import argparse
 import importlib.util
+import math
 import os
 import subprocess
 import sys
 import time
 import traceback
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / 'tools/analysis_tools')]
@@ -85,50 +86,18 @@ EAGER, FAST = ('eager', ), ('compile', 'graph')
 M0, M2, M4 = 'memvit-m0', 'memvit-m2', 'memvit-m4'
 
 
-class Bar(NamedTuple):
+def bars() -> List[tuple]:
     """What is asked for.
 
-    Attributes:
-        text (str): Of what.
-        key (str): Of a row.
-        model (str): Of the row.
-        ways (tuple): How it may be run; the best one counts.
-        group (tuple): Mode, dtype and batch size.
-        limit (float): It must reach or, of costs, keep to.
-        at_most (bool): Whether it is a cost. Defaults to False.
-        base (str, optional): Another model, that it is divided by.
+    Of each: text, key of a row, model, how it may be run (the best one
+    counts), group, whether the value must at least or at most be the limit,
+    the limit, and another model that it is divided by, or None.
     """
-
-    text: str
-    key: str
-    model: str
-    ways: Sequence[str]
-    group: tuple
-    limit: float
-    at_most: bool = False
-    base: Optional[str] = None
-
-    def value(self, rows: Sequence[dict]) -> Optional[float]:
-        """What was measured; None if nothing was, or what is not finite."""
-        best = min if self.key in ('ms', 'peak_ratio') else max
-        found = [best((
-            row[self.key] for row in rows
-            if row['model'] == model and row['how'] in self.ways
-            and self.group == (row['mode'], row['dtype'], row['batch_size'])
-            and row.get(self.key) is not None and row.get('finite')),
-            default=None) for model in (self.model, self.base)]
-        if None in found[:1 + (self.base is not None)]:
-            return None
-        return found[0] / (found[1] or 1.)
-
-
-def bars() -> List[Bar]:
-    """All bars, in the order of the parts."""
     infer8, train8 = ('infer', 'bf16', 8), ('train', 'bf16', 8)
     together, detector = Path(COLLABORATIVE).stem, Path(DETECTOR).stem
     found = [
-        Bar(f'{" ".join(map(str, group))}, {" or ".join(ways)}', 'ratio', M2,
-            ways, group, limit)
+        (f'{" ".join(map(str, group))}, {" or ".join(ways)}', 'ratio', M2,
+         ways, group, 'at least', limit, None)
         for group, ways, limit in (
             (infer8, EAGER, 2), (infer8, FAST, 5),
             (('infer', 'bf16', 32), EAGER + FAST, 5), (train8, EAGER, 2),
@@ -138,33 +107,43 @@ def bars() -> List[Bar]:
             (('train', 'fp32', 8), EAGER + FAST, 1.3))]
     for group, memory in ((infer8, .45), (train8, .6)):
         name = ' '.join(map(str, group))
-        found.append(Bar(f'peak memory of {name}', 'peak_ratio', M2, EAGER,
-                         group, memory, True))
+        found.append((f'peak memory of {name}', 'peak_ratio', M2, EAGER, group,
+                      'at most', memory, None))
         found += [
-            Bar(f'time of M={m} over M=0, {name}, {how}', 'ms', model,
-                (how, ), group, limit, True, M0)
+            (f'time of M={m} over M=0, {name}, {how}', 'ms', model, (how, ),
+             group, 'at most', limit, M0)
             for how in ('eager', 'graph')
             for m, model, limit in ((2, M2, 1.08), (4, M4, 1.12))]
     return found + [
-        Bar('collaborative SlowOnly-50 8x8, N=8, over the plain recognizer',
-            'ms', together, EAGER, ('train', 'fp16', 4), 1.05, True,
-            f'{together} @plain'),
-        Bar('backbone alone over a detector with box memory', 'ms',
-            f'{detector} @backbone', EAGER, train8, .9, False, detector)]
+        ('collaborative SlowOnly-50 8x8, N=8, over the plain recognizer', 'ms',
+         together, EAGER, ('train', 'fp16', 4), 'at most', 1.05,
+         f'{together} @plain'),
+        ('backbone alone over a detector with box memory', 'ms',
+         f'{detector} @backbone', EAGER, train8, 'at least', .9, detector)]
+
+
+def best(rows: Sequence[dict], key: str, model: str, ways: Sequence[str],
+         group: tuple) -> float:
+    """The best that was measured; NaN if nothing finite was."""
+    values = [
+        row[key] for row in rows
+        if row['model'] == model and row['how'] in ways
+        and group == (row['mode'], row['dtype'], row['batch_size'])
+        and row.get(key) is not None and row.get('finite')]
+    return (max if key == 'ratio' else min)(values, default=math.nan)
 
 
 def verdict(rows: Sequence[dict]) -> List[str]:
     """A line for each bar."""
     lines = []
-    for bar in bars():
-        value = bar.value(rows)
-        asked = f'{"at most" if bar.at_most else "at least"} {bar.limit}'
-        if value is None:
-            lines.append(f'NOT MEASURED  {bar.text}: {asked}')
-            continue
-        met = value <= bar.limit if bar.at_most else value >= bar.limit
-        lines.append(f'{"met         " if met else "NOT MET     "}  '
-                     f'{bar.text}: {value:.2f}, {asked}')
+    for text, key, model, ways, group, side, limit, base in bars():
+        value = best(rows, key, model, ways, group)
+        if base:
+            value /= best(rows, key, base, ways, group)
+        met = value <= limit if side == 'at most' else value >= limit
+        word = ('NOT MEASURED' if math.isnan(value) else
+                'met' if met else 'NOT MET')
+        lines.append(f'{word:12}  {text}: {value:.2f}, {side} {limit}')
     return lines
 
 
@@ -198,28 +177,25 @@ def run_parts(args: argparse.Namespace, out: Path, until: float,
     import benchmark_memvit as tool
     from benchmarking.runs import Bench, Group
     device = tool.set_up('cpu' if args.dry else 'cuda')
-    texts: List[str] = [tool.machine(device)]
+    texts = [tool.machine(device)]
     for part in parts_of(args.dry):
-        if time.time() + part.seconds > until:
-            texts.append(f'not measured, time is up: {part.models}')
-            continue
-        bench = Bench(part.models, device, 32 if args.dry else None,
-                      profile=not args.dry)
-        texts.append(tool.models_table(bench.models))
+        bench = None
         for mode, dtype, batch_size, *only in part.groups:
             group = Group(mode, dtype, batch_size)
             if time.time() + part.seconds > until:
-                texts.append(f'{group}: not measured, time is up')
+                texts.append(f'{part.models}, {group}: time is up')
                 continue
-            rounds = 15 if mode == 'infer' else 7
-            found = bench.rows(group, 3 if args.dry else rounds,
-                               only[0] if only else None)
+            if bench is None:
+                bench = Bench(part.models, device, 32 if args.dry else None,
+                              profile=not args.dry)
+                texts.append(tool.models_table(bench.models))
+            rounds = 3 if args.dry else 15 if mode == 'infer' else 7
+            found = bench.rows(group, rounds, only[0] if only else None)
             rows += found
             texts.append(f'{group}\n\n{tool.table_of(found)}')
             print(f'{texts[-1]}\n', flush=True)
             texts[0] = tool.machine(device, bench)
             tool.save(str(out / 'speed.md'), texts, rows, bench)
-        del bench
     print(texts[0], flush=True)
 
 

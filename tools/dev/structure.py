@@ -11,8 +11,11 @@ lines without their docstrings; circles of folders.
 import argparse
 import ast
 from collections import defaultdict
+from itertools import combinations
 from pathlib import Path
 from typing import Dict, Iterator, List, Set, Tuple
+
+import networkx as nx  # which torch brings
 
 PACKAGE = 'mmaction_memvit'
 MAX_FILE, MAX_BODY = 400, 60
@@ -99,15 +102,13 @@ class Code:
 
     def reach(self, classes: Tuple[str, ...]) -> Set[str]:
         """Modules that define some classes, and all that these import."""
-        todo = [name for name, defined in self.defined.items()
-                if defined & set(classes)]
-        seen = set()
-        while todo:
-            name = todo.pop()
-            if name not in seen and not self.is_init(name):
-                seen.add(name)
-                todo += self.imports[name]
-        return seen
+        arrows = nx.DiGraph(
+            (a, b) for a, targets in self.imports.items() for b in targets
+            if not self.is_init(a) and not self.is_init(b))
+        starts = [name for name, defined in self.defined.items()
+                  if defined & set(classes) and not self.is_init(name)]
+        arrows.add_nodes_from(starts)
+        return set(starts).union(*(nx.descendants(arrows, x) for x in starts))
 
     def folder(self, name: str) -> str:
         """The folder of a module, from the package on; '' for the top."""
@@ -117,25 +118,13 @@ class Code:
 
     def circles(self) -> List[str]:
         """Pairs of folders that import each other, directly or not."""
-        arrows = defaultdict(set)
-        for name, targets in self.imports.items():
-            for target in targets:
-                a, b = self.folder(name), self.folder(target)
-                if a and b and a != b:
-                    arrows[a].add(b)
-
-        def reachable(start: str) -> Set[str]:
-            seen, todo = set(), list(arrows[start])
-            while todo:
-                room = todo.pop()
-                if room not in seen:
-                    seen.add(room)
-                    todo += arrows[room]
-            return seen
-
-        ways = {room: reachable(room) for room in list(arrows)}
-        return sorted(f'{a} <-> {b}' for a in ways for b in ways[a]
-                      if a < b and a in ways.get(b, ()))
+        arrows = nx.DiGraph(
+            (self.folder(a), self.folder(b))
+            for a, targets in self.imports.items() for b in targets
+            if self.folder(a) and self.folder(b))
+        return sorted(f'{a} <-> {b}'
+                      for rooms in nx.strongly_connected_components(arrows)
+                      for a, b in combinations(sorted(rooms), 2))
 
 
 def num_lines(path: Path) -> int:

@@ -10,7 +10,7 @@ from mmaction.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
 from ...messages import check_no_more, check_whole, retire, warn
-from .stream_batch_sampler import read_stream_keys, set_dataset_epoch
+from .stream_plan import read_stream_keys, set_dataset_epoch
 
 
 @DATA_SAMPLERS.register_module()

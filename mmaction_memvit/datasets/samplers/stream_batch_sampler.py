@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmaction.registry import DATA_SAMPLERS
-from torch.utils.data import ConcatDataset, Sampler
+from torch.utils.data import Sampler
 
 from ...messages import (
     check_choice,
@@ -25,6 +25,8 @@ from .stream_plan import (
     limit_streams,
     plan_evaluation,
     plan_train_epoch,
+    read_stream_keys,
+    set_dataset_epoch,
 )
 
 # A larger share of repeated clips in training is worth a warning.
@@ -211,51 +213,3 @@ class StreamBatchSampler(Sampler):
     def __len__(self) -> int:
         """Number of batches of this process."""
         return math.ceil(self._steps / self.unroll)
-
-
-def read_stream_keys(dataset: Any) -> list[tuple[str, int]]:
-    """Read video and position of every sample, without decoding.
-
-    The data set has ``stream_keys()``, or its ``get_data_info(index)`` gives
-    ``video_id`` and ``timestamp``, or it is a ``ConcatDataset`` of such. Else,
-    or if there are more or fewer keys than samples, it is a ValueError.
-    """
-    name = type(dataset).__name__
-    if name == '_SlicedDataset':
-        raise ValueError(
-            f'num_batch_per_epoch cuts the data set to its first '
-            f'{len(dataset)} samples, in the middle of a stream. Remove it '
-            'from the data loader and list fewer videos for a shorter epoch.')
-    if isinstance(dataset, ConcatDataset):
-        return [key for part in dataset.datasets
-                for key in read_stream_keys(part)]
-    if hasattr(dataset, 'stream_keys'):
-        keys = list(dataset.stream_keys())
-    else:
-        try:
-            infos = map(dataset.get_data_info, range(len(dataset)))
-            keys = [(x['video_id'], x['timestamp']) for x in infos]
-        except (AttributeError, KeyError) as e:
-            raise ValueError(
-                f'{name} has neither `stream_keys` nor `get_data_info` with '
-                f'`video_id` and `timestamp` ({e}). Use OnlineVideoDataset or '
-                'give your data set `stream_keys()`, a list of (video_id, '
-                'position).') from e
-    if len(keys) != len(dataset):
-        raise ValueError(
-            f'{name}.stream_keys() gives {len(keys)} keys for {len(dataset)} '
-            'samples. It must give one (video_id, position) for every index, '
-            'in index order.')
-    return keys
-
-
-def set_dataset_epoch(dataset: Any, epoch: int) -> None:
-    """Tell a data set, or the parts of a ``ConcatDataset``, the epoch.
-
-    It is told if it has ``set_epoch``.
-    """
-    if hasattr(dataset, 'set_epoch'):
-        dataset.set_epoch(epoch)
-    elif isinstance(dataset, ConcatDataset):
-        for part in dataset.datasets:
-            set_dataset_epoch(part, epoch)

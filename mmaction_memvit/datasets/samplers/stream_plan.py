@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Which clip every lane shows at every step, as pure functions.
+"""The streams of a data set, and which clip every lane shows at every step.
 
 A *stream* is all clips of one video in order, a *lane* one position of the
 batch on one rank. Lane ``g`` of ``world_size * batch_size`` lanes is position
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from torch.utils.data import ConcatDataset
 
 
 class Streams(NamedTuple):
@@ -36,6 +37,54 @@ class Streams(NamedTuple):
             np.arange(len(self.names)), self.lengths)
         positions[self.indices] = self.positions
         return videos, positions
+
+
+def read_stream_keys(dataset: Any) -> list[tuple[str, int]]:
+    """Read video and position of every sample, without decoding.
+
+    The data set has ``stream_keys()``, or its ``get_data_info(index)`` gives
+    ``video_id`` and ``timestamp``, or it is a ``ConcatDataset`` of such. Else,
+    or if there are more or fewer keys than samples, it is a ValueError.
+    """
+    name = type(dataset).__name__
+    if name == '_SlicedDataset':
+        raise ValueError(
+            f'num_batch_per_epoch cuts the data set to its first '
+            f'{len(dataset)} samples, in the middle of a stream. Remove it '
+            'from the data loader and list fewer videos for a shorter epoch.')
+    if isinstance(dataset, ConcatDataset):
+        return [key for part in dataset.datasets
+                for key in read_stream_keys(part)]
+    if hasattr(dataset, 'stream_keys'):
+        keys = list(dataset.stream_keys())
+    else:
+        try:
+            infos = map(dataset.get_data_info, range(len(dataset)))
+            keys = [(x['video_id'], x['timestamp']) for x in infos]
+        except (AttributeError, KeyError) as e:
+            raise ValueError(
+                f'{name} has neither `stream_keys` nor `get_data_info` with '
+                f'`video_id` and `timestamp` ({e}). Use OnlineVideoDataset or '
+                'give your data set `stream_keys()`, a list of (video_id, '
+                'position).') from e
+    if len(keys) != len(dataset):
+        raise ValueError(
+            f'{name}.stream_keys() gives {len(keys)} keys for {len(dataset)} '
+            'samples. It must give one (video_id, position) for every index, '
+            'in index order.')
+    return keys
+
+
+def set_dataset_epoch(dataset: Any, epoch: int) -> None:
+    """Tell a data set, or the parts of a ``ConcatDataset``, the epoch.
+
+    It is told if it has ``set_epoch``.
+    """
+    if hasattr(dataset, 'set_epoch'):
+        dataset.set_epoch(epoch)
+    elif isinstance(dataset, ConcatDataset):
+        for part in dataset.datasets:
+            set_dataset_epoch(part, epoch)
 
 
 def index_streams(keys: Sequence[tuple[Hashable, int]]) -> Streams:
@@ -144,7 +193,7 @@ def count_train_steps(lengths: np.ndarray, num_lanes: int,
         return int(-(-lengths.sum() // num_lanes))
     ordered = lengths[order_longest_first(lengths)]
     lanes = deal_to_shortest(ordered, num_lanes)
-    return int(_sum_loads(lanes, ordered, num_lanes).max())
+    return int(np.bincount(lanes, ordered).max())
 
 
 def plan_train_epoch(streams: Streams, seed: int, epoch: int, rank: int,
@@ -241,7 +290,7 @@ def _mix_lanes(lane_of: np.ndarray, lengths: np.ndarray, num_lanes: int,
     the same ones would share a lane, and never a batch, in every epoch.
     """
     partners = rng.integers(len(lengths), size=len(lengths)).tolist()
-    loads = _sum_loads(lane_of, lengths, num_lanes).tolist()
+    loads = np.bincount(lane_of, lengths, num_lanes).astype(int).tolist()
     lanes, sizes = lane_of.tolist(), lengths.tolist()
     for a, b in enumerate(partners):
         lane_a, lane_b = lanes[a], lanes[b]
@@ -278,11 +327,3 @@ def _gather_clips(streams: Streams, videos: np.ndarray) -> np.ndarray:
     begins = np.cumsum(lengths) - lengths
     shift = np.repeat(streams.starts[videos] - begins, lengths)
     return streams.indices[shift + np.arange(len(shift))]
-
-
-def _sum_loads(lanes: np.ndarray, lengths: np.ndarray,
-               num_lanes: int) -> np.ndarray:
-    """Clips in each lane, (num_lanes, )."""
-    loads = np.zeros(num_lanes, np.int64)
-    np.add.at(loads, lanes, lengths)
-    return loads

@@ -6,10 +6,9 @@ from .clips import (
     SampleObservedFrames,
     TrimToSegment,
 )
-from .consistent import PerVideoAugment
 from .features import LoadFeatureClip
 from .loading import LoadVideoClip, VideoInit
 
 __all__ = ['DropLostBoxes', 'LabelSampledClips', 'LoadFeatureClip',
-           'LoadVideoClip', 'PerVideoAugment', 'SampleKeyframeClip',
-           'SampleObservedFrames', 'TrimToSegment', 'VideoInit']
+           'LoadVideoClip', 'SampleKeyframeClip', 'SampleObservedFrames',
+           'TrimToSegment', 'VideoInit']

@@ -2,14 +2,15 @@
 """Loading of features in place of frames."""
 import numpy as np
 from mmaction.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
 
 from ...messages import data_error
 from ...video.feature_files import FeatureStack
-from .loading import CachedLoader
+from .loading import ReaderCache
 
 
 @TRANSFORMS.register_module()
-class LoadFeatureClip(CachedLoader):
+class LoadFeatureClip(BaseTransform):
     """Loads the feature vectors of a clip, in place of its frames.
 
     It takes the place of ``LoadVideoClip`` and all that works on pictures;
@@ -30,7 +31,7 @@ class LoadFeatureClip(CachedLoader):
     """
 
     def __init__(self, cache_size: int = 64) -> None:
-        super().__init__(cache_size)
+        self._cache = ReaderCache(cache_size)
 
     def transform(self, results: dict) -> dict:
         """Loads the features."""
@@ -39,7 +40,7 @@ class LoadFeatureClip(CachedLoader):
                            'Remedy: data_prefix=dict(feature=...) of the data '
                            'set')
         files = tuple(map(tuple, results['feature_files']))
-        cache = self._own_cache()
+        cache = self._cache
         features = cache.get(files, lambda: FeatureStack(files))
         if results['feature_of'] == 'clip':
             vectors = features.read_at(results['start_seconds'])
@@ -61,4 +62,4 @@ class LoadFeatureClip(CachedLoader):
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(cache_size={self.cache_size})'
+        return f'{type(self).__name__}(cache_size={self._cache.size})'

@@ -20,14 +20,25 @@ _inherited: list = []
 
 
 class ReaderCache:
-    """Open readers of the videos used last, at most ``size``; 0 keeps none."""
+    """Open readers of the videos used last, at most ``size``; 0 keeps none.
+
+    They are those of a process: copies, and the processes that it starts,
+    begin without any.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self._begin()
+
+    def _begin(self) -> None:
         self.opened = 0
         self._readers: OrderedDict = OrderedDict()
-        self._closed: deque = deque(maxlen=size)
+        self._closed: deque = deque(maxlen=self.size)
         self._reopened = 0
+        self._owner = os.getpid()
+
+    def __reduce__(self) -> tuple:
+        return ReaderCache, (self.size, )
 
     def __len__(self) -> int:
         """Number of open readers."""
@@ -35,6 +46,9 @@ class ReaderCache:
 
     def get(self, key: str, open_reader: Callable):
         """Returns the reader of ``key``, opening it where necessary."""
+        if self._owner != os.getpid():
+            _inherited.append(self._readers)
+            self._begin()
         if key in self._readers:
             self._readers.move_to_end(key)
             return self._readers[key]
@@ -65,36 +79,8 @@ class ReaderCache:
             self.drop(key)
 
 
-class CachedLoader(BaseTransform):
-    """Base of transforms that keep files open, in the process that uses them.
-
-    Args:
-        cache_size (int): Number of files, see :class:`ReaderCache`.
-    """
-
-    def __init__(self, cache_size: int) -> None:
-        self.cache_size = cache_size
-        self._cache = ReaderCache(cache_size)
-        self._owner = os.getpid()
-
-    def _own_cache(self) -> ReaderCache:
-        if self._owner != os.getpid():
-            if len(self._cache):
-                _inherited.append(self._cache)
-            self._cache = ReaderCache(self.cache_size)
-            self._owner = os.getpid()
-        return self._cache
-
-    def __getstate__(self) -> dict:
-        # Open files go neither to spawned workers nor into copies.
-        state = self.__dict__.copy()
-        state['_cache'] = ReaderCache(self.cache_size)
-        state['_owner'] = -1
-        return state
-
-
 @TRANSFORMS.register_module()
-class LoadVideoClip(CachedLoader):
+class LoadVideoClip(BaseTransform):
     """Loads the frames ``frame_inds`` of a video.
 
     Takes the place of ``DecordInit`` and ``DecordDecode`` and leaves the same
@@ -147,7 +133,7 @@ class LoadVideoClip(CachedLoader):
         self.num_threads = num_threads
         self.io_backend = io_backend
         self.kwargs = kwargs
-        super().__init__(cache_size)
+        self._cache = ReaderCache(cache_size)
 
     def transform(self, results: dict) -> dict:
         """Loads the frames."""
@@ -159,7 +145,7 @@ class LoadVideoClip(CachedLoader):
         frame_inds = np.asarray(results['frame_inds']).reshape(-1)
         results['frame_inds'] = frame_inds
         filename = results['filename']
-        cache = self._own_cache()
+        cache = self._cache
         try:
             entry = results.get('frame_table')
             reader = cache.get(filename, lambda: self._open(filename, entry))
@@ -204,7 +190,7 @@ class LoadVideoClip(CachedLoader):
     def __repr__(self) -> str:
         return (f'{self.__class__.__name__}(reader={self.reader.__name__}, '
                 f'short_side={self.short_side}, size={self.size}, '
-                f'cache_size={self.cache_size})')
+                f'cache_size={self._cache.size})')
 
 
 @TRANSFORMS.register_module()

@@ -56,9 +56,12 @@ def _memory(model: nn.Module) -> str:
     if not getattr(model, 'with_memory', False):
         return 'none'
     held = nbytes(model.init_memory(1, device=torch.device('meta')))
-    reach = model.temporal_support
+    reach = model.clips_back()
     text = f'{held / 2**20:.3g} MiB a lane'
-    return text + (f', reaches {reach} clips back' if reach < math.inf else '')
+    unit = 'vectors' if any(getattr(part, 'per_frame', False)
+                            for part in model.memory_parts()) else 'clips'
+    return text + (f', reaches {reach:g} {unit} back'
+                   if reach < math.inf else '')
 
 
 def describe_time(seconds: float, clips: int) -> List[str]:

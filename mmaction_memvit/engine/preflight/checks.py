@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from mmengine.runner import Runner
 
-from mmaction_memvit.compat.wrap import wrap
+from mmaction_memvit.compat.wrap import around
 from mmaction_memvit.messages import log
 
 from . import actions, labels, metrics, models, pipelines, samplers, sizes
@@ -83,7 +83,7 @@ def preflight(runner: Runner, mode: str) -> None:
 def check_runs() -> None:
     """Lets every run begin with its preflight, however it is started."""
     for mode in MODES:
-        wrap(Runner, mode, _checked(mode))
+        around(Runner, mode)(_checked(mode))
 
 
 def _checked(mode: str) -> Callable:

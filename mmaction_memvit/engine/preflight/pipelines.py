@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from mmaction.registry import DATASETS
 
-from mmaction_memvit.datasets.transforms.consistent import seeded
+from mmaction_memvit.datasets.stream import seeded
 
 from .findings import Finding
 from .part import Part

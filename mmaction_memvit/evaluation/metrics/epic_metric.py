@@ -147,6 +147,11 @@ class EpicRecognitionMetric(KeyedMetric):
 
     # -- samples ------------------------------------------------------------
 
+    def check_dump(self) -> None:
+        """Segments may be missing where ``missing`` says so."""
+        if self.missing == 'error':
+            super().check_dump()
+
     def result_of(self, sample: dict) -> tuple[tuple, dict]:
         """Scores of a segment, or of the tokens of a clip of a whole video."""
         scores = self._scores_of(sample)

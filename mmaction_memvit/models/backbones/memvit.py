@@ -15,15 +15,11 @@ from torch import Tensor
 from mmaction_memvit.messages import check_no_more, retire
 from mmaction_memvit.ops.precision import activation_dtype
 
-from ..checkpoints.fit import (
-    MEMORY_WEIGHTS,
-    fit_memvit,
-    load_what_fits,
-    take_pretrained,
-)
-from ..layers.memvit_block import MeMViTBlock, normalize
+from ..checkpoints.fit import MEMORY_WEIGHTS, fit_memvit, loading_pretrained
+from ..layers.memvit_block import MeMViTBlock, add_normalize
 from ..layers.patch_embedding import embed_patches
 from ..layers.pooling_attention import Size, pooled_size
+from ..layers.stochastic_depth import stochastic_depth
 from ..layers.stream_memory import StreamMemory
 from .memvit_options import (
     check_causal,
@@ -267,15 +263,15 @@ class MeMViT(BaseModule):
                 'init_memory(batch_size, input_size)')
         return self.init_memory(x.shape[0], x.shape[3:])
 
-    def _output(self, tokens: Tensor, size: Size,
-                norm: nn.Module) -> Union[Tensor, List[Tensor]]:
+    def _output(self, tokens: Tensor,
+                size: Size) -> Union[Tensor, List[Tensor]]:
         """Features of one scale.
 
         Class and grid tokens pass the norm together, so that a head that
         reads one of them leaves no parameter without a gradient
         (DistributedDataParallel waits for each).
         """
-        tokens = normalize(norm, tokens).transpose(1, 2)
+        tokens = tokens.transpose(1, 2)
         # (B, C, T*H*W) -> (B, C, T, H, W)
         patch = tokens[..., 1:].unflatten(2, size)
         return [patch, tokens[..., 0]] if self.output_cls_token else patch
@@ -321,29 +317,33 @@ class MeMViT(BaseModule):
             # Attended entries that nobody sees, (B, M), oldest first.
             hidden = ~self.memory.attended(
                 memory.filled if self.memory.zero_mask else memory.valid)
+        branch, keep = None, stochastic_depth(self.blocks, tokens)
+        # A block adds the branch of the one before: that goes with its norm.
+        before = None
         for i, block in enumerate(self.blocks):
             args = None, None, None
             if memory is not None and i in self.mem_layers:
                 args = memory.layers[len(layers)], memory.valid, hidden
-            tokens, layer = block(tokens, size, *args, shared)
+            tokens, branch, layer = block(
+                tokens, branch, (before, keep[2 * i]), size, *args, shared)
+            before = keep[2 * i + 1]
             size = pooled_size(size, block.stride_q)
             if layer is not None:
                 layers.append(layer)
             if i in self.scale_after:
                 norm = getattr(self, f'norm{self.scale_after[i]}')
-                outs.append(self._output(tokens, size, norm))
+                tokens, normed = add_normalize(norm, tokens, branch, before)
+                branch = None
+                outs.append(self._output(normed, size))
         if not keep_memory:
             return tuple(outs)
         return tuple(outs), memory.push(layers, tuple(x.shape[3:]))
 
     def init_weights(self) -> None:
         """Initialise, or load ``init_cfg``'s checkpoint as far as it fits."""
-        pretrained = take_pretrained(self, _INIT)
-        super().init_weights()
-        trunc_normal_(self.cls_token, std=0.02)
-        for cfg in pretrained:
-            load_what_fits(self, cfg['checkpoint'],
-                           cfg.get('prefix', 'backbone.'))
+        with loading_pretrained(self, _INIT):
+            super().init_weights()
+            trunc_normal_(self.cls_token, std=0.02)
 
     def _fit_checkpoint(self, state_dict: Dict, prefix: str, *args) -> None:
         """Make a checkpoint one of this backbone before it is loaded."""

@@ -9,11 +9,15 @@ from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from mmaction_memvit.memory import as_memory
+from mmaction_memvit.messages import check_choice
 from mmaction_memvit.ops import layer_norm
 from mmaction_memvit.ops.precision import activation_dtype
 
-from ..checkpoints.fit import load_what_fits, take_pretrained
-from ..checkpoints.image_vit import fit_image_vit, resize_positions
+from ..checkpoints.fit import (
+    fit_image_vit,
+    loading_pretrained,
+    resize_positions,
+)
 from ..layers.space_time_mixing import (
     FrameMemory,
     MixingBlock,
@@ -128,14 +132,11 @@ class XViT(BaseModule):
             init_cfg: Optional[Union[Dict, List[Dict]]] = _INIT) -> None:
         super().__init__(
             init_cfg=init_cfg.copy() if init_cfg is not None else None)
-        if isinstance(arch, str) and arch not in ARCHS:
-            raise ValueError(f'arch {arch!r} is not one of {sorted(ARCHS)}; '
-                             'name one of them or give a dict')
-        arch = ARCHS[arch] if isinstance(arch, str) else arch
+        if isinstance(arch, str):
+            check_choice('arch', arch, sorted(ARCHS))
+            arch = ARCHS[arch]
         dims, depth = arch['embed_dims'], arch['num_layers']
-        if temporal_head not in TEMPORAL_HEADS:
-            raise ValueError(f'temporal_head is {temporal_head!r}, but must '
-                             f'be one of {TEMPORAL_HEADS}')
+        check_choice('temporal_head', temporal_head, TEMPORAL_HEADS)
         if 2 * window > shift_div:
             raise ValueError(
                 f'window={window} takes 2 x {window}/{shift_div} of the '
@@ -324,13 +325,10 @@ class XViT(BaseModule):
     # --------------------------------------------------------------- weights
     def init_weights(self) -> None:
         """Initialise, or load ``init_cfg``'s checkpoint as far as it fits."""
-        pretrained = take_pretrained(self, _INIT)
-        super().init_weights()
-        trunc_normal_(self.cls_token, std=0.02)
-        trunc_normal_(self.pos_embed, std=0.02)
-        for cfg in pretrained:
-            load_what_fits(self, cfg['checkpoint'],
-                           cfg.get('prefix', 'backbone.'))
+        with loading_pretrained(self, _INIT):
+            super().init_weights()
+            trunc_normal_(self.cls_token, std=0.02)
+            trunc_normal_(self.pos_embed, std=0.02)
 
     def _fit_checkpoint(self, state_dict: Dict, prefix: str, *args) -> None:
         """Make a checkpoint one of this backbone before it is loaded."""

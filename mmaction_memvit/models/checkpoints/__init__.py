@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from .init_info import shorten_logs
-from .loading import any_checkpoint_fits, watch_loading
+from . import init_info  # noqa: F401 (in force once imported)
+from .loading import any_checkpoint_fits
 
-__all__ = ['any_checkpoint_fits', 'shorten_logs', 'watch_loading']
+__all__ = ['any_checkpoint_fits']

@@ -1,15 +1,20 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Fits checkpoints to a MeMViT: position tables, MMAction2's MViT."""
+"""Fits checkpoints to backbones: their names, their tables of positions."""
 import copy
 import re
-from typing import Dict, List
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Dict, List, Tuple
 
+import torch
+import torch.nn.functional as F
 from mmengine.runner import CheckpointLoader, checkpoint
-from torch import nn
+from torch import Tensor, nn
 
 from mmaction_memvit.messages import first_names, tool
 
 from ..layers.relative_position import extend_table, resize_table
+from .layouts import TIMM_AND_MMPRETRAIN, new_name
 from .loading import misfit, note
 from .measure import State
 
@@ -116,17 +121,64 @@ def _split_mvit(state: State, prefix: str) -> None:
             'which mean something else there, left out', used)
 
 
-def take_pretrained(model: nn.Module, default: List[Dict]) -> List[Dict]:
-    """Take the checkpoints out of a backbone's ``init_cfg``.
+def resize_positions(table: Tensor, grid: Tuple[int, int],
+                     size: Tuple[int, int]) -> Tensor:
+    """Resize a table of positions, bicubically.
+
+    Args:
+        table (Tensor): (1, 1 + H*W, C), the class token's first.
+        grid (tuple[int]): (H, W).
+        size (tuple[int]): (H', W').
+
+    Returns:
+        Tensor: (1, 1 + H'*W', C).
+    """
+    places = table[:, 1:].transpose(1, 2).unflatten(2, grid)
+    places = F.interpolate(
+        places, tuple(size), mode='bicubic', align_corners=False)
+    return torch.cat((table[:, :1], places.flatten(2).transpose(1, 2)), 1)
+
+
+def fit_image_vit(state: State, prefix: str, grid: Tuple[int, int]) -> None:
+    """Make a checkpoint one of :class:`XViT`, in place.
+
+    Args:
+        state (dict): The state dict about to be loaded.
+        prefix (str): Of the backbone's keys in it.
+        grid (tuple[int]): Rows and columns of the backbone's patches.
+    """
+    used = []
+    for key in [k for k in state if k.startswith(prefix)]:
+        name = new_name(key[len(prefix):], TIMM_AND_MMPRETRAIN)
+        if name:
+            state[prefix + name] = state.pop(key)
+            used.append(key)
+    if used:
+        note('it is an image transformer in the layout of timm or MMPretrain',
+             used)
+    key = f'{prefix}pos_embed'
+    table = state.get(key)
+    if table is None or table.shape[1] == 1 + grid[0] * grid[1]:
+        return
+    side = round((table.shape[1] - 1)**0.5)
+    if side**2 + 1 == table.shape[1]:
+        state[key] = resize_positions(table, (side, side), grid)
+        note(f'positions resized from {side}x{side} to {grid[0]}x{grid[1]}')
+
+
+@contextmanager
+def loading_pretrained(model: nn.Module,
+                       default: List[Dict]) -> Iterator[None]:
+    """Context in which a backbone is initialised before it loads checkpoints.
+
+    Those that its ``init_cfg`` names by ``type='Pretrained'``, as far as they
+    fit; the log tells. ``prefix`` is that of the backbone's keys in one, if
+    there are such.
 
     Args:
         model (nn.Module): The backbone.
         default (list[dict]): How tensors start that a checkpoint lacks, where
             ``init_cfg`` says nothing else.
-
-    Returns:
-        list[dict]: Those of ``type='Pretrained'``, to be loaded after the
-        backbone is initialised.
     """
     cfgs = model.init_cfg or []
     cfgs = [cfgs] if isinstance(cfgs, dict) else list(cfgs)
@@ -134,16 +186,12 @@ def take_pretrained(model: nn.Module, default: List[Dict]) -> List[Dict]:
     if pretrained:
         model.init_cfg = [x for x in cfgs if x not in pretrained
                           ] or copy.deepcopy(default)
-    return pretrained
-
-
-def load_what_fits(model: nn.Module, path: str, prefix: str) -> None:
-    """Load a checkpoint into a backbone as far as it fits; the log tells.
-
-    ``prefix`` is that of the backbone's keys in it, if there are such.
-    """
-    state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    state = state.get('state_dict', state)
-    state = {key[len(prefix):]: value for key, value in state.items()
-             if key.startswith(prefix)} or state
-    checkpoint.load_state_dict(model, state)
+    yield
+    for cfg in pretrained:
+        state = CheckpointLoader.load_checkpoint(
+            cfg['checkpoint'], map_location='cpu')
+        state = state.get('state_dict', state)
+        prefix = cfg.get('prefix', 'backbone.')
+        state = {key[len(prefix):]: value for key, value in state.items()
+                 if key.startswith(prefix)} or state
+        checkpoint.load_state_dict(model, state)

@@ -1,5 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""What MMEngine logs of every parameter, in a few lines."""
+"""What MMEngine logs of every parameter, in a few lines.
+
+It writes two or three lines each, of a MeMViT-16 more than 1,000: how they
+were initialised and what ``paramwise_cfg`` makes of them. Here they are
+grouped, in models with a part of this package.
+"""
 from collections import Counter
 from collections.abc import Callable
 from logging import LogRecord
@@ -9,23 +14,15 @@ from mmengine.model import BaseModule, is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 
-from mmaction_memvit.compat.wrap import wrap
+from mmaction_memvit.compat.wrap import around
 from mmaction_memvit.messages import log
 
 from .loading import is_ours
 
 
-def shorten_logs() -> None:
-    """Groups the parameters of which MMEngine writes two or three lines each.
-
-    How they were initialised and what ``paramwise_cfg`` makes of them, in
-    models with a part of this package: of a MeMViT-16 more than 1,000 lines.
-    """
-    wrap(BaseModule, '_dump_init_info', _dump_init_info)
-    wrap(DefaultOptimWrapperConstructor, '__call__', _construct)
-
-
-def _dump_init_info(original: Callable, self: BaseModule) -> None:
+@around(BaseModule, '_dump_init_info')
+def dump_init_info(original: Callable, self: BaseModule) -> None:
+    """Groups how parameters were initialised."""
     if not is_ours(self):
         original(self)
         return
@@ -36,8 +33,10 @@ def _dump_init_info(original: Callable, self: BaseModule) -> None:
                    f'{type(self).__name__} initialised:', *rows]))
 
 
-def _construct(original: Callable, self: DefaultOptimWrapperConstructor,
-               model: nn.Module) -> OptimWrapper:
+@around(DefaultOptimWrapperConstructor, '__call__')
+def construct(original: Callable, self: DefaultOptimWrapperConstructor,
+              model: nn.Module) -> OptimWrapper:
+    """Groups what ``paramwise_cfg`` makes of parameters."""
     if not is_ours(model.module if is_model_wrapper(model) else model):
         return original(self, model)
     options: Counter = Counter()

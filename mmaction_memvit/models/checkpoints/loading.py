@@ -34,7 +34,7 @@ from mmengine.runner import BaseLoop, CheckpointLoader, Runner, checkpoint
 from torch import nn
 
 from mmaction_memvit.annotations.epic_lists import unlike_actions
-from mmaction_memvit.compat.wrap import wrap
+from mmaction_memvit.compat.wrap import around
 from mmaction_memvit.messages import data_error, first_names, log, warn
 
 from .measure import Fit, State, file_of, remember_file
@@ -100,9 +100,10 @@ def is_ours(model: nn.Module) -> bool:
                for m in model.modules())
 
 
+@around(checkpoint, 'load_state_dict')
 def _load(original: Callable, model: nn.Module, state: State,
           strict: bool = False, logger: Any = None) -> None:
-    """Stands in for MMEngine's ``load_state_dict``."""
+    """Measures a load."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     fit, ours = Fit(model, state), is_ours(model)
@@ -198,15 +199,7 @@ def _before_forward(model: BaseModel, args: tuple, kwargs: dict) -> None:
         lacking.memory = set()
 
 
-def watch_loading() -> None:
-    """Measures every load of a checkpoint through MMEngine from now on."""
-    wrap(checkpoint, 'load_state_dict', _load)
-    wrap(CheckpointLoader, 'load_checkpoint', _read)
-    wrap(PretrainedInit, '__call__', _initialise)
-    for name in ('_init_model_weights', 'load_checkpoint'):
-        wrap(Runner, name, _by_option)
-
-
+@around(CheckpointLoader, 'load_checkpoint')
 def _read(original: Callable, filename: str, *args, **kwargs) -> Any:
     try:
         found = original(filename, *args, **kwargs)
@@ -236,11 +229,13 @@ def _is_damage(error: Exception) -> bool:
     return 'GLOBAL' not in said
 
 
+@around(PretrainedInit, '__call__')
 def _initialise(original: Callable, *args) -> None:
     with _set(_initialising, True):
         original(*args)
 
 
+@around(Runner, '_init_model_weights', 'load_checkpoint')
 def _by_option(original: Callable, self: Runner, *args, **kwargs) -> Any:
     with any_checkpoint_fits(bool(self.cfg.get(OPTION))):
         found = original(self, *args, **kwargs)

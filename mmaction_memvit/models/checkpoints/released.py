@@ -1,37 +1,18 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""From the layout of the released MeMViT weights to ours."""
+"""From the layouts of released weights to ours."""
 import re
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
+import torch
 import yaml
 from torch import Tensor
 
-Rule = Tuple[str, Optional[str]]
+from .layouts import AVT, MEMVIT, XVIT, Layout, new_name
 
-# As :func:`rename` takes them.
-_RULES = (
-    (r'cls_token', r'backbone.cls_token'),
-    (r'patch_embed\.proj\.(\w+)', r'backbone.patch_embed.projection.\1'),
-    (r'norm\.(\w+)', r'backbone.norm{last}.\1'),
-    (r'head\.projection\.(weight|bias)', r'cls_head.fc_cls.\1'),
-    (r'head\.projection\.(\d+)\.(\w+)', r'cls_head.fcs.\1.\2'),
-    (r'blocks\.(\d+)\.attn\.pool_([qkv])\.weight',
-     r'backbone.blocks.\1.attn.pool_\2.conv.weight'),
-    (r'blocks\.(\d+)\.attn\.norm_([qkv])\.(\w+)',
-     r'backbone.blocks.\1.attn.pool_\2.norm.\3'),
-    (r'blocks\.(\d+)\.attn\.compress_([kv])\.weight',
-     r'backbone.blocks.\1.attn.compress_\2.conv.weight'),
-    (r'blocks\.(\d+)\.attn\.norm_compress_([kv])\.(\w+)',
-     r'backbone.blocks.\1.attn.compress_\2.norm.\3'),
-    (r'blocks\.(\d+)\.attn\.(rel_pos_(?:mem_)?[thw])',
-     r'backbone.blocks.\1.attn.\2'),
-    (r'blocks\.(\d+)\.(attn\.(?:[qkv]|proj)|mlp\.fc[12]|norm[12]|proj)\.(\w+)',
-     r'backbone.blocks.\1.\2.\3'),
-    (r'box_blocks\.(\d+)\.(attn\.(?:[qkv]|proj)|mlp\.fc[12]|norm[12])\.(\w+)',
-     r'roi_head.box_blocks.\1.\2.\3'),
-)
 _OF_MEMORY = re.compile(
     r'blocks\.(\d+)\.attn\.((?:norm_)?compress_|rel_pos_mem_)')
+# GPT-2's layers have their weights the other way round.
+_TRANSPOSED = re.compile(r'.*gpt_model\.h\.\d+\.(attn|mlp)\.c_\w+\.weight')
 
 
 class Converted(NamedTuple):
@@ -49,110 +30,91 @@ class Converted(NamedTuple):
     state: Dict[str, Tensor]
     mem_layers: Tuple[int, ...]
     dropped: List[str]
-    dataset_meta: Dict = {}
-
-
-def find_prefix(state: Dict, mark: str) -> Optional[str]:
-    """What stands before a key of a released state; None without the key."""
-    return next((key[:-len(mark)] for key in map(str, state)
-                 if key.endswith(mark)), None)
-
-
-def take_prefix(state: Dict, mark: str, name: str) -> Dict:
-    """The state without the prefix that all keys have, such as ``module.``.
-
-    Args:
-        state (dict): Released tensors.
-        mark (str): A key that is in every state of its kind.
-        name (str): What kind it is, for the error.
-
-    Raises:
-        ValueError: If ``mark`` is not there.
-    """
-    prefix = find_prefix(state, mark)
-    if prefix is None:
-        raise ValueError(
-            f'this is not a released {name} checkpoint: it has no {mark} '
-            f'among its {len(state)} tensors (they begin with '
-            f'{sorted(state)[:3]})')
-    return {k[len(prefix):] if k.startswith(prefix) else k: v
-            for k, v in state.items()}
+    dataset_meta: Dict
 
 
 def convert_released(checkpoint: Dict) -> Converted:
-    """Convert a released MeMViT checkpoint.
+    """Convert a released checkpoint of MeMViT, X-ViT or AVT.
 
-    All blocks carry tensors for memory, whether they remember or not. Those
-    of a block are left out where the checkpoint's own ``cfg`` says that it
-    does not remember, or where they hold nothing but zeros or no positions,
-    without which no block remembers.
+    Of X-ViT it becomes a ``Recognizer3D`` of :class:`XViT` and an
+    ``MViTHead``; of AVT one of an :class:`AVTHead` and, unless features were
+    taken out beforehand, an :class:`XViT` with ``window=0,
+    temporal_positions=0``, on EPIC-KITCHENS with the (verb, noun)
+    ``action_pairs`` of its classifier as ``dataset_meta``.
+
+    All blocks of MeMViT carry tensors for memory, whether they remember or
+    not. Those of a block are left out where the checkpoint's own ``cfg`` says
+    that it does not remember, or where they hold nothing but zeros or no
+    positions, without which no block remembers.
 
     Args:
-        checkpoint (dict): With ``model_state`` and, as YAML text, ``cfg``; or
-            the state itself.
+        checkpoint (dict): With ``model_state`` (AVT: ``model``) and, of
+            MeMViT as YAML text, ``cfg``; or the state itself. Its keys may
+            all have one prefix, such as ``module.``.
 
     Raises:
         ValueError: If keys are unknown, with their list, or if this is no
             such checkpoint.
     """
-    state = checkpoint.get('model_state', checkpoint)
-    blocks = {int(m[1]) for m in map(re.compile(r'blocks\.(\d+)\.').match,
-                                     state) if m}
-    if not blocks or 'patch_embed.proj.weight' not in state:
-        raise ValueError(
-            'this is not a released MeMViT checkpoint: it has no '
-            f'blocks.0.* and patch_embed.proj.weight among its {len(state)} '
-            f'tensors (they begin with {sorted(state)[:3]})')
-    remembering = _remembering(state, checkpoint.get('cfg'))
-    # A stage ends where the width changes.
-    last = sum(f'blocks.{i}.proj.weight' in state for i in blocks)
+    layout, state = _read(checkpoint)
+    mem_layers, meta, dropped = set(), {}, []
+    if layout is MEMVIT:
+        mem_layers = _remembering(state, checkpoint.get('cfg'))
+        dropped = [k for k in state if _OF_MEMORY.match(k)
+                   and int(_OF_MEMORY.match(k)[1]) not in mem_layers]
+    elif layout is AVT:
+        meta = _pairs_of_actions(state)
+        state = {k: v.t().contiguous() if _TRANSPOSED.fullmatch(k) else v
+                 for k, v in state.items()}
     with_boxes = any(key.startswith('box_blocks.') for key in state)
-    of_memory = {key: _OF_MEMORY.match(key) for key in state}
-    dropped = [key for key, memory in of_memory.items()
-               if memory and int(memory[1]) not in remembering]
-    converted, _ = rename({k: v for k, v in state.items() if k not in dropped},
-                          _RULES, 'MeMViT')
-    converted = {
-        key.replace('{last}', str(last)).replace(
-            'cls_head.', 'roi_head.bbox_head.' if with_boxes else 'cls_head.'):
-        value for key, value in converted.items()}
-    return Converted(converted, tuple(sorted(remembering)), dropped)
-
-
-def rename(state: Dict[str, Tensor], rules: Sequence[Rule],
-           model: str) -> Tuple[Dict[str, Tensor], List[str]]:
-    """Rename the tensors of a released checkpoint.
-
-    Args:
-        state (dict): Tensors by their names.
-        rules (Sequence[tuple]): A pattern of names and what becomes of them,
-            None for what is left out. The first that matches a whole name
-            wins.
-        model (str): What the checkpoint is of.
-
-    Returns:
-        tuple: Tensors by their new names, and names left out.
-
-    Raises:
-        ValueError: If no rule matches, with the list of all such names.
-    """
-    converted, dropped, unknown = {}, [], []
-    for key, value in state.items():
-        for pattern, name in rules:
-            found = re.fullmatch(pattern, key)
-            if found and name is None:
-                dropped.append(key)
-            elif found:
-                converted[found.expand(name)] = value
-            if found:
-                break
-        else:
-            unknown.append(key)
+    places = dict(
+        # A stage ends where the width changes.
+        last=sum(bool(re.fullmatch(r'blocks\.\d+\.proj\.weight', key))
+                 for key in state),
+        head='roi_head.bbox_head' if with_boxes else 'cls_head')
+    names = {k: new_name(k, layout.rules) for k in state if k not in dropped}
+    unknown = [key for key, name in names.items() if name is None]
     if unknown:
         raise ValueError(
             f'{len(unknown)} of {len(state)} tensors are not part of a '
-            f'released {model} checkpoint: {unknown}')
-    return converted, dropped
+            f'released {layout.name} checkpoint: {unknown}')
+    return Converted(
+        {name.format(**places): state[k] for k, name in names.items() if name},
+        tuple(sorted(mem_layers)),
+        dropped + [k for k, name in names.items() if not name], meta)
+
+
+def _read(checkpoint: Dict) -> Tuple[Layout, Dict[str, Tensor]]:
+    """What a checkpoint is of, and its state without a common prefix."""
+    state = next((checkpoint[key] for key in ('model_state', 'model')
+                  if key in checkpoint), checkpoint)
+    there = f'{len(state)} tensors (they begin with {sorted(state)[:3]})'
+    for layout in (AVT, XVIT, MEMVIT):
+        signs = (re.match(f'(.*?){layout.sign}', str(key)) for key in state)
+        prefix = next((sign[1] for sign in signs if sign), None)
+        if prefix is None:
+            continue
+        if prefix + layout.mark not in state:
+            raise ValueError(
+                f'this is not a whole released {layout.name} checkpoint: it '
+                f'has no {prefix}{layout.mark} among its {there}')
+        return layout, {k[len(prefix):] if k.startswith(prefix) else k: v
+                        for k, v in state.items()}
+    raise ValueError('this is not a released MeMViT, X-ViT or AVT checkpoint: '
+                     f'no name is one of theirs among its {there}')
+
+
+def _pairs_of_actions(state: Dict) -> Dict:
+    """Verb and noun of each action, as metainfo; {} if it does not tell.
+
+    Maps are (num_actions, num_verbs) and (num_actions, num_nouns), 1 where an
+    action has the class, else 0.
+    """
+    maps = [state.get(f'cls_map_{x}_action') for x in ('verb', 'noun')]
+    if any(x is None or not (x.sum(1) == 1).all() for x in maps):
+        return {}
+    return dict(action_pairs=torch.stack([x.argmax(1) for x in maps],
+                                         1).tolist())
 
 
 def _remembering(state: Dict[str, Tensor], cfg: Optional[str]) -> Set[int]:

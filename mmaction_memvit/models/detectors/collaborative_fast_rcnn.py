@@ -13,8 +13,7 @@ from mmaction_memvit.memory.state import cat, tree_map
 
 from ..layers.clip_memory import VideoMemory
 from ..recognizers.clip_collaboration import ClipCollaboration
-from ..roi_heads.memvit_bbox_head import boxes_of
-from ..roi_heads.slot_roi_head import proposals_of, score_boxes
+from ..roi_heads.slot_roi_head import proposals_of
 
 Windows = Union[Tensor, Sequence[Tensor]]
 
@@ -78,11 +77,9 @@ class CollaborativeFastRCNN(ClipCollaboration, FastRCNN):
                 f'{sorted({tuple(x.shape) for x in batch_inputs})}: crop the '
                 'training clips to one size')
         clips = [x for window in batch_data_samples for x in window.clips]
-        results = self.roi_head.sample_boxes(clips)
-        logits, _ = score_boxes(self.roi_head, self.extract_feat(batch_inputs),
-                                boxes_of(results))
-        return self.roi_head.bbox_head.loss_and_target(
-            logits, None, results)['loss_bbox']
+        return self.roi_head.loss_of_boxes(
+            clips, lambda boxes: self.roi_head.score_boxes(
+                self.extract_feat(batch_inputs), boxes)[0])
 
     def predict(self, batch_inputs: Windows,
                 batch_data_samples: Sequence[WindowDataSample],
@@ -126,7 +123,7 @@ class CollaborativeFastRCNN(ClipCollaboration, FastRCNN):
             mine = self.neck.read(mine, memory, 1)
         scored = [sample.clips[i] for i in sample.scored.tolist()]
         boxes = proposals_of(scored)
-        return score_boxes(self.roi_head, mine, boxes)[0], boxes, scored
+        return self.roi_head.score_boxes(mine, boxes)[0], boxes, scored
 
 
 def sum_windows(memory: VideoMemory, windows: Tensor) -> VideoMemory:

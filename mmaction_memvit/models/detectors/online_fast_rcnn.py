@@ -11,8 +11,7 @@ from torch import Tensor
 from mmaction_memvit.memory import MemoryHost, clip_identities, run_part
 from mmaction_memvit.memory.host import Clips
 
-from ..roi_heads.memvit_bbox_head import boxes_of
-from ..roi_heads.slot_roi_head import proposals_of, score_boxes
+from ..roi_heads.slot_roi_head import proposals_of
 
 
 @MMDET_MODELS.register_module()
@@ -72,8 +71,8 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
         feats, own = run_part(self.backbone, clips, own, elapsed)
         if self.with_neck:
             feats, of_neck = run_part(self.neck, feats, of_neck, elapsed)
-        logits, of_boxes = score_boxes(self.roi_head, feats, boxes, of_boxes,
-                                       elapsed)
+        logits, of_boxes = self.roi_head.score_boxes(feats, boxes, of_boxes,
+                                                     elapsed)
         return logits, None if memory is None else (own, of_neck, of_boxes)
 
     def _score(self, inputs: Clips, boxes: Sequence[Tensor],
@@ -98,11 +97,9 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
             batch_data_samples (list[ActionDataSample]): With the clips'
                 identities, ``gt_instances`` and ``proposals``.
         """
-        results = self.roi_head.sample_boxes(batch_data_samples)
-        logits = self._score(batch_inputs, boxes_of(results),
-                             batch_data_samples, False)
-        return self.roi_head.bbox_head.loss_and_target(
-            logits, None, results)['loss_bbox']
+        return self.roi_head.loss_of_boxes(
+            batch_data_samples, lambda boxes: self._score(
+                batch_inputs, boxes, batch_data_samples, False))
 
     def predict(self, batch_inputs: Clips, batch_data_samples: SampleList,
                 rescale: bool = True) -> SampleList:

@@ -13,7 +13,7 @@ from mmaction_memvit.messages import check_choice
 
 from ..layers.causal_transformer import CausalTransformer
 from ..layers.feature_vectors import Features, feature_vectors
-from .frame_level_head import labelled_rows
+from .frame_level_head import labelled_loss, labelled_rows
 
 # As the authors: GPT-2's, but for what is around it.
 _INIT = dict(
@@ -287,10 +287,8 @@ class AVTHead(BaseHead):
                 loss = (self.loss_cls(rows, sample.gt_label) * len(rows) /
                         past.numel() if len(rows) else rows.sum())
                 losses['loss_past'] = self.past_weight * loss
-        rows, sample = labelled_rows(out.scores[:, -labels.shape[1]:], labels)
-        # Without labels zero, with a graph: other processes expect gradients.
-        losses.update(super().loss_by_feat(rows, [sample]) if len(rows) else
-                      dict(loss_cls=rows.sum()))
+        losses.update(labelled_loss(
+            super().loss_by_feat, out.scores[:, -labels.shape[1]:], labels))
         if self.feat_weight:
             # Zero where nothing was known.
             square = (out.expected - out.feats).square().mean(-1).sum()

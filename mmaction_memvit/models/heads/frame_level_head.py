@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, Tuple
+from typing import Callable, Dict, Tuple
 
 import torch
 import torch.nn as nn
@@ -26,15 +26,39 @@ def labelled_rows(scores: Tensor,
     Returns:
         tuple[Tensor, ActionDataSample]: Scores of the N labelled rows, and
         all of their labels as one sample.
+
+    Raises:
+        ValueError: If there are not as many labels as scores.
     """
+    shares, num_classes = labels.is_floating_point(), scores.shape[-1]
+    wide = shares and labels.shape[-1] != num_classes
+    if wide or labels.numel() != scores.numel() // (
+            1 if shares else num_classes):
+        remedy = (
+            f'num_classes={labels.shape[-1]}, or other labels' if wide else
+            'per_frame=True of the neck; of a backbone num_tokens of the data '
+            'set, clip_len / temporal stride')
+        raise ValueError(
+            f'labels have shape {tuple(labels.shape)}, but scores '
+            f'{tuple(scores.shape)}: FrameLevelHead needs one label for each '
+            f'temporal token of the model, other heads one for a clip. '
+            f'Remedy: {remedy}')
     scores = scores.flatten(0, -2)
-    if labels.is_floating_point():
-        labels = labels.flatten(0, -2)
-        keep = labels.sum(-1) > 0
-    else:
-        labels = labels.flatten()
-        keep = labels >= 0
+    labels = labels.flatten(0, -2) if shares else labels.flatten()
+    keep = labels.sum(-1) > 0 if shares else labels >= 0
     return scores[keep], ActionDataSample(gt_label=labels[keep])
+
+
+def labelled_loss(loss_by_feat: Callable, scores: Tensor,
+                  labels: Tensor) -> Dict[str, Tensor]:
+    """What a head makes of the rows of :func:`labelled_rows`.
+
+    Zero, with a graph, if there are none: other processes expect gradients.
+    """
+    rows, sample = labelled_rows(scores, labels)
+    if not len(rows):
+        return dict(loss_cls=rows.sum())
+    return loss_by_feat(rows, [sample])
 
 
 @MODELS.register_module()
@@ -102,26 +126,8 @@ class FrameLevelHead(BaseHead):
         float (T', num_classes).
         """
         labels = torch.stack([x.gt_label for x in data_samples])
-        labels = labels.to(cls_scores.device)
-        fitting = cls_scores if labels.is_floating_point() else cls_scores[
-            ..., 0]
-        if labels.numel() != fitting.numel():
-            # Floats are (..., num_classes).
-            wide = labels.is_floating_point() and (
-                labels.shape[-1] != cls_scores.shape[-1])
-            remedy = (
-                f'num_classes={labels.shape[-1]}, or other labels' if wide else
-                'per_frame=True of the neck; of a backbone num_tokens of the '
-                'data set, clip_len / temporal stride')
-            raise ValueError(
-                f'labels have shape {tuple(labels.shape)}, but scores '
-                f'{tuple(cls_scores.shape)}: there must be one label for '
-                f'each temporal token of the model. Remedy: {remedy}')
-        cls_scores, sample = labelled_rows(cls_scores, labels)
-        if not len(cls_scores):
-            # Zero, with a graph: other processes expect gradients.
-            return dict(loss_cls=cls_scores.sum())
-        return super().loss_by_feat(cls_scores, [sample])
+        return labelled_loss(super().loss_by_feat, cls_scores,
+                             labels.to(cls_scores.device))
 
     def average_clip(self, cls_scores: Tensor, num_segs: int = 1) -> Tensor:
         """Average of ``num_segs`` views a clip: (B, T', num_classes)."""

@@ -8,7 +8,7 @@ from mmaction.utils import ConfigType, OptConfigType, SampleList
 from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor
 
-from .frame_level_head import labelled_rows
+from .frame_level_head import labelled_loss
 
 
 @MODELS.register_module()
@@ -143,22 +143,10 @@ class MultiTaskHead(BaseModule):
         for task, scores in self(feats, **kwargs).items():
             device = scores.device
             labels = self._labels(data_samples, task).to(device)
-            is_soft = labels.is_floating_point()
-            shape = labels.shape[:-1] if is_soft else labels.shape
-            if shape != scores.shape[:-1]:
-                raise ValueError(
-                    f'labels of {task} have shape {tuple(shape)}, but scores '
-                    f'{tuple(scores.shape)}: '
-                    'FrameLevelHead needs one label for each temporal token '
-                    '(clip_len / temporal stride of the model), other heads '
-                    'one for a clip')
             # In full precision, which losses and accuracies are meant for.
             with torch.autocast(device.type, enabled=False):
-                rows, sample = labelled_rows(scores.float(), labels)
-                # Without labels zero, with a graph: other processes expect
-                # gradients.
-                found = (self.heads[task].loss_by_feat(rows, [sample])
-                         if len(rows) else dict(loss_cls=rows.sum()))
+                found = labelled_loss(
+                    self.heads[task].loss_by_feat, scores.float(), labels)
             for name, value in found.items():
                 if 'loss' in name:
                     value = value * self.loss_weights[task]

@@ -6,6 +6,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
+from torch._utils import _unflatten_dense_tensors
 
 from mmaction_memvit.ops.constants import is_compiling
 from mmaction_memvit.ops.precision import activation_dtype
@@ -25,28 +26,92 @@ class Linear(nn.Linear):
         return F.linear(x, *self.weights())
 
 
+def are_plain(layers: Sequence[nn.Module]) -> bool:
+    """Whether nothing but their weights makes what layers compute.
+
+    No hook, adapter or parametrization: such a layer must be called itself.
+    """
+    return all(
+        type(x) is Linear and not (
+            x._forward_hooks or x._forward_pre_hooks or x._backward_hooks
+            or x._backward_pre_hooks) for x in layers)
+
+
+def cast_weights(layers: Sequence[Linear], dtype: torch.dtype) -> List:
+    """Weight, bias, weight, ... of layers, in a dtype."""
+    return [x if x is None or x.dtype == dtype else x.to(dtype)
+            for layer in layers for x in layer.weights()]
+
+
+def linear_backward(grad: Tensor, x: Tensor, weight: Tensor,
+                    needs: Sequence[bool]) -> Tuple[Optional[Tensor], ...]:
+    """Gradients of x, weight and bias where needed, of rows (N, C)."""
+    return (grad.mm(weight) if needs[0] else None,
+            grad.t().mm(x) if needs[1] else None,
+            grad.sum(0) if needs[2] else None)
+
+
+class _Project(torch.autograd.Function):
+    """Linear layers of some tokens each, as one node of the graph."""
+
+    @staticmethod
+    def forward(ctx, width: int, *args: Optional[Tensor]) -> Tuple:
+        xs, weights, biases = args[::3], args[1::3], args[2::3]
+        ctx.save_for_backward(*xs, *weights)
+        return tuple([
+            F.linear(x, weight, bias).view(*x.shape[:2], -1, width)
+            for x, weight, bias in zip(xs, weights, biases)])
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> Tuple:
+        num, needs, found = len(grads), ctx.needs_input_grad[1:], [None]
+        saved = ctx.saved_tensors
+        for i, (grad, x, weight) in enumerate(
+                zip(grads, saved[:num], saved[num:])):
+            dx, *params = linear_backward(
+                grad.reshape(-1, weight.shape[0]), x.flatten(0, 1), weight,
+                needs[3 * i:3 * i + 3])
+            found += [None if dx is None else dx.view(x.shape), *params]
+        return tuple(found)
+
+
+def project(xs: Sequence[Tensor], layers: Sequence[nn.Module],
+            width: int) -> Sequence[Tensor]:
+    """Map x (B, N, C_in) by its layer to heads, (B, N, heads, width), each.
+
+    The tokens come in autocast's dtype.
+    """
+    if not torch.is_grad_enabled() or is_compiling() \
+            or torch.jit.is_tracing() or not are_plain(layers):
+        return [layer(x).unflatten(-1, (-1, width))
+                for x, layer in zip(xs, layers)]
+    params = cast_weights(layers, xs[0].dtype)
+    return _Project.apply(
+        width, *[y for i, x in enumerate(xs)
+                 for y in (x, *params[2 * i:2 * i + 2])])
+
+
 class _Cast(torch.autograd.Function):
     """Casts of many tensors in few kernels, either way."""
 
     @staticmethod
     def forward(ctx, dtype: torch.dtype, *params: Tensor) -> Tuple:
-        ctx.dtypes = [x.dtype for x in params]
+        ctx.dtype = params[0].dtype
         ctx.set_materialize_grads(False)
-        return tuple(_cast_all(params, [dtype] * len(params)))
+        return tuple(_cast_all(params, dtype))
 
     @staticmethod
     def backward(ctx, *grads: Optional[Tensor]) -> Tuple:
-        found = iter(
-            _cast_all(*zip(*[(x, dtype) for x, dtype in zip(grads, ctx.dtypes)
-                             if x is not None])))
+        found = iter(_cast_all([x for x in grads if x is not None],
+                               ctx.dtype))
         return None, *[None if x is None else next(found) for x in grads]
 
 
-def _cast_all(tensors: Sequence[Tensor],
-              dtypes: Sequence[torch.dtype]) -> List[Tensor]:
-    result = [torch.empty_like(x, dtype=dtype)
-              for x, dtype in zip(tensors, dtypes)]
-    torch._foreach_copy_(result, list(tensors))
+def _cast_all(tensors: Sequence[Tensor], dtype: torch.dtype) -> List[Tensor]:
+    """In one buffer."""
+    flat = tensors[0].new_empty(sum([x.numel() for x in tensors]), dtype=dtype)
+    result = _unflatten_dense_tensors(flat, tensors)
+    torch._foreach_copy_(result, tensors)
     return result
 
 
@@ -60,14 +125,15 @@ def cast_together(layers: Sequence[Linear]) -> Iterator[None]:
     params = [x for layer in layers for x in (layer.weight, layer.bias)
               if x is not None]
     dtype = activation_dtype(params[0])
-    if is_compiling() or torch.jit.is_tracing() or any(
-            type(x) is not nn.Parameter or x.dtype == dtype for x in params):
+    if is_compiling() or torch.jit.is_tracing() \
+            or set(map(type, params)) != {nn.Parameter} \
+            or {x.dtype for x in params} != {torch.float32} - {dtype}:
         yield
         return
     if torch.is_grad_enabled():
         cast = iter(_Cast.apply(dtype, *params))
     else:
-        cast = iter(_cast_all(params, [dtype] * len(params)))
+        cast = iter(_cast_all(params, dtype))
     try:
         for layer in layers:
             # Past nn.Module, which looks for parameters at every turn.

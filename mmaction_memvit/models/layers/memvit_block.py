@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -9,11 +9,12 @@ from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmaction_memvit.ops import add_layer_norm, layer_norm
+from mmaction_memvit.ops import add_layer_norm
 
 from .linear import Linear, cast_together
 from .mlp import MLP
 from .pooling_attention import PoolingAttention, Size
+from .stochastic_depth import add_branch
 from .stream_memory import LayerMemory
 
 
@@ -68,26 +69,16 @@ class MeMViTBlock(BaseModule):
         grid = grid.permute(0, 2, 3, 1).reshape(x.shape[0], -1, x.shape[-1])
         return torch.cat((x[:, :1], grid), dim=1)
 
-    def _keep(self, x: Tensor) -> Optional[Tensor]:
-        """Stochastic depth: what to scale a residual branch by, (B, )."""
-        if not self.training or self.drop_path == 0.:
-            return None
-        keep = 1 - self.drop_path
-        return x.new_empty(x.shape[0]).bernoulli_(keep).div_(keep)
-
-    def _forward(self, x: Tensor, size: Size,
-                 *args) -> Tuple[Tensor, Optional[LayerMemory]]:
-        normed = normalize(self.norm1, x)
+    def _forward(self, x: Tensor, branch: Optional[Tensor],
+                 keep: Sequence[Optional[Tensor]], size: Size,
+                 *args) -> Tuple[Tensor, Tensor, Optional[LayerMemory]]:
+        x, normed = add_normalize(self.norm1, x, branch, keep[0])
         branch, memory = self.attn(normed, size, *args)
-        x, normed = add_layer_norm(
-            self._skip(x, normed, size), branch, self.norm2.weight,
-            self.norm2.bias, self.norm2.eps, self._keep(x))
-        branch, keep = self.mlp(normed), self._keep(x)
-        if keep is None:
-            return x + branch, memory
-        return torch.addcmul(x, branch, keep[:, None, None]), memory
+        x, normed = add_normalize(self.norm2, self._skip(x, normed, size),
+                                  branch, keep[1])
+        return x, self.mlp(normed), memory
 
-    def _cast_forward(self, *args) -> Tuple[Tensor, Optional[LayerMemory]]:
+    def _cast_forward(self, *args) -> tuple:
         attn, mlp = self.attn, self.mlp
         layers = [attn.q, attn.k, attn.v, attn.proj, mlp.fc1, mlp.fc2]
         if self.proj is not None:
@@ -95,17 +86,34 @@ class MeMViTBlock(BaseModule):
         with cast_together(layers):
             return self._forward(*args)
 
-    def forward(self, x: Tensor, size: Size, memory: Optional[LayerMemory],
-                valid: Optional[Tensor], hidden: Optional[Tensor],
-                shared: Dict) -> Tuple[Tensor, Optional[LayerMemory]]:
-        """One step; arguments and results as :class:`PoolingAttention`."""
-        args = (x, size, memory, valid, hidden, shared)
-        if self.with_cp and torch.is_grad_enabled():
-            return cp.checkpoint(
-                self._cast_forward, *args, use_reentrant=False)
-        return self._cast_forward(*args)
+    def forward(
+        self, x: Tensor, branch: Optional[Tensor],
+        keep: Sequence[Optional[Tensor]], *args
+    ) -> Tuple[Tensor, Tensor, Optional[LayerMemory]]:
+        """One step.
+
+        Args:
+            x (Tensor): Tokens (B, 1 + T*H*W, C).
+            branch (Tensor, optional): The residual branch of the block
+                before, to be added to them; None in the first block.
+            keep (Sequence[Tensor]): What to scale that branch and the one of
+                attention by, (B, ) each (stochastic depth), or None.
+            *args: As :class:`PoolingAttention` has them after ``x``.
+
+        Returns:
+            tuple: Tokens (B, 1 + T'*H'*W', C'), the branch of the MLP, which
+            the next norm adds to them, and attention's memory.
+        """
+        if not self.with_cp or not torch.is_grad_enabled():
+            return self._cast_forward(x, branch, keep, *args)
+        # One tensor is kept rather than two.
+        if branch is not None:
+            x = add_branch(x, branch, keep[0])
+        return cp.checkpoint(self._cast_forward, x, None, keep, *args,
+                             use_reentrant=False)
 
 
-def normalize(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    """Call a LayerNorm, keeping the dtype of x under autocast."""
-    return layer_norm(x, norm.weight, norm.bias, norm.eps)
+def add_normalize(norm: nn.LayerNorm, x: Tensor, branch: Optional[Tensor],
+                  keep: Optional[Tensor]) -> Tuple[Tensor, Tensor]:
+    """:func:`add_layer_norm` with the parameters of a layer."""
+    return add_layer_norm(x, branch, norm.weight, norm.bias, norm.eps, keep)

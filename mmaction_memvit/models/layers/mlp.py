@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -7,46 +7,42 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmaction_memvit.ops.constants import is_exporting
+from mmaction_memvit.ops.precision import activation_dtype
 
-from .linear import Linear
+from .linear import Linear, are_plain, cast_weights, linear_backward
 
 # Tokens a CPU handles at a time in inference: the hidden layer then stays in
 # its cache instead of being paged in anew (a third of the time at 56 x 56).
 _CPU_CHUNK = 2048
 
 
-class _GELULinear(torch.autograd.Function):
-    """``linear(gelu(x))`` that keeps only ``x`` for the backward pass.
+class _MLP(torch.autograd.Function):
+    """``linear(gelu(linear(x)))`` that does not keep what GELU gives.
 
-    Autograd would keep ``gelu(x)`` as well, the widest tensor of a block;
-    computing it once more is far cheaper than the products around it.
+    Autograd would, the widest tensor of a block; computing it once more is
+    far cheaper than the products around it.
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return F.linear(F.gelu(x), weight, bias)
+    def forward(ctx, x: Tensor, weight1: Tensor, bias1: Optional[Tensor],
+                weight2: Tensor, bias2: Optional[Tensor]) -> Tensor:
+        hidden = F.linear(x, weight1, bias1)
+        ctx.save_for_backward(x, hidden, weight1, weight2)
+        return F.linear(F.gelu(hidden), weight2, bias2)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
-        grad = grad.to(x.dtype)
-        rows = grad.flatten(0, -2)
-        grad_weight = rows.t() @ F.gelu(x).flatten(0, -2)
-        grad_x = torch.ops.aten.gelu_backward(grad @ weight, x)
-        return grad_x, grad_weight, rows.sum(0)
-
-
-def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``linear(gelu(x), weight, bias)`` at half the activation memory.
-
-    Of ``x`` (..., C_in), in its dtype.
-    """
-    if not torch.is_grad_enabled() or is_exporting():
-        return F.linear(F.gelu(x), weight, bias)
-    # Under autocast x comes in low precision; casting here keeps the function
-    # itself free of autocast.
-    return _GELULinear.apply(x, weight.to(x.dtype), bias.to(x.dtype))
+    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        x, hidden, weight1, weight2 = ctx.saved_tensors
+        need_x, *needs = ctx.needs_input_grad
+        hidden = hidden.flatten(0, -2)
+        grad, *second = linear_backward(
+            grad.reshape(-1, len(weight2)).to(hidden.dtype), F.gelu(hidden),
+            weight2, (True, *needs[2:]))
+        grad = torch.ops.aten.gelu_backward(grad, hidden)
+        grad_x, *first = linear_backward(grad, x.flatten(0, -2), weight1,
+                                         (need_x, *needs[:2]))
+        return (None if grad_x is None else grad_x.view(x.shape), *first,
+                *second)
 
 
 class MLP(BaseModule):
@@ -62,7 +58,13 @@ class MLP(BaseModule):
         if self.training and self.drop:
             x = F.dropout(F.gelu(self.fc1(x)), self.drop)
             return F.dropout(self.fc2(x), self.drop)
-        return gelu_linear(self.fc1(x), *self.fc2.weights())
+        layers = self.fc1, self.fc2
+        if not torch.is_grad_enabled() or is_exporting() \
+                or not are_plain(layers):
+            return self.fc2(F.gelu(self.fc1(x)))
+        # Casting here keeps the function itself free of autocast.
+        dtype = activation_dtype(x)
+        return _MLP.apply(x.to(dtype), *cast_weights(layers, dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., C) to (..., C)."""

@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import functools
 import math
 from typing import Dict, List, Optional, Tuple
 
@@ -8,21 +9,22 @@ from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor
 
-from mmaction_memvit.ops import pool_norm
+from mmaction_memvit.ops import out_size, pool_norm
 from mmaction_memvit.ops.attention import fused_attention
 from mmaction_memvit.ops.attention_channels import (
     Layout,
     extra_channels,
     key_channels,
 )
+from mmaction_memvit.ops.constants import is_compiling
 from mmaction_memvit.ops.plain_attention import (
     attention_weights,
     explicit_attention,
 )
 
-from .linear import Linear
+from .linear import Linear, project
 from .relative_position import (
-    folded_tables,
+    folding,
     pair_tables,
     spatial_rows,
     temporal_rows,
@@ -34,6 +36,19 @@ from .token_pooling import Size, TokenPooling
 def pooled_size(size: Size, stride: Size) -> Size:
     """Grid (T, H, W) after pooling by ``stride``, rounded up."""
     return tuple((n - 1) // s + 1 for n, s in zip(size, stride))
+
+
+@functools.lru_cache(4096)
+def _layout(size: Size, stride_q: Size, stride_kv: Size,
+            compress: Optional[Tuple[Size, Size]], num_entries: int,
+            causal: bool) -> Layout:
+    """Of an input grid; ``compress`` is kernel and stride."""
+    key_size = pooled_size(size, stride_kv)
+    layout = Layout(pooled_size(size, stride_q), key_size, causal=causal)
+    if not num_entries:
+        return layout
+    entry = key_size if compress is None else out_size(key_size, *compress)
+    return layout._replace(entry_size=entry, num_entries=num_entries)
 
 
 class PoolingAttention(BaseModule):
@@ -71,7 +86,7 @@ class PoolingAttention(BaseModule):
         self.scale = (out_dims // num_heads)**-0.5
         self.residual_pooling = residual_pooling
         self.rel_pos_zero_init = rel_pos_zero_init
-        self.memory = memory
+        self.memory, self.norm_eps = memory, norm_eps
         self.causal = causal
         self.stride_q, self.stride_kv = tuple(stride_q), tuple(stride_kv)
         if stride_q[0] != 1 or stride_kv[0] != 1:
@@ -91,7 +106,7 @@ class PoolingAttention(BaseModule):
             Linear(in_dims, out_dims, bias=qkv_bias) for _ in 'qkv')
         self.proj = Linear(out_dims, out_dims)
 
-        width = out_dims // num_heads
+        width = self.width = out_dims // num_heads
         frames = in_size[0]
         # Tables follow the shorter side of the input.
         q_short, kv_short = (min(pooled_size(in_size, stride)[1:])
@@ -176,7 +191,7 @@ class PoolingAttention(BaseModule):
             new_k, new_v = pool_norm(
                 (memory.raw_k[-1], memory.raw_v[-1]), key_size,
                 [self.compress_k.pool, self.compress_v.pool],
-                eps=self.compress_k.norm.eps)
+                eps=self.norm_eps)
             k = (*memory.raw_k[:-1], new_k, *memory.k)
             v = (*memory.raw_v[:-1], new_v, *memory.v)
             if spec.zero_mask:
@@ -192,24 +207,37 @@ class PoolingAttention(BaseModule):
         pick = slice(spec.stride - 1, None, spec.stride)
         return list(k[pick])[::-1], list(v[pick])[::-1], kept
 
+    def _layout(self, size: Size, remembers: bool) -> Layout:
+        """Queries and keys of an input grid (T, H, W)."""
+        compress = None
+        if remembers and self.compress_k is not None:
+            conv = self.compress_k.conv
+            compress = conv.kernel_size, conv.stride
+        # Sizes may be symbols of a tracer, which are not to be kept.
+        known = not is_compiling() and set(map(type, size)) == {int}
+        make = _layout if known else _layout.__wrapped__
+        return make(size, self.stride_q, self.stride_kv, compress,
+                    self.memory.length if remembers else 0, self.causal)
+
     def _positions(self, layout: Layout) -> Tuple[Tensor, ...]:
         """Position tables that a layout needs."""
-        tables = self.rel_pos_t, self.rel_pos_h, self.rel_pos_w
+        own = self._parameters
+        tables = own['rel_pos_t'], own['rel_pos_h'], own['rel_pos_w']
         if not layout.num_entries:
             return tables
-        return (*tables, self.rel_pos_mem_t, self.rel_pos_mem_h,
-                self.rel_pos_mem_w)
+        return (*tables, own['rel_pos_mem_t'], own['rel_pos_mem_h'],
+                own['rel_pos_mem_w'])
 
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout,
                hidden: Optional[Tensor], shared: Dict) -> Tensor:
         extra = extra_channels(layout, q.shape[-1])
-        folded = folded_tables(self._positions(layout), layout, extra,
-                               self.scale, self.compress_stride)
+        positions = folding(self._positions(layout), layout, extra, self.scale,
+                            self.compress_stride)
         key = (*layout[1:], extra)
         if key not in shared:
             shared[key] = key_channels(layout, hidden, extra, q.dtype,
                                        q.device)
-        return fused_attention(q, k, v, folded, shared[key], layout,
+        return fused_attention(q, k, v, *positions, shared[key], layout,
                                self.scale, self.residual_pooling)
 
     def _explicit(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout,
@@ -245,22 +273,18 @@ class PoolingAttention(BaseModule):
             tuple: Tokens (B, 1 + T'*H'*W', C') and the memory with the
             current clip as its newest entry (None if none came in).
         """
+        own = self._modules
         q, k, v = pool_norm(
-            x, size, [self.pool_q.pool, self.pool_k.pool, self.pool_v.pool],
-            self.causal, self.pool_q.norm.eps)
-        key_size = self.key_size(size)
-        q_size = pooled_size(size, self.stride_q)
-        layout = Layout(q_size, key_size, causal=self.causal)
+            x, size, [own[f'pool_{i}'].pool for i in 'qkv'], self.causal,
+            self.norm_eps)
+        layout = self._layout(size, memory is not None)
         if memory is not None:
-            past_k, past_v, memory = self._recall(memory, key_size, valid)
+            past_k, past_v, memory = self._recall(memory, layout.k_size, valid)
             # Memory is kept in the dtype of the activations (autocast).
             memory = LayerMemory((k, *memory.raw_k[:-1]),
                                  (v, *memory.raw_v[:-1]), memory.k, memory.v)
             k, v = torch.cat((*past_k, k), 1), torch.cat((*past_v, v), 1)
-            layout = Layout(q_size, key_size, self.entry_size(key_size),
-                            self.memory.length, self.causal)
-        q, k, v = [layer(x).unflatten(-1, (self.num_heads, -1))
-                   for layer, x in ((self.q, q), (self.k, k), (self.v, v))]
+        q, k, v = project((q, k, v), [own[i] for i in 'qkv'], self.width)
         # Tools that count operations or export know the plain form only.
         attend = self._explicit if torch.jit.is_tracing() else self._fused
         out = attend(q, k, v, layout, hidden, shared)

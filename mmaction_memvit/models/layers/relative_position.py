@@ -136,17 +136,15 @@ def _folding_matrix(layout: Layout, rows: Tuple[int, ...], extra: int,
     return (folded.flatten(0, 1) / scale).to(device, dtype)
 
 
-def folded_tables(tables: Tuple[Tensor, ...], layout: Layout, extra: int,
-                  scale: float, stride_t: int) -> Tensor:
-    """:func:`fold_tables` of :func:`pair_tables`, divided by ``scale``.
-
-    Gives (T + H + W, E, C), E extra channels.
-    """
+def folding(
+    tables: Tuple[Tensor, ...], layout: Layout, extra: int, scale: float,
+    stride_t: int
+) -> Tuple[Tuple[Tensor, ...], Optional[Tensor]]:
+    """Tables and matrix for :func:`fused_attention`, E extra channels."""
     if is_compiling():
         pairs = pair_tables(tables, layout, stride_t)
-        return fold_tables(*pairs, extra) / scale
-    matrix = _folding_matrix(layout, tuple(len(x) for x in tables), extra,
-                             scale, stride_t, tables[0].dtype,
-                             tables[0].device)
-    with torch.autocast(matrix.device.type, enabled=False):
-        return matrix.mm(torch.cat(tables)).unflatten(0, (-1, extra))
+        return (fold_tables(*pairs, extra) / scale, ), None
+    like = tables[0]
+    return tables, _folding_matrix(
+        layout, tuple([len(x) for x in tables]), extra, scale, stride_t,
+        like.dtype, like.device)

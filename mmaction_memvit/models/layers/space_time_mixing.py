@@ -19,6 +19,7 @@ from mmaction_memvit.ops.constants import is_exporting
 
 from .linear import Linear, cast_together
 from .mlp import MLP
+from .stochastic_depth import add_branch, stochastic_depth
 
 
 @as_memory
@@ -251,6 +252,7 @@ class MixingBlock(BaseModule):
         exists: Optional[Tensor], there: Optional[Tensor]
     ) -> Tuple[Tensor, Optional[FrameMemory]]:
         num = x.shape[1]
+        keep, last = stochastic_depth([self], x)
         if memory is not None:
             x = torch.cat((memory.tokens.to(x.dtype), x), 1)
         with cast_together(self._linears()):
@@ -261,22 +263,11 @@ class MixingBlock(BaseModule):
             if memory is not None:
                 memory = FrameMemory(x[:, num:].to(memory.tokens.dtype), mixed)
             x, normed = add_layer_norm(x[:, :num], branch, self.norm2.weight,
-                                       self.norm2.bias, self.norm2.eps,
-                                       self._keep(x))
-            branch, keep = self.mlp(normed), self._keep(x)
-        if keep is None:
-            return x + branch, memory
-        return torch.addcmul(x, branch, keep.view(-1, 1, 1, 1)), memory
+                                       self.norm2.bias, self.norm2.eps, keep)
+            return add_branch(x, self.mlp(normed), last), memory
 
     def _linears(self) -> List[Linear]:
         return [self.attn.qkv, self.attn.proj, self.mlp.fc1, self.mlp.fc2]
-
-    def _keep(self, x: Tensor) -> Optional[Tensor]:
-        """Stochastic depth: what to scale a residual branch by, (B, )."""
-        if not self.training or self.drop_path == 0.:
-            return None
-        keep = 1 - self.drop_path
-        return x.new_empty(x.shape[0]).bernoulli_(keep).div_(keep)
 
 
 class TemporalTransformer(BaseModule):

@@ -37,5 +37,6 @@ class TokenPooling(nn.Module):
     @property
     def pool(self) -> Pool:
         """Pool: for :func:`pool_norm`."""
-        return Pool(self.conv.weight, self.norm.weight, self.norm.bias,
-                    self.conv.stride)
+        # Past nn.Module, which looks for layers at every turn.
+        conv, norm = self._modules.values()
+        return Pool(conv.weight, norm.weight, norm.bias, conv.stride)

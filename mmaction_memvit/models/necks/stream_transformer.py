@@ -70,8 +70,11 @@ class StreamTransformer(VectorNeck):
 
     @property
     def temporal_support(self) -> int:
-        """int: vectors of the past that can matter, at most."""
-        return self.mem_len * len(self.blocks)
+        """int: vectors of the past, ``seconds`` apart, that can matter."""
+        seen = self.mem_len
+        if self.max_seconds is not None:
+            seen = min(seen, int(self.max_seconds / self.seconds + 1e-3))
+        return seen * len(self.blocks)
 
     def attend(self, x: Tensor,
                memory: TokenMemory) -> Tuple[Tensor, TokenMemory]:

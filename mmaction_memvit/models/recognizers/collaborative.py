@@ -196,20 +196,12 @@ class RecognizerCollaboration(ClipCollaboration):
         cfg = self.test_cfg or {}
         if num_views == 1:
             return [0]
-        crops = cfg.get('num_crops')
         told = [self.sampled_clips(x) for x in data_samples or []]
         clips = next((x for x in told if x is not None), None)
+        crops = cfg.get('num_crops')
         if clips is not None:
-            if clips < 1 or num_views % clips:
-                raise ValueError(
-                    f'{num_views} views of a video are not crops of the '
-                    f'{clips} clips that its metainfo num_clips tells of: let '
-                    'frames_per_clip be that of the test pipeline, and sample '
-                    "clips without twice_sample; or take 'num_clips' from "
-                    "PackActionInputs' meta_keys, and set num_crops in "
-                    'test_cfg')
-            crops = num_views // clips
-        if crops is None:
+            crops = num_views // max(clips, 1)
+        elif crops is None:
             crops = 1
             warn_once(
                 f'all {num_views} views of a video write its memory: they are '
@@ -219,13 +211,16 @@ class RecognizerCollaboration(ClipCollaboration):
                 "'num_clips' in PackActionInputs' meta_keys; the centre crops "
                 'alone then write. If they are clips, num_crops=1 silences '
                 'this')
-        clips = num_views // crops
+        if clips is None:
+            clips = num_views // crops
         if clips * crops != num_views:
             raise ValueError(
                 f'{num_views} views of a video are not {crops} crops of its '
-                'clips: set num_crops in test_cfg to the crops that the test '
-                "pipeline makes, or add 'num_clips' to PackActionInputs' "
-                'meta_keys')
+                f'{clips} clips: set num_crops in test_cfg to the crops that '
+                "the test pipeline makes, or add 'num_clips' to "
+                "PackActionInputs' meta_keys; where it is there, let "
+                'frames_per_clip be that of the pipeline, and sample clips '
+                'without twice_sample')
         crop = cfg.get('memory_crop', CENTRE_CROP.get(crops))
         if crop is None or not 0 <= crop < crops:
             raise ValueError(

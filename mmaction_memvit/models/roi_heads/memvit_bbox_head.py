@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 import torch
 import torch.nn as nn
@@ -178,9 +178,3 @@ class MeMViTBBoxHead(BBoxHeadAVA):
                     'testing, no transform may drop or add boxes')
             results.bboxes = roi.new_tensor(orig).reshape(-1, 4)
         return results
-
-
-def boxes_of(results: Sequence[SamplingResult]) -> Tuple[Tensor, ...]:
-    """The boxes of each clip, positives first, (N, 4)."""
-    return tuple(
-        torch.cat((res.pos_priors, res.neg_priors)) for res in results)

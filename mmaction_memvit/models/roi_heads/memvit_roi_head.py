@@ -64,28 +64,10 @@ class MeMViTRoIHead(SlotRoIHead):
         """int: clips of the past whose boxes can matter."""
         return self.mem_len * self.mem_stride * len(self.box_blocks)
 
-    def init_memory(
-            self, batch_size: int,
-            input_size: Optional[Tuple[int, int]] = None,
-            dtype: Optional[torch.dtype] = None,
-            device: Optional[torch.device] = None) -> Optional[BoxMemory]:
-        """The memory at the start of ``batch_size`` streams, without a box.
-
-        None with ``mem_len`` 0 or no ``box_block``. ``input_size`` and
-        ``dtype`` do not matter: the head runs in its parameters' dtype,
-        whatever the backbone's is.
-        """
-        if not self.mem_len:
-            return None
-        num = self.mem_len * self.mem_stride
-        param = self.box_blocks[0].norm1.weight
-        memory = BoxMemory.empty(
-            (len(self.box_blocks), num),
-            (batch_size, self.num_slots, param.shape[0]), param, device)
-        if not self.zero_mask:
-            return memory
-        return memory._replace(filled=torch.zeros(
-            batch_size, num, dtype=torch.bool, device=device or param.device))
+    def memory_size(self) -> Tuple[int, int, int]:
+        """See :meth:`SlotRoIHead.memory_size`."""
+        width = len(self.box_blocks[0].norm1.weight) if self.mem_len else 0
+        return len(self.box_blocks), self.mem_len * self.mem_stride, width
 
     def _past(self, memory: BoxMemory, layer: int) -> Tuple[Tensor, Tensor]:
         """Attended boxes of a block and which of them count."""

@@ -1,5 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from functools import partial
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmaction.models.roi_heads.roi_head import AVARoIHead
@@ -7,13 +8,13 @@ from mmaction.utils import InstanceList, SampleList
 from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmaction_memvit.memory.state import Memory, on_device, tree_map
+from mmaction_memvit.memory.state import on_device, tree_map
 from mmaction_memvit.messages import check_whole
+from mmaction_memvit.ops.precision import full_precision
 
 from ..layers.box_memory import BoxMemory
-from .memvit_bbox_head import boxes_of
 
 Features = Union[Tensor, Sequence]
 
@@ -33,11 +34,41 @@ class SlotRoIHead(AVARoIHead):
         **kwargs: For :class:`AVARoIHead`: ``bbox_roi_extractor``,
             ``bbox_head``, ``train_cfg``, ``test_cfg``.
     """
+    # Whether empty slots of remembered clips are seen, as zeros.
+    zero_mask = False
+    # Whether the head keeps time.
+    with_time = False
 
     def __init__(self, *args, num_slots: int = 100, **kwargs) -> None:
         check_whole('num_slots', num_slots)
         super().__init__(*args, **kwargs)
         self.num_slots = num_slots
+
+    def memory_size(self) -> Tuple[int, int, int]:
+        """Layers, entries of each (0: no memory), and channels of a box."""
+        raise NotImplementedError
+
+    def init_memory(
+            self, batch_size: int,
+            input_size: Optional[Tuple[int, int]] = None,
+            dtype: Optional[torch.dtype] = None,
+            device: Optional[torch.device] = None) -> Optional[BoxMemory]:
+        """The memory at the start of B streams, without a box; or None.
+
+        ``input_size`` and ``dtype`` do not matter: the head runs in its
+        parameters' dtype, whatever the backbone's is.
+        """
+        layers, num, width = self.memory_size()
+        if not num:
+            return None
+        param = next(self.parameters())
+        new = partial(torch.zeros, batch_size, num,
+                      device=device or param.device)
+        return BoxMemory.empty(
+            (layers, num), (batch_size, self.num_slots, width), param,
+            device)._replace(
+                filled=new(dtype=torch.bool) if self.zero_mask else None,
+                seconds=new() if self.with_time else None)
 
     def relate_slots(
             self, boxes: Tensor, slots: Tensor, memory: Optional[BoxMemory],
@@ -78,6 +109,9 @@ class SlotRoIHead(AVARoIHead):
     ) -> Tuple[Tensor, Optional[BoxMemory]]:
         """Logits of the boxes of one clip of each stream.
 
+        Without autocast and in the head's own dtype: it is a small part of
+        the work, and so RoIAlign and scores are exact.
+
         Args:
             feats (Tensor | Sequence): What the backbone gives: (B, C, T, H,
                 W), a tuple of such (pathways), or a transformer's ``[patch,
@@ -93,17 +127,21 @@ class SlotRoIHead(AVARoIHead):
             tuple: Logits (sum of N_b, num_classes - 1), and the next memory
             (None if none came in).
         """
+        param = next(self.parameters())
+        feats = tree_map(lambda x: x.to(param.dtype), patch_features(feats))
         # Boxes may be on the host, see sample_boxes.
-        rois = on_device(bbox2roi(boxes), next(self.bbox_head.parameters()))
+        rois = on_device(bbox2roi([b.to(param.dtype) for b in boxes]), param)
         num = len(rois)
         if not num:
             # CUDA's RoIAlign stops at no box. One is looked at and dropped,
             # which leaves the backbone its (zero) gradient.
             rois = rois.new_zeros(1, 5)
-        roi_feats, _ = self.bbox_roi_extractor(patch_features(feats), rois)
-        x = self.bbox_head.pool(roi_feats[:num])
-        x, memory = self.relate(x, [len(b) for b in boxes], memory, elapsed)
-        return self.bbox_head(x), memory
+        with full_precision(param):
+            roi_feats, _ = self.bbox_roi_extractor(feats, rois)
+            x = self.bbox_head.pool(roi_feats[:num])
+            x, memory = self.relate(
+                x, [len(b) for b in boxes], memory, elapsed)
+            return self.bbox_head(x), memory
 
     def score_slots(
         self, feats: Features, boxes: Tensor, slots: Tensor,
@@ -142,25 +180,33 @@ class SlotRoIHead(AVARoIHead):
         (``train_cfg.rcnn``). On the host: it is a hundred operators on a
         handful of boxes, many of which would wait for the device.
         """
+        gts = [sample.gt_instances for sample in data_samples]
+        boxes = on_host([gt.bboxes for gt in gts])
+        priors = on_host([
+            sample.proposals.bboxes if 'proposals' in sample else
+            gt.bboxes[:0] for sample, gt in zip(data_samples, gts)])
         results = []
-        for sample in data_samples:
-            gt = sample.gt_instances.cpu()
-            if 'proposals' in sample:
-                priors = sample.proposals.bboxes.cpu()
-            else:
-                priors = gt.bboxes.new_zeros(0, 4)
-            candidates = InstanceData(priors=priors)
+        for own, labels, prior in zip(boxes, on_host(
+                [gt.labels for gt in gts]), priors):
+            gt = InstanceData(bboxes=own, labels=labels)
+            candidates = InstanceData(priors=prior)
             assigned = self.bbox_assigner.assign(candidates, gt, None)
             results.append(self.bbox_sampler.sample(assigned, candidates, gt))
         return results
 
+    def loss_of_boxes(self, data_samples: SampleList,
+                      score: Callable) -> Dict[str, Tensor]:
+        """Losses of sampled boxes, of whose logits ``score`` is a function."""
+        results = self.sample_boxes(data_samples)
+        logits = score([res.priors for res in results])
+        return self.bbox_head.loss_and_target(logits, None,
+                                              results)['loss_bbox']
+
     def loss(self, x: Features, rpn_results_list: Optional[InstanceList],
              data_samples: SampleList, **kwargs) -> Dict[str, Tensor]:
         """Losses of clips without memory, as :class:`AVARoIHead`."""
-        results = self.sample_boxes(data_samples)
-        logits, _ = self.score_boxes(x, boxes_of(results))
-        return self.bbox_head.loss_and_target(logits, None,
-                                              results)['loss_bbox']
+        return self.loss_of_boxes(
+            data_samples, lambda boxes: self.score_boxes(x, boxes)[0])
 
     def predict(self, x: Features, rpn_results_list: InstanceList,
                 data_samples: SampleList, **kwargs) -> InstanceList:
@@ -185,6 +231,13 @@ class SlotRoIHead(AVARoIHead):
             rcnn_test_cfg=self.test_cfg)
 
 
+def on_host(parts: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Tensors on the host: one wait for the device, not one each."""
+    if parts[0].device.type == 'cpu':
+        return parts
+    return torch.cat(list(parts)).cpu().split([len(x) for x in parts])
+
+
 def patch_features(feats: Features) -> Features:
     """Feature maps for the RoI extractor: the class token is dropped."""
     if torch.is_tensor(feats):
@@ -192,20 +245,6 @@ def patch_features(feats: Features) -> Features:
     if isinstance(feats[-1], (list, tuple)):
         return feats[-1][0]
     return tuple(feats)
-
-
-def score_boxes(roi_head: nn.Module, feats: object, boxes: Sequence[Tensor],
-                memory: Memory = None,
-                elapsed: Optional[Tensor] = None) -> Tuple[Tensor, Memory]:
-    """A head's ``score_boxes``, without autocast and in its own dtype.
-
-    The head is a small part of the work: so RoIAlign and scores are exact.
-    """
-    param = next(roi_head.parameters())
-    feats = tree_map(lambda x: x.to(param.dtype), feats)
-    with torch.autocast(param.device.type, enabled=False):
-        return roi_head.score_boxes(
-            feats, [b.to(param.dtype) for b in boxes], memory, elapsed)
 
 
 def proposals_of(data_samples: SampleList) -> List[Tensor]:

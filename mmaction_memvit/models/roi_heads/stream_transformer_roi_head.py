@@ -35,6 +35,7 @@ class StreamTransformerRoIHead(SlotRoIHead):
     Raises:
         ValueError: If an argument is out of range.
     """
+    with_time = True
 
     def __init__(self, *args, transformer: Dict, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -42,29 +43,14 @@ class StreamTransformerRoIHead(SlotRoIHead):
 
     @property
     def temporal_support(self) -> int:
-        """int: clips of the past whose boxes can matter, at most."""
+        """int: clips of the past, ``seconds`` apart, whose boxes matter."""
         return self.transformer.temporal_support
 
-    def init_memory(
-            self, batch_size: int,
-            input_size: Optional[Tuple[int, int]] = None,
-            dtype: Optional[torch.dtype] = None,
-            device: Optional[torch.device] = None) -> Optional[BoxMemory]:
-        """The memory at the start of ``batch_size`` streams, without a box.
-
-        None with ``mem_len`` 0. ``input_size`` and ``dtype`` do not matter:
-        the head runs in its parameters' dtype, whatever the backbone's is.
-        """
-        num = self.transformer.mem_len
-        if not num:
-            return None
-        param = self.transformer.norm.weight
-        memory = BoxMemory.empty(
-            (len(self.transformer.blocks), num),
-            # Keys and values, side by side.
-            (batch_size, self.num_slots, 2 * len(param)), param, device)
-        return memory._replace(seconds=torch.zeros(
-            batch_size, num, device=device or param.device))
+    def memory_size(self) -> Tuple[int, int, int]:
+        """See :meth:`SlotRoIHead.memory_size`."""
+        model = self.transformer
+        # Keys and values, side by side.
+        return len(model.blocks), model.mem_len, 2 * len(model.norm.weight)
 
     def relate_slots(
             self, boxes: Tensor, slots: Tensor, memory: Optional[BoxMemory],

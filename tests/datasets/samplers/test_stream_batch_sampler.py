@@ -20,7 +20,7 @@ from mmaction_memvit.datasets.samplers import (
     StreamBatchSampler,
     stream_batch_sampler,
 )
-from mmaction_memvit.datasets.samplers.stream_batch_sampler import (
+from mmaction_memvit.datasets.samplers.stream_plan import (
     read_stream_keys,
 )
 

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from mmaction.registry import TRANSFORMS
 
+from mmaction_memvit.datasets.stream import seeded
 from mmaction_memvit.datasets.transforms import (
     DropLostBoxes,
     SampleKeyframeClip,
     TrimToSegment,
 )
-from mmaction_memvit.datasets.transforms.consistent import seeded
 
 
 def boxes(*rows):

@@ -1,9 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import torch
 from mmaction.registry import MODELS
-from mmengine.registry import init_default_scope
-
-init_default_scope('mmaction')
 
 
 def test_frames_pass_one_by_one():

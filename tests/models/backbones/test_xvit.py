@@ -9,7 +9,6 @@ from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper
-from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,12 +21,6 @@ from mmaction_memvit.models.layers.space_time_mixing import (
 
 TINY = dict(arch=dict(embed_dims=32, num_layers=3, num_heads=2), patch_size=8,
             spatial_size=16)
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
-    torch.set_num_threads(1)
 
 
 def build(**kwargs) -> XViT:
@@ -44,15 +37,15 @@ def video(frames: int, batch: int = 1, size: int = 16, seed: int = 0):
     return torch.randn(batch, 3, frames, size, size, generator=gen)
 
 
-def watch(model, frames, length, resets=None):
-    """Feature map of videos, seen in clips of some length."""
+def watch(model, frames, length, resets=None, pick=lambda out: out):
+    """What is picked of videos, seen in clips of some length."""
     memory, outs = model.init_memory(len(frames), frames.shape[-2:]), []
     with torch.no_grad():
         for i, clip in enumerate(frames.split(length, 2)):
             if resets and i in resets:
                 memory = memory.reset(torch.tensor(resets[i]))
             out, memory = model(clip, memory)
-            outs.append(out)
+            outs.append(pick(out))
     return torch.cat(outs, 2), memory
 
 
@@ -248,14 +241,8 @@ def test_a_stream_does_not_depend_on_its_batch(look_ahead, head):
     model = build(stream=True, look_ahead=look_ahead, temporal_head=head)
 
     def run(x, resets):
-        memory, outs = model.init_memory(len(x)), []
-        with torch.no_grad():
-            for i, clip in enumerate(x.split(4, 2)):
-                if i in resets:
-                    memory = memory.reset(torch.tensor(resets[i]))
-                out, memory = model(clip, memory)
-                outs.append(out[0][1])
-        return torch.stack(outs, 1)
+        return watch(model, x, 4, resets,
+                     lambda out: out[0][1][..., None])[0].transpose(1, 2)
 
     x = video(24, 3)
     # Each lane changes its video at another step.

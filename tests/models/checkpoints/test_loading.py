@@ -12,16 +12,10 @@ from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import ConfigDict
 from mmengine.model.weight_init import PretrainedInit
-from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from mmengine.utils import digit_version
 
 from mmaction_memvit.models.checkpoints import any_checkpoint_fits
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
 
 
 def build(kind='OnlineRecognizer3D', num_classes=3, **backbone):

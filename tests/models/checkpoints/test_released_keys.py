@@ -8,7 +8,6 @@ import pytest
 import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.models.checkpoints.released import convert_released
 
@@ -100,7 +99,6 @@ def test_no_key_is_missing_or_left_over(name):
     assert len(state) == tensors
     assert done.mem_layers == tuple(range(0, num_blocks, 2))
     assert len(done.dropped) == 9 * num_blocks // 2
-    init_default_scope('mmaction')
     path, = (ROOT / 'configs/detection/memvit').glob(f'{name}*.py')
     model = Config.fromfile(str(path)).model
     model.backbone.init_cfg = None

@@ -9,7 +9,6 @@ from helpers import models
 from helpers.boxes import DETECTOR, NUM_CLASSES, SLOWFAST, make_clip
 from mmaction.registry import MODELS
 from mmengine.config import ConfigDict
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.memory import WindowDataSample
 
@@ -18,12 +17,6 @@ B, N = 2, 3
 SIZE = 48, 48
 SLOWONLY = dict(models.SLOWONLY, type='mmaction.ResNet3dSlowOnly',
                 spatial_strides=(1, 2, 2, 1))
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
-    torch.set_num_threads(1)
 
 
 def build(backbone=SLOWONLY, channels=32, memory=True,

@@ -13,14 +13,8 @@ from helpers.boxes import (
 )
 from mmaction.registry import MODELS
 from mmengine.config import ConfigDict
-from mmengine.registry import init_default_scope
 
 pytest.importorskip('mmdet')
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
 
 
 def watch(model, steps):

@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.memory import state
 
@@ -12,7 +11,6 @@ CHANNELS, CLASSES, MEM_LEN = 6, 5, 4
 
 
 def build(**kwargs):
-    init_default_scope('mmaction')
     torch.manual_seed(0)
     head = MODELS.build({
         'type': 'AVTHead', 'num_classes': CLASSES, 'in_channels': CHANNELS,

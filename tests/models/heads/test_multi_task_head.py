@@ -6,15 +6,9 @@ import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.registry import init_default_scope
 
 FRAMES = dict(type='FrameLevelHead', in_channels=4, dropout_ratio=0.)
 SIZES = dict(verb=3, noun=6)
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
 
 
 def build(head=FRAMES, num_classes=SIZES, **kwargs):
@@ -35,24 +29,21 @@ def features(*shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(3))
 
 
-def randn(*shape):
-    return features(*shape)
-
-
 STOCK = {
-    'TSN': (dict(type='TSNHead', in_channels=4), randn(6, 4, 2, 2),
+    'TSN': (dict(type='TSNHead', in_channels=4), features(6, 4, 2, 2),
             dict(num_segs=3)),
     'TSM': (dict(
         type='TSMHead', in_channels=4, num_segments=3, is_shift=False,
-        consensus=dict(type='AvgConsensus', dim=1)), randn(6, 4, 2, 2),
+        consensus=dict(type='AvgConsensus', dim=1)), features(6, 4, 2, 2),
             dict(num_segs=3)),
-    'I3D': (dict(type='I3DHead', in_channels=4), randn(2, 4, 2, 3, 3), {}),
+    'I3D': (dict(type='I3DHead', in_channels=4), features(2, 4, 2, 3, 3), {}),
     'SlowFast': (dict(type='SlowFastHead', in_channels=6),
-                 (randn(2, 4, 2, 3, 3), randn(2, 2, 8, 3, 3)), {}),
+                 (features(2, 4, 2, 3, 3), features(2, 2, 8, 3, 3)), {}),
     'MViT': (dict(type='MViTHead', in_channels=4),
-             ([randn(2, 4, 2, 3, 3), randn(2, 4)], ), {}),
-    'VideoMAE': (dict(type='TimeSformerHead', in_channels=4), randn(2, 4), {}),
-    'FrameLevel': (FRAMES, ([randn(2, 4, 3, 2, 2), randn(2, 4)], ), {}),
+             ([features(2, 4, 2, 3, 3), features(2, 4)], ), {}),
+    'VideoMAE': (dict(type='TimeSformerHead', in_channels=4), features(2, 4),
+                 {}),
+    'FrameLevel': (FRAMES, ([features(2, 4, 3, 2, 2), features(2, 4)], ), {}),
 }
 
 

@@ -10,7 +10,6 @@ from mmaction.structures import ActionDataSample
 from mmengine.config import ConfigDict
 from mmengine.hub import get_config
 from mmengine.optim import OptimWrapper
-from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmaction_memvit.models.layers.feature_vectors import feature_vectors
@@ -71,7 +70,6 @@ def batch(shape, position):
 @pytest.mark.parametrize('config,smaller,shape', backbones(),
                          ids=[x[0].split('/')[1] for x in backbones()])
 def test_stock_backbones_train_and_test(config, smaller, shape):
-    init_default_scope('mmaction')
     torch.manual_seed(0)
     neck = list(NECKS)[len(config) % 2]
     model, shape = build(config, smaller, shape, neck)

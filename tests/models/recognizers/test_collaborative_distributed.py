@@ -10,7 +10,6 @@ from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
-from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
@@ -32,8 +31,6 @@ class DoublePreprocessor(nn.Module):
 
 
 def build(mode):
-    init_default_scope('mmaction')
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     model = MODELS.build(
         dict(type='CollaborativeRecognizer3D', mode=mode,

@@ -9,7 +9,6 @@ from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.optim import OptimWrapper
-from mmengine.registry import init_default_scope
 
 # Name: (config, channels, shape of a clip, changes of the backbone)
 HOSTS = dict(
@@ -88,9 +87,7 @@ def data(frames, shape, views):
 @pytest.mark.parametrize('mode', ['batch', 'multi_iteration'])
 @pytest.mark.parametrize('name', HOSTS)
 def test_a_training_and_a_test_step(name, mode):
-    init_default_scope('mmaction')
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     model, frames, shape = host(name, mode=mode)
     before = {k: v.clone() for k, v in model.named_parameters()}
     optim = OptimWrapper(torch.optim.SGD(model.parameters(), 1e-5))

@@ -3,13 +3,11 @@ import pytest
 import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.registry import init_default_scope
 
 B, N, FRAMES = 2, 3, 2
 
 
 def build(frames=FRAMES, **kwargs):
-    init_default_scope('mmaction')
     torch.manual_seed(0)
     return MODELS.build(
         dict(

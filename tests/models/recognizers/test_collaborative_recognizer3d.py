@@ -11,7 +11,6 @@ from helpers.told import warnings_once
 from mmaction.registry import MODELS, TRANSFORMS
 from mmaction.structures import ActionDataSample
 from mmengine.optim import OptimWrapper
-from mmengine.registry import init_default_scope
 from torch.profiler import ProfilerActivity, profile
 
 B, N, CLASSES = 3, 3, 4
@@ -20,12 +19,6 @@ B, N, CLASSES = 3, 3, 4
 @MODELS.register_module(force=True)
 class SimplePool(torch.nn.Module):
     """A neck without memory."""
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
-    torch.set_num_threads(1)
 
 
 def config(depth=18, **kwargs):

@@ -6,14 +6,14 @@ import torch
 from helpers.models import MEMVIT
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.memory import state
 from mmaction_memvit.models.recognizers.cuda_graph import CUDAGraphStep
 
+STREAMS = ['ab', 'ab', 'ba', 'bc', 'bc', 'c', 'c', 'cd']
+
 
 def build(**kwargs):
-    init_default_scope('mmaction')
     torch.manual_seed(0)
     model = MODELS.build(dict(type='OnlineRecognizer3D', backbone=MEMVIT,
                               cls_head=dict(type='MViTHead', in_channels=32,
@@ -37,8 +37,7 @@ def predict(model, names, position, size=32):
 
 def same_as_eager(model, eager):
     """Streams that start, end, change lanes; other sizes and batches."""
-    for position, names in enumerate(
-        ['ab', 'ab', 'ba', 'bc', 'bc', 'c', 'c', 'cd']):
+    for position, names in enumerate(STREAMS):
         for size in (32, 48):
             views = [x + str(size) for x in names]
             torch.testing.assert_close(predict(model, views, position, size),
@@ -91,8 +90,7 @@ def same_training(model, eager, tolerance=1e-5):
     """Streams start, end and move; gradients add up over two steps."""
     models = (model, eager)
     optimizers = [torch.optim.SGD(x.parameters(), 0.01) for x in models]
-    for position, names in enumerate(
-        ['ab', 'ab', 'ba', 'bc', 'bc', 'c', 'c', 'cd']):
+    for position, names in enumerate(STREAMS):
         losses = [train(x, names, position) for x in models]
         torch.testing.assert_close(*losses, rtol=tolerance, atol=tolerance)
         for own, other in zip(*[x.parameters() for x in models]):
@@ -179,7 +177,6 @@ def test_on_a_cpu_it_runs_eagerly():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_graphs_on_a_gpu_equal_eager(dtype):
     model, eager = build(cuda_graph=True).cuda(), build().cuda()
@@ -189,7 +186,6 @@ def test_graphs_on_a_gpu_equal_eager(dtype):
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_training_graphs_on_a_gpu_equal_eager(dtype):
     model, eager = build(cuda_graph=True).cuda(), build().cuda()

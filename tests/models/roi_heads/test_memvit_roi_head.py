@@ -2,14 +2,8 @@
 import pytest
 import torch
 from helpers.boxes import build_detector, make_boxes
-from mmengine.registry import init_default_scope
 
 pytest.importorskip('mmdet')
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
 
 
 def head(**kwargs):

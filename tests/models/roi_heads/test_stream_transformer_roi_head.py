@@ -10,7 +10,6 @@ from helpers.boxes import (
     make_boxes,
     make_clip,
 )
-from mmengine.registry import init_default_scope
 
 from mmaction_memvit.models.layers.token_attention import rotate, turn
 
@@ -19,11 +18,6 @@ pytest.importorskip('mmdet')
 # Boxes of each clip, and seconds since the clip before.
 COUNTS = (2, 0, 3, 1, 6, 2, 1)
 ELAPSED = (0., 1., 1., 2.5, 0.5, 1., 1.)
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
 
 
 def detector(num_slots=4, **transformer):
@@ -145,9 +139,7 @@ def test_how_far_back_it_sees(options, reach):
         found, = run(module, other, elapsed=None)
         changed = [(a - b).abs().max() > 1e-6 for a, b in zip(found, base)]
         assert changed == [0 <= t - place <= reach for t in range(7)]
-    # By clips; a limit in seconds can but shorten it.
-    assert module.temporal_support == (reach if options.get(
-        'max_seconds') is None else 5)
+    assert module.temporal_support == reach
 
 
 def test_gradients_reach_through_memory():
@@ -212,7 +204,7 @@ def test_a_detector_remembers_boxes_and_their_time():
     model = detector()
     steps = [[('a', i)] for i in range(4)]
     last = watch(model, steps)
-    assert model.with_memory and model.temporal_support == 4
+    assert model.with_memory and model.clips_back() == 4
     together = [[('b', i), ('a', i)] for i in range(4)]
     close(watch(model, together), last)
     for other in (watch(model, steps[-1:]), watch(model, steps, seconds=2.)):

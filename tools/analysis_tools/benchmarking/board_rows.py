@@ -2,14 +2,11 @@
 """The rows of a board: trained, tested, measured, and kept in files."""
 import copy
 import json
-import math
 import os
 import re
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
@@ -18,7 +15,10 @@ from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, load_checkpoint
 
-from mmaction_memvit.apis import measure_temporal_support
+from mmaction_memvit.apis import (
+    measure_temporal_support,
+    theoretical_support,
+)
 from mmaction_memvit.models.checkpoints.measure import Fit
 
 from .board import (
@@ -29,8 +29,7 @@ from .board import (
     load_config,
     stat_of,
 )
-from .costs import clips_back
-from .runs import Group, Run, describe, measure
+from .runs import Bench, Group, describe
 from .sampling import sampling_of
 from .subjects import ConfigSubject
 
@@ -68,8 +67,13 @@ class Entry:
             try:
                 work()
             except Exception as e:  # noqa: BLE001
-                self.error = (str(e) if 'Remedy' in str(e) else describe(e))
-                print(f'{self.row.name} failed: {self.error}', flush=True)
+                self.fail(str(e) if 'Remedy' in str(e) else describe(e))
+
+    def fail(self, why: str) -> None:
+        """Notes why something fails, the first time."""
+        if self.error is None:
+            self.error = why
+            print(f'{self.row.name} failed: {why}', flush=True)
 
     def recall(self, part: str, *parts: object) -> Optional[dict]:
         """What is kept of a part, if it is of the same circumstances."""
@@ -111,7 +115,7 @@ class Entry:
             model = subject.model
             seen = sampling_of(self.cfg, subject.flat, board.fps, seconds)
             macs = subject.giga_macs()
-            clips = clips_back(model, subject.places)
+            clips = theoretical_support(model, subject.places or 1)
             context = seen.seconds
             if clips and context and seen.stride_seconds:
                 context += clips * seen.stride_seconds
@@ -280,40 +284,28 @@ def time_rows(entries: Sequence[Entry], first: Entry,
 def _time(board: Board, entries: List[Entry],
           device: torch.device) -> List[dict]:
     """Speed and memory of each."""
-    found: List[dict] = [{} for _ in entries]
-    subjects: Dict[int, ConfigSubject] = {}
-    runs: Dict[int, Run] = {}
-
-    def build(i: int) -> None:
-        subjects[i] = entries[i].subject()
-        subjects[i].model.to(device)
-
-    def start(i: int, group: Group) -> None:
-        runs[i] = Run(subjects[i], group, device)
-
-    for i, entry in enumerate(entries):
-        entry.attempt(partial(build, i))
-    for name, group in groups_of(board).items():
-        runs.clear()
-        for i in subjects:
-            entries[i].attempt(partial(start, i, group))
-        times = measure(runs, board.rounds, device.type == 'cuda')
-        rates = {i: 1e3 * run.state.clips / statistics.median(times[i])
-                 for i, run in runs.items()}
-        for i, run in runs.items():
-            peak = run.facts(False)['peak_mib']
-            if not run.cuda:
+    bench = Bench((), device, profile=False)
+    for entry in entries:
+        bench.put(entry.row.name, 'eager', entry.subject)
+    known = {x.row.name: x for x in entries}
+    found: Dict[str, dict] = {name: {} for name in known}
+    for kind, group in groups_of(board).items():
+        for row in bench.rows(group, board.rounds):
+            name = row['model']
+            if 'error' in row:
+                known[name].fail(row['error'])
+                continue
+            rate, peak = row['clips_per_second'], row['peak_mib']
+            if device.type == 'cpu':
                 # Beside what a step holds: weights, and their gradients.
-                peak += sum(p.nbytes * (2 if run.train and p.requires_grad
-                                        else 1) for p in
-                            run.subject.model.parameters()) / 2**20
-            run.subject.model.zero_grad(set_to_none=True)
-            if name == 'one':
-                found[i].update(seconds_clip=1 / rates[i])
-            elif name == 'filled':
-                found[i].update(clips_per_second=rates[i], peak_mib=peak,
-                                ratio=rates[i] / rates.get(0, math.nan))
-            else:
-                found[i].update(train_clips_per_second=rates[i],
-                                train_peak_mib=peak)
-    return found
+                peak += sum(
+                    p.nbytes * (2 if kind == 'train' and p.requires_grad else
+                                1) for p in bench.subjects[
+                                    name, 'eager'].model.parameters()) / 2**20
+            found[name].update(dict(
+                one=dict(seconds_clip=1 / rate),
+                filled=dict(clips_per_second=rate, peak_mib=peak,
+                            ratio=row['ratio']),
+                train=dict(train_clips_per_second=rate, train_peak_mib=peak),
+            )[kind])
+    return list(found.values())

@@ -104,19 +104,6 @@ def features(model: nn.Module, x: Tensor) -> object:
     return backbone(clips) if hasattr(model, 'mode') else model.extract_feat(x)
 
 
-def clips_back(model: nn.Module, places: Optional[int]) -> float:
-    """Clips of the past that can matter; a vector of each place may count.
-
-    As ``temporal_support`` of :class:`MemoryHost`, which knows no places.
-    """
-    if not isinstance(model, MemoryHost):
-        return 0
-    parts = zip(model.memory_parts(), model.remembering)
-    return sum(getattr(part, 'temporal_support', math.inf)
-               / (places or 1 if getattr(part, 'per_frame', False) else 1)
-               for part, on in parts if on)
-
-
 def feature_channels(model: dict) -> Optional[int]:
     """Channels of the features that a model starts from, None of frames."""
     if not model.backbone.type.endswith('FeatureBackbone'):

@@ -197,7 +197,7 @@ class Bench:
                  size: Optional[int] = None, profile: bool = True) -> None:
         self.device, self.profile = device, profile
         self.cuda = device.type == 'cuda'
-        self.reference = short_name(models[0][0])
+        self.reference: Optional[str] = None
         self.subjects: Dict[tuple, Subject] = {}
         self.models: List[dict] = []
         self.ceilings: Dict[str, tuple] = {}
@@ -206,16 +206,25 @@ class Bench:
             self.add(name, how, size)
 
     def add(self, name: str, how: str, size: Optional[int]) -> None:
-        """Build a model; if it cannot be, remember why."""
-        path, name = name, short_name(name)
-        try:
-            subject = build_subject(path, how, size)
-            if all(x['model'] != name for x in self.models):
+        """Build a model, and tell its size."""
+
+        def build() -> Subject:
+            subject = build_subject(name, how, size)
+            if all(x['model'] != short_name(name) for x in self.models):
                 params = sum(p.numel() for p in subject.model.parameters())
                 self.models.append(
-                    dict(model=name, params_m=params / 1e6,
+                    dict(model=short_name(name), params_m=params / 1e6,
                          gmacs=None if how == 'compile' else
                          subject.giga_macs()))
+            return subject
+
+        self.put(short_name(name), how, build)
+
+    def put(self, name: str, how: str, build: Callable[[], Subject]) -> None:
+        """Take what is built; if it cannot be, remember why."""
+        self.reference = self.reference or name
+        try:
+            subject = build()
             subject.model.to(self.device)
             self.subjects[name, how] = subject
         except Exception as error:  # noqa: BLE001

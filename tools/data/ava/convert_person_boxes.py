@@ -15,12 +15,11 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from mmaction_memvit.annotations.proposals import (
-    BOX,
-    read_person_boxes,
-    write_proposals,
-)
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.annotations.ava import AVARows
+from mmaction_memvit.annotations.proposals import write_proposals
+from mmaction_memvit.command_line import exit_code, make_parser
+
+BOX = ('x1', 'y1', 'x2', 'y2')
 
 
 def parse_args(argv=None):
@@ -46,6 +45,35 @@ def parse_args(argv=None):
     if args.image_size and min(args.image_size) <= 0:
         parser.error(f'--image-size {args.image_size} must be above 0')
     return args
+
+
+def read_boxes(args, path, counts):
+    """The good rows of a file, and which were clipped; counts the others."""
+    rows = AVARows(path, 'skip' if args.skip_bad_rows else 'error',
+                   option='--skip-bad-rows')
+    table = rows.table
+    rows.boxed[:] = True
+    rows.check_widths((6, 7, 8), 'video,timestamp,x1,y1,x2,y2[,label][,score]')
+    rows.check_times()
+    if args.image_size is not None:
+        rows.boxes = rows.boxes / np.tile(args.image_size, 2)
+    rows.check_boxes(args.tolerance, '' if args.image_size else
+                     'for pixels give --image-size')
+    scores = np.where(table.widths == 8, table.numbers(7), np.where(
+        table.widths == 7, table.numbers(6), 1.))
+    known = (scores >= 0) & (scores <= 1 + 1e-6)
+    rows.bad.flag(~known, 'score', lambda i: 'score '
+                  f'{table[int(table.widths[i]) - 1][i]!r} is not from 0 to 1')
+    keep = np.flatnonzero(rows.bad.good())
+    boxes = np.clip(rows.boxes[keep], 0, 1)
+    found = pd.DataFrame(dict(zip(BOX, boxes.T)))
+    found.insert(0, 'video', rows.videos[keep])
+    found.insert(1, 'timestamp', rows.times[keep].astype(np.int64))
+    found['score'] = scores[keep]
+    found['clipped'] = (boxes != rows.boxes[keep]).any(1)
+    counts['rows'] += len(table)
+    counts['bad rows, left out'] += len(table) - len(found)
+    return found
 
 
 def merge(args, frames, counts):
@@ -84,26 +112,17 @@ def report(tables, counts, path):
             print(f'  {what}: {num} of {counts["rows"]}')
 
 
+@exit_code
 def main(argv=None):
     """Converts the files; returns the exit code."""
     args = parse_args(argv)
-    counts, frames = Counter(), []
-    try:
-        for path in args.boxes:
-            frame, num = read_person_boxes(
-                path, args.image_size, args.tolerance,
-                'skip' if args.skip_bad_rows else 'error', '--skip-bad-rows')
-            frames.append(frame)
-            counts['rows'] += num
-            counts['bad rows, left out'] += num - len(frame)
-        tables = merge(args, frames, counts)
-        if not tables:
-            raise ValueError(f'no box is left of {counts["rows"]} rows: '
-                             f'{dict(counts)}')
-        write_proposals(args.out, tables)
-    except (OSError, ValueError) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
+    counts = Counter()
+    frames = [read_boxes(args, path, counts) for path in args.boxes]
+    tables = merge(args, frames, counts)
+    if not tables:
+        raise ValueError(f'no box is left of {counts["rows"]} rows: '
+                         f'{dict(counts)}')
+    write_proposals(args.out, tables)
     report(tables, counts, args.out)
     return 0
 

@@ -35,7 +35,7 @@ from mmaction_memvit.annotations.ava import write_rows
 from mmaction_memvit.annotations.class_names import write_label_map
 from mmaction_memvit.annotations.proposals import write_proposals
 from mmaction_memvit.annotations.table import BadRows
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import make_parser, tells_errors
 from mmaction_memvit.messages import first_names, text_table
 from mmaction_memvit.video.find import is_video, match_videos, walk
 from mmaction_memvit.video.index import earlier_index, update_index
@@ -282,13 +282,11 @@ def make_ava_style(args) -> None:
     print(f'{args.out}: {text}')
 
 
+@tells_errors
 def main(argv=None) -> None:
     """Makes the data set, or ends with an error message."""
     args = parse_args(argv)
-    try:
-        make_ava_style(args)
-    except (OSError, ValueError) as e:
-        sys.exit(str(e))
+    make_ava_style(args)
 
 
 if __name__ == '__main__':

@@ -23,7 +23,7 @@ import numpy as np
 
 from mmaction_memvit.annotations.ava import read_ava_boxes, read_exclusions
 from mmaction_memvit.annotations.class_names import read_label_map
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import exit_code, make_parser
 from mmaction_memvit.messages import first_names
 from mmaction_memvit.video.find import count_frame_images
 from mmaction_memvit.video.frames import Clock
@@ -106,12 +106,12 @@ def check_annotations(args):
         boxes = read_ava_boxes(path, args.num_classes, bad_rows=policy)
         keys = boxes.keys()
         dropped = sum(k in all_excluded for k in keys)
-        sizes = np.diff(boxes.first_box)
+        sizes = boxes.table.counts
         labels = np.unique(boxes.labels)
         print(f'{path}: {len(boxes.videos)} videos, {len(keys)} keyframes '
-              f'({dropped} of them excluded), {len(boxes.boxes)} boxes, '
+              f'({dropped} of them excluded), {sizes.sum()} boxes, '
               f'{len(boxes.labels)} labels')
-        if len(boxes.boxes):
+        if len(labels):
             print(f'  {len(labels)} classes, {labels.min()} to '
                   f'{labels.max()}; boxes of a keyframe: {sizes.min()} to '
                   f'{sizes.max()}, {sizes.mean():.2f} on average')
@@ -185,7 +185,7 @@ def report_start(args, good, times):
     return short
 
 
-@checking.exit_code
+@exit_code
 def main(argv=None):
     """Checks the data and builds the index; returns the exit code."""
     args = parse_args(argv)

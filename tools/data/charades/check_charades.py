@@ -17,7 +17,7 @@ from mmaction_memvit.annotations.charades import (
     NUM_CLASSES,
     read_charades,
 )
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import exit_code, make_parser
 
 # The tools beside this one and above, however it was started.
 sys.path[:0] = [osp.dirname(osp.dirname(osp.abspath(__file__)))]
@@ -52,7 +52,7 @@ def describe(path, rows):
               'class_names=None of MultiLabelMAPMetric')
 
 
-@checking.exit_code
+@exit_code
 def main(argv=None):
     """Checks a download; returns the exit code."""
     args = parse_args(argv)

@@ -14,9 +14,12 @@ import os.path as osp
 import sys
 
 from mmaction_memvit.annotations.epic import read_epic_segments
-from mmaction_memvit.annotations.epic_lists import read_epic_video_info
-from mmaction_memvit.command_line import make_parser
-from mmaction_memvit.datasets.epic import NOMINAL_RATES, PLACES, frame_rate
+from mmaction_memvit.annotations.epic_lists import (
+    NOMINAL_RATES,
+    read_epic_video_info,
+)
+from mmaction_memvit.command_line import exit_code, make_parser
+from mmaction_memvit.datasets.epic import PLACES
 from mmaction_memvit.messages import first_names
 
 # The tools beside this one and above, however it was started.
@@ -64,7 +67,7 @@ def compare(args, entry, info, stop):
     elif info is not None:
         rates = (info.fps, *NOMINAL_RATES) if args.frames else (info.fps, )
         if args.frames:
-            fps = frame_rate(num, info)
+            fps = info.frame_rate(num)
         elif abs(fps - info.fps) > 0.01:
             found.append(f'{fps:g} frames per second, the list says '
                          f'{info.fps:g}')
@@ -80,7 +83,7 @@ def compare(args, entry, info, stop):
     return '; '.join(found)
 
 
-@checking.exit_code
+@exit_code
 def main(argv=None):
     """Checks a download; returns the exit code."""
     args = parse_args(argv)
@@ -91,7 +94,7 @@ def main(argv=None):
             args, entry, infos.get(name), stops[name]), anywhere=True)
     rates = {}
     for video in good.keys() & infos.keys() if args.frames else ():
-        rate = frame_rate(good[video]['num_frames'], infos[video])
+        rate = infos[video].frame_rate(good[video]['num_frames'])
         rates.setdefault(rate, []).append(video)
     for rate, videos in sorted(rates.items()):
         print(f'  {rate:g} frames per second: {first_names(sorted(videos))}')

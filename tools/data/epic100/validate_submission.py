@@ -7,7 +7,7 @@ anything.
 import sys
 
 from mmaction_memvit.annotations.epic import read_epic_segments
-from mmaction_memvit.command_line import make_parser
+from mmaction_memvit.command_line import exit_code, make_parser
 from mmaction_memvit.evaluation.submissions.epic_submission import (
     validate_epic_submission,
 )
@@ -28,16 +28,13 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
+@exit_code
 def main(argv=None):
     """Checks the file; returns the exit code."""
     args = parse_args(argv)
-    try:
-        segments = read_epic_segments(
-            args.segments, num_verbs=args.num_verbs, num_nouns=args.num_nouns,
-            missing_times='keep', reversed_times='swap')
-    except (OSError, ValueError, ImportError) as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
+    segments = read_epic_segments(
+        args.segments, num_verbs=args.num_verbs, num_nouns=args.num_nouns,
+        missing_times='keep', reversed_times='swap')
     problems = validate_epic_submission(args.submission,
                                         segments.narration_ids, args.challenge,
                                         args.num_verbs, args.num_nouns)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmaction_memvit.datasets.transforms import PerVideoAugment
-from mmaction_memvit.datasets.transforms.consistent import seeded
+from mmaction_memvit.datasets import PerVideoAugment
+from mmaction_memvit.datasets.stream import seeded
 
 
 class Draw:

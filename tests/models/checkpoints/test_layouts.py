@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""The keys and shapes of the released AVT checkpoints become a model's."""
+"""Keys and shapes of released X-ViT and AVT checkpoints become a model's."""
 import math
 
 import pytest
@@ -9,10 +9,7 @@ from helpers.tools import tool_fixture
 from mmaction.registry import MODELS
 from mmengine.registry import init_default_scope
 
-from mmaction_memvit.models.checkpoints.released_avt import (
-    convert_avt,
-    is_released_avt,
-)
+from mmaction_memvit.models.checkpoints.released import convert_released
 
 tool = tool_fixture('tools/convert_memvit.py')
 SMALL = dict(width=32, depth=2, patch=8, side=2, inner=48, layers=2,
@@ -24,21 +21,23 @@ def with_bias(name, *shape, out=0):
     return {f'{name}.weight': shape, f'{name}.bias': shape[out:out + 1]}
 
 
+def block(width, name):
+    """Shapes of a block of a ViT."""
+    for part, *shape in (('norm1', width), ('attn.qkv', 3 * width, width),
+                         ('attn.proj', width, width), ('norm2', width),
+                         ('mlp.fc1', 4 * width, width),
+                         ('mlp.fc2', width, 4 * width)):
+        yield from with_bias(f'{name}.{part}', *shape).items()
+
+
 def vit(width, depth, patch, side):
     """Shapes of timm's ViT without classifier."""
-    shapes = {
+    return {
         'cls_token': (1, 1, width),
         'pos_embed': (1, 1 + side**2, width),
         **with_bias('patch_embed.proj', width, 3, patch, patch),
-        **with_bias('norm', width)}
-    for i in range(depth):
-        for name, *shape in (('norm1', width),
-                             ('attn.qkv', 3 * width, width),
-                             ('attn.proj', width, width), ('norm2', width),
-                             ('mlp.fc1', 4 * width, width),
-                             ('mlp.fc2', width, 4 * width)):
-            shapes.update(with_bias(f'blocks.{i}.{name}', *shape))
-    return shapes
+        **with_bias('norm', width),
+        **{k: v for i in range(depth) for k, v in block(width, f'blocks.{i}')}}
 
 
 def gpt(inner, layers, positions):
@@ -57,9 +56,9 @@ def gpt(inner, layers, positions):
     return shapes
 
 
-def released(width=768, depth=12, patch=16, side=14, inner=2048, layers=6,
-             positions=1024, classes=3806, prefix='', backbone=True):
-    """Shapes of the released tensors, by their names."""
+def avt(width=768, depth=12, patch=16, side=14, inner=2048, layers=6,
+        positions=1024, classes=3806, backbone=True):
+    """Shapes of AVT's released tensors, by their names."""
     shapes = {f'future_predictor.gpt_model.{k}': v
               for k, v in gpt(inner, layers, positions).items()}
     if backbone:
@@ -70,11 +69,49 @@ def released(width=768, depth=12, patch=16, side=14, inner=2048, layers=6,
     shapes.update(with_bias('classifiers.action', classes, width))
     for task, num in (('verb', 97), ('noun', 300)):
         shapes[f'cls_map_{task}_action'] = (classes, num)
-    return {prefix + k: v for k, v in shapes.items()}
+    return shapes
 
 
-def model(width=768, depth=12, patch=16, side=14, inner=2048, layers=6,
-          positions=1024, classes=3806, backbone=True):
+def xvit(width=768, depth=12, patch=16, side=14, classes=600):
+    """Shapes of X-ViT's released tensors, by their names."""
+    shapes = {f'base_model.{k}': v
+              for k, v in vit(width, depth, patch, side).items()}
+    # The released model has 8, also for 16 frames.
+    shapes['base_model.temp_embed'] = (1, 8, 1, width)
+    shapes['consensus.cls_token'] = (1, 1, width)
+    shapes.update(block(width, 'consensus.temporal_encoder.0'))
+    del shapes['consensus.temporal_encoder.0.attn.qkv.bias']
+    for name, *shape in (('new_fc', classes, width),
+                         ('consensus.mlp_head.0', width),
+                         ('consensus.mlp_head.1', width, width),
+                         ('consensus.mlp_head.4', classes, width)):
+        shapes.update(with_bias(name, *shape))
+    return shapes
+
+
+def tensors(shapes, prefix=''):
+    """Tensors without content."""
+    return {prefix + k: torch.empty(v, device='meta')
+            for k, v in shapes.items()}
+
+
+def shapes_of(state):
+    return {k: v.shape for k, v in state.items()}
+
+
+def xvit_model(classes=600, **kwargs):
+    init_default_scope('mmaction')
+    return MODELS.build(
+        dict(
+            type='Recognizer3D',
+            backbone=dict(type='XViT', group_length=8, **kwargs),
+            cls_head=dict(
+                type='MViTHead', in_channels=kwargs.get('arch', {}).get(
+                    'embed_dims', 768), num_classes=classes)))
+
+
+def avt_model(width=768, depth=12, patch=16, side=14, inner=2048, layers=6,
+              positions=1024, classes=3806, backbone=True):
     init_default_scope('mmaction')
     images = dict(
         type='XViT',
@@ -107,41 +144,69 @@ def maps_of(pairs, prefix='', sizes=(97, 300)):
     # Over the features of TSN.
     (dict(width=1024, backbone=False), 93)
 ])
-def test_every_tensor_is_used_or_named(options, count):
-    state = {k: torch.empty(v, device='meta')
-             for k, v in released(**options).items()}
-    state.update(maps_of(PAIRS, options.get('prefix', '')))
+def test_every_tensor_of_avt_is_used_or_named(options, count):
+    prefix = options.pop('prefix', '')
+    state = {**tensors(avt(**options), prefix), **maps_of(PAIRS, prefix)}
     assert len(state) == count
     checkpoint = dict(model=state, optimizer={}, epoch=50)
-    assert is_released_avt(checkpoint)
-    done = convert_avt(checkpoint)
+    done = convert_released(checkpoint)
     assert sorted(done.dropped) == sorted(
         ['cls_map_noun_action', 'cls_map_verb_action'] + [
             f'future_predictor.gpt_model.h.{i}.attn.{x}'
             for i in range(6) for x in ('bias', 'masked_bias')])
     assert done.dataset_meta == dict(action_pairs=PAIRS)
-    options.pop('prefix', None)
     with torch.device('meta'):
-        own = model(**options).state_dict()
-    assert {k: v.shape for k, v in done.state.items()} == {
-        k: v.shape for k, v in own.items()}
+        own = avt_model(**options).state_dict()
+    assert shapes_of(done.state) == shapes_of(own)
 
 
-def test_what_is_unknown_is_told():
-    state = {k: torch.empty(v, device='meta') for k, v in released().items()}
-    # With it the features would be others.
-    state['backbone.model.pre_logits.fc.weight'] = torch.empty(768, 768)
-    with pytest.raises(ValueError, match='1 of 244 .*pre_logits'):
-        convert_avt(state)
-    # Lists of other data sets, where an action may have no verb.
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+@pytest.mark.parametrize('classes', [600, 174])
+def test_every_tensor_of_xvit_is_used_or_named(prefix, classes):
+    state = tensors(xvit(classes=classes), prefix)
+    assert len(state) == 171
+    done = convert_released(dict(model_state=state, epoch=30))
+    assert done.dropped == ['new_fc.weight', 'new_fc.bias']
+    with torch.device('meta'):
+        own = xvit_model(classes).state_dict()
+    assert shapes_of(done.state) == shapes_of(own)
+
+
+# With the first the features would be others.
+@pytest.mark.parametrize('make, key, count', [
+    (avt, 'backbone.model.pre_logits.fc.weight', 244),
+    (xvit, 'base_model.head.weight', 172)])
+def test_what_is_unknown_is_told(make, key, count):
+    state = {**tensors(make()), key: torch.empty(768, 768)}
+    if make is avt:
+        state.update(maps_of(PAIRS))
+    with pytest.raises(ValueError, match=f'1 of {count} .*{key}'):
+        convert_released(state)
+
+
+def test_actions_of_other_data_sets():
+    """Where an action may have no verb, or nothing is told."""
     none = {**maps_of(PAIRS), 'cls_map_verb_action': torch.zeros(3806, 97)}
     for maps in (none, {}):
-        state = {k: torch.empty(v, device='meta')
-                 for k, v in released().items() if 'cls_map' not in k}
-        assert convert_avt({**state, **maps}).dataset_meta == {}
-    with pytest.raises(ValueError, match='no .*wpe'):
-        convert_avt({'wte.weight': torch.zeros(1)})
-    assert not is_released_avt({'backbone.model.cls_token': 1})
+        state = {k: v for k, v in tensors(avt()).items() if 'cls_map' not in k}
+        assert convert_released({**state, **maps}).dataset_meta == {}
+
+
+@pytest.mark.parametrize('make, name, key', [
+    (avt, 'AVT', 'module.future_predictor.gpt_model.wpe.weight'),
+    (xvit, 'X-ViT', 'module.base_model.patch_embed.proj.weight')])
+def test_what_a_part_lacks_is_told(make, name, key):
+    state = tensors(make(), 'module.')
+    del state[key]
+    with pytest.raises(ValueError, match=f'{name} .*no {key}'):
+        convert_released(state)
+
+
+@pytest.mark.parametrize('key', [
+    'wte.weight', 'backbone.model.cls_token', 'patch_embed.proj.weight'])
+def test_something_else(key):
+    with pytest.raises(ValueError, match=f'not a released .*{key}'):
+        convert_released({key: torch.zeros(1)})
 
 
 @pytest.mark.parametrize('damage', [
@@ -150,7 +215,7 @@ def test_what_is_unknown_is_told():
 def test_files_that_are_damaged(tool, tmp_path, damage):
     path = tmp_path / 'avt.pyth'
     torch.save(dict(model={k: torch.zeros(v)
-                           for k, v in released(**SMALL).items()}), path)
+                           for k, v in avt(**SMALL).items()}), path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(SystemExit, match='cannot be read .*Remedy'):
         tool.main([str(path), str(tmp_path / 'out.pth')])
@@ -223,13 +288,13 @@ def as_released(state, clips):
 def test_the_tool_converts_and_outputs_are_equal(tool, tmp_path, capsys):
     gen = torch.Generator().manual_seed(0)
     state = {k: 0.3 * torch.randn(v, generator=gen)
-             for k, v in released(**SMALL).items()}
+             for k, v in avt(**SMALL).items()}
     pairs = [[i, 6 - i] for i in range(7)]
     state.update(maps_of(pairs))
     torch.save(dict(model=state, epoch=50), tmp_path / 'src.pth')
     tool.main([str(tmp_path / 'src.pth'), str(tmp_path / 'dst.pth')])
     assert 'cls_map_verb_action' in capsys.readouterr().out
-    ours = model(**SMALL).eval()
+    ours = avt_model(**SMALL).eval()
     found = torch.load(tmp_path / 'dst.pth', weights_only=True)
     assert found['meta']['dataset_meta'] == dict(action_pairs=pairs)
     ours.load_state_dict(found['state_dict'])
@@ -239,3 +304,19 @@ def test_the_tool_converts_and_outputs_are_equal(tool, tmp_path, capsys):
         expected = as_released(state, clips)
     assert scores.shape == (2, 5, 7) and expected.std() > 0.1
     torch.testing.assert_close(scores, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_tool_converts_xvit(tool, tmp_path, capsys):
+    gen = torch.Generator().manual_seed(0)
+    small = dict(width=32, depth=2, patch=8, side=2, classes=3)
+    state = {k: torch.randn(v, generator=gen)
+             for k, v in xvit(**small).items()}
+    torch.save(dict(model_state=state), tmp_path / 'src.pth')
+    tool.main([str(tmp_path / 'src.pth'), str(tmp_path / 'dst.pth')])
+    assert 'new_fc.weight' in capsys.readouterr().out
+    loaded = xvit_model(3, arch=dict(embed_dims=32, num_layers=2, num_heads=2),
+                        patch_size=8, spatial_size=16)
+    found = torch.load(tmp_path / 'dst.pth', weights_only=True)
+    loaded.load_state_dict(found['state_dict'])
+    assert torch.equal(loaded.backbone.temporal.proj.bias,
+                       state['consensus.mlp_head.1.bias'])

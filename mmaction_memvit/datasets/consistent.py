@@ -1,36 +1,13 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """One random augmentation for all clips of a video."""
-import hashlib
-import random
 from collections.abc import Sequence
-from contextlib import contextmanager
-from typing import Optional, Union
+from typing import Optional
 
-import numpy as np
-import torch
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 
-
-@contextmanager
-def seeded(*parts: Union[int, str]):
-    """Seeds Python's, NumPy's and PyTorch's CPU generator for a while."""
-    # hash() differs between the processes of the workers, this does not.
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
-    seed = int.from_bytes(digest, 'little')
-    states = (random.getstate(), np.random.get_state(),
-              torch.default_generator.get_state())
-    try:
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        # torch.manual_seed would reseed the GPU's generators as well.
-        torch.default_generator.manual_seed(seed % 2**63)
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.default_generator.set_state(states[2])
+from .stream import seeded
 
 
 @TRANSFORMS.register_module()
@@ -57,6 +34,9 @@ class PerVideoAugment(BaseTransform):
         seed (int, optional): Seed of the draws. Defaults to None: the
             ``aug_seed`` of the sample, which the dataset gives, else 0.
     """
+
+    #: Data sets look whether somebody tells the epoch.
+    draws_by_epoch = True
 
     def __init__(self, transforms: Sequence,
                  seed: Optional[int] = None) -> None:
