@@ -14,6 +14,7 @@ _INDEXED = re.compile(r'c(\d{3})\s+(?=\S)', re.ASCII)
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ITEM = re.compile(
     rf'\b(?:label|item)\s*\{{((?:{_QUOTED}|[^{{}}"])*)\}}', re.S)
+_COMMENT = re.compile(rf'({_QUOTED})|#[^\n]*')
 _NAME = re.compile(rf'\bname:\s*({_QUOTED})', re.S)
 _ID = re.compile(r'\b(?:label_id|id):\s*(\d+)')
 
@@ -66,7 +67,7 @@ def read_label_map(path: str) -> dict[int, str]:
     remedy = ("take an action list in AVA's .pbtxt form, with entries like "
               'item { name: "stand" id: 12 }')
     names: dict[int, str] = {}
-    for item in _ITEM.findall(read_text(path)):
+    for item in _ITEM.findall(_COMMENT.sub(r'\1', read_text(path))):
         name, number = _NAME.search(item), _ID.search(item)
         if name is None or number is None:
             raise data_error(path, 'an entry lacks its name or id: '

@@ -19,6 +19,11 @@ from mmengine.fileio import get
 
 from ..messages import check_choice, data_error, warn
 
+# How files begin that are often taken for text, and what helps.
+_PACKED = (
+    (b'PK\3\4', 'a workbook or archive', "save the table as 'CSV UTF-8', or "
+     'unpack the file'),
+    (b'\x1f\x8b', 'compressed', 'unpack it by gunzip'))
 # So many bad rows are described.
 _SHOWN = 3
 # All that a pickle of arrays, lists and text needs.
@@ -54,6 +59,9 @@ def read_text(path: str, remedy: str = 'check the path') -> str:
     Other encodings are not guessed: that would change names without a word.
     """
     data = read_bytes(path, remedy)
+    for start, kind, help in _PACKED:
+        if data.startswith(start):
+            raise data_error(path, f'is {kind}, but must be text', help)
     if data[:2] in (b'\xff\xfe', b'\xfe\xff') or b'\0' in data:
         line, found, name = 1, 'is UTF-16 or no text', 'UTF-16'
     else:
@@ -249,9 +257,9 @@ def to_numbers(cells: Sequence[str], empty: float = np.nan) -> np.ndarray:
 
 
 def is_whole(values: np.ndarray) -> np.ndarray:
-    """Which numbers are finite and whole."""
+    """Which numbers are whole; greater ones than 2**53 are not exact."""
     with np.errstate(invalid='ignore'):
-        return np.isfinite(values) & (values == np.rint(values))
+        return (np.abs(values) <= 2.**53) & (values == np.rint(values))
 
 
 class BadRows:

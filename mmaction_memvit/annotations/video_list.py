@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Lists of labelled videos, MMAction2's and those of segments."""
 import io
+import posixpath
 import re
 from collections.abc import Iterable
 from typing import Optional
@@ -78,24 +79,27 @@ def read_video_list(ann_file: str, ann_format: str = 'video',
             ) from None
         _check_labels(where, labels, num_classes)
         labels = [label for label in labels if label >= 0]
+        # "./a.mp4" is the same video as "a.mp4".
+        video = posixpath.normpath(path)
         if span:
-            row = rows.setdefault(path, {
+            row = rows.setdefault(video, {
                 'path': path, 'label': [] if multi_class else -1,
                 'segments': []})
             row['segments'].append((*span, tuple(labels)))
             continue
-        if path in rows:
+        if video in rows:
             raise data_error(
-                where, f'{path!r} is listed before, on line {first[path]}',
+                where, f'{path!r} is listed before, on line {first[video]}',
                 'list a video once; several labels go on one line with '
                 "multi_class=True, or into segments with ann_format="
                 "'segments'")
-        rows[path], first[path] = {'path': path, 'label': labels if multi_class
-                                   else (labels or [-1])[0]}, number
+        rows[video], first[video] = {
+            'path': path, 'label': labels if multi_class
+            else (labels or [-1])[0]}, number
     if not rows:
         raise data_error(ann_file, 'it holds no video', 'give it lines of the '
                          f'form "{FORMATS[ann_format]}"')
-    timed = [path for path in rows if _TIMED.fullmatch(path)]
+    timed = list(filter(_TIMED.fullmatch, rows))
     if ann_format == 'video' and timed:
         raise data_error(
             ann_file, f'the path {timed[0]!r} ends with seconds',

@@ -20,12 +20,11 @@ from .frames import (
     Picture,
     Source,
     VideoReadError,
-    can_begin,
     open_video,
-    packets_of,
     time_of,
     video_stream,
 )
+from .packets import can_begin, packets_of
 from .scan import scan_video
 
 try:

@@ -163,9 +163,10 @@ def count_frame_images(folder: str, filename_tmpl: str = 'img_{:05}.jpg',
                        is_there: Callable[[str], bool] = exists) -> int:
     """Counts the images of a frame folder with few looks into it.
 
-    The folder is not listed: some 30 questions find the end of numbers without
-    gaps. ``filename_tmpl`` names an image by its number, from ``start_index``;
-    ``is_there`` tells whether a file exists.
+    The folder is not listed: some 50 questions find the end of the numbers. A
+    gap in front of many images is a ValueError; one that is not met here is an
+    error when its frame is read. ``filename_tmpl`` names an image by its
+    number, from ``start_index``; ``is_there`` tells whether a file exists.
     """
 
     def has(num: int) -> bool:
@@ -179,6 +180,13 @@ def count_frame_images(folder: str, filename_tmpl: str = 'img_{:05}.jpg',
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if has(middle) else (low, middle)
+    after = next((low + 2**k for k in range(1, low.bit_length() + 1)
+                  if has(low + 2**k)), 0)
+    if after:
+        raise data_error(
+            folder, f'image {start_index + low} is missing, but '
+            f'{start_index + after - 1} is there', 'extract the frames anew, '
+            'or number them without gaps')
     return low
 
 
@@ -196,20 +204,31 @@ def load_video_index(index_file: str, build_command: str = '') -> dict:
     remedy = f'remove it, and {remedy}'
     try:
         index = mmengine.load(index_file, file_format='json')
-    except ValueError as e:
+    except (OSError, ValueError) as e:
         raise data_error(where, f'it is no JSON file: {e}', remedy) from e
     if not isinstance(index, dict):
         raise data_error(where, f'it holds a {type(index).__name__}, not a '
                          'mapping of videos', remedy)
     for video, entry in index.items():
-        if (not isinstance(entry, dict)
-                or not isinstance(entry.get('num_frames'), int)
-                or entry['num_frames'] < 0 or
-                (entry['num_frames'] and not entry.get('fps', 0) > 0)):
+        if not _is_entry(entry):
             raise data_error(
                 where, f'the entry of {video!r} is {entry!r}; it needs '
-                'num_frames >= 0 and fps > 0', remedy)
+                'num_frames >= 0 and fps > 0, and a whole table, if any',
+                remedy)
     return index
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    num, fps = entry.get('num_frames'), entry.get('fps')
+    if not isinstance(num, int) or num < 0 or (num and not (
+            isinstance(fps, (int, float)) and fps > 0)):
+        return False
+    table = entry.get('table', entry)
+    return table is entry or (isinstance(table, dict) and {
+        'time_base', 'zero', 'times', 'keys', 'width', 'height'
+    } <= {*table, *entry})
 
 
 def is_outdated(entry: Mapping) -> bool:

@@ -22,7 +22,7 @@ import io
 import os.path as osp
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple, Optional, Union
@@ -82,27 +82,6 @@ def video_stream(container):
 def time_of(item) -> Optional[int]:
     """Presentation time of a packet or frame, else its decoding time."""
     return item.dts if item.pts is None else item.pts
-
-
-def packets_of(container, stream) -> Iterator:
-    """Packets of a stream from where the container is."""
-    try:
-        yield from container.demux(stream)
-    except IndexError as e:
-        raise VideoReadError(
-            'other streams begin in the middle, as in joined recordings. '
-            'Remedy: split the file there, or encode it anew') from e
-
-
-def can_begin(packet) -> bool:
-    """Whether decoding can begin at a packet whose time is known.
-
-    MPEG streams need not store a time for each picture. After a seek FFmpeg
-    may make up another for those that do not begin a chunk of the file.
-    """
-    return packet.is_keyframe and (
-        packet.pos is not None
-        or 'mpeg' not in packet.stream.container.format.name)
 
 
 class FrameTable:

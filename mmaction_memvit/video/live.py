@@ -8,6 +8,7 @@ the other, whatever a source's rate does.
 import math
 import os
 import os.path as osp
+import re
 import threading
 import time
 from collections import deque
@@ -148,8 +149,12 @@ class LiveSource:
             capture.release()
 
     def _folder(self, path: str) -> Iterator[Frame]:
+        # "9.jpg" comes before "10.jpg".
         names = sorted(
-            x for x in os.listdir(path) if x.lower().endswith(_IMAGES))
+            (x for x in os.listdir(path) if x.lower().endswith(_IMAGES)),
+            key=lambda name: [(not part.isdecimal(), int(part) if
+                               part.isdecimal() else 0, part)
+                              for part in re.split(r'(\d+)', name)])
         for number, name in enumerate(names):
             image = cv2.imread(osp.join(path, name))
             if image is None:

@@ -49,7 +49,8 @@ def test_what_is_written_is_read(tmp_path_factory, names):
 
 @pytest.mark.parametrize('text', [
     'item {\n  name: "answer phone"\n  id: 11\n}\n'
-    'item { id: 2 name: "say \\"hi\\" {loudly}" }\n',
+    '# item { name: "#" id: 3 }\n'
+    'item { id: 2 name: "say \\"hi\\" {loudly}" } # {\n',
     '\ufefflabel {\n\tname: "answer phone"\n\tlabel_id: 11\n'
     '\tlabel_type: PERSON_MOVEMENT\n}\n'
     'label {name: "say \\"hi\\" {loudly}" label_id: 2}',

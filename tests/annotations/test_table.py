@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+import gzip
 import os
 import pickle
 
@@ -57,6 +58,13 @@ def test_header(write):
         read_table(write('')).with_header(['id'], 'x')
 
 
+def test_files_that_are_no_text(write):
+    for data, words in ((gzip.compress(b'a,1\n'), 'gunzip'),
+                        (b'PK\3\4\0xl/workbook.xml', 'CSV UTF-8')):
+        with pytest.raises(ValueError, match=words):
+            read_table(write(data))
+
+
 @pytest.mark.parametrize('encoding, words', [
     ('cp1252', '0xe9'), ('utf-16', 'UTF-16'), ('utf-16-le', 'UTF-16'),
 ])
@@ -84,6 +92,7 @@ def test_numbers():
         values, [.1, np.nan, 2, np.nan, np.nan, np.nan, np.inf, 1e-3])
     assert to_numbers(['', '3'], -1).tolist() == [-1, 3]
     assert is_whole(values).tolist() == [False, False, True, *[False] * 5]
+    assert not is_whole(np.array([1e300, -2.**60])).any()
 
 
 @given(st.lists(st.floats(allow_nan=False), max_size=5))

@@ -1,4 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+from posixpath import normpath
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,7 @@ def test_segments(write):
      r'file.csv:2: label 5 .*0 to 4 \(num_classes=5\)'),
     ('a.mp4 -2\n', {}, 'file.csv:1: label -2'),
     ('a.mp4 0\nb.mp4 0\na.mp4 1\n', {}, 'file.csv:3.*before, on line 1'),
+    ('b/a.mp4 0\n./b//a.mp4 1\n', {}, 'file.csv:2.*before, on line 1'),
     ('a.mp4 1 2\n', dict(ann_format='segments'), '3 of 4 fields'),
     ('a.mp4 1 x 2\n', dict(ann_format='segments'), 'seconds'),
     ('a.mp4 3 2 2\n', dict(ann_format='segments'), 'start=3, end=2'),
@@ -80,7 +83,7 @@ PATHS = st.text(TEXT, min_size=1, max_size=6).filter(
 
 
 @given(st.lists(st.tuples(PATHS, st.integers(-1, 9)), min_size=1, max_size=4,
-                unique_by=lambda x: x[0]))
+                unique_by=lambda x: normpath(x[0])))
 def test_what_is_written_is_read(tmp_path_factory, rows):
     path = str(tmp_path_factory.getbasetemp() / 'written/list.txt')
     write_video_list(path, rows)

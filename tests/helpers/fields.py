@@ -43,11 +43,12 @@ def _headers():
 
 def _slice(number, lines, bottom, is_key, frame, idr):
     """A frame (``lines`` all) or field of raw samples."""
-    bits = _Bits().ue(0, 7, 0).u(frame % 16, 4)
+    bits = _Bits().ue(0, 7, 0).u((frame + 1) // 2 % 16, 4)
     bits.u(0) if lines == slice(None) else bits.u(1).u(bottom)
     if is_key:
         bits.ue(idr)
-    bits.u((2 * frame + bottom) % 256, 8).u(0, 2 if is_key else 1).ue(0, 1)
+    bits.u((2 * frame + bottom) % 256, 8)
+    bits.u(0, 2 if is_key else 1 - frame % 2).ue(0, 1)
     luma = np.where(number_image(number, HEIGHT, WIDTH)[lines, :, 0], 235, 16)
     for row in range(0, len(luma), 16):
         for column in range(0, WIDTH, 16):
@@ -55,7 +56,8 @@ def _slice(number, lines, bottom, is_key, frame, idr):
             bits.ue(25).align()
             bits.extend(np.unpackbits(np.append(
                 block, np.full(128, 128)).astype(np.uint8)).tolist())
-    return bits.unit(0x65 if is_key else 0x61)
+    # Nothing refers to every other frame.
+    return bits.unit(0x65 if is_key else 1 if frame % 2 else 0x61)
 
 
 def field_units(num, gop=12, whole=()):

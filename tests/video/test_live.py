@@ -35,11 +35,11 @@ def test_files_and_folders(tmp_path):
     assert numbers(at_rate(frames, 25., 1.)) == list(range(20))
     folder = tmp_path / 'frames'
     folder.mkdir()
-    for i in (3, 1, 2):
-        cv2.imwrite(str(folder / f'{i:03d}.png'), number_image(i))
+    for i in (10, 9, 100):
+        cv2.imwrite(str(folder / f'f_{i}.png'), number_image(i))
     (folder / 'notes.txt').write_text('')
     source = LiveSource(str(folder), fps=5.)
-    assert numbers(source) == [1, 2, 3] and source.fps == 5
+    assert numbers(source) == [9, 10, 100] and source.fps == 5
     (folder / '004.jpg').write_bytes(b'no picture')
     with pytest.raises(VideoReadError, match='004.jpg'):
         list(LiveSource(str(folder)))
