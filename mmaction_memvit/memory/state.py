@@ -109,13 +109,23 @@ def reset(memory: Memory, lanes: Tensor) -> Memory:
 
 def reset_tensors(memory: Memory, lanes: Tensor) -> Memory:
     """As :func:`reset`, of a memory that has none of its own."""
-    if isinstance(memory, Tensor):
-        lanes = on_device(lanes, memory).view(-1, *[1] * (memory.dim() - 1))
-        if memory.dtype == torch.bool:
+    zeros: Dict[torch.dtype, Tensor] = {}
+
+    def clear(child: Memory) -> Memory:
+        if isinstance(child, tuple) and hasattr(child, 'reset'):
+            return child.reset(lanes)
+        if not isinstance(child, Tensor):
+            return _descend(clear, child)
+        own = on_device(lanes, child).view(-1, *[1] * (child.dim() - 1))
+        if child.dtype == torch.bool:
             # ONNX Runtime chooses between numbers only.
-            return memory & ~lanes
-        return torch.where(lanes, memory.new_zeros(()), memory)
-    return _descend(lambda x: reset(x, lanes), memory)
+            return child & ~own
+        if child.dtype not in zeros:
+            zeros[child.dtype] = child.new_zeros(())
+        return torch.where(own, zeros[child.dtype], child)
+
+    return clear(memory) if isinstance(memory, Tensor) else _descend(
+        clear, memory)
 
 
 def select(memory: Memory, lanes: Lanes) -> Memory:

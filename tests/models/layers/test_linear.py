@@ -1,0 +1,46 @@
+# Copyright (c) mmaction_memvit contributors. All rights reserved.
+import torch
+from torch import nn
+
+from mmaction_memvit.models.layers.linear import Linear, project
+from mmaction_memvit.models.layers.mlp import MLP
+from mmaction_memvit.models.layers.stochastic_depth import stochastic_depth
+
+
+def test_gradients_of_one_node_are_those_of_layers():
+    x = [torch.randn(2, 5, 6, requires_grad=True) for _ in range(2)]
+    layers = Linear(6, 8), Linear(6, 8, bias=False)
+    layers[0].weight.requires_grad_(False)
+    leaves = [*x, layers[0].bias, layers[1].weight]
+
+    def grads(ys):
+        return torch.autograd.grad(sum(y.sin().sum() for y in ys), leaves)
+
+    for a, b in zip(grads(project(x, layers, 4)),
+                    grads([layer(y) for y, layer in zip(x, layers)])):
+        torch.testing.assert_close(a, b)
+
+
+def test_hooks_and_adapters_of_layers_act_in_training():
+    x, layer, mlp = torch.randn(2, 5, 6), Linear(6, 6), MLP(6, 12)
+    plain = project([x], [layer], 3)[0], mlp(x)
+    for module in (layer, mlp.fc1, mlp.fc2):
+        module.register_forward_hook(lambda module, x, y: 2 * y)
+    assert torch.equal(project([x], [layer], 3)[0], 2 * plain[0])
+    assert not torch.allclose(mlp(x), plain[1])
+    adapted = nn.Sequential(layer, nn.ReLU())
+    assert (project([x], [adapted], 3)[0] >= 0).all()
+
+
+def test_branches_are_left_out_by_their_own_rates():
+    blocks = [nn.Identity() for _ in range(3)]
+    for block, rate in zip(blocks, (0., .25, .5)):
+        block.drop_path = rate
+    first, _, *rest = stochastic_depth(blocks, torch.zeros(4000, 2))
+    assert first is None
+    for keep, rate in zip(rest, (.25, .25, .5, .5)):
+        assert set(keep.tolist()) == {0., torch.tensor(1 / (1 - rate)).item()}
+        assert abs(keep.mean() - 1) < .1
+    assert not torch.equal(rest[0], rest[1])
+    blocks[2].eval()
+    assert stochastic_depth(blocks, torch.zeros(4, 2))[4:] == [None] * 2
