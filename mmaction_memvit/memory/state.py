@@ -27,9 +27,9 @@ def _descend(fn: Callable, first: Memory, *others: Memory) -> Memory:
     """Apply ``fn`` to the children of memories that are nested alike."""
     if isinstance(first, (tuple, list)):
         items = [fn(*xs) for xs in zip(first, *others)]
-        if hasattr(first, '_fields'):
-            return type(first)(*items)
-        return tuple(items) if isinstance(first, tuple) else items
+        if type(first) in (tuple, list):
+            return type(first)(items)
+        return type(first)(*items)
     if isinstance(first, dict):
         return {key: fn(x, *(other[key] for other in others))
                 for key, x in first.items()}

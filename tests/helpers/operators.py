@@ -1,9 +1,15 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Counts what a step dispatches."""
+"""What a step dispatches, and where it can be compiled."""
 from collections import Counter
 
+import pytest
 import torch
+from mmengine.utils import digit_version
 from torch.utils._python_dispatch import TorchDispatchMode
+
+compiles = pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version('2.4'),
+    reason='torch.compile sees into nested tuples from torch 2.4 on')
 
 
 class Operators(TorchDispatchMode):

@@ -4,6 +4,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 import pytest
 import torch
+from helpers.operators import compiles
 from torch import Tensor
 
 from mmaction_memvit.memory import as_memory, state
@@ -99,6 +100,7 @@ def test_what_holds_for_all_lanes_must_be_equal():
         nested().load_state_dict(Pair((), ()).state_dict())
 
 
+@compiles
 def test_everything_compiles_in_one_graph():
 
     def step(x, memory, lanes):

@@ -79,7 +79,8 @@ class StreamMemory(NamedTuple):
     def reset(self, lanes: Tensor) -> 'StreamMemory':
         """Forget what some lanes hold; ``lanes`` bool, (B, )."""
         layers, valid, *_ = reset_tensors(tuple(self), lanes)
-        return self._replace(layers=layers, valid=valid)
+        # torch.compile does not see into _replace before torch 2.5.
+        return StreamMemory(layers, valid, self.frame_size, self.filled)
 
     def latest(self) -> List[Tensor]:
         """The newest entries."""

@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import pytest
 import torch
+from helpers.operators import compiles
 
 from mmaction_memvit.memory import state
 from mmaction_memvit.models.layers.stream_memory import (
@@ -55,6 +56,7 @@ def test_only_the_newest_entries_are_looked_at():
     assert clips.finite().tolist() == [False, True]
 
 
+@compiles
 @pytest.mark.parametrize('zero', [False, True])
 def test_steps_and_resets_compile_in_one_graph(zero):
 
