@@ -55,7 +55,9 @@ class TokenMemory(NamedTuple):
 
     def shifted(self, seconds: Union[float, Tensor]) -> 'TokenMemory':
         """By a clock that started so much earlier."""
-        return self._replace(seconds=self.seconds + seconds)
+        # torch.compile does not see into _replace before torch 2.5.
+        return TokenMemory(self.entries, self.seconds + seconds, self.valid,
+                           self.sums)
 
     def extended(self, length: int, step: float) -> Tuple[Tensor, Tensor]:
         """``seconds`` and ``valid`` with the clip's own: (B, M + length)."""

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from helpers.models import SLOWONLY
+from helpers.operators import compiles
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 
@@ -208,6 +209,7 @@ def test_half_precision():
         assert torch.isfinite(out).all() and full.shape == out.shape
 
 
+@compiles
 @pytest.mark.parametrize('name', ['transformer', 'laplace'])
 def test_a_step_compiles_to_one_graph(name):
     neck = build(name)
