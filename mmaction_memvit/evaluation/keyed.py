@@ -108,16 +108,18 @@ class KeyedMetric(BaseMetric):
 
     def check_dump(self) -> None:
         """Raises a ValueError if a dump lacks samples of its data set."""
-        total = max((num for _, num, _ in self._dumped), default=0)
-        missing = set(range(total)) - {idx for idx, _, _ in self._dumped}
+        # Of several data sets, those of different sizes are told apart.
+        sizes = {num for _, num, _ in self._dumped}
+        missing = {(idx, num) for num in sizes for idx in range(num)} - {
+            place[:2] for place in self._dumped}
         gaps = sorted(key for idx, num, key in self._dumped
-                      if (idx + 1) % num in missing)
+                      if ((idx + 1) % num, num) in missing)
         if missing:
             raise ValueError(
-                f'the dump lacks {len(missing)} of the {total} {self.unit} of '
-                f'its data set, from {first_names(gaps)} on. Remedy: dump all '
-                'anew by tools/test.py --dump; for a part of the videos test '
-                'with an ann_file that lists these')
+                f'the dump lacks {len(missing)} of the {sum(sizes)} '
+                f'{self.unit} of its data set, from {first_names(gaps)} on. '
+                'Remedy: dump all anew by tools/test.py --dump; for a part of '
+                'the videos test with an ann_file that lists these')
 
     def _tell_missing(self, found: dict[tuple, Any]) -> None:
         known = (self.dataset_meta or {}).get('video_ids', ())

@@ -86,6 +86,13 @@ def test_a_dump_tells_what_it_lacks():
         with pytest.raises(ValueError, match='1 of the 3') as error:
             evaluate(samples[:i] + samples[i + 1:], 2)
         assert repr(key) in str(error.value)
+    # Beside another, larger data set.
+    more = [dict(sample('c', i, 1), place=(i, 4, ('c', (i + 1) % 4)))
+            for i in range(4)]
+    assert evaluate(samples + more, 7) == {'mean/score': 1}
+    with pytest.raises(ValueError, match='1 of the 7') as error:
+        evaluate(samples[:2] + more, 6)
+    assert repr(keys[2]) in str(error.value)
     # Of a run, whose size is known, part of a data set may be scored.
     metric = MeanScoreMetric()
     metric.process(dict(), samples[:2])

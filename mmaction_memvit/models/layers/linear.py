@@ -7,6 +7,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 from torch._utils import _unflatten_dense_tensors
+from torch.nn.modules.module import _has_any_global_hook
 
 from mmaction_memvit.ops.constants import is_compiling
 from mmaction_memvit.ops.precision import activation_dtype
@@ -29,12 +30,14 @@ class Linear(nn.Linear):
 def are_plain(layers: Sequence[nn.Module]) -> bool:
     """Whether nothing but their weights makes what layers compute.
 
-    No hook, adapter or parametrization: such a layer must be called itself.
+    No hook, adapter or parametrization, nor a forward of a layer's own, as
+    offloading has: such a layer must be called itself.
     """
-    return all(
+    return not _has_any_global_hook() and all(
         type(x) is Linear and not (
             x._forward_hooks or x._forward_pre_hooks or x._backward_hooks
-            or x._backward_pre_hooks) for x in layers)
+            or x._backward_pre_hooks or 'forward' in x.__dict__)
+        for x in layers)
 
 
 def cast_weights(layers: Sequence[Linear], dtype: torch.dtype) -> List:

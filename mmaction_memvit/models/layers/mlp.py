@@ -27,13 +27,16 @@ class _MLP(torch.autograd.Function):
     def forward(ctx, x: Tensor, weight1: Tensor, bias1: Optional[Tensor],
                 weight2: Tensor, bias2: Optional[Tensor]) -> Tensor:
         hidden = F.linear(x, weight1, bias1)
-        ctx.save_for_backward(x, hidden, weight1, weight2)
+        ctx.save_for_backward(x, hidden, weight1, bias1, weight2)
         return F.linear(F.gelu(hidden), weight2, bias2)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-        x, hidden, weight1, weight2 = ctx.saved_tensors
+        x, hidden, weight1, bias1, weight2 = ctx.saved_tensors
         need_x, *needs = ctx.needs_input_grad
+        if torch.is_grad_enabled():
+            # What is kept has no graph, which second derivatives need.
+            hidden = F.linear(x, weight1, bias1)
         hidden = hidden.flatten(0, -2)
         grad, *second = linear_backward(
             grad.reshape(-1, len(weight2)).to(hidden.dtype), F.gelu(hidden),

@@ -32,6 +32,27 @@ def test_hooks_and_adapters_of_layers_act_in_training():
     assert (project([x], [adapted], 3)[0] >= 0).all()
 
 
+def test_a_layer_with_a_forward_of_its_own_is_called():
+    x, layer, mlp, seen = torch.randn(2, 5, 6), Linear(6, 6), MLP(6, 12), []
+    for module in (layer, mlp.fc1):
+        module.forward = lambda x, own=module.forward: seen.append(1) or own(x)
+    project([x], [layer], 3)
+    mlp(x)
+    assert len(seen) == 2
+    hook = nn.modules.module.register_module_forward_hook(
+        lambda module, *_: seen.append(module))
+    mlp(x)
+    hook.remove()
+    assert mlp.fc2 in seen
+
+
+def test_second_derivatives_of_the_mlp():
+    mlp = MLP(2, 3).double()
+    x = torch.randn(4, 2, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradgradcheck(
+        lambda x, *_: mlp(x), (x, *mlp.parameters()))
+
+
 def test_branches_are_left_out_by_their_own_rates():
     blocks = [nn.Identity() for _ in range(3)]
     for block, rate in zip(blocks, (0., .25, .5)):
