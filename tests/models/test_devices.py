@@ -10,6 +10,7 @@ import pytest
 import torch
 from helpers.boxes import DETECTOR, NUM_CLASSES, make_boxes
 from helpers.models import SLOWONLY
+from helpers.operators import compiles
 from helpers.runs import MODEL
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
@@ -166,6 +167,7 @@ def stream_of(backbone, call, device, train):
     return torch.cat(found), torch.cat(grads) if train else None
 
 
+@compiles
 @pytest.mark.parametrize('train', [False, True])
 @pytest.mark.parametrize('device, backend', [
     ('cpu', 'aot_eager'),

@@ -1,16 +1,21 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from contextlib import contextmanager
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 from torch._utils import _unflatten_dense_tensors
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module
 
 from mmaction_memvit.ops.constants import is_compiling
 from mmaction_memvit.ops.precision import activation_dtype
+
+# Of all modules, by register_module_forward_hook and the like.
+_HOOKS_OF_ALL = (module._global_forward_hooks,
+                 module._global_forward_pre_hooks,
+                 module._global_backward_hooks,
+                 module._global_backward_pre_hooks)
 
 
 class Linear(nn.Linear):
@@ -33,7 +38,7 @@ def are_plain(layers: Sequence[nn.Module]) -> bool:
     No hook, adapter or parametrization, nor a forward of a layer's own, as
     offloading has: such a layer must be called itself.
     """
-    return not _has_any_global_hook() and all(
+    return not any(_HOOKS_OF_ALL) and all(
         type(x) is Linear and not (
             x._forward_hooks or x._forward_pre_hooks or x._backward_hooks
             or x._backward_pre_hooks or 'forward' in x.__dict__)
@@ -118,21 +123,21 @@ def _cast_all(tensors: Sequence[Tensor], dtype: torch.dtype) -> List[Tensor]:
     return result
 
 
-@contextmanager
-def cast_together(layers: Sequence[Linear]) -> Iterator[None]:
-    """Within, layers use weights that were cast to autocast's dtype at once.
+def cast_together(layers: Sequence[Linear], call: Callable,
+                  *args: Any) -> Any:
+    """``call(*args)`` with weights of layers cast to autocast's dtype at once.
 
     Autocast casts each by itself: a third of what the host launches. The
     compiler needs no such help. The layers are on one device.
     """
+    if is_compiling() or torch.jit.is_tracing():
+        return call(*args)
     params = [x for layer in layers for x in (layer.weight, layer.bias)
               if x is not None]
     dtype = activation_dtype(params[0])
-    if is_compiling() or torch.jit.is_tracing() \
-            or set(map(type, params)) != {nn.Parameter} \
+    if set(map(type, params)) != {nn.Parameter} \
             or {x.dtype for x in params} != {torch.float32} - {dtype}:
-        yield
-        return
+        return call(*args)
     if torch.is_grad_enabled():
         cast = iter(_Cast.apply(dtype, *params))
     else:
@@ -142,7 +147,7 @@ def cast_together(layers: Sequence[Linear]) -> Iterator[None]:
             # Past nn.Module, which looks for parameters at every turn.
             layer.__dict__['_cast'] = (next(cast), None if layer.bias is None
                                        else next(cast))
-        yield
+        return call(*args)
     finally:
         for layer in layers:
             layer.__dict__.pop('_cast', None)

@@ -83,8 +83,7 @@ class MeMViTBlock(BaseModule):
         layers = [attn.q, attn.k, attn.v, attn.proj, mlp.fc1, mlp.fc2]
         if self.proj is not None:
             layers.append(self.proj)
-        with cast_together(layers):
-            return self._forward(*args)
+        return cast_together(layers, self._forward, *args)
 
     def forward(
         self, x: Tensor, branch: Optional[Tensor],

@@ -38,17 +38,18 @@ def pooled_size(size: Size, stride: Size) -> Size:
     return tuple((n - 1) // s + 1 for n, s in zip(size, stride))
 
 
-@functools.lru_cache(4096)
-def _layout(size: Size, stride_q: Size, stride_kv: Size,
-            compress: Optional[Tuple[Size, Size]], num_entries: int,
-            causal: bool) -> Layout:
+def _make_layout(size: Size, stride_q: Size, stride_kv: Size,
+                 compress: Optional[Tuple[Size, Size]], num_entries: int,
+                 causal: bool) -> Layout:
     """Of an input grid; ``compress`` is kernel and stride."""
-    key_size = pooled_size(size, stride_kv)
-    layout = Layout(pooled_size(size, stride_q), key_size, causal=causal)
-    if not num_entries:
-        return layout
-    entry = key_size if compress is None else out_size(key_size, *compress)
-    return layout._replace(entry_size=entry, num_entries=num_entries)
+    key_size, entry = pooled_size(size, stride_kv), (0, 0, 0)
+    if num_entries:
+        entry = key_size if compress is None else out_size(key_size, *compress)
+    return Layout(pooled_size(size, stride_q), key_size, entry, num_entries,
+                  causal)
+
+
+_layout = functools.lru_cache(4096)(_make_layout)
 
 
 class PoolingAttention(BaseModule):
@@ -215,7 +216,7 @@ class PoolingAttention(BaseModule):
             compress = conv.kernel_size, conv.stride
         # Sizes may be symbols of a tracer, which are not to be kept.
         known = not is_compiling() and set(map(type, size)) == {int}
-        make = _layout if known else _layout.__wrapped__
+        make = _layout if known else _make_layout
         return make(size, self.stride_q, self.stride_kv, compress,
                     self.memory.length if remembers else 0, self.causal)
 

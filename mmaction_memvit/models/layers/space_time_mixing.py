@@ -5,7 +5,7 @@ From `Space-time Mixing Attention for Video Transformer
 <https://arxiv.org/abs/2106.05968>`_, section 3.2: the cost is that of an image
 transformer on each frame.
 """
-from typing import List, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -244,8 +244,13 @@ class MixingBlock(BaseModule):
         """
         args = (x, memory, exists, there)
         if self.with_cp and torch.is_grad_enabled():
-            return cp.checkpoint(self._forward, *args, use_reentrant=False)
-        return self._forward(*args)
+            return cp.checkpoint(self._cast_forward, *args,
+                                 use_reentrant=False)
+        return self._cast_forward(*args)
+
+    def _cast_forward(self, *args) -> tuple:
+        layers = [self.attn.qkv, self.attn.proj, self.mlp.fc1, self.mlp.fc2]
+        return cast_together(layers, self._forward, *args)
 
     def _forward(
         self, x: Tensor, memory: Optional[FrameMemory],
@@ -255,19 +260,14 @@ class MixingBlock(BaseModule):
         keep, last = stochastic_depth([self], x)
         if memory is not None:
             x = torch.cat((memory.tokens.to(x.dtype), x), 1)
-        with cast_together(self._linears()):
-            branch, mixed = self.attn(
-                layer_norm(x, self.norm1.weight, self.norm1.bias,
-                           self.norm1.eps),
-                None if memory is None else memory.mixed, exists, there)
-            if memory is not None:
-                memory = FrameMemory(x[:, num:].to(memory.tokens.dtype), mixed)
-            x, normed = add_layer_norm(x[:, :num], branch, self.norm2.weight,
-                                       self.norm2.bias, self.norm2.eps, keep)
-            return add_branch(x, self.mlp(normed), last), memory
-
-    def _linears(self) -> List[Linear]:
-        return [self.attn.qkv, self.attn.proj, self.mlp.fc1, self.mlp.fc2]
+        branch, mixed = self.attn(
+            layer_norm(x, self.norm1.weight, self.norm1.bias, self.norm1.eps),
+            None if memory is None else memory.mixed, exists, there)
+        if memory is not None:
+            memory = FrameMemory(x[:, num:].to(memory.tokens.dtype), mixed)
+        x, normed = add_layer_norm(x[:, :num], branch, self.norm2.weight,
+                                   self.norm2.bias, self.norm2.eps, keep)
+        return add_branch(x, self.mlp(normed), last), memory
 
 
 class TemporalTransformer(BaseModule):
