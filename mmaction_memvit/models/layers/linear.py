@@ -7,7 +7,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 from torch._utils import _unflatten_dense_tensors
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module as modules
 
 from mmaction_memvit.ops.constants import is_compiling
 from mmaction_memvit.ops.precision import activation_dtype
@@ -33,7 +33,11 @@ def are_plain(layers: Sequence[nn.Module]) -> bool:
     No hook, adapter or parametrization, nor a forward of a layer's own, as
     offloading has: such a layer must be called itself.
     """
-    return not _has_any_global_hook() and all(
+    if (modules._global_forward_hooks or modules._global_forward_pre_hooks
+            or modules._global_backward_hooks
+            or modules._global_backward_pre_hooks):
+        return False
+    return all(
         type(x) is Linear and not (
             x._forward_hooks or x._forward_pre_hooks or x._backward_hooks
             or x._backward_pre_hooks or 'forward' in x.__dict__)
