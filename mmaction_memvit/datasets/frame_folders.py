@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from mmengine.fileio import exists
 
+from ..messages import warn
 from ..video.find import count_frame_images, in_threads
 from .source import Source
 
@@ -51,6 +52,12 @@ class FrameFolders(Source, key='img'):
         if self.policy == 'unchecked':
             return num
         if not self.index_file:
-            return count_frame_images(path, template, first)
+            try:
+                return count_frame_images(path, template, first)
+            except ValueError as e:
+                if self.policy != 'skip':
+                    raise
+                warn(str(e))
+                return 0
         last = osp.join(path, template.format(first + num - 1))
         return num if num and exists(last) else 0

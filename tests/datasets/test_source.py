@@ -95,6 +95,18 @@ def test_folders_of_frames(tmp_path, policy, indexed):
         assert found() == dict(a=('x/a', 12, fps), c=('c', 3, fps))
 
 
+def test_a_folder_with_a_gap_is_left_out_where_asked(tmp_path):
+    for name, numbers in dict(a=(1, 2), b=(1, 3)).items():
+        (tmp_path / name).mkdir()
+        for i in numbers:
+            (tmp_path / name / f'img_{i:05}.jpg').write_text('')
+    there = dict(data_prefix=dict(img=str(tmp_path)))
+    with pytest.raises(ValueError, match='image 2'):
+        find('ab', **there)
+    video, = find('ab', missing_video='skip', **there)
+    assert (video['video_id'], video['num_frames']) == ('a', 2)
+
+
 def test_seconds_are_those_of_a_player_where_the_rate_varies(tmp_path):
     """30 pictures in second 0, then one every 0.1 s."""
     write_video(tmp_path / 'P01_01.mp4', 60,
