@@ -10,6 +10,7 @@ from helpers.distributed import leave_group, spawn_two
 from helpers.models import MEMVIT
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
+from mmengine.utils import digit_version
 from torch import nn
 
 # Lane 0 starts another video in the middle. Both have as many boxes.
@@ -197,7 +198,9 @@ def test_float16_with_a_scaler():
     """And a compiled backbone, checkpointing and clipping, all at once."""
     if not hasattr(torch.amp, 'GradScaler'):
         pytest.skip('this torch scales no losses on a CPU')
-    model = build('exclude', with_cp=True)
+    # torch 2.4 compiles no checkpoints of functions with a gradient.
+    model = build('exclude', with_cp=digit_version(torch.__version__)
+                  >= digit_version('2.5'))
     model.backbone.compile(fullgraph=True, backend='eager')
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     scaler = torch.amp.GradScaler(
