@@ -142,6 +142,7 @@ def main(args: Sequence[str] | None = None) -> None:
         print(f'Not looked at: {", ".join(report.missing)}. Remedy: the '
               'files named above, or their paths in the config')
     if report.is_wrong:
+        print('Something is wrong: see the errors above.')
         sys.exit(1)
     print('Nothing is wrong'
           + ', but see the warnings' * bool(report.found) + '.')

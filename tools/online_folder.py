@@ -70,6 +70,9 @@ def run(job: FolderJob, videos: dict[str, str]) -> None:
         if path.endswith('failed.csv') and (num := len(pd.read_csv(path))):
             print(f'WARNING: {num} of {len(plan.videos)} files could not be '
                   'read, or not as a whole: it says why')
+            if num == len(plan.videos):
+                raise ValueError('no file could be read. Remedy: paths in a '
+                                 'list count from its folder, one a line')
 
 
 def tell(now) -> str:

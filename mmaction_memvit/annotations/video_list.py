@@ -75,7 +75,8 @@ def read_video_list(ann_file: str, ann_format: str = 'video',
             between = 'white space' if delimiter == ' ' else repr(delimiter)
             raise data_error(
                 where, f'malformed line {text!r}: {e}', 'lines must read '
-                f'"{FORMATS[ann_format]}", the fields separated by {between}'
+                f'"{FORMATS[ann_format]}", the fields separated by {between}; '
+                f'or another ann_format than {ann_format!r}'
             ) from None
         _check_labels(where, labels, num_classes)
         labels = [label for label in labels if label >= 0]

@@ -8,12 +8,21 @@ from mmengine.runner import Runner
 from mmaction_memvit.compat.wrap import around
 from mmaction_memvit.messages import log
 
-from . import actions, labels, metrics, models, pipelines, samplers, sizes
+from . import (
+    actions,
+    labels,
+    metrics,
+    models,
+    pipelines,
+    samplers,
+    settings,
+    sizes,
+)
 from .findings import Finding, PreflightError, describe, errors
 from .run import MODES, Run
 
 CHECKS = (*models.CHECKS, *pipelines.CHECKS, *samplers.CHECKS, *sizes.CHECKS,
-          *metrics.CHECKS, *labels.CHECKS, *actions.CHECKS)
+          *metrics.CHECKS, *labels.CHECKS, *actions.CHECKS, *settings.CHECKS)
 DATA_CHECKS = (*models.DATA_CHECKS, *labels.DATA_CHECKS,
                *actions.DATA_CHECKS, *pipelines.DATA_CHECKS)
 #: What is checked: a training will validate, and one day be tested.

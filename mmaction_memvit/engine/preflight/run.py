@@ -1,6 +1,6 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What a run is made of: model, data loaders, metrics, hooks."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Optional
 
@@ -113,7 +113,10 @@ class Run:
     """
 
     def __init__(self, model: Any, loaders: dict[str, Any],
-                 metrics: dict[str, Any], hooks: Sequence) -> None:
+                 metrics: dict[str, Any], hooks: Sequence,
+                 cfg: Optional[Mapping[str, Any]] = None) -> None:
+        #: The whole config, as far as there is one.
+        self.cfg = cfg or {}
         self.model = Part(model, MODELS, 'model')
         self.loaders = [Loader(mode, loaders[mode]) for mode in MODES
                         if loaders.get(mode) is not None]
@@ -145,7 +148,7 @@ class Run:
         return cls(cfg.get('model'),
                    {x: cfg.get(f'{x}_dataloader') for x in MODES},
                    {x: cfg.get(f'{x}_evaluator') for x in MODES},
-                   cfg.get('custom_hooks') or ())
+                   cfg.get('custom_hooks') or (), cfg)
 
     @classmethod
     def of_runner(cls, runner: Runner, modes: Sequence[str] = MODES) -> 'Run':
@@ -157,7 +160,7 @@ class Run:
         return cls(model,
                    {x: getattr(runner, f'_{x}_dataloader') for x in used},
                    {x: getattr(runner, f'_{x}_evaluator', None) for x in used},
-                   runner.hooks)
+                   runner.hooks, runner.cfg)
 
     def loader(self, mode: str) -> Optional[Loader]:
         """The data loader of a mode, None without one."""

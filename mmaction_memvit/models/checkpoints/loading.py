@@ -19,6 +19,7 @@ Memory counts in neither: weights of a model of single clips may start one
 with memory. That it predicts untrained is told.
 """
 import logging
+import os.path as osp
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -209,8 +210,9 @@ def _read(original: Callable, filename: str, *args, **kwargs) -> Any:
             'put the file somewhere and name its path instead, or leave the '
             'weights out (load_from, pretrained or init_cfg None)',
             ConnectionError) from error
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        if not _is_damage(error):
+    except (pickle.UnpicklingError, EOFError, RuntimeError, LookupError,
+            ValueError) as error:
+        if not _is_damage(error, filename):
             raise
         raise data_error(
             filename, f'no checkpoint that can be read ({error!r:.80})',
@@ -220,11 +222,14 @@ def _read(original: Callable, filename: str, *args, **kwargs) -> Any:
     return found
 
 
-def _is_damage(error: Exception) -> bool:
+def _is_damage(error: Exception, filename: str) -> bool:
     """Whether a file is none of torch's, or a part of one."""
     said = str(error)
     if isinstance(error, RuntimeError):
         return 'PytorchStreamReader' in said
+    if isinstance(error, (LookupError, ValueError)):
+        # Of text, which pickle takes for its orders; else of a name.
+        return osp.isfile(filename)
     # Types that it does not take it names, and what to do.
     return 'GLOBAL' not in said
 

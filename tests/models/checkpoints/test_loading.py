@@ -64,13 +64,13 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize('share', [0., 0.7, None])
+@pytest.mark.parametrize('share', [0., 0.7, b'version 1', b'hello'])
 def test_a_damaged_file_is_told(tmp_path, share):
     path = tmp_path / 'a.pth'
     save(build(), path)
     data = path.read_bytes()
-    # None: a text, as what Git LFS leaves of a file that it has not fetched.
-    path.write_bytes(b'version 1' if share is None else
+    # Texts, as what Git LFS leaves of a file that it has not fetched.
+    path.write_bytes(share if isinstance(share, bytes) else
                      data[:int(len(data) * share)])
     with pytest.raises(ValueError, match='a.pth'):
         load_checkpoint(build(), str(path))
