@@ -135,5 +135,5 @@ def test_live_video(tmp_path, monkeypatch, capsys):
     exec(code, {})
     lines = [x.split() for x in capsys.readouterr().out.splitlines()
              if x.startswith(('door', 'yard'))]
-    assert [x[0] for x in lines] == ['door.mp4', 'yard.mkv'] * 7
-    assert lines[-1][1] == '0.8'
+    assert [x[0] for x in lines] == ['door.mp4', 'yard.mkv'] * 8
+    assert lines[-1][1] == '0.9'
