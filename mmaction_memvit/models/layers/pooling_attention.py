@@ -284,7 +284,9 @@ class PoolingAttention(BaseModule):
             # Memory is kept in the dtype of the activations (autocast).
             memory = LayerMemory((k, *memory.raw_k[:-1]),
                                  (v, *memory.raw_v[:-1]), memory.k, memory.v)
-            k, v = torch.cat((*past_k, k), 1), torch.cat((*past_v, v), 1)
+            # What was remembered may be of another one.
+            k, v = (torch.cat((*past, x), 1).to(x.dtype)
+                    for past, x in ((past_k, k), (past_v, v)))
         q, k, v = project((q, k, v), [own[i] for i in 'qkv'], self.width)
         # Tools that count operations or export know the plain form only.
         attend = self._explicit if torch.jit.is_tracing() else self._fused

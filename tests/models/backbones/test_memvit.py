@@ -295,3 +295,20 @@ def test_when_entries_are_compressed_shows_in_no_score():
     later, _ = run(build(mem_stride=2, mem_compress_at='next'), clips(8))
     for a, b in zip(first, later):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize('compress', [None, SMALL['mem_compress']])
+def test_a_memory_made_outside_autocast_trains_like_one_made_within(compress):
+    grads = []
+    for within in (True, False):
+        model = build(mem_compress=compress).train()
+        with torch.autocast('cpu', torch.bfloat16, enabled=within):
+            memory = model.init_memory(1)
+        for x in clips(3):
+            with torch.autocast('cpu', torch.bfloat16):
+                feats, memory = model(x, memory.detach())
+            # As MMEngine does it, outside.
+            feats[-1][1].float().square().sum().backward()
+        grads.append(torch.cat([p.grad.flatten()
+                                for p in model.parameters()]))
+    assert torch.equal(*grads)
