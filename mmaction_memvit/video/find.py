@@ -62,7 +62,8 @@ def name_videos(sources: Iterable[str]) -> dict[str, str]:
     """Paths of videos by names, under which results of theirs are found.
 
     Sources are folders, with all videos in them, files, and lists (.txt) of
-    one path a line, from the folder of the list.
+    one path a line, from the folder of the list; labels behind it are left
+    out.
     """
     videos: dict[str, str] = {}
 
@@ -80,11 +81,13 @@ def name_videos(sources: Iterable[str]) -> dict[str, str]:
         elif source.endswith('.txt'):
             with open(source, encoding='utf-8') as file:
                 lines = file.read().splitlines()
-            for line in lines:
-                if line.strip():
-                    name = osp.normpath(line.strip()).replace(os.sep, '/')
-                    add(re.sub(r'^[./]+', '', name),
-                        osp.join(osp.dirname(source), line.strip()))
+            for line in filter(None, map(str.strip, lines)):
+                if not osp.isfile(osp.join(osp.dirname(source), line)):
+                    # A label or seconds stand behind the path.
+                    line = re.sub(r'(\s+[-\d.,]+)+$', '', line)
+                name = osp.normpath(line).replace(os.sep, '/')
+                add(re.sub(r'^[./]+', '', name),
+                    osp.join(osp.dirname(source), line))
         else:
             add(osp.basename(source), source)
     if not videos:
