@@ -133,7 +133,7 @@ class AttentionPlot(AttentionView):
             axes.imshow(strip)
             axes.set_title(
                 f'the clip at {start:.1f} s (right) and those it remembers: '
-                'age, share of attention; brightness is in proportion to it',
+                'age, share of attention; brightness rises linearly with it',
                 fontsize=9)
             axes.axis('off')
         figure.savefig(out_file, dpi=150)
