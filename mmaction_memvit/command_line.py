@@ -13,9 +13,11 @@ from mmengine.runner import Runner
 
 from .messages import warn
 
-# Sections that are read and no arguments of the Runner.
-_READ = ('any_checkpoint_fits', 'auto_scale_lr', 'compile', 'preflight',
-         'runner_type', 'strategy', 'sync_bn')
+# What is read of a config and no argument of the Runner.
+_READ = ('activation_checkpointing', 'any_checkpoint_fits', 'auto_scale_lr',
+         'compile', 'efficient_conv_bn_eval', 'find_unused_parameters',
+         'model_wrapper_cfg', 'preflight', 'runner_type', 'strategy',
+         'sync_bn')
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter,

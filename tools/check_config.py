@@ -2,10 +2,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Tells what is wrong with a config, without training.
 
-First what the config alone tells, then what its data tell, as far as they are
-there, and last it draws two samples of each data loader and does one step of
-training and evaluation with them, on the CPU. The same is looked at whenever
-a run starts, but for the last part.
+First what the config alone tells, then its weights and data, as far as they
+are there, and last it draws two samples of each data loader and does one step
+of training and evaluation with them, on the CPU. The same is looked at
+whenever a run starts, but for the last part.
 """
 from __future__ import annotations
 

@@ -82,9 +82,11 @@ def name_videos(sources: Iterable[str]) -> dict[str, str]:
             with open(source, encoding='utf-8') as file:
                 lines = file.read().splitlines()
             for line in filter(None, map(str.strip, lines)):
-                if not osp.isfile(osp.join(osp.dirname(source), line)):
-                    # A label or seconds stand behind the path.
-                    line = re.sub(r'(\s+[-\d.,]+)+$', '', line)
+                # Labels or seconds, unless a file is called so.
+                numbers = re.search(r'(\s+[-\d.,]+)+$', line)
+                path = osp.join(osp.dirname(source), line)
+                if numbers and not osp.isfile(path):
+                    line = line[:numbers.start()]
                 name = osp.normpath(line).replace(os.sep, '/')
                 add(re.sub(r'^[./]+', '', name),
                     osp.join(osp.dirname(source), line))

@@ -44,7 +44,7 @@ class AttentionView:
                 if age < len(self._past)]
 
     def strip(self) -> np.ndarray:
-        """Remembered pictures, as bright as attention lies on them.
+        """Remembered pictures, whose brightness rises with attention.
 
         The oldest one is at the left, at the right the clip itself; at most
         eight, those with the most attention.
