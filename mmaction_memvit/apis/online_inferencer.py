@@ -48,8 +48,8 @@ class OnlineInferencer:
             and ``clip_stride`` of the config count at, whatever the rate of
             a stream. Defaults to None: as the config says; where it does not,
             frames are taken as they come.
-        cuda_graph (bool, optional): Option of the recognizer. Defaults to
-            None: as the config says.
+        cuda_graph (bool, optional): Option of :class:`GraphedSteps`. Defaults
+            to None: as the config says.
         record_attention (bool): Whether predictions tell what a MeMViT
             attended to, see :class:`MemoryAttention`. Attention weights are
             computed once more for it. Defaults to False.
