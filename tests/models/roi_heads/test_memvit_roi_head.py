@@ -163,4 +163,5 @@ def test_more_clips_take_no_more_operators(monkeypatch):
         return ops.counts
 
     few, many = count(2), count(6)
-    assert few == many and sum(many.values()) <= 150, sum(many.values())
+    # 146, and 166 where torch has no fused attention with a mask.
+    assert few == many and sum(many.values()) <= 170, sum(many.values())
