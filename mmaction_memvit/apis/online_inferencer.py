@@ -18,6 +18,7 @@ from mmaction_memvit.messages import warn
 from mmaction_memvit.models.recognizers.clip_collaboration import (
     ClipCollaboration,
 )
+from mmaction_memvit.models.recognizers.cuda_graph import GraphedSteps
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.frames import Clock
 
@@ -85,6 +86,11 @@ class OnlineInferencer:
         self.plan = plan_of(dataset, sample_fps)
         self.loader = ClipLoader(dataset, self.plan)
         if cuda_graph is not None:
+            if not isinstance(self.model, GraphedSteps):
+                raise ValueError(
+                    f'cuda_graph={cuda_graph}, but {type(self.model).__name__}'
+                    ' has no such option: leave it out, or use '
+                    'OnlineRecognizer3D or OnlineFastRCNN')
             self.model.cuda_graph = cuda_graph
         self.recorder = (
             AttentionRecorder(self.model) if record_attention else None)
