@@ -20,7 +20,6 @@ import sys
 # First of all: it heals the host.
 import mmaction_memvit  # noqa: F401  # isort: skip
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, get_dist_info, is_distributed
 from mmengine.runner import set_random_seed
@@ -43,6 +42,7 @@ from mmaction_memvit.apis.processes import (
     add_job_options,
     agree,
     join_processes,
+    leave_processes,
 )
 from mmaction_memvit.command_line import make_parser, read_config, tells_errors
 from mmaction_memvit.files import remove_parts, write_failed
@@ -142,9 +142,7 @@ def main() -> None:
     failed.update(run(job, list(config.test_dataloader.dataset.pipeline)))
     if get_dist_info()[0] == 0:
         finish(args.out_dir, failed)
-    if is_distributed():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
+    leave_processes()
     sys.exit(1 if failed else 0)
 
 

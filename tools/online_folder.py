@@ -18,8 +18,7 @@ import argparse
 import mmaction_memvit  # noqa: F401  # isort: skip
 
 import pandas as pd
-import torch
-from mmengine.dist import get_dist_info, is_distributed
+from mmengine.dist import get_dist_info
 
 from mmaction_memvit.apis import OnlineInferencer
 from mmaction_memvit.apis.folder_job import FolderJob
@@ -29,6 +28,7 @@ from mmaction_memvit.apis.processes import (
     add_job_options,
     agree,
     join_processes,
+    leave_processes,
 )
 from mmaction_memvit.command_line import make_parser, read_config, tells_errors
 from mmaction_memvit.video.find import name_videos
@@ -56,9 +56,8 @@ def run(job: FolderJob, videos: dict[str, str]) -> None:
     """Run the share of this process, under a bar of progress."""
     rank, num = get_dist_info()
     plan = agree(lambda: job.prepare(videos, num))
-    if is_distributed():
-        # Processes need each other no more.
-        torch.distributed.destroy_process_group()
+    # They need each other no more.
+    leave_processes()
     told = 'all is done'
     with Bar(plan.seconds_left(rank), 's', rank, num) as bar:
         for now in job.run(plan, rank):

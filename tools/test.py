@@ -7,7 +7,9 @@ from argparse import Namespace
 from mmengine.config import Config
 
 # Beside this file; importing it also heals the host libraries.
-from train import build_runner, finish, host_tool, load_config
+from train import build_runner, host_tool, load_config
+
+from mmaction_memvit.apis.processes import leave_processes
 
 
 def config_of(args: Namespace, tool: Namespace) -> Config:
@@ -33,7 +35,7 @@ def config_of(args: Namespace, tool: Namespace) -> Config:
 def main() -> None:
     tool = host_tool('test.py')
     build_runner(config_of(tool.parse_args(), tool)).test()
-    finish()
+    leave_processes()
 
 
 if __name__ == '__main__':

@@ -6,22 +6,19 @@ Importing mmaction_memvit first heals the host libraries and lets a config
 name one of this package's as its base, ``mmaction_memvit::...``, which
 MMAction2's tool by itself cannot know of at that point.
 """
-import gc
 import os.path as osp
 import runpy
-import time
 from argparse import Namespace
 
 # First of all: it heals the host.
 import mmaction_memvit  # noqa: F401  # isort: skip
 
 import mmaction
-import torch
 from mmaction.registry import RUNNERS
 from mmengine.config import Config
-from mmengine.dist import barrier, is_distributed
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmaction_memvit.apis.processes import leave_processes
 from mmaction_memvit.command_line import tell_unread
 
 
@@ -50,21 +47,6 @@ def build_runner(cfg: Config) -> Runner:
     return (RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg)(cfg)
 
 
-def finish() -> None:
-    """Ends a distributed job: no process leaves while another talks to it."""
-    if is_distributed():
-        barrier()
-        # Gloo's threads free what they worked on, for which they need the
-        # GIL. In torch 2.4 the end of the group waits for them without
-        # releasing it: for ever, if they are not done.
-        time.sleep(0.3)
-        torch.distributed.destroy_process_group()
-        # The wrapped model still holds the process group. With it go Gloo's
-        # threads: one that frees a tensor while Python shuts down would
-        # abort a process that has done all its work.
-        gc.collect()
-
-
 def config_of(args: Namespace, tool: Namespace) -> Config:
     """The config with the options, where MMAction2's tool would lose some."""
     cfg = load_config(args)
@@ -91,7 +73,7 @@ def config_of(args: Namespace, tool: Namespace) -> Config:
 def main() -> None:
     tool = host_tool('train.py')
     build_runner(config_of(tool.parse_args(), tool)).train()
-    finish()
+    leave_processes()
 
 
 if __name__ == '__main__':

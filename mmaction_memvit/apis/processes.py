@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Processes of a job that share out work, and tell how far they are."""
 import argparse
+import gc
 import multiprocessing
 import sys
 import time
@@ -9,6 +10,7 @@ from typing import Any, Callable, Optional
 
 import torch
 from mmengine.dist import (
+    barrier,
     broadcast_object_list,
     get_rank,
     init_dist,
@@ -57,6 +59,22 @@ def join_processes(launcher: str, device: str) -> str:
     if device == 'cuda':
         return f'cuda:{torch.cuda.current_device()}'
     return device
+
+
+def leave_processes() -> None:
+    """Ends what :func:`join_processes` began: nobody leaves alone."""
+    if not is_distributed():
+        return
+    barrier()
+    # Gloo's threads free what they worked on, for which they need the GIL. In
+    # torch 2.4 the end of the group waits for them without releasing it: for
+    # ever, if they are not done.
+    time.sleep(0.3)
+    torch.distributed.destroy_process_group()
+    # A wrapped model still holds the process group. With it go Gloo's
+    # threads: one that frees a tensor while Python shuts down would abort a
+    # process that has done all its work.
+    gc.collect()
 
 
 def agree(decide: Callable[[], Any]) -> Any:

@@ -5,9 +5,10 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from helpers.distributed import leave_group, spawn_two
+from helpers.distributed import spawn_two
 from mmengine.dataset import DefaultSampler
 
+from mmaction_memvit.apis.processes import leave_processes
 from mmaction_memvit.evaluation.keyed import (
     KeyedMetric,
     is_probability,
@@ -126,7 +127,7 @@ def score_on_one_of_two(rank, folder):
         results.append((metric.evaluate(3), num))
     with open(os.path.join(folder, f'{rank}.pkl'), 'wb') as file:
         pickle.dump(results, file)
-    leave_group()
+    leave_processes()
 
 
 def test_two_processes_give_the_same(tmp_path):

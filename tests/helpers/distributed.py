@@ -1,11 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Processes of tests that work together."""
-import time
 from typing import Callable
 
 import cv2
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 
 
@@ -22,12 +20,3 @@ def _run(rank: int, work: Callable, *args) -> None:
     # Threads stay behind.
     cv2.setNumThreads(0)
     work(rank, *args)
-
-
-def leave_group() -> None:
-    """End a process group, as ``finish`` of tools/train.py does."""
-    dist.barrier()
-    # Gloo's threads free what they worked on, for which they need the GIL. In
-    # torch 2.4 the end of the group waits for them without releasing it.
-    time.sleep(0.3)
-    dist.destroy_process_group()

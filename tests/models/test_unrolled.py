@@ -6,12 +6,14 @@ import copy
 import pytest
 import torch
 from helpers.boxes import STREAM_ROI_HEAD, build_detector, make_clip
-from helpers.distributed import leave_group, spawn_two
+from helpers.distributed import spawn_two
 from helpers.models import MEMVIT
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.utils import digit_version
 from torch import nn
+
+from mmaction_memvit.apis.processes import leave_processes
 
 # Lane 0 starts another video in the middle. Both have as many boxes.
 WINDOW = [('a', 4), ('b', 1), ('a', 5), ('b', 2), ('c', 0), ('b', 3),
@@ -275,4 +277,4 @@ def one_of_two(rank: int, path: str) -> None:
         losses = parallel(*batch(kind, own, torch.float32), mode='loss')
         sum(x for name, x in losses.items() if 'loss' in name).backward()
         torch.save(gradients(model), f'{path}{kind}{rank}')
-    leave_group()
+    leave_processes()

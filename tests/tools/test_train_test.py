@@ -2,11 +2,8 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import torch
-from helpers.distributed import spawn_two
 from helpers.tools import ROOT, load_tool
 
 CONFIG = """
@@ -94,30 +91,6 @@ def test_command_line_wins_over_the_seed_of_the_config(configure):
     cfg = configure('train', 'my_config.py', '--seed', '1', '--cfg-options',
                     'randomness.seed=2', 'model.n=[1,2]')
     assert cfg.randomness.seed == 2 and cfg.model.n == [1, 2]
-
-
-def threads():
-    return len(os.listdir('/proc/self/task'))
-
-
-def join_and_leave(rank, finish, folder):
-    """Counts threads before, in, and after a job."""
-    before = threads()
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/{rank}', rank=0, world_size=1)
-    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(1, 1))
-    model.itself = [model]
-    del model
-    inside = threads()
-    finish()
-    assert before == threads() < inside
-
-
-@pytest.mark.skipif(
-    not Path('/proc/self/task').is_dir(), reason='counts threads by /proc')
-def test_a_distributed_job_leaves_no_thread(tools, tmp_path):
-    """One of Gloo that outlives Python aborts the process now and then."""
-    spawn_two(join_and_leave, tools[0].finish, tmp_path)
 
 
 def test_processes_of_a_test_get_its_options():

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from helpers.distributed import leave_group, spawn_two
+from helpers.distributed import spawn_two
 from helpers.models import SLOWONLY
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
@@ -13,6 +13,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
+from mmaction_memvit.apis.processes import leave_processes
 from mmaction_memvit.models.layers.clip_batch_norm import (
     ClipBatchNorm3d,
     ClipSyncBatchNorm,
@@ -80,7 +81,7 @@ def one_of_two(rank, folder):
                 module.process_group = None
         steps(ddp, rank, 2)
         torch.save(model.state_dict(), f'{folder}/{mode}_{rank}.pth')
-    leave_group()
+    leave_processes()
 
 
 @pytest.fixture(scope='module')
