@@ -32,14 +32,14 @@ class Linear(nn.Linear):
         return F.linear(x, *self.weights())
 
 
-def are_plain(layers: Sequence[nn.Module]) -> bool:
+def are_plain(layers: Sequence[nn.Module], kind: type = Linear) -> bool:
     """Whether nothing but their weights makes what layers compute.
 
     No hook, adapter or parametrization, nor a forward of a layer's own, as
     offloading has: such a layer must be called itself.
     """
     return not any(_HOOKS_OF_ALL) and all(
-        type(x) is Linear and not (
+        type(x) is kind and not (
             x._forward_hooks or x._forward_pre_hooks or x._backward_hooks
             or x._backward_pre_hooks or 'forward' in x.__dict__)
         for x in layers)
@@ -66,8 +66,10 @@ class _Project(torch.autograd.Function):
     def forward(ctx, width: int, *args: Optional[Tensor]) -> Tuple:
         xs, weights, biases = args[::3], args[1::3], args[2::3]
         ctx.save_for_backward(*xs, *weights)
+        # Heads are counted: there may be no token to tell how many.
         return tuple([
-            F.linear(x, weight, bias).view(*x.shape[:2], -1, width)
+            F.linear(x, weight, bias).view(
+                *x.shape[:2], weight.shape[0] // width, width)
             for x, weight, bias in zip(xs, weights, biases)])
 
     @staticmethod
@@ -123,18 +125,31 @@ def _cast_all(tensors: Sequence[Tensor], dtype: torch.dtype) -> List[Tensor]:
     return result
 
 
-def cast_together(layers: Sequence[Linear], call: Callable,
+def _holds_its_weights(layer: nn.Module) -> bool:
+    """Whether weight and bias are as a layer will use them.
+
+    An adapter may be in its place (LoRA); weights may be computed of others
+    (pruning) or, sharded, be flat until the layer runs (FSDP).
+    """
+    own = layer._parameters
+    return (type(layer) is Linear and [*own] == ['weight', 'bias']
+            and own['weight'].dim() == 2)
+
+
+def cast_together(layers: Sequence[nn.Module], call: Callable,
                   *args: Any) -> Any:
     """``call(*args)`` with weights of layers cast to autocast's dtype at once.
 
     Autocast casts each by itself: a third of what the host launches. The
-    compiler needs no such help. The layers are on one device.
+    compiler needs no such help. The layers are on one device; what is no plain
+    :class:`Linear` is left as it is.
     """
     if is_compiling() or torch.jit.is_tracing():
         return call(*args)
-    params = [x for layer in layers for x in (layer.weight, layer.bias)
+    layers = [x for x in layers if _holds_its_weights(x)]
+    params = [x for layer in layers for x in layer._parameters.values()
               if x is not None]
-    dtype = activation_dtype(params[0])
+    dtype = activation_dtype(params[0]) if params else None
     if set(map(type, params)) != {nn.Parameter} \
             or {x.dtype for x in params} != {torch.float32} - {dtype}:
         return call(*args)
@@ -145,8 +160,9 @@ def cast_together(layers: Sequence[Linear], call: Callable,
     try:
         for layer in layers:
             # Past nn.Module, which looks for parameters at every turn.
-            layer.__dict__['_cast'] = (next(cast), None if layer.bias is None
-                                       else next(cast))
+            layer.__dict__['_cast'] = tuple(
+                [x if x is None else next(cast)
+                 for x in layer._parameters.values()])
         return call(*args)
     finally:
         for layer in layers:
