@@ -141,3 +141,14 @@ def test_layer_norms(shape, dtype):
             lambda *args, s=s: add_layer_norm(*args, 1e-6, s),
             lambda x, branch, *args, s=s: add_layer_norm_definition(
                 x, branch, s, *args, 1e-6), [x, branch, *params], dtype)
+
+
+def test_second_derivatives_of_layer_norm():
+    def gradients(norm, *leaves):
+        loss = norm(*leaves).sin().sum()
+        return torch.autograd.grad(loss, leaves, create_graph=True)
+
+    compare(lambda *x: gradients(layer_norm, *x),
+            lambda *x: gradients(
+                lambda *y: layer_norm_definition(*y, 1e-6), *x),
+            [leaf(3, 20), leaf(20), leaf(20)], torch.float32)
