@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+from threading import get_ident
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import torch
@@ -21,11 +22,15 @@ _HOOKS_OF_ALL = (module._global_forward_hooks,
 class Linear(nn.Linear):
     """``nn.Linear`` that can be cast together with others."""
 
-    _cast: Optional[Tuple[Tensor, Optional[Tensor]]] = None
+    # A thread, and weight and bias as cast by it: others may run without
+    # autocast, or with gradients.
+    _cast: tuple = ()
 
     def weights(self) -> Tuple[Tensor, Optional[Tensor]]:
         """Weight and bias, cast if :func:`cast_together` did so."""
-        return self._cast or (self.weight, self.bias)
+        if self._cast and self._cast[0] == get_ident():
+            return self._cast[1:]
+        return self.weight, self.bias
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., C_in) to (..., C_out)."""
@@ -66,10 +71,8 @@ class _Project(torch.autograd.Function):
     def forward(ctx, width: int, *args: Optional[Tensor]) -> Tuple:
         xs, weights, biases = args[::3], args[1::3], args[2::3]
         ctx.save_for_backward(*xs, *weights)
-        # Heads are counted: there may be no token to tell how many.
         return tuple([
-            F.linear(x, weight, bias).view(
-                *x.shape[:2], weight.shape[0] // width, width)
+            F.linear(x, weight, bias).view(*x.shape[:2], -1, width)
             for x, weight, bias in zip(xs, weights, biases)])
 
     @staticmethod
@@ -160,9 +163,9 @@ def cast_together(layers: Sequence[nn.Module], call: Callable,
     try:
         for layer in layers:
             # Past nn.Module, which looks for parameters at every turn.
-            layer.__dict__['_cast'] = tuple(
-                [x if x is None else next(cast)
-                 for x in layer._parameters.values()])
+            layer.__dict__['_cast'] = (get_ident(), *[
+                x if x is None else next(cast)
+                for x in layer._parameters.values()])
         return call(*args)
     finally:
         for layer in layers:
