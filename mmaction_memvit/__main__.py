@@ -23,6 +23,8 @@ OWN_VIDEOS = {
     'collaborative': 'recognition/collaborative',
     'backbone': 'recognition/stream_memory',
 }
+COPY = ('python -m mmaction_memvit copy CASE FILE: a config for '
+        f'{", ".join(OWN_VIDEOS)} on your own videos')
 
 
 def find_tools() -> Dict[str, Path]:
@@ -48,11 +50,12 @@ def main() -> None:
     name, *rest = sys.argv[1:] or ['--help']
     tools = find_tools()
     if name in ('-h', '--help'):
-        print('python -m mmaction_memvit copy CASE FILE: a config for '
-              f'{", ".join(OWN_VIDEOS)} on your own videos\n'
+        print(f'{COPY}\n'
               f'python -m mmaction_memvit TOOL ...: {" ".join(tools)}\n'
               f'All configs are in {FOLDER / "configs"}')
-    elif name == 'copy' and len(rest) == 2:
+    elif name == 'copy':
+        if len(rest) != 2:
+            raise SystemExit(f'copy takes a case and a file. Remedy: {COPY}')
         copy_config(*rest)
     elif name in tools:
         # As if the script had been started: it finds those beside it.

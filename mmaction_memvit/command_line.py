@@ -2,11 +2,22 @@
 """What the command lines of tools have in common."""
 import argparse
 import functools
+import inspect
 import sys
+from collections.abc import Iterable
 from typing import Any, Callable
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from .messages import warn
+
+# What is read of a config and no argument of the Runner.
+_READ = ('activation_checkpointing', 'any_checkpoint_fits', 'auto_scale_lr',
+         'compile', 'efficient_conv_bn_eval', 'find_unused_parameters',
+         'model_wrapper_cfg', 'preflight', 'runner_type', 'strategy',
+         'sync_bn')
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter,
@@ -36,9 +47,22 @@ def make_parser(doc: str, config: str = '') -> argparse.ArgumentParser:
 def read_config(args: argparse.Namespace) -> Config:
     """The config of a command line, whose default scope is set."""
     config = Config.fromfile(args.config)
+    tell_unread(config, args.cfg_options or {})
     config.merge_from_dict(args.cfg_options or {})
     init_default_scope(config.get('default_scope', 'mmaction'))
     return config
+
+
+def tell_unread(config: Config, options: Iterable[str]) -> None:
+    """Warns of options that set a variable whose value stands elsewhere."""
+    read = {*inspect.signature(Runner.__init__).parameters, *_READ}
+    for name in options:
+        root = name.partition('.')[0]
+        if root in config and root not in read:
+            warn(f'--cfg-options {name}: no run reads {root!r}, which other '
+                 'lines of the config have taken their values from. Remedy: '
+                 'name where these go, such as train_dataloader.batch_size, '
+                 'or change it in the file')
 
 
 def tells_errors(main: Callable) -> Callable:

@@ -1,8 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What users give and are told: options, errors with a remedy, tables."""
+import inspect
 import logging
 import math
 from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, Optional
@@ -92,8 +94,18 @@ def retire(kwargs: dict, remedy: str = 'leave it out', **only: Any) -> None:
 def check_no_more(kwargs: dict, owner: Any) -> None:
     """Raises a TypeError if there are options that nobody knows."""
     if kwargs:
-        raise TypeError(f'{type(owner).__name__} has no option '
-                        f'{", ".join(kwargs)}')
+        name = next(iter(kwargs))
+        # The last one takes what nobody knows.
+        known = [*inspect.signature(type(owner)).parameters][:-1]
+        raise TypeError(f'{type(owner).__name__} has no option {name!r}. '
+                        f'Remedy: {did_you_mean(name, known)}')
+
+
+def did_you_mean(value: str, known: Collection[str]) -> str:
+    """A remedy for a name that is not known."""
+    close = get_close_matches(str(value), known, 1)
+    return (f'write {close[0]!r}' if close else
+            f'it must be one of {", ".join(known) or "none"}')
 
 
 def first_names(names: Iterable, num: int = 3) -> str:

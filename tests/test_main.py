@@ -40,6 +40,8 @@ def test_copies_are_complete(call, case):
 @pytest.mark.parametrize('text, told', [
     ('trian my_config.py', 'trian'),
     ('copy pose my_config.py', 'pose.*recognition'),
+    ('copy recognition', 'FILE'),
+    ('copy', 'CASE.*recognition'),
     ('subjects', 'subjects'),
 ])
 def test_slips(call, text, told):

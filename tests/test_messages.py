@@ -38,9 +38,17 @@ def test_options_that_are_not_there():
     check_choice('kind', 'a', ('a', 'b'))
     with pytest.raises(ValueError, match="kind='c'.*'a', 'b'"):
         check_choice('kind', 'c', ('a', 'b'))
-    check_no_more({}, None)
-    with pytest.raises(TypeError, match='batchsize'):
-        check_no_more(dict(batchsize=1), None)
+
+    class Owner:
+
+        def __init__(self, batch_size=1, **kwargs):
+            check_no_more(kwargs, self)
+
+    Owner(batch_size=2)
+    with pytest.raises(TypeError, match="'batchsize'.*'batch_size'"):
+        Owner(batchsize=1)
+    with pytest.raises(TypeError, match='one of batch_size$'):
+        Owner(lanes=1)
 
 
 def test_tools_are_named_by_a_command_that_is_there():

@@ -2,10 +2,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Tells what is wrong with a config, without training.
 
-First what the config alone tells, then what its data tell, as far as they are
-there, and last it draws two samples of each data loader and does one step of
-training and evaluation with them, on the CPU. The same is looked at whenever
-a run starts, but for the last part.
+First what the config alone tells, then its weights and data, as far as they
+are there, and last it draws two samples of each data loader and does one step
+of training and evaluation with them, on the CPU. The same is looked at
+whenever a run starts, but for the last part.
 """
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from collections.abc import Sequence
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
-from mmengine.runner import Runner
+from mmengine.runner import Runner, load_checkpoint
 from torch.utils.data import DataLoader
 
-from mmaction_memvit.command_line import make_parser, read_config
+from mmaction_memvit.command_line import make_parser, read_config, tells_errors
 from mmaction_memvit.engine.preflight import (
     Finding,
     Run,
@@ -28,6 +28,7 @@ from mmaction_memvit.engine.preflight import (
     find_data_problems,
     find_problems,
 )
+from mmaction_memvit.models.checkpoints import any_checkpoint_fits
 from mmaction_memvit.registry import MODELS
 
 MODES = ('train', 'val', 'test')
@@ -71,6 +72,16 @@ class Report:
         return self.failed or bool(errors(self.found) or self.missing)
 
 
+def load_weights(cfg: Config, file: str = '') -> None:
+    """Weights that a run starts from: of a file, else as initialised."""
+    model = MODELS.build(cfg.model)
+    with any_checkpoint_fits(bool(cfg.get('any_checkpoint_fits'))):
+        if file:
+            load_checkpoint(model, file, 'cpu')
+        else:
+            model.init_weights()
+
+
 def build_loader(cfg: Config, mode: str) -> DataLoader:
     """A data loader, without workers."""
     loader = dict(
@@ -111,6 +122,11 @@ def check(cfg: Config, report: Report) -> None:
     model = report.attempt('model', MODELS.build, cfg.model)
     if model is None:
         return
+    # What is at addresses is not fetched.
+    if '://' not in str(cfg.model):
+        report.attempt('init_cfg', load_weights, cfg)
+    if '://' not in (cfg.get('load_from') or '://'):
+        report.attempt('load_from', load_weights, cfg, cfg.load_from)
     loaders = {mode: report.attempt(f'{mode} data', build_loader, cfg, mode)
                for mode in MODES if cfg.get(f'{mode}_dataloader')}
     loaders = {mode: x for mode, x in loaders.items() if x is not None}
@@ -126,13 +142,11 @@ def check(cfg: Config, report: Report) -> None:
                            cfg.get(f'{mode}_evaluator'), loader.dataset)
 
 
+@tells_errors
 def main(args: Sequence[str] | None = None) -> None:
     """Checks a config; the exit code is 1 if it is wrong."""
     args = make_parser(__doc__, config='config').parse_args(args)
-    try:
-        cfg = read_config(args)
-    except FileNotFoundError as error:
-        raise SystemExit(f'{error}. Remedy: the path of a config') from None
+    cfg = read_config(args)
     if 'model' not in cfg:
         raise SystemExit(f'{args.config} has no model. Remedy: name a whole '
                          'config, or add its _base_')

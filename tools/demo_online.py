@@ -205,12 +205,23 @@ def make_outputs(args: argparse.Namespace, dataset: dict) -> OnlineOutputs:
                          read_names(args.classes, dataset), args.top, page)
 
 
+def look_at(args: argparse.Namespace) -> dict | None:
+    """A file's entry in an index, unless pictures are shown as they come.
+
+    What is no video is an error, before minutes go into the model.
+    """
+    entry = None if is_live(args) else probe_video(args.source)
+    is_far = args.source.isdigit() or '://' in args.source
+    if not is_far and not (entry and entry['num_frames']):
+        LiveSource(args.source, args.fps)
+    return entry
+
+
 def run(args: argparse.Namespace, inferencer: OnlineInferencer,
-        outputs: OnlineOutputs) -> None:
+        outputs: OnlineOutputs, entry: dict | None) -> None:
     """Watch the source."""
     boxes = boxes_by_video(args, inferencer.plan.grid)
-    if not is_live(args):
-        entry = probe_video(args.source)
+    if entry:
         fps = entry['fps'] or 30.
         if entry['num_frames']:
             outputs.open(fps, live=False)
@@ -232,6 +243,7 @@ def main() -> None:
     problem = outputs = None
     try:
         config = read_config(args)
+        entry = look_at(args)
         inferencer = OnlineInferencer(
             config, args.checkpoint, args.device, args.sample_fps,
             record_attention='attention' in args.outputs)
@@ -239,7 +251,7 @@ def main() -> None:
             with suppress(ValueError):  # it attends to no memory
                 inferencer.recorder = AttentionRecorder(inferencer.model)
         outputs = make_outputs(args, config.test_dataloader.dataset)
-        run(args, inferencer, outputs)
+        run(args, inferencer, outputs, entry)
     except (OSError, ValueError, VideoReadError) as e:
         problem = e
     # What is there is written.

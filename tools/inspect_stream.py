@@ -7,6 +7,7 @@ planned, for every process.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from types import SimpleNamespace
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
-from mmaction_memvit.command_line import make_parser, read_config
+from mmaction_memvit.command_line import make_parser, read_config, tells_errors
 from mmaction_memvit.datasets.samplers import StreamBatchSampler
 from mmaction_memvit.messages import text_table
 
@@ -70,6 +71,10 @@ def describe(sampler: StreamBatchSampler, max_gap: int,
              shown: range) -> tuple[str, str]:
     """The lanes of one process as a table, and the epoch in a line."""
     streams, rank = sampler.streams, sampler.sampler.rank
+    names = [Path(x).stem[-12:] for x in streams.names]
+    same = Counter(names)
+    names = [x if same[x] == 1 else str(path)
+             for x, path in zip(names, streams.names)]
     videos, positions = (x.tolist() for x in streams.by_index())
     rows = [[f'rank {rank} lane {lane}'] for lane in range(sampler.batch_size)]
     # Of each video the last clip that was shown, as the memory bank has it.
@@ -80,9 +85,8 @@ def describe(sampler: StreamBatchSampler, max_gap: int,
             continues = video in last and 0 < position - last[video] <= max_gap
             num_continued += continues
             if step in shown:
-                name = Path(streams.names[video]).stem[-12:]
                 row.append((' ' if continues else '*') + (
-                    '' if continues and step > shown.start else name)
+                    '' if continues and step > shown.start else names[video])
                     + f':{position}')
         for row in rows[len(clips):] if step in shown else ():
             row.append(' -')
@@ -100,6 +104,7 @@ def describe(sampler: StreamBatchSampler, max_gap: int,
     return text_table([head, *rows], left=range(len(head))), line
 
 
+@tells_errors
 def main(args: Sequence[str] | None = None) -> None:
     """Print the tables and the summary."""
     args = parse_args(args)

@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     add = parser.add_argument
     add('sources', nargs='+', help='folders, with all that is in them, video '
         'files, and lists (.txt) of one path a line, from the folder of the '
-        'list')
+        'list; labels behind it are left out')
     add('--checkpoint', required=True, help='weights')
     add('--batch-size', type=int, default=8, help='videos of a batch')
     add('--save-every', type=float, default=30., metavar='SECONDS',
@@ -88,13 +88,13 @@ def tell(now) -> str:
 def main() -> None:
     args = parse_args()
     args.device = join_processes(args.launcher, args.device)
-    config = read_config(args)
+    config, videos = read_config(args), name_videos(args.sources)
     inferencer = OnlineInferencer(config, args.checkpoint, args.device,
                                   args.sample_fps)
     job = FolderJob(inferencer, args.out_dir, args.batch_size,
                     args.workers, args.save_every,
                     boxes_by_video(args, inferencer.plan.grid))
-    run(job, name_videos(args.sources))
+    run(job, videos)
 
 
 if __name__ == '__main__':

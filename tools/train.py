@@ -22,6 +22,8 @@ from mmengine.config import Config
 from mmengine.dist import barrier, is_distributed
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmaction_memvit.command_line import tell_unread
+
 
 def host_tool(name: str) -> Namespace:
     """What a tool of MMAction2 defines, installed or in its checkout."""
@@ -38,7 +40,9 @@ def load_config(args: Namespace) -> Config:
     """The config that the command line names."""
     if not osp.isfile(args.config):
         raise SystemExit(f'There is no config {args.config}.')
-    return Config.fromfile(args.config)
+    cfg = Config.fromfile(args.config)
+    tell_unread(cfg, args.cfg_options or {})
+    return cfg
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -18,6 +18,7 @@ from mmaction_memvit.messages import warn
 from mmaction_memvit.models.recognizers.clip_collaboration import (
     ClipCollaboration,
 )
+from mmaction_memvit.models.recognizers.cuda_graph import GraphedSteps
 from mmaction_memvit.video import probe_video
 from mmaction_memvit.video.frames import Clock
 
@@ -48,8 +49,8 @@ class OnlineInferencer:
             and ``clip_stride`` of the config count at, whatever the rate of
             a stream. Defaults to None: as the config says; where it does not,
             frames are taken as they come.
-        cuda_graph (bool, optional): Option of the recognizer. Defaults to
-            None: as the config says.
+        cuda_graph (bool, optional): Option of :class:`GraphedSteps`. Defaults
+            to None: as the config says.
         record_attention (bool): Whether predictions tell what a MeMViT
             attended to, see :class:`MemoryAttention`. Attention weights are
             computed once more for it. Defaults to False.
@@ -85,6 +86,11 @@ class OnlineInferencer:
         self.plan = plan_of(dataset, sample_fps)
         self.loader = ClipLoader(dataset, self.plan)
         if cuda_graph is not None:
+            if not isinstance(self.model, GraphedSteps):
+                raise ValueError(
+                    f'cuda_graph={cuda_graph}, but {type(self.model).__name__}'
+                    ' has no such option: leave it out, or use '
+                    'OnlineRecognizer3D or OnlineFastRCNN')
             self.model.cuda_graph = cuda_graph
         self.recorder = (
             AttentionRecorder(self.model) if record_attention else None)

@@ -161,10 +161,13 @@ def finite(memory: Memory) -> Tensor:
     in float32: one pass, and no number escapes it.
     """
     every = [x[:, None].flatten(1) for x in tensors(memory, latest=True)]
-    floating = [x for x in every if x.is_floating_point()]
-    if not floating:
+    kinds = {x.dtype for x in every if x.is_floating_point()}
+    if not kinds:
         return torch.ones_like(every[0][:, 0], dtype=torch.bool)
-    return torch.cat(floating, 1).sum(1, dtype=torch.float32).isfinite()
+    # By dtypes: to put several into one is a copy each.
+    return sum(
+        torch.cat([x for x in every if x.dtype == kind], 1).sum(
+            1, dtype=torch.float32) for kind in kinds).isfinite()
 
 
 def nbytes(memory: Memory) -> int:

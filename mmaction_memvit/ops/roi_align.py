@@ -5,13 +5,14 @@ From `Mask R-CNN <https://arxiv.org/abs/1703.06870>`_, section 3. It stands in
 for ``mmcv.ops.roi_align`` where that is not compiled.
 """
 import contextlib
-from typing import Tuple, Union
+from typing import List, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .constants import is_compiling
+from .library import call, register, triton_form
 from .precision import autocast_is_on
 
 # Maps of at most this many pixels are pooled on a GPU by two matrix products
@@ -106,8 +107,9 @@ class _Axis:
         return position.clamp(0, self.size - 1), valid
 
 
-def _weights(boxes: Tensor, shape: Tuple[int, int], bins: Tuple[int, int],
-             sampling_ratio: int, aligned: bool) -> Tuple[Tensor, Tensor]:
+def box_weights_definition(
+        boxes: Tensor, shape: Sequence[int], bins: Sequence[int],
+        sampling_ratio: int, aligned: bool) -> Tuple[Tensor, Tensor]:
     """:meth:`_Axis.weights` along both axes, y first, as :func:`_axes`."""
     if shape[0] == shape[1] and bins[0] == bins[1]:
         # (2, 2, R): ends, x and y
@@ -117,6 +119,27 @@ def _weights(boxes: Tensor, shape: Tuple[int, int], bins: Tuple[int, int],
         return axis.weights().unbind()[::-1]
     y, x = _axes(boxes, shape, bins, sampling_ratio, aligned)
     return y.weights(), x.weights()
+
+
+def _box_weights(boxes: Tensor, shape: List[int], bins: List[int],
+                 *rule) -> Tuple[Tensor, Tensor]:
+    form = triton_form(boxes, 'triton_roi_align')
+    if form:
+        return form.box_weights(boxes, shape, bins, *rule)
+    # An operator gives no views of one tensor.
+    return tuple(x.clone() for x in box_weights_definition(
+        boxes, shape, bins, *rule))
+
+
+def _box_weights_fake(boxes, shape, bins, sampling_ratio, aligned):
+    return tuple(boxes.new_empty(len(boxes), num, size)
+                 for num, size in zip(bins, shape))
+
+
+register(
+    'box_weights', '(Tensor boxes, SymInt[] shape, int[] bins, '
+    'int sampling_ratio, bool aligned) -> (Tensor, Tensor)', _box_weights,
+    _box_weights_fake)
 
 
 def _axes(rois: Tensor, shape: Tuple[int, int], bins: Tuple[int, int],
@@ -131,7 +154,11 @@ def _average_dense(x: Tensor, images: Tensor, boxes: Tensor,
                    bins: Tuple[int, int], *rule) -> Tensor:
     """Means over bins, as products with the weights of all pixels."""
     channels, width = x.shape[1], x.shape[3]
-    by_y, by_x = _weights(boxes, x.shape[2:], bins, *rule)
+    # Of boxes, tens of operators on a handful of numbers: one on a GPU.
+    traced = torch.jit.is_tracing() or is_compiling()
+    by_y, by_x = (
+        box_weights_definition(boxes, x.shape[2:], bins, *rule) if traced else
+        call('box_weights', boxes, x.shape[2:], bins, *rule))
     rows = x.transpose(1, 2).flatten(2).index_select(0, images)
     rows = torch.bmm(by_y.to(x.dtype), rows)  # (R, P, C * W)
     rows = rows.view(-1, bins[0] * channels, width)

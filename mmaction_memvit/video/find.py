@@ -62,7 +62,8 @@ def name_videos(sources: Iterable[str]) -> dict[str, str]:
     """Paths of videos by names, under which results of theirs are found.
 
     Sources are folders, with all videos in them, files, and lists (.txt) of
-    one path a line, from the folder of the list.
+    one path a line, from the folder of the list; labels behind it are left
+    out.
     """
     videos: dict[str, str] = {}
 
@@ -80,11 +81,15 @@ def name_videos(sources: Iterable[str]) -> dict[str, str]:
         elif source.endswith('.txt'):
             with open(source, encoding='utf-8') as file:
                 lines = file.read().splitlines()
-            for line in lines:
-                if line.strip():
-                    name = osp.normpath(line.strip()).replace(os.sep, '/')
-                    add(re.sub(r'^[./]+', '', name),
-                        osp.join(osp.dirname(source), line.strip()))
+            for line in filter(None, map(str.strip, lines)):
+                # Labels or seconds, unless a file is called so.
+                numbers = re.search(r'(\s+[-\d.,]+)+$', line)
+                path = osp.join(osp.dirname(source), line)
+                if numbers and not osp.isfile(path):
+                    line = line[:numbers.start()]
+                name = osp.normpath(line).replace(os.sep, '/')
+                add(re.sub(r'^[./]+', '', name),
+                    osp.join(osp.dirname(source), line))
         else:
             add(osp.basename(source), source)
     if not videos:

@@ -60,7 +60,14 @@ def open_video(source: Source, **kwargs):
     elif '://' not in source:
         # "12:30:45.mp4" would be of the protocol "12".
         source = osp.abspath(source)
-    return av.open(source, **_OPEN, **kwargs)
+        if osp.isfile(source) and not osp.getsize(source):
+            raise VideoReadError('the file is empty: fetch it anew')
+    try:
+        return av.open(source, **_OPEN, **kwargs)
+    except av.InvalidDataError as e:
+        # It would tell a number: [Errno 1094995529].
+        raise VideoReadError('no video that FFmpeg knows, or a file that is '
+                             'cut off') from e
 
 
 def video_stream(container):

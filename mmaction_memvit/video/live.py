@@ -18,7 +18,7 @@ from typing import Iterable, Iterator, NamedTuple, Optional, Union
 import cv2
 import numpy as np
 
-from ..messages import warn
+from ..messages import tool, warn
 from .decode import Converter
 from .frames import (
     READ_ERRORS,
@@ -155,6 +155,9 @@ class LiveSource:
             key=lambda name: [(not part.isdecimal(), int(part) if
                                part.isdecimal() else 0, part)
                               for part in re.split(r'(\d+)', name)])
+        if not names:
+            self.problem = ('no pictures in this folder. For videos in one: '
+                            f'{tool("online_folder.py")}')
         for number, name in enumerate(names):
             image = cv2.imread(osp.join(path, name))
             if image is None:

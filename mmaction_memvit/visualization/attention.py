@@ -44,7 +44,7 @@ class AttentionView:
                 if age < len(self._past)]
 
     def strip(self) -> np.ndarray:
-        """Remembered pictures, brighter where more attention lies.
+        """Remembered pictures, whose brightness rises with attention.
 
         The oldest one is at the left, at the right the clip itself; at most
         eight, those with the most attention.
@@ -58,15 +58,13 @@ class AttentionView:
         seen = sorted(seen, key=lambda x: -shares[x[1]])[:_MOST]
         start, picture = self._past[0]
         tiles = [_tile(picture, f'{start:.1f} s')]
-        # One scale for all: they can be compared.
-        of_past = heat[[i for _, i in seen]]
-        low = np.median(of_past) if seen else 0.
-        span = (of_past.max() - low if seen else 0.) or 1.
+        # One scale for all, from 0: they can be compared.
+        most = heat[[i for _, i in seen]].max(initial=0.) or 1.
         for age, i in sorted(seen):
             when, picture = self._past[age]
             tiles.append(_tile(
                 picture, f'-{start - when:.1f} s: {shares[i]:.1%}',
-                (heat[i] - low) / span))
+                heat[i] / most))
         return np.concatenate(tiles[::-1], 1)
 
 
@@ -135,7 +133,8 @@ class AttentionPlot(AttentionView):
             axes.imshow(strip)
             axes.set_title(
                 f'the clip at {start:.1f} s (right) and those it remembers: '
-                'age, share of attention; brighter where it lies', fontsize=9)
+                'age, share of attention; brightness rises linearly with it',
+                fontsize=9)
             axes.axis('off')
         figure.savefig(out_file, dpi=150)
 
@@ -175,7 +174,7 @@ def _tile(picture: np.ndarray, text: str,
                        if height > _TILE else cv2.INTER_CUBIC)
     if heat is not None:
         heat = cv2.resize(heat.astype(np.float32), (width, _TILE)).clip(0, 1)
-        image = (image * (0.35 + 0.65 * heat[..., None])).astype(np.uint8)
+        image = (image * (0.1 + 0.9 * heat[..., None])).astype(np.uint8)
     scale = 0.42
     (needed, _), _ = cv2.getTextSize(text, 0, scale, 1)
     # At least as wide as what is written.

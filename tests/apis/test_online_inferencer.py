@@ -296,3 +296,5 @@ def test_a_recognizer_of_mmaction2(tmp_path):
     torch.testing.assert_close(second.scores, again.scores)
     assert (second.scores - first.scores).abs().max() > 1e-6
     assert inferencer.load_session(session.state_dict()).num_frames == 16
+    with pytest.raises(ValueError, match='cuda_graph.* Recognizer3D'):
+        OnlineInferencer(cfg, cuda_graph=True)

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from mmengine.utils import digit_version
 
 CASES = Path(__file__).with_name('test_operators.py')
 
@@ -19,7 +21,12 @@ def run_cases(*args, **env):
 
 
 def test_kernels_in_the_interpreter():
-    pytest.importorskip('triton', '3.0', 'the interpreter came with 3.0')
+    triton = pytest.importorskip('triton', '3.0',
+                                 reason='the interpreter came with 3.0')
+    if digit_version(triton.__version__) < digit_version('3.9') \
+            and digit_version(np.__version__) >= digit_version('2.4'):
+        pytest.skip("Triton's interpreter counts loops by what NumPy 2.4 "
+                    'does not allow any more, before Triton 3.9')
     run_cases(MEMVIT_TRITON='1', TRITON_INTERPRET='1')
 
 

@@ -46,6 +46,7 @@ def programs(monkeypatch):
         triton_launch,
         triton_layer_norm,
         triton_pooling,
+        triton_roi_align,
         triton_widen,
     )
     found = {}
@@ -53,7 +54,8 @@ def programs(monkeypatch):
     def launch(kernel, grid, like, *args, num_warps, **constants):
         found[kernel.__name__] = compiled(kernel, args, constants, num_warps)
 
-    for module in (triton_layer_norm, triton_pooling, triton_widen):
+    for module in (triton_layer_norm, triton_pooling, triton_roi_align,
+                   triton_widen):
         monkeypatch.setattr(module, 'launch', launch)
     for module in (triton_launch, triton_layer_norm, triton_pooling):
         monkeypatch.setattr(module, 'wanted_programs', lambda device: 528)
@@ -91,3 +93,9 @@ def test_pooling_of_memvit_16(programs):
         ptx = programs[name]
         # Eight channels a load, none by itself.
         assert 'ld.global.v4.b32' in ptx and 'ld.global.b16' not in ptx
+
+
+def test_weights_of_boxes(programs):
+    from mmaction_memvit.ops import triton_roi_align
+    triton_roi_align.box_weights(empty(40, 4), (16, 16), (7, 7), 0, True)
+    assert programs['_weights_kernel']

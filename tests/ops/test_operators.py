@@ -14,7 +14,9 @@ from mmaction_memvit.ops.layer_norm import (
     add_layer_norm_definition,
     layer_norm_definition,
 )
+from mmaction_memvit.ops.library import call
 from mmaction_memvit.ops.pooling import pool_norm_definition
+from mmaction_memvit.ops.roi_align import box_weights_definition
 from mmaction_memvit.ops.widen import (
     narrow,
     narrow_definition,
@@ -174,3 +176,27 @@ def test_norm_parameters_of_any_layout():
                 x, y, scale, gamma, beta, 1e-6),
             pool_norm_definition, *args, params[2].double()),
         [x, *params[:2]], torch.float32)
+
+
+@pytest.mark.parametrize('ratio', [0, 2])
+@pytest.mark.parametrize('aligned', [True, False])
+@pytest.mark.parametrize('shape, bins', [((9, 14), (7, 3)), ((16, 16), (7, 7)),
+                                         ((1, 2), (1, 2))])
+def test_weights_of_boxes(ratio, aligned, shape, bins):
+    """Within the map, beyond it, without a size, on its borders, turned."""
+    height, width = shape
+    ends = (torch.rand(40, 2, 2) * 2 - 0.5) * torch.tensor([width, height])
+    boxes = ends.sort(1)[0].flatten(1)
+    boxes[:4] = torch.tensor([[0, 0, width, height], [2, 2, 2, 2],
+                              [-1, -1, width + 1, height + 1], [5, 5, 1, 1]])
+    rule = shape, bins, ratio, aligned
+    found = call('box_weights', boxes.to(DEVICE), *rule)
+    for a, b in zip(found, box_weights_definition(boxes.double(), *rule)):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a.cpu().double(), b, atol=2e-5, rtol=0)
+    empty = call('box_weights', boxes[:0].to(DEVICE), *rule)
+    assert [x.shape for x in empty] == [
+        (0, num, size) for num, size in zip(bins, shape)]
+    # What is no number stays none.
+    odd = call('box_weights', boxes[:1].to(DEVICE) * float('nan'), *rule)
+    assert all(x.isnan().all() for x in odd)

@@ -1,7 +1,9 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import pytest
-from helpers.runs import config, loader, write_videos
+import torch
+from helpers.runs import MODEL, config, loader, write_videos
 from helpers.tools import ROOT, tool_fixture
+from mmaction.registry import MODELS
 
 tool = tool_fixture('tools/check_config.py')
 
@@ -46,6 +48,22 @@ def test_what_is_wrong_is_told(run):
     assert "val_dataloader.batch_sampler=dict(type='StreamBatchS" in out
     # Of the data.
     assert 'model.cls_head.num_classes=3' in out
+
+
+def test_weights_of_another_model(run, tmp_path):
+    weights = MODELS.build(MODEL).state_dict()
+    path = str(tmp_path / 'weights.pth')
+    torch.save(weights, path)
+    assert run('--cfg-options', f'load_from={path}')[0] == 0
+    torch.save({k: x for k, x in weights.items() if 'blocks' not in k}, path)
+    code, out = run('--cfg-options', f'load_from={path}')
+    assert code == 1 and 'load_from: fails' in out and path in out
+    # Of what init_cfg names little is enough.
+    torch.save(dict(other=torch.ones(3)), path)
+    start = 'model.backbone.init_cfg.0'
+    code, out = run('--cfg-options', f'{start}.type=Pretrained',
+                    f'{start}.checkpoint={path}')
+    assert code == 1 and 'init_cfg: fails' in out
 
 
 def test_a_step_that_fails(run):

@@ -69,9 +69,7 @@ def test_writes_all_outputs(run, tmp_path, options):
     assert 'real time' in told
 
 
-def test_wrong_sources_and_chosen_outputs(run, tmp_path):
-    with pytest.raises(SystemExit, match='none.mp4'):
-        run(tmp_path / 'none.mp4')
+def test_chosen_outputs(run, tmp_path):
     path = write_video(tmp_path / 'b.mp4', 26, rate=10)
     run(path, '--outputs', 'csv', '--seconds', 0.8)
     assert [x.name for x in (tmp_path / 'out').iterdir()] == ['b.csv']
@@ -133,19 +131,26 @@ def test_odd_sources(run, tmp_path, make, size, seconds, options):
 @pytest.mark.parametrize('source,said', [
     ('sound.wav', 'sound.wav'),
     ('text.mp4', 'text.mp4'),
-    ('empty', 'empty'),
+    ('nothing.mp4', 'nothing.mp4.*empty'),
+    ('none.mp4', 'none.mp4'),
+    ('videos', 'online_folder'),
     ('http://127.0.0.1:9/a.mp4', 'address'),
     ('rtsp://127.0.0.1:9/a', 'address'),
     ('77', 'camera 77'),
 ])
-def test_sources_without_pictures(run, tmp_path, source, said):
+def test_sources_without_pictures(run, tool, tmp_path, monkeypatch, source,
+                                  said):
     with wave.open(str(tmp_path / 'sound.wav'), 'wb') as f:
         f.setparams((1, 2, 8000, 0, 'NONE', ''))
         f.writeframes(bytes(1600))
     (tmp_path / 'text.mp4').write_text('no video')
-    (tmp_path / 'empty').mkdir()
-    if (tmp_path / source).exists():
+    (tmp_path / 'nothing.mp4').touch()
+    (tmp_path / 'videos').mkdir()
+    (tmp_path / 'videos/a.mp4').touch()
+    if '.' in source and '://' not in source or source == 'videos':
         source = tmp_path / source
+        # It is told before a model is loaded.
+        monkeypatch.setattr(tool, 'OnlineInferencer', None)
     with pytest.raises(SystemExit, match=said):
         run(source)
     # Nothing is written of nothing.

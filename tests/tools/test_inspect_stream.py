@@ -107,6 +107,21 @@ def test_a_video_twice_in_a_batch_continues_nothing(tool):
     assert table([[3], [4], [5]], 2)[0] == ['*b:10', ':11', ':13']
 
 
+def test_videos_of_one_name_are_told_apart(tool):
+    streams = SimpleNamespace(
+        names=['a/x.mp4', 'b/x.mp4', 'b/y.mp4'],
+        by_index=lambda: (np.arange(3), np.zeros(3, int)))
+
+    class Sampler(list):
+        batch_size, sampler = 3, SimpleNamespace(rank=0)
+
+    sampler = Sampler([[0, 1, 2]])
+    sampler.streams = streams
+    table, _ = tool.describe(sampler, 1, range(1))
+    assert [x.split()[-1] for x in table.splitlines()[1:]] == [
+        '*a/x.mp4:0', '*b/x.mp4:0', '*y:0']
+
+
 def test_steps_shown(inspect):
     out = inspect('--first-step', '4', '--steps', '2')
     heading, lane = out.splitlines()[4:6]
@@ -135,5 +150,10 @@ def test_no_such_split(inspect):
 
 
 def test_too_few_videos_names_the_numbers(inspect):
-    with pytest.raises(ValueError, match='5 videos .* 6 lanes'):
+    with pytest.raises(SystemExit, match='5 videos .* 6 lanes'):
         inspect('--batch-size', '6')
+
+
+def test_no_such_config(tool):
+    with pytest.raises(SystemExit, match='nothere.py'):
+        tool.main(['nothere.py'])

@@ -28,6 +28,12 @@ def test_names_of_videos(tool, tmp_path):
         'x.mp4': '/a/x.mp4', 'b/y.MKV': '/a/b/y.MKV', 'z.avi': '/z.avi'}
     found = tool.name_videos([f'{root}/a/list.txt'])
     assert {*found} == {'b/y.MKV', 'z.avi', f'{root[1:]}/a/x.mp4'}
+    # Labels and seconds behind a path are none of it.
+    (tmp_path / 'b 2').touch()
+    (tmp_path / 'labels.txt').write_text(
+        'z.avi 3\na/x.mp4 0.5 1.25 2,3\na/x.mp4 2 3 -1\nb 2\n')
+    assert [*tool.name_videos([f'{root}/labels.txt'])] == [
+        'z.avi', 'a/x.mp4', 'b 2']
     # The same file twice is one; other files of a name are two.
     assert len(tool.name_videos([f'{root}/a', f'{root}/a/x.mp4'])) == 2
     (tmp_path / 'x.mp4').touch()

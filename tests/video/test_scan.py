@@ -107,6 +107,7 @@ def test_unreadable(tmp_path):
         entry = probe_video(str(tmp_path / name))
         assert entry['num_frames'] == 0
         assert 'cannot be read' in entry['problem']
+        assert ('is empty' in entry['problem']) == (name == 'empty.mp4')
 
 
 def test_jhmdb_headers_are_wrong_and_not_believed():

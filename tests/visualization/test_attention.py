@@ -30,6 +30,19 @@ def test_the_last_clip_and_what_it_sees():
     assert max(middle[0].max(), middle[2].max()) < 40
 
 
+def test_small_differences_are_shown_as_such():
+    view, last = AttentionView(), step(6)
+    last.attention.heat[1:] = 1.
+    last.attention.heat[1] += 0.05
+    last.attention.picture[:] = 200
+    for _ in range(7):
+        view.add(last)
+    tiles = np.split(view.strip(), 4, 1)
+    bright = [int(x[50, x.shape[1] // 2, 0]) for x in tiles]
+    assert bright[2:] == [200, 200]
+    assert bright[0] == bright[1] and 188 < bright[0] < 195
+
+
 def test_plot_shows_the_moments_that_stand_out(tmp_path, monkeypatch):
     plot = AttentionPlot(num_moments=1)
     taken = []

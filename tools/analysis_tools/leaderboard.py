@@ -28,11 +28,12 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 
 import torch
 from benchmark_memvit import machine, set_up
-from benchmarking.board import Board, did_you_mean, find_file, read_board
+from benchmarking.board import Board, find_file, read_board
 from benchmarking.board_report import markdown_of, plot, table_of
 from benchmarking.board_rows import Entry, time_rows
 
 from mmaction_memvit.command_line import make_parser, tells_errors
+from mmaction_memvit.messages import did_you_mean
 
 
 def parse_args() -> argparse.Namespace:

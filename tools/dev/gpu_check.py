@@ -73,7 +73,8 @@ def parts_of(dry: bool) -> List[Part]:
         return [Part(all_ways, groups)]
     collaborative = [(f'{ROOT / COLLABORATIVE}{x}', 'eager')
                      for x in ('@plain', '')]
-    detector = [(f'{ROOT / DETECTOR}{x}', 'eager') for x in ('', '@backbone')]
+    detector = [(f'{ROOT / DETECTOR}{x}', how) for x, how in (
+        ('', 'eager'), ('@backbone', 'eager'), ('', 'graph'))]
     return [
         Part(all_ways, groups),
         # MMAction2's heads count accuracy in NumPy, which has no bfloat16.

@@ -11,12 +11,13 @@ from torch import Tensor
 from mmaction_memvit.memory import MemoryHost, clip_identities, run_part
 from mmaction_memvit.memory.host import Clips
 
+from ..recognizers.cuda_graph import GraphedSteps
 from ..roi_heads.slot_roi_head import proposals_of
 
 
 @MMDET_MODELS.register_module()
 @MODELS.register_module()
-class OnlineFastRCNN(MemoryHost, FastRCNN):
+class OnlineFastRCNN(GraphedSteps, MemoryHost, FastRCNN):
     """Action detector of long videos, clip by clip, that owns the memory.
 
     The memories of backbone, neck and RoI head come from one bank, found by
@@ -29,9 +30,10 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
     padding: a clip's scores do not depend on its neighbours.
 
     Args:
-        **kwargs: For :class:`MemoryHost` (``max_gap``, ``max_streams``,
-            ``bptt_clips``, ``with_cp``) and mmdet's :class:`FastRCNN`;
-            ``roi_head`` is a :class:`MeMViTRoIHead` or a
+        **kwargs: For :class:`GraphedSteps` (``cuda_graph``, of backbone and
+            neck: boxes are of any number), :class:`MemoryHost` (``max_gap``,
+            ``max_streams``, ``bptt_clips``, ``with_cp``) and mmdet's
+            :class:`FastRCNN`; ``roi_head`` is a :class:`MeMViTRoIHead` or a
             :class:`StreamTransformerRoIHead`.
     """
 
@@ -67,13 +69,19 @@ class OnlineFastRCNN(MemoryHost, FastRCNN):
         ``boxes`` are (N_b, 4) pixels for each clip. Gives logits (sum of N_b,
         num_classes - 1), and the next memory (None if none came in).
         """
-        own, of_neck, of_boxes = memory or (None, None, None)
+        *own, of_boxes = memory or (None, None, None)
+        feats, own = self.replay(self._feats, clips, tuple(own), elapsed)
+        logits, of_boxes = self.roi_head.score_boxes(feats, boxes, of_boxes,
+                                                     elapsed)
+        return logits, None if memory is None else (*own, of_boxes)
+
+    def _feats(self, clips: Tensor, memory: tuple,
+               elapsed: Optional[Tensor]) -> Tuple:
+        own, of_neck = memory
         feats, own = run_part(self.backbone, clips, own, elapsed)
         if self.with_neck:
             feats, of_neck = run_part(self.neck, feats, of_neck, elapsed)
-        logits, of_boxes = self.roi_head.score_boxes(feats, boxes, of_boxes,
-                                                     elapsed)
-        return logits, None if memory is None else (own, of_neck, of_boxes)
+        return feats, (own, of_neck)
 
     def _score(self, inputs: Clips, boxes: Sequence[Tensor],
                data_samples: SampleList, test_mode: bool) -> Tensor:

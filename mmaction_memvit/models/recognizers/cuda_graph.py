@@ -141,6 +141,41 @@ class CUDAGraphStep:
         return out, graph.replay
 
 
+class GraphedSteps:
+    """What models have in common whose steps can be replayed.
+
+    Stands before :class:`MemoryHost` among a model's bases.
+
+    Args:
+        cuda_graph (bool): Whether steps are replayed from CUDA graphs, one
+            for each of the first four input shapes, in training with their
+            gradients (see docs/speed.md). Defaults to False.
+    """
+
+    def __init__(self, *args, cuda_graph: bool = False, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.cuda_graph = cuda_graph
+        self._graphs: Optional[CUDAGraphStep] = None
+        # Whether a step is not one of a window.
+        self._alone = True
+
+    def run(self, window: Sequence[Tuple], *args, **kwargs) -> List:
+        """See :meth:`MemoryHost.run`."""
+        self._alone = len(window) == 1
+        return super().run(window, *args, **kwargs)
+
+    def replay(self, step: Callable[..., Any], *inputs: Any) -> Any:
+        """``step(*inputs)``, by a graph if that is asked for.
+
+        Always the same one, see :class:`CUDAGraphStep`.
+        """
+        if not self.cuda_graph:
+            return step(*inputs)
+        if self._graphs is None:
+            self._graphs = CUDAGraphStep(self, step)
+        return self._graphs(*inputs, alone=self._alone)
+
+
 class _Graph:
     """One captured kind of input."""
 

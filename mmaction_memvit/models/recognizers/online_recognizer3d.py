@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Optional, Tuple
 
 from mmaction.models.recognizers import Recognizer3D
 from mmaction.registry import MODELS
@@ -11,14 +11,14 @@ from mmaction_memvit.memory import MemoryHost, clip_identities, run_part
 from mmaction_memvit.memory.state import cat, tree_map
 from mmaction_memvit.ops.precision import full_precision
 
-from .cuda_graph import CUDAGraphStep
+from .cuda_graph import GraphedSteps
 
 # Labels of clips for which nothing is annotated.
 UNLABELLED = -1
 
 
 @MODELS.register_module()
-class OnlineRecognizer3D(MemoryHost, Recognizer3D):
+class OnlineRecognizer3D(GraphedSteps, MemoryHost, Recognizer3D):
     """Recognizer of long videos, clip by clip, that owns the memory.
 
     Reads the streams' memories from a bank, hands them with the clips to the
@@ -33,29 +33,23 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
     attribute ``takes_unlabelled`` and gets all clips.
 
     Args:
-        cuda_graph (bool): Whether steps are replayed from CUDA graphs, one
-            for each of the first four input shapes, in training with their
-            gradients (see docs/speed.md). Defaults to False.
         init_cfg (dict, optional): Of the whole model:
             ``dict(type='Pretrained', checkpoint=...)`` takes what fits of a
             checkpoint, such as the backbone that a neck trained over features
             belongs to. Defaults to None.
-        **kwargs: For :class:`MemoryHost` (``max_gap``, ``max_streams``,
-            ``bptt_clips``, ``with_cp``) and :class:`Recognizer3D`.
+        **kwargs: For :class:`GraphedSteps` (``cuda_graph``),
+            :class:`MemoryHost` (``max_gap``, ``max_streams``, ``bptt_clips``,
+            ``with_cp``) and :class:`Recognizer3D`.
 
     Raises:
         ValueError: If a head that remembers comes after a neck that does not.
     """
 
-    def __init__(self, *args, cuda_graph: bool = False,
-                 init_cfg: Optional[dict] = None, **kwargs) -> None:
+    def __init__(self, *args, init_cfg: Optional[dict] = None,
+                 **kwargs) -> None:
         super().__init__(*args, **kwargs)
         # MMAction2's recognizers do not take it.
         self.init_cfg = init_cfg
-        self.cuda_graph = cuda_graph
-        self._graphs: Optional[CUDAGraphStep] = None
-        # Whether a step is not one of a window.
-        self._alone = True
         if self.remembering[2] and self.with_neck and not self.remembering[1]:
             raise ValueError(
                 f'{type(self.cls_head).__name__} remembers, but comes after '
@@ -75,16 +69,7 @@ class OnlineRecognizer3D(MemoryHost, Recognizer3D):
         features, of a head its scores; and the next memory (None if none came
         in).
         """
-        if not self.cuda_graph:
-            return self._step(clips, memory, elapsed)
-        if self._graphs is None:
-            self._graphs = CUDAGraphStep(self, self._step)
-        return self._graphs(clips, memory, elapsed, alone=self._alone)
-
-    def run(self, window: Sequence[Tuple], *args, **kwargs) -> List:
-        """See :meth:`MemoryHost.run`."""
-        self._alone = len(window) == 1
-        return super().run(window, *args, **kwargs)
+        return self.replay(self._step, clips, memory, elapsed)
 
     def _step(self, clips: Tensor, memory: Optional[tuple],
               elapsed: Optional[Tensor]) -> Tuple:

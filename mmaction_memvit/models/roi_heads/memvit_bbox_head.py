@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -82,12 +82,29 @@ class MeMViTBBoxHead(BBoxHeadAVA):
             x = self.pool(x)
         return self.fc_cls(F.dropout(x, self.dropout_ratio, self.training))
 
-    @staticmethod
-    def topk_to_matrix(probs: Tensor, k: int) -> Tensor:
-        """Mark the k best classes of each row: bool, as ``probs``."""
-        best = probs.topk(k, 1, True, True)[1]
-        return torch.zeros_like(
-            probs, dtype=torch.bool).scatter_(1, best, True)
+    def topk_accuracy(self, pred: Tensor, target: Tensor,
+                      thr: float = 0.5) -> Tuple:
+        """As in :class:`BBoxHeadAVA`, without a matrix for each K.
+
+        Of boxes with logits and targets (N, num_classes - 1), recall and
+        precision at the threshold, then lists of those at each K of ``topk``.
+        """
+        target = target > 0.5
+        num = target.sum(1, keepdim=True).float()
+        probs = pred.sigmoid() if self.multilabel else pred.softmax(1)
+        # How many of the k best classes are right, k from 1 on.
+        hits = target.gather(
+            1, probs.topk(max(self.topk, default=1), 1)[1]).cumsum(1).float()
+        recalls, hits_k = (hits / num).mean(0), hits.mean(0)
+        if self.multilabel:
+            found = probs > thr
+            right = (found & target).sum(1, keepdim=True)
+            recall = (right / num).mean()
+            prec = (right / (found.sum(1, keepdim=True) + 1e-6)).mean()
+        else:
+            recall, prec = recalls[0], hits_k[0] / (1 + 1e-6)
+        return (recall, prec, [recalls[k - 1] for k in self.topk],
+                [hits_k[k - 1] / (k + 1e-6) for k in self.topk])
 
     def get_targets(self, sampling_results: List[SamplingResult],
                     rcnn_train_cfg: Optional[ConfigDict] = None) -> Tensor:
@@ -96,20 +113,18 @@ class MeMViTBBoxHead(BBoxHeadAVA):
         A clip's boxes are its positives, then its negatives.
         """
         targets = []
+        none = sampling_results[0].priors.new_zeros(1, self.num_classes)
         for res in sampling_results:
-            num_pos = len(res.pos_priors)
-            target = res.pos_priors.new_zeros(num_pos + len(res.neg_priors),
-                                              self.num_classes)
-            if num_pos:
-                labels = res.pos_gt_labels
+            labels = res.pos_gt_labels
+            if len(res.pos_priors):
                 if labels.shape[1] != self.num_classes:
                     raise ValueError(
                         f'the labels have {labels.shape[1]} columns, but the '
                         f"box head's num_classes is {self.num_classes}: set "
                         "both the dataset's and the box head's num_classes "
                         'to the number of actions plus 1')
-                target[:num_pos] = labels
-            targets.append(target)
+                targets.append(labels.to(none.dtype))
+            targets.append(none.expand(len(res.neg_priors), -1))
         return torch.cat(targets)
 
     def loss_and_target(self, cls_score: Tensor, rois: Optional[Tensor],

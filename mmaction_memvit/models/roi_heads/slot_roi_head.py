@@ -6,7 +6,6 @@ import torch
 from mmaction.models.roi_heads.roi_head import AVARoIHead
 from mmaction.utils import InstanceList, SampleList
 from mmdet.models.task_modules.samplers import SamplingResult
-from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -130,7 +129,7 @@ class SlotRoIHead(AVARoIHead):
         param = next(self.parameters())
         feats = tree_map(lambda x: x.to(param.dtype), patch_features(feats))
         # Boxes may be on the host, see sample_boxes.
-        rois = on_device(bbox2roi([b.to(param.dtype) for b in boxes]), param)
+        rois = on_device(rois_of(boxes).to(param.dtype), param)
         num = len(rois)
         if not num:
             # CUDA's RoIAlign stops at no box. One is looked at and dropped,
@@ -221,14 +220,26 @@ class SlotRoIHead(AVARoIHead):
 
         Returns:
             list[InstanceData]: ``bboxes`` (N_b, 4), shares of the image, and
-            ``scores`` (N_b, num_classes).
+            ``scores`` (N_b, num_classes); on the host, where metrics and
+            files want them: a device would be asked for each clip.
         """
         counts = [len(b) for b in boxes]
         return self.bbox_head.predict_by_feat(
-            rois=bbox2roi(boxes).split(counts),
-            cls_scores=logits.split(counts),
+            rois=rois_of(on_host(boxes)).split(counts),
+            cls_scores=logits.cpu().split(counts),
             batch_img_metas=[x.metainfo for x in data_samples],
             rcnn_test_cfg=self.test_cfg)
+
+
+def rois_of(boxes: Sequence[Tensor]) -> Tensor:
+    """Boxes (N_b, 4) of B clips as (sum of N_b, 5), the clip's number first.
+
+    In as many operators whatever B is.
+    """
+    counts = torch.tensor([len(x) for x in boxes])
+    lanes = torch.arange(len(boxes)).repeat_interleave(counts)
+    flat = torch.cat(tuple(boxes))
+    return torch.cat((on_device(lanes[:, None].to(flat.dtype), flat), flat), 1)
 
 
 def on_host(parts: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -215,3 +215,33 @@ def test_boxes_are_reported_as_they_came():
     with torch.no_grad():
         out, = model(clip[None], [sample], mode='predict')
     assert torch.equal(out.pred_instances.bboxes, orig)
+
+
+def same_steps(model, eager, tolerance=1e-5):
+    """Scores of streams, then losses and gradients of training steps."""
+    steps = list(zip(stream('a', 4, num_gt=2), stream('b', 4, (7, 1, 0, 12))))
+    assert_same(watch(model, steps), watch(eager, steps))
+    for step in steps:
+        losses = []
+        for each in (model, eager):
+            each.train().zero_grad()
+            losses.append(
+                each.parse_losses(run_batch(each, *step, mode='loss'))[0])
+            losses[-1].backward()
+        torch.testing.assert_close(*losses)
+        for own, other in zip(model.parameters(), eager.parameters()):
+            torch.testing.assert_close(own.grad, other.grad, atol=tolerance,
+                                       rtol=tolerance)
+
+
+def test_steps_by_replay_equal_eager_ones(plain_capture):
+    same_steps(build_detector(cuda_graph=True), build_detector())
+    # One of testing, forward and backward of training.
+    assert len(plain_capture) == 3
+
+
+@pytest.mark.cuda
+def test_graphs_on_a_gpu_equal_eager():
+    model = build_detector(cuda_graph=True).cuda()
+    same_steps(model, build_detector().cuda(), 1e-3)
+    assert len(model._graphs._graphs) == 2

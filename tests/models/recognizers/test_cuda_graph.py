@@ -7,9 +7,6 @@ from helpers.models import MEMVIT
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 
-from mmaction_memvit.memory import state
-from mmaction_memvit.models.recognizers.cuda_graph import CUDAGraphStep
-
 STREAMS = ['ab', 'ab', 'ba', 'bc', 'bc', 'c', 'c', 'cd']
 
 
@@ -42,32 +39,6 @@ def same_as_eager(model, eager):
             views = [x + str(size) for x in names]
             torch.testing.assert_close(predict(model, views, position, size),
                                        predict(eager, views, position, size))
-
-
-@pytest.fixture
-def plain_capture(monkeypatch):
-    """Buffers and keys as with CUDA; a replay runs the step again."""
-    captured = []
-
-    def capture(run, warm_up=None, pool=None):
-        if warm_up is not None:
-            warm_up()
-        out = run()
-        captured.append(out)
-
-        def replay():
-            with torch.set_grad_enabled(grad):
-                new = run()
-            with torch.no_grad():
-                for own, x in zip(state.tensors(out), state.tensors(new)):
-                    own.copy_(x)
-
-        grad = torch.is_grad_enabled()
-        return out, replay
-
-    monkeypatch.setattr(CUDAGraphStep, 'capture', staticmethod(capture))
-    monkeypatch.setattr(CUDAGraphStep, 'can_capture', lambda *_: True)
-    return captured
 
 
 def train(model, names, position, size=32, unroll=1, backward=True):

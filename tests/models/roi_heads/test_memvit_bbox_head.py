@@ -5,6 +5,7 @@ import torch
 
 pytest.importorskip('mmdet')
 
+from mmaction.models.roi_heads.bbox_heads import BBoxHeadAVA  # noqa: E402
 from mmdet.models.task_modules.samplers import (  # noqa: E402
     SamplingResult,
 )
@@ -99,6 +100,17 @@ def test_recall_and_precision_are_over_labelled_boxes():
     empty = [sampled(torch.zeros(0, NUM_CLASSES), 2)]
     logs = build().loss_and_target(logits[:2], None, empty)['loss_bbox']
     assert list(logs) == ['loss_action_cls']
+
+
+@pytest.mark.parametrize('multilabel', [True, False])
+def test_recall_and_precision_are_those_of_mmaction2(multilabel):
+    head = build(multilabel=multilabel, topk=(1, 3))
+    pred = torch.randn(9, NUM_CLASSES - 1)
+    target = torch.rand_like(pred).gt(0.6).float()
+    target[:, 0] = 1
+    torch.testing.assert_close(
+        head.topk_accuracy(pred, target),
+        BBoxHeadAVA.topk_accuracy(head, pred, target))
 
 
 @pytest.mark.parametrize('kind,shape', [('max', (3, 8, 2, 7, 7)),

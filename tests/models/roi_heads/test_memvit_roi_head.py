@@ -2,6 +2,11 @@
 import pytest
 import torch
 from helpers.boxes import build_detector, make_boxes
+from helpers.operators import Operators
+from mmaction.structures import ActionDataSample
+from mmengine.structures import InstanceData
+
+from mmaction_memvit.ops import roi_align
 
 pytest.importorskip('mmdet')
 
@@ -130,3 +135,33 @@ def test_hidden_boxes_stay_finite_in_any_kernel(dtype, monkeypatch):
     mask, = masks
     assert (mask * 1.4427).isfinite().all()
     assert not mask[0, 0, 0].exp().any()
+
+
+def test_more_clips_take_no_more_operators(monkeypatch):
+    """But for sampling of boxes, which a GPU has no part in."""
+    module = head().train()
+    # On a GPU, small maps are not gathered.
+    monkeypatch.setattr(roi_align, 'gathering_pays', lambda *args: False)
+
+    def count(batch):
+        gts = [InstanceData(bboxes=make_boxes(2, torch.Generator()),
+                            labels=torch.eye(6)[:2]) for _ in range(batch)]
+        samples = [ActionDataSample(gt_instances=gt) for gt in gts]
+        with monkeypatch.context() as patch:
+            results = module.sample_boxes(samples)
+            patch.setattr(module, 'sample_boxes', lambda _: results)
+            feats = torch.randn(batch, 32, 2, 4, 4, requires_grad=True)
+            memory = module.init_memory(batch)
+            module.zero_grad()
+            with Operators() as ops:
+                losses = module.loss_of_boxes(
+                    samples, lambda boxes: module.score_boxes(
+                        feats, boxes, memory)[0])
+                losses['loss_action_cls'].backward()
+        # On the host the samplers' boxes are put together, clip by clip.
+        ops.counts['cat'] -= batch
+        return ops.counts
+
+    few, many = count(2), count(6)
+    # 146, and 166 where torch has no fused attention with a mask.
+    assert few == many and sum(many.values()) <= 170, sum(many.values())

@@ -1,10 +1,8 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Boards: the lists of models that leaderboard.py compares."""
-import difflib
 import json
 import os.path as osp
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from typing import Any, Dict, List, Optional
@@ -13,7 +11,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.hub import get_config
 
-from mmaction_memvit.messages import data_error
+from mmaction_memvit.messages import data_error, did_you_mean
 
 
 @dataclass
@@ -78,13 +76,6 @@ KINDS = dict(
     rows=list, prepare=list, options=dict, published=dict, train=bool,
     fps=(int, float), seconds=(int, float), chance=(int, float), size=int,
     batch_size=int, threads=int, jobs=int, rounds=int, support_clips=int)
-
-
-def did_you_mean(value: str, known: Collection[str]) -> str:
-    """A remedy for a name that is not known."""
-    close = difflib.get_close_matches(str(value), known, 1)
-    return (f'write {close[0]!r}' if close else
-            f'it must be one of {", ".join(known) or "none"}')
 
 
 def check_keys(where: str, cls: type, given: object) -> dict:
