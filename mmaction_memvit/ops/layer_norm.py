@@ -135,8 +135,9 @@ def _backward(grad: Tensor, grad_total: Optional[Tensor], total: Tensor,
               gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of x, of the scaled branch (empty: that of x), parameters."""
     grad, total = grad.contiguous(), total.contiguous()
-    form = triton_form(total, 'triton_layer_norm')
-    if form:
+    # Of second derivatives only PyTorch keeps the graph.
+    if not torch.is_grad_enabled() and (form := triton_form(
+            total, 'triton_layer_norm')):
         if grad_total is not None:
             grad_total = grad_total.contiguous()
         return form.backward(grad, grad_total, total, scale, mean, rstd, gamma)

@@ -71,13 +71,9 @@ def register(name: str, schema: str, kernel: Callable, fake: Callable,
     if differentiable is None:
         return
 
-    def choose(*args):
-        if torch.is_grad_enabled():
-            return differentiable(*args)
-        return below_autograd(name, *args)
-
     _DIFFERENTIABLE[name] = differentiable
-    _LIBRARY.impl(name, choose, 'Autograd')
+    # Without gradients, too: a tangent of torch.func.jvp must not get lost.
+    _LIBRARY.impl(name, differentiable, 'Autograd')
 
 
 def _unseen(x: Union[Tensor, Sequence[Tensor]]) -> bool:

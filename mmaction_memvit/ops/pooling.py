@@ -7,6 +7,7 @@ from typing import List, NamedTuple, Sequence, Tuple, Union
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from . import plain_pooling
 from .constants import is_exporting
@@ -208,6 +209,7 @@ class _PoolNorm(torch.autograd.Function):
         return (*outs, conv, stats)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, *grads):
         conv, stats, *saved = ctx.saved_tensors
         num, (size, strides, causal) = ctx.num, ctx.options[:3]
@@ -227,7 +229,7 @@ class _PoolNorm(torch.autograd.Function):
 def _differentiable(tokens, weights, gammas, betas, size, strides, causal,
                     eps, keep):
     options = (size, strides, causal, eps, keep)
-    if not keep:
+    if not keep and not torch._C._are_functorch_transforms_active():
         return below_autograd('pool_norm', tokens, weights, gammas, betas,
                               *options)
     num = len(weights)

@@ -131,16 +131,17 @@ def forward(x: Tensor, branch: Optional[Tensor], scale: Optional[Tensor],
     width = x.shape[-1]
     mean = x.new_empty(x.shape[:-1], dtype=torch.float32)
     rstd, out = torch.empty_like(mean), torch.empty_like(x)
-    add = branch is not None
-    branch = branch.contiguous() if add else x
+    add, scaled = branch is not None, scale is not None
+    branch, scale, gamma, beta = [
+        x if y is None else y.contiguous()
+        for y in (branch, scale, gamma, beta)]
     total = torch.empty_like(x) if add else x.new_empty(0)
     rows = mean.numel()
     block_p, block_d = tile(rows, width, 1, x.device, 4)
-    launch(_forward_kernel, (blocks(rows, block_p), ), x, x,
-           branch, x if scale is None else scale, gamma, beta,
-           total if add else x, out, mean, rstd, rows, _rows_each(x, rows),
-           eps, D=width, ADD=add, SCALE=scale is not None, BLOCK_P=block_p,
-           BLOCK_D=block_d, num_warps=4)
+    launch(_forward_kernel, (blocks(rows, block_p), ), x, x, branch, scale,
+           gamma, beta, total if add else x, out, mean, rstd, rows,
+           _rows_each(x, rows), eps, D=width, ADD=add, SCALE=scaled,
+           BLOCK_P=block_p, BLOCK_D=block_d, num_warps=4)
     return total, out, mean, rstd
 
 
@@ -149,8 +150,9 @@ def backward(grad: Tensor, grad_total: Optional[Tensor], x: Tensor,
              gamma: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of the sum, of the scaled branch, of gamma and beta."""
     width, rows = x.shape[-1], mean.numel()
-    dx = torch.empty_like(x)
-    dbranch = x.new_empty(0 if scale is None else x.shape)
+    dx, scaled = torch.empty_like(x), scale is not None
+    dbranch = x.new_empty(x.shape if scaled else 0)
+    scale, gamma = scale.contiguous() if scaled else x, gamma.contiguous()
     dgamma, dbeta = torch.empty_like(gamma), torch.empty_like(gamma)
     # Two sums and two tiles are held in registers: half the rows.
     block_p, block_d = tile(rows, width, 1, x.device, 4)
@@ -158,11 +160,10 @@ def backward(grad: Tensor, grad_total: Optional[Tensor], x: Tensor,
     num = min(blocks(rows, block_p), wanted_programs(x.device))
     part = x.new_empty((num, 2, width), dtype=torch.float32)
     launch(_backward_kernel, (num, ), x, grad,
-           grad if grad_total is None else grad_total, x,
-           x if scale is None else scale, mean, rstd, gamma, dx, dbranch, part,
-           rows, _rows_each(x, rows), D=width, ADD=grad_total is not None,
-           SCALE=scale is not None, BLOCK_P=block_p, BLOCK_D=block_d,
-           num_warps=4)
+           grad if grad_total is None else grad_total, x, scale, mean, rstd,
+           gamma, dx, dbranch, part, rows, _rows_each(x, rows), D=width,
+           ADD=grad_total is not None, SCALE=scaled, BLOCK_P=block_p,
+           BLOCK_D=block_d, num_warps=4)
     launch(_sum_kernel, (blocks(width, 32), 2), x, part, dgamma, dbeta, num,
            D=width, BLOCK_P=64, BLOCK_D=32, num_warps=4)
     return dx, dbranch, dgamma, dbeta

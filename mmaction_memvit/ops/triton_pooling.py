@@ -54,10 +54,10 @@ def _plan(shape: tuple, width: int, geometries: tuple) -> _Plan:
                  geo.padding[0] != geo.kernel[0] // 2)
 
 
-def _three(values: Sequence) -> Sequence:
-    """Of three jobs, where there are fewer: the last one again."""
-    num = len(values)
-    return values if num == 3 else (*values, *[values[-1]] * (3 - num))
+def _three(values: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Of three jobs, contiguous; where there are fewer, the last again."""
+    values = [x.contiguous() for x in values]
+    return values + values[-1:] * (3 - len(values))
 
 
 @functools.lru_cache(4096)
@@ -179,10 +179,10 @@ def _norm_gradient(grads: List[Tensor], conv: Tensor, stats: Tensor,
     grid, block_p, block_d = _norm_launch(plan, jobs, conv.device)
     dy = torch.empty_like(conv)
     part = conv.new_empty((jobs, grid[0], 2, plan.width), dtype=torch.float32)
-    launch(norm_kernel, grid, conv, *_three([x.contiguous() for x in grads]),
-           conv, stats, *_three(gammas), dy, part, plan.batch, plan.first,
-           *plan.outs, grid[0], plan.channels, JOBS=jobs, D=plan.width,
-           BLOCK_P=block_p, BLOCK_D=block_d, num_warps=4)
+    launch(norm_kernel, grid, conv, *_three(grads), conv, stats,
+           *_three(gammas), dy, part, plan.batch, plan.first, *plan.outs,
+           grid[0], plan.channels, JOBS=jobs, D=plan.width, BLOCK_P=block_p,
+           BLOCK_D=block_d, num_warps=4)
     return dy, part
 
 

@@ -19,6 +19,12 @@ def test_gradients(scale):
         lambda *args: add_layer_norm(*args, 1e-6, scale), (x, branch, *params))
 
 
+def test_a_tangent_does_not_get_lost():
+    x, _, *params = make()
+    with torch.no_grad(), pytest.raises(RuntimeError):
+        torch.func.jvp(lambda x: layer_norm(x, *params), (x, ), (x, ))
+
+
 @pytest.mark.skipif(
     not hasattr(torch.library, 'opcheck'), reason='torch has no opcheck')
 def test_registration():

@@ -145,6 +145,39 @@ def test_layer_norms(shape, dtype):
                 x, branch, s, *args, 1e-6), [x, branch, *params], dtype)
 
 
+def test_second_derivatives_of_layer_norm():
+    def gradients(norm, *leaves):
+        loss = norm(*leaves).sin().sum()
+        return torch.autograd.grad(loss, leaves, create_graph=True)
+
+    compare(lambda *x: gradients(layer_norm, *x),
+            lambda *x: gradients(
+                lambda *y: layer_norm_definition(*y, 1e-6), *x),
+            [leaf(3, 20), leaf(20), leaf(20)], torch.float32)
+
+
+def test_norm_parameters_of_any_layout():
+    """As a checkpoint that is assigned may have them."""
+    x = leaf(2, 9, 8)
+    params = [leaf(8, 2), leaf(8, 2), leaf(4, 2)]
+    weight = torch.randn(8, 1, 3, 3, 1, device=DEVICE)
+
+    def norms(norm, pool, x, gamma, beta, scale):
+        gamma, beta, scale = gamma[:, 0], beta[:, 0], scale[:2, 0].detach()
+        out = pool(x, (2, 2, 2), Pool(weight.to(x), gamma, beta, (1, 1, 1)))
+        return norm(x, out, gamma, beta, scale)
+
+    compare(
+        lambda *args: norms(lambda *y: add_layer_norm(*y[:4], 1e-6, y[4]),
+                            lambda x, size, y: pool_norm(x, size, [y])[0],
+                            *args, params[2]),
+        lambda *args: norms(
+            lambda x, y, gamma, beta, scale: add_layer_norm_definition(
+                x, y, scale, gamma, beta, 1e-6),
+            pool_norm_definition, *args, params[2].double()),
+        [x, *params[:2]], torch.float32)
+
+
 @pytest.mark.parametrize('ratio', [0, 2])
 @pytest.mark.parametrize('aligned', [True, False])
 @pytest.mark.parametrize('shape, bins', [((9, 14), (7, 3)), ((16, 16), (7, 7)),

@@ -54,6 +54,20 @@ def test_only_what_needs_a_gradient_gets_one():
     assert tokens.grad.abs().sum() > 0
 
 
+def test_other_derivatives_are_refused():
+    tokens, params = make()
+
+    def pooled(x):
+        return pool_norm(x, SIZE, pools(params))[0]
+
+    with torch.no_grad(), pytest.raises(RuntimeError):
+        torch.func.jvp(pooled, (tokens, ), (tokens, ))
+    grad, = torch.autograd.grad(pooled(tokens).sin().sum(), tokens,
+                                create_graph=True)
+    with pytest.raises(RuntimeError):
+        grad.sum().backward()
+
+
 def test_sizes():
     assert out_size((8, 7, 7), (7, 3, 3), (4, 2, 2)) == (2, 4, 4)
     tokens, params = make()

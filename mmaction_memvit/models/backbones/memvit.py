@@ -16,7 +16,8 @@ from mmaction_memvit.messages import check_no_more, retire
 from mmaction_memvit.ops.precision import activation_dtype
 
 from ..checkpoints.fit import MEMORY_WEIGHTS, fit_memvit, loading_pretrained
-from ..layers.memvit_block import MeMViTBlock, add_normalize
+from ..layers.memvit_block import MeMViTBlock
+from ..layers.normalize import add_normalize
 from ..layers.patch_embedding import embed_patches
 from ..layers.pooling_attention import Size, pooled_size
 from ..layers.stochastic_depth import stochastic_depth

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from mmaction_memvit.memory import as_memory
 from mmaction_memvit.messages import check_choice
-from mmaction_memvit.ops import layer_norm
 from mmaction_memvit.ops.precision import activation_dtype
 
 from ..checkpoints.fit import (
@@ -18,6 +17,7 @@ from ..checkpoints.fit import (
     loading_pretrained,
     resize_positions,
 )
+from ..layers.normalize import normalize
 from ..layers.space_time_mixing import (
     FrameMemory,
     MixingBlock,
@@ -294,8 +294,7 @@ class XViT(BaseModule):
             tokens, layer = block(
                 tokens, None if memory is None else memory.layers[i], exists)
             layers.append(layer)
-        tokens = layer_norm(tokens, self.norm.weight, self.norm.bias,
-                            self.norm.eps)
+        tokens = normalize(self.norm, tokens)
         out = self._output(tokens, size,
                            self._exists(memory, self.delay, x.shape[2]))
         if memory is None:

@@ -1,4 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+from threading import get_ident
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import torch
@@ -21,25 +22,29 @@ _HOOKS_OF_ALL = (module._global_forward_hooks,
 class Linear(nn.Linear):
     """``nn.Linear`` that can be cast together with others."""
 
-    _cast: Optional[Tuple[Tensor, Optional[Tensor]]] = None
+    # A thread, and weight and bias as cast by it: others may run without
+    # autocast, or with gradients.
+    _cast: tuple = ()
 
     def weights(self) -> Tuple[Tensor, Optional[Tensor]]:
         """Weight and bias, cast if :func:`cast_together` did so."""
-        return self._cast or (self.weight, self.bias)
+        if self._cast and self._cast[0] == get_ident():
+            return self._cast[1:]
+        return self.weight, self.bias
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., C_in) to (..., C_out)."""
         return F.linear(x, *self.weights())
 
 
-def are_plain(layers: Sequence[nn.Module]) -> bool:
+def are_plain(layers: Sequence[nn.Module], kind: type = Linear) -> bool:
     """Whether nothing but their weights makes what layers compute.
 
     No hook, adapter or parametrization, nor a forward of a layer's own, as
     offloading has: such a layer must be called itself.
     """
     return not any(_HOOKS_OF_ALL) and all(
-        type(x) is Linear and not (
+        type(x) is kind and not (
             x._forward_hooks or x._forward_pre_hooks or x._backward_hooks
             or x._backward_pre_hooks or 'forward' in x.__dict__)
         for x in layers)
@@ -123,18 +128,31 @@ def _cast_all(tensors: Sequence[Tensor], dtype: torch.dtype) -> List[Tensor]:
     return result
 
 
-def cast_together(layers: Sequence[Linear], call: Callable,
+def _holds_its_weights(layer: nn.Module) -> bool:
+    """Whether weight and bias are as a layer will use them.
+
+    An adapter may be in its place (LoRA); weights may be computed of others
+    (pruning) or, sharded, be flat until the layer runs (FSDP).
+    """
+    own = layer._parameters
+    return (type(layer) is Linear and [*own] == ['weight', 'bias']
+            and own['weight'].dim() == 2)
+
+
+def cast_together(layers: Sequence[nn.Module], call: Callable,
                   *args: Any) -> Any:
     """``call(*args)`` with weights of layers cast to autocast's dtype at once.
 
     Autocast casts each by itself: a third of what the host launches. The
-    compiler needs no such help. The layers are on one device.
+    compiler needs no such help. The layers are on one device; what is no plain
+    :class:`Linear` is left as it is.
     """
     if is_compiling() or torch.jit.is_tracing():
         return call(*args)
-    params = [x for layer in layers for x in (layer.weight, layer.bias)
+    layers = [x for x in layers if _holds_its_weights(x)]
+    params = [x for layer in layers for x in layer._parameters.values()
               if x is not None]
-    dtype = activation_dtype(params[0])
+    dtype = activation_dtype(params[0]) if params else None
     if set(map(type, params)) != {nn.Parameter} \
             or {x.dtype for x in params} != {torch.float32} - {dtype}:
         return call(*args)
@@ -145,8 +163,9 @@ def cast_together(layers: Sequence[Linear], call: Callable,
     try:
         for layer in layers:
             # Past nn.Module, which looks for parameters at every turn.
-            layer.__dict__['_cast'] = (next(cast), None if layer.bias is None
-                                       else next(cast))
+            layer.__dict__['_cast'] = (get_ident(), *[
+                x if x is None else next(cast)
+                for x in layer._parameters.values()])
         return call(*args)
     finally:
         for layer in layers:

@@ -2,17 +2,15 @@
 from typing import Optional, Sequence, Tuple
 
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
 import torch.utils.checkpoint as cp
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmaction_memvit.ops import add_layer_norm
-
 from .linear import Linear, cast_together
 from .mlp import MLP
+from .normalize import add_normalize
 from .pooling_attention import PoolingAttention, Size
 from .stochastic_depth import add_branch
 from .stream_memory import LayerMemory
@@ -110,9 +108,3 @@ class MeMViTBlock(BaseModule):
             x = add_branch(x, branch, keep[0])
         return cp.checkpoint(self._cast_forward, x, None, keep, *args,
                              use_reentrant=False)
-
-
-def add_normalize(norm: nn.LayerNorm, x: Tensor, branch: Optional[Tensor],
-                  keep: Optional[Tensor]) -> Tuple[Tensor, Tensor]:
-    """:func:`add_layer_norm` with the parameters of a layer."""
-    return add_layer_norm(x, branch, norm.weight, norm.bias, norm.eps, keep)

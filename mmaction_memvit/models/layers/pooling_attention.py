@@ -50,6 +50,8 @@ def _make_layout(size: Size, stride_q: Size, stride_kv: Size,
 
 
 _layout = functools.lru_cache(4096)(_make_layout)
+_TABLES = tuple(f'rel_pos_{x}' for x in ('t', 'h', 'w', 'mem_t', 'mem_h',
+                                         'mem_w'))
 
 
 class PoolingAttention(BaseModule):
@@ -83,7 +85,7 @@ class PoolingAttention(BaseModule):
                  rel_pos_zero_init: bool, norm_eps: float,
                  memory: Optional[MemorySpec], causal: bool) -> None:
         super().__init__()
-        self.num_heads = num_heads
+        self.in_dims, self.num_heads = in_dims, num_heads
         self.scale = (out_dims // num_heads)**-0.5
         self.residual_pooling = residual_pooling
         self.rel_pos_zero_init = rel_pos_zero_init
@@ -161,7 +163,7 @@ class PoolingAttention(BaseModule):
         spec, key_size = self.memory, self.key_size(size)
 
         def zeros(num: int, size: Size) -> Tuple[Tensor, ...]:
-            shape = batch_size, 1 + math.prod(size), self.k.in_features
+            shape = batch_size, 1 + math.prod(size), self.in_dims
             return tuple(torch.zeros(shape, dtype=dtype, device=device)
                          for _ in range(num))
 
@@ -222,12 +224,11 @@ class PoolingAttention(BaseModule):
 
     def _positions(self, layout: Layout) -> Tuple[Tensor, ...]:
         """Position tables that a layout needs."""
+        names = _TABLES if layout.num_entries else _TABLES[:3]
+        # Past nn.Module, but FSDP keeps them elsewhere.
         own = self._parameters
-        tables = own['rel_pos_t'], own['rel_pos_h'], own['rel_pos_w']
-        if not layout.num_entries:
-            return tables
-        return (*tables, own['rel_pos_mem_t'], own['rel_pos_mem_h'],
-                own['rel_pos_mem_w'])
+        return tuple([own[x] if x in own else getattr(self, x)
+                      for x in names])
 
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, layout: Layout,
                hidden: Optional[Tensor], shared: Dict) -> Tensor:

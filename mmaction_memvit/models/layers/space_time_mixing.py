@@ -14,11 +14,11 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmaction_memvit.memory import as_memory
-from mmaction_memvit.ops import add_layer_norm, layer_norm
 from mmaction_memvit.ops.constants import is_exporting
 
 from .linear import Linear, cast_together
 from .mlp import MLP
+from .normalize import add_normalize, normalize
 from .stochastic_depth import add_branch, stochastic_depth
 
 
@@ -207,6 +207,7 @@ class MixingBlock(BaseModule):
                  drop_path: float = 0., eps: float = 1e-6,
                  with_cp: bool = False) -> None:
         super().__init__()
+        self.dims = dims
         self.norm1 = nn.LayerNorm(dims, eps=eps)
         self.attn = MixingAttention(dims, num_heads, window, qkv_bias)
         self.norm2 = nn.LayerNorm(dims, eps=eps)
@@ -217,7 +218,7 @@ class MixingBlock(BaseModule):
     def empty_memory(self, batch_size: int, num_tokens: int,
                      dtype: torch.dtype, device: torch.device) -> FrameMemory:
         """The memory at the start of streams."""
-        dims, window = self.attn.proj.in_features, self.attn.window
+        dims, window = self.dims, self.attn.window
         new = {'dtype': dtype, 'device': device}
         return FrameMemory(
             torch.zeros(batch_size, window.ahead, num_tokens, dims, **new),
@@ -261,12 +262,11 @@ class MixingBlock(BaseModule):
         if memory is not None:
             x = torch.cat((memory.tokens.to(x.dtype), x), 1)
         branch, mixed = self.attn(
-            layer_norm(x, self.norm1.weight, self.norm1.bias, self.norm1.eps),
+            normalize(self.norm1, x),
             None if memory is None else memory.mixed, exists, there)
         if memory is not None:
             memory = FrameMemory(x[:, num:].to(memory.tokens.dtype), mixed)
-        x, normed = add_layer_norm(x[:, :num], branch, self.norm2.weight,
-                                   self.norm2.bias, self.norm2.eps, keep)
+        x, normed = add_normalize(self.norm2, x[:, :num], branch, keep)
         return add_branch(x, self.mlp(normed), last), memory
 
 
@@ -305,6 +305,4 @@ class TemporalTransformer(BaseModule):
         if exists is not None:
             exists = F.pad(exists, (1, 0), value=True)
         tokens, _ = self.encoder(tokens[:, None], there=exists)
-        norm = self.norm
-        cls = layer_norm(tokens[:, 0, 0], norm.weight, norm.bias, norm.eps)
-        return F.gelu(self.proj(cls))
+        return F.gelu(self.proj(normalize(self.norm, tokens[:, 0, 0])))

@@ -1,8 +1,14 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
+from concurrent.futures import ThreadPoolExecutor
+
 import torch
 from torch import nn
 
-from mmaction_memvit.models.layers.linear import Linear, project
+from mmaction_memvit.models.layers.linear import (
+    Linear,
+    cast_together,
+    project,
+)
 from mmaction_memvit.models.layers.mlp import MLP
 from mmaction_memvit.models.layers.stochastic_depth import stochastic_depth
 
@@ -44,6 +50,19 @@ def test_a_layer_with_a_forward_of_its_own_is_called():
     mlp(x)
     hook.remove()
     assert mlp.fc2 in seen
+
+
+def test_threads_do_not_meet():
+    """One without autocast while another is within a step with it."""
+    x, layer = torch.randn(2, 4), Linear(4, 4)
+
+    def meanwhile():
+        with ThreadPoolExecutor() as pool:
+            return pool.submit(layer, x).result()
+
+    with torch.autocast('cpu', torch.bfloat16):
+        out = cast_together([layer], meanwhile)
+    assert out.dtype == torch.float32 and torch.equal(out, layer(x))
 
 
 def test_second_derivatives_of_the_mlp():
