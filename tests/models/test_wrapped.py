@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from helpers.distributed import leave_group, spawn_two
+from helpers.distributed import spawn_two
 from helpers.models import MEMVIT
 from mmengine.utils import digit_version
 from torch import distributed as dist
@@ -12,6 +12,7 @@ from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
+from mmaction_memvit.apis.processes import leave_processes
 from mmaction_memvit.models import MeMViT, XViT
 from mmaction_memvit.models.layers.mlp import MLP
 from mmaction_memvit.models.layers.pooling_attention import PoolingAttention
@@ -94,7 +95,7 @@ def sharded(rank, url, results):
             whole.zero_grad()
             loss_of(whole, mixed, model).backward()
             results[rank, orig, mixed] = whole.clip_grad_norm_(1.).item()
-    leave_group()
+    leave_processes()
 
 
 @pytest.mark.skipif(
