@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BOARDS = sorted((ROOT / 'boards').glob('*.yml'))
 LONGCUE = ROOT / 'boards/longcue'
 M0 = ROOT / 'configs/recognition/memvit/memvit-tiny-m0_longcue-rgb.py'
+KITCHEN = (ROOT / 'configs/recognition/epic100'
+           / 'memvit-tiny-m8_epic-generated-rgb.py')
 
 tool = tool_fixture('tools/analysis_tools/leaderboard.py')
 
@@ -113,6 +115,32 @@ def test_a_board_end_to_end(run, monkeypatch):
     again = run(board)[1]
     assert again['mine'] == rows['mine']
     assert again['window'] == rows['window']
+
+
+def test_a_row_that_cannot_be_timed_leaves_the_others(run, parts,
+                                                      monkeypatch):
+    """Models have a verb head and a noun head, their scores are a dict."""
+    forward = parts['subjects'].ConfigSubject.forward
+    calls = []
+
+    def fail_in_time(self, state, train):
+        if self.model.backbone.mem_len == 0:
+            calls.append(train)
+            if len(calls) == 5:  # Three to warm up, one before the rounds.
+                raise RuntimeError('no such luck')
+        return forward(self, state, train)
+
+    monkeypatch.setattr(
+        parts['subjects'].ConfigSubject, 'forward', fail_in_time)
+    code, rows, text = run(dict(
+        size=32, batch_size=2, rounds=1, threads=1,
+        rows=[dict(name=f'M = {m}', config=str(KITCHEN), options={
+            'model.backbone.mem_len': m}) for m in (2, 0)]), '--no-train')
+    assert code == 1 and rows['M = 2']['error'] is None
+    assert rows['M = 2']['train_clips_per_second'] > 0
+    assert 'no such luck' in rows['M = 0']['error']
+    assert rows['M = 0']['gmacs_clip'] > 0
+    assert 'M = 0 failed' in Path('work_dirs/boards/my/board.md').read_text()
 
 
 @pytest.mark.parametrize('change, told', [
@@ -250,11 +278,9 @@ def test_costs_over_features_and_places(parts, name, places, back, macs):
     cfg = Config.fromfile(str(ROOT / f'configs/{name}.py'))
     expected = macs or parts['costs'].cost_of(cfg).macs
     subject = parts['subjects'].ConfigSubject(cfg, 'eager', None)
-    if not subject.channels:
-        subject.size = cfg.model.backbone.spatial_size
     assert subject.giga_macs() == pytest.approx(expected / 1e9, rel=1e-6)
     assert subject.places == places
-    assert theoretical_support(subject.model, places) == back
+    assert theoretical_support(subject.model, subject.vectors) == back
     subject.model.train()
     state = subject.make(2, torch.device('cpu'))
     assert torch.isfinite(subject.forward(state, True))
