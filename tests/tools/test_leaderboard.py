@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import mmaction
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -303,3 +304,38 @@ def test_published_numbers_are_columns(parts):
     assert heads[:2] == ['model', 'acc/top1'] and first[1] == ''
     assert '74.5' in first and 'Table 1' in first
     assert not re.search('74|None|nan', ' '.join(second))
+
+
+def test_seconds_of_features_and_of_resampled_videos(run):
+    """By the vectors that files have, and the rate that clips count at."""
+    Path('list.txt').write_text('a 0\n')
+    Path('f').mkdir()
+    # Clips of 8 frames at 4 frames a second, of two vectors each.
+    np.savez('f/a.npz', features=np.zeros((10, 2, 16), np.float16),
+             times=2. * np.arange(10),
+             video=json.dumps(dict(num_frames=80, fps=4.)), clip_len=8,
+             frame_interval=1)
+    Path('feature.py').write_text("""
+model = dict(
+    type='OnlineRecognizer3D', backbone=dict(type='FeatureBackbone'),
+    neck=dict(type='StreamTransformer', in_channels=16, embed_dims=8,
+              num_heads=2, num_layers=1, mem_len=6, per_frame=True,
+              seconds=1.),
+    cls_head=dict(type='FrameLevelHead', in_channels=8, num_classes=3),
+    data_preprocessor=dict(type='ActionDataPreprocessor'))
+test_dataloader = dict(
+    batch_sampler=dict(type='StreamBatchSampler'),
+    dataset=dict(
+        type='OnlineVideoDataset', ann_file='list.txt', clip_len=8,
+        frame_interval=1, data_prefix=dict(feature='f'), test_mode=True,
+        pipeline=[dict(type='LoadFeatureClip'),
+                  dict(type='PackActionInputs')]))
+""")
+    code, rows, text = run(dict(fps=4, rows=[
+        dict(name='features', config='feature.py'),
+        # The data set takes 30 frames a second of any video.
+        dict(name='kitchen', config=str(KITCHEN))]), '--no-speed')
+    assert code == 0, text
+    assert rows['features']['context'] == pytest.approx(2 + 6)
+    assert rows['kitchen']['context'] == pytest.approx(33 * 4 * 3 / 30)
+    assert '2 vectors' in text and '32 x 32' in text
