@@ -256,7 +256,7 @@ class Bench:
                 took = self.attempt((*key, group), clock, runs[key].call,
                                     turns[key], self.cuda)
                 if took is None:
-                    del runs[key]
+                    runs.pop(key).subject.model.zero_grad(set_to_none=True)
                 elif number >= 0:
                     times[key].append(took)
                 elif self.cuda:
