@@ -73,7 +73,7 @@ def clips_note(results: Sequence[dict]) -> str:
     for x in results:
         if x.get('clip'):
             names.setdefault(x['clip'], []).append(x['name'])
-    told = [clip + f' ({", ".join(own)})' * (len(names) > 1)
+    told = [clip + f' ({", ".join(map(repr, own))})' * (len(names) > 1)
             for clip, own in names.items()]
     return f'Costs are of clips of {"; ".join(told)}.' * bool(told)
 
