@@ -10,6 +10,7 @@ from mmaction_memvit.messages import log
 
 from . import (
     actions,
+    causality,
     labels,
     metrics,
     models,
@@ -24,7 +25,8 @@ from .run import MODES, Run
 CHECKS = (*models.CHECKS, *pipelines.CHECKS, *samplers.CHECKS, *sizes.CHECKS,
           *metrics.CHECKS, *labels.CHECKS, *actions.CHECKS, *settings.CHECKS)
 DATA_CHECKS = (*models.DATA_CHECKS, *labels.DATA_CHECKS,
-               *actions.DATA_CHECKS, *pipelines.DATA_CHECKS)
+               *actions.DATA_CHECKS, *pipelines.DATA_CHECKS,
+               *causality.DATA_CHECKS)
 #: What is checked: a training will validate, and one day be tested.
 _CHECKED = dict(train=MODES, val=('val', ), test=('test', ))
 
