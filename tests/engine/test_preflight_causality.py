@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Anticipation by a model that sees the future is told before it runs."""
 import copy
+import json
 
 import cv2
 import numpy as np
@@ -83,7 +84,8 @@ def test_weights_as_they_are_built(root):
 
 
 @pytest.mark.parametrize('per_frame', [True, False])
-def test_any_backbone(root, per_frame):
+@pytest.mark.parametrize('is_initialised', [True, False])
+def test_any_backbone(root, per_frame, is_initialised):
     init_default_scope('mmaction')
     head = MODEL['cls_head'] if per_frame else dict(
         type='MultiTaskHead', num_classes=SIZES,
@@ -94,6 +96,9 @@ def test_any_backbone(root, per_frame):
             conv1_stride_t=1, pool1_stride_t=1, inflate=(1, 1, 1, 1),
             conv1_kernel=(3, 7, 7), temporal_strides=(1, 1, 1, 1)),
         cls_head=dict(head, head={**head['head'], 'in_channels': 512})))
+    if is_initialised:
+        # Its residual branches begin at zero.
+        model.init_weights()
     found = told(model, epic(root, num_tokens=4 if per_frame else 1))
     # A clip with one score has seen what the data set says.
     assert len(found) == per_frame
@@ -127,3 +132,10 @@ def test_features_of_online_detection(tmp_path, kind):
     with torch.no_grad():
         model.eval().test_step(pseudo_collate([data[0]]))
     assert len(told(model, data)) == (kind == 'looks ahead')
+    if kind == 'StreamTransformer':
+        for ahead in (None, False, True):
+            (tmp_path / 'flow/extraction.json').write_text(
+                json.dumps(dict(model='a', looks_ahead=ahead)))
+            found = told(model, data)
+            assert len(found) == bool(ahead)
+        assert 'flow' in found[0] and 'causal=True' in found[0]

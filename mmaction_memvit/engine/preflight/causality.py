@@ -12,13 +12,15 @@ from mmengine.dataset import pseudo_collate
 from mmaction_memvit.datasets.stream import seeded
 from mmaction_memvit.evaluation.functional.look_ahead import looks_ahead
 from mmaction_memvit.evaluation.keyed import to_numpy
-from mmaction_memvit.memory import MemoryBank, MemoryHost
+from mmaction_memvit.memory import MemoryHost
 
 from .findings import Finding
 from .part import Part
 from .pipelines import shows_features
 from .run import Loader, Run
 
+#: Weights below are as good as zero.
+_NOTHING = 1e-3
 _SEGMENTS = ("or one sample a segment, dataset.type='EpicDataset', "
              "task='anticipation'")
 
@@ -59,34 +61,31 @@ def nothing_is_foreseen(run: Run) -> Iterator[Finding]:
 
 
 def _model_looks_ahead(run: Run, dataset: Part) -> bool:
-    """Whether it does in eval mode, on the first clip."""
-    model = run.model.value
-    was_training = model.training
-    banks = getattr(model, 'banks', None)
-    # What it draws and remembers is not missed in the run.
+    """Whether it can, by its structure: tried out on a clip."""
+    # What is drawn here is not missed in the run.
     with seeded(0):
         try:
             sample = dataset.value[0]
-            model.eval()
+            model = copy.deepcopy(run.model.value).eval()
+            for weight in model.parameters():
+                # Branches that begin at zero hide what they will do.
+                if weight.numel() and weight.abs().max() < _NOTHING:
+                    weight.data.copy_(0.1 * torch.randn(weight.shape))
             return looks_ahead(lambda clip: _scores(model, sample, clip),
                                sample['inputs'])
         except Exception:  # noqa: BLE001
             # The run itself tells what fails.
             return False
-        finally:
-            model.train(was_training)
-            if banks is not None:
-                model.banks = banks
 
 
 def _scores(model: torch.nn.Module, sample: dict,
             clip: torch.Tensor) -> np.ndarray:
     """Scores of all tasks by token, (T, C), at the start of a stream.
 
-    With gradient, for nothing is captured then that the run would keep.
+    With gradient, so that no CUDA graph is captured.
     """
     if isinstance(model, MemoryHost):
-        model.banks = {mode: MemoryBank() for mode in model.banks}
+        model.bank(True).clear()
     data = dict(inputs=clip, data_samples=copy.deepcopy(
         sample['data_samples']))
     out, = model(**model.data_preprocessor(pseudo_collate([data]), False),
