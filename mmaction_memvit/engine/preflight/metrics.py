@@ -135,6 +135,13 @@ def metrics_know_streams(run: Run) -> Iterator[Finding]:
             yield Finding(
                 f'{loader.path}.dataset.task', f'task={task!r}, but {metric} '
                 f'measures {right}', f'{loader.path}.dataset.task={right!r}')
+        elif anticipates and metric.get('tau_a') != loader.dataset.get(
+                'tau_a'):
+            tau_a = loader.dataset.get('tau_a')
+            yield Finding(
+                f'{metric.path}.tau_a', f'tau_a={metric.get("tau_a")}, but '
+                f'{loader.path}.dataset shows what comes before tau_a={tau_a}',
+                f'{metric.path}.tau_a={tau_a}')
 
 
 def other_videos_are_measured(run: Run) -> Iterator[Finding]:

@@ -88,6 +88,7 @@ class EpicRecognitionMetric(KeyedMetric):
 
     default_prefix = 'epic'
     challenge = 'action_recognition'
+    tau_a: float | None = None
 
     def __init__(self, ann_file: str, tail_verbs: str | None = None,
                  tail_nouns: str | None = None,
@@ -268,7 +269,7 @@ class EpicRecognitionMetric(KeyedMetric):
         if self.dump_file is not None:
             write_epic_dump(
                 self.dump_file, [table.narration_ids[row] for row in rows],
-                scores, self.truth.actions)
+                scores, self.truth.actions, self.challenge, self.tau_a)
             self.log(f'scores of {len(rows)} segments are in {self.dump_file}')
         measures = self.truth.measure(self.challenge, scores, rows)
         if not measures:
