@@ -306,6 +306,14 @@ def test_no_labels_no_measures(run, tmp_path):
     assert ids == NAMES and scores['noun'].shape == (8, SIZES['noun'])
 
 
+def test_what_was_scored_is_not_lost(run, tmp_path):
+    path = str(tmp_path / 'dump.npz')
+    with pytest.raises(ValueError, match=NAMES[2]):
+        run([x for x in segment_samples() if x.narration_id != NAMES[2]],
+            dump_file=path)
+    assert read_epic_dump(path)[0] == [x for x in NAMES if x != NAMES[2]]
+
+
 @pytest.mark.parametrize('kind, tau_a', zip(BOTH, (None, 0.5)))
 def test_dumps_tell_what_they_are_of(run, tmp_path, kind, tau_a):
     path = str(tmp_path / 'dump.npz')

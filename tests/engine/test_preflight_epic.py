@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Anticipation by a model that sees the future is told before it runs."""
+"""Runs on EPIC-KITCHENS that see the future, learn or score nothing."""
 import copy
 import json
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers.epic import MODEL, SIZES, build_model, write_official, write_text
 from helpers.online_detection import WIDTHS, write_benchmark
-from mmaction.registry import DATASETS, MODELS
+from mmaction.registry import DATASETS, METRICS, MODELS
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
@@ -21,6 +21,7 @@ PIPELINE = [dict(type='RawFrameDecode'),
             dict(type='FormatShape', input_format='NCTHW'),
             dict(type='PackActionInputs', meta_keys=META)]
 FPS, NUM = 10, 40
+GRID = ('sample_fps', 'clip_len', 'frame_interval')
 
 
 @pytest.fixture(scope='module')
@@ -39,15 +40,16 @@ def root(tmp_path_factory):
     return folder
 
 
-def epic(root, **options):
+def epic(root, _drop=(), **options):
     init_default_scope('mmaction')
-    return DATASETS.build(
-        {**dict(type='OnlineEpicDataset', ann_file=str(root / 'val.csv'),
-                data_prefix=dict(img=str(root)), frame_fps=FPS,
-                video_info_file=str(root / 'info.csv'), task='anticipation',
-                sample_fps=None, clip_len=4, frame_interval=2,
-                pipeline=PIPELINE, num_verbs=4, num_nouns=5,
-                test_mode=True), **options})
+    config = {
+        **dict(type='OnlineEpicDataset', ann_file=str(root / 'val.csv'),
+               data_prefix=dict(img=str(root)), frame_fps=FPS,
+               video_info_file=str(root / 'info.csv'), task='anticipation',
+               sample_fps=None, clip_len=4, frame_interval=2,
+               pipeline=PIPELINE, num_verbs=4, num_nouns=5,
+               test_mode=True), **options}
+    return DATASETS.build({k: x for k, x in config.items() if k not in _drop})
 
 
 def told(model, dataset, mode='test'):
@@ -139,3 +141,61 @@ def test_features_of_online_detection(tmp_path, kind):
             found = told(model, data)
             assert len(found) == bool(ahead)
         assert 'flow' in found[0] and 'causal=True' in found[0]
+
+
+# Segments without labels, and without samples.
+
+
+@pytest.mark.parametrize('kind', ['OnlineEpicDataset', 'EpicDataset'])
+def test_lists_without_labels(root, kind):
+    for name, row in (('test', ('P01_01_0', 1.6, 2.1)),
+                      ('one', ('P01_01_1', 2.6, 3.1, 0, 0))):
+        write_official(root / f'{name}.csv', [row])
+        data = epic(root, ann_file=str(root / f'{name}.csv'), type=kind,
+                    task='recognition', _drop=() if kind[0] == 'O' else GRID)
+        found = [str(x) for x in find_data_problems(
+            Run(build_model(), dict(train=DataLoader(data)), {}, ()))
+            if x.is_error]
+        assert ['nothing to learn' in x and 'train_dataloader.dataset' in x
+                for x in found] == [True] * (name == 'test')
+
+
+ENDS = NUM / FPS
+
+
+@pytest.mark.parametrize('kind, options, rows, lost', [
+    ('OnlineEpicDataset', {}, [('P09_01_0', 2., 3.)], 'P09_01_0'),
+    ('EpicDataset', {}, [('P09_01_0', 2., 3.)], 'P09_01_0'),
+    ('OnlineEpicDataset', {}, [('P01_01_3', ENDS + 1.1, ENDS + 2.)],
+     'P01_01_3'),
+    # The last token is near enough.
+    ('OnlineEpicDataset', {}, [('P01_01_3', ENDS + .9, ENDS + 2.)], ''),
+    ('OnlineEpicDataset', dict(task='anticipation'),
+     [('P01_01_3', ENDS + 2.1, ENDS + 3.)], 'P01_01_3'),
+    ('OnlineEpicDataset', dict(task='anticipation'),
+     [('P01_01_3', ENDS + 1.1, ENDS + 3.), ('P09_01_0', .9, 3.)], ''),
+    ('EpicDataset', {}, [('P01_01_3', ENDS + 1.1, ENDS + 2.)], ''),
+    ('EpicDataset', dict(outside_video='skip'),
+     [('P01_01_3', ENDS + .1, ENDS + 2.)], 'P01_01_3'),
+])
+def test_segments_without_samples(root, kind, options, rows, lost):
+    path = write_official(root / 'more.csv', [('P01_01_0', 1.6, 2.1), *rows])
+    write_text(root / 'info.csv', 'video_id,duration,fps,resolution',
+               f'P01_01,{NUM / FPS},{FPS},32x32', f'P09_01,9,{FPS},32x32')
+    task = {'task': 'recognition', **options}
+    data = epic(root, ann_file=path, type=kind, missing_video='skip', **task,
+                _drop=() if kind[0] == 'O' else GRID)
+    metric = dict(
+        type='Epic' + task['task'].capitalize() + 'Metric', ann_file=path,
+        num_verbs=4, num_nouns=5, online=kind[0] == 'O')
+
+    def found(metric):
+        return [str(x) for x in find_data_problems(
+            Run(build_model(), dict(test=DataLoader(data)),
+                dict(test=metric), ())) if 'missing' in str(x)]
+
+    for form in metric, METRICS.build(metric):
+        told = found(form)
+        assert [lost in x and 'leave_out' in x for x in told
+                ] == [True] * bool(lost)
+    assert not found(dict(metric, missing='leave_out'))
