@@ -171,7 +171,7 @@ class EpicVideoDataset(NamedVideoDataset):
         return segments.with_actions(actions)
 
     def after_the_end(self, videos: list[dict]) -> np.ndarray:
-        """Which segments start after the end of their video (`ends`), (N, )."""
+        """Which segments start after their video `ends`, (N, )."""
         ends = {v['video_id']: Clock(v).end for v in videos}
         self.ends = np.array([ends[x] for x in self.segments.video_ids])
         return self.segments.starts >= self.ends
