@@ -134,7 +134,8 @@ def check(cfg: Config, report: Report) -> None:
     loaders = {mode: report.attempt(f'{mode} data', build_loader, cfg, mode)
                for mode in MODES if cfg.get(f'{mode}_dataloader')}
     loaders = {mode: x for mode, x in loaders.items() if x is not None}
-    report.add(find_data_problems(Run(model, loaders, {}, ())))
+    metrics = {mode: cfg.get(f'{mode}_evaluator') for mode in loaders}
+    report.add(find_data_problems(Run(model, loaders, metrics, ())))
     for mode, loader in loaders.items():
         batch = report.attempt(f'{mode}, two samples', draw, loader)
         if batch is None:

@@ -8,7 +8,15 @@ the same to the last byte whoever writes them.
 """
 import json
 import os.path as osp
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
+from typing import (
+    Any,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+)
 
 import numpy as np
 import torch
@@ -16,6 +24,7 @@ from mmaction.models.recognizers.base import BaseRecognizer
 from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
+from mmaction_memvit.evaluation.functional.look_ahead import looks_ahead
 from mmaction_memvit.files import whole_file
 from mmaction_memvit.memory import MemoryHost
 from mmaction_memvit.messages import check_choice, check_whole
@@ -155,19 +164,40 @@ class FeatureJob:
             self.extractor.model, self.clips.describe(), pipeline,
             self.extractor.stage, self.extractor.per_frame, self.batch_size)
         path = osp.join(self.out_dir, 'extraction.json')
+        told = dict(model=own)
         if osp.exists(path):
             with open(path, encoding='utf-8') as f:
-                if json.load(f)['model'] != own:
+                told = json.load(f)
+                if told['model'] != own:
                     raise ValueError(
                         f'{self.out_dir} holds features of another model, '
                         'other clips or another batch size: name another '
                         'folder, or remove this one')
+        if 'looks_ahead' not in told:
+            told['looks_ahead'] = self._looks_ahead()
         with whole_file(path, 'w', encoding='utf-8') as f:
-            json.dump(dict(model=own), f)
+            json.dump(told, f)
         left = [i for i, group in enumerate(self.groups)
                 if not all(osp.exists(self.path(x)) for x in group)]
         shares = share_out([self.num_clips([i]) for i in left], num_processes)
         return [[left[i] for i in share] for share in shares]
+
+    def _looks_ahead(self) -> Optional[bool]:
+        """Whether vectors know of later frames of their clip, if known."""
+        if not self.extractor.per_frame or not self.groups:
+            return None
+        clip = next(read_ahead(self.clips.read, [[(self.groups[0][0], 0)]], 0)
+                    )[0]
+        if isinstance(clip, str):
+            return None
+
+        def score(inputs: Tensor) -> np.ndarray:
+            self.extractor.forget()
+            return self.extractor([dict(clip, inputs=inputs)])[0]
+
+        ahead = looks_ahead(score, clip['inputs'])
+        self.extractor.forget()
+        return ahead
 
     def num_clips(self, share: Sequence[int]) -> int:
         """Clips of some groups."""

@@ -110,8 +110,9 @@ class EpicVideoDataset(NamedVideoDataset):
         self.num_nouns = num_nouns
         self.ann_options = dict(ann_options or {})
         self.is_auto = frame_fps == 'auto'
-        #: EpicSegments: The segments, of videos that are used.
+        #: EpicSegments: Those of videos that are used, and the others.
         self.segments: Optional[EpicSegments] = None
+        self.left_out: Optional[EpicSegments] = None
         super().__init__(ann_file, pipeline=pipeline,
                          fps=None if self.is_auto else frame_fps, **kwargs)
 
@@ -143,6 +144,7 @@ class EpicVideoDataset(NamedVideoDataset):
         if not kept.all():
             warn(f'{len(kept) - kept.sum()} of {len(kept)} segments are left '
                  'out with their videos')
+            self.left_out = segments.select(~kept)
             segments = segments.select(kept)
         self.segments = segments
         self._labels = np.stack(
@@ -169,10 +171,10 @@ class EpicVideoDataset(NamedVideoDataset):
         return segments.with_actions(actions)
 
     def after_the_end(self, videos: list[dict]) -> np.ndarray:
-        """Which segments start after the end of their video, (N, )."""
+        """Which segments start after their video `ends`, (N, )."""
         ends = {v['video_id']: Clock(v).end for v in videos}
-        return self.segments.starts >= [
-            ends[name] for name in self.segments.video_ids]
+        self.ends = np.array([ends[x] for x in self.segments.video_ids])
+        return self.segments.starts >= self.ends
 
     def names_of(self, rows: np.ndarray) -> list[str]:
         """Names of the segments that are marked, bool (N, )."""

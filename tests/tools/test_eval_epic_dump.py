@@ -8,7 +8,10 @@ from helpers.epic import write_official, write_text
 from helpers.tools import tool_fixture
 
 from mmaction_memvit.annotations.epic_lists import EpicActions
-from mmaction_memvit.evaluation.submissions.epic_dump import write_epic_dump
+from mmaction_memvit.evaluation.submissions.epic_dump import (
+    read_epic_dump,
+    write_epic_dump,
+)
 from mmaction_memvit.evaluation.submissions.epic_truth import EpicTruth
 
 tool = tool_fixture('tools/analysis_tools/eval_epic_dump.py')
@@ -168,3 +171,19 @@ def test_dump_of_actions(tool, root, capsys):
                     EpicActions([(1, 1), (0, 0), (3, 3)]))
     assert tool.main([*args, '--actions', actions]) == 2
     assert 'action 0 ' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ('own.npz', 'own.pkl'))
+def test_scores_of_another_task(tool, root, capsys, name):
+    _, scores = read_epic_dump(str(root / 'dump.npz'))
+    path, segments = str(root / name), str(root / 'test.csv')
+    submission = ('--submission', str(root / 'sub.zip'), '--sls', *'012')
+    both = 'action_recognition', 'action_anticipation'
+    for own, other in (both, both[::-1]):
+        write_epic_dump(path, [r[0] for r in ROWS], scores, None, own,
+                        1. if own == both[1] else None)
+        assert tool.main([path, segments, other, *submission, *SIZES]) == 2
+        assert own in capsys.readouterr().err
+        assert not (root / 'sub.zip').exists()
+        assert tool.main([path, segments, own, *submission, *SIZES]) == 0
+        (root / 'sub.zip').unlink()

@@ -1,6 +1,7 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """Features of videos, and scores from features in place of videos."""
 import copy
+import json
 import os
 import shutil
 import signal
@@ -175,6 +176,18 @@ def test_several_vectors_a_clip(tool, folder, tmp_path):
         assert file['features'].shape == (6, 4, 32)
         np.testing.assert_allclose(file['features'].mean(1),
                                    pooled['features'], rtol=3e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize('name, options, truth', [
+    ('stateless', [], None), ('memory', ['--per-frame'], True),
+    ('memory', ['--per-frame', '--cfg-options',
+                'model.backbone.causal=True'], False)])
+def test_whether_vectors_look_ahead(tool, folder, tmp_path, name, options,
+                                    truth):
+    for _ in range(2):
+        assert call(tool, folder, name, tmp_path, *options) == 0
+        told = json.loads((tmp_path / 'extraction.json').read_text())
+        assert told['looks_ahead'] is truth
 
 
 @pytest.mark.parametrize('name', ['stateless', 'memory'])

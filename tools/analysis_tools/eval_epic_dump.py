@@ -19,6 +19,7 @@ from mmaction_memvit.evaluation.metrics import (
 )
 from mmaction_memvit.evaluation.submissions.epic_dump import (
     read_dumped_actions,
+    read_dumped_challenge,
     read_epic_dump,
 )
 from mmaction_memvit.evaluation.submissions.epic_submission import (
@@ -67,10 +68,15 @@ def parse_args(argv=None):
 
 def measure(args, ids, scores):
     """Measures of a dump, as the metric gives them; and the metric."""
+    challenge, tau_a = read_dumped_challenge(args.dump)
+    if challenge not in (None, args.challenge):
+        raise ValueError(f'{args.dump} holds scores of {challenge}, not of '
+                         f'{args.challenge}. Remedy: {challenge}, or the dump '
+                         f'of a test of {args.challenge}')
     kind = (EpicRecognitionMetric if args.challenge == 'action_recognition'
             else EpicAnticipationMetric)
     metric = kind(
-        args.segments, **{
+        args.segments, **({} if tau_a is None else dict(tau_a=tau_a)), **{
             name: args.ann_root and osp.join(args.ann_root, file)
             for name, file in SUBSETS.items()}, actions=args.actions,
         num_verbs=args.num_verbs, num_nouns=args.num_nouns,

@@ -10,6 +10,7 @@ from mmaction_memvit.messages import log
 
 from . import (
     actions,
+    causality,
     labels,
     metrics,
     models,
@@ -23,8 +24,9 @@ from .run import MODES, Run
 
 CHECKS = (*models.CHECKS, *pipelines.CHECKS, *samplers.CHECKS, *sizes.CHECKS,
           *metrics.CHECKS, *labels.CHECKS, *actions.CHECKS, *settings.CHECKS)
-DATA_CHECKS = (*models.DATA_CHECKS, *labels.DATA_CHECKS,
-               *actions.DATA_CHECKS, *pipelines.DATA_CHECKS)
+DATA_CHECKS = (*models.DATA_CHECKS, *metrics.DATA_CHECKS,
+               *labels.DATA_CHECKS, *actions.DATA_CHECKS,
+               *pipelines.DATA_CHECKS, *causality.DATA_CHECKS)
 #: What is checked: a training will validate, and one day be tested.
 _CHECKED = dict(train=MODES, val=('val', ), test=('test', ))
 
@@ -75,9 +77,11 @@ def preflight(runner: Runner, mode: str) -> None:
         # To build them may take minutes, so that this comes second.
         modes = ('train', 'val') if mode == 'train' else (mode, )
         loops = {x: getattr(runner, f'{x}_loop') for x in modes}
-        loaders = {x: y.dataloader for x, y in loops.items() if y is not None}
-        found += find_data_problems(
-            Run(run.model.value, loaders, {}, runner.hooks))
+        loops = {x: y for x, y in loops.items() if y is not None}
+        found += find_data_problems(Run(
+            run.model.value, {x: y.dataloader for x, y in loops.items()},
+            {x: getattr(y, 'evaluator', None) for x, y in loops.items()},
+            runner.hooks))
     told = runner.__dict__.setdefault('_told_by_preflight', set())
     if strict and errors(found):
         raise PreflightError(

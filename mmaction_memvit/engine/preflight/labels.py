@@ -82,7 +82,7 @@ CHECKS = (classes_agree, tasks_agree, labels_fit_loss)
 
 
 def labels_are_scored(run: Run) -> Iterator[Finding]:
-    """Labels beyond the head's classes, far fewer of them, or none at all."""
+    """Labels beyond the head's classes, or far fewer of them."""
     scored = run.num_classes
     if not isinstance(scored, int) or run.model.is_a('FastRCNN') or \
             run.head.get('label_column') is not None:
@@ -94,13 +94,6 @@ def labels_are_scored(run: Run) -> Iterator[Finding]:
         classes = {c for x in labels for c in _classes(x)}
         if classes:
             highest[loader.mode] = max(classes)
-        if (loader.mode == 'train' and 0 < len(labels) < _MANY
-                and not any(map(_is_annotated, labels))):
-            yield Finding(
-                f'{loader.path}.dataset', f'none of the {len(labels)} samples '
-                'has a label: there is nothing to learn',
-                f'a list, or label files, with labels in {loader.path}.'
-                'dataset')
     for mode, label in highest.items():
         if label >= scored:
             yield Finding(
@@ -115,6 +108,27 @@ def labels_are_scored(run: Run) -> Iterator[Finding]:
             f'end at {top}: {scored - top - 1} classes are never seen',
             f'{_path(run)}={top + 1}, or if the list is a part of a larger '
             f'one train_dataloader.dataset.num_classes={scored}', False)
+
+
+def something_is_learnt(run: Run) -> Iterator[Finding]:
+    """Training samples of which none has a label: the loss would be 0."""
+    loader = run.loader('train')
+    if loader is None or run.model.is_a('FastRCNN'):
+        return
+    num = 0
+    for dataset in loader.datasets:
+        data = dataset.value
+        for i in range(len(data) if hasattr(data, 'get_data_info') else 0):
+            label = data.get_data_info(i).get('label')
+            # Nearly always the first.
+            if label is not None and _is_annotated(label):
+                return
+            num += label is not None
+    if num:
+        yield Finding(
+            f'{loader.path}.dataset', f'none of the {num} samples '
+            'has a label: there is nothing to learn',
+            f'a list, or label files, with labels in {loader.path}.dataset')
 
 
 def _labels(dataset: Part) -> list:
@@ -132,6 +146,8 @@ def _is_annotated(label: Any) -> bool:
     """Whether a label, as far as its form is known, names a class."""
     if isinstance(label, torch.Tensor) and label.is_floating_point():
         return bool((label > 0).any())
+    if isinstance(label, np.ndarray):
+        return label.dtype.kind != 'i' or bool((label >= 0).any())
     known = isinstance(label, (int, np.integer, torch.Tensor, list, tuple))
     return not known or any(True for _ in _classes(label))
 
@@ -224,4 +240,5 @@ def position_steps(keys: list) -> np.ndarray:
     return np.diff(positions)[np.diff(videos) == 0]
 
 
-DATA_CHECKS = (labels_are_scored, labels_fit_scores, streams_go_on)
+DATA_CHECKS = (something_is_learnt, labels_are_scored, labels_fit_scores,
+               streams_go_on)

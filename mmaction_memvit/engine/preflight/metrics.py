@@ -4,6 +4,10 @@ import os.path as osp
 from collections.abc import Iterator
 from typing import Optional
 
+import numpy as np
+
+from mmaction_memvit.messages import first_names
+
 from .findings import Finding
 from .part import Part
 from .pipelines import shows_features
@@ -135,6 +139,13 @@ def metrics_know_streams(run: Run) -> Iterator[Finding]:
             yield Finding(
                 f'{loader.path}.dataset.task', f'task={task!r}, but {metric} '
                 f'measures {right}', f'{loader.path}.dataset.task={right!r}')
+        elif anticipates and metric.get('tau_a') != loader.dataset.get(
+                'tau_a'):
+            tau_a = loader.dataset.get('tau_a')
+            yield Finding(
+                f'{metric.path}.tau_a', f'tau_a={metric.get("tau_a")}, but '
+                f'{loader.path}.dataset shows what comes before tau_a={tau_a}',
+                f'{metric.path}.tau_a={tau_a}')
 
 
 def other_videos_are_measured(run: Run) -> Iterator[Finding]:
@@ -154,3 +165,41 @@ def other_videos_are_measured(run: Run) -> Iterator[Finding]:
 
 CHECKS = (metrics_count_videos, metrics_fit_head, metrics_fit_data,
           metrics_know_streams, other_videos_are_measured)
+
+
+def segments_can_be_scored(run: Run) -> Iterator[Finding]:
+    """Segments of EPIC-KITCHENS that no sample shows: the metric wants all."""
+    for loader, metric in _pairs(run):
+        if not metric.is_a('EpicRecognitionMetric') or \
+                metric.get('missing') != 'error':
+            continue
+        names = [x for dataset in loader.datasets if dataset.is_a(
+            'EpicVideoDataset') for x in _unseen(dataset, metric)]
+        if names:
+            yield Finding(
+                f'{metric.path}.missing', f"missing='error', but "
+                f'{loader.path}.dataset has no sample of {len(names)} '
+                'segments, of videos that are not there, or end before: '
+                f'{first_names(names)}', 'complete the videos, or '
+                f"{metric.path}.missing='leave_out'")
+
+
+def _unseen(dataset: Part, metric: Part) -> list[str]:
+    """Names of segments that are surely not scored."""
+    data = dataset.value
+    ahead = data.tau_a if data.task == 'anticipation' else 0.
+    names: list[str] = []
+    if data.left_out is not None:
+        # In anticipation the others have nothing to observe.
+        lost = data.left_out.starts - ahead > 0
+        names += np.asarray(data.left_out.narration_ids)[lost].tolist()
+    if dataset.is_a('OnlineEpicDataset'):
+        # All tokens end with the video.
+        names += data.names_of(data.segments.starts - ahead
+                               > data.ends + metric.get('max_distance'))
+    elif data.outside_video == 'skip':
+        names += data.names_of(data.segments.starts >= data.ends)
+    return names
+
+
+DATA_CHECKS = (segments_can_be_scored, )

@@ -88,6 +88,7 @@ class EpicRecognitionMetric(KeyedMetric):
 
     default_prefix = 'epic'
     challenge = 'action_recognition'
+    tau_a: float | None = None
 
     def __init__(self, ann_file: str, tail_verbs: str | None = None,
                  tail_nouns: str | None = None,
@@ -255,7 +256,7 @@ class EpicRecognitionMetric(KeyedMetric):
                              f'{len(found)} samples are for {tasks}.')
         groups = (self._group_clips if self.online else
                   self._group_segments)(found)
-        rows = self._check_segments(found, groups)
+        rows, lacking = self._check_segments(found, groups)
         scores = self._average(groups, tasks[0])
         scores = {task: array[rows] for task, array in scores.items()}
         if list(scores) == ['action']:
@@ -268,8 +269,11 @@ class EpicRecognitionMetric(KeyedMetric):
         if self.dump_file is not None:
             write_epic_dump(
                 self.dump_file, [table.narration_ids[row] for row in rows],
-                scores, self.truth.actions)
+                scores, self.truth.actions, self.challenge, self.tau_a)
             self.log(f'scores of {len(rows)} segments are in {self.dump_file}')
+        # A pass over all videos is not in vain.
+        if lacking:
+            raise ValueError(lacking)
         measures = self.truth.measure(self.challenge, scores, rows)
         if not measures:
             self.warn(f'{table.source} has no labels, so nothing is '
@@ -339,8 +343,8 @@ class EpicRecognitionMetric(KeyedMetric):
         return scores
 
     def _check_segments(self, found: dict[tuple, dict],
-                        groups: dict[int, Any]) -> np.ndarray:
-        """Rows of the table to measure."""
+                        groups: dict[int, Any]) -> tuple[np.ndarray, str]:
+        """Rows of the table to measure; and an error, or ''."""
         table = self.truth.segments
         absent = [row for row in range(len(table)) if row not in groups]
         excused = set(self.nothing_to_observe(absent, found))
@@ -349,6 +353,7 @@ class EpicRecognitionMetric(KeyedMetric):
                      'observed. They count as missed: '
                      f'{self._segments(excused)}')
         absent = sorted(set(absent) - excused)
+        error = ''
         if absent:
             text = (f'{len(absent)} of {len(table)} segments of '
                     f'{table.source} were not scored: '
@@ -360,12 +365,15 @@ class EpicRecognitionMetric(KeyedMetric):
                     " with last_clip='pad' also the end."
                     if self.online else 'Data set and metric must use the '
                     'same list, and evaluation must cover all of it.')
-                raise ValueError(f"{text} {hint} Or set missing='miss' (they "
-                                 "count as missed) or missing='leave_out'.")
-            self.warn(text + (' They count as missed' if self.missing == 'miss'
-                              else ' They are left out'))
-        left_out = set(absent) if self.missing == 'leave_out' else set()
-        return np.asarray(sorted(set(range(len(table))) - left_out), int)
+                error = (f"{text} {hint} Or set missing='miss' (they "
+                         "count as missed) or missing='leave_out'.")
+            else:
+                self.warn(text + (
+                    ' They count as missed' if self.missing == 'miss' else
+                    ' They are left out'))
+        left_out = set() if self.missing == 'miss' else set(absent)
+        return np.asarray(
+            sorted(set(range(len(table))) - left_out), int), error
 
     def _segments(self, rows: Iterable[int]) -> str:
         return first_names([self.truth.segments.narration_ids[row]

@@ -8,7 +8,8 @@ Two forms, by the file's ending:
 - ``.pkl``: a dict with ``narration_id``, ``verb_output``, ``noun_output``,
   ``action_output``, the names that the challenge's own tools use.
 
-With actions both have ``action_pairs``, their verbs and nouns.
+With actions both have ``action_pairs``, their verbs and nouns. Metrics add
+``challenge``, what the scores are for, and in anticipation ``tau_a``.
 
 Scores are logits or log-probabilities, one row a segment; NaN says that a
 segment could not be scored. Numbers are kept exactly: as float32 where that
@@ -36,24 +37,29 @@ _REMEDY = ('take a file that test_evaluator.dump_file=FILE.npz of a test has '
 
 def write_epic_dump(path: str, narration_ids: Sequence[str],
                     scores: Mapping[str, np.ndarray],
-                    actions: Optional[EpicActions] = None) -> None:
+                    actions: Optional[EpicActions] = None,
+                    challenge: Optional[str] = None,
+                    tau_a: Optional[float] = None) -> None:
     """Write scores (N, num_classes) by task; the ending says the form.
 
-    ``actions`` are those that scores of actions are of.
+    ``actions`` are those that scores of actions are of; ``challenge``, such as
+    'action_recognition', and ``tau_a`` what was scored.
     """
     check_dump_name(path)
+    about = {k: x for k, x in (('challenge', challenge), ('tau_a', tau_a))
+             if x is not None}
     arrays = {task: _compact(scores[task]) for task in TASKS if task in scores}
     pairs = {} if actions is None or 'action' not in scores else {
         _PAIRS: actions.pairs}
     if path.endswith('.npz'):
         out = io.BytesIO()
         np.savez(out, narration_id=np.asarray(narration_ids, str), **arrays,
-                 **pairs)
+                 **pairs, **about)
         put(out.getvalue(), path)
     else:
         outputs = {f'{task}_output': a for task, a in arrays.items()}
         mmengine.dump({'narration_id': list(map(str, narration_ids)),
-                       **outputs, **pairs}, path)
+                       **outputs, **pairs, **about}, path)
 
 
 def read_epic_dump(path: str) -> tuple[list[str], dict[str, np.ndarray]]:
@@ -86,6 +92,13 @@ def read_dumped_actions(path: str) -> Optional[EpicActions]:
     """Actions that the scores of a file are of; None if it does not tell."""
     pairs = _read(path).get(_PAIRS)
     return None if pairs is None else EpicActions(pairs)
+
+
+def read_dumped_challenge(path: str) -> tuple[Optional[str], Optional[float]]:
+    """Challenge and ``tau_a`` of a file, None for what it does not tell."""
+    data = _read(path)
+    return (str(data['challenge']) if 'challenge' in data else None,
+            float(data['tau_a']) if 'tau_a' in data else None)
 
 
 def _read(path: str) -> dict[str, Any]:

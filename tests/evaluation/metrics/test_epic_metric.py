@@ -8,7 +8,10 @@ from helpers.epic import write_official, write_text
 from mmaction.registry import METRICS
 from mmaction.structures import ActionDataSample
 
-from mmaction_memvit.evaluation.submissions.epic_dump import read_epic_dump
+from mmaction_memvit.evaluation.submissions.epic_dump import (
+    read_dumped_challenge,
+    read_epic_dump,
+)
 from mmaction_memvit.evaluation.submissions.epic_truth import EpicTruth
 
 # A token every half second; segments that overlap, lie between centres of
@@ -304,6 +307,22 @@ def test_no_labels_no_measures(run, tmp_path):
         'epic/num_segments': 8.}
     ids, scores = read_epic_dump(path)
     assert ids == NAMES and scores['noun'].shape == (8, SIZES['noun'])
+
+
+def test_what_was_scored_is_not_lost(run, tmp_path):
+    path = str(tmp_path / 'dump.npz')
+    with pytest.raises(ValueError, match=NAMES[2]):
+        run([x for x in segment_samples() if x.narration_id != NAMES[2]],
+            dump_file=path)
+    assert read_epic_dump(path)[0] == [x for x in NAMES if x != NAMES[2]]
+
+
+@pytest.mark.parametrize('kind, tau_a', zip(BOTH, (None, 0.5)))
+def test_dumps_tell_what_they_are_of(run, tmp_path, kind, tau_a):
+    path = str(tmp_path / 'dump.npz')
+    run(segment_samples(), kind, dump_file=path,
+        **{} if tau_a is None else dict(tau_a=tau_a))
+    assert read_dumped_challenge(path) == (METRICS.get(kind).challenge, tau_a)
 
 
 @pytest.mark.parametrize('kwargs, message', [
