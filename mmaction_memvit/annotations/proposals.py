@@ -28,14 +28,16 @@ def write_proposals(path: str, tables: Mapping[Key, np.ndarray]) -> None:
         for key, table in sorted(tables.items())}, path, file_format='pkl')
 
 
-def read_proposals(path: str) -> dict[Key, Any]:
+def read_proposals(path: str,
+                   otherwise: str = 'set proposal_file=None to look at the '
+                   'ground-truth boxes only') -> dict[Key, Any]:
     """Loads a pickle file of person boxes, as they are in the file.
 
     No code in it is run; keys that are none or come twice are a ValueError.
+    ``otherwise`` says what users without such a file can do.
     """
     remedy = f'make one by {CONVERT_BOXES} out of a CSV file of person boxes'
-    found = read_pickle(path, f'{remedy}, or set proposal_file=None to look '
-                        'at the ground-truth boxes only')
+    found = read_pickle(path, f'{remedy}, or {otherwise}')
     if not isinstance(found, Mapping):
         raise data_error(path, f'it holds a {type(found).__name__}, not a '
                          "dict that maps 'video,0902' to boxes", remedy)

@@ -3,8 +3,11 @@
 
 The file is in the form that the boxes of PySlowFast's AVA models have, one
 box a row: video,timestamp,x1,y1,x2,y2,label,score with an empty label, or
-without that column, or without score. A box that comes in several rows, one
-for each label, becomes one box.
+without that column, or without score. These names may stand in a first line.
+Videos are named without suffix, timestamps count as those of the data set do
+(keyframe_rate a second), and boxes are shares of width and height, or pixels
+with --image-size. A box that comes in several rows, one for each label,
+becomes one box.
 
 The result is a pickled dict {'video,0902': array of shape (N, 5)}, for
 ``proposal_file`` of OnlineAVADataset and of MMAction2's AVADataset.
@@ -17,6 +20,7 @@ import pandas as pd
 
 from mmaction_memvit.annotations.ava import AVARows
 from mmaction_memvit.annotations.proposals import write_proposals
+from mmaction_memvit.annotations.table import read_table
 from mmaction_memvit.command_line import exit_code, make_parser
 
 BOX = ('x1', 'y1', 'x2', 'y2')
@@ -49,9 +53,13 @@ def parse_args(argv=None):
 
 def read_boxes(args, path, counts):
     """The good rows of a file, and which were clipped; counts the others."""
-    rows = AVARows(path, 'skip' if args.skip_bad_rows else 'error',
+    table = read_table(path)
+    head = [c[0] for c in table.cells][:table.widths[0]] if len(table) else []
+    if head[:6] == ['video', 'timestamp', *BOX] and (
+            len(head) == 6 or len(head) <= 8 and head[-1] == 'score'):
+        table = table.with_header(head[:6], '', exact=False)
+    rows = AVARows(table, 'skip' if args.skip_bad_rows else 'error',
                    option='--skip-bad-rows')
-    table = rows.table
     rows.boxed[:] = True
     rows.check_widths((6, 7, 8), 'video,timestamp,x1,y1,x2,y2[,label][,score]')
     rows.check_times()
