@@ -53,6 +53,9 @@ class AVADetectionMetric(KeyedMetric):
     """
 
     default_prefix = 'mAP'
+    #: Names of all measures, a regular expression.
+    measures = ('overall|overall_mmaction2|overall_official|person_movement|'
+                'object_manipulation|person_interaction')
     unit = 'keyframes'
 
     def __init__(self, ann_file: str, exclude_file: str | None = None,
