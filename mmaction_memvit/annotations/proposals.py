@@ -166,9 +166,9 @@ def tell_left_out(found: Mapping[Key, Any], keys: list[Key], kept: BoxTable,
             f'person_det_score_thr={score_thr:g} left out')
 
 
-def check_overlap(boxes: np.ndarray, first: np.ndarray, proposals: BoxTable,
-                  path: str, ann_file: str) -> None:
-    """Warns if hardly any labelled box is where a proposal is.
+def describe_misfit(boxes: np.ndarray, first: np.ndarray, proposals: BoxTable,
+                    path: str, ann_file: str) -> str:
+    """What is told if hardly any labelled box is where a proposal is, or ''.
 
     Of a sample of keyframes, as many boxes are counted as could have a
     proposal of their own: where a detector saw few persons, that is no error.
@@ -190,9 +190,10 @@ def check_overlap(boxes: np.ndarray, first: np.ndarray, proposals: BoxTable,
         possible += min(len(own), len(others))
         met += int((pairwise_iou(own, others) >= 0.5).any(1).sum())
     if possible >= 10 and met < 0.1 * possible:
-        warn(f'{met} of {num} labelled boxes overlap (IoU 0.5) a proposal: '
-             f'are columns swapped in {ann_file!r} or {path!r}, or are they '
-             'of other videos or times?')
+        return (f'{met} of {num} labelled boxes overlap (IoU 0.5) a proposal: '
+                f'are columns swapped in {ann_file!r} or {path!r}, or are '
+                'they of other videos or times?')
+    return ''
 
 
 def pairwise_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:

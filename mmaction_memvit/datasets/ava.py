@@ -14,8 +14,8 @@ from ..annotations.ava import (
 )
 from ..annotations.class_names import choose_classes
 from ..annotations.proposals import (
-    check_overlap,
     count_matches,
+    describe_misfit,
     pick_proposals,
     read_proposals,
     tell_left_out,
@@ -165,6 +165,8 @@ class OnlineAVADataset(NamedVideoDataset):
         self.bad_rows = bad_rows
         #: Keyframes: All that are used, whatever subset the samples are.
         self.keyframes: Optional[Keyframes] = None
+        #: str: How boxes and proposals differ, told before a run.
+        self.misfit = ''
         super().__init__(
             ann_file, pipeline=pipeline, num_classes=num_classes, **kwargs)
 
@@ -234,7 +236,7 @@ class OnlineAVADataset(NamedVideoDataset):
 
     def _pick_proposals(self, found: dict, keys: list[tuple[str, int]],
                         rows: np.ndarray) -> BoxTable:
-        """Those of keyframes; says if they do not fit the annotations."""
+        """Those of keyframes, and whether they fit the annotations."""
         file, least = self.proposal_file, self.person_det_score_thr
         count_matches(found, [k for k, r in zip(keys, rows) if r >= 0]
                       or keys, file, self.ann_file)
@@ -242,7 +244,7 @@ class OnlineAVADataset(NamedVideoDataset):
                                self.num_max_proposals)
         tell_left_out(found, keys, table, file, least)
         own = self._boxes.table
-        check_overlap(own.columns['gt_bboxes'], np.stack([
+        self.misfit = describe_misfit(own.columns['gt_bboxes'], np.stack([
             own.first[rows], own.first[rows + (rows >= 0)]], 1), table, file,
             self.ann_file)
         return table

@@ -224,4 +224,16 @@ def position_steps(keys: list) -> np.ndarray:
     return np.diff(positions)[np.diff(videos) == 0]
 
 
-DATA_CHECKS = (labels_are_scored, labels_fit_scores, streams_go_on)
+def boxes_meet_proposals(run: Run) -> Iterator[Finding]:
+    """Labelled boxes and proposals that lie elsewhere."""
+    for loader, dataset in run.data_sets():
+        misfit = getattr(dataset.value, 'misfit', '')
+        if misfit:
+            option = f'{loader.path}.dataset.proposal_file'
+            yield Finding(option, misfit, 'the file whose boxes lie wrong on '
+                          'the pictures that tools/visualize_detections.py '
+                          'draws', False)
+
+
+DATA_CHECKS = (labels_are_scored, labels_fit_scores, streams_go_on,
+               boxes_meet_proposals)
