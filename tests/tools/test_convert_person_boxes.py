@@ -53,6 +53,16 @@ def test_names_of_columns(tool, tmp_path, names):
         found['a,0003'], [[.1, .2, .3, .4, .9 if row else 1]], rtol=1e-6)
 
 
+@pytest.mark.parametrize('names', [
+    'video,time,x1,y1,x2,y2,score', 'video,timestamp,y1,x1,y2,x2,score',
+    'video,timestamp,x1,y1,x2,y2,label'])
+def test_other_columns(tool, tmp_path, capsys, names):
+    row = 'a,3,0.1,0.2,0.3,0.4,0.9'
+    assert run(tool, tmp_path, f'{names}\n{row}\n', '--skip-bad-rows') == (
+        2, None)
+    assert names in capsys.readouterr().err
+
+
 def test_boxes_that_are_clipped_or_left_out(tool, tmp_path, capsys):
     code, found = run(
         tool, tmp_path, 'a,1,-0.005,0,1.009,1,,0.9\na,1,0,0,1,1,,0.2\n'

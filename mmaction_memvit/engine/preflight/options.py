@@ -72,7 +72,8 @@ def options_are_known(run: Run) -> Iterator[Finding]:
 def best_is_measured(run: Run) -> Iterator[Finding]:
     """A measure for the best checkpoint that no metric gives."""
     metrics = run.metrics.get('val') or ()
-    # Of each all that it gives must be known: its prefix, at least.
+    # Of each all that it gives must be known: its prefix, at least, before
+    # which there may be that of a data set.
     named = [(x.get('prefix') or getattr(x.cls, 'default_prefix', None),
               getattr(x.cls, 'measures', '.*')) for x in metrics]
     if run.loader('val') is None or not all(prefix for prefix, _ in named):
@@ -81,7 +82,7 @@ def best_is_measured(run: Run) -> Iterator[Finding]:
         best = part.is_a('CheckpointHook') and part.get('save_best') or ()
         for name in (best, ) if isinstance(best, str) else best:
             if name != 'auto' and not any(
-                    re.fullmatch(f'{prefix}/({measures})', name)
+                    re.fullmatch(f'(.+/)?{prefix}/({measures})', name)
                     for prefix, measures in named):
                 given = ', '.join(
                     f'{prefix}/{x}' for prefix, measures in named

@@ -22,6 +22,7 @@ from mmaction_memvit.annotations.ava import AVARows
 from mmaction_memvit.annotations.proposals import write_proposals
 from mmaction_memvit.annotations.table import read_table
 from mmaction_memvit.command_line import exit_code, make_parser
+from mmaction_memvit.messages import data_error
 
 BOX = ('x1', 'y1', 'x2', 'y2')
 
@@ -51,15 +52,27 @@ def parse_args(argv=None):
     return args
 
 
+def below_names(table):
+    """The rows of a table, without the names of columns."""
+    names = [c[0] for c in table.cells][:table.widths[0]] if len(table) else []
+    if 'x1' not in names:
+        return table
+    table = table.with_header(names, '', exact=False)
+    if names[:6] != ['video', 'timestamp', *BOX] or names[6:8][-1:] not in (
+            [], ['score']):
+        raise data_error(
+            f'{table.path}:1', f'the columns are {",".join(names)}',
+            'bring them into the order video,timestamp,x1,y1,x2,y2,score; '
+            'timestamps are those of keyframes, keyframe_rate a second')
+    return table
+
+
 def read_boxes(args, path, counts):
     """The good rows of a file, and which were clipped; counts the others."""
-    table = read_table(path)
-    head = [c[0] for c in table.cells][:table.widths[0]] if len(table) else []
-    if head[:6] == ['video', 'timestamp', *BOX] and (
-            len(head) == 6 or len(head) <= 8 and head[-1] == 'score'):
-        table = table.with_header(head[:6], '', exact=False)
-    rows = AVARows(table, 'skip' if args.skip_bad_rows else 'error',
+    rows = AVARows(below_names(read_table(path)),
+                   'skip' if args.skip_bad_rows else 'error',
                    option='--skip-bad-rows')
+    table = rows.table
     rows.boxed[:] = True
     rows.check_widths((6, 7, 8), 'video,timestamp,x1,y1,x2,y2[,label][,score]')
     rows.check_times()
