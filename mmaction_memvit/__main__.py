@@ -11,6 +11,7 @@ import os
 import runpy
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Dict
 
@@ -27,9 +28,10 @@ COPY = ('python -m mmaction_memvit copy CASE FILE: a config for '
         f'{", ".join(OWN_VIDEOS)} on your own videos')
 
 
-def find_tools() -> Dict[str, Path]:
-    """All tools, by their names."""
-    return {path.stem: path for path in sorted(FOLDER.glob('tools/**/*.py'))
+def find_tools(package: Path = FOLDER.parent) -> Dict[str, Path]:
+    """All tools of a package, by their names."""
+    return {path.stem: path
+            for path in sorted(package.glob('.mim/tools/**/*.py'))
             if "__name__ == '__main__'" in path.read_text(encoding='utf-8')}
 
 
@@ -48,10 +50,13 @@ def copy_config(case: str, target: str) -> None:
 def main() -> None:
     """Runs what the command line names."""
     name, *rest = sys.argv[1:] or ['--help']
-    tools = find_tools()
+    own = find_tools()
+    stock = find_tools(Path(find_spec('mmaction').origin).parent)
+    tools = {**stock, **own}
     if name in ('-h', '--help'):
         print(f'{COPY}\n'
-              f'python -m mmaction_memvit TOOL ...: {" ".join(tools)}\n'
+              f'python -m mmaction_memvit TOOL ...: {" ".join(own)}\n'
+              f'or one of MMAction2: {" ".join(sorted({*stock} - {*own}))}\n'
               f'All configs are in {FOLDER / "configs"}')
     elif name == 'copy':
         if len(rest) != 2:

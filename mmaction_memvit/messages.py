@@ -91,13 +91,17 @@ def retire(kwargs: dict, remedy: str = 'leave it out', **only: Any) -> None:
                   'Remedy: leave it out')
 
 
-def check_no_more(kwargs: dict, owner: Any) -> None:
-    """Raises a TypeError if there are options that nobody knows."""
+def check_no_more(kwargs: dict, owner: type) -> None:
+    """Raises a TypeError if there are options that a class does not know.
+
+    It is the class that takes them (``__class__``): a subclass may hide what
+    it hands on.
+    """
     if kwargs:
         name = next(iter(kwargs))
         # The last one takes what nobody knows.
-        known = [*inspect.signature(type(owner)).parameters][:-1]
-        raise TypeError(f'{type(owner).__name__} has no option {name!r}. '
+        known = [*inspect.signature(owner).parameters][:-1]
+        raise TypeError(f'{owner.__name__} has no option {name!r}. '
                         f'Remedy: {did_you_mean(name, known)}')
 
 

@@ -22,9 +22,17 @@ def call(tmp_path, monkeypatch):
 def test_it_tells_what_there_is(call, capsys):
     call('')
     said = capsys.readouterr().out.split()
-    assert {'train', 'test', 'build_video_index', 'make_ava_style'} <= {*said}
+    assert {'train', 'test', 'build_video_index', 'make_ava_style',
+            'eval_metric'} <= {*said}
+    assert said.count('train') == 1
     # No tool, but a part of one.
     assert 'subjects' not in said
+
+
+def test_it_runs_tools_of_mmaction2(call, capsys, tmp_path):
+    (tmp_path / 'a.py').write_text('model = dict(type="X")')
+    call('print_config a.py')
+    assert 'X' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('case', OWN_VIDEOS)

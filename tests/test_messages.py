@@ -42,11 +42,16 @@ def test_options_that_are_not_there():
     class Owner:
 
         def __init__(self, batch_size=1, **kwargs):
-            check_no_more(kwargs, self)
+            check_no_more(kwargs, __class__)
 
-    Owner(batch_size=2)
+    class Hides(Owner):
+
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+
+    Hides(batch_size=2)
     with pytest.raises(TypeError, match="'batchsize'.*'batch_size'"):
-        Owner(batchsize=1)
+        Hides(batchsize=1)
     with pytest.raises(TypeError, match='one of batch_size$'):
         Owner(lanes=1)
 

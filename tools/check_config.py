@@ -13,6 +13,7 @@ import copy
 import sys
 import time
 from collections.abc import Sequence
+from unittest import mock
 
 import torch
 from mmengine.config import Config
@@ -32,6 +33,7 @@ from mmaction_memvit.engine.preflight import (
     find_problems,
 )
 from mmaction_memvit.models.checkpoints import any_checkpoint_fits
+from mmaction_memvit.models.layers import clip_batch_norm
 from mmaction_memvit.registry import MODELS
 
 MODES = ('train', 'val', 'test')
@@ -117,7 +119,9 @@ def draw(loader: DataLoader) -> dict:
 def train_step(model: torch.nn.Module, batch: dict) -> None:
     """Losses and their gradient."""
     model.train()
-    losses = model(**model.data_preprocessor(batch, True), mode='loss')
+    # Few videos for statistics are the doing of this tool.
+    with mock.patch.object(clip_batch_norm, 'FEW', 0):
+        losses = model(**model.data_preprocessor(batch, True), mode='loss')
     loss, _ = model.parse_losses(losses)
     if not torch.isfinite(loss):
         raise ValueError(f'the loss is {loss.item()}')

@@ -17,6 +17,8 @@ def config_of(args: Namespace, tool: Namespace) -> Config:
     if '://' not in args.checkpoint and not osp.isfile(args.checkpoint):
         raise SystemExit(f'There is no checkpoint {args.checkpoint}.')
     cfg = load_config(args)
+    # Before --dump makes a list of the evaluator.
+    cfg.merge_from_dict(args.cfg_options or {})
     # A config that a resumed training has written asks for more.
     cfg.resume = False
     name = osp.splitext(osp.basename(args.config))[0]
@@ -28,7 +30,6 @@ def config_of(args: Namespace, tool: Namespace) -> Config:
     except AssertionError as e:
         raise SystemExit(f'{args.config} does not go with the options: {e}') \
             from e
-    cfg.merge_from_dict(args.cfg_options or {})
     return cfg
 
 

@@ -67,7 +67,8 @@ def measure_temporal_support(
     """
     config, model = load_model(config, checkpoint, device)
     dataset = DATASETS.build(config.test_dataloader.dataset)
-    theoretical = theoretical_support(model, _places(model, dataset))
+    theoretical = theoretical_support(
+        model, vectors_a_clip(model, lambda: _test(model, dataset[0])))
     lengths = index_streams(read_stream_keys(dataset)).lengths
     if max_age is None:
         far = _SOME_AGES if math.isinf(theoretical) else theoretical + 1
@@ -101,8 +102,11 @@ def theoretical_support(model: nn.Module, places: int = 1) -> float:
     return model.clips_back(places) if isinstance(model, MemoryHost) else 0
 
 
-def _places(model: nn.Module, dataset: Dataset) -> int:
-    """Vectors that a clip gives to parts that remember each."""
+def vectors_a_clip(model: nn.Module, run: Callable[[], object]) -> int:
+    """Vectors that a clip gives to parts that remember each of them.
+
+    ``run`` passes one through the model; it is not called without such parts.
+    """
     parts = model.memory_parts() if isinstance(model, MemoryHost) else ()
     part = next((x for x in parts if getattr(x, 'per_frame', False)), None)
     if part is None:
@@ -112,10 +116,14 @@ def _places(model: nn.Module, dataset: Dataset) -> int:
     def look(part: nn.Module, args: tuple) -> None:
         found.append(feature_vectors(args[0], True).shape[1])
 
-    data = model.data_preprocessor(pseudo_collate([dataset[0]]), False)
     with part.register_forward_pre_hook(look), torch.no_grad():
-        model(**data, mode='predict')
+        run()
     return found[0]
+
+
+def _test(model: nn.Module, sample: dict) -> None:
+    model(**model.data_preprocessor(pseudo_collate([sample]), False),
+          mode='predict')
 
 
 class _Pairs(Dataset):

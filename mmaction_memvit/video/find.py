@@ -79,7 +79,7 @@ def name_videos(sources: Iterable[str]) -> dict[str, str]:
         elif not osp.isfile(source):
             raise FileNotFoundError(f'{source}: no such folder or file')
         elif source.endswith('.txt'):
-            with open(source, encoding='utf-8') as file:
+            with open(source, encoding='utf-8-sig') as file:
                 lines = file.read().splitlines()
             for line in filter(None, map(str.strip, lines)):
                 # Labels or seconds, unless a file is called so.

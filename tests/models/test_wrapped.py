@@ -31,12 +31,13 @@ class LoRA(nn.Module):
         return self.layer(x) + self.up(self.down(x))
 
 
-def make(kind):
+def make(kind, **kwargs):
     torch.manual_seed(0)
     if kind == 'xvit':
         return XViT(dict(embed_dims=16, num_layers=2, num_heads=2), 16,
                     spatial_size=32, stream=True)
-    model = MeMViT(**{k: v for k, v in MEMVIT.items() if k != 'type'})
+    model = MeMViT(**{k: v for k, v in MEMVIT.items() if k != 'type'},
+                   **kwargs)
     model.init_weights()
     return model
 
@@ -81,6 +82,15 @@ def test_norms_are_seen(kind):
     torch.testing.assert_close(found, loss, rtol=.02, atol=0.)
     assert all(x.abs().sum() > 0
                for x in torch.autograd.grad(found, [*seen.values()]))
+
+
+@pytest.mark.parametrize('mixed', [False, True])
+def test_norms_without_parameters(mixed):
+    cfg = dict(type='LN', eps=1e-6)
+    torch.testing.assert_close(
+        *[loss_of(make('memvit', norm_cfg=dict(cfg, **own)).eval(), mixed)
+          for own in ({}, {'elementwise_affine': False})],
+        rtol=.02 if mixed else 1e-5, atol=0.)
 
 
 def sharded(rank, url, results):

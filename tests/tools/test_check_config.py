@@ -1,9 +1,12 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import pytest
 import torch
+from helpers.models import SLOWONLY
 from helpers.runs import MODEL, config, loader, write_videos
+from helpers.told import warnings_once
 from helpers.tools import ROOT, tool_fixture
 from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
 
 tool = tool_fixture('tools/check_config.py')
 
@@ -104,3 +107,19 @@ def test_what_is_no_config(run, tmp_path, text, word):
         path.write_text(text)
     code, _ = run(path=str(path))
     assert word in code
+
+
+def test_two_samples_are_no_fault_of_the_config(tool, monkeypatch):
+    """Groups of the collaborative memory are as small as the tool's batch."""
+    told = warnings_once(monkeypatch)
+    model = MODELS.build(dict(
+        type='CollaborativeRecognizer3D', backbone=dict(SLOWONLY, depth=18),
+        neck=dict(type='CollaborativeMemory', in_channels=32),
+        cls_head=dict(type='I3DHead', num_classes=3, in_channels=32)))
+    batch = dict(
+        inputs=[torch.zeros(2, 3, 2, 32, 32, dtype=torch.uint8)] * 2,
+        data_samples=[ActionDataSample().set_gt_label(k) for k in range(2)])
+    tool.train_step(model, batch)
+    assert not told
+    model(**model.data_preprocessor(batch, True), mode='loss')
+    assert told

@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import mmaction
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -23,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BOARDS = sorted((ROOT / 'boards').glob('*.yml'))
 LONGCUE = ROOT / 'boards/longcue'
 M0 = ROOT / 'configs/recognition/memvit/memvit-tiny-m0_longcue-rgb.py'
+KITCHEN = (ROOT / 'configs/recognition/epic100'
+           / 'memvit-tiny-m8_epic-generated-rgb.py')
 
 tool = tool_fixture('tools/analysis_tools/leaderboard.py')
 
@@ -113,6 +116,32 @@ def test_a_board_end_to_end(run, monkeypatch):
     again = run(board)[1]
     assert again['mine'] == rows['mine']
     assert again['window'] == rows['window']
+
+
+def test_a_row_that_cannot_be_timed_leaves_the_others(run, parts,
+                                                      monkeypatch):
+    """Models have a verb head and a noun head, their scores are a dict."""
+    forward = parts['subjects'].ConfigSubject.forward
+    calls = []
+
+    def fail_in_time(self, state, train):
+        if self.model.backbone.mem_len == 0:
+            calls.append(train)
+            if len(calls) == 5:  # Three to warm up, one before the rounds.
+                raise RuntimeError('no such luck')
+        return forward(self, state, train)
+
+    monkeypatch.setattr(
+        parts['subjects'].ConfigSubject, 'forward', fail_in_time)
+    code, rows, text = run(dict(
+        size=32, batch_size=2, rounds=1, threads=1,
+        rows=[dict(name=f'M = {m}', config=str(KITCHEN), options={
+            'model.backbone.mem_len': m}) for m in (2, 0)]), '--no-train')
+    assert code == 1 and rows['M = 2']['error'] is None
+    assert rows['M = 2']['train_clips_per_second'] > 0
+    assert 'no such luck' in rows['M = 0']['error']
+    assert rows['M = 0']['gmacs_clip'] > 0
+    assert 'M = 0 failed' in Path('work_dirs/boards/my/board.md').read_text()
 
 
 @pytest.mark.parametrize('change, told', [
@@ -250,11 +279,9 @@ def test_costs_over_features_and_places(parts, name, places, back, macs):
     cfg = Config.fromfile(str(ROOT / f'configs/{name}.py'))
     expected = macs or parts['costs'].cost_of(cfg).macs
     subject = parts['subjects'].ConfigSubject(cfg, 'eager', None)
-    if not subject.channels:
-        subject.size = cfg.model.backbone.spatial_size
     assert subject.giga_macs() == pytest.approx(expected / 1e9, rel=1e-6)
     assert subject.places == places
-    assert theoretical_support(subject.model, places) == back
+    assert theoretical_support(subject.model, subject.vectors) == back
     subject.model.train()
     state = subject.make(2, torch.device('cpu'))
     assert torch.isfinite(subject.forward(state, True))
@@ -277,3 +304,38 @@ def test_published_numbers_are_columns(parts):
     assert heads[:2] == ['model', 'acc/top1'] and first[1] == ''
     assert '74.5' in first and 'Table 1' in first
     assert not re.search('74|None|nan', ' '.join(second))
+
+
+def test_seconds_of_features_and_of_resampled_videos(run):
+    """By the vectors that files have, and the rate that clips count at."""
+    Path('list.txt').write_text('a 0\n')
+    Path('f').mkdir()
+    # Clips of 8 frames at 4 frames a second, of two vectors each.
+    np.savez('f/a.npz', features=np.zeros((10, 2, 16), np.float16),
+             times=2. * np.arange(10),
+             video=json.dumps(dict(num_frames=80, fps=4.)), clip_len=8,
+             frame_interval=1)
+    Path('feature.py').write_text("""
+model = dict(
+    type='OnlineRecognizer3D', backbone=dict(type='FeatureBackbone'),
+    neck=dict(type='StreamTransformer', in_channels=16, embed_dims=8,
+              num_heads=2, num_layers=1, mem_len=6, per_frame=True,
+              seconds=1.),
+    cls_head=dict(type='FrameLevelHead', in_channels=8, num_classes=3),
+    data_preprocessor=dict(type='ActionDataPreprocessor'))
+test_dataloader = dict(
+    batch_sampler=dict(type='StreamBatchSampler'),
+    dataset=dict(
+        type='OnlineVideoDataset', ann_file='list.txt', clip_len=8,
+        frame_interval=1, data_prefix=dict(feature='f'), test_mode=True,
+        pipeline=[dict(type='LoadFeatureClip'),
+                  dict(type='PackActionInputs')]))
+""")
+    code, rows, text = run(dict(fps=4, rows=[
+        dict(name='features', config='feature.py'),
+        # The data set takes 30 frames a second of any video.
+        dict(name='kitchen', config=str(KITCHEN))]), '--no-speed')
+    assert code == 0, text
+    assert rows['features']['context'] == pytest.approx(2 + 6)
+    assert rows['kitchen']['context'] == pytest.approx(33 * 4 * 3 / 30)
+    assert '2 vectors' in text and '32 x 32' in text

@@ -31,7 +31,8 @@ def test_names_of_videos(tool, tmp_path):
     # Labels and seconds behind a path are none of it.
     (tmp_path / 'b 2').touch()
     (tmp_path / 'labels.txt').write_text(
-        'z.avi 3\na/x.mp4 0.5 1.25 2,3\na/x.mp4 2 3 -1\nb 2\n')
+        'z.avi 3\na/x.mp4 0.5 1.25 2,3\na/x.mp4 2 3 -1\nb 2\n',
+        encoding='utf-8-sig')  # as Windows writes
     assert [*tool.name_videos([f'{root}/labels.txt'])] == [
         'z.avi', 'a/x.mp4', 'b 2']
     # The same file twice is one; other files of a name are two.

@@ -74,6 +74,14 @@ def test_resume(configure, tmp_path, arguments, there, resume, load_from):
     assert cfg.get('load_from') == load_from
 
 
+def test_options_of_the_evaluator_go_with_a_dump(configure):
+    cfg = configure('test', 'my_config.py', 'best.pth', '--dump', 'a.pkl',
+                    '--cfg-options', 'test_evaluator.dump_file=a.npz')
+    metric, dump = cfg.test_evaluator
+    assert metric == dict(type='AccMetric', dump_file='a.npz')
+    assert dump['out_file_path'] == 'a.pkl'
+
+
 def test_config_of_a_resumed_run_tests(configure, tmp_path):
     (tmp_path / 'old.py').write_text(CONFIG + 'resume = True\n')
     cfg = configure('test', 'old.py', 'best.pth')

@@ -29,7 +29,12 @@ import mmaction_memvit  # noqa: F401  # isort: skip
 import torch
 from benchmark_memvit import machine, set_up
 from benchmarking.board import Board, find_file, read_board
-from benchmarking.board_report import markdown_of, plot, table_of
+from benchmarking.board_report import (
+    clips_note,
+    markdown_of,
+    plot,
+    table_of,
+)
 from benchmarking.board_rows import Entry, time_rows
 
 from mmaction_memvit.command_line import make_parser, tells_errors
@@ -109,7 +114,9 @@ def report(board: Board, entries: List[Entry], where: str, out: Path) -> None:
              published=x.row.published, source=x.row.source)
         for x in entries]
     frame = table_of(results, board.metric, board.batch_size)
-    text = markdown_of(frame, board.metric, board.batch_size)
+    text = '\n\n'.join((
+        markdown_of(frame, board.metric, board.batch_size),
+        clips_note(results)))
     print(f'\n{text}\n')
     out.mkdir(parents=True, exist_ok=True)
     (out / 'board.json').write_text(
@@ -133,11 +140,12 @@ def main() -> None:
     out = Path(args.out_dir or f'work_dirs/boards/{osp.splitext(name)[0]}')
     every = [Entry(board, row, folder, out) for row in board.rows]
     entries = chosen(every, args.rows)
+    there = prepare(board, folder)
     for entry in entries:
         if args.redo:
             entry.kept.clear()
         entry.attempt(entry.cost)
-    if prepare(board, folder):
+    if there:
         with ThreadPoolExecutor(board.jobs) as pool:
             for later in (False, True):
                 list(pool.map(

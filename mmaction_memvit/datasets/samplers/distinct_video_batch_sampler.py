@@ -41,7 +41,7 @@ class DistinctVideoBatchSampler(Sampler):
     def __init__(self, sampler: Sampler, batch_size: int,
                  **kwargs: Any) -> None:
         retire(kwargs, drop_last=False)
-        check_no_more(kwargs, self)
+        check_no_more(kwargs, __class__)
         self.sampler = sampler
         self.batch_size = check_whole('batch_size', batch_size)
         keys = read_stream_keys(sampler.dataset)

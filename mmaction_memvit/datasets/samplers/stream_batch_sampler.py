@@ -94,7 +94,7 @@ class StreamBatchSampler(Sampler):
                  max_stream_len: int | None = None, unroll: int = 1,
                  **kwargs: Any) -> None:
         retire(kwargs, drop_last=False)
-        check_no_more(kwargs, self)
+        check_no_more(kwargs, __class__)
         self.batch_size = check_whole('batch_size', batch_size)
         self.unroll = check_whole('unroll', unroll)
         if max_stream_len is not None:

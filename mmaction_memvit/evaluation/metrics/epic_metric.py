@@ -275,8 +275,11 @@ class EpicRecognitionMetric(KeyedMetric):
             self.warn(f'{table.source} has no labels, so nothing is '
                       f'measured; {len(rows)} segments were scored')
             return {'num_segments': float(len(rows))}
+        unseen = self.truth.unseen
         self.log(f'{len(rows)} segments of {table.source}, in per cent\n'
-                 f'{format_epic_table(measures)}')
+                 f'{format_epic_table(measures)}'
+                 + '\nunseen: no segment is of a participant of the list'
+                 * (unseen is not None and not unseen[rows].any()))
         return measures
 
     def _group_segments(self, found: dict[tuple, dict]

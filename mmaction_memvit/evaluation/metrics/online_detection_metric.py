@@ -32,8 +32,8 @@ class OnlineDetectionMetric(KeyedMetric):
     Measures are ``mAP`` and calibrated ``mcAP`` of all frames, and of one of
     them ``mAP_stage1`` to ``mAP_stage10``, by tenths of the actions; see
     :mod:`mmaction_memvit.evaluation.functional.online_detection`. Dumps of
-    ``tools/test.py --dump`` are measured by MMAction2's
-    ``tools/analysis_tools/eval_metric.py``.
+    ``tools/test.py --dump`` are measured by MMAction2's tool ``eval_metric``:
+    ``python -m mmaction_memvit eval_metric CONFIG DUMP``.
 
     Args:
         benchmark (str, optional): 'thumos14' (mAP without ambiguous frames),

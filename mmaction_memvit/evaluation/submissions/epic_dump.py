@@ -29,7 +29,9 @@ from ...messages import data_error, first_names
 from ..functional.epic import TASKS
 
 _PAIRS = 'action_pairs'
-_REMEDY = 'take a file that write_epic_dump or a metric has written'
+_REMEDY = ('take a file that test_evaluator.dump_file=FILE.npz of a test has '
+           "written; what its --dump has written is measured by MMAction2's "
+           'eval_metric.py: python -m mmaction_memvit eval_metric CONFIG DUMP')
 
 
 def write_epic_dump(path: str, narration_ids: Sequence[str],

@@ -26,7 +26,7 @@ from mmengine.fileio import put
 
 from ...annotations.epic import NUM_NOUNS, NUM_VERBS
 from ...annotations.epic_lists import EpicActions
-from ...messages import first_names
+from ...messages import first_names, warn
 from ..functional.epic import (
     NUM_KEPT,
     best_actions,
@@ -161,7 +161,8 @@ def validate_epic_submission(path: str, narration_ids: Sequence[str],
                              num_nouns: int = NUM_NOUNS) -> list[str]:
     """Everything that is wrong with a submission, a text each.
 
-    Problems of the same kind are counted and shown with examples.
+    Problems of the same kind are counted and shown with examples. Segments
+    whose scores are all 0 or all equal are none, but there is a warning.
     ``narration_ids`` are the segments that must be there, of the list of test
     segments; the ``challenge`` is any if it is None.
     """
@@ -203,9 +204,25 @@ def validate_epic_submission(path: str, narration_ids: Sequence[str],
                          and abs(x) <= sys.float_info.max
                          for x in scores.values()):
                 kinds[f'{task} scores are no finite numbers'].append(name)
-    return _head_problems(content, challenge) + [
+    problems = _head_problems(content, challenge) + [
         f'{len(places)} {kind}: {first_names(places)}'
         for kind, places in kinds.items() if places]
+    if not problems:
+        _warn_of_constants(results)
+    return problems
+
+
+def _warn_of_constants(results: Mapping[str, Mapping[str, dict]]) -> None:
+    """Warns of what is allowed but says nothing."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for name, result in results.items():
+        if not any(any(result[task].values()) for task in ('verb', 'noun')):
+            kinds['have the score 0 for all verbs and nouns'].append(name)
+        elif len(result['action']) > len({*result['action'].values()}) == 1:
+            kinds['have the same score for all actions'].append(name)
+    for kind, names in kinds.items():
+        warn(f'{len(names)} of {len(results)} segments {kind}: '
+             f'{first_names(names)}')
 
 
 def _head_problems(content: Mapping[str, Any],

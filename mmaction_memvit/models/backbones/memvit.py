@@ -144,7 +144,7 @@ class MeMViT(BaseModule):
     ) -> None:
         super().__init__(init_cfg=copy.deepcopy(init_cfg))
         retire(removed, dim_mul_in_attention=True)
-        check_no_more(removed, self)
+        check_no_more(removed, __class__)
         self.arch_settings = read_arch(arch)
         depth = self.arch_settings['num_layers']
         downscale = list(self.arch_settings['downscale_indices'])

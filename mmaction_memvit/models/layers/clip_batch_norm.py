@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmaction_memvit.messages import warn_once
 
 # Clips of a group below which there is a warning.
-_FEW = 4
+FEW = 4
 _REMEDY = (
     'take more videos in a batch, 8 or so over all processes; several GPUs '
     "count together with sync_bn='torch' (norm_cfg=dict(type='SyncBN')), "
@@ -121,7 +121,7 @@ class _ClipNorm:
                 'batch normalisation over clips of different videos has one '
                 f'value per channel, because there is one video: {_REMEDY}')
         in_group = num_videos * self._num_processes()
-        if in_group < _FEW and groups.share:
+        if in_group < FEW and groups.share:
             warn_once(
                 'batch normalisation over clips of different videos has '
                 f'groups of {in_group} clips, which are few for statistics: a '

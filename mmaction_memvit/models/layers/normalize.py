@@ -16,9 +16,11 @@ def add_normalize(norm: nn.Module, x: Tensor, branch: Optional[Tensor] = None,
                   keep: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
     """:func:`add_layer_norm` with the parameters of a layer.
 
-    What has hooks (Grad-CAM), or is no plain ``nn.LayerNorm``, is called.
+    What has hooks (Grad-CAM), or is no plain ``nn.LayerNorm`` with weight and
+    bias, is called.
     """
-    if is_compiling() or are_plain((norm, ), nn.LayerNorm):
+    if type(norm) is nn.LayerNorm and norm.bias is not None and (
+            is_compiling() or are_plain((norm, ), nn.LayerNorm)):
         return add_layer_norm(x, branch, norm.weight, norm.bias, norm.eps,
                               keep)
     total = x if branch is None else add_branch(x, branch, keep)

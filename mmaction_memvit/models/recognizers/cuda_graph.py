@@ -224,8 +224,9 @@ class _TrainingGraph:
         result, self.replay = owner.capture(self._forward, self._both, pool)
         self.fixed = [not x.requires_grad for x in state.tensors(result)]
         self.result = state.detach(result)
-        self.grads, self.replay_backward = owner.capture(
-            self._backward, pool=pool)
+        if self.live:
+            self.grads, self.replay_backward = owner.capture(
+                self._backward, pool=pool)
         self.constants = all_constants()
         for buffer, old in zip(buffers, before):
             buffer.copy_(old)  # BatchNorm has counted none of these
@@ -242,6 +243,8 @@ class _TrainingGraph:
         return out, state.detach(memory)
 
     def _backward(self) -> Tuple[Optional[Tensor], ...]:
+        if not self.live:  # all of the step is frozen
+            return (None, ) * len(self.leaves)
         # A backward pass runs without autocast, under which this is called.
         with torch.autocast(self.live[0].device.type, enabled=False):
             return torch.autograd.grad(self.live, list(self.leaves.values()),

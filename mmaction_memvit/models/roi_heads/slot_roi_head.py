@@ -224,9 +224,12 @@ class SlotRoIHead(AVARoIHead):
             files want them: a device would be asked for each clip.
         """
         counts = [len(b) for b in boxes]
+        # In half precision a host has not all operators, NumPy no bfloat16.
+        logits = logits.to(
+            'cpu', torch.promote_types(logits.dtype, torch.float32))
         return self.bbox_head.predict_by_feat(
             rois=rois_of(on_host(boxes)).split(counts),
-            cls_scores=logits.cpu().split(counts),
+            cls_scores=logits.split(counts),
             batch_img_metas=[x.metainfo for x in data_samples],
             rcnn_test_cfg=self.test_cfg)
 

@@ -118,7 +118,7 @@ def same(one, two):
 # -- segments ---------------------------------------------------------------
 
 
-def test_segments(files, run, log):
+def test_segments(files, run, log, tmp_path):
     samples = segment_samples()
     got = run(samples[::-1])
     want = EpicTruth(**files).measure('action_recognition', stacked(samples))
@@ -128,6 +128,9 @@ def test_segments(files, run, log):
     assert [line.split()[0] for line in table[2:]] == ['overall', 'unseen',
                                                        'tail']
     assert f'{100 * want["action_top5"]:.2f}' == table[2].split()[-1]
+    path = write_text(tmp_path / 'other.csv', 'participant_id', 'P77')
+    assert len(run(samples, unseen_participants=path)) == 9
+    assert log[-1][1].splitlines()[-1].startswith('unseen: no segment')
     assert all(level == logging.INFO for level, _ in log)
     # Probabilities are not put through a softmax again.
     probs = [make_sample({t: s.softmax(0) for t, s in x.pred_score.items()},

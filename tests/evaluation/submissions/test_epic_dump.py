@@ -1,8 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import pickle
 
+import mmengine
 import numpy as np
 import pytest
+import torch
 
 from mmaction_memvit.annotations.epic_lists import EpicActions
 from mmaction_memvit.evaluation.submissions.epic_dump import (
@@ -68,6 +70,11 @@ def test_bad_dumps(tmp_path):
             (tmp_path / name).write_bytes(content)
             with pytest.raises(ValueError, match=name):
                 read_epic_dump(str(tmp_path / name))
+    # Of --dump.
+    other = tmp_path / 'a.pkl'
+    mmengine.dump([dict(pred_score=torch.ones(2))], other)
+    with pytest.raises(ValueError, match='dump_file=.*eval_metric'):
+        read_epic_dump(str(other))
     verb = np.zeros((3, 2))
     np.savez(path, verb=verb)
     with pytest.raises(ValueError, match="'narration_id'.*has .'verb'"):

@@ -1,10 +1,12 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 import json
+import logging
 import re
 import zipfile
 
 import numpy as np
 import pytest
+from helpers.logs import logged
 
 from mmaction_memvit.annotations.epic_lists import EpicActions
 from mmaction_memvit.evaluation.submissions.epic_submission import (
@@ -70,6 +72,19 @@ def test_segments_without_scores(tmp_path, scores):
     result = load(path)['results'][IDS[1]]
     assert set(result['verb'].values()) == set(result['noun'].values()) == {0}
     assert len(result['action']) == 100
+
+
+def test_warns_of_segments_without_an_opinion(tmp_path, scores):
+    scores['noun'][1, 5] = np.nan
+    for array in scores.values():
+        array[2] = 1.5
+    path = str(tmp_path / 'a.zip')
+    write_epic_submission(path, IDS, scores, 'action_recognition', **SLS)
+    with logged(lambda record: (record.levelno, record.getMessage())) as said:
+        assert validate_epic_submission(path, IDS) == []
+    assert [level for level, _ in said] == [logging.WARNING] * 2
+    for (_, text), name in zip(said, IDS[1:]):
+        assert '1 of 3' in text and name in text
 
 
 def test_action_head(tmp_path, scores):

@@ -132,6 +132,15 @@ def test_weights_frozen_later_are_captured_anew(plain_capture):
     assert all(x.grad is not None for x in model.backbone.parameters())
 
 
+def test_a_frozen_backbone_is_replayed_too(plain_capture):
+    model, eager = build(cuda_graph=True), build()
+    for each in (model, eager):
+        each.backbone.requires_grad_(False)
+    same_training(model, eager)
+    # Of two batch sizes; there is no gradient.
+    assert len(plain_capture) == 2
+
+
 def test_a_late_backward_pass_is_told(plain_capture):
     model = build(cuda_graph=True)
     first = train(model, 'ab', 0, backward=False)

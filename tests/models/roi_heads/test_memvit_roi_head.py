@@ -137,6 +137,19 @@ def test_hidden_boxes_stay_finite_in_any_kernel(dtype, monkeypatch):
     assert not mask[0, 0, 0].exp().any()
 
 
+@pytest.mark.parametrize('multilabel', [True, False])
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_results_of_models_in_half_precision(dtype, multilabel):
+    module = head()
+    module.bbox_head.multilabel = multilabel
+    logits = torch.randn(3, 5)
+    samples = [ActionDataSample(metainfo=dict(img_shape=(32, 32)))]
+    both = [module.results(x, [make_boxes(3, torch.Generator())], samples)
+            for x in (logits.to(dtype), logits)]
+    own, other = [x.scores.numpy() for x, in both]
+    assert abs(own - other).max() < 0.01
+
+
 def test_more_clips_take_no_more_operators(monkeypatch):
     """But for sampling of boxes, which a GPU has no part in."""
     module = head().train()

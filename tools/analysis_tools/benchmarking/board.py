@@ -56,7 +56,8 @@ class Board:
     prepare: Optional[List[str]] = None
     # For the configs of all rows.
     options: Dict[str, Any] = field(default_factory=dict)
-    # Frames per second of the videos; seconds for all rows.
+    # Frames per second of the videos, where the data do not resample them;
+    # seconds for all rows.
     fps: float = 30.
     seconds: Optional[float] = None
     # Height and width of frames where costs are measured, else as in training.

@@ -67,6 +67,17 @@ def markdown_of(frame: pd.DataFrame, metric: str, batch_size: int) -> str:
     return text
 
 
+def clips_note(results: Sequence[dict]) -> str:
+    """A sentence: what clips the costs are of."""
+    names: dict[str, list[str]] = {}
+    for x in results:
+        if x.get('clip'):
+            names.setdefault(x['clip'], []).append(x['name'])
+    told = [clip + f' ({", ".join(map(repr, own))})' * (len(names) > 1)
+            for clip, own in names.items()]
+    return f'Costs are of clips of {"; ".join(told)}.' * bool(told)
+
+
 def pareto(points: Sequence[tuple]) -> list[int]:
     """Which (x, y) no other has more y of for at most as much x, by x."""
     front, best = [], -math.inf

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
@@ -29,12 +30,13 @@ from .board import (
     load_config,
     stat_of,
 )
+from .costs import feature_channels
 from .runs import Bench, Group, describe
-from .sampling import sampling_of
+from .sampling import sampling_of, vectors_of
 from .subjects import ConfigSubject
 
 # To be raised when costs are counted otherwise, or more is kept of them.
-COSTS = 2
+COSTS = 3
 TOOLS = Path(__file__).resolve().parents[2]
 
 
@@ -98,6 +100,12 @@ class Entry:
 
     # -- costs --------------------------------------------------------------
 
+    @cached_property
+    def vectors(self) -> Optional[int]:
+        """int: vectors of a clip over features whose data are there."""
+        return vectors_of(self.cfg) if feature_channels(
+            self.cfg.model) else None
+
     def subject(self) -> ConfigSubject:
         """The model, with clips of noise."""
         cfg = copy.deepcopy(self.cfg)
@@ -115,17 +123,17 @@ class Entry:
             model = subject.model
             seen = sampling_of(self.cfg, subject.flat, board.fps, seconds)
             macs = subject.giga_macs()
-            clips = theoretical_support(model, subject.places or 1)
+            clips = theoretical_support(model, subject.vectors)
             context = seen.seconds
             if clips and context and seen.stride_seconds:
                 context += clips * seen.stride_seconds
             return dict(
                 params_m=sum(p.numel() for p in model.parameters()) / 1e6,
-                gmacs_clip=macs, context=context,
+                gmacs_clip=macs, context=context, clip=subject.clip,
                 sampling=seen._asdict(), support_clips=clips)
 
         self.once('cost', work, COSTS, self.text, board.size, board.fps,
-                  seconds)
+                  seconds, self.vectors)
         seen = self.result['sampling']
         if seen['whole']:
             self.result['gmacs_video'] = (
@@ -269,7 +277,7 @@ def time_rows(entries: Sequence[Entry], first: Entry,
     of = {
         id(x): (x.text['model'], x.text.get('train_dataloader'), first.text
                 and first.text['model'], board.size, board.batch_size,
-                str(device), board.threads) for x in entries}
+                str(device), board.threads, x.vectors) for x in entries}
     new = [x for x in entries if x.recall('speed', *of[id(x)]) is None]
     if new:
         print(f'{len(new)} of {len(entries)} models are timed', flush=True)
@@ -296,7 +304,7 @@ def _time(board: Board, entries: List[Entry],
                 known[name].fail(row['error'])
                 continue
             rate, peak = row['clips_per_second'], row['peak_mib']
-            if device.type == 'cpu':
+            if device.type == 'cpu' and peak is not None:
                 # Beside what a step holds: weights, and their gradients.
                 peak += sum(
                     p.nbytes * (2 if kind == 'train' and p.requires_grad else

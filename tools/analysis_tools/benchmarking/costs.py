@@ -142,11 +142,11 @@ def cost_of(cfg: Config, size: Optional[int] = None) -> Cost:
     Args:
         cfg (Config): A whole config; its data tell the frames of a clip.
         size (int, optional): Height and width of frames. Defaults to None:
-            those of the backbone or of crops, else 224; 1 of features.
+            as in training, see :func:`clips_of`; 1 of features.
     """
     init_default_scope('mmaction')
-    _, frames, cropped = clips_of(cfg)
-    size = size or cfg.model.backbone.get('spatial_size', cropped)
+    _, frames, trained = clips_of(cfg)
+    size = size or trained
     # Nothing is computed, but for rates of stochastic depth, which are read.
     with torch.device('meta'), mock.patch(
             'torch.linspace', partial(torch.linspace, device='cpu')):

@@ -171,20 +171,6 @@ class Run:
         return found
 
 
-def measure(runs: Dict[object, Run], rounds: int,
-            cuda: bool) -> Dict[object, List[float]]:
-    """Milliseconds a step of every run, round after round."""
-    turns = {}
-    for key, run in runs.items():
-        once = clock(run.call, 1, cuda)
-        turns[key] = max(1, min(20, int(TURN / once))) if cuda else 1
-    times: Dict[object, List[float]] = {key: [] for key in runs}
-    for _ in range(rounds):
-        for key, run in runs.items():
-            times[key].append(clock(run.call, turns[key], cuda))
-    return times
-
-
 class Bench:
     """Models on a device, and the table of what they do.
 
@@ -223,12 +209,13 @@ class Bench:
     def put(self, name: str, how: str, build: Callable[[], Subject]) -> None:
         """Take what is built; if it cannot be, remember why."""
         self.reference = self.reference or name
-        try:
+
+        def work() -> None:
             subject = build()
             subject.model.to(self.device)
             self.subjects[name, how] = subject
-        except Exception as error:  # noqa: BLE001
-            self.errors[name, how] = describe(error)
+
+        self.attempt((name, how), work)
 
     def start(self, group: Group,
               only: Optional[Sequence[str]]) -> Dict[tuple, Run]:
@@ -240,19 +227,50 @@ class Bench:
             if key[1] == 'graph' and not self.cuda:
                 self.errors[(*key, group)] = 'CUDA graphs need a GPU'
                 continue
-            try:
-                runs[key] = Run(subject, group, self.device)
-            except Exception as error:  # noqa: BLE001
-                self.errors[(*key, group)] = describe(error)
+            run = self.attempt(
+                (*key, group), Run, subject, group, self.device)
+            if run is None:
                 subject.model.zero_grad(set_to_none=True)
+            else:
+                runs[key] = run
         return runs
+
+    def attempt(self, where: tuple, work: Callable, *args: object) -> object:
+        """What work gives; if it fails None, and the reason is kept."""
+        try:
+            return work(*args)
+        except Exception as error:  # noqa: BLE001
+            self.errors[where] = describe(error)
+            return None
+
+    def measure(self, runs: Dict[tuple, Run], group: Group,
+                rounds: int) -> Dict[tuple, List[float]]:
+        """Milliseconds a step, round after round, of runs that do not fail.
+
+        Those that do are taken out.
+        """
+        turns = dict.fromkeys(runs, 1)
+        times: Dict[tuple, List[float]] = {key: [] for key in runs}
+        for number in range(-1, rounds):
+            for key in list(runs):
+                took = self.attempt((*key, group), clock, runs[key].call,
+                                    turns[key], self.cuda)
+                if took is None:
+                    runs.pop(key).subject.model.zero_grad(set_to_none=True)
+                elif number >= 0:
+                    times[key].append(took)
+                elif self.cuda:
+                    turns[key] = max(1, min(20, int(TURN / took)))
+        return times
 
     def rows(self, group: Group, rounds: int,
              only: Optional[Sequence[str]] = None) -> List[dict]:
         """Measure all models in turn, or those of some names."""
         runs = self.start(group, only)
-        times = measure(runs, rounds, self.cuda)
-        rows = [self.row(key, runs[key], times[key]) for key in runs]
+        times = self.measure(runs, group, rounds)
+        rows = [self.attempt((*key, group), self.row, key, run, times[key])
+                for key, run in runs.items()]
+        rows = [x for x in rows if x is not None]
         del runs
         if self.cuda:
             torch.cuda.empty_cache()

@@ -1,8 +1,10 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
 """What a config samples of a video: clips, crops, seconds."""
 from collections.abc import Iterator
-from typing import NamedTuple, Optional, Tuple
+from inspect import signature
+from typing import List, NamedTuple, Optional, Tuple
 
+from mmaction.registry import DATASETS, TRANSFORMS
 from mmengine.config import Config
 
 CROPS = dict(ThreeCrop=3, TenCrop=10)
@@ -23,7 +25,8 @@ def every_dict(node: object) -> Iterator[dict]:
 def clips_of(cfg: Config) -> Tuple[int, int, int]:
     """Clips of a video, frames of a clip, their size: as in training.
 
-    Of a config for tests alone: a clip as in testing.
+    Of a config for tests alone: a clip as in testing. Where the pipeline
+    makes no fixed size it is that of the backbone, or else 224.
     """
     trains = cfg.get('train_dataloader')
     data = list(every_dict(trains or cfg.get('test_dataloader') or {}))
@@ -39,8 +42,36 @@ def clips_of(cfg: Config) -> Tuple[int, int, int]:
         elif str(x.get('type', '')).endswith('Resize') and not x.get(
                 'keep_ratio', True):
             size = x['scale']
+    size = size or next(
+        (x[key] for x in every_dict(cfg.model.backbone)
+         for key in ('spatial_size', 'img_size') if x.get(key)), 224)
     size = min(size) if isinstance(size, (tuple, list)) else size
-    return found['num_clips'], found['clip_len'], size or 224
+    return found['num_clips'], found['clip_len'], size
+
+
+def vectors_of(cfg: Config) -> Optional[int]:
+    """Vectors of a clip, of a config over features; None without the data.
+
+    A clip may have one of each frame, or as many as its file has.
+    """
+    loader = cfg.get('train_dataloader') or cfg.get('test_dataloader') or {}
+    try:
+        return DATASETS.build(loader['dataset'])[0]['inputs'].shape[-3]
+    except (KeyError, FileNotFoundError):
+        return None
+
+
+def rate_of(data: List[dict], fps: float) -> float:
+    """Frames per second that samplers and data sets count, else ``fps``."""
+    found = [x['target_fps'] for x in data if x.get('target_fps')]
+    for x in data:
+        kind = x.get('type')
+        cls = DATASETS.get(kind) or TRANSFORMS.get(kind) if isinstance(
+            kind, str) else kind
+        known = cls and signature(cls).parameters.get('sample_fps')
+        if known:
+            found.append(x.get('sample_fps', known.default))
+    return next(iter(found), None) or fps
 
 
 class Sampling(NamedTuple):
@@ -63,7 +94,8 @@ def sampling_of(cfg: Config, flat: bool, fps: float,
     Args:
         cfg (Config): Config of a run.
         flat (bool): Whether the model is a 2D recognizer.
-        fps (float): Frames per second of the videos.
+        fps (float): Frames per second of the videos, where neither sampler
+            nor data set has a rate of its own.
         seconds (float, optional): Of the videos (or segments), which those
             that sample all of it show.
     """
@@ -84,7 +116,7 @@ def sampling_of(cfg: Config, flat: bool, fps: float,
         views *= CROPS.get(name, 1)
     views *= 2 if first('twice_sample', test, False) else 1
 
-    rate = first('target_fps', data, None) or first('sample_fps', data, fps)
+    rate = rate_of(data, fps)
     interval = first('interval_seconds', data, None)
     span = clip_len * (interval or first('frame_interval', data, 1) / rate)
     # Also of a model that learns from clips by themselves.

@@ -22,6 +22,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmaction_memvit.apis import vectors_a_clip
 from mmaction_memvit.memory import (
     ClipIdentity,
     MemoryHost,
@@ -30,7 +31,7 @@ from mmaction_memvit.memory import (
 from mmaction_memvit.models.heads import AVTHead, FrameLevelHead
 
 from .costs import feature_channels, macs_of, scores_of, without_counts
-from .sampling import clips_of
+from .sampling import clips_of, vectors_of
 
 NAMES = ('mvit-ARCH, memvit[-ARCH]-mM[gGAP][-uK][-cp], xvit-ARCH, vit-ARCH '
          'or a config file')
@@ -178,7 +179,9 @@ class ConfigSubject:
         self.num_clips, self.frames, trained = clips_of(cfg)
         model = cfg.model
         self.channels = feature_channels(model)
-        self.size = 1 if self.channels else size or trained
+        self.size = size or trained
+        if self.channels:
+            self.size, self.frames = 1, vectors_of(cfg) or self.frames
         self.detects = 'roi_head' in model
         self.collaborates = model.type.startswith('Collaborative')
         if self.part == 'plain':
@@ -203,6 +206,23 @@ class ConfigSubject:
         return macs_of(lambda: scores_of(
             self.model, x)) / 1e9 / state.clips
 
+    @property
+    def clip(self) -> str:
+        """str: what a clip is, for people."""
+        return (f'{self.frames} vectors of features' if self.channels else
+                f'{self.frames} frames of {self.size} x {self.size} pixels')
+
+    def noise(self) -> Tensor:
+        """A clip, as the data preprocessor gives it."""
+        return next(self.model.parameters()).new_zeros(
+            1, 1, self.channels or 3, self.frames, self.size, self.size)
+
+    @cached_property
+    def vectors(self) -> int:
+        """int: what a clip gives to a memory of vectors, else 1."""
+        return vectors_a_clip(
+            self.model, lambda: scores_of(self.model.eval(), self.noise()))
+
     @cached_property
     def places(self) -> Optional[int]:
         """int: temporal places of a clip that are scored, None if it is."""
@@ -211,11 +231,8 @@ class ConfigSubject:
                  if isinstance(x, (AVTHead, FrameLevelHead))]
         if not heads:
             return None
-        like = next(model.parameters())
-        x = like.new_zeros(1, 1, self.channels or 3, self.frames, self.size,
-                           self.size)
         with torch.no_grad():
-            scores = scores_of(model.eval(), x)
+            scores = scores_of(model.eval(), self.noise())
         model.train(training)
         if isinstance(scores, dict):
             scores = next(iter(scores.values()))
@@ -312,7 +329,10 @@ class ConfigSubject:
             return self.model.parse_losses(out)[0]
         if self.detects:
             return out[0].pred_instances.scores
-        return out[0].pred_score
+        scores = out[0].pred_score
+        # Of several tasks by name.
+        return torch.cat([x.flatten() for x in scores.values()]) \
+            if isinstance(scores, dict) else scores
 
 
 Subject = Union[NamedSubject, ConfigSubject]
