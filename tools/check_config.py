@@ -9,6 +9,7 @@ whenever a run starts, but for the last part.
 """
 from __future__ import annotations
 
+import copy
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from unittest import mock
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
+from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner, load_checkpoint
 from torch.utils.data import DataLoader
 
@@ -84,6 +87,21 @@ def load_weights(cfg: Config, file: str = '') -> None:
             model.init_weights()
 
 
+def build_optimizer(cfg: Config, model: torch.nn.Module) -> None:
+    """An optimizer for the model; without mixed precision, as on CPUs."""
+    settings = {x: copy.deepcopy(cfg.optim_wrapper[x])
+                for x in ('optimizer', 'constructor', 'paramwise_cfg')
+                if x in cfg.optim_wrapper}
+    # It tells the options of every parameter.
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')
+    try:
+        build_optim_wrapper(model, settings)
+    finally:
+        logger.setLevel(level)
+
+
 def build_loader(cfg: Config, mode: str) -> DataLoader:
     """A data loader, without workers."""
     loader = dict(
@@ -131,6 +149,8 @@ def check(cfg: Config, report: Report) -> None:
         report.attempt('init_cfg', load_weights, cfg)
     if '://' not in (cfg.get('load_from') or '://'):
         report.attempt('load_from', load_weights, cfg, cfg.load_from)
+    if 'optimizer' in (cfg.get('optim_wrapper') or {}):
+        report.attempt('optimizer', build_optimizer, cfg, model)
     loaders = {mode: report.attempt(f'{mode} data', build_loader, cfg, mode)
                for mode in MODES if cfg.get(f'{mode}_dataloader')}
     loaders = {mode: x for mode, x in loaders.items() if x is not None}

@@ -129,7 +129,6 @@ def watch(args: argparse.Namespace, inferencer: OnlineInferencer,
           boxes: Callable | None, source: LiveSource,
           outputs: OnlineOutputs) -> Iterator[tuple]:
     """Seconds that have been watched, and clips, as they come."""
-    boxes = boxes and boxes(args.source, source.fps)
     session = inferencer.session(source.name, source.fps, boxes)
     # A picture stands for as long as a clip at most.
     start, end = inferencer.plan.seconds(0, steady_clock(source.fps))
@@ -155,7 +154,6 @@ def watch(args: argparse.Namespace, inferencer: OnlineInferencer,
 def watch_file(args: argparse.Namespace, inferencer: OnlineInferencer,
                boxes: Callable | None, entry: dict) -> Iterator[tuple]:
     """As :func:`watch`, of a file as fast as can be."""
-    boxes = boxes and boxes(args.source, entry['fps'])
     for step in inferencer(args.source, boxes, entry):
         yield step.end, [step]
         if args.seconds and step.end >= args.seconds:
@@ -220,9 +218,10 @@ def look_at(args: argparse.Namespace) -> dict | None:
 def run(args: argparse.Namespace, inferencer: OnlineInferencer,
         outputs: OnlineOutputs, entry: dict | None) -> None:
     """Watch the source."""
-    boxes = boxes_by_video(args, inferencer.plan.grid)
+    boxes = boxes_by_video(args, inferencer)
     if entry:
         fps = entry['fps'] or 30.
+        boxes = boxes and boxes(args.source, entry['fps'])
         if entry['num_frames']:
             outputs.open(fps, live=False)
         end = show(watch_file(args, inferencer, boxes, entry), outputs,
@@ -233,6 +232,7 @@ def run(args: argparse.Namespace, inferencer: OnlineInferencer,
     begin, end = inferencer.plan.seconds(0, steady_clock(args.fps or 30.))
     source = LiveSource(args.source, args.fps, args.realtime or args.serve,
                         buffer_seconds=max(2., 2 * (end - begin)))
+    boxes = boxes and boxes(args.source, source.fps)
     outputs.open(source.fps, live=True)
     show(watch(args, inferencer, boxes, source, outputs), outputs,
          args.seconds)

@@ -92,7 +92,7 @@ def main() -> None:
                                   args.sample_fps)
     job = FolderJob(inferencer, args.out_dir, args.batch_size,
                     args.workers, args.save_every,
-                    boxes_by_video(args, inferencer.plan.grid))
+                    boxes_by_video(args, inferencer))
     run(job, videos)
 
 

@@ -31,14 +31,14 @@ score ``x``                                   bad
 import csv
 import io
 from collections.abc import Collection, Iterable
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 import numpy as np
 import pandas as pd
 from mmengine.fileio import put_text
 
 from ..messages import data_error, log
-from .table import BadRows, is_whole, read_table
+from .table import BadRows, Table, is_whole, read_table
 
 #: A keyframe: name of the video and timestamp.
 Key = tuple[str, int]
@@ -127,16 +127,17 @@ def image_key(video: str, timestamp: int) -> str:
 
 
 class AVARows:
-    """The rows of a file column by column, and which are bad.
+    """The rows of a file or table by column, and which are bad.
 
     ``bad_rows`` is 'error' or 'skip', ``option`` how users ask for the latter;
     with ``has_scores`` the eighth column is a score, else a person.
     """
 
-    def __init__(self, path: str, bad_rows: str = 'error',
+    def __init__(self, path: Union[str, Table], bad_rows: str = 'error',
                  has_scores: bool = False,
                  option: str = "bad_rows='skip'") -> None:
-        self.table = table = read_table(path)
+        self.table = table = (
+            path if isinstance(path, Table) else read_table(path))
         self.bad = BadRows(table, bad_rows, option)
         self.videos = np.asarray(table[0], object)
         self.times = table.numbers(1)

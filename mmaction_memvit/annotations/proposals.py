@@ -12,11 +12,13 @@ import mmengine
 import numpy as np
 import pandas as pd
 
-from ..messages import data_error, first_names, tool, warn
+from ..messages import data_error, first_names, log, tool, warn
 from .ava import TOLERANCE, BoxTable, Key, image_key, starts
 from .table import read_pickle
 
 CONVERT_BOXES = tool('data/ava/convert_person_boxes.py')
+#: So many keyframes are looked at, spread over the file.
+_MANY = 1000
 
 
 def write_proposals(path: str, tables: Mapping[Key, np.ndarray]) -> None:
@@ -26,14 +28,16 @@ def write_proposals(path: str, tables: Mapping[Key, np.ndarray]) -> None:
         for key, table in sorted(tables.items())}, path, file_format='pkl')
 
 
-def read_proposals(path: str) -> dict[Key, Any]:
+def read_proposals(path: str,
+                   otherwise: str = 'set proposal_file=None to look at the '
+                   'ground-truth boxes only') -> dict[Key, Any]:
     """Loads a pickle file of person boxes, as they are in the file.
 
     No code in it is run; keys that are none or come twice are a ValueError.
+    ``otherwise`` says what users without such a file can do.
     """
     remedy = f'make one by {CONVERT_BOXES} out of a CSV file of person boxes'
-    found = read_pickle(path, f'{remedy}, or set proposal_file=None to look '
-                        'at the ground-truth boxes only')
+    found = read_pickle(path, f'{remedy}, or {otherwise}')
     if not isinstance(found, Mapping):
         raise data_error(path, f'it holds a {type(found).__name__}, not a '
                          "dict that maps 'video,0902' to boxes", remedy)
@@ -141,3 +145,62 @@ def count_matches(found: Mapping[Key, Any], keys: list[Key], path: str,
                          'with the same names and timestamps')
     warn(f'{path}: {what}. Is it the file of another set or version?')
     return num
+
+
+def tell_left_out(found: Mapping[Key, Any], keys: list[Key], kept: BoxTable,
+                  path: str, score_thr: float) -> None:
+    """Says how many proposals of keyframes have too low a score.
+
+    ``kept`` is what :func:`pick_proposals` made of the others; it is a warning
+    if these are less than half.
+    """
+    tables = [found[k] for k in keys if found.get(k) is not None]
+    total = sum(map(len, tables))
+    # Boxes without score are good enough.
+    scores = [np.asarray(x)[:, 4] for x in tables if np.shape(x)[1:] == (5, )]
+    low, kept = (int((np.float32(x) < np.float32(score_thr)).sum()) for x in (
+        np.concatenate([(), *scores]), kept.columns['scores']))
+    if low > kept:
+        (warn if 2 * (low - kept) > total else log)(
+            f'{path}: {low - kept} of {total} proposals below '
+            f'person_det_score_thr={score_thr:g} left out')
+
+
+def describe_misfit(boxes: np.ndarray, first: np.ndarray, proposals: BoxTable,
+                    path: str, ann_file: str) -> str:
+    """What is told if hardly any labelled box is where a proposal is, or ''.
+
+    Of a sample of keyframes, as many boxes are counted as could have a
+    proposal of their own: where a detector saw few persons, that is no error.
+
+    Args:
+        boxes (np.ndarray): Labelled boxes, shares, (B, 4).
+        first (np.ndarray): Start and end of those of each of the K keyframes,
+            (K, 2).
+        proposals (BoxTable): Of the same keyframes.
+        path (str): File of the proposals, for the message.
+        ann_file (str): File of the boxes.
+    """
+    both = np.flatnonzero((np.diff(first)[:, 0] > 0) & (proposals.counts > 0))
+    both = both[::max(1, len(both) // _MANY)]
+    num = met = possible = 0
+    for k in both.tolist():
+        own, others = boxes[slice(*first[k])], proposals.at(k)['proposals']
+        num += len(own)
+        possible += min(len(own), len(others))
+        met += int((pairwise_iou(own, others) >= 0.5).any(1).sum())
+    if possible >= 10 and met < 0.1 * possible:
+        return (f'{met} of {num} labelled boxes overlap (IoU 0.5) a proposal: '
+                f'are columns swapped in {ann_file!r} or {path!r}, or are '
+                'they of other videos or times?')
+    return ''
+
+
+def pairwise_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (N, 4) and (M, 4), (N, M)."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = (high - low).clip(0).prod(-1)
+    sizes = [(x[:, 2:] - x[:, :2]).prod(-1) for x in (a, b)]
+    union = sizes[0][:, None] + sizes[1] - shared
+    return shared / np.maximum(union, 1e-12)

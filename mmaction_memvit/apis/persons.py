@@ -9,9 +9,14 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 
-from mmaction_memvit.annotations.proposals import read_proposals
+from mmaction_memvit.annotations.proposals import (
+    CONVERT_BOXES,
+    read_proposals,
+)
 from mmaction_memvit.datasets.grid import KeyframeGrid
 from mmaction_memvit.messages import first_names
+
+from .online_inferencer import OnlineInferencer
 
 
 class PersonDetector:
@@ -99,8 +104,8 @@ def boxes_in_table(table: Mapping[Tuple[str, int], np.ndarray], video: str,
 def add_box_options(parser: argparse.ArgumentParser) -> None:
     """Options of a command that say where boxes come from."""
     add = parser.add_argument
-    add('--boxes', help='detectors: person boxes (.pkl), as of '
-        'tools/data/ava/convert_person_boxes.py')
+    add('--boxes', help='detectors: person boxes (.pkl), made of a CSV file '
+        f'by {CONVERT_BOXES}')
     add('--person-config', help='detectors: config of an MMDetection '
         'detector that finds the persons, a file or mmdet::NAME.py')
     add('--person-checkpoint', help='its weights')
@@ -109,23 +114,34 @@ def add_box_options(parser: argparse.ArgumentParser) -> None:
 
 
 def boxes_by_video(args: argparse.Namespace,
-                   grid: KeyframeGrid) -> Optional[Callable]:
+                   inferencer: OnlineInferencer) -> Optional[Callable]:
     """What :func:`add_box_options` ask for.
 
     Args:
         args (argparse.Namespace): With ``device``.
-        grid (KeyframeGrid): Of the keyframes.
+        inferencer (OnlineInferencer): That takes the boxes.
 
     Returns:
         Callable | None: Gives, by path or name of a video and its frames per
         second, what :meth:`OnlineInferencer.session` takes as ``boxes``;
         None if nothing is asked for.
+
+    Raises:
+        ValueError: If nothing is asked for, and the model is a detector.
     """
     if args.person_config:
         detector = PersonDetector(args.person_config, args.person_checkpoint,
                                   args.device, args.person_score)
         return lambda name, fps: detector
     if args.boxes is None:
+        if inferencer.loader.takes_boxes:
+            raise ValueError(
+                'a detector needs the boxes of persons. Remedy: name a file '
+                f'of them by --boxes, which {CONVERT_BOXES} makes of a table, '
+                'or by --person-config and --person-checkpoint a detector of '
+                'MMDetection that finds them')
         return None
-    table = read_proposals(args.boxes)
-    return lambda name, fps: boxes_in_table(table, Path(name).stem, grid, fps)
+    table = read_proposals(args.boxes, 'let a detector find the persons, by '
+                           '--person-config and --person-checkpoint')
+    return lambda name, fps: boxes_in_table(
+        table, Path(name).stem, inferencer.plan.grid, fps)

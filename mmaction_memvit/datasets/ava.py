@@ -6,12 +6,19 @@ from typing import Callable, NamedTuple, Optional, Union
 import numpy as np
 from mmaction.registry import DATASETS
 
-from ..annotations.ava import image_key, read_ava_boxes, read_exclusions
+from ..annotations.ava import (
+    BoxTable,
+    image_key,
+    read_ava_boxes,
+    read_exclusions,
+)
 from ..annotations.class_names import choose_classes
 from ..annotations.proposals import (
     count_matches,
+    describe_misfit,
     pick_proposals,
     read_proposals,
+    tell_left_out,
 )
 from ..messages import check_choice, first_names, log, tool, warn
 from .grid import Clock, KeyframeGrid
@@ -158,6 +165,8 @@ class OnlineAVADataset(NamedVideoDataset):
         self.bad_rows = bad_rows
         #: Keyframes: All that are used, whatever subset the samples are.
         self.keyframes: Optional[Keyframes] = None
+        #: str: How boxes and proposals differ, told before a run.
+        self.misfit = ''
         super().__init__(
             ann_file, pipeline=pipeline, num_classes=num_classes, **kwargs)
 
@@ -219,15 +228,26 @@ class OnlineAVADataset(NamedVideoDataset):
         self._proposals = None
         if file is not None:
             keys = self._keys(videos, video, time)
-            count_matches(found, [k for k, r in zip(keys, rows) if r >= 0]
-                          or keys, file, self.ann_file)
-            self._proposals = pick_proposals(
-                found, keys, file, self.person_det_score_thr, self.keep_best,
-                self.num_max_proposals)
+            self._proposals = self._pick_proposals(found, keys, rows)
         self.keyframes = Keyframes(video.astype(np.int32), time,
                                    rows.astype(np.int32))
         self._report(videos)
         return dict(video=self.keyframes.video, position=self.keyframes.time)
+
+    def _pick_proposals(self, found: dict, keys: list[tuple[str, int]],
+                        rows: np.ndarray) -> BoxTable:
+        """Those of keyframes, and whether they fit the annotations."""
+        file, least = self.proposal_file, self.person_det_score_thr
+        count_matches(found, [k for k, r in zip(keys, rows) if r >= 0]
+                      or keys, file, self.ann_file)
+        table = pick_proposals(found, keys, file, least, self.keep_best,
+                               self.num_max_proposals)
+        tell_left_out(found, keys, table, file, least)
+        own = self._boxes.table
+        self.misfit = describe_misfit(own.columns['gt_bboxes'], np.stack([
+            own.first[rows], own.first[rows + (rows >= 0)]], 1), table, file,
+            self.ann_file)
+        return table
 
     @staticmethod
     def _keys(videos: list[dict], video: np.ndarray,

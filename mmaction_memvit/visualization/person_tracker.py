@@ -4,6 +4,8 @@ from typing import List
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from mmaction_memvit.annotations.proposals import pairwise_iou
+
 
 class PersonTracker:
     """Gives persons the same number from clip to clip, by their overlap.
@@ -53,13 +55,3 @@ class PersonTracker:
         self._persons = persons + [self._persons[i] for i in lost]
         self._boxes = np.concatenate((boxes, self._boxes[lost]))
         return persons
-
-
-def pairwise_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (N, 4) and (M, 4), (N, M)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = (high - low).clip(0).prod(-1)
-    sizes = [(x[:, 2:] - x[:, :2]).prod(-1) for x in (a, b)]
-    union = sizes[0][:, None] + sizes[1] - shared
-    return shared / np.maximum(union, 1e-12)

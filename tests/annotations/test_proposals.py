@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmaction_memvit.annotations.ava import BoxTable
 from mmaction_memvit.annotations.proposals import (
     count_matches,
+    describe_misfit,
     pick_proposals,
     read_proposals,
+    tell_left_out,
     write_proposals,
 )
 
@@ -98,6 +101,40 @@ def test_files_that_do_not_match(log):
     assert '1 of 10' in log[0]
     with pytest.raises(ValueError, match="0 of 2 .*'a,0001'.*'c,0004'"):
         count_matches(FOUND, [('c', 4), ('c', 5)], 'x', 'y')
+
+
+def test_low_scores_are_counted(log):
+    # The best of a keyframe stays, and boxes without score do.
+    tell_left_out(FOUND, KEYS, pick_proposals(FOUND, KEYS, 'x'), 'x', 0.9)
+    assert '3 of 7' in log[0] and 'person_det_score_thr=0.9' in log[0]
+    tell_left_out(FOUND, KEYS, pick_proposals(FOUND, KEYS, 'x', 0.), 'x', 0.)
+    assert len(log) == 1
+
+
+@pytest.mark.parametrize('num, swap, few, told', [
+    (40, True, False, '0 of 80'),
+    (40, False, False, ''),
+    (40, False, True, ''),  # one proposal for two labelled boxes
+    (4, True, True, ''),  # too few to tell
+])
+def test_boxes_that_are_elsewhere(num, swap, few, told):
+    corner = np.random.default_rng(0).uniform(0, .2, (num, 2, 2))
+    boxes = np.concatenate([corner, corner + (.2, .7)], 2) + np.array(
+        [[0, 0, 0, 0], [.5, 0, .5, 0]])
+    found = boxes[:, :1] if few else boxes
+    found = found[..., [1, 0, 3, 2]] if swap else found
+    first = np.arange(num + 1) * 2
+    # Where there is no label, or no proposal, nothing can be compared.
+    first = np.append(first, first[-1])
+    counts = [*[found.shape[1]] * num, 1]
+    table = BoxTable(np.cumsum([0, *counts]), dict(
+        proposals=np.append(found.reshape(-1, 4), [[0, 0, 1, 1]], 0)))
+    found = describe_misfit(
+        boxes.reshape(-1, 4), np.stack([first[:-1], first[1:]], 1), table,
+        'boxes.pkl', 'train.csv')
+    assert bool(found) == bool(told)
+    if told:
+        assert all(x in found for x in (told, 'boxes.pkl', 'train.csv'))
 
 
 def test_proposals_of_a_web_server(tmp_path, monkeypatch):

@@ -13,6 +13,8 @@ from helpers.videos import (
 from mmaction.registry import DATASETS
 
 from mmaction_memvit.datasets import OnlineAVADataset
+from mmaction_memvit.engine.preflight import Run
+from mmaction_memvit.engine.preflight.labels import boxes_meet_proposals
 from mmaction_memvit.video import probe_video
 
 # 6 s at 10 frames a second and 5 s at 20.
@@ -138,12 +140,33 @@ def test_proposals(root, log):
     strict = build(root, proposal_file='boxes.pkl', keep_best=False,
                    person_det_score_thr=0.96)
     assert [len(x['proposals']) for x in strict] == [0, 0, 0, 1, 0, 0]
+    assert '4 of 5 proposals below person_det_score_thr=0.96' in log()
     one = build(root, proposal_file='boxes.pkl', num_max_proposals=1)
     np.testing.assert_allclose(one[3]['scores'], [.9])
     # Not those of other videos, after the end, or below the threshold.
     more = build(root, proposal_file='boxes.pkl', keyframes='proposals')
     assert more.stream_keys() == [KEYS[0], ('w', 902), *KEYS[1:]]
     assert len(more[1]['gt_bboxes']) == 0 and len(more[1]['proposals']) == 1
+
+
+def test_proposals_with_swapped_columns(tmp_path, root):
+    rows = [(900 + i // 2, (.1 * (i % 2), .2, .1 + .1 * (i % 2), .9))
+            for i in range(12)]
+    text = ''.join(f'w,{t},{",".join(map(str, box))},2\n' for t, box in rows)
+    for order, told in (((0, 1, 2, 3), False), ((1, 0, 3, 2), True)):
+        found = {}
+        for time, box in rows:
+            found.setdefault(f'w,{time:04d}', []).append(box)
+        path = tmp_path / 'found.pkl'
+        path.write_bytes(pickle.dumps({
+            k: np.array(x)[:, order] for k, x in found.items()}))
+        # A stretch of time without labels must not be counted.
+        dataset = build(root, text=text, proposal_file=str(path),
+                        keyframes='all', outside_video='skip')
+        run = Run(dict(type='OnlineFastRCNN'),
+                  dict(val=dict(dataset=dataset)), {}, ())
+        texts = [x.problem for x in boxes_meet_proposals(run)]
+        assert len(texts) == told and all(str(path) in x for x in texts)
 
 
 def test_all_keyframes_and_excluded_ones(root, log):

@@ -169,6 +169,8 @@ WRONG = [
      ('clip_len=3', 'clip_len=4 in train_dataloader')),
     ('tiny', {TEST + 'dataset.frame_interval': 2}, False,
      ('frame_interval=2', 'frame_interval=1 in test_dataloader')),
+    (AVA, {VAL + 'dataset.keyframe_rate': 2}, False,
+     ('keyframe_rate=2', 'keyframe_rate=1 in val_dataloader')),
     ('tiny', {TRAIN + 'dataset.clip_stride': 9}, False,
      ('clip_stride=9', '5 frames', 'train_dataloader.dataset.clip_stride')),
     ('tiny', {VAL + 'dataset.ann_file': str(DATA / 'videos.txt'),

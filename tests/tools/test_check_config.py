@@ -69,6 +69,19 @@ def test_weights_of_another_model(run, tmp_path):
     assert code == 1 and 'init_cfg: fails' in out
 
 
+@pytest.mark.parametrize('options, word', [
+    (['momentum=0.9'], 'momentum'),
+    # No decay that those of norms could be a multiple of.
+    (['_delete_=True', 'type=SGD', 'lr=0.1'], 'base_wd')])
+def test_an_optimizer_that_cannot_be_built(run, options, word):
+    code, out = run(
+        '--cfg-options', 'optim_wrapper.paramwise_cfg.norm_decay_mult=0',
+        *(f'optim_wrapper.optimizer.{x}' for x in options))
+    assert code == 1
+    line, = [x for x in out.splitlines() if 'optimizer: fails' in x]
+    assert word in line
+
+
 def test_a_step_that_fails(run):
     code, out = run('--cfg-options', 'model.cls_head.in_channels=7')
     assert code == 1

@@ -43,6 +43,26 @@ def test_forms_of_rows(tool, tmp_path, capsys):
     assert read_proposals(str(tmp_path / 'sub/boxes.pkl'))
 
 
+@pytest.mark.parametrize('names', ['', ',score', ',label,score'])
+def test_names_of_columns(tool, tmp_path, names):
+    row = {'': '', ',score': ',0.9', ',label,score': ',,0.9'}[names]
+    code, found = run(tool, tmp_path, f'video,timestamp,x1,y1,x2,y2{names}\n'
+                      f'a,3,0.1,0.2,0.3,0.4{row}\n')
+    assert code == 0
+    np.testing.assert_allclose(
+        found['a,0003'], [[.1, .2, .3, .4, .9 if row else 1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize('names', [
+    'video,time,x1,y1,x2,y2,score', 'video,timestamp,y1,x1,y2,x2,score',
+    'video,timestamp,x1,y1,x2,y2,label'])
+def test_other_columns(tool, tmp_path, capsys, names):
+    row = 'a,3,0.1,0.2,0.3,0.4,0.9'
+    assert run(tool, tmp_path, f'{names}\n{row}\n', '--skip-bad-rows') == (
+        2, None)
+    assert names in capsys.readouterr().err
+
+
 def test_boxes_that_are_clipped_or_left_out(tool, tmp_path, capsys):
     code, found = run(
         tool, tmp_path, 'a,1,-0.005,0,1.009,1,,0.9\na,1,0,0,1,1,,0.2\n'
@@ -57,6 +77,8 @@ def test_boxes_that_are_clipped_or_left_out(tool, tmp_path, capsys):
 
 @pytest.mark.parametrize('row, match', [
     ('a,1,0,0,1', '5 columns'),
+    # Names stand in the first line, and in this order.
+    ('video,timestamp,x1,y1,x2,y2,label,score', "'timestamp'"),
     ('a,1,0,0,100,200,,1', 'leaves the image.*--image-size'),
     ('a,1,0,0,x,1,,1', '0,0,x,1'),
     ('a,1,0,0,1,1,12,3', "'3' is not from 0 to 1"),

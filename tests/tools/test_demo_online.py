@@ -18,6 +18,7 @@ from helpers.videos import number_image, truncate, turned, write_video
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope, init_default_scope
 
+from mmaction_memvit.annotations.proposals import write_proposals
 from mmaction_memvit.visualization.live_page import LivePage
 
 pytest.importorskip('matplotlib')
@@ -261,3 +262,27 @@ def test_persons_of_a_raw_video(tool, tmp_path, monkeypatch, capsys):
     assert table.person.nunique() < 45
     with av.open(str(tmp_path / 'out/a.mp4')) as video:
         assert sum(1 for _ in video.decode(video=0)) == 35
+
+
+@pytest.mark.parametrize('options', [[], ['--realtime']])
+def test_a_detector_without_boxes(tool, tmp_path, monkeypatch, options):
+    cfg, weights = write_detector(tmp_path, tmp_path)
+    path = write_video(tmp_path / 'a.mp4', 15, rate=10)
+    (tmp_path / 'boxes.csv').write_text('video,time,x1,y1,x2,y2\n')
+    write_proposals(tmp_path / 'others.pkl', {('b', 1): [[0, 0, 1, 1, 1]]})
+
+    def fails(*args):
+        monkeypatch.setattr('sys.argv', [
+            'tool', path, '--config', cfg, '--checkpoint', weights,
+            '--out-dir', str(tmp_path / 'out'), *options, *args])
+        with pytest.raises(SystemExit) as told:
+            tool.main()
+        # Nothing was written before.
+        assert not list((tmp_path / 'out').glob('*'))
+        return str(told.value)
+
+    told = fails()
+    assert '--boxes' in told and '--person-config' in told
+    told = fails('--boxes', str(tmp_path / 'boxes.csv'))
+    assert 'convert_person_boxes' in told and 'proposal_file' not in told
+    assert "'a'" in fails('--boxes', str(tmp_path / 'others.pkl'))

@@ -73,6 +73,6 @@ def test_a_detector_takes_boxes_of_a_table(tool, tmp_path, monkeypatch,
     assert any(x['boxes'] for x in lines)
     failed = pd.read_csv(tmp_path / 'out/failed.csv')
     assert failed.video.tolist() == ['alone.mp4']
-    with pytest.raises(SystemExit, match='boxes'):
+    with pytest.raises(SystemExit, match='--boxes.*--person-config'):
         call()
     assert 'all is done' in call('--boxes', str(data / 'proposals.pkl'))

@@ -167,6 +167,12 @@ class MemoryBankHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Say what is about to start, where nothing buries it any more."""
         runner.logger.info(describe_run(runner, self._model(runner), 'train'))
+        if (self._bank(runner, 'train') is not None
+                and runner.iter % len(self._loader(runner, 'train'))):
+            runner.logger.warning(
+                f'resumed after step {runner.iter}, inside an epoch: streams '
+                'start with an empty memory, which a run that was not stopped '
+                'would have; checkpoints of ends of epochs go on exactly')
 
     def before_test(self, runner: Runner) -> None:
         """Say what is about to start."""

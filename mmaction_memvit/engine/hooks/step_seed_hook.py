@@ -19,7 +19,8 @@ class StepSeedHook(Hook):
     that of each new data loader iterator, which validation makes, too. So
     training would go on differently after a validation or when it is resumed.
     With this hook a step's draws depend on the run's seed, the step and the
-    rank alone.
+    rank alone. Resumed inside an epoch a run differs all the same: streams
+    start with an empty memory.
 
     Random transforms of persistent data loader workers are not reached: use
     ``PerVideoAugment`` for draws that only depend on seed, epoch and video.

@@ -198,6 +198,17 @@ def _classes(label: Any) -> Iterator[int]:
             yield from _classes(x)
 
 
+def boxes_meet_proposals(run: Run) -> Iterator[Finding]:
+    """Labelled boxes and proposals that lie elsewhere."""
+    for loader, dataset in run.data_sets():
+        misfit = getattr(dataset.value, 'misfit', '')
+        if misfit:
+            option = f'{loader.path}.dataset.proposal_file'
+            yield Finding(option, misfit, 'the file whose boxes lie wrong on '
+                          'the pictures that tools/visualize_detections.py '
+                          'draws', False)
+
+
 def streams_go_on(run: Run) -> Iterator[Finding]:
     """Positions so far apart, or so few, that no stream goes on."""
     if not run.with_memory:
@@ -241,4 +252,4 @@ def position_steps(keys: list) -> np.ndarray:
 
 
 DATA_CHECKS = (something_is_learnt, labels_are_scored, labels_fit_scores,
-               streams_go_on)
+               streams_go_on, boxes_meet_proposals)

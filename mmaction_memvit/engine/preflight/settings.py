@@ -1,5 +1,5 @@
 # Copyright (c) mmaction_memvit contributors. All rights reserved.
-"""Settings of the run itself: its sections, schedule and processes."""
+"""Settings of the run itself: sections, options, schedule, processes."""
 import inspect
 import os
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from mmengine.dist import is_distributed
 from mmengine.runner import Runner
 
+from . import options
 from .findings import Finding
 from .run import Run
 
@@ -56,4 +57,4 @@ def processes_are_joined(run: Run) -> Iterator[Finding]:
 
 
 CHECKS = (sections_are_known, schedule_ends_with_training,
-          processes_are_joined)
+          processes_are_joined, *options.CHECKS)

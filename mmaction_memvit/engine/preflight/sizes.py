@@ -107,7 +107,7 @@ def evaluation_is_as_training(run: Run) -> Iterator[Finding]:
         return
     for loader in run.evaluations:
         for option in ('clip_len', 'frame_interval', 'clip_stride',
-                       'sample_fps'):
+                       'sample_fps', 'keyframe_rate'):
             own, other = clip_option(loader, option), clip_option(
                 train, option)
             if None not in (own, other) and own != other:

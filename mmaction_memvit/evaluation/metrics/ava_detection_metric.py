@@ -25,10 +25,12 @@ class AVADetectionMetric(KeyedMetric):
     """Frame mAP of spatio-temporal action detection, as in AVA.
 
     It takes the arguments of MMAction2's ``AVAMetric``, and in the convention
-    'mmaction2' reports the same mAP. The official convention is reported
-    beside it; see :mod:`mmaction_memvit.evaluation.functional.ava_map`.
-    Keyframes with ground truth that were not scored are worth a warning, and
-    their boxes count as missed.
+    'mmaction2' reports the same mAP, but for the order of detections whose
+    scores are equal when rounded to 4 decimals. The official convention is
+    reported beside it; see
+    :mod:`mmaction_memvit.evaluation.functional.ava_map`. Keyframes with ground
+    truth that were not scored are worth a warning, and their boxes count as
+    missed.
 
     Args:
         ann_file (str): CSV file of the ground truth; this, the next two,
@@ -53,6 +55,9 @@ class AVADetectionMetric(KeyedMetric):
     """
 
     default_prefix = 'mAP'
+    #: Names of all measures, a regular expression.
+    measures = ('overall|overall_mmaction2|overall_official|person_movement|'
+                'object_manipulation|person_interaction')
     unit = 'keyframes'
 
     def __init__(self, ann_file: str, exclude_file: str | None = None,

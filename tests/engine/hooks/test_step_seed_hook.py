@@ -29,7 +29,7 @@ def keep_generators():
     torch.set_rng_state(states[2])
 
 
-def run(folder, val=False, **kwargs):
+def run(folder, val=False, interval=11, **kwargs):
     """Losses of a model that draws random numbers."""
     data = dict(train=made_up_loader(LENGTHS, train=True))
     if val:
@@ -38,8 +38,12 @@ def run(folder, val=False, **kwargs):
     cfg = iteration_based(
         config(folder, custom_hooks=SEEDED, **data, **changes),
         max_iters=16, val_interval=4)
-    cfg.default_hooks.checkpoint.interval = 11
+    cfg.default_hooks.checkpoint.interval = interval
     return train(cfg, [Draw()]).recorder.losses
+
+
+def logs(folder):
+    return ''.join(x.read_text() for x in folder.rglob('*.log'))
 
 
 class Draw(Hook):
@@ -62,6 +66,18 @@ def test_validation_and_resuming_change_no_draw(tmp_path, monkeypatch):
     resumed = run(tmp_path / 'c', resume=True,
                   load_from=str(tmp_path / 'b/iter_11.pth'))
     assert_same(resumed, plain[11:])
+    assert 'empty memory' not in logs(tmp_path / 'c')
+
+
+def test_resuming_inside_an_epoch_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmengine.runner.loops.time.sleep', lambda _: None)
+    plain = run(tmp_path / 'a', interval=5)
+    resumed = run(tmp_path / 'b', interval=5, resume=True,
+                  load_from=str(tmp_path / 'a/iter_5.pth'))
+    assert 'after step 5' in logs(tmp_path / 'b')
+    assert 'empty memory' in logs(tmp_path / 'b')
+    # What is told is true.
+    assert len(resumed) == 11 and resumed != pytest.approx(plain[5:], abs=1e-6)
 
 
 def test_every_step_and_rank_has_its_own_draws(monkeypatch):

@@ -3,8 +3,11 @@
 
 The file is in the form that the boxes of PySlowFast's AVA models have, one
 box a row: video,timestamp,x1,y1,x2,y2,label,score with an empty label, or
-without that column, or without score. A box that comes in several rows, one
-for each label, becomes one box.
+without that column, or without score. These names may stand in a first line.
+Videos are named without suffix, timestamps count as those of the data set do
+(keyframe_rate a second), and boxes are shares of width and height, or pixels
+with --image-size. A box that comes in several rows, one for each label,
+becomes one box.
 
 The result is a pickled dict {'video,0902': array of shape (N, 5)}, for
 ``proposal_file`` of OnlineAVADataset and of MMAction2's AVADataset.
@@ -17,7 +20,9 @@ import pandas as pd
 
 from mmaction_memvit.annotations.ava import AVARows
 from mmaction_memvit.annotations.proposals import write_proposals
+from mmaction_memvit.annotations.table import read_table
 from mmaction_memvit.command_line import exit_code, make_parser
+from mmaction_memvit.messages import data_error
 
 BOX = ('x1', 'y1', 'x2', 'y2')
 
@@ -47,9 +52,25 @@ def parse_args(argv=None):
     return args
 
 
+def below_names(table):
+    """The rows of a table, without the names of columns."""
+    names = [c[0] for c in table.cells][:table.widths[0]] if len(table) else []
+    if 'x1' not in names:
+        return table
+    table = table.with_header(names, '', exact=False)
+    if names[:6] != ['video', 'timestamp', *BOX] or names[6:8][-1:] not in (
+            [], ['score']):
+        raise data_error(
+            f'{table.path}:1', f'the columns are {",".join(names)}',
+            'bring them into the order video,timestamp,x1,y1,x2,y2,score; '
+            'timestamps are those of keyframes, keyframe_rate a second')
+    return table
+
+
 def read_boxes(args, path, counts):
     """The good rows of a file, and which were clipped; counts the others."""
-    rows = AVARows(path, 'skip' if args.skip_bad_rows else 'error',
+    rows = AVARows(below_names(read_table(path)),
+                   'skip' if args.skip_bad_rows else 'error',
                    option='--skip-bad-rows')
     table = rows.table
     rows.boxed[:] = True
