@@ -185,7 +185,7 @@ def test_norm_parameters_of_any_layout():
 def test_weights_of_boxes(ratio, aligned, shape, bins):
     """Within the map, beyond it, without a size, on its borders, turned."""
     height, width = shape
-    ends = (torch.rand(40, 2, 2) * 2 - 0.5) * torch.tensor([width, height])
+    ends = (torch.rand(12, 2, 2) * 2 - 0.5) * torch.tensor([width, height])
     boxes = ends.sort(1)[0].flatten(1)
     boxes[:4] = torch.tensor([[0, 0, width, height], [2, 2, 2, 2],
                               [-1, -1, width + 1, height + 1], [5, 5, 1, 1]])
