@@ -4,6 +4,7 @@ import copy
 import json
 import os.path as osp
 from collections.abc import Iterator
+from typing import Optional
 
 import numpy as np
 import torch
@@ -43,8 +44,12 @@ def _limit(dataset: Part) -> str:
 def nothing_is_foreseen(run: Run) -> Iterator[Finding]:
     """Models whose tokens know of later frames of their clip; tried out."""
     for loader, dataset in _asked(run):
-        if not _model_looks_ahead(run, dataset):
+        ahead = _model_looks_ahead(run, dataset)
+        if ahead is None:
             continue
+        if not ahead:
+            # It is the same model for all of them.
+            return
         where, change = 'model', 'a model whose tokens see no later frames, '
         if run.backbone is not None and run.backbone.is_a('MeMViT'):
             where = f'{run.backbone.path}.causal'
@@ -56,12 +61,11 @@ def nothing_is_foreseen(run: Run) -> Iterator[Finding]:
             where, f'scores of a token of {run.model} change with frames that '
             f'come after it in its clip, but {_limit(dataset)} '
             f'({loader.path}.dataset)', change)
-        # It is the same model.
         return
 
 
-def _model_looks_ahead(run: Run, dataset: Part) -> bool:
-    """Whether it can, by its structure: tried out on a clip."""
+def _model_looks_ahead(run: Run, dataset: Part) -> Optional[bool]:
+    """Whether it can, by its structure, tried out; None if it fails."""
     # What is drawn here is not missed in the run.
     with seeded(0):
         try:
@@ -75,7 +79,7 @@ def _model_looks_ahead(run: Run, dataset: Part) -> bool:
                                sample['inputs'])
         except Exception:  # noqa: BLE001
             # The run itself tells what fails.
-            return False
+            return None
 
 
 def _scores(model: torch.nn.Module, sample: dict,

@@ -14,6 +14,7 @@ from . import (
     labels,
     metrics,
     models,
+    options,
     pipelines,
     samplers,
     settings,
@@ -23,7 +24,8 @@ from .findings import Finding, PreflightError, describe, errors
 from .run import MODES, Run
 
 CHECKS = (*models.CHECKS, *pipelines.CHECKS, *samplers.CHECKS, *sizes.CHECKS,
-          *metrics.CHECKS, *labels.CHECKS, *actions.CHECKS, *settings.CHECKS)
+          *metrics.CHECKS, *labels.CHECKS, *actions.CHECKS, *settings.CHECKS,
+          *options.CHECKS)
 DATA_CHECKS = (*models.DATA_CHECKS, *metrics.DATA_CHECKS,
                *labels.DATA_CHECKS, *actions.DATA_CHECKS,
                *pipelines.DATA_CHECKS, *causality.DATA_CHECKS)

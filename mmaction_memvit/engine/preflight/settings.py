@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from mmengine.dist import is_distributed
 from mmengine.runner import Runner
 
-from . import options
 from .findings import Finding
 from .run import Run
 
@@ -57,4 +56,4 @@ def processes_are_joined(run: Run) -> Iterator[Finding]:
 
 
 CHECKS = (sections_are_known, schedule_ends_with_training,
-          processes_are_joined, *options.CHECKS)
+          processes_are_joined)
